@@ -1,0 +1,1 @@
+"""Taskward: a task list per person, over Neon PostgreSQL, behind Better Auth."""

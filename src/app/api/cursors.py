@@ -1,0 +1,27 @@
+"""Where a page begins, as an opaque string."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from uuid import UUID
+
+from app.domain.page import Position
+from app.domain.task import TaskId
+
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]", re.ASCII)  # sixteen bytes; the last character holds two bits
+
+
+def write(position: Position) -> str:
+    """Write a position for a `Link`."""
+    return urlsafe_b64encode(position.bytes).decode().rstrip("=")
+
+
+def read(cursor: str) -> Position:
+    """Read what `write` wrote.
+
+    Raises:
+        ValueError: it was not written here.
+
+    """
+    if not _CURSOR.fullmatch(cursor):
+        raise ValueError("is not a cursor that this service gave out")
+    return Position(TaskId(UUID(bytes=urlsafe_b64decode(cursor + "=="))))

@@ -1,0 +1,78 @@
+"""Examples in the OpenAPI document: one for every body, answer and error."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from app.api.problems import INVALID_REQUEST, PROBLEMS, Problem, of_status, type_of
+from app.domain import errors as domain
+
+Json = dict[str, Any]
+
+TASK: Final[Json] = {
+    "id": "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70",
+    "user_id": "Zl4uT9cWq2vXn7RbYs1KdP0aHf6MgJ3e",
+    "title": "Water the plants",
+    "description": "The fern too",
+    "completed": False,
+    "created_at": "2026-01-05T08:30:00.123456Z",
+    "updated_at": "2026-01-05T08:30:00.123456Z",
+}
+_PATH: Final = f"/api/me/tasks/{TASK['id']}"
+
+BODIES: Final[dict[str, Json]] = {
+    "createTask": {
+        "title only": {"title": "Water the plants"},
+        "everything": {"title": "Water the plants", "description": "The fern too", "completed": False},
+    },
+    "updateTask": {
+        "one field": {"title": "Water all the plants"},
+        "no description any more": {"description": None},
+        "the whole task": {**TASK, "completed": True},
+    },
+    "completeTask": {"complete": {"completed": True}, "reopen": {"completed": False}},
+}
+
+_WELL: Final = {"status": "ok", "database": "ok", "keys": "ok"}
+ANSWERS: Final[dict[tuple[str, int], Any]] = {
+    ("listTasks", 200): [TASK],
+    ("createTask", 201): TASK,
+    ("getTask", 200): TASK,
+    ("updateTask", 200): {**TASK, "title": "Water all the plants"},
+    ("completeTask", 200): {**TASK, "completed": True},
+    ("health", 200): {"status": "ok"},
+    ("ready", 200): _WELL,
+}
+
+
+def _document(problem: Problem, **more: Any) -> Json:
+    return {
+        "type": type_of(problem),
+        "title": problem.title,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "instance": _PATH,
+        "request_id": "0d6c1f0e5d3b4a52a0f6b6f0f6c1d2e3",
+        **more,
+    }
+
+
+_RETRY: Final = {"Retry-After": "Seconds to wait"}
+_FAULTS: Final = [
+    {"pointer": "/title", "detail": "must not be blank"},
+    {"pointer": "/titel", "detail": "is not a member that is known here"},
+]
+ERRORS: Final[dict[int, tuple[str, Json, dict[str, str]]]] = {
+    400: ("The request is not valid; every fault is named", _document(INVALID_REQUEST, errors=_FAULTS), {}),
+    401: (
+        "No token, or one that is not believed",
+        _document(PROBLEMS[domain.NotAuthenticated]),
+        {"WWW-Authenticate": "RFC 6750"},
+    ),
+    403: ("The path names another person's list", _document(PROBLEMS[domain.NotYours]), {}),
+    404: ("No such task for this owner", _document(PROBLEMS[domain.TaskNotFound]), {}),
+    406: ("JSON is not accepted", _document(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
+    413: ("The body is over 256 KB", _document(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
+    415: ("The body is not `application/json`", _document(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    500: ("A bug", _document(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
+    503: ("Try again later; nothing was done", _document(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
+}

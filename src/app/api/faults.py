@@ -1,0 +1,138 @@
+"""Collecting what is wrong with a request, so that all of it is told at once."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from litestar import Request
+
+from app import strict_json
+from app.api.problems import InvalidRequest
+from app.api.schemas import Fault
+from app.domain.identity import Principal
+from app.domain.task import KEEP, TaskId, broken_rules
+
+TaskRequest = Request[Principal, None, Any]
+Members = dict[str, Any]
+T = TypeVar("T")
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+SERVERS_OWN: Final = ("id", "user_id", "created_at", "updated_at")
+
+Reader = Callable[[object], str | None]
+"""Returns what is wrong with a value, or None."""
+
+
+class Faults:
+    """Collects what is wrong with one request while it is read."""
+
+    def __init__(self, request: TaskRequest) -> None:
+        self._request = request
+        self._found: list[Fault] = []
+
+    def add(self, pointer: str, detail: str, place: str = "body") -> None:
+        """Remember a fault."""
+        self._found.append(Fault(pointer, detail, place))
+
+    def has(self, pointer: str) -> bool:
+        """Tell whether a fault is known at this place."""
+        return any(fault.pointer == pointer for fault in self._found)
+
+    def raise_any(self) -> None:
+        """Raise InvalidRequest if there was any fault."""
+        if self._found:
+            raise InvalidRequest(self._found)
+
+    def raised_or(self, value: T) -> T:
+        """Return the value, unless there was any fault."""
+        self.raise_any()
+        return value
+
+    def task_id(self) -> TaskId:
+        """Read the path's task id."""
+        text = self._request.path_params["task_id"]
+        if _UUID.fullmatch(text):
+            return TaskId(UUID(text))
+        self.add("/task_id", "must be a UUID", "path")
+        return TaskId(UUID(int=0))
+
+    def query(self, *known: str) -> Mapping[str, str]:
+        """Read the query's parameters, each at most once, none unknown."""
+        raw = self._request.scope["query_string"]
+        if not raw:
+            return {}
+        try:
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
+        except ValueError:
+            self.add("", "is not UTF-8 in percent-encoding", "query")
+            return {}
+        given: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in known:
+                self.add(f"/{_escaped(name)}", "is not a parameter of this operation", "query")
+            elif name in given:
+                self.add(f"/{name}", "is given more than once", "query")
+            given[name] = value
+        return given
+
+    def members(self, body: bytes, fields: Mapping[str, Reader], *, ignored: Collection[str] = ()) -> Members:
+        """Read a JSON object of these fields; those of the right type, and the ignored ones, are returned."""
+        if not body:
+            self.add("", "must be a JSON object, and nothing was sent")
+            return {}
+        try:
+            value = strict_json.loads(body)
+        except strict_json.NotStrictJson as error:
+            self.add("", f"is not JSON that can be read safely: {error}")
+            return {}
+        if not isinstance(value, dict):
+            self.add("", f"must be an object, not {_kind(value)}")
+            return {}
+        members: Members = {}
+        for name, member in value.items():
+            if name in fields:
+                if (wrong := fields[name](member)) is None:
+                    members[name] = member
+                else:
+                    self.add(f"/{name}", wrong)
+            elif name in ignored:
+                members[name] = member
+            elif name in SERVERS_OWN:
+                self.add(f"/{name}", "is the server's to say")
+            else:
+                self.add(f"/{_escaped(name)}", "is not a member that is known here")
+        return members
+
+    def rules(self, members: Members) -> None:
+        """Add the rules of the domain that the members break."""
+        for broken in broken_rules(members.get("title", KEEP), members.get("description", KEEP)):
+            self.add(f"/{broken.field}", broken.rule)
+
+
+def _text(value: object) -> str | None:
+    return None if isinstance(value, str) else f"must be a string, not {_kind(value)}"
+
+
+def _text_or_null(value: object) -> str | None:
+    return (
+        None if value is None or isinstance(value, str) else f"must be a string or null, not {_kind(value)}"
+    )
+
+
+def _boolean(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
+
+
+FIELDS: Final[dict[str, Reader]] = {"title": _text, "description": _text_or_null, "completed": _boolean}
+
+
+def _kind(value: object) -> str:
+    names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
+    return names.get(type(value), "a number")
+
+
+def _escaped(name: str) -> str:
+    """Write a member's name into a pointer (RFC 6901 §3), shortened where it is somebody's prank."""
+    return name[:100].replace("~", "~0").replace("/", "~1")

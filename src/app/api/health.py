@@ -1,0 +1,36 @@
+"""Whether anyone is there, and whether they can work."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from app.api import openapi
+from app.api.authentication import PUBLIC
+
+Part = Callable[[], Awaitable[str | None]]
+"""Returns why a part cannot be used, or None."""
+
+
+@get("/health", opt=PUBLIC, **openapi.HEALTH)
+async def alive() -> dict[str, str]:
+    """Answer, if the process does."""
+    return {"status": "ok"}
+
+
+def readiness(**parts: Part) -> HTTPRouteHandler:
+    """Make the handler that asks every part. What the trouble is goes to the log, not to strangers."""
+
+    @get("/health/ready", opt=PUBLIC, **openapi.READY)
+    async def ready() -> Response[dict[str, Any]]:
+        """Answer 200 if requests can be served, else 503."""
+        told = {name: "ok" if await trouble() is None else "unavailable" for name, trouble in parts.items()}
+        well = set(told.values()) <= {"ok"}
+        return Response(
+            {"status": "ok" if well else "unavailable", **told},
+            status_code=200 if well else 503,
+            headers={} if well else {"retry-after": "1"},
+        )
+
+    return ready

@@ -1,0 +1,51 @@
+"""Which media types go in and out: JSON, in UTF-8."""
+
+from http import HTTPStatus
+
+from litestar.exceptions import HTTPException
+
+from app.api.faults import TaskRequest
+
+
+async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
+    """Stop a request that wants something else than JSON.
+
+    Raises:
+        HTTPException: 406.
+
+    """
+    accept = request.headers.get("accept")
+    if accept is not None and not accepts_json(accept):
+        raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
+
+
+async def json_body(request: TaskRequest) -> bytes:
+    """Return the body, which may be empty.
+
+    Raises:
+        HTTPException: 415 or 413.
+
+    """
+    announced = request.headers.get("content-type")
+    if (announced is not None and not _is_json(announced)) or "content-encoding" in request.headers:
+        raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    body = await request.body()
+    if body and announced is None:
+        raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    return body
+
+
+def accepts_json(accept: str) -> bool:
+    """Tell whether JSON may be answered (RFC 9110 §12.5.1): a range that fits, with a weight above 0."""
+    for item in accept.lower().split(","):
+        media_range, *parameters = (part.strip() for part in item.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        if media_range in ("*/*", "application/*", "application/json", "") and weight.strip("0.") != "":
+            return True
+    return False
+
+
+def _is_json(content_type: str) -> bool:
+    media_type, _, parameters = content_type.lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    return media_type.strip() == "application/json" and charset in ("", "charset=utf-8")

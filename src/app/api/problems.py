@@ -1,0 +1,169 @@
+"""Errors, told to clients once and the same way: RFC 9457 problem documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from app.api import schemas
+from app.api.schemas import Fault
+from app.domain import errors as domain
+from app.logs import where
+
+log = structlog.get_logger()
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What one type of error looks like from outside."""
+
+    status: HTTPStatus
+    slug: str  # the tail of the problem's `type`
+    title: str  # the same for every occurrence, as RFC 9457 §3.1.3 asks
+    detail: str  # what the person who asked can do
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
+    domain.NotAuthenticated: Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "not-authenticated",
+        "Sign in first",
+        "Send a valid token of the sign-in service as `Authorization: Bearer <token>`.",
+        {"www-authenticate": 'Bearer realm="taskward"'},
+    ),
+    domain.NotYours: Problem(
+        HTTPStatus.FORBIDDEN,
+        "not-yours",
+        "Not your list",
+        "The path names another person's list: use your own user id, or `me`.",
+    ),
+    domain.TaskNotFound: Problem(
+        HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."
+    ),
+    domain.InvalidTask: Problem(
+        HTTPStatus.BAD_REQUEST,
+        "invalid-request",
+        "The request is not valid",
+        "Correct what `errors` points at, and send the request again.",
+    ),
+    domain.KeysUnavailable: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "keys-unavailable",
+        "The token cannot be checked just now",
+        "The sign-in service's keys cannot be fetched: try again after the time in Retry-After.",
+    ),
+    domain.DatabaseUnavailable: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-unavailable",
+        "Tasks cannot be reached just now",
+        "The database does not answer: try again after the time in Retry-After.",
+    ),
+}
+
+INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
+
+DETAILS: Final = {
+    HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: `Allow` lists those it takes.",
+    HTTPStatus.NOT_ACCEPTABLE: "Answers are JSON: accept `application/json`.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
+    HTTPStatus.BAD_REQUEST: "The request cannot be read: check it against `/docs`.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here: report the `request_id` to the operator.",
+}
+
+
+class InvalidRequest(Exception):
+    """A request that cannot be understood; all its faults are named."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__()
+        self.faults = tuple(faults)
+
+
+def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> Response[bytes]:
+    """Tell a domain error."""
+    problem = PROBLEMS[type(error)]
+    headers = dict(problem.headers)
+    faults: Sequence[Fault] = ()
+    match error:
+        case domain.InvalidTask(broken=broken):
+            faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
+        case domain.Unavailable(reason=reason, retry_after=seconds):
+            headers["retry-after"] = str(seconds)
+            log.warning(problem.slug, reason=reason)
+        case domain.NotAuthenticated(reason=reason):
+            log.info(problem.slug, reason=reason)
+            if "authorization" in request.headers:  # RFC 6750 §3.1: no code where nothing was sent
+                headers["www-authenticate"] += ', error="invalid_token"'
+    return _response(request, problem, headers, faults)
+
+
+def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> Response[bytes]:
+    """Tell what is wrong with a request."""
+    return _response(request, INVALID_REQUEST, {}, error.faults)
+
+
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Tell an error of HTTP itself: no such route, wrong method, too large."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if "allow" in headers:
+        headers["allow"] = allowed(headers["allow"].split(", "))
+    return _response(request, of_status(HTTPStatus(error.status_code)), headers)
+
+
+def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Tell a bug: where it is to the log, nothing to the client."""
+    log.error("unexpected error", error=where(error))
+    return _response(request, of_status(HTTPStatus.INTERNAL_SERVER_ERROR), {})
+
+
+def of_status(status: HTTPStatus) -> Problem:
+    """Return the problem that means no more than its status (RFC 9457 §4.2.1)."""
+    return Problem(status, "", status.phrase, DETAILS.get(status, DETAILS[HTTPStatus.BAD_REQUEST]))
+
+
+def allowed(methods: Sequence[str]) -> str:
+    """Write `Allow`: HEAD works wherever GET does, and OPTIONS everywhere."""
+    every = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    return ", ".join(sorted(every))
+
+
+def document(
+    problem: Problem, *, instance: str, request_id: str, faults: Sequence[Fault] = (), detail: str = ""
+) -> bytes:
+    """Write the document. `instance` is the path that was asked for."""
+    return schemas.encode(
+        schemas.Problem(
+            type=type_of(problem),
+            title=problem.title,
+            status=problem.status.value,
+            detail=detail or problem.detail,
+            instance=instance,
+            request_id=request_id,
+            errors=tuple(faults),
+        )
+    )
+
+
+def type_of(problem: Problem) -> str:
+    """Return the URI that names the type of problem (RFC 9457 §3.1.1)."""
+    return f"urn:taskward:problem:{problem.slug}" if problem.slug else "about:blank"
+
+
+def _response(
+    request: Request[Any, Any, Any],
+    problem: Problem,
+    headers: dict[str, str],
+    faults: Sequence[Fault] = (),
+) -> Response[bytes]:
+    scope: Mapping[str, Any] = request.scope
+    body = document(problem, instance=scope["instance"], request_id=scope["request_id"], faults=faults)
+    return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

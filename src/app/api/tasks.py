@@ -1,0 +1,88 @@
+"""`/api/{user_id}/tasks`: decode, call one method of the service, encode."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.di import NamedDependency
+
+from app.api import cursors, openapi, schemas
+from app.api.faults import TaskRequest
+from app.api.negotiation import refuse_what_cannot_be_accepted
+from app.api.reading import (
+    read_changes,
+    read_completion,
+    read_new_task,
+    read_page,
+    read_task_id,
+)
+from app.domain.page import Page
+from app.domain.task import Task
+from app.domain.task_service import TaskService
+
+Tasks = NamedDependency[TaskService]
+
+
+class TaskController(Controller):
+    """One person's tasks."""
+
+    path = "/api/{user_id:str}/tasks"
+    tags = ("Tasks",)
+    before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
+
+    @get("/", **openapi.LIST)
+    async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Response[list[schemas.Task]]:
+        """List tasks."""
+        limit, after = await read_page(request)
+        page = await tasks.list(limit=limit, after=after)
+        shown = [schemas.Task.of(task, request.user.user_id) for task in page.tasks]
+        return _json(shown, headers=_next(request, page, limit))
+
+    @post("/", **openapi.CREATE)
+    async def create_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+        """Create a task."""
+        task = await tasks.create(await read_new_task(request))
+        return _told(request, task, headers={"location": f"{_asked(request)}/{task.id}"})
+
+    @get("/{task_id:str}", **openapi.READ)
+    async def get_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+        """Read a task."""
+        return _told(request, await tasks.get(await read_task_id(request)))
+
+    @put("/{task_id:str}", **openapi.UPDATE)
+    async def update_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+        """Update a task."""
+        return _told(request, await tasks.change(*await read_changes(request)))
+
+    @delete("/{task_id:str}", **openapi.DELETE)
+    async def delete_task(self, request: TaskRequest, tasks: Tasks) -> None:
+        """Delete a task."""
+        await tasks.remove(await read_task_id(request))
+
+    @patch("/{task_id:str}/complete", **openapi.COMPLETE)
+    async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+        """Complete or reopen a task."""
+        return _told(request, await tasks.complete(*await read_completion(request)))
+
+
+def _told(request: TaskRequest, task: Task, headers: dict[str, str] | None = None) -> Response[Any]:
+    return _json(schemas.Task.of(task, request.user.user_id), headers)
+
+
+def _json(value: object, headers: dict[str, str] | None = None) -> Response[Any]:
+    return Response(schemas.encode(value), headers=headers, media_type="application/json")
+
+
+def _next(request: TaskRequest, page: Page, limit: int) -> dict[str, str]:
+    """Say where the next page is (RFC 8288), if there is one."""
+    if page.next is None:
+        return {}
+    query = urlencode({"limit": limit, "cursor": cursors.write(page.next)})
+    return {"link": f'<{_asked(request)}?{query}>; rel="next"'}
+
+
+def _asked(request: TaskRequest) -> str:
+    """Return the path as it was asked for, percent-encoding included."""
+    scope: Any = request.scope
+    path: str = scope["instance"]
+    return path.rstrip("/")

@@ -1,0 +1,41 @@
+"""`app openapi`: the OpenAPI document."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from app.composition import compose
+from app.settings import Settings
+
+ANY_SETTINGS = {
+    "DATABASE_URL": "postgresql://nobody@localhost/none",
+    "BETTER_AUTH_URL": "http://localhost:3000",
+}
+"""The document is the same whatever the settings; these only satisfy their reader."""
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "openapi", help="write the OpenAPI document", description="Write the OpenAPI document."
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to (default: standard output)")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the document."""
+    text = written()
+    if chosen.output is None:
+        sys.stdout.write(text)
+    else:
+        chosen.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def written() -> str:
+    """Return the document as it is committed."""
+    app = compose(Settings.from_env(ANY_SETTINGS)).litestar
+    return json.dumps(app.openapi_schema.to_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,64 @@
+"""`app migrate`: bring the database to the shape that this version needs."""
+
+import argparse
+import asyncio
+import sys
+from typing import Any, Final
+
+from alembic.util import CommandError
+from asyncpg import PostgresError
+
+from app.cli.preflight import connection_fault
+from app.infra import migrate
+from app.settings import SettingsError, read_database
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import Reader, environment
+
+SOME_WAITING: Final = 3  # exit status of `--check`
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "migrate",
+        help="apply the migrations that are waiting",
+        description="Apply the migrations that are waiting, all in one transaction."
+        " Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
+    )
+    parser.add_argument(
+        "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Migrate."""
+    reader = Reader(environment())
+    _, address = read_database(reader)
+    if reader.faults or address is None:
+        raise SettingsError(reader.faults)
+    try:
+        return asyncio.run(_migrate(address, chosen))
+    except CommandError as error:
+        sys.exit(f"app migrate: {error}")
+    except (OSError, TimeoutError, PostgresError) as error:
+        fault = connection_fault(address, error)
+        raise SettingsError(
+            [fault or f"DATABASE_URL names {address.host}, which does not answer just now"]
+        ) from error
+
+
+async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:
+    if chosen.check:
+        waiting = await migrate.waiting(address)
+        print(*waiting, sep="\n", end="\n" if waiting else "")
+        return SOME_WAITING if waiting else 0
+    if chosen.down_to:
+        await migrate.downgrade(address, to=chosen.down_to)
+        return 0
+    for line in await migrate.upgrade(address):
+        print(f"applied {line}")
+    return 0

@@ -1,0 +1,108 @@
+"""What can be known to be wrong before the service starts: told at once, each with its variable."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Mapping
+
+from asyncpg import PostgresError
+from asyncpg import exceptions as pg
+
+from app.infra.connecting import connect
+from app.infra.migrate import waiting
+from app.infra.wall import gaps
+from app.settings import Settings, SettingsError, read_database
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import Reader
+from app.settings.listening import Listening, read_listening
+
+
+def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return the settings, and warnings that do not hinder the start.
+
+    A database that cannot be reached yet is no fault: the service starts, and serves as soon as it is there.
+
+    Raises:
+        SettingsError: everything that has to be mended first.
+
+    """
+    faults: list[str] = []
+    settings = None
+    try:
+        settings = Settings.from_env(env)
+    except SettingsError as error:
+        faults += error.faults
+    listening = Reader(env)
+    faults += port_faults(read_listening(listening)) if not listening.faults else []
+    database, direct = read_database(Reader(env))
+    warnings: list[str] = []
+    if database and direct:
+        found, warnings = asyncio.run(database_faults(database, direct))
+        faults += found
+    if settings is None or faults:
+        raise SettingsError(faults)
+    return settings, warnings
+
+
+def port_faults(listening: Listening) -> list[str]:
+    """Tell why the socket cannot be had, if so."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return [
+                f"PORT {listening.port} is used by another program: stop that, or set PORT to another number"
+            ]
+        if error.errno == errno.EACCES:
+            return [f"PORT {listening.port} may not be used by this user: set PORT to 1024 or more"]
+        return [
+            f"HOST {listening.host} is not an address of this machine: set it to one, or to 0.0.0.0 for all"
+        ]
+    return []
+
+
+async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
+    """Return what is wrong with the database, and what is only not yet right."""
+    try:
+        connection = await connect(database)
+        try:
+            found = await gaps(connection)
+        finally:
+            await connection.close()
+        missing = await waiting(direct)
+    except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
+        fault = connection_fault(database, error)
+        if fault:
+            return [fault], []
+        return [], [f"the database at {database.host} cannot be reached yet: answering 503 until it is there"]
+    if missing:
+        count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
+        return [f"DATABASE_URL names a database for which {count} waiting: run `app migrate`"], []
+    return [f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found], []
+
+
+def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
+    """Tell what about the address is wrong; None where it is the server that is not there."""
+    host = address.host
+    fault = None
+    match error:
+        case pg.InvalidAuthorizationSpecificationError():
+            fault = f"has a user or password that {host} refuses: copy the address again"
+        case pg.InvalidCatalogNameError():
+            fault = f"names the database {address.database}, which {host} does not have"
+        case ssl.SSLCertVerificationError():
+            fault = (
+                f"names {host}, whose certificate is not valid for it ({error.verify_message}):"
+                " check the host name, or name its authority with sslrootcert="
+            )
+        case ssl.SSLError():
+            fault = f"names {host}, with which no TLS connection can be made"
+        case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
+            fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
+    return f"DATABASE_URL {fault}" if fault else None

@@ -1,0 +1,89 @@
+"""Where the parts meet. Everything is passed in; nothing is looked up."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+
+from app.api import openapi
+from app.api.authentication import AuthenticationMiddleware
+from app.api.cors import Cors
+from app.api.docs import DOCS_HANDLERS
+from app.api.edge import Edge
+from app.api.health import alive, readiness
+from app.api.problems import (
+    InvalidRequest,
+    on_domain_error,
+    on_http_error,
+    on_invalid_request,
+    on_unexpected,
+)
+from app.api.reading import BODY_MAX
+from app.api.tasks import TaskController
+from app.domain.errors import DomainError
+from app.domain.identity import TokenVerifier
+from app.domain.task_service import Clock, TaskService
+from app.infra.database import Database
+from app.infra.keys import KeySet
+from app.infra.tasks import NeonTaskRepository
+from app.infra.tokens import JwtVerifier
+from app.settings import Settings
+
+
+def utc_now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
+    """Build the application. A test passes its own verifier and clock."""
+    database = Database(settings.database)
+    keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
+    verifier = verifier or JwtVerifier(settings.trust, keys)
+
+    async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
+        # The one place where a request gets its repository: the owner is whoever the token speaks for.
+        return TaskService(NeonTaskRepository(database, owner=request.user.user_id), clock)
+
+    async def keys_trouble() -> str | None:
+        return None if keys is None or keys.ready else "no keys yet"
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await database.open()
+        if keys is not None:
+            await keys.start()
+        try:
+            yield
+        finally:
+            if keys is not None:
+                await keys.close()
+            await database.close()
+
+    app = Litestar(
+        route_handlers=[
+            TaskController,
+            alive,
+            readiness(database=database.trouble, keys=keys_trouble),
+            *DOCS_HANDLERS,
+        ],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
+        dependencies={"tasks": Provide(provide_tasks)},
+        exception_handlers={
+            DomainError: on_domain_error,
+            InvalidRequest: on_invalid_request,
+            HTTPException: on_http_error,
+            Exception: on_unexpected,
+        },
+        openapi_config=openapi.config(version("taskward")),
+        request_max_body_size=BODY_MAX,
+        lifespan=[lifespan],
+        logging_config=None,
+    )
+    return Edge(app, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)

@@ -1,0 +1,71 @@
+"""Everything that can go wrong, as types.
+
+DomainError
+├── NotAuthenticated       no one, or no one we can believe, is asking
+├── NotYours               the asker named somebody else's list
+├── TaskNotFound           no such task in the asker's list
+├── InvalidTask            one or more fields break a rule
+└── Unavailable            something we depend on cannot be reached just now
+    ├── KeysUnavailable        the token issuer's keys
+    └── DatabaseUnavailable    the database
+
+An error carries facts, never an HTTP status and never prose for the end user:
+`app.api.problems` gives each type its one status, title and wording.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+class DomainError(Exception):
+    """Base of every error that is raised on purpose."""
+
+
+@dataclass(eq=False)
+class NotAuthenticated(DomainError):
+    """The bearer token is absent, malformed, expired or not ours."""
+
+    reason: str  # for the log; the caller is never told which key or claim would have passed
+
+
+@dataclass(eq=False)
+class NotYours(DomainError):
+    """The path names an owner who is not the asker."""
+
+
+@dataclass(eq=False)
+class TaskNotFound(DomainError):
+    """The owner has no such task. Another owner's task is *also* not found."""
+
+    task_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """One field, and the rule of `app.domain.task` that it breaks."""
+
+    field: str
+    rule: str
+
+
+@dataclass(eq=False)
+class InvalidTask(DomainError):
+    """One or more fields break a rule; all of them are named."""
+
+    broken: tuple[BrokenRule, ...]
+
+
+@dataclass(eq=False)
+class Unavailable(DomainError):
+    """Something outside cannot be reached; nothing was done, and trying again later is right."""
+
+    reason: str  # for the log
+    retry_after: int = 1  # seconds
+
+
+class KeysUnavailable(Unavailable):
+    """The keys to check a token with cannot be fetched, so it is neither believed nor refused."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or not in time."""

@@ -1,0 +1,80 @@
+"""Opening connections to the address as pasted, and what the driver's errors mean."""
+
+import asyncio
+import ssl
+from typing import Any, Final
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from app.settings.database_address import DatabaseAddress
+
+Connection = asyncpg.Connection[asyncpg.Record]
+
+CONNECT_TIMEOUT: Final = 3.0  # seconds for one attempt
+OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated
+FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each time
+
+NOT_YET: Final = (
+    ConnectionRefusedError,
+    ConnectionResetError,
+    pg.CannotConnectNowError,
+    pg.ConnectionDoesNotExistError,
+)
+"""A server that is starting, stopping or waking. Nothing was sent, so trying again is safe."""
+
+UNREACHABLE: Final = (
+    TimeoutError,
+    OSError,
+    pg.InterfaceError,  # the connection is closed
+    pg.PostgresConnectionError,  # class 08
+    pg.InsufficientResourcesError,  # class 53: disk full, too many connections
+    pg.OperatorInterventionError,  # class 57: shutdown, cancelled
+    pg.LockNotAvailableError,  # 55P03
+    pg.ReadOnlySQLTransactionError,  # 25006: a failover, a quota
+    pg.InvalidAuthorizationSpecificationError,  # class 28: a password that changed under us
+    pg.InvalidCatalogNameError,  # 3D000: the database is gone
+)
+"""The database's trouble and not the caller's: worth asking again later."""
+
+
+async def connect(address: DatabaseAddress) -> Connection:
+    """Open a connection, repeating the attempt within a budget while the server is not ready.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
+
+    """
+    pause, spent = FIRST_PAUSE, 0.0
+    while True:
+        try:
+            return await asyncpg.connect(**driver_arguments(address))
+        except NOT_YET:
+            if spent >= OPENING_BUDGET:
+                raise
+        await asyncio.sleep(pause)
+        pause, spent = pause * 2, spent + pause
+
+
+def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
+    """Translate an address for asyncpg, which knows nothing of libpq's parameters.
+
+    Behind a transaction pooler no prepared statement may outlive its transaction: another client's
+    connection would be asked for it, or answer with another statement's rows.
+    """
+    return {
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": address.password,
+        "database": address.database,
+        "ssl": ssl.create_default_context(cafile=address.ca_file) if address.tls else False,
+        "timeout": CONNECT_TIMEOUT,
+        "statement_cache_size": 0 if address.pooled else 100,
+        "server_settings": {"application_name": address.application_name},
+    }
+
+
+def means_unreachable(error: Exception) -> bool:
+    """Tell whether an error is the database's trouble. A value that the driver cannot write is our bug."""
+    return isinstance(error, UNREACHABLE) and not isinstance(error, pg.DataError)

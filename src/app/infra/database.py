@@ -1,0 +1,114 @@
+"""Neon, as statements that are run whole or not at all."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from app.domain.errors import DatabaseUnavailable
+from app.infra.connecting import Connection, connect, means_unreachable
+from app.infra.owned import Row, Statement
+from app.infra.wall import gaps
+from app.settings.database_address import DatabaseAddress
+
+log = structlog.get_logger()
+
+POOL_SIZE: Final = 10  # connections a process
+DEADLINE: Final = 5.0  # seconds for waiting, connecting and the statement together
+IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
+
+
+class Database:
+    """A pool of connections that is opened when first needed and never asks anything by itself."""
+
+    def __init__(self, address: DatabaseAddress, *, pool_size: int = POOL_SIZE) -> None:
+        self._address = address
+        self._pool_size = pool_size
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._walled = False
+        self._trouble: str | None = "not asked yet"
+
+    async def open(self) -> None:
+        """Make the pool. Connects to nothing, so it works while the database is away."""
+
+        async def opened(*_: object, **__: object) -> Connection:
+            return await connect(self._address)
+
+        self._pool = await asyncpg.create_pool(
+            min_size=0,
+            max_size=self._pool_size,
+            max_inactive_connection_lifetime=IDLE_LIFETIME,
+            connect=opened,
+            reset=_nothing_to_reset,
+        )
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        """Run one statement in its own transaction and return its rows.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached, does not answer in time, or its wall is down.
+
+        """
+        arguments = [values[name] for name in statement.names]
+        try:
+            async with asyncio.timeout(DEADLINE):
+                rows = await self._run(statement.sql, arguments)
+        except Exception as error:
+            if not means_unreachable(error):
+                raise
+            self._trouble = f"{type(error).__name__}: the database does not answer"
+            raise DatabaseUnavailable(self._trouble) from error
+        self._trouble = None
+        return rows
+
+    async def trouble(self) -> str | None:
+        """Return why the database cannot be used; None if it can.
+
+        Where the last statement succeeded nothing is asked: a database that sleeps is left asleep.
+        """
+        if self._trouble is not None:
+            try:
+                await self.fetch(Statement("SELECT 1", ()), {})
+            except DatabaseUnavailable as error:
+                return error.reason
+        return self._trouble
+
+    async def _run(self, sql: str, arguments: list[object]) -> Sequence[Row]:
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the pool is not open")
+        connection = await self._pool.acquire()
+        try:
+            if not self._walled:
+                await self._check_wall(connection)
+            if self._address.pooled:
+                # A pooler may give each message of a statement to another server connection;
+                # within a transaction it may not.
+                async with connection.transaction():
+                    return await connection.fetch(sql, *arguments)
+            return await connection.fetch(sql, *arguments)
+        except (TimeoutError, asyncio.CancelledError):
+            connection.terminate()  # it would otherwise be waited for, longer than the deadline
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def _check_wall(self, connection: Any) -> None:
+        async with connection.transaction(readonly=True):
+            found = await gaps(connection)
+        if found:
+            reason = "the wall between owners does not stand: " + "; ".join(map(str, found))
+            log.error("wall down", gaps=[str(gap) for gap in found])
+            self._trouble = reason
+            raise DatabaseUnavailable(reason)
+        self._walled = True
+
+
+async def _nothing_to_reset(_: object) -> None:
+    """Replace asyncpg's reset query: all that statements set is gone with their transaction."""

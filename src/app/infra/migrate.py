@@ -1,0 +1,84 @@
+"""Bringing the database to the shape that this version needs."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from asyncpg import InternalServerError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.infra.connecting import connect
+from app.settings.database_address import DatabaseAddress
+
+T = TypeVar("T")
+
+VERSION_TABLE: Final = "taskward_version"  # of our own, so another project's Alembic is not disturbed
+ATTEMPTS: Final = 5  # roles are the cluster's: a migration of another database may touch ours at once
+
+
+async def waiting(address: DatabaseAddress) -> list[str]:
+    """Return the migrations that are not applied, oldest first, each as `revision: what it does`.
+
+    A database that is ahead of this version (the next one is being deployed) has none waiting.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+
+    def look(connection: Connection) -> list[str]:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        applied = set(context.get_current_heads())
+        known = {script.revision for script in scripts.walk_revisions()}
+        if applied - known:
+            return []
+        missing = scripts.iterate_revisions("heads", tuple(applied) or "base")
+        return [f"{script.revision}: {script.doc}" for script in reversed(list(missing))]
+
+    return await _connected(address, look)
+
+
+async def upgrade(address: DatabaseAddress) -> list[str]:
+    """Apply what is waiting and return it. All of it happens in one transaction.
+
+    Two at once are safe: the second waits for the first and finds nothing to do.
+    """
+    before = await waiting(address)
+    await _patiently(address, lambda connection: command.upgrade(_config(connection), "head"))
+    return before
+
+
+async def downgrade(address: DatabaseAddress, *, to: str) -> None:
+    """Go back to a revision, or to `base`: what later ones made is gone, with what was kept in it."""
+    await _patiently(address, lambda connection: command.downgrade(_config(connection), to))
+
+
+async def _patiently(address: DatabaseAddress, act: Callable[[Connection], None]) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await _connected(address, act)
+        except DBAPIError as error:
+            concurrent = isinstance(error.orig.__cause__ if error.orig else None, InternalServerError)
+            if not concurrent or attempt == ATTEMPTS:
+                raise
+    return None
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", "app.infra:migrations")
+    return config
+
+
+async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(address), poolclass=NullPool
+    )
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(act)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,18 @@
+"""Alembic's entry: run the migrations on the connection that `app.infra.migrate` opened."""
+
+from alembic import context
+from sqlalchemy import text
+
+from app.infra.rows import OwnedRow
+
+LOCK = 0x7461736B77617264  # "taskward"; held until the transaction ends
+
+connection = context.config.attributes["connection"]
+connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+context.configure(
+    connection=connection,
+    target_metadata=OwnedRow.metadata,
+    version_table=context.config.attributes["version_table"],
+    transactional_ddl=True,
+)
+context.run_migrations()

@@ -1,0 +1,48 @@
+"""Tasks in Neon."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from app.domain.errors import TaskNotFound
+from app.domain.identity import UserId
+from app.domain.page import Position
+from app.domain.task import Task, TaskChanges, TaskId
+from app.infra.owned import Connection, OwnedRepository, Row
+from app.infra.rows import TaskRow
+
+
+class NeonTaskRepository:
+    """`TaskRepository` over the `tasks` table."""
+
+    def __init__(self, connection: Connection, *, owner: UserId) -> None:
+        self._rows = OwnedRepository(connection, TaskRow, owner=owner)
+
+    async def add(self, task: Task) -> None:
+        values = {name: getattr(task, name) for name in _COLUMNS}
+        await self._rows.insert(task.id, values)
+
+    async def get(self, task_id: TaskId) -> Task:
+        return _task(task_id, await self._rows.find(task_id))
+
+    async def newest(self, limit: int, *, after: Position | None) -> Sequence[Task]:
+        return [Task(**row) for row in await self._rows.newest(limit, after=after)]
+
+    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Task:
+        values = {**changes.named(), "updated_at": at}
+        return _task(task_id, await self._rows.update(task_id, values))
+
+    async def toggle(self, task_id: TaskId, *, at: datetime) -> Task:
+        return _task(task_id, await self._rows.update(task_id, {"updated_at": at}, negate="completed"))
+
+    async def remove(self, task_id: TaskId) -> None:
+        if not await self._rows.delete(task_id):
+            raise TaskNotFound(task_id)
+
+
+_COLUMNS = ("title", "description", "completed", "created_at", "updated_at")
+
+
+def _task(task_id: TaskId, row: Row | None) -> Task:
+    if row is None:
+        raise TaskNotFound(task_id)
+    return Task(**row)

@@ -1,0 +1,85 @@
+"""All configuration, read once, from the environment. No value here has a secret for a default."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import Reader, SettingsError, one_of, origin, web_address
+from app.settings.listening import Listening, read_listening
+from app.settings.trust import Trust, read_trust
+
+__all__ = ("Settings", "SettingsError")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the process needs to know before it starts."""
+
+    database: DatabaseAddress
+    database_direct: DatabaseAddress  # without a pooler, for migrations
+    trust: Trust
+    listening: Listening
+    cors_origins: tuple[str, ...]
+    log_level: str
+    log_format: str  # json or console
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read settings.
+
+        Raises:
+            SettingsError: naming every variable that is missing, wrong or contradicts another.
+
+        """
+        reader = Reader(env)
+        database, direct = read_database(reader)
+        trust = read_trust(reader)
+        listening = read_listening(reader)
+        cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
+        log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
+        log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
+        if reader.faults or not database or not direct or not trust:
+            raise SettingsError(reader.faults)
+        return cls(
+            database=database,
+            database_direct=direct,
+            trust=trust,
+            listening=listening,
+            cors_origins=cors_origins,
+            log_level=log_level,
+            log_format=log_format,
+        )
+
+
+def read_database(reader: Reader) -> tuple[DatabaseAddress | None, DatabaseAddress | None]:
+    """Read the address for requests and the one for migrations."""
+    database = reader.read("DATABASE_URL", DatabaseAddress.parse, None)
+    if not reader.get("DATABASE_URL"):
+        reader.fault("DATABASE_URL", "is not set: paste the address that Neon's console shows")
+    direct = reader.read(
+        "DATABASE_URL_DIRECT", DatabaseAddress.parse, database.direct() if database else None
+    )
+    return database, direct
+
+
+def _natural_log_format() -> str:
+    return "console" if sys.stdout.isatty() else "json"
+
+
+def _origin_of_better_auth(reader: Reader) -> tuple[str, ...]:
+    try:
+        return (origin(web_address(reader.get("BETTER_AUTH_URL") or "")),)
+    except ValueError:
+        return ()
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Read a list of origins, split by commas. `*` is not one: tokens would be usable from any page."""
+    origins = []
+    for item in filter(None, map(str.strip, text.split(","))):
+        url = web_address(item) if item != "*" else None
+        if url is None or url.path.strip("/"):
+            raise ValueError(f"has {item!r}, which is not an origin like https://app.example.com")
+        origins.append(origin(url))
+    return tuple(origins)

@@ -1,0 +1,97 @@
+"""Reading variables, one fault a line, all of them told at once."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from dotenv import dotenv_values, find_dotenv
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """The environment is incomplete or wrong; `faults` names everything, each with its variable."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(f"  {fault}" for fault in faults))
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of the process, over those of the nearest `.env` at or above this folder."""
+    written = dotenv_values(find_dotenv(usecwd=True), interpolate=False)
+    return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
+
+
+class Reader:
+    """Reads variables and collects what is wrong with them. An empty variable is an absent one."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.faults: list[str] = []
+
+    def get(self, name: str) -> str | None:
+        """Return the value, or None."""
+        return self._env.get(name, "").strip() or None
+
+    def fault(self, name: str, what: str) -> None:
+        """Remember that a variable is wrong: `what` says how, and what to do."""
+        self.faults.append(f"{name} {what}")
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Return the parsed value, or the default where it is absent or wrong (`parse` raises ValueError)."""
+        value = self.get(name)
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.fault(name, str(error))
+            return default
+
+
+def origin(url: SplitResult) -> str:
+    """Return scheme, host and port, as in RFC 6454 §6.2: the default port is not said."""
+    default = {"http": 80, "https": 443}[url.scheme]
+    host = f"[{url.hostname}]" if url.hostname and ":" in url.hostname else url.hostname
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
+
+
+def web_address(text: str) -> SplitResult:
+    """Read an http(s) URL without user, query or fragment.
+
+    Raises:
+        ValueError: it is something else.
+
+    """
+    try:
+        url = urlsplit(text)
+        wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or url.username or url.query or url.fragment:
+        raise ValueError("is not an address like https://app.example.com")
+    return url
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Accept these words only."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"is {text!r}, which must be one of {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """Accept a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"is {text!r}, which must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse

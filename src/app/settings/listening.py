@@ -1,0 +1,50 @@
+"""Where the service listens, and to whose name it answers."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from app.settings.environment import Reader, number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """The socket, and the names of this service."""
+
+    host: str
+    port: int
+    workers: int  # processes
+    allowed_hosts: frozenset[str] | None  # lower case, without port; None: any, on a loopback address only
+
+
+def read_listening(reader: Reader) -> Listening:
+    """Read the socket and the names."""
+    host = reader.get("HOST") or "127.0.0.1"
+    names = reader.read("ALLOWED_HOSTS", _names, None)
+    if names is None and not is_loopback(host) and not reader.get("ALLOWED_HOSTS"):
+        reader.fault(
+            "ALLOWED_HOSTS",
+            f"is not set, and HOST={host} is reachable from outside: set it to the names that this service is"
+            " called by, split by commas (`*.example.com` is any name below example.com, `*` any at all)",
+        )
+    return Listening(
+        host=host,
+        port=reader.read("PORT", number(1, 65535), 8000),
+        workers=reader.read("WEB_CONCURRENCY", number(1, 64), 1),
+        allowed_hosts=names,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _names(text: str) -> frozenset[str] | None:
+    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    wrong = sorted(name for name in names if "/" in name or (":" in name and not name.startswith("[")))
+    if wrong or not names:
+        raise ValueError(f"has {', '.join(wrong) or 'no name'}: say host names only, without scheme and port")
+    return None if "*" in names else names

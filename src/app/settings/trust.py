@@ -1,0 +1,68 @@
+"""Whose tokens are believed."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlunsplit
+
+from app.settings.environment import Reader, origin, web_address
+
+SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
+NO_SOURCE: Final = (
+    "BETTER_AUTH_URL is not set, so there is nobody whose tokens to believe: set it to where Better Auth "
+    "lives (or NEON_AUTH_URL, or JWKS_URL or BETTER_AUTH_SECRET with JWT_ISSUER and JWT_AUDIENCE)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """The source or sources of trust, and what a token must say of itself. At least one source is set."""
+
+    issuer: str  # the only `iss` believed
+    audience: str  # the only `aud` believed
+    jwks_url: str | None = None  # where public keys are fetched
+    secret: bytes | None = field(default=None, repr=False)  # HS256; 32 bytes or more
+
+
+def read_trust(reader: Reader) -> Trust | None:
+    """Read who is trusted; None, and the faults in the reader, where that cannot be said."""
+    before = len(reader.faults)
+    better, neon = (
+        reader.read("BETTER_AUTH_URL", web_address, None),
+        reader.read("NEON_AUTH_URL", web_address, None),
+    )
+    jwks = reader.read("JWKS_URL", web_address, None)
+    secret = reader.read("BETTER_AUTH_SECRET", _secret, None)
+    if reader.get("BETTER_AUTH_URL") and reader.get("NEON_AUTH_URL"):
+        reader.fault(
+            "NEON_AUTH_URL", "contradicts BETTER_AUTH_URL: only one of them can issue the tokens; unset one"
+        )
+    if len(reader.faults) > before:
+        return None
+
+    home = better or neon
+    jwks_url = urlunsplit(jwks) if jwks else None
+    if better and not jwks_url:
+        jwks_url = origin(better) + (better.path.rstrip("/") or "/api/auth") + "/jwks"
+    if neon and not jwks_url:
+        jwks_url = origin(neon) + neon.path.rstrip("/") + "/.well-known/jwks.json"
+    if not jwks_url and not secret:
+        reader.faults.append(NO_SOURCE)
+    issuer = reader.get("JWT_ISSUER") or (origin(home) if home else None)
+    audience = reader.get("JWT_AUDIENCE") or (origin(home) if home else None)
+    if not home and (jwks_url or secret):
+        for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
+            if not value:
+                reader.fault(name, "is not set, and no BETTER_AUTH_URL or NEON_AUTH_URL says it: set it")
+    if len(reader.faults) > before or not issuer or not audience:
+        return None
+    return Trust(issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret)
+
+
+def _secret(text: str) -> bytes:
+    secret = text.encode()
+    if len(secret) < SECRET_MIN:
+        raise ValueError(
+            f"has {len(secret)} bytes, and HS256 needs {SECRET_MIN} or more:"
+            " make one with `openssl rand -base64 32`"
+        )
+    return secret
