@@ -10,6 +10,7 @@ from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
+from litestar.types import ControllerRouterHandler
 
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
@@ -66,24 +67,26 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
                 await keys.close()
             await database.close()
 
+    handlers: list[ControllerRouterHandler] = [
+        TaskController,
+        alive,
+        readiness(database=database.trouble, keys=keys_trouble),
+    ]
+    dependencies = {"tasks": Provide(provide_tasks)}
+    document = openapi.document_of(handlers, dependencies, version("taskward"))
     app = Litestar(
-        route_handlers=[
-            TaskController,
-            alive,
-            readiness(database=database.trouble, keys=keys_trouble),
-            *DOCS_HANDLERS,
-        ],
+        route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
         middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
-        dependencies={"tasks": Provide(provide_tasks)},
+        dependencies=dependencies,
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
             HTTPException: on_http_error,
             Exception: on_unexpected,
         },
-        openapi_config=openapi.config(version("taskward")),
+        openapi_config=None,
         request_max_body_size=BODY_MAX,
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Edge(app, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)
+    return Edge(app, document, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)

@@ -8,6 +8,8 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor
 
+ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
+
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 
 
@@ -41,12 +43,14 @@ def configure(level: str, form: str) -> None:
 def where(error: BaseException) -> list[str]:
     """Tell an error by types and places, outermost first.
 
-    Never by its message: a driver's error quotes values, and those are people's.
+    Its message is told only where it speaks of code: a driver's error quotes values, and those are people's.
     """
     told = []
     current: BaseException | None = error
     while current is not None:
         told.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        if type(current) in ABOUT_CODE:
+            told[-1] += f": {current}"
         trace = current.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code

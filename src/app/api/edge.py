@@ -17,6 +17,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
 from app.api.cors import Cors
+from app.api.openapi import Document
 from app.api.problems import MEDIA_TYPE, allowed, document, of_status
 from app.logs import REQUEST_ID
 
@@ -30,8 +31,11 @@ NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 class Edge:
     """The ASGI application: Litestar, with an edge around it."""
 
-    def __init__(self, app: Litestar, *, cors: Cors, hosts: Collection[str] | None) -> None:
+    def __init__(
+        self, app: Litestar, document: Document, *, cors: Cors, hosts: Collection[str] | None
+    ) -> None:
         self.litestar = app
+        self.document = document
         self._cors = cors
         self._hosts = hosts
         self._methods = [
@@ -58,7 +62,7 @@ class Edge:
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 message["headers"] = [*message["headers"], *extra]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {**message, "body": b""}  # the answer to GET, without its body

@@ -26,13 +26,12 @@ async def json_body(request: TaskRequest) -> bytes:
         HTTPException: 415 or 413.
 
     """
-    announced = request.headers.get("content-type")
-    if (announced is not None and not _is_json(announced)) or "content-encoding" in request.headers:
+    headers = request.headers
+    announced = headers.get("content-type")
+    empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    if "content-encoding" in headers or not (empty if announced is None else _is_json(announced)):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    body = await request.body()
-    if body and announced is None:
-        raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    return body
+    return await request.body()
 
 
 def accepts_json(accept: str) -> bool:

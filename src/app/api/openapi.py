@@ -4,9 +4,15 @@ Bodies and queries are read by `app.api.reading`, more strictly than a framework
 described here; limits come from the domain, so that they cannot drift.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
+from litestar import Litestar, Response, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Components,
     Example,
@@ -25,7 +31,9 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api import examples
+from app.api.authentication import PUBLIC
 from app.api.problems import MEDIA_TYPE
+from app.api.schemas import Problem, encode
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
@@ -95,8 +103,42 @@ _CURSOR = Parameter(
 )
 
 
-def config(version: str) -> OpenAPIConfig:
-    """Return what holds for the whole document."""
+Document = Callable[[], dict[str, Any]]
+
+
+def document_of(handlers: Sequence[Any], dependencies: dict[str, Any], version: str) -> Document:
+    """Return what makes the document, when it is first asked for.
+
+    It comes from an application of its own that is never served: Litestar's would add pages and a
+    404 of its own making to the one that is.
+    """
+
+    @lru_cache
+    def document() -> dict[str, Any]:
+        described = Litestar(
+            route_handlers=handlers,
+            dependencies=dependencies,
+            openapi_config=_config(version),
+            logging_config=None,
+        ).openapi_schema
+        schemas = described.components.schemas = described.components.schemas or {}
+        schemas.update(_BODIES)
+        return described.to_schema()
+
+    return document
+
+
+def route_to(document: Document) -> HTTPRouteHandler:
+    """Make the handler of `/openapi.json`."""
+
+    @get("/openapi.json", opt=PUBLIC, include_in_schema=False)
+    async def openapi() -> Response[bytes]:
+        return Response(encode(document()), media_type="application/json")
+
+    return openapi
+
+
+def _config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Taskward API",
         version=version,
@@ -107,14 +149,12 @@ def config(version: str) -> OpenAPIConfig:
             Tag(name="Health", description="For operators"),
         ],
         components=Components(
-            schemas=_BODIES,
             security_schemes={
                 "bearer": SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="A JWT"
+                    type="http", scheme="bearer", bearer_format="JWT", description="Better Auth's JWT"
                 )
             },
         ),
-        path="/",
     )
 
 
@@ -130,6 +170,7 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
 ) -> dict[str, Any]:
     """Return the keyword arguments of a handler's decorator."""
 
+    @dataclass
     class Described(Operation):
         """An operation whose parameters, bodies, answers and examples are said here."""
 
@@ -141,7 +182,7 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
                 )
                 self.request_body = RequestBody(content={"application/json": media}, required=body_required)
             for status, answer in (self.responses or {}).items():
-                if isinstance(answer, Reference):
+                if isinstance(answer, Reference) or not status.startswith("2"):
                     continue
                 for media in (answer.content or {}).values():
                     media.examples = _named({"example": examples.ANSWERS[name, int(status)]})
@@ -153,6 +194,8 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
             self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
 
     Described.__name__ = f"{name}Operation"
+    if errors:  # makes Litestar put the shape of a problem among the components
+        handler["responses"] = {errors[0]: ResponseSpec(Problem, generate_examples=False)}
     return {"operation_id": name, "operation_class": Described, **handler}
 
 

@@ -127,7 +127,10 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
 
 def of_status(status: HTTPStatus) -> Problem:
     """Return the problem that means no more than its status (RFC 9457 §4.2.1)."""
-    return Problem(status, "", status.phrase, DETAILS.get(status, DETAILS[HTTPStatus.BAD_REQUEST]))
+    title = (
+        "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
+    )  # RFC 9110
+    return Problem(status, "", title, DETAILS.get(status, DETAILS[HTTPStatus.BAD_REQUEST]))
 
 
 def allowed(methods: Sequence[str]) -> str:

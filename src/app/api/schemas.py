@@ -17,7 +17,7 @@ class Task(Struct, frozen=True):
     id: Annotated[UUID, Meta(description="UUID version 7; later tasks have greater ids")]
     user_id: Annotated[str, Meta(description="Whose it is: the subject of the token", max_length=255)]
     title: Annotated[str, Meta(min_length=1, max_length=domain.TITLE_MAX)]
-    description: Annotated[str | None, Meta(max_length=domain.DESCRIPTION_MAX)]
+    description: Annotated[str, Meta(max_length=domain.DESCRIPTION_MAX)] | None
     completed: bool
     created_at: Annotated[datetime, Meta(description="RFC 3339, UTC")]
     updated_at: Annotated[datetime, Meta(description="RFC 3339, UTC")]

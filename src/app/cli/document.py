@@ -37,5 +37,5 @@ def run(chosen: argparse.Namespace) -> int:
 
 def written() -> str:
     """Return the document as it is committed."""
-    app = compose(Settings.from_env(ANY_SETTINGS)).litestar
-    return json.dumps(app.openapi_schema.to_schema(), indent=2, ensure_ascii=False) + "\n"
+    document = compose(Settings.from_env(ANY_SETTINGS)).document()
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -2,14 +2,14 @@
 
 import asyncio
 import ssl
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 from asyncpg import exceptions as pg
 
 from app.settings.database_address import DatabaseAddress
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT: Final = 3.0  # seconds for one attempt
 OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated

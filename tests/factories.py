@@ -1,0 +1,56 @@
+"""Valid values by default; a test says only what it is about."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from polyfactory import Use
+from polyfactory.factories import DataclassFactory
+
+from app.domain.identity import UserId
+from app.domain.task import NewTask, Task, TaskId, new_task_id
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def someone(name: str = "ann") -> UserId:
+    """A person no other test has met: that is all the isolation owned data needs."""
+    return UserId(f"{name}-{uuid4().hex}")
+
+
+def later(minutes: int) -> datetime:
+    """Return a moment after noon."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def a_task_id() -> TaskId:
+    """Return an id that no task has."""
+    return new_task_id(NOON)
+
+
+class NewTaskFactory(DataclassFactory[NewTask]):
+    """What somebody wants to do."""
+
+    __random_seed__ = 1
+
+    title = Use(lambda: f"task {NewTaskFactory.__random__.randrange(10**6)}")
+    description = None
+    completed = False
+
+
+class TaskFactory(DataclassFactory[Task]):
+    """An open task, made at noon."""
+
+    __random_seed__ = 1
+
+    id = Use(lambda: new_task_id(NOON))
+    title = Use(lambda: f"task {TaskFactory.__random__.randrange(10**6)}")
+    description = Use(lambda: f"about {TaskFactory.__random__.randrange(10**6)}")
+    completed = False
+    created_at = NOON
+    updated_at = NOON
+
+
+def task_made(minutes: int) -> Task:
+    """Return a task made that many minutes after noon."""
+    now = later(minutes)
+    return TaskFactory.build(id=new_task_id(now), created_at=now, updated_at=now)
