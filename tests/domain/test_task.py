@@ -13,7 +13,7 @@ from tests.factories import NOON
 moments = st.datetimes(
     min_value=datetime(1971, 1, 1),
     max_value=datetime(4000, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 any_text = st.text(st.characters(exclude_categories=()), max_size=TITLE_MAX + 5)
 

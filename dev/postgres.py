@@ -1,0 +1,257 @@
+"""A real PostgreSQL of one's own: a cluster in a folder, a server on a port of this machine.
+
+It refuses to run as root, so as root it is run as `postgres` or `nobody`, whose folder then lies outside
+wherever that user may not go. Its login role is like the one that Neon hands out: not a superuser, owner
+of its database, and not bound by row-level security, so that what works here works there.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev import binaries
+from dev.children import may_enter, prepare, unprivileged
+
+LOGIN = "taskward"
+STOP_TIMEOUT = 20  # seconds
+START_TIMEOUT = 30  # seconds
+
+
+class CannotStart(Exception):
+    """PostgreSQL cannot be started; the message says why and what to do."""
+
+
+class PostgresServer:
+    """A cluster in `folder/postgres`, made when it is not there yet."""
+
+    def __init__(
+        self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, durable: bool = True
+    ) -> None:
+        self._user = unprivileged()
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.bin = self._reachable(binaries.find())
+        self.data = self._data_folder()
+        self.port = port or free_port()
+        self._settings = (
+            {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        )
+        self._settings |= settings or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server, and return when it answers.
+
+        Raises:
+            CannotStart: with the reason.
+
+        """
+        self._make_cluster()
+        self._refuse_a_second_server()
+        options = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            **self._settings,
+        }
+        command = [str(self.bin / "postgres"), "-D", str(self.data)]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+                preexec_fn=prepare(self._user, death=signal.SIGINT),  # noqa: PLW1509 - no threads here  # a fast shutdown
+            )
+        self._wait_until_it_answers()
+        self._make_login()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server: SIGINT is its fast shutdown, SIGQUIT its immediate one."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(STOP_TIMEOUT)
+        self._process = None
+
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop and start it, on the same port."""
+        self.stop(how)
+        self.start()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The postmaster, while it runs."""
+        return self._process
+
+    @property
+    def url(self) -> str:
+        """The address of the login role's own database."""
+        return self.url_of(LOGIN)
+
+    def url_of(self, database: str, *, admin: bool = False) -> str:
+        """Return the address of a database, for the login role or for the superuser."""
+        user = "postgres" if admin else LOGIN
+        return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """Make an empty database and return its address."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.query(f"CREATE DATABASE {name} OWNER {LOGIN}")
+        return self.url_of(name)
+
+    def query(self, sql: str, database: str = "postgres") -> str:
+        """Run SQL as the superuser, by psql, and return what it prints."""
+        done = subprocess.run(  # noqa: S603 - a program of ours
+            [self._psql(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url_of(database, admin=True)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CannotStart(f"PostgreSQL refuses: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def _psql(self) -> str:
+        return str(self.bin / "psql") if (self.bin / "psql").exists() else "psql"
+
+    @property
+    def _password(self) -> str:
+        return (self._folder / "postgres.password").read_text().strip()
+
+    def _data_folder(self) -> Path:
+        """Return where the data lies: here, or outside where our unprivileged user may not come here."""
+        pointer = self._folder / "postgres.elsewhere"
+        if pointer.exists():
+            return Path(pointer.read_text().strip())
+        if self._user is None or may_enter(self._user, self._folder):
+            return self._folder / "postgres"
+        outside = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
+        os.chown(outside, self._user.pw_uid, self._user.pw_gid)
+        pointer.write_text(str(outside / "postgres"))
+        return outside / "postgres"
+
+    def _reachable(self, programs: Path) -> Path:
+        """Return the programs, copied to where our unprivileged user may run them if need be."""
+        if self._user is None or may_enter(self._user, programs):
+            return programs
+        copy = Path(f"/var/tmp/taskward-postgresql-{binaries.major(programs)}-{os.getuid()}")  # noqa: S108 - see below
+        if not copy.exists():
+            made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
+            shutil.copytree(programs.parent, made, dirs_exist_ok=True, symlinks=True)
+            made.chmod(0o755)
+            made.rename(copy)
+        if copy.stat().st_uid != 0:  # somebody else made it: their programs are not ours to run
+            raise CannotStart(f"{copy} does not belong to root: remove it")
+        return copy / "bin"
+
+    def _make_cluster(self) -> None:
+        if self.data.exists():
+            return
+        parent = self.data.parent
+        if self._user is not None and parent == self._folder:
+            home = parent / "postgres.making"
+            home.mkdir(mode=0o700, exist_ok=True)
+            os.chown(home, self._user.pw_uid, self._user.pw_gid)
+        else:
+            home = parent
+        password = secrets.token_urlsafe(24)
+        kept = self._folder / "postgres.password"
+        kept.touch(mode=0o600)
+        kept.write_text(password)
+        making = home / f"cluster-{secrets.token_hex(4)}"
+        words = home / "password"
+        words.write_text(password)
+        if self._user is not None:
+            os.chown(words, self._user.pw_uid, self._user.pw_gid)
+        done = subprocess.run(  # noqa: S603 - a program of ours
+            [
+                *(str(self.bin / "initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8", "--locale=C"),
+                *("-A", "scram-sha-256", f"--pwfile={words}"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            preexec_fn=prepare(self._user),
+        )
+        words.unlink()
+        if done.returncode:
+            raise CannotStart(f"initdb failed: {done.stderr.strip()}")
+        making.rename(self.data)  # whole or not at all
+
+    def _refuse_a_second_server(self) -> None:
+        """Tell a live server on our data from what a killed one left behind."""
+        lock = self.data / "postmaster.pid"
+        try:
+            pid = int(lock.read_text().splitlines()[0])
+            name = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").exists() else b"postgres"
+            os.kill(pid, 0)
+        except (OSError, ValueError, IndexError):
+            return
+        if b"postgres" in name and str(self.data).encode() in name:
+            raise CannotStart(
+                f"a PostgreSQL (process {pid}) runs on {self.data} already: stop the other `make run`"
+            )
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                lines = (self._folder / "postgres.log").read_text(errors="replace").splitlines()[-5:]
+                raise CannotStart("PostgreSQL stopped at once:\n" + "\n".join(lines))
+            ready = subprocess.run(  # noqa: S603 - a program of ours
+                [self._psql(), "-XAtqc", "SELECT 1", self.url_of("postgres", admin=True)],
+                capture_output=True,
+                check=False,
+            )
+            if ready.returncode == 0:
+                return
+            time.sleep(0.05)
+        raise CannotStart(
+            f"PostgreSQL did not answer within {START_TIMEOUT} s: see {self._folder / 'postgres.log'}"
+        )
+
+    def _make_login(self) -> None:
+        if LOGIN in self.query("SELECT rolname FROM pg_roles").splitlines():
+            return
+        self.query(
+            f"CREATE ROLE {LOGIN} LOGIN NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'"
+        )
+        self.query(f"CREATE DATABASE {LOGIN} OWNER {LOGIN}")
+
+
+@contextmanager
+def running(server: PostgresServer) -> Iterator[PostgresServer]:
+    """Start a server and stop it at the end."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """Return a port that nobody uses, below those that the system gives out by itself."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

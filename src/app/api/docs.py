@@ -1,0 +1,82 @@
+"""The documentation page: Swagger UI from files of ours, which asks nobody but this service."""
+
+import gzip
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from app.api.authentication import PUBLIC
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'; img-src 'self' data:"  # data: the arrows in its style sheet
+)
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",  # asked for each time, and answered 304
+    "vary": "Accept-Encoding",
+}
+_TYPES: Final = {
+    "docs.html": "text/html; charset=utf-8",
+    "docs.css": "text/css; charset=utf-8",
+    "docs.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "swagger-ui/swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+}
+
+
+class Asset:
+    """A file, read once, and its smaller form."""
+
+    def __init__(self, name: str, media_type: str) -> None:
+        self.media_type = media_type
+        self._bytes = files("app.api").joinpath("static", *name.split("/")).read_bytes()
+        self._tag = sha256(self._bytes).hexdigest()[:16]
+        self._small: bytes | None = None
+
+    def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Return the file, 304 if the reader has it, and gzip if they take it."""
+        small = "gzip" in request.headers.get("accept-encoding", "")
+        tag = f'"{self._tag}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
+        headers = {**HEADERS, "etag": tag}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=304, headers=headers)
+        if not small:
+            return Response(self._bytes, headers=headers, media_type=self.media_type)
+        if self._small is None:
+            self._small = gzip.compress(self._bytes, mtime=0)
+        headers["content-encoding"] = "gzip"
+        return Response(self._small, headers=headers, media_type=self.media_type)
+
+
+_ASSETS: Final = {name.rpartition("/")[2]: Asset(name, media_type) for name, media_type in _TYPES.items()}
+
+
+@get("/docs", opt=PUBLIC, include_in_schema=False)
+async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Show the page."""
+    return _ASSETS["docs.html"].answer(request)
+
+
+@get("/docs/{name:str}", opt=PUBLIC, include_in_schema=False)
+async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
+    """Give one of its files."""
+    if name not in _ASSETS:
+        raise NotFoundException
+    return _ASSETS[name].answer(request)
+
+
+@get("/", opt=PUBLIC, include_in_schema=False)
+async def home() -> Redirect:
+    """Lead whoever opens the service in a browser to the page."""
+    return Redirect("/docs")
+
+
+DOCS_HANDLERS: Final = [docs, asset, home]

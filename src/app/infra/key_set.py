@@ -1,0 +1,81 @@
+"""Reading a JSON Web Key Set (RFC 7517): which keys there are, and the algorithms each allows."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+
+from app import strict_json
+
+RSA_MIN: Final = 2048  # bits, RFC 7518 §3.3
+BY_CURVE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
+    ("OKP", "Ed25519"): ("EdDSA",),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("RSA", None): ("RS256", "PS256"),
+}
+SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+class BadKeySet(Exception):
+    """The document is no set of public keys that can be trusted; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key."""
+
+    key_id: str | None
+    algorithms: tuple[str, ...]  # the key's, never the token's choice
+    material: Any  # what PyJWT takes
+    written: str  # its members, to tell whether it is the same as before
+
+
+def read(document: bytes) -> tuple[Key, ...]:
+    """Return the keys that can verify.
+
+    A key of a kind that is not known here is passed over (RFC 7517 §5). A set with secret material, with
+    one id for two keys, or with nothing that can verify is refused whole: whoever wrote it did not mean it.
+
+    Raises:
+        BadKeySet: it is refused.
+
+    """
+    try:
+        value = strict_json.loads(document)
+    except strict_json.NotStrictJson as error:
+        raise BadKeySet(f"it is not JSON: {error}") from error
+    members = value.get("keys") if isinstance(value, dict) else None
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise BadKeySet("it is not a key set")
+    if any(member.get("kty") == "oct" or SECRET_MEMBERS & member.keys() for member in members):
+        raise BadKeySet("it holds secret keys")
+    keys = [key for member in members if (key := _key(member)) is not None]
+    ids = [key.key_id for key in keys if key.key_id is not None]
+    if len(ids) != len(set(ids)):
+        raise BadKeySet("it holds two keys of one id")
+    if not keys:
+        raise BadKeySet("it holds no key that can verify")
+    return tuple(keys)
+
+
+def _key(member: dict[str, Any]) -> Key | None:
+    kind, curve = member.get("kty"), member.get("crv")
+    if not isinstance(kind, str) or not isinstance(curve, str | None):
+        return None
+    algorithms = BY_CURVE.get((kind, None if kind == "RSA" else curve), ())
+    if "alg" in member:
+        algorithms = tuple(name for name in algorithms if name == member["alg"])
+    operations = member.get("key_ops", ["verify"])
+    for_us = member.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    key_id = member.get("kid")
+    if not algorithms or not for_us or not isinstance(key_id, str | None):
+        return None
+    try:
+        material = jwt.PyJWK(member, algorithm=algorithms[0]).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    if kind == "RSA" and material.key_size < RSA_MIN:
+        return None
+    return Key(key_id, algorithms, material, repr(sorted(member.items())))

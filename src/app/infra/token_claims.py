@@ -1,0 +1,132 @@
+"""Judging what a token says, once its signature is known to hold or before it is worth the trouble.
+
+PyJWT checks signatures and the registered claims; what it leaves to its caller is here: strict JSON,
+exact base64url, sizes, and times that are numbers (RFC 8725 and RFC 7519).
+"""
+
+import re
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app import strict_json
+from app.domain.errors import NotAuthenticated
+
+TOKEN_MAX: Final = 8192  # characters
+KID_MAX: Final = 255  # characters
+SUBJECT_MAX: Final = 255  # characters
+TIME_MAX: Final = 2**40  # seconds since 1970: the year 36812, safely within every float
+LEEWAY: Final = 30  # seconds that a foreign clock may be ahead or behind; as PostgREST allows
+TYPES: Final = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")  # RFC 7515 §4.1.9, RFC 9068
+REFUSED_HEADERS: Final = ("crit", "zip", "cty", "b64")  # each would give the token another meaning
+ALGORITHMS: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256", "HS256")
+
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a token says of its signature."""
+
+    algorithm: str
+    key_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says of its bearer, well-formed."""
+
+    subject: str
+    expires: float  # seconds since 1970
+    not_before: float  # seconds since 1970; 0 where it is not said
+
+
+def opened(token: str) -> tuple[Header, dict[str, Any]]:
+    """Return the header and the payload of a token, which is *not* yet to be believed.
+
+    Raises:
+        NotAuthenticated: it is malformed, or of a kind that is never believed.
+
+    """
+    if len(token) > TOKEN_MAX:
+        raise NotAuthenticated("the token is too long")
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        raise NotAuthenticated("the token has not three parts")
+    raw = [_decoded(part) for part in parts]
+    header, payload = _object(raw[0], "header"), _object(raw[1], "payload")
+    return _header(header), payload
+
+
+def claims(payload: dict[str, Any], *, issuer: str, audience: str, now: float) -> Claims:
+    """Return the claims, if they speak to us, of somebody, and now.
+
+    Raises:
+        NotAuthenticated: they do not.
+
+    """
+    if payload.get("iss") != issuer:
+        raise NotAuthenticated("the token has another issuer")
+    spoken_to = payload.get("aud")
+    listed = spoken_to if isinstance(spoken_to, list) else [spoken_to]
+    if audience not in listed or not all(isinstance(each, str) for each in listed):
+        raise NotAuthenticated("the token is for another audience")
+    subject = payload.get("sub")
+    if not isinstance(subject, str) or not is_subject(subject):
+        raise NotAuthenticated("the token has no acceptable subject")
+    if "exp" not in payload:
+        raise NotAuthenticated("the token has no time of expiry")
+    expires, issued = _time(payload, "exp"), _time(payload, "iat")
+    said = Claims(subject, expires, max(issued, _time(payload, "nbf")))
+    refuse_outside_its_time(said, now)
+    return said
+
+
+def refuse_outside_its_time(said: Claims, now: float) -> None:
+    """Raise NotAuthenticated if a token is expired, or not valid yet."""
+    if now >= said.expires + LEEWAY:
+        raise NotAuthenticated("the token is expired")
+    if now < said.not_before - LEEWAY:
+        raise NotAuthenticated("the token is not valid yet")
+
+
+def is_subject(text: str) -> bool:
+    """Tell whether a text can be a user id: 1 to 255 characters, none of them a control character."""
+    return 1 <= len(text) <= SUBJECT_MAX and not _CONTROLS.search(text)
+
+
+def _decoded(part: str) -> bytes:
+    if not _BASE64URL.fullmatch(part) or len(part) % 4 == 1:
+        raise NotAuthenticated("the token is not base64url")
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _object(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = strict_json.loads(raw)
+    except strict_json.NotStrictJson as error:
+        raise NotAuthenticated(f"the token's {name} is not strict JSON") from error
+    if not isinstance(value, dict):
+        raise NotAuthenticated(f"the token's {name} is not an object")
+    return value
+
+
+def _header(header: dict[str, Any]) -> Header:
+    algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise NotAuthenticated("the token's algorithm is not one that is believed")
+    if "kid" in header and not (isinstance(key_id, str) and 1 <= len(key_id) <= KID_MAX):
+        raise NotAuthenticated("the token's key id is malformed")
+    if not isinstance(kind, str) or kind.lower() not in TYPES:
+        raise NotAuthenticated("the token is of another type")
+    if any(name in header for name in REFUSED_HEADERS):
+        raise NotAuthenticated("the token's header asks for what is not done here")
+    return Header(algorithm, key_id)
+
+
+def _time(payload: dict[str, Any], name: str) -> float:
+    value = payload.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= TIME_MAX:
+        raise NotAuthenticated(f"the token's {name} is not a time")
+    return float(value)

@@ -1,0 +1,203 @@
+"""What holds for every path: methods, media types, request ids, CORS, hosts."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.composition import compose
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.people import ORIGIN, People
+
+pytestmark = pytest.mark.server
+
+PATHS = {
+    "/api/me/tasks": "GET, HEAD, OPTIONS, POST",
+    "/api/me/tasks/019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70": "DELETE, GET, HEAD, OPTIONS, PUT",
+    "/api/me/tasks/019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70/complete": "OPTIONS, PATCH",
+    "/health": "GET, HEAD, OPTIONS",
+    "/openapi.json": "GET, HEAD, OPTIONS",
+}
+
+
+@pytest.mark.parametrize(("path", "methods"), PATHS.items(), ids=PATHS)
+async def test_options_lists_every_method_of_a_path_and_needs_no_token(
+    people: People, path: str, methods: str
+) -> None:
+    response = await people.client.options(path)
+
+    assert (response.status_code, response.headers["allow"]) == (204, methods)
+
+
+@pytest.mark.parametrize(("path", "methods"), PATHS.items(), ids=PATHS)
+@pytest.mark.parametrize("method", ["PROPFIND", "TRACE", "get"])
+async def test_another_method_is_405_with_those_that_work(
+    people: People, path: str, methods: str, method: str
+) -> None:
+    request = httpx.Request(method, f"http://testserver{path}", headers=people.one().headers)
+    request.method = method
+
+    response = await people.client.send(request)
+
+    assert (response.status_code, response.headers["allow"]) == (405, methods)
+    assert response.json()["status"] == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/me", "/api/me/tasks/x/y/z", "/nope", "/api/me/tasks%2Fx/y", "/health/x"]
+)
+async def test_an_unknown_path_is_404_as_a_problem(people: People, path: str) -> None:
+    response = await people.one().ask("DELETE", path)
+
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["instance"] == path
+
+
+@pytest.mark.parametrize("path", ["/api/me/tasks", "/health", "/health/ready", "/openapi.json"])
+async def test_head_is_get_without_its_body(people: People, path: str) -> None:
+    ann = people.one()
+    got = await ann.ask("GET", path)
+
+    head = await ann.ask("HEAD", path)
+
+    assert head.content == b""
+    assert head.status_code == got.status_code == 200
+    same = ("content-type", "content-length")
+    assert [head.headers[name] for name in same] == [got.headers[name] for name in same]
+
+
+async def test_head_without_a_token_is_401(people: People) -> None:
+    assert (await people.client.head("/api/me/tasks")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html", "application/xml, text/*", "application/json;q=0", "image/png;q=0.5"]
+)
+async def test_given_that_json_is_not_accepted_then_406(people: People, accept: str) -> None:
+    response = await people.one().ask("GET", headers={"accept": accept})
+
+    assert response.status_code == 406
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "text/html, application/*;q=0.1", "APPLICATION/JSON;q=1.0", ""]
+)
+async def test_given_that_json_is_accepted_then_it_comes(people: People, accept: str) -> None:
+    response = await people.one().ask("GET", headers={"accept": accept})
+
+    assert response.status_code == 200
+
+
+async def test_a_request_id_is_taken_over_and_told_in_header_and_problem(people: People) -> None:
+    response = await people.one().ask("GET", "/nope", headers={"x-request-id": "My-id_1.2"})
+
+    assert response.headers["x-request-id"] == response.json()["request_id"] == "My-id_1.2"
+
+
+@pytest.mark.parametrize("hostile", ["", "x" * 65, "a b", 'a"b', "a\tb", "<script>", "ä", "{}"])
+async def test_a_hostile_request_id_is_replaced(people: People, hostile: str) -> None:
+    response = await people.one().ask("GET", headers={"x-request-id": hostile.encode()})
+
+    assert response.headers["x-request-id"].isalnum()
+    assert response.headers["x-request-id"] != hostile
+
+
+async def test_a_problem_has_every_member_that_rfc_9457_names(people: People) -> None:
+    problem = (await people.client.get("/api/me/tasks?x=1")).json()
+
+    assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id"]
+    assert problem["type"] == "urn:taskward:problem:not-authenticated"
+    assert problem["instance"] == "/api/me/tasks"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"authorization": "Basic x"}, {"authorization": "Bearer"}, {"authorization": "Bearer a.b.c"}]
+)
+async def test_a_token_that_is_not_believed_is_told_as_invalid(
+    people: People, headers: dict[str, str]
+) -> None:
+    response = await people.client.get("/api/me/tasks", headers=headers)
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer realm="taskward", error="invalid_token"'
+
+
+async def test_two_authorization_headers_are_refused(people: People) -> None:
+    token = people.one().headers["authorization"]
+
+    response = await people.client.get(
+        "/api/me/tasks", headers=[("authorization", token), ("authorization", token)]
+    )
+
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_schemes_case_does_not_matter(people: People, scheme: str) -> None:
+    token = people.one().headers["authorization"].removeprefix("Bearer ")
+
+    response = await people.client.get("/api/me/tasks", headers={"authorization": f"{scheme} {token}"})
+
+    assert response.status_code == 200
+
+
+async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: People) -> None:
+    asked = {
+        "origin": ORIGIN,
+        "access-control-request-method": "PUT",
+        "access-control-request-headers": "authorization",
+    }
+
+    response = await people.client.options("/api/me/tasks/x", headers=asked)
+
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert "PUT" in response.headers["access-control-allow-methods"]
+    assert "Authorization" in response.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in response.headers
+
+
+async def test_a_preflight_of_another_page_gets_no_permission(people: People) -> None:
+    asked = {"origin": "https://evil.example", "access-control-request-method": "PUT"}
+
+    response = await people.client.options("/api/me/tasks/x", headers=asked)
+
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/api/me/tasks", "/nope", "/api/you/tasks"])
+async def test_every_answer_errors_too_can_be_read_by_our_front_end(people: People, path: str) -> None:
+    response = await people.one().ask("GET", path, headers={"origin": ORIGIN})
+
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    exposed = response.headers["access-control-expose-headers"].split(", ")
+    assert {"Link", "ETag", "Location", "Retry-After", "X-Request-ID"} == set(exposed)
+    assert response.headers["vary"] == "Origin"
+
+
+@pytest.fixture
+async def named(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A service that answers to some names only."""
+    env = environment_for(database_url, ALLOWED_HOSTS="api.example.com, *.example.org, [::1]")
+    app = compose(Settings.from_env(env))
+    transport = httpx.ASGITransport(app)
+    async with app.litestar.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        yield client
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "API.example.com:8000", "a.b.example.org", "[::1]:80"])
+async def test_a_name_of_ours_is_answered(named: httpx.AsyncClient, host: str) -> None:
+    assert (await named.get("/openapi.json", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "example.org", "api.example.com.evil.example", "evilexample.org", ""]
+)
+async def test_another_name_is_refused_but_health_is_told(named: httpx.AsyncClient, host: str) -> None:
+    response = await named.get("/openapi.json", headers={"host": host})
+
+    assert response.status_code == 400
+    assert "Host" in response.json()["detail"]
+    assert (await named.get("/health", headers={"host": host})).status_code == 200
