@@ -12,6 +12,7 @@ from app.infra.migrate import upgrade
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, running
+from tests.in_process import client_of
 from tests.people import ORIGIN, SECRET, People
 
 
@@ -63,11 +64,7 @@ def environment_for(database_url: str, **more: str) -> dict[str, str]:
 async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application in this process, on a real database."""
     app = compose(Settings.from_env(environment_for(database_url)))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.litestar.lifespan(),
-        httpx.AsyncClient(transport=transport, base_url="http://testserver") as client,
-    ):
+    async with client_of(app) as client:
         yield client
 
 
