@@ -1,0 +1,72 @@
+# Taskward. `make` alone lists what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup web run serve test unit check fix migrate openapi lock clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.complete web ## install everything, from the lock files
+
+run: .venv/.complete ## start PostgreSQL, Better Auth and the API here, and say where to click
+	@exec $(BIN)/python -m dev.run
+
+serve: .venv/.complete ## serve the API as in production (settings: .env.example)
+	@exec $(BIN)/app serve
+
+test: .venv/.complete web ## run every test, against real servers in temporary places
+	@$(BIN)/python -m pytest
+
+unit: .venv/.complete ## run the tests that need no server
+	@$(BIN)/python -m pytest -m "not server"
+
+check: .venv/.complete web ## lint, types, import contracts, TypeScript
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@if [ -d web/node_modules ]; then cd web && npm run --silent check; fi
+
+fix: .venv/.complete ## format, and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+migrate: .venv/.complete ## apply the migrations that are waiting at DATABASE_URL
+	@$(BIN)/app migrate
+
+openapi: .venv/.complete ## write docs/openapi.json
+	@$(BIN)/app openapi --output docs/openapi.json
+
+lock: .venv/.complete ## make the lock files anew
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --constraint requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` ends it)
+	@rm -rf .venv web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv installs in seconds what hashed pip takes a quarter of a minute for; pip brings uv, by its hash.
+.venv/.complete: pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Taskward needs Python 3.11 or newer as $(PYTHON): install it, or say PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "Installing Python packages ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || { awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-dev.lock > .venv/uv.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock; }
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Without Node the API still works; `make run` says what is missing.
+web:
+	@if command -v npm >/dev/null && [ web/package-lock.json -nt web/node_modules/.complete ]; then \
+		echo "Installing web packages ..." && cd web && npm ci --silent --no-audit --no-fund && touch node_modules/.complete; fi

@@ -1,0 +1,129 @@
+"""A real Better Auth, from npm, on a real PostgreSQL, in the variants that `web/test/server.ts` knows."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.settings.trust import Trust
+from dev.children import prepare
+from dev.postgres import free_port
+
+WEB = Path(__file__).parent.parent / "web"
+START_TIMEOUT = 60  # seconds
+
+
+@dataclass
+class SignedIn:
+    """A person with a session at Better Auth."""
+
+    client: httpx.AsyncClient
+    user_id: str
+    session_token: str
+    cookies: tuple[str, ...]  # as they were set
+
+    async def token(self) -> str:
+        """Ask for a JWT, as a front end does."""
+        response = await self.client.get(
+            "/api/auth/token", headers={"authorization": f"Bearer {self.session_token}"}
+        )
+        assert response.status_code == 200, response.text
+        token: str = response.json()["token"]
+        return token
+
+
+@dataclass
+class BetterAuth:
+    """A running server."""
+
+    url: str
+    secret: str
+    client: httpx.AsyncClient
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def jwks_trust(self) -> Trust:
+        """Trust in its keys."""
+        return Trust(issuer=self.url, audience=self.url, jwks_url=f"{self.url}/api/auth/jwks")
+
+    @property
+    def secret_trust(self) -> Trust:
+        """Trust in its secret."""
+        return Trust(issuer=self.url, audience=self.url, secret=self.secret.encode())
+
+    async def sign_up(self, name: str = "ann") -> SignedIn:
+        """Make an account and sign in."""
+        person = {
+            "name": name,
+            "email": f"{name}-{uuid4().hex}@example.com",
+            "password": secrets.token_hex(12),
+        }
+        response = await self.client.post(
+            "/api/auth/sign-up/email", json=person, headers={"origin": self.url}
+        )
+        assert response.status_code == 200, response.text
+        body = response.json()
+        return SignedIn(
+            self.client, body["user"]["id"], response.headers.get("set-auth-token", body["token"])
+        )
+
+
+@asynccontextmanager
+async def better_auth(database_url: str, **variant: Any) -> AsyncIterator[BetterAuth]:
+    """Start a server on a database of its own, and stop it at the end."""
+    node = shutil.which("node")
+    if node is None or not (WEB / "node_modules").exists():
+        pytest.skip("Better Auth needs Node, and `make setup`")
+    port = free_port()
+    url, secret = f"http://localhost:{port}", secrets.token_urlsafe(32)
+    env = {
+        **os.environ,
+        "AUTH_PORT": str(port),
+        "BETTER_AUTH_URL": url,
+        "BETTER_AUTH_SECRET": secret,
+        "DATABASE_URL": database_url,
+        "TRUSTED_ORIGINS": url,
+        "TEST_VARIANT": json.dumps(variant),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(node, "--import", "tsx", "test/server.ts"),
+        cwd=WEB,
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=prepare(death=signal.SIGTERM),
+    )
+    assert process.stdout is not None
+    printed: list[str] = []
+    ready = asyncio.Event()
+
+    async def listen(lines: asyncio.StreamReader) -> None:
+        async for line in lines:
+            printed.append(line.decode().rstrip())
+            if printed[-1].startswith("listening"):
+                ready.set()
+        ready.set()
+
+    listening = asyncio.create_task(listen(process.stdout))
+    try:
+        await asyncio.wait_for(ready.wait(), START_TIMEOUT)
+        assert any(line.startswith("listening") for line in printed), "\n".join(printed)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            client.headers["host"] = f"localhost:{port}"
+            yield BetterAuth(url, secret, client, printed)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+        await listening

@@ -1,0 +1,107 @@
+"""Tokens that a real Better Auth made, and what of it we believe."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+from uuid import UUID
+
+import jwt
+import pytest
+
+from app.domain.errors import NotAuthenticated
+from app.infra.keys import KeySet
+from app.infra.tokens import JwtVerifier
+from dev.postgres import PostgresServer
+from tests.better_auth import BetterAuth, better_auth
+
+pytestmark = pytest.mark.server
+
+
+@asynccontextmanager
+async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
+    """A verifier that trusts the server's keys, as `BETTER_AUTH_URL` has it."""
+    trust = auth.jwks_trust
+    assert trust.jwks_url
+    keys = KeySet(trust.jwks_url)
+    await keys.start()
+    try:
+        yield JwtVerifier(trust, keys)
+    finally:
+        await keys.close()
+
+
+@pytest.mark.parametrize(
+    ("variant", "algorithm"),
+    [({}, "EdDSA"), ({"alg": "ES256"}, "ES256"), ({"alg": "RS256"}, "RS256"), ({"ids": "uuid"}, "EdDSA")],
+    ids=["as it comes", "ES256", "RS256", "uuid ids"],
+)
+async def test_a_token_speaks_for_whom_it_was_made(
+    postgres: PostgresServer, variant: dict[str, str], algorithm: str
+) -> None:
+    async with better_auth(postgres.new_database(), **variant) as auth, verifier_for(auth) as verifier:
+        ann, bob = await auth.sign_up("ann"), await auth.sign_up("bob")
+        tokens = [await ann.token(), await bob.token()]
+
+        speakers = [(await verifier.verify(token)).user_id for token in tokens]
+
+        assert speakers == [ann.user_id, bob.user_id]
+        assert {jwt.get_unverified_header(token)["alg"] for token in tokens} == {algorithm}
+        if "ids" in variant:
+            assert UUID(ann.user_id)
+
+
+async def test_given_key_rotation_then_old_and_new_tokens_are_good_the_new_one_at_its_first_use(
+    postgres: PostgresServer,
+) -> None:
+    async with better_auth(postgres.new_database(), rotation=2) as auth, verifier_for(auth) as verifier:
+        ann = await auth.sign_up()
+        old = await ann.token()
+        assert (await verifier.verify(old)).user_id == ann.user_id
+
+        await asyncio.sleep(2.5)
+        new = await ann.token()
+
+        assert jwt.get_unverified_header(old)["kid"] != jwt.get_unverified_header(new)["kid"]
+        async with asyncio.timeout(1):
+            assert (await verifier.verify(new)).user_id == ann.user_id
+        assert (await verifier.verify(old)).user_id == ann.user_id
+
+
+async def test_hs256_by_its_custom_sign_is_believed_with_the_secret(postgres: PostgresServer) -> None:
+    async with better_auth(postgres.new_database(), hs256=True) as auth:
+        ann = await auth.sign_up()
+        token = await ann.token()
+
+        assert jwt.get_unverified_header(token)["alg"] == "HS256"
+        assert (await JwtVerifier(auth.secret_trust, None).verify(token)).user_id == ann.user_id
+
+
+async def test_a_mail_verification_token_is_refused_though_its_signature_holds(
+    postgres: PostgresServer,
+) -> None:
+    async with better_auth(postgres.new_database(), mails=True) as auth:
+        await auth.sign_up()
+        mailed = next(line.split()[1] for line in auth.printed if line.startswith("mail "))
+
+        assert "email" in jwt.decode(mailed, auth.secret, algorithms=["HS256"])
+        with pytest.raises(NotAuthenticated):
+            await JwtVerifier(auth.secret_trust, None).verify(mailed)
+
+
+@pytest.mark.parametrize("signed_with", ["secret", "keys"])
+async def test_session_tokens_of_every_kind_are_refused(postgres: PostgresServer, signed_with: str) -> None:
+    async with (
+        better_auth(postgres.new_database(), sessionCache=signed_with) as auth,
+        verifier_for(auth) as verifier,
+    ):
+        ann = await auth.sign_up()
+        cached = re.search(r"session_data=([^;]+)", ";".join(ann.cookies))
+        await ann.token()  # so that there are keys
+
+        assert cached
+        for token in (ann.session_token, unquote(ann.session_token), unquote(cached[1])):
+            for judge in (verifier, JwtVerifier(auth.secret_trust, None)):
+                with pytest.raises(NotAuthenticated):
+                    await judge.verify(token)

@@ -1,0 +1,67 @@
+/** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes what is under way. */
+
+import { serve as listen } from "@hono/node-server";
+import { getMigrations } from "better-auth/db/migration";
+import type { BetterAuthOptions } from "better-auth";
+import { Hono } from "hono";
+import { cors } from "hono/cors";
+import pg from "pg";
+import type { Settings } from "./settings.ts";
+
+const PATIENCE = 30_000; // milliseconds for the database to be there
+
+interface Auth {
+  readonly handler: (request: Request) => Promise<Response>;
+  readonly options: BetterAuthOptions;
+}
+
+export async function serve(settings: Settings, create: (database: pg.Pool) => Auth): Promise<void> {
+  const database = new pg.Pool({ connectionString: settings.databaseUrl, max: 5 });
+  database.on("error", (error) => console.error(`database: ${error.message}`));
+  await reached(database);
+  const auth = create(database);
+  await (await getMigrations(auth.options)).runMigrations();
+
+  const app = new Hono();
+  app.use(
+    "/api/auth/*",
+    cors({
+      origin: [...settings.trustedOrigins],
+      credentials: true,
+      allowHeaders: ["Content-Type", "Authorization"],
+      exposeHeaders: ["set-auth-token", "set-auth-jwt"],
+    }),
+  );
+  app.on(["GET", "POST"], "/api/auth/*", (context) => auth.handler(context.req.raw));
+  app.get("/", (context) => context.text("Better Auth is at /api/auth. The README shows how to sign up with curl.\n"));
+
+  const server = listen({ fetch: app.fetch, port: settings.port, hostname: "127.0.0.1" }, ({ port }) =>
+    console.log(`listening on http://127.0.0.1:${port}`),
+  );
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    const used = error.code === "EADDRINUSE";
+    console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
+    process.exit(1);
+  });
+  const stop = () => server.close(() => void database.end().then(() => process.exit(0)));
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+}
+
+async function reached(database: pg.Pool): Promise<void> {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    try {
+      await database.query("SELECT 1");
+      return;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const notThereYet = code === "ECONNREFUSED" || code === "57P03";
+      if (!notThereYet || Date.now() > deadline) {
+        console.error(`DATABASE_URL cannot be used: ${message}`);
+        process.exit(1);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}

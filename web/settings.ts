@@ -1,0 +1,33 @@
+/** What the sign-in server is told by its environment; everything wrong is told at once. */
+
+export interface Settings {
+  /** The one address that browsers use. Better Auth takes `iss` and `aud` from it: never from a Host header. */
+  readonly baseUrl: string;
+  readonly port: number;
+  readonly secret: string;
+  readonly databaseUrl: string;
+  /** Pages that may ask. */
+  readonly trustedOrigins: readonly string[];
+}
+
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const faults: string[] = [];
+  const need = (name: string, what: string): string => {
+    const value = env[name]?.trim();
+    if (!value) faults.push(`${name} is not set: ${what}`);
+    return value ?? "";
+  };
+  const baseUrl = need("BETTER_AUTH_URL", "the address at which browsers reach this server");
+  const secret = need("BETTER_AUTH_SECRET", "make one with `openssl rand -base64 32`");
+  const databaseUrl = need("DATABASE_URL", "the address of a PostgreSQL database");
+  const port = Number(env["AUTH_PORT"] || "3000");
+  if (baseUrl && !URL.canParse(baseUrl)) faults.push("BETTER_AUTH_URL is not an address like https://app.example.com");
+  if (secret && Buffer.byteLength(secret) < 32) faults.push("BETTER_AUTH_SECRET is shorter than 32 bytes");
+  if (!Number.isInteger(port) || port < 1 || port > 65535) faults.push("AUTH_PORT is not a port");
+  const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "").split(",").map((origin) => origin.trim()).filter(Boolean);
+  if (faults.length > 0) {
+    console.error(["The sign-in server cannot start:", ...faults].join("\n  "));
+    process.exit(1);
+  }
+  return { baseUrl, port, secret, databaseUrl, trustedOrigins };
+}
