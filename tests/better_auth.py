@@ -74,9 +74,9 @@ class BetterAuth:
         )
         assert response.status_code == 200, response.text
         body = response.json()
-        return SignedIn(
-            self.client, body["user"]["id"], response.headers.get("set-auth-token", body["token"])
-        )
+        session_token = response.headers.get("set-auth-token", body["token"])
+        cookies = tuple(response.headers.get_list("set-cookie"))
+        return SignedIn(self.client, body["user"]["id"], session_token, cookies)
 
 
 @asynccontextmanager
