@@ -13,7 +13,7 @@ help: ## list what there is
 
 setup: .venv/.complete web ## install everything, from the lock files
 
-run: .venv/.complete ## start PostgreSQL, Better Auth and the API here, and say where to click
+run: .venv/.complete web ## start PostgreSQL, Better Auth and the API here, and say where to click
 	@exec $(BIN)/python -m dev.run
 
 serve: .venv/.complete ## serve the API as in production (settings: .env.example)
@@ -68,5 +68,6 @@ clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r
 
 # Without Node the API still works; `make run` says what is missing.
 web:
-	@if command -v npm >/dev/null && [ web/package-lock.json -nt web/node_modules/.complete ]; then \
+	@if [ "$$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ] && command -v npm >/dev/null \
+		&& [ ! web/node_modules/.complete -nt web/package-lock.json ]; then \
 		echo "Installing web packages ..." && cd web && npm ci --silent --no-audit --no-fund && touch node_modules/.complete; fi

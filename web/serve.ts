@@ -20,7 +20,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   database.on("error", (error) => console.error(`database: ${error.message}`));
   await reached(database);
   const auth = create(database);
-  await (await getMigrations(auth.options)).runMigrations();
+  await migrate(auth.options);
 
   const app = new Hono();
   app.use(
@@ -46,6 +46,17 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   const stop = () => server.close(() => void database.end().then(() => process.exit(0)));
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
+}
+
+/** A database that is not only ours is changed when its owner says so: `MIGRATE=0` holds back. */
+async function migrate(options: BetterAuthOptions): Promise<void> {
+  const { toBeCreated, toBeAdded, runMigrations } = await getMigrations(options);
+  const tables = [...toBeCreated, ...toBeAdded].map(({ table }) => table);
+  if (tables.length > 0 && process.env["MIGRATE"] === "0") {
+    console.error(`Better Auth has to make or change its tables ${tables.join(", ")}: allow it with MIGRATE=1`);
+    process.exit(1);
+  }
+  await runMigrations();
 }
 
 async function reached(database: pg.Pool): Promise<void> {

@@ -1,0 +1,154 @@
+"""`make run`: PostgreSQL, its migrations, Better Auth and the API, together, until Ctrl-C."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+from app.infra.migrate import upgrade, waiting
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import environment
+from dev.binaries import NoPostgres
+from dev.part import Part
+from dev.plan import Plan, plan
+from dev.postgres import CannotStart, PostgresServer
+from dev.steps import Cannot, step
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Run everything; return the exit status."""
+    state = Path(os.environ.get("STATE_DIR", ROOT / ".state"))
+    state.mkdir(exist_ok=True, mode=0o755)
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, _interrupt)
+    began = time.monotonic()
+    try:
+        with ExitStack() as running, (state / "lock").open("w") as lock:
+            _only_one(lock.fileno())
+            parts = start(plan(environment(), state), state, running)
+            print(f"\nReady after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.\n", flush=True)
+            watch(parts)
+    except KeyboardInterrupt:
+        pass
+    except (Cannot, CannotStart, NoPostgres) as error:
+        print("\nTaskward cannot run:", *str(error).splitlines(), sep="\n  ", file=sys.stderr, flush=True)
+        return 1
+    print("Stopped. What is in .state/ stays.", flush=True)
+    return 0
+
+
+def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
+    """Start the parts, each when those it needs are ready; `running` stops them in the other order."""
+    print("Taskward", flush=True)
+    env, parts = chosen.env, []
+    if chosen.embedded:
+        server = PostgresServer(state)
+        running.callback(server.stop)
+        with step("PostgreSQL"):
+            server.start()
+        env["DATABASE_URL"] = server.url
+    migrate(chosen)
+    if chosen.node:
+        auth = Part(
+            "Better Auth",
+            [chosen.node, "--import", "tsx", "server.ts"],
+            {**env, "AUTH_PORT": str(chosen.auth_port), "TRUSTED_ORIGINS": env["BETTER_AUTH_URL"]}
+            | ({} if chosen.embedded else {"MIGRATE": env.get("MIGRATE", "0")}),
+            cwd=ROOT / "web",
+            log=state / "better-auth.log",
+        )
+        running.callback(auth.stop)
+        with step("Better Auth"):
+            auth.wait_until(lambda: auth.printed("listening on"))
+        parts.append(auth)
+    api = Part("the API", [sys.executable, "-m", "app", "serve"], env, cwd=ROOT)
+    running.callback(api.stop)
+    with step("API"):
+        api.wait_until(lambda: _answers(f"http://{_reachable(chosen.host)}:{chosen.port}/health"))
+    _keep_environment(state, env)
+    greet(chosen)
+    return [*parts, api]
+
+
+def migrate(chosen: Plan) -> None:
+    """Bring our own database up to date; somebody else's only if they say so."""
+    address = DatabaseAddress.parse(
+        chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
+    ).direct()
+    if chosen.embedded or chosen.env.get("MIGRATE") == "1":
+        with step("Migrations"):
+            asyncio.run(upgrade(address))
+        return
+    try:
+        missing = asyncio.run(waiting(address))
+    except OSError:
+        return  # not reachable yet: the API says so, and serves as soon as it is
+    if missing:
+        raise Cannot("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
+
+
+def greet(chosen: Plan) -> None:
+    """Say where to click."""
+    api = f"http://{_reachable(chosen.host)}:{chosen.port}"
+    print(f"\n  Documentation  {api}/docs\n  API            {api}/api/me/tasks")
+    if chosen.node:
+        print(
+            f"  Better Auth    {chosen.env['BETTER_AUTH_URL']}/api/auth   (sign up with curl: see README.md)"
+        )
+    if chosen.no_node:
+        print(f"\n  {chosen.no_node}.")
+    if chosen.env.get("BETTER_AUTH_SECRET"):
+        print("\n  A token to try it with:  env $(cat .state/env) .venv/bin/app token --user you")
+
+
+def watch(parts: list[Part]) -> None:
+    """Wait until a part ends, or whoever started us does (`kill -9` of make tells nobody)."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        for part in parts:
+            if part.ended is not None:
+                raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_words()}".rstrip())
+        time.sleep(0.25)
+
+
+def _keep_environment(state: Path, env: dict[str, str]) -> None:
+    """Keep what `app token` needs, for this user only."""
+    names = ("DATABASE_URL", "BETTER_AUTH_URL", "BETTER_AUTH_SECRET", "JWT_ISSUER", "JWT_AUDIENCE")
+    file = state / "env"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
+
+
+def _only_one(lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Cannot("another `make run` is running here: stop it first (Ctrl-C where it runs)") from None
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except OSError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
