@@ -1,0 +1,133 @@
+"""The migrated schema is what the models say, and nothing else in the database is touched."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from app.infra.migrate import VERSION_TABLE, _connected, downgrade, upgrade, waiting
+from app.infra.rows import OwnedRow
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parent.parent.parent
+
+UNWALLED = """
+SELECT c.relname FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+           AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+           AND has_table_privilege('taskward_app', c.oid, 'SELECT')
+           AND has_table_privilege('taskward_app', c.oid, 'INSERT')
+           AND has_table_privilege('taskward_app', c.oid, 'UPDATE')
+           AND has_table_privilege('taskward_app', c.oid, 'DELETE'))
+"""
+
+
+async def migrated(postgres: PostgresServer) -> DatabaseAddress:
+    address = DatabaseAddress.parse(postgres.new_database())
+    await upgrade(address)
+    return address
+
+
+def differences(connection: Connection) -> list[Any]:
+    ours = {VERSION_TABLE, *OwnedRow.metadata.tables}
+
+    def is_ours(thing: Any, name: str | None, kind: str, *_: Any) -> bool:
+        return kind != "table" or name in ours
+
+    options = {
+        "version_table": VERSION_TABLE,
+        "include_object": is_ours,
+        "compare_type": True,
+        "compare_server_default": True,
+    }
+    found = compare_metadata(MigrationContext.configure(connection, opts=options), OwnedRow.metadata)
+    return list(found)
+
+
+async def test_the_migrated_schema_is_what_the_models_say(postgres: PostgresServer) -> None:
+    address = await migrated(postgres)
+
+    assert await _connected(address, differences) == []
+
+
+async def test_a_difference_would_be_found(postgres: PostgresServer) -> None:
+    address = await migrated(postgres)
+    postgres.query("ALTER TABLE tasks ADD extra text, ALTER description SET NOT NULL", address.database)
+
+    assert len(await _connected(address, differences)) == 2
+
+
+async def test_every_table_with_an_owner_is_walled(postgres: PostgresServer) -> None:
+    address = await migrated(postgres)
+    connection = await asyncpg.connect(postgres.url_of(address.database))
+    try:
+        assert await connection.fetch(UNWALLED) == []
+        await connection.execute("CREATE TABLE forgotten (user_id text)")
+        assert [row["relname"] for row in await connection.fetch(UNWALLED)] == ["forgotten"]
+    finally:
+        await connection.close()
+
+
+async def test_up_is_quiet_the_second_time_and_down_and_up_again_works(postgres: PostgresServer) -> None:
+    address = DatabaseAddress.parse(postgres.new_database())
+
+    assert await waiting(address) == ["0001: the table of tasks, and its wall"]
+    assert await upgrade(address) == ["0001: the table of tasks, and its wall"]
+    assert await upgrade(address) == await waiting(address) == []
+    await downgrade(address, to="base")
+    assert len(await upgrade(address)) == 1
+    assert await _connected(address, differences) == []
+
+
+async def test_what_others_keep_in_the_database_is_left_alone_in_both_directions(
+    postgres: PostgresServer,
+) -> None:
+    address = DatabaseAddress.parse(postgres.new_database())
+    postgres.query(
+        """CREATE TABLE "user" (id text); CREATE TABLE alembic_version (version_num text);
+           INSERT INTO alembic_version VALUES ('theirs'); CREATE SCHEMA other; CREATE TABLE other.tasks (x int)""",
+        address.database,
+    )
+    neighbour = await migrated(postgres)
+
+    await upgrade(address)
+    await downgrade(address, to="base")
+
+    listed = """SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY schemaname, tablename)
+                FROM pg_tables WHERE schemaname IN ('public', 'other')"""
+    left = postgres.query(listed, address.database)
+    assert left == f"other.tasks public.alembic_version public.{VERSION_TABLE} public.user"
+    assert postgres.query("SELECT version_num FROM alembic_version", address.database) == "theirs"
+    assert await _connected(neighbour, differences) == []
+    assert postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'taskward_app'") == "1"
+
+
+async def test_a_database_that_is_ahead_of_this_version_has_nothing_waiting(postgres: PostgresServer) -> None:
+    address = await migrated(postgres)
+    postgres.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", address.database)
+
+    assert await waiting(address) == []
+
+
+async def test_two_migrations_at_once_are_safe_also_in_two_databases(postgres: PostgresServer) -> None:
+    urls = [postgres.new_database(), postgres.new_database()] * 3
+    command = (sys.executable, "-m", "app", "migrate")
+
+    processes = [
+        await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={"DATABASE_URL": url}) for url in urls
+    ]
+
+    assert [await process.wait() for process in processes] == [0] * 6
+    for url in urls[:2]:
+        assert await _connected(DatabaseAddress.parse(url), differences) == []
