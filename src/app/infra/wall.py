@@ -41,7 +41,8 @@ LEFT JOIN pg_class v ON v.oid = to_regclass('own_' || $2)
 """
 
 _POLICIES: Final = """
-SELECT polname AS name, polcmd = '*' AS every_verb, pg_get_expr(polqual, polrelid) AS using, pg_get_expr(polwithcheck, polrelid) AS check
+SELECT polname AS name, polcmd = '*' AS every_verb,
+       pg_get_expr(polqual, polrelid) AS using, pg_get_expr(polwithcheck, polrelid) AS check
 FROM pg_policy p
 WHERE polrelid = to_regclass($2) AND polpermissive
   AND EXISTS (SELECT FROM unnest(polroles) role
