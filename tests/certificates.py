@@ -1,0 +1,49 @@
+"""Certificates of this run's own authority, made with a library that production has anyway."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+
+def make(folder: Path, *names: str) -> Path:
+    """Write `server.crt` and `server.key` for these names and return the authority's file."""
+    authority_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+    now = datetime.now(UTC)
+
+    def begun(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+
+    root = (
+        begun(authority, authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(authority_key, hashes.SHA256())
+    )
+    spoken = [x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
+    server = (
+        begun(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), server_key)
+        .add_extension(x509.SubjectAlternativeName(spoken), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    (folder / "root.crt").write_bytes(root.public_bytes(Encoding.PEM))
+    (folder / "server.crt").write_bytes(server.public_bytes(Encoding.PEM))
+    key = server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.key").write_bytes(key)
+    return folder / "root.crt"

@@ -1,0 +1,92 @@
+"""A database that goes and comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.domain.errors import DatabaseUnavailable
+from app.infra.database import DEADLINE, Database
+from app.infra.migrate import upgrade
+from app.infra.owned import OwnedRepository
+from app.infra.rows import TaskRow
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer, free_port
+from tests.factories import NOON, a_task_id, someone
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+    """A PostgreSQL of this module's own, not started."""
+    return PostgresServer(tmp_path_factory.mktemp("own"), durable=False)
+
+
+@pytest.fixture
+async def database(own: PostgresServer) -> AsyncIterator[Database]:
+    own.start()
+    address = DatabaseAddress.parse(own.url)
+    await upgrade(address)
+    database = Database(address)
+    await database.open()
+    yield database
+    await database.close()
+    own.stop()
+
+
+async def test_a_restart_between_two_requests_is_not_seen_by_the_second(
+    database: Database, own: PostgresServer
+) -> None:
+    mine = OwnedRepository(database, TaskRow, owner=someone())
+    task_id = a_task_id()
+    await asyncio.gather(*(mine.newest(1, after=None) for _ in range(5)))
+
+    await asyncio.to_thread(own.restart)
+
+    await mine.insert(task_id, {"title": "x", "created_at": NOON})
+    assert await mine.find(task_id) is not None
+
+
+async def test_while_the_database_is_away_it_is_unavailable_and_afterwards_it_is_not(
+    database: Database, own: PostgresServer
+) -> None:
+    mine = OwnedRepository(database, TaskRow, owner=someone())
+    await mine.newest(1, after=None)
+
+    await asyncio.to_thread(own.stop)
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable):
+        await mine.newest(1, after=None)
+    assert time.monotonic() - began < DEADLINE + 0.5
+    assert await database.trouble() is not None
+
+    await asyncio.to_thread(own.start)
+    assert await database.trouble() is None
+    assert await mine.newest(1, after=None) == []
+
+
+async def test_a_pool_can_be_opened_and_closed_without_a_database() -> None:
+    database = Database(DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{free_port()}/db"))
+
+    await database.open()
+    trouble = await database.trouble()
+    await database.close()
+
+    assert trouble is not None
+
+
+async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
+    database: Database, own: PostgresServer
+) -> None:
+    await database.trouble()
+    count = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'taskward'"
+    await asyncio.sleep(1.1)  # PostgreSQL tells its counters once a second
+    before = own.query(count)
+
+    for _ in range(50):
+        assert await database.trouble() is None
+
+    await asyncio.sleep(1.1)
+    assert own.query(count) == before

@@ -1,0 +1,88 @@
+"""With Neon's parameters in the address, the server's certificate and name are verified."""
+
+import os
+import ssl
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.infra.connecting import connect
+from app.settings.database_address import DatabaseAddress
+from dev.children import unprivileged
+from dev.postgres import CannotStart, PostgresServer
+from tests import certificates
+
+pytestmark = pytest.mark.server
+NEONS = "sslmode=require&channel_binding=require"
+
+
+def tls_server(folder: Path, *names: str) -> tuple[PostgresServer, Path]:
+    """Return a server, not started, with a certificate for these names, and its authority."""
+    server = PostgresServer(folder, durable=False)
+    keys = server.data.parent / "tls"
+    keys.mkdir(exist_ok=True)
+    authority = certificates.make(keys, *names)
+    user = unprivileged()
+    for file in (keys, *keys.iterdir()):
+        if user is not None:
+            os.chown(file, user.pw_uid, user.pw_gid)
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    server._settings |= {
+        "ssl": "on",
+        "ssl_cert_file": str(keys / "server.crt"),
+        "ssl_key_file": str(keys / "server.key"),
+    }
+    return server, authority
+
+
+def address_of(server: PostgresServer, more: str) -> DatabaseAddress:
+    return DatabaseAddress.parse(f"{server.url}?{more}")
+
+
+async def test_a_certificate_of_the_right_name_works_and_one_that_nobody_vouches_for_does_not(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server, authority = tls_server(tmp_path_factory.mktemp("right"), "127.0.0.1")
+    try:
+        server.start()
+    except CannotStart as error:
+        if "not supported by this build" in str(error):
+            pytest.skip("this PostgreSQL has no TLS")
+        raise
+    try:
+        connection = await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
+        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        await connection.close()
+
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(address_of(server, NEONS))
+    finally:
+        server.stop()
+
+
+async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    server, authority = tls_server(tmp_path_factory.mktemp("wrong"), "another.example.com")
+    try:
+        server.start()
+    except CannotStart as error:
+        if "not supported by this build" in str(error):
+            pytest.skip("this PostgreSQL has no TLS")
+        raise
+    try:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
+    finally:
+        server.stop()
+
+
+async def test_a_server_that_speaks_no_tls_is_refused(postgres: PostgresServer) -> None:
+    with pytest.raises(ConnectionError):
+        await connect(address_of(postgres, "sslmode=require"))
+
+
+async def test_a_password_that_is_wrong_is_refused_at_once(postgres: PostgresServer) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await connect(
+            DatabaseAddress.parse(f"postgresql://taskward:wrong@127.0.0.1:{postgres.port}/taskward")
+        )
