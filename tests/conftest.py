@@ -14,6 +14,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, running
 from tests.in_process import client_of
 from tests.people import ORIGIN, SECRET, People
+from tests.service import Service, serving
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,3 +73,10 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 def people(client: httpx.AsyncClient) -> People:
     """Everybody."""
     return People(client)
+
+
+@pytest.fixture(scope="session")
+def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service in a process of its own, on a real socket."""
+    with serving(environment_for(database_url), tmp_path_factory.mktemp("service")) as running_service:
+        yield running_service

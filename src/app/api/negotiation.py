@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 
 from app.api.faults import TaskRequest
 
@@ -31,7 +31,10 @@ async def json_body(request: TaskRequest) -> bytes:
     empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     if "content-encoding" in headers or not (empty if announced is None else _is_json(announced)):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    return await request.body()
+    try:
+        return await request.body()
+    except InternalServerException as error:  # Litestar's word for a client that left
+        raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
 
 
 def accepts_json(accept: str) -> bool:

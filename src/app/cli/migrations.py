@@ -6,10 +6,11 @@ import sys
 from typing import Any, Final
 
 from alembic.util import CommandError
-from asyncpg import PostgresError
+from asyncpg import DuplicateTableError, PostgresError
 
 from app.cli.preflight import connection_fault
 from app.infra import migrate
+from app.infra.connecting import means_unreachable
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, environment
@@ -45,10 +46,17 @@ def run(chosen: argparse.Namespace) -> int:
     except CommandError as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
-        fault = connection_fault(address, error)
-        raise SettingsError(
-            [fault or f"DATABASE_URL names {address.host}, which does not answer just now"]
-        ) from error
+        raise SettingsError([_told(address, error)]) from error
+
+
+def _told(address: DatabaseAddress, error: Exception) -> str:
+    if fault := connection_fault(address, error):
+        return fault
+    if isinstance(error, DuplicateTableError):
+        return f"DATABASE_URL names a database with tables of somebody else's in our place: {error}"
+    if isinstance(error, PostgresError) and not means_unreachable(error):
+        return f"DATABASE_URL names a database that refuses a migration: {error} {error.hint or ''}".strip()
+    return f"DATABASE_URL names {address.host}, which does not answer just now: try again"
 
 
 async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:

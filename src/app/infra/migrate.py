@@ -60,9 +60,8 @@ async def _patiently(address: DatabaseAddress, act: Callable[[Connection], None]
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return await _connected(address, act)
-        except DBAPIError as error:
-            concurrent = isinstance(error.orig.__cause__ if error.orig else None, InternalServerError)
-            if not concurrent or attempt == ATTEMPTS:
+        except InternalServerError:  # "tuple concurrently updated"
+            if attempt == ATTEMPTS:
                 raise
     return None
 
@@ -80,5 +79,8 @@ async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(act)
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        raise cause or error from None  # the driver's own error, as everywhere else
     finally:
         await engine.dispose()

@@ -1,0 +1,164 @@
+"""The served process: what only a real socket shows."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from dev.postgres import PostgresServer, free_port
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.people import SECRET
+from tests.service import Service, app, serving
+
+pytestmark = pytest.mark.server
+
+
+def answered(service: Service, raw: bytes, wait: float = 2) -> bytes:
+    """Send bytes and return what comes back."""
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
+        connection.sendall(raw)
+        connection.settimeout(wait)
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            return b""
+
+
+def test_the_six_routes_over_a_real_socket(service: Service) -> None:
+    ann, bob = someone("ann"), someone("bob")
+    with httpx.Client(base_url=service.url, headers=service.headers(ann)) as client:
+        created = client.post(f"/api/{ann}/tasks", json={"title": "x"})
+        location = created.headers["location"]
+
+        assert created.status_code == 201
+        assert client.get(location).json() == created.json()
+        assert client.head(location).headers["content-length"] == str(len(created.content))
+        assert client.get("/api/me/tasks").json() == [created.json()]
+        assert client.put(location, json={"title": "y"}).json()["title"] == "y"
+        assert client.patch(f"{location}/complete").json()["completed"] is True
+        assert client.get(location, headers=service.headers(bob)).status_code == 403
+        assert client.delete(location).status_code == 204
+        assert client.get(location).status_code == 404
+
+
+def test_a_strange_user_id_over_a_real_socket(service: Service) -> None:
+    strange = someone("ä/ %?")
+
+    response = httpx.post(
+        f"{service.url}/api/me/tasks", json={"title": "x"}, headers=service.headers(strange)
+    )
+
+    assert response.json()["user_id"] == strange
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"GET /api/%ff/tasks HTTP/1.1\r\nHost: x\r\n\r\n", b"401"),
+        (b"GET /api/%zz/tasks HTTP/1.1\r\nHost: x\r\n\r\n", b"401"),
+        (b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"\x00\x01\x02\r\n\r\n", b"400"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", b"400"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", b"431"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 12_000 + b"\r\n\r\n", b"200"),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, bytes) else value,
+)
+def test_strange_bytes_are_answered_and_never_with_500(service: Service, raw: bytes, status: bytes) -> None:
+    assert answered(service, raw).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(service: Service) -> None:
+    head = (
+        f"POST /api/me/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {service.headers()['authorization']}\r\n"
+    )
+    answered(
+        service, (head + "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{").encode(), wait=0.1
+    )
+    time.sleep(0.3)
+
+    assert httpx.get(f"{service.url}/health").status_code == 200
+    assert '"status": 500' not in service.log.read_text()
+
+
+def test_the_log_tells_each_request_and_no_token_title_or_secret(service: Service) -> None:
+    headers = service.headers("logged") | {"x-request-id": "find-me-in-the-log"}
+
+    httpx.post(f"{service.url}/api/me/tasks", json={"title": "a very private title"}, headers=headers)
+    httpx.get(f"{service.url}/api/me/tasks", headers={"authorization": "Bearer very.private.token"})
+
+    text = service.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "find-me-in-the-log"]
+    assert [(line["event"], line["method"], line["route"], line["status"]) for line in mine] == [
+        ("request", "POST", "/api/{user_id}/tasks", 201)
+    ]
+    for private in ("private", headers["authorization"][7:], SECRET.decode(), "logged"):
+        assert private not in text
+
+
+def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_is_there(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server = PostgresServer(tmp_path_factory.mktemp("late"), port=free_port(), durable=False)
+    server.start()
+    folder = tmp_path_factory.mktemp("service")
+    url = server.url
+    assert app("migrate", env={"DATABASE_URL": url}, cwd=folder).returncode == 0
+    server.stop()
+
+    with (
+        serving(environment_for(url), folder) as service,
+        httpx.Client(base_url=service.url, timeout=10) as client,
+    ):
+        ready = client.get("/health/ready")
+        listed = client.get("/api/me/tasks", headers=service.headers())
+        assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
+        assert (listed.status_code, listed.headers["retry-after"]) == (503, "1")
+        assert client.get("/api/me/tasks").status_code == 401
+        assert "cannot be reached yet" in service.log.read_text()
+
+        server.start()
+
+        assert client.get("/health/ready").status_code == 200
+        assert client.get("/api/me/tasks", headers=service.headers()).json() == []
+    server.stop()
+
+
+def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
+    database_url: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        name = database_url.rpartition("/")[2]
+        answers: list[int] = []
+        httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
+
+        def ask() -> None:
+            answers.append(
+                httpx.post(
+                    f"{service.url}/api/me/tasks", json={"title": "x"}, headers=service.headers(), timeout=10
+                ).status_code
+            )
+
+        hold = threading.Thread(
+            target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(2); COMMIT", name)
+        )
+        hold.start()
+        time.sleep(0.5)
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        asking.join()
+        hold.join()
+
+        assert answers == [201]
+        assert service.process.wait(10) == 0

@@ -1,0 +1,89 @@
+"""The service as it is run in production: `app serve`, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from app.infra.tokens import issue_token
+from dev.children import prepare
+from dev.postgres import free_port
+from tests.people import TRUST
+
+START_TIMEOUT = 30  # seconds
+BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+"""The environment without what a developer's own settings may have left in it."""
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def token(self, user_id: str) -> str:
+        """Return a token that it believes."""
+        return issue_token(TRUST, user_id=user_id, lifetime=900)
+
+    def headers(self, user_id: str = "ann") -> dict[str, str]:
+        """Return the header that says so."""
+        return {"authorization": f"Bearer {self.token(user_id)}"}
+
+
+def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        env={**BARE, **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(env: Mapping[str, str], folder: Path, *, wait: bool = True) -> Iterator[Service]:
+    """Serve, in a folder without a `.env`, until the end."""
+    port, log = free_port(), folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve"],
+            env={**BARE, "PORT": str(port), **env},
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log)
+    try:
+        if wait:
+            _until_it_answers(service)
+        yield service
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait()
+
+
+def _until_it_answers(service: Service) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{service.url}/health", timeout=2)
+        except httpx.HTTPError:
+            assert service.process.poll() is None, service.log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(service.log.read_text())

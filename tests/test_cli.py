@@ -1,0 +1,160 @@
+"""The command line: one message that names everything wrong, exit status 1, no traceback."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jwt
+import pytest
+
+from app.infra.migrate import upgrade
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer, free_port
+from tests.conftest import environment_for
+from tests.people import ORIGIN, SECRET
+from tests.service import BARE, app
+
+AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIENCE": ORIGIN}
+
+
+def refused(env: dict[str, str], folder: Path, *verb: str) -> str:
+    """Run a verb that must fail, and return what it says."""
+    done = app(*(verb or ("serve",)), env=env, cwd=folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize("verb", ["serve", "migrate", "openapi", "token"])
+def test_each_verb_explains_itself(tmp_path: Path, verb: str) -> None:
+    done = app(verb, "--help", env={}, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout.startswith(f"usage: app {verb}")) == (0, True)
+
+
+def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = refused(
+            {"DATABASE_URL": "nonsense", "BETTER_AUTH_SECRET": "short", "PORT": str(port)}, tmp_path
+        )
+
+    assert [line.split()[0] for line in said.splitlines()[1:]] == [
+        "DATABASE_URL",
+        "BETTER_AUTH_SECRET",
+        "PORT",
+    ]
+    assert f"PORT {port} is used by another program" in said
+
+
+def test_a_host_that_is_not_ours_is_told(tmp_path: Path) -> None:
+    env = {
+        **AUTH,
+        "DATABASE_URL": f"postgresql://a@127.0.0.1:{free_port()}/x",
+        "HOST": "192.0.2.1",
+        "ALLOWED_HOSTS": "x",
+    }
+
+    assert "HOST 192.0.2.1 is not an address of this machine" in refused(env, tmp_path)
+
+
+def test_settings_are_read_from_a_dotenv_file_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BETTER_AUTH_SECRET=short\nDATABASE_URL=nonsense\n")
+
+    said = refused({"DATABASE_URL": "worse://x"}, tmp_path)
+
+    assert "BETTER_AUTH_SECRET has 5 bytes" in said
+    assert "worse://" in said
+
+
+@pytest.mark.server
+def test_a_wrong_password_or_database_is_told_before_the_start(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
+
+    for verb in ("serve", "migrate"):
+        said = refused({**AUTH, "DATABASE_URL": wrong}, tmp_path, verb)
+        assert "DATABASE_URL has a user or password" in said
+        assert "hunter2" not in said
+    assert "does not have" in refused({**AUTH, "DATABASE_URL": postgres.url_of("nowhere")}, tmp_path)
+
+
+@pytest.mark.server
+def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_to_do(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    env = environment_for(url)
+
+    assert "1 migration is waiting: run `app migrate`" in refused(env, tmp_path)
+    assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 3
+    first, second = (app("migrate", env=env, cwd=tmp_path) for _ in range(2))
+    assert (first.stdout, second.stdout) == ("applied 0001: the table of tasks, and its wall\n", "")
+    assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
+    assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 0
+    postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
+    assert "mend it with: ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in refused(env, tmp_path)
+
+
+@pytest.mark.server
+async def test_a_table_of_somebody_else_in_our_place_is_told_and_left_alone(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    name = url.rpartition("/")[2]
+    postgres.query("CREATE TABLE tasks (theirs int)", name)
+
+    said = refused({**AUTH, "DATABASE_URL": url}, tmp_path, "migrate")
+
+    assert "tasks" in said
+    assert postgres.query("SELECT count(*) FROM tasks", name) == "0"
+
+
+@pytest.mark.server
+async def test_migrating_down_and_up(postgres: PostgresServer, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+
+    assert app("migrate", "--down-to", "base", env={"DATABASE_URL": url}, cwd=tmp_path).returncode == 0
+    assert app("migrate", "--check", env={"DATABASE_URL": url}, cwd=tmp_path).returncode == 3
+    assert "nonsense" in refused({"DATABASE_URL": url}, tmp_path, "migrate", "--down-to", "nonsense")
+
+
+def test_a_token_is_made_with_the_secret(tmp_path: Path) -> None:
+    done = app("token", "--user", "ann", "--ttl", "2h", env=AUTH, cwd=tmp_path)
+
+    claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"], issuer=ORIGIN, audience=ORIGIN)
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("ann", 7200)
+
+
+def test_no_token_is_made_without_a_secret_or_for_an_impossible_user(tmp_path: Path) -> None:
+    assert "BETTER_AUTH_SECRET is not set" in refused(
+        {"BETTER_AUTH_URL": ORIGIN}, tmp_path, "token", "--user", "ann"
+    )
+    assert "--user must have" in refused(AUTH, tmp_path, "token", "--user", "a\nb")
+    assert app("token", "--user", "ann", "--ttl", "soon", env=AUTH, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("target", ["app.main:app", "main:app"])
+def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target: str) -> None:
+    source = Path(__file__).parent.parent / "src"
+    env = {**BARE, **AUTH, "DATABASE_URL": "postgresql://a@127.0.0.1:1/x"}
+    command = [sys.executable, "-m", "uvicorn", target, "--port", str(free_port()), "--lifespan", "on"]
+    cwd = source / "app" if target == "main:app" else source
+    process = subprocess.Popen(
+        command, env=env, cwd=cwd, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "Uvicorn running" in line:
+            break
+    process.terminate()
+    rest = process.communicate(timeout=20)[1]
+    said = "".join(lines) + rest
+
+    assert "Uvicorn running" in said
+    assert not [line for line in said.splitlines() if "rror" in line or "arning" in line]
