@@ -123,6 +123,7 @@ def document_of(handlers: Sequence[Any], dependencies: dict[str, Any], version: 
         ).openapi_schema
         schemas = described.components.schemas = described.components.schemas or {}
         schemas.update(_BODIES)
+        described.paths = dict(sorted((described.paths or {}).items()))
         return described.to_schema()
 
     return document

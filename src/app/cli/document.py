@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.composition import compose
 from app.settings import Settings
 
 ANY_SETTINGS = {
@@ -37,5 +36,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def written() -> str:
     """Return the document as it is committed."""
+    # Imported here, because it takes most of a second that the other verbs need not wait.
+    from app.composition import compose  # noqa: PLC0415
+
     document = compose(Settings.from_env(ANY_SETTINGS)).document()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,83 @@
+"""The documentation page in a real browser whose network is cut off."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.async_api import Request, Route, expect
+
+from tests.browser import chromium
+from tests.factories import someone
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+
+async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody_else(
+    service: Service, tmp_path: Path
+) -> None:
+    ann, outside, complaints = someone("ann"), list[str](), list[str]()
+
+    async def cut_off(route: Route, request: Request) -> None:
+        if urlsplit(request.url).hostname in ("127.0.0.1", None):
+            await route.continue_()
+        else:
+            outside.append(request.url)
+            await route.abort()
+
+    async with chromium(tmp_path) as browser:
+        await browser.route("**/*", cut_off)
+        page = await browser.new_page()
+        page.on(
+            "console",
+            lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+
+        await page.goto(service.url)
+        await page.get_by_role("button", name="Authorize").click()
+        await page.locator(".auth-container input").fill(service.token(ann))
+        await page.locator(".auth-btn-wrapper button.authorize").click()
+        await page.locator(".auth-btn-wrapper .btn-done").click()
+        create = page.locator("#operations-Tasks-createTask")
+        await create.locator(".opblock-summary-control").click()
+        await create.get_by_role("button", name="Try it out").click()
+        await create.locator("textarea").first.fill('{"title": "made in the browser"}')
+        await create.get_by_role("button", name="Execute").click()
+        await expect(
+            create.locator(".live-responses-table td.response-col_status:not(.col_header)").first
+        ).to_contain_text("201")
+
+        kept = await page.evaluate(
+            "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+        )
+
+    async with httpx.AsyncClient(base_url=service.url, headers=service.headers(ann)) as client:
+        listed = (await client.get("/api/me/tasks")).json()
+    assert [task["title"] for task in listed] == ["made in the browser"]
+    assert outside == []
+    assert complaints == []
+    assert kept == '[{},{},""]'
+
+
+def test_the_page_and_its_files_come_with_a_strict_policy_and_small(service: Service) -> None:
+    for path in ("/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js"):
+        small = httpx.get(service.url + path, headers={"accept-encoding": "gzip"})
+        plain = httpx.get(service.url + path, headers={"accept-encoding": "identity"})
+        again = httpx.get(
+            service.url + path, headers={"accept-encoding": "gzip", "if-none-match": small.headers["etag"]}
+        )
+
+        policy = small.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert (small.headers["content-encoding"], small.content) == ("gzip", plain.content)
+        assert (again.status_code, again.content) == (304, b"")
+        assert small.headers["etag"] != plain.headers["etag"]
+        assert small.headers["x-content-type-options"] == "nosniff"
+
+
+def test_other_files_are_not_given(service: Service) -> None:
+    for path in ("/docs/LICENSE", "/docs/docs.html%00", "/docs/..%2fdocs.py", "/docs/swagger-ui"):
+        assert httpx.get(service.url + path).status_code == 404
