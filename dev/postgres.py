@@ -88,6 +88,14 @@ class PostgresServer:
             self._process.wait(STOP_TIMEOUT)
         self._process = None
 
+    def remove(self) -> None:
+        """Stop the server and end its data for good, where it lies outside too."""
+        self.stop()
+        if self.data.parent != self._folder:
+            shutil.rmtree(self.data.parent, ignore_errors=True)
+            (self._folder / "postgres.elsewhere").unlink(missing_ok=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop and start it, on the same port."""
         self.stop(how)
@@ -236,13 +244,14 @@ class PostgresServer:
 
 
 @contextmanager
-def running(server: PostgresServer) -> Iterator[PostgresServer]:
-    """Start a server and stop it at the end."""
-    server.start()
+def temporary(folder: Path) -> Iterator[PostgresServer]:
+    """Make a server for a while: hasty, and gone at the end with all its data."""
+    server = PostgresServer(folder, durable=False)
     try:
+        server.start()
         yield server
     finally:
-        server.stop()
+        server.remove()
 
 
 def free_port() -> int:

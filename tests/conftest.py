@@ -11,7 +11,7 @@ from app.infra.database import Database
 from app.infra.migrate import upgrade
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
-from dev.postgres import PostgresServer, running
+from dev.postgres import PostgresServer, temporary
 from tests.in_process import client_of
 from tests.people import ORIGIN, SECRET, People
 from tests.service import Service, serving
@@ -27,7 +27,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL of this run's own."""
-    with running(PostgresServer(tmp_path_factory.mktemp("postgres"), durable=False)) as server:
+    with temporary(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 

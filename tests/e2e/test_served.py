@@ -130,7 +130,7 @@ def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_i
 
         assert client.get("/health/ready").status_code == 200
         assert client.get("/api/me/tasks", headers=service.headers()).json() == []
-    server.stop()
+    server.remove()
 
 
 def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -19,9 +19,11 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL of this module's own, not started."""
-    return PostgresServer(tmp_path_factory.mktemp("own"), durable=False)
+    server = PostgresServer(tmp_path_factory.mktemp("own"), durable=False)
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ async def test_a_certificate_of_the_right_name_works_and_one_that_nobody_vouches
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect(address_of(server, NEONS))
     finally:
-        server.stop()
+        server.remove()
 
 
 async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -73,7 +73,7 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
     finally:
-        server.stop()
+        server.remove()
 
 
 async def test_a_server_that_speaks_no_tls_is_refused(postgres: PostgresServer) -> None:

@@ -1,0 +1,191 @@
+"""`make run` as a person meets it: everything starts, everything stops, nothing is left behind or lost."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.postgres import PostgresServer, free_port
+from tests.better_auth import WEB
+
+pytestmark = pytest.mark.server
+ROOT = Path(__file__).parent.parent.parent
+TIMEOUT = 60  # seconds
+
+
+class Run:
+    """A running launcher."""
+
+    def __init__(self, state: Path, **env: str) -> None:
+        self.port, self.auth_port = free_port(), free_port()
+        self.log = state / "run.log"
+        bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dev.run"],
+                cwd=ROOT,
+                env={
+                    **bare,
+                    "STATE_DIR": str(state),
+                    "PORT": str(self.port),
+                    "AUTH_PORT": str(self.auth_port),
+                    **env,
+                },
+                stdout=output,
+                stderr=output,
+            )
+        self.state = state
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def until(self, words: str) -> None:
+        """Wait until it has said something."""
+        deadline = time.monotonic() + TIMEOUT
+        while words not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    def ended(self) -> int:
+        """Wait for its end and return the exit status."""
+        return self.process.wait(TIMEOUT)
+
+    def left(self) -> list[str]:
+        """Return the programs of this run that are alive."""
+        mark = f"STATE_DIR={self.state}\0".encode()
+        alive = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (place / "environ").read_bytes():
+                    alive.append((place / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue
+        return alive
+
+
+@contextmanager
+def started(state: Path, **env: str) -> Iterator[Run]:
+    run = Run(state, **env)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.terminate()
+            run.process.wait()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A place instead of `.state/`, and the end of what it points to."""
+    yield tmp_path
+    if (pointer := tmp_path / "postgres.elsewhere").exists():
+        shutil.rmtree(Path(pointer.read_text()).parent, ignore_errors=True)
+
+
+def gone(run: Run) -> bool:
+    """Tell whether nothing is left within a few seconds."""
+    deadline = time.monotonic() + 10
+    while run.left() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not run.left()
+
+
+def token_of(run: Run, *, new: bool) -> str:
+    """Sign up or in at the real Better Auth, as the README shows, and return a token."""
+    url = f"http://localhost:{run.auth_port}"
+    person = {"name": "Ann", "email": "ann@example.com", "password": "correct horse"}
+    with httpx.Client(base_url=url, headers={"origin": url}) as client:
+        answer = client.post(f"/api/auth/{'sign-up' if new else 'sign-in'}/email", json=person)
+        assert answer.status_code == 200, answer.text
+        return str(client.get("/api/auth/token").json()["token"])
+
+
+def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> None:
+    if not (WEB / "node_modules").exists():
+        pytest.skip("needs Node, and `make setup`")
+    with started(state) as run:
+        run.until("Ready after")
+        for step in ("PostgreSQL", "Migrations", "Better Auth", "API"):
+            assert f"✓ {step}" in run.said
+        assert f"http://127.0.0.1:{run.port}/docs" in run.said
+        tasks = f"http://127.0.0.1:{run.port}/api/me/tasks"
+        ann = {"authorization": f"Bearer {token_of(run, new=True)}"}
+        created = httpx.post(tasks, json={"title": "Water the plants"}, headers=ann)
+        assert created.status_code == 201
+        run.process.send_signal(signal.SIGINT)
+        assert run.ended() == 0
+        assert gone(run)
+
+    began = time.monotonic()
+    with started(state) as run:
+        run.until("Ready after")
+        assert time.monotonic() - began < 20
+        tasks = f"http://127.0.0.1:{run.port}/api/me/tasks"
+        ann = {"authorization": f"Bearer {token_of(run, new=False)}"}
+        assert httpx.get(tasks, headers=ann).json() == [created.json()]
+
+        second = Run(state / "..", STATE_DIR=str(state))
+        assert second.ended() == 1
+        assert "another `make run` is running here" in second.said
+
+        run.process.kill()
+        run.process.wait()
+        assert gone(run), run.left()
+
+
+def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> None:
+    with started(state, PATH="/nowhere") as run:
+        run.until("Ready after")
+
+        assert "Node.js 20 or newer (with npm) is not installed: install it to sign in" in run.said
+        env = dict(line.split("=", 1) for line in (state / "env").read_text().splitlines())
+        made = subprocess.run(
+            [sys.executable, "-m", "app", "token", "--user", "ann"],
+            env=env,
+            cwd=state,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        headers = {"authorization": f"Bearer {made.stdout.strip()}"}
+        assert httpx.get(f"http://127.0.0.1:{run.port}/api/me/tasks", headers=headers).json() == []
+        assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 200
+        run.process.terminate()
+        assert run.ended() == 0
+        assert gone(run)
+
+
+def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
+    postgres: PostgresServer, state: Path
+) -> None:
+    env = {"DATABASE_URL": postgres.new_database(), "BETTER_AUTH_URL": "http://localhost:1"}
+    with started(state, **env) as run:
+        assert run.ended() == 1
+        assert "Migrations are waiting; apply them with MIGRATE=1:\n  0001: the table of tasks" in run.said
+
+    with started(state, **env, MIGRATE="1") as run:
+        run.until("Ready after")
+
+        assert "PostgreSQL" not in run.said
+        assert "✓ Better Auth" not in run.said
+        assert not (state / "postgres").exists()
+
+
+def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) -> None:
+    with started(state, AUTH_PORT="x", PORT="y", BETTER_AUTH_SECRET="short") as run:
+        assert run.ended() == 1
+
+    assert "Traceback" not in run.said
+    for name in ("AUTH_PORT is", "PORT is", "BETTER_AUTH_SECRET has 5 bytes"):
+        assert name in run.said
+    assert gone(run)
