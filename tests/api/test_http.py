@@ -1,6 +1,7 @@
 """What holds for every path: methods, media types, request ids, CORS, hosts."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -67,6 +68,25 @@ async def test_head_is_get_without_its_body(people: People, path: str) -> None:
     assert head.status_code == got.status_code == 200
     same = ("content-type", "content-length")
     assert [head.headers[name] for name in same] == [got.headers[name] for name in same]
+
+
+async def test_head_sends_no_body_whatever_the_server_below_would_do(database_url: str) -> None:
+    app = compose(Settings.from_env(environment_for(database_url)))
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "HEAD", "path": "/health", "raw_path": b"/health", "query_string": b""}
+    await app(
+        {**scope, "headers": [], "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send
+    )
+
+    assert sent[0]["status"] == 200
+    assert b"".join(message.get("body", b"") for message in sent[1:]) == b""
 
 
 async def test_head_without_a_token_is_401(people: People) -> None:

@@ -124,7 +124,7 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
         assert created.status_code == 201
         run.process.send_signal(signal.SIGINT)
         assert run.ended() == 0
-        assert gone(run)
+        assert gone(run), run.left()
 
     began = time.monotonic()
     with started(state) as run:
@@ -162,7 +162,7 @@ def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> No
         assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 200
         run.process.terminate()
         assert run.ended() == 0
-        assert gone(run)
+        assert gone(run), run.left()
 
 
 def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
@@ -188,4 +188,4 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) ->
     assert "Traceback" not in run.said
     for name in ("AUTH_PORT is", "PORT is", "BETTER_AUTH_SECRET has 5 bytes"):
         assert name in run.said
-    assert gone(run)
+    assert gone(run), run.left()

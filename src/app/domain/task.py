@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Final, NewType
 from uuid import UUID
@@ -14,6 +14,7 @@ TaskId = NewType("TaskId", UUID)
 
 TITLE_MAX: Final = 255  # characters (code points), after trimming
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +88,8 @@ def new_task_id(now: datetime) -> TaskId:
     The twelve bits after the milliseconds hold their fraction (§6.2, method 3), so ids made by
     different processes sort by time to a quarter of a microsecond.
     """
-    seconds, microseconds = int(now.timestamp()), now.microsecond
-    milliseconds = seconds * 1000 + microseconds // 1000
-    fraction = (microseconds % 1000) * 4096 // 1000
+    milliseconds, microseconds = divmod((now - EPOCH) // timedelta(microseconds=1), 1000)
+    fraction = microseconds * 4096 // 1000
     return TaskId(
         UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
     )

@@ -87,11 +87,6 @@ class Database:
         try:
             if not self._walled:
                 await self._check_wall(connection)
-            if self._address.pooled:
-                # A pooler may give each message of a statement to another server connection;
-                # within a transaction it may not.
-                async with connection.transaction():
-                    return await connection.fetch(sql, *arguments)
             return await connection.fetch(sql, *arguments)
         except (TimeoutError, asyncio.CancelledError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline
