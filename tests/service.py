@@ -43,7 +43,7 @@ def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.Compl
     """Run the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
-        env={**BARE, **env},
+        env={**BARE, "PORT": str(free_port()), **env},
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -87,6 +87,13 @@ async def test_every_fault_of_a_body_is_named_with_its_place(
     assert await ann.titles() == []
 
 
+async def test_a_body_of_countless_faults_is_told_a_hundred_of_them(people: People) -> None:
+    response = await people.one().ask("POST", json={str(number): 1 for number in range(5000)})
+
+    assert response.status_code == 400
+    assert len(response.json()["errors"]) == 100
+
+
 async def test_faults_of_path_query_and_body_are_told_together(people: People) -> None:
     response = await people.one().ask("PUT", "not-a-uuid", params={"x": "1"}, json={"title": ""})
 
@@ -176,7 +183,13 @@ async def test_a_body_of_no_media_type_or_in_a_coding_is_refused(people: People)
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+    "kind",
+    [
+        "application/json",
+        "application/json; profile=x",
+        "Application/JSON; charset=UTF-8",
+        'application/json;charset="utf-8"',
+    ],
 )
 async def test_json_by_any_of_its_spellings_is_read(people: People, kind: str) -> None:
     response = await sent(people.one(), b'{"title":"x"}', **{"content-type": kind})

@@ -19,6 +19,7 @@ Members = dict[str, Any]
 T = TypeVar("T")
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+FAULTS_MAX: Final = 100
 SERVERS_OWN: Final = ("id", "user_id", "created_at", "updated_at")
 
 Reader = Callable[[object], str | None]
@@ -33,8 +34,9 @@ class Faults:
         self._found: list[Fault] = []
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
-        """Remember a fault."""
-        self._found.append(Fault(pointer, detail, place))
+        """Remember a fault, unless there are more than a person would read."""
+        if len(self._found) < FAULTS_MAX:
+            self._found.append(Fault(pointer, detail, place))
 
     def has(self, pointer: str) -> bool:
         """Tell whether a fault is known at this place."""

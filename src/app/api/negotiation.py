@@ -48,6 +48,6 @@ def accepts_json(accept: str) -> bool:
 
 
 def _is_json(content_type: str) -> bool:
-    media_type, _, parameters = content_type.lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    return media_type.strip() == "application/json" and charset in ("", "charset=utf-8")
+    media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    charsets = [name.partition("=")[2].strip('"') for name in parameters if name.startswith("charset=")]
+    return media_type == "application/json" and set(charsets) <= {"utf-8"}
