@@ -27,7 +27,7 @@ def main() -> int:
     """Run everything; return the exit status."""
     state = Path(os.environ.get("STATE_DIR", ROOT / ".state"))
     state.mkdir(exist_ok=True, mode=0o755)
-    for stop in (signal.SIGTERM, signal.SIGHUP):
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, _interrupt)
     began = time.monotonic()
     try:
