@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dev import binaries
@@ -36,6 +36,7 @@ class PostgresServer:
         self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, durable: bool = True
     ) -> None:
         self._user = unprivileged()
+        self._durable = durable
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
         self.bin = self._reachable(binaries.find())
@@ -145,7 +146,10 @@ class PostgresServer:
         """Return where the data lies: here, or outside where our unprivileged user may not come here."""
         pointer = self._folder / "postgres.elsewhere"
         if pointer.exists():
-            return Path(pointer.read_text().strip())
+            kept = Path(pointer.read_text().strip())
+            if not kept.parent.exists():
+                raise CannotStart(f"{pointer} points to {kept}, which is gone: remove it to begin anew")
+            return kept
         if self._user is None or may_enter(self._user, self._folder):
             return self._folder / "postgres"
         outside = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
@@ -154,18 +158,28 @@ class PostgresServer:
         return outside / "postgres"
 
     def _reachable(self, programs: Path) -> Path:
-        """Return the programs, copied to where our unprivileged user may run them if need be."""
+        """Return the programs, copied to where our unprivileged user may run them if need be.
+
+        A wheel keeps their libraries beside its package, and they look for them there.
+        """
         if self._user is None or may_enter(self._user, programs):
             return programs
-        copy = Path(f"/var/tmp/taskward-postgresql-{binaries.major(programs)}-{os.getuid()}")  # noqa: S108 - see below
+        package = programs.parent.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        version = f"{package.name}-{binaries.major(programs)}"
+        copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - whose it is, is checked
         if not copy.exists():
             made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
-            shutil.copytree(programs.parent, made, dirs_exist_ok=True, symlinks=True)
+            shutil.copytree(programs.parent, made / package.name / programs.parent.name, symlinks=True)
+            if libraries.exists():
+                shutil.copytree(libraries, made / libraries.name, symlinks=True)
             made.chmod(0o755)
-            made.rename(copy)
-        if copy.stat().st_uid != 0:  # somebody else made it: their programs are not ours to run
-            raise CannotStart(f"{copy} does not belong to root: remove it")
-        return copy / "bin"
+            with suppress(OSError):  # another run was faster
+                made.rename(copy)
+            shutil.rmtree(made, ignore_errors=True)
+        if copy.stat().st_uid != os.getuid():  # somebody else made it: their programs are not ours to run
+            raise CannotStart(f"{copy} belongs to somebody else: remove it")
+        return copy / package.name / programs.relative_to(package)
 
     def _make_cluster(self) -> None:
         if self.data.exists():
