@@ -152,7 +152,8 @@ class PostgresServer:
             return kept
         if self._user is None or may_enter(self._user, self._folder):
             return self._folder / "postgres"
-        outside = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
+        home = "/var/lib" if self._durable and Path("/var/lib").is_dir() else "/var/tmp"  # noqa: S108 - 0700
+        outside = Path(tempfile.mkdtemp(prefix="taskward-", dir=home))
         os.chown(outside, self._user.pw_uid, self._user.pw_gid)
         pointer.write_text(str(outside / "postgres"))
         return outside / "postgres"
