@@ -1,72 +1,55 @@
 """A server of keys whose behaviour a test switches while it runs."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from app.infra.keys import KeySet
+from tests.signing import written
+
+Keys = list[dict[str, Any]]
+
+BODIES: Final[dict[str, Callable[[Keys], bytes]]] = {
+    "good": lambda keys: written(*keys),
+    "packed": lambda keys: gzip.compress(written(*keys)),
+    "huge": lambda keys: written(*keys) + b" " * 20_000_000,
+    "html": lambda _: b"<html>Sign in</html>",
+    "nothing": lambda _: b"",
+    "empty": lambda _: b'{"keys":[]}',
+    "a list": lambda keys: json.dumps(keys).encode(),
+    "no keys": lambda _: b"{}",
+    "no object": lambda keys: written(*keys, None),
+    "utf-16": lambda keys: written(*keys).decode().encode("utf-16"),
+    "twice named": lambda keys: written(*keys).replace(b"{", b'{"keys":[],', 1),
+    "secret kind": lambda keys: written(*keys, {"kty": "oct", "kid": "x", "alg": "HS256"}),
+    "private": lambda keys: written(*({**key, "d": "AAAA"} for key in keys)),
+    "same id": lambda keys: written(*keys, *keys),
+}
 
 
 @dataclass
 class JwksServer:
-    """What it does, and how often it was asked."""
+    """What it does, and how often it was asked.
 
-    port: int = 0
-    keys: list[dict[str, Any]] = field(default_factory=list)
-    behaviour: str = "200"
+    `behaviour` is one of `BODIES`, or one of: slow, hang, drip, drip head, reset, 500, redirect, endless.
+    """
+
+    url: str = ""
+    keys: Keys = field(default_factory=list)
+    behaviour: str = "good"
     asked: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/jwks"
-
-    def answer(self) -> bytes:
-        """Return the bytes of the answer."""
-        body = json.dumps({"keys": self.keys}).encode()
-        status, more = "200 OK", ""
-        match self.behaviour:
-            case "500":
-                status = "500 Internal Server Error"
-            case "redirect":
-                status, more = "302 Found", f"Location: {self.url}\r\n"
-            case "html":
-                body = b"<html>Sign in</html>"
-            case "empty":
-                body = b'{"keys":[]}'
-            case "no object":
-                body = b"[]"
-            case "huge":
-                body = b'{"keys":[], "x":"' + b"y" * 20_000_000 + b'"}'
-            case "secret kind":
-                body = json.dumps({"keys": [*self.keys, {"kty": "oct", "k": "AAAA"}]}).encode()
-            case "private":
-                body = json.dumps({"keys": [{**self.keys[0], "d": "AAAA"}]}).encode()
-            case "twice":
-                body = json.dumps({"keys": [self.keys[0], self.keys[0]]}).encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{more}\r\n"
-        return head.encode() + body
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         try:
             await reader.readuntil(b"\r\n\r\n")
             self.asked += 1
-            answer = self.answer()
-            match self.behaviour:
-                case "hang":
-                    await asyncio.sleep(30)
-                case "reset":
-                    writer.transport.abort()
-                case "drip":
-                    for byte in answer:
-                        writer.write(bytes([byte]))
-                        await asyncio.sleep(0.2)
-                case "slow":
-                    await asyncio.sleep(0.3)
-                    writer.write(answer)
-                case _:
-                    writer.write(answer)
+            await self._answer(writer)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -75,9 +58,72 @@ class JwksServer:
             with suppress(OSError):
                 await writer.wait_closed()
 
+    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+        body = BODIES.get(self.behaviour, BODIES["good"])(self.keys)
+        head = self._head(body)
+        match self.behaviour:
+            case "hang":
+                await asyncio.sleep(30)
+            case "reset":
+                writer.transport.abort()
+            case "drip":
+                writer.write(head)
+                await _drip(writer, body)
+            case "drip head":
+                await _drip(writer, head)
+            case "endless":
+                writer.write(head + body)
+                while True:
+                    writer.write(b" " * 100_000)
+                    await writer.drain()
+            case "slow":
+                await asyncio.sleep(0.3)
+                writer.write(head + body)
+            case _:
+                writer.write(head + body)
+
+    def _head(self, body: bytes) -> bytes:
+        status, more = "200 OK", f"Content-Length: {len(body)}\r\n"
+        match self.behaviour:
+            case "500":
+                status = "500 Internal Server Error"
+            case "redirect":
+                status, more = "302 Found", f"{more}Location: {self.url}\r\n"
+            case "packed":
+                more += "Content-Encoding: gzip\r\n"
+            case "endless":
+                more = ""
+        return f"HTTP/1.1 {status}\r\n{more}\r\n".encode()
+
 
 @asynccontextmanager
-async def jwks_server(*keys: dict[str, Any]) -> AsyncIterator[JwksServer]:
+async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: Any) -> AsyncIterator[KeySet]:
+    """Start a key set on a server, and wait until it has keys."""
+    keys = KeySet(server.url, **arguments)
+    await keys.start()
+    try:
+        if wait:
+            await until(lambda: keys.ready)
+        yield keys
+    finally:
+        await keys.close()
+
+
+async def until(fact: Callable[[], bool], *, seconds: float = 2) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while not fact():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
+    for byte in data:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def jwks_server(*keys: dict[str, Any], tls: ssl.SSLContext | None = None) -> AsyncIterator[JwksServer]:
     """Serve keys on a port of this machine."""
     told = JwksServer(keys=list(keys))
     tasks: set[asyncio.Task[None]] = set()
@@ -87,8 +133,9 @@ async def jwks_server(*keys: dict[str, Any]) -> AsyncIterator[JwksServer]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    told.port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    scheme, port = "https" if tls else "http", server.sockets[0].getsockname()[1]
+    told.url = f"{scheme}://127.0.0.1:{port}/jwks"
     try:
         yield told
     finally:

@@ -1,46 +1,56 @@
-"""One text, one meaning."""
+"""One text, one meaning, and no text that takes long."""
 
 import json
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.strict_json import MAX_DEPTH, NotStrictJson, loads
 
+DEEP = MAX_DEPTH + 1
 REFUSED = {
-    "nothing": b"",
-    "not UTF-8": b'"\xff"',
-    "UTF-16": '{"a":1}'.encode("utf-16"),
-    "UTF-16 without a mark": '{"a":1}'.encode("utf-16-le"),
-    "a byte order mark": b"\xef\xbb\xbf{}",
-    "a member twice": b'{"a":1,"a":2}',
-    "a member twice, deep": b'[{"b":{"a":1,"\\u0061":2}}]',
-    "NaN": b"NaN",
-    "Infinity": b"[Infinity]",
-    "minus Infinity": b"-Infinity",
-    "an overflow": b"1e999",
-    "five thousand digits": b"1" * 5000,
-    "half a pair": b'"\\ud800"',
-    "the other half": b'"\\udc00x"',
-    "halves in the wrong order": b'"\\udc00\\ud800"',
-    "half a pair as a name": b'{"\\ud800":1}',
-    "half a pair, raw": b'"\xed\xa0\x80"',
-    "too deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
-    "far too deep": b"[" * 1_000_000,
-    "far too deep an object": b'{"a":' * 100_000,
-    "two texts": b"{}{}",
-    "a comma too many": b"[1,]",
-    "single quotes": b"{'a':1}",
-    "a raw control character": b'"\x01"',
-    "a leading zero": b"01",
+    "nothing": (b"", "Expecting value"),
+    "not UTF-8": (b'"\xff"', "not UTF-8"),
+    "UTF-16": ('{"a":1}'.encode("utf-16"), "not UTF-8"),
+    "UTF-16 without a mark": ('{"a":1}'.encode("utf-16-le"), "Expecting"),
+    "UTF-32": ('{"a":1}'.encode("utf-32-be"), "Expecting"),
+    "a byte order mark": (b"\xef\xbb\xbf{}", "Expecting value"),
+    "a member twice": (b'{"a":1,"a":2}', "twice"),
+    "a member twice, deep and escaped": (b'[{"b":{"a":1,"\\u0061":2}}]', "twice"),
+    "NaN": (b"NaN", "not a JSON number"),
+    "Infinity": (b"[Infinity]", "not a JSON number"),
+    "minus Infinity": (b"-Infinity", "not a JSON number"),
+    "an overflow": (b"1e999", "too large"),
+    "five thousand digits": (b"1" * 5000, "too many digits"),
+    "half a pair": (b'"\\ud800"', "half of a surrogate pair"),
+    "half a pair, in capitals": (b'"\\uD800"', "half of a surrogate pair"),
+    "the other half": (b'"\\udc00x"', "half of a surrogate pair"),
+    "halves in the wrong order": (b'"\\udc00\\ud800"', "half of a surrogate pair"),
+    "half a pair as a name": (b'{"\\ud800":1}', "half of a surrogate pair"),
+    "half a pair, deep": (b'[[{"a":["\\udfff"]}]]', "half of a surrogate pair"),
+    "half a pair, raw": (b'"\xed\xa0\x80"', "not UTF-8"),
+    "a pair as two raw halves": (b'"\xed\xa0\xbd\xed\xb8\x80"', "not UTF-8"),
+    "too deep": (b"[" * DEEP + b"]" * DEEP, "nested"),
+    "too deep an object": (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "nested"),
+    "too deep after a string of brackets": (b'["]\\"]",' * DEEP + b"1" + b"]" * DEEP, "nested"),
+    "far too deep": (b"[" * 1_000_000, "nested"),
+    "far too deep an object, open": (b'{"a":' * 100_000, "nested"),
+    "two texts": (b"{}{}", "Extra data"),
+    "a comma too many": (b"[1,]", "Expecting|Illegal"),
+    "single quotes": (b"{'a':1}", "Expecting"),
+    "a raw control character": (b'"\x01"', "control character"),
+    "a leading zero": (b"01", "Extra data"),
+    "a comment": (b"{}//", "Extra data"),
 }
 
 
-@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_what_two_readers_may_understand_differently_is_refused(text: bytes) -> None:
-    with pytest.raises(NotStrictJson) as raised:
+@pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_two_readers_may_understand_differently_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(NotStrictJson, match=why) as raised:
         loads(text)
 
     assert str(raised.value)
@@ -52,34 +62,59 @@ def test_what_two_readers_may_understand_differently_is_refused(text: bytes) -> 
         (b" {} ", {}),
         (b'"\\ud83c\\udf31"', "🌱"),
         ('"🌱"'.encode(), "🌱"),
-        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None),
+        (b'"\\\\ud800"', "\\ud800"),
         (b'"' + b"[" * 100 + b'"', "[" * 100),
         (b'["' + b'\\"[' * 100 + b'"]', ['"[' * 100]),
+        (b'["\\\\",' + b"[]," * 100 + b'"\\\\"]', ["\\", *([[]] * 100), "\\"]),
+        (b"[" + b"{}," * 100 + b"1]", [{}] * 100 + [1]),
         (b"1e2", 100.0),
         (b"-0", 0),
-        (b"[" + b"[]," * 100 + b"1]", [[]] * 100 + [1]),
+        (b"9" * 4300, int("9" * 4300)),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:20],
 )
 def test_what_is_plain_is_read(text: bytes, value: Any) -> None:
-    read = loads(text)
-
-    assert value is None or read == value
+    assert loads(text) == value
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.sampled_from('[]{}"\\u d8🌱')),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.sampled_from('[]{}"\\')), inner),
+    max_leaves=30,
 )
+
+
+def depth(value: Any) -> int:
+    """Return how many arrays and objects are within each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
 
 @given(value=json_values, ascii_only=st.booleans())
 def test_whatever_json_writes_is_read_as_it_was(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
-    assert loads(json.dumps(value, ensure_ascii=ascii_only).encode(), max_depth=1000) == value
+    text = json.dumps(value, ensure_ascii=ascii_only).encode()
+
+    assert loads(text, max_depth=100) == value
 
 
-@given(text=st.binary(max_size=60))
+@given(value=json_values, limit=st.integers(0, 6))
+@example(value=[[], [[]], {"a": {"b": []}}], limit=2)
+@example(value=[[], [[]], {"a": {"b": []}}], limit=4)
+def test_a_text_is_refused_for_its_depth_if_and_only_if_it_is_deeper(value: Any, limit: int) -> None:
+    text = json.dumps(value).encode()
+
+    if depth(value) <= limit:
+        assert loads(text, max_depth=limit) == value
+    else:
+        with pytest.raises(NotStrictJson, match="nested"):
+            loads(text, max_depth=limit)
+
+
+@given(text=st.binary(max_size=60) | st.text('{}[]",:\\u0d8e-19tnf ', max_size=40).map(str.encode))
 def test_any_bytes_are_read_as_another_reader_does_or_refused(text: bytes) -> None:
     try:
         value = loads(text)
@@ -87,3 +122,28 @@ def test_any_bytes_are_read_as_another_reader_does_or_refused(text: bytes) -> No
         return
 
     assert json.loads(text) == value
+
+
+HALF = 128 * 1024
+LONG = {
+    "quotes that are escaped, then brackets": b'"' + b'\\"' * HALF + b"[" * 33,
+    "brackets, then quotes that are escaped": b"[" * 33 + b'"' + b'\\"' * HALF,
+    "strings that begin and begin": b'"a' * HALF + b"[" * 33,
+    "backslashes": b"[" * 33 + b'"' + b"\\" * 2 * HALF,
+    "brackets that open": b"[" * 2 * HALF,
+    "brackets that open and close": b"[" * HALF + b"]" * HALF,
+    "brackets in pairs": b"[" + b"[]," * (2 * HALF // 3) + b"0]",
+    "half pairs": b'"' + b"\\ud83c\\udf31" * (2 * HALF // 12) + b'\\ud800"',
+    "members": b"{" + b",".join(b'"%d":0' % number for number in range(20_000)) + b',"0":0}',
+    "long numbers": b"[" + b",".join([b"9" * 4300] * 60) + b"]",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_no_body_of_256_kb_takes_long_to_judge(text: bytes) -> None:
+    began = time.process_time()
+
+    with suppress(NotStrictJson):
+        loads(text)
+
+    assert time.process_time() - began < 0.5  # seconds; a pattern that steps back took four minutes

@@ -30,33 +30,40 @@ class Fetcher:
             follow_redirects=False,
             trust_env=False,
             verify=ssl.create_default_context(),
-            headers={"accept": "application/json"},
+            limits=httpx.Limits(max_keepalive_connections=0),  # minutes pass before it would be used again
+            headers={"accept": "application/json", "accept-encoding": "identity"},
         )
 
     async def fetch(self) -> tuple[Key, ...]:
         """Return the keys.
 
         Raises:
-            CannotFetch: no answer, not in time, too large, or not 200.
+            CannotFetch: no answer, not in time, too large, packed, or not 200.
             BadKeySet: an answer that cannot be trusted.
 
         """
         try:
             async with asyncio.timeout(TIMEOUT), self._client.stream("GET", self._url) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise CannotFetch(f"{self._url} answered {response.status_code}")
-                document = bytearray()
-                async for chunk in response.aiter_bytes():
-                    document += chunk
-                    if len(document) > SIZE_MAX:
-                        raise CannotFetch(f"{self._url} answered more than {SIZE_MAX} bytes")
-        except (httpx.HTTPError, TimeoutError) as error:
+                document = await self._body(response)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # a TimeoutError is an OSError
             raise CannotFetch(f"{self._url} did not answer ({type(error).__name__})") from error
-        return read(bytes(document))
+        return read(document)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        if response.status_code != httpx.codes.OK:
+            raise CannotFetch(f"{self._url} answered {response.status_code}")
+        if response.headers.get("content-encoding", "identity") != "identity":  # 64 KB may unpack to 64 MB
+            raise CannotFetch(f"{self._url} packs its answer, which was not asked for")
+        document = bytearray()
+        async for chunk in response.aiter_raw():
+            document += chunk
+            if len(document) > SIZE_MAX:
+                raise CannotFetch(f"{self._url} answered more than {SIZE_MAX} bytes")
+        return bytes(document)
 
 
 class Allowance:
@@ -74,6 +81,9 @@ class Allowance:
         self._at = now
         return 0.0 if self._left >= 1 else (1 - self._left) * PAUSE
 
-    def take(self) -> None:
-        """Take one, after `wait` said 0."""
+    def take(self) -> bool:
+        """Take one, if there is one."""
+        if self.wait() > 0:
+            return False
         self._left -= 1
+        return True

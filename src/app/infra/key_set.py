@@ -1,11 +1,13 @@
 """Reading a JSON Web Key Set (RFC 7517): which keys there are, and the algorithms each allows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 
 from app import strict_json
+from app.domain.errors import NotAuthenticated
 
 RSA_MIN: Final = 2048  # bits, RFC 7518 §3.3
 BY_CURVE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
@@ -15,7 +17,7 @@ BY_CURVE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
     ("EC", "P-521"): ("ES512",),
     ("RSA", None): ("RS256", "PS256"),
 }
-SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 
 class BadKeySet(Exception):
@@ -35,11 +37,13 @@ class Key:
 def read(document: bytes) -> tuple[Key, ...]:
     """Return the keys that can verify.
 
-    A key of a kind that is not known here is passed over (RFC 7517 §5). A set with secret material, with
-    one id for two keys, or with nothing that can verify is refused whole: whoever wrote it did not mean it.
+    A key that we cannot use, or that is not meant for this, is passed over (RFC 7517 §5): issuers publish
+    keys of other kinds and uses. A set with secret material is refused whole, because whoever reads the
+    address could sign; so is one in which an id names two keys that can verify, because which of them is
+    meant would be chance (Better Auth makes two keys at times, with two ids).
 
     Raises:
-        BadKeySet: it is refused.
+        BadKeySet: it is refused, or holds nothing that can verify.
 
     """
     try:
@@ -58,6 +62,24 @@ def read(document: bytes) -> tuple[Key, ...]:
     if not keys:
         raise BadKeySet("it holds no key that can verify")
     return tuple(keys)
+
+
+def chosen(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | None:
+    """Return the key that a token means: the one it names, or where it names none the only one that fits.
+
+    Raises:
+        NotAuthenticated: the key that it names is made for another algorithm, or several fit.
+
+    """
+    if key_id is None:
+        fitting = [key for key in keys if algorithm in key.algorithms]
+        if len(fitting) > 1:
+            raise NotAuthenticated("the token names no key, and several would fit")
+        return fitting[0] if fitting else None
+    named = next((key for key in keys if key.key_id == key_id), None)
+    if named is not None and algorithm not in named.algorithms:
+        raise NotAuthenticated("the key is made for another algorithm")
+    return named
 
 
 def _key(member: dict[str, Any]) -> Key | None:

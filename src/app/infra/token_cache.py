@@ -24,6 +24,9 @@ class TokenCache:
         self._generation = 0
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, token: str, generation: int) -> Entry | None:
         """Return what the token says, if it was believed under these keys."""
         if generation != self._generation:

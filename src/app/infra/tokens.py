@@ -14,7 +14,15 @@ from app.domain.errors import NotAuthenticated
 from app.domain.identity import Principal, UserId
 from app.infra.keys import KeySet
 from app.infra.token_cache import TokenCache
-from app.infra.token_claims import LEEWAY, Claims, Header, claims, is_subject, opened, refuse_outside_its_time
+from app.infra.token_claims import (
+    LEEWAY,
+    TOKEN_MAX,
+    Header,
+    claims,
+    is_subject,
+    opened,
+    refuse_outside_its_time,
+)
 from app.settings.trust import Trust
 
 Now = Callable[[], float]
@@ -31,8 +39,9 @@ class JwtVerifier:
         self._cache = TokenCache()
 
     async def verify(self, token: str) -> Principal:
-        generation = self._keys.generation if self._keys else 0
-        known = self._cache.get(token, generation)
+        if len(token) > TOKEN_MAX:
+            raise NotAuthenticated("the token is too long")
+        known = self._cache.get(token, self._generation)
         if known is not None:
             said, principal = known
             refuse_outside_its_time(said, self._now())
@@ -42,13 +51,21 @@ class JwtVerifier:
         said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience, now=self._now())
         self._check_signature(token, header, await self._key_for(header))
         principal = Principal(UserId(said.subject))
-        self._cache.put(token, self._keys.generation if self._keys else 0, said, principal)
+        self._cache.put(
+            token, self._generation, said, principal
+        )  # nothing was awaited since the key was found
         return principal
+
+    @property
+    def _generation(self) -> int:
+        return self._keys.generation if self._keys is not None else 0
 
     async def _key_for(self, header: Header) -> Any:
         if header.algorithm == "HS256":
             if self._trust.secret is None:
                 raise NotAuthenticated("HS256 is not believed here")
+            if self._keys is not None and self._keys.has(header.key_id):
+                raise NotAuthenticated("the key is made for another algorithm")
             return self._trust.secret
         if self._keys is None:
             raise NotAuthenticated("only HS256 is believed here")
@@ -90,6 +107,3 @@ def issue_token(trust: Trust, *, user_id: str, lifetime: int, now: Now = time.ti
         "exp": issued + lifetime,
     }
     return jwt.encode(payload, trust.secret, algorithm="HS256")
-
-
-__all__ = ("Claims", "JwtVerifier", "issue_token")

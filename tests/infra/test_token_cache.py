@@ -1,0 +1,144 @@
+"""Tokens that are remembered: only good ones, only so many, and only while they would be believed anew."""
+
+from typing import Any
+
+import jwt
+import pytest
+
+from app.domain.errors import NotAuthenticated
+from app.domain.identity import Principal, UserId
+from app.infra.token_cache import TokenCache
+from app.infra.token_claims import LEEWAY, Claims
+from app.infra.tokens import JwtVerifier
+from tests.jwks_server import fetched_from, jwks_server, until
+from tests.people import TRUST
+from tests.signing import CLAIMS, NOW, SigningKey, shared
+
+ANN = Claims("ann", NOW + 900, 0), Principal(UserId("ann"))
+
+
+async def test_a_token_is_verified_once_and_then_remembered_without_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token = shared()
+    verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
+    first = await verifier.verify(token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    with pytest.raises(StopIteration) as done:
+        verifier.verify(token).send(None)
+
+    assert done.value.value is first
+
+
+async def test_a_token_that_is_remembered_still_expires() -> None:
+    clock = [float(NOW)]
+    verifier = JwtVerifier(TRUST, None, now=lambda: clock[0])
+    token = shared()
+    await verifier.verify(token)
+
+    clock[0] = CLAIMS["exp"] + LEEWAY
+
+    with pytest.raises(NotAuthenticated, match="expired"):
+        await verifier.verify(token)
+
+
+async def test_a_token_that_is_remembered_is_not_believed_before_its_time() -> None:
+    clock = [float(NOW)]
+    verifier = JwtVerifier(TRUST, None, now=lambda: clock[0])
+    token = shared(CLAIMS | {"nbf": NOW})
+    await verifier.verify(token)
+
+    clock[0] = NOW - LEEWAY - 1  # a clock that is set back
+
+    with pytest.raises(NotAuthenticated, match="not valid yet"):
+        await verifier.verify(token)
+
+
+async def test_when_a_key_leaves_the_set_its_remembered_tokens_die_and_others_live() -> None:
+    leaves, stays = SigningKey("leaves"), SigningKey("stays")
+    async with (
+        jwks_server(leaves.public, stays.public) as server,
+        fetched_from(server, refresh=0.05) as keys,
+    ):
+        verifier = JwtVerifier(TRUST, keys, now=lambda: NOW)
+        await verifier.verify(leaves.sign())
+        await verifier.verify(stays.sign())
+
+        server.keys = [stays.public]
+        await until(lambda: not keys.has("leaves"))
+
+        assert (await verifier.verify(stays.sign())).user_id == "ann"
+        with pytest.raises(NotAuthenticated):
+            await verifier.verify(leaves.sign())
+
+
+async def test_when_a_key_is_replaced_under_its_name_its_remembered_tokens_die() -> None:
+    first, second = SigningKey("one"), SigningKey("one")
+    async with jwks_server(first.public) as server, fetched_from(server, refresh=0.05) as keys:
+        verifier = JwtVerifier(TRUST, keys, now=lambda: NOW)
+        token = first.sign()
+        await verifier.verify(token)
+        before = keys.generation
+
+        server.keys = [second.public]
+        await until(lambda: keys.generation > before)
+
+        with pytest.raises(NotAuthenticated, match="signature"):
+            await verifier.verify(token)
+
+
+@pytest.mark.parametrize("bad", [{"sub": ""}, {"exp": NOW - 60}, {"iss": "x"}, {"nbf": NOW + 60}], ids=str)
+async def test_a_token_that_is_refused_is_not_remembered(bad: dict[str, Any]) -> None:
+    verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
+
+    for secret in (TRUST.secret or b"", b"another" * 9):
+        with pytest.raises(NotAuthenticated):
+            await verifier.verify(shared(CLAIMS | bad, secret=secret))
+
+    assert len(verifier._cache) == 0
+
+
+async def test_a_forged_token_is_not_remembered() -> None:
+    verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
+
+    with pytest.raises(NotAuthenticated):
+        await verifier.verify(shared(secret=b"another" * 9))
+
+    assert len(verifier._cache) == 0
+
+
+def test_given_more_tokens_than_fit_then_those_go_that_were_not_used_for_longest() -> None:
+    cache = TokenCache(size=3)
+    for token in ("a", "b", "c"):
+        cache.put(token, 0, *ANN)
+    cache.get("a", 0)
+
+    cache.put("d", 0, *ANN)
+
+    assert [bool(cache.get(token, 0)) for token in "abcd"] == [True, False, True, True]
+    assert len(cache) == 3
+
+
+def test_a_new_generation_of_keys_forgets_everything() -> None:
+    cache = TokenCache()
+    cache.put("a", 0, *ANN)
+
+    assert cache.get("a", 1) is None
+    assert cache.get("a", 0) is None
+
+
+def test_a_token_of_a_generation_that_is_over_is_not_remembered() -> None:
+    cache = TokenCache()
+    cache.get("a", 2)
+
+    cache.put("a", 1, *ANN)
+
+    assert cache.get("a", 2) is None
+
+
+def test_the_token_itself_is_not_kept() -> None:
+    cache = TokenCache()
+    cache.put("a-token-of-somebody", 0, *ANN)
+
+    assert "a-token-of-somebody" not in repr(vars(cache))
