@@ -2,6 +2,8 @@
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -17,8 +19,9 @@ pytestmark = pytest.mark.server
 NEONS = "sslmode=require&channel_binding=require"
 
 
-def tls_server(folder: Path, *names: str) -> tuple[PostgresServer, Path]:
-    """Return a server, not started, with a certificate for these names, and its authority."""
+@contextmanager
+def tls_server(folder: Path, *names: str) -> Iterator[tuple[PostgresServer, Path]]:
+    """Run a server with a certificate for these names; yield it, and its authority's file."""
     server = PostgresServer(folder, durable=False)
     keys = server.data.parent / "tls"
     keys.mkdir(exist_ok=True)
@@ -33,7 +36,15 @@ def tls_server(folder: Path, *names: str) -> tuple[PostgresServer, Path]:
         "ssl_cert_file": str(keys / "server.crt"),
         "ssl_key_file": str(keys / "server.key"),
     }
-    return server, authority
+    try:
+        server.start()
+        yield server, authority
+    except CannotStart as error:
+        if "not supported by this build" not in str(error):
+            raise
+        pytest.skip("this PostgreSQL has no TLS")
+    finally:
+        server.remove()
 
 
 def address_of(server: PostgresServer, more: str) -> DatabaseAddress:
@@ -43,37 +54,21 @@ def address_of(server: PostgresServer, more: str) -> DatabaseAddress:
 async def test_a_certificate_of_the_right_name_works_and_one_that_nobody_vouches_for_does_not(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    server, authority = tls_server(tmp_path_factory.mktemp("right"), "127.0.0.1")
-    try:
-        server.start()
-    except CannotStart as error:
-        if "not supported by this build" in str(error):
-            pytest.skip("this PostgreSQL has no TLS")
-        raise
-    try:
+    with tls_server(tmp_path_factory.mktemp("right"), "127.0.0.1") as (server, authority):
         connection = await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
         assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         await connection.close()
 
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect(address_of(server, NEONS))
-    finally:
-        server.remove()
 
 
 async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
-    server, authority = tls_server(tmp_path_factory.mktemp("wrong"), "another.example.com")
-    try:
-        server.start()
-    except CannotStart as error:
-        if "not supported by this build" in str(error):
-            pytest.skip("this PostgreSQL has no TLS")
-        raise
-    try:
+    with tls_server(tmp_path_factory.mktemp("wrong"), "another.example.com") as (server, authority):
+        address = address_of(server, f"{NEONS}&sslrootcert={authority}")
+
         with pytest.raises(ssl.SSLCertVerificationError):
-            await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
-    finally:
-        server.remove()
+            await connect(address)
 
 
 async def test_a_server_that_speaks_no_tls_is_refused(postgres: PostgresServer) -> None:
