@@ -92,3 +92,24 @@ async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
 
     await asyncio.sleep(1.1)
     assert own.query(count) == before
+
+
+async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on(
+    database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.database.DEADLINE", 0.5)
+    mine = OwnedRepository(database, TaskRow, owner=someone())
+    await mine.newest(1, after=None)
+    hold = asyncio.create_task(
+        asyncio.to_thread(own.query, "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(1.5); COMMIT", "taskward")
+    )
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+
+    with pytest.raises(DatabaseUnavailable):
+        await mine.newest(1, after=None)
+
+    assert time.monotonic() - began < 1
+    assert await database.trouble() is None
+    await hold
+    assert await mine.newest(1, after=None) == []
