@@ -6,14 +6,14 @@ from typing import Any
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from app.api import openapi
+from app.api import operations
 from app.api.authentication import PUBLIC
 
 Part = Callable[[], Awaitable[str | None]]
 """Returns why a part cannot be used, or None."""
 
 
-@get("/health", opt=PUBLIC, **openapi.HEALTH)
+@get("/health", opt=PUBLIC, **operations.HEALTH)
 async def alive() -> dict[str, str]:
     """Answer, if the process does."""
     return {"status": "ok"}
@@ -22,7 +22,7 @@ async def alive() -> dict[str, str]:
 def readiness(**parts: Part) -> HTTPRouteHandler:
     """Make the handler that asks every part. What the trouble is goes to the log, not to strangers."""
 
-    @get("/health/ready", opt=PUBLIC, **openapi.READY)
+    @get("/health/ready", opt=PUBLIC, **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
         told = {name: "ok" if await trouble() is None else "unavailable" for name, trouble in parts.items()}

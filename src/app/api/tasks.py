@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
 
-from app.api import cursors, openapi, schemas
+from app.api import cursors, operations, schemas
 from app.api.faults import TaskRequest
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
@@ -30,7 +30,7 @@ class TaskController(Controller):
     tags = ("Tasks",)
     before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
 
-    @get("/", **openapi.LIST)
+    @get("/", **operations.LIST)
     async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Response[list[schemas.Task]]:
         """List tasks."""
         limit, after = await read_page(request)
@@ -38,28 +38,28 @@ class TaskController(Controller):
         shown = [schemas.Task.of(task, request.user.user_id) for task in page.tasks]
         return _json(shown, headers=_next(request, page, limit))
 
-    @post("/", **openapi.CREATE)
+    @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
         """Create a task."""
         task = await tasks.create(await read_new_task(request))
         return _told(request, task, headers={"location": f"{_asked(request)}/{task.id}"})
 
-    @get("/{task_id:str}", **openapi.READ)
+    @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
         """Read a task."""
         return _told(request, await tasks.get(await read_task_id(request)))
 
-    @put("/{task_id:str}", **openapi.UPDATE)
+    @put("/{task_id:str}", **operations.UPDATE)
     async def update_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
         """Update a task."""
         return _told(request, await tasks.change(*await read_changes(request)))
 
-    @delete("/{task_id:str}", **openapi.DELETE)
+    @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest, tasks: Tasks) -> None:
         """Delete a task."""
         await tasks.remove(await read_task_id(request))
 
-    @patch("/{task_id:str}/complete", **openapi.COMPLETE)
+    @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
         """Complete or reopen a task."""
         return _told(request, await tasks.complete(*await read_completion(request)))
