@@ -1,7 +1,6 @@
 """A real PostgreSQL of one's own: a cluster in a folder, a server on a port of this machine.
 
-It refuses to run as root, so as root it is run as `postgres` or `nobody`, whose folder then lies outside
-wherever that user may not go. Its login role is like the one that Neon hands out: not a superuser, owner
+Its login role is like the one that Neon hands out: not a superuser, owner
 of its database, and not bound by row-level security, so that what works here works there.
 """
 
@@ -11,22 +10,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from dev import binaries
-from dev.children import may_enter, prepare, unprivileged
+from dev import binaries, cluster
+from dev.children import prepare, unprivileged
+from dev.cluster import CannotStart
 
 LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
-
-
-class CannotStart(Exception):
-    """PostgreSQL cannot be started; the message says why and what to do."""
 
 
 class PostgresServer:
@@ -36,11 +31,10 @@ class PostgresServer:
         self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, durable: bool = True
     ) -> None:
         self._user = unprivileged()
-        self._durable = durable
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.bin = self._reachable(binaries.find())
-        self.data = self._data_folder()
+        self.bin = cluster.reachable(binaries.find(), self._user)
+        self.data = cluster.data_folder(self._folder, self._user, durable=durable)
         self.port = port or free_port()
         self._settings = (
             {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -55,7 +49,8 @@ class PostgresServer:
             CannotStart: with the reason.
 
         """
-        self._make_cluster()
+        if not self.data.exists():
+            cluster.make(self.data, self.bin, self._user, self._new_password())
         self._refuse_a_second_server()
         options = {
             "port": str(self.port),
@@ -142,80 +137,11 @@ class PostgresServer:
     def _password(self) -> str:
         return (self._folder / "postgres.password").read_text().strip()
 
-    def _data_folder(self) -> Path:
-        """Return where the data lies: here, or outside where our unprivileged user may not come here."""
-        pointer = self._folder / "postgres.elsewhere"
-        if pointer.exists():
-            kept = Path(pointer.read_text().strip())
-            if not kept.parent.exists():
-                raise CannotStart(f"{pointer} points to {kept}, which is gone: remove it to begin anew")
-            return kept
-        if self._user is None or may_enter(self._user, self._folder):
-            return self._folder / "postgres"
-        home = "/var/lib" if self._durable and Path("/var/lib").is_dir() else "/var/tmp"  # noqa: S108 - 0700
-        outside = Path(tempfile.mkdtemp(prefix="taskward-", dir=home))
-        os.chown(outside, self._user.pw_uid, self._user.pw_gid)
-        pointer.write_text(str(outside / "postgres"))
-        return outside / "postgres"
-
-    def _reachable(self, programs: Path) -> Path:
-        """Return the programs, copied to where our unprivileged user may run them if need be.
-
-        A wheel keeps their libraries beside its package, and they look for them there.
-        """
-        if self._user is None or may_enter(self._user, programs):
-            return programs
-        package = programs.parent.parent
-        libraries = package.with_name(f"{package.name}.libs")
-        version = f"{package.name}-{binaries.major(programs)}"
-        copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - whose it is, is checked
-        if not copy.exists():
-            made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
-            shutil.copytree(programs.parent, made / package.name / programs.parent.name, symlinks=True)
-            if libraries.exists():
-                shutil.copytree(libraries, made / libraries.name, symlinks=True)
-            made.chmod(0o755)
-            with suppress(OSError):  # another run was faster
-                made.rename(copy)
-            shutil.rmtree(made, ignore_errors=True)
-        if copy.stat().st_uid != os.getuid():  # somebody else made it: their programs are not ours to run
-            raise CannotStart(f"{copy} belongs to somebody else: remove it")
-        return copy / package.name / programs.relative_to(package)
-
-    def _make_cluster(self) -> None:
-        if self.data.exists():
-            return
-        parent = self.data.parent
-        if self._user is not None and parent == self._folder:
-            home = parent / "postgres.making"
-            home.mkdir(mode=0o700, exist_ok=True)
-            os.chown(home, self._user.pw_uid, self._user.pw_gid)
-        else:
-            home = parent
-        password = secrets.token_urlsafe(24)
+    def _new_password(self) -> str:
         kept = self._folder / "postgres.password"
         kept.touch(mode=0o600)
-        kept.write_text(password)
-        making = home / f"cluster-{secrets.token_hex(4)}"
-        words = home / "password"
-        words.write_text(password)
-        if self._user is not None:
-            os.chown(words, self._user.pw_uid, self._user.pw_gid)
-        done = subprocess.run(  # noqa: S603 - a program of ours
-            [
-                *(str(self.bin / "initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8", "--locale=C"),
-                *("-A", "scram-sha-256", f"--pwfile={words}"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            preexec_fn=prepare(self._user),
-        )
-        words.unlink()
-        if done.returncode:
-            raise CannotStart(f"initdb failed: {done.stderr.strip()}")
-        making.rename(self.data)  # whole or not at all
+        kept.write_text(secrets.token_urlsafe(24))
+        return self._password
 
     def _refuse_a_second_server(self) -> None:
         """Tell a live server on our data from what a killed one left behind."""

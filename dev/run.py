@@ -15,9 +15,10 @@ from app.infra.migrate import upgrade, waiting
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
 from dev.binaries import NoPostgres
+from dev.cluster import CannotStart
 from dev.part import Part
 from dev.plan import Plan, plan
-from dev.postgres import CannotStart, PostgresServer
+from dev.postgres import PostgresServer
 from dev.steps import Cannot, step
 
 ROOT = Path(__file__).resolve().parent.parent

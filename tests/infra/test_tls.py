@@ -12,7 +12,8 @@ import pytest
 from app.infra.connecting import connect
 from app.settings.database_address import DatabaseAddress
 from dev.children import unprivileged
-from dev.postgres import CannotStart, PostgresServer
+from dev.cluster import CannotStart
+from dev.postgres import PostgresServer
 from tests import certificates
 
 pytestmark = pytest.mark.server

@@ -1,0 +1,103 @@
+"""A PostgreSQL cluster: where its data and programs lie, and how it is made.
+
+PostgreSQL refuses root. As root it is run as `postgres` or `nobody`, whose data and programs then lie
+outside wherever that user may not go; `.state/` keeps a pointer.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from dev import binaries
+from dev.children import may_enter, prepare
+
+User: TypeAlias = pwd.struct_passwd | None
+"""Whom PostgreSQL is run as; None: whoever we are."""
+
+
+class CannotStart(Exception):
+    """PostgreSQL cannot be started; the message says why and what to do."""
+
+
+def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
+    """Return where the data lies: here, or outside where our unprivileged user may not come here."""
+    pointer = folder / "postgres.elsewhere"
+    if pointer.exists():
+        kept = Path(pointer.read_text().strip())
+        if not kept.parent.exists():
+            raise CannotStart(f"{pointer} points to {kept}, which is gone: remove it to begin anew")
+        return kept
+    if user is None or may_enter(user, folder):
+        return folder / "postgres"
+    home = "/var/lib" if durable and Path("/var/lib").is_dir() else "/var/tmp"  # noqa: S108 - 0700
+    outside = Path(tempfile.mkdtemp(prefix="taskward-", dir=home))
+    os.chown(outside, user.pw_uid, user.pw_gid)
+    pointer.write_text(str(outside / "postgres"))
+    return outside / "postgres"
+
+
+def reachable(programs: Path, user: User) -> Path:
+    """Return the programs, copied to where our unprivileged user may run them if need be.
+
+    A wheel keeps their libraries beside its package, and they look for them there.
+    """
+    if user is None or may_enter(user, programs):
+        return programs
+    package = programs.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    version = f"{package.name}-{binaries.major(programs)}"
+    copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - whose it is, is checked
+    if not copy.exists():
+        made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
+        shutil.copytree(programs.parent, made / package.name / programs.parent.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, made / libraries.name, symlinks=True)
+        made.chmod(0o755)
+        with suppress(OSError):  # another run was faster
+            made.rename(copy)
+        shutil.rmtree(made, ignore_errors=True)
+    if copy.stat().st_uid != os.getuid():  # somebody else made it: their programs are not ours to run
+        raise CannotStart(f"{copy} belongs to somebody else: remove it")
+    return copy / package.name / programs.relative_to(package)
+
+
+def make(data: Path, programs: Path, user: User, password: str) -> None:
+    """Make a cluster whose superuser has this password: whole or not at all.
+
+    Raises:
+        CannotStart: `initdb` refuses.
+
+    """
+    parent = data.parent
+    if user is not None and parent.stat().st_uid != user.pw_uid:
+        home = parent / "postgres.making"
+        home.mkdir(mode=0o700, exist_ok=True)
+        os.chown(home, user.pw_uid, user.pw_gid)
+    else:
+        home = parent
+    making = home / f"cluster-{secrets.token_hex(4)}"
+    words = home / "password"
+    words.write_text(password)
+    if user is not None:
+        os.chown(words, user.pw_uid, user.pw_gid)
+    done = subprocess.run(  # noqa: S603 - a program of ours
+        [
+            *(str(programs / "initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8", "--locale=C"),
+            *("-A", "scram-sha-256", f"--pwfile={words}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        preexec_fn=prepare(user),
+    )
+    words.unlink()
+    if done.returncode:
+        raise CannotStart(f"initdb failed: {done.stderr.strip()}")
+    making.rename(data)  # whole or not at all

@@ -1,0 +1,221 @@
+"""What the OpenAPI document says of each operation, beside what Litestar reads off its handler.
+
+Bodies and queries are read by `app.api.reading`, more strictly than a framework would, so they are
+described here; limits come from the domain, so that they cannot drift.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from app.api import examples
+from app.api.problems import MEDIA_TYPE
+from app.api.schemas import Problem
+from app.domain.page import PAGE_DEFAULT, PAGE_MAX
+from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
+
+STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+BEARER: Final = [{"bearer": list[str]()}]
+
+_TITLE = Schema(
+    type=STRING,
+    min_length=1,
+    max_length=TITLE_MAX,
+    description="Trimmed; not blank",
+    examples=["Water the plants"],
+)
+_DESCRIPTION = Schema(type=[STRING, OpenAPIType.NULL], max_length=DESCRIPTION_MAX, examples=["The fern too"])
+_COMPLETED = Schema(type=BOOLEAN, examples=[False])
+_FIELDS: Final[dict[str, Schema | Reference]] = {
+    "title": _TITLE,
+    "description": _DESCRIPTION,
+    "completed": _COMPLETED,
+}
+_SERVERS: Final[dict[str, Schema | Reference]] = {
+    name: Schema(description=says)
+    for name, says in {
+        "id": "May be sent back; 400 if it contradicts the path",
+        "user_id": "May be sent back; 400 if it contradicts the path",
+        "created_at": "May be sent back; ignored",
+        "updated_at": "May be sent back; ignored",
+    }.items()
+}
+_OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
+BODIES: Final[dict[str, Schema]] = {
+    "NewTask": Schema(**_OBJECT, properties=_FIELDS, required=["title"]),
+    "TaskUpdate": Schema(
+        **_OBJECT, properties={**_FIELDS, **_SERVERS}, description="What is not sent keeps its value"
+    ),
+    "Completion": Schema(**_OBJECT, properties={"completed": _COMPLETED}, required=["completed"]),
+}
+
+_USER_ID = Parameter(
+    name="user_id",
+    param_in="path",
+    required=True,
+    schema=Schema(type=STRING, min_length=1, max_length=255),
+    description="The subject of the token, percent-encoded, or `me`",
+    example="me",
+)
+_TASK_ID = Parameter(
+    name="task_id", param_in="path", required=True, schema=Schema(type=STRING, format=OpenAPIFormat.UUID)
+)
+_LIMIT = Parameter(
+    name="limit",
+    param_in="query",
+    schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=PAGE_MAX, default=PAGE_DEFAULT),
+    description="How many tasks at most",
+)
+_CURSOR = Parameter(
+    name="cursor",
+    param_in="query",
+    schema=Schema(type=STRING, pattern="^[A-Za-z0-9_-]{22}$"),
+    description='Where the page begins: taken from `Link` with `rel="next"`, never made',
+)
+
+
+def _operation(  # noqa: PLR0913 - keywords, each read at its one call
+    name: str,
+    *,
+    parameters: tuple[Parameter, ...] = (),
+    body: str = "",
+    body_required: bool = True,
+    errors: tuple[int, ...] = (),
+    headers: dict[str, str] | None = None,
+    **handler: Any,
+) -> dict[str, Any]:
+    """Return the keyword arguments of a handler's decorator."""
+
+    @dataclass
+    class Described(Operation):
+        """An operation whose parameters, bodies, answers and examples are said here."""
+
+        def __post_init__(self) -> None:
+            self.parameters = [_with_example(parameter) for parameter in parameters] or None
+            if body:
+                media = OpenAPIMediaType(
+                    schema=Reference(f"#/components/schemas/{body}"), examples=_named(examples.BODIES[name])
+                )
+                self.request_body = RequestBody(content={"application/json": media}, required=body_required)
+            for status, answer in (self.responses or {}).items():
+                if isinstance(answer, Reference) or not status.startswith("2"):
+                    continue
+                for media in (answer.content or {}).values():
+                    media.examples = _named({"example": examples.ANSWERS[name, int(status)]})
+                for header, says in (headers or {}).items():
+                    answer.headers = {
+                        **(answer.headers or {}),
+                        header: OpenAPIHeader(schema=Schema(type=STRING), description=says),
+                    }
+            self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
+
+    Described.__name__ = f"{name}Operation"
+    if errors:  # makes Litestar put the shape of a problem among the components
+        handler["responses"] = {errors[0]: ResponseSpec(Problem, generate_examples=False)}
+    return {"operation_id": name, "operation_class": Described, **handler}
+
+
+def _error(status: int) -> OpenAPIResponse:
+    says, problem, headers = examples.ERRORS[status]
+    return OpenAPIResponse(
+        description=says,
+        headers={
+            name: OpenAPIHeader(schema=Schema(type=STRING), description=text)
+            for name, text in headers.items()
+        }
+        or None,
+        content={
+            MEDIA_TYPE: OpenAPIMediaType(
+                schema=Reference("#/components/schemas/Problem"), examples=_named({"example": problem})
+            )
+        },
+    )
+
+
+def _named(values: dict[str, Any]) -> dict[str, Example | Reference]:
+    return {name: Example(value=value) for name, value in values.items()}
+
+
+def _with_example(parameter: Parameter) -> Parameter:
+    if parameter is _TASK_ID:
+        parameter.example = examples.TASK["id"]
+    return parameter
+
+
+_OWNED: Final = (401, 403)
+_READ: Final = (*_OWNED, 400)
+_ONE: Final = (*_READ, 404)
+_SENT: Final = (406, 413, 415)
+_ALWAYS: Final = (500, 503)
+
+LIST: Final = _operation(
+    "listTasks",
+    parameters=(_USER_ID, _LIMIT, _CURSOR),
+    errors=(*_READ, *_ALWAYS),
+    headers={"Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)'},
+    summary="List tasks",
+    description='A page of tasks, newest first. Follow `Link` with `rel="next"` until there is none.',
+    security=BEARER,
+)
+CREATE: Final = _operation(
+    "createTask",
+    parameters=(_USER_ID,),
+    body="NewTask",
+    errors=(*_READ, *_SENT, *_ALWAYS),
+    headers={"Location": "Where the task is"},
+    summary="Create a task",
+    security=BEARER,
+)
+READ: Final = _operation(
+    "getTask",
+    parameters=(_USER_ID, _TASK_ID),
+    errors=(*_ONE, *_ALWAYS),
+    summary="Read a task",
+    security=BEARER,
+)
+UPDATE: Final = _operation(
+    "updateTask",
+    parameters=(_USER_ID, _TASK_ID),
+    body="TaskUpdate",
+    errors=(*_ONE, *_SENT, *_ALWAYS),
+    summary="Update a task",
+    description="What is not sent keeps its value. The whole task, as it was read, may be sent back.",
+    security=BEARER,
+)
+DELETE: Final = _operation(
+    "deleteTask",
+    parameters=(_USER_ID, _TASK_ID),
+    errors=(*_ONE, *_ALWAYS),
+    summary="Delete a task",
+    security=BEARER,
+)
+COMPLETE: Final = _operation(
+    "completeTask",
+    parameters=(_USER_ID, _TASK_ID),
+    body="Completion",
+    body_required=False,
+    errors=(*_ONE, *_SENT, *_ALWAYS),
+    summary="Complete or reopen a task",
+    description="Without a body: toggled, atomically. With one: set, safe to repeat.",
+    security=BEARER,
+)
+HEALTH: Final = _operation("health", summary="Does the process answer?", tags=["Health"])
+READY: Final = _operation(
+    "ready",
+    summary="Can requests be served?",
+    description="503 while a part is unavailable.",
+    tags=["Health"],
+)
