@@ -7,10 +7,13 @@ import signal
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from app.cli.preflight import connection_fault
+from app.infra.connecting import means_unreachable
 from app.infra.migrate import upgrade, waiting
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
@@ -27,13 +30,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Run everything; return the exit status."""
     state = Path(os.environ.get("STATE_DIR", ROOT / ".state"))
-    state.mkdir(exist_ok=True, mode=0o755)
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, _interrupt)
     began = time.monotonic()
     try:
-        with ExitStack() as running, (state / "lock").open("w") as lock:
-            _only_one(lock.fileno())
+        with ExitStack() as running:
+            running.enter_context(_only_one(state))
             parts = start(plan(environment(), state), state, running)
             print(f"\nReady after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.\n", flush=True)
             watch(parts)
@@ -80,18 +82,31 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
 
 
 def migrate(chosen: Plan) -> None:
-    """Bring our own database up to date; somebody else's only if they say so."""
+    """Bring our own database up to date; somebody else's only if they say so.
+
+    Raises:
+        Cannot: migrations are waiting, the address is wrong, or what is started next needs the database.
+
+    """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
     ).direct()
-    if chosen.embedded or chosen.env.get("MIGRATE") == "1":
-        with step("Migrations"):
-            asyncio.run(upgrade(address))
-        return
+    may_change = chosen.embedded or chosen.env.get("MIGRATE") == "1"
+    missing: list[str] = []
     try:
-        missing = asyncio.run(waiting(address))
-    except OSError:
-        return  # not reachable yet: the API says so, and serves as soon as it is
+        if may_change:
+            with step("Migrations"):
+                asyncio.run(upgrade(address))
+        else:
+            missing = asyncio.run(waiting(address))
+    except Exception as error:
+        if fault := connection_fault(address, error):
+            raise Cannot(fault) from error
+        if not means_unreachable(error):
+            raise
+        if may_change or chosen.node:
+            raise Cannot(f"DATABASE_URL names {address.host}, where no database answers: start it") from error
+        # Nothing but the API is run: it starts, answers 503, and serves as soon as the database is there.
     if missing:
         raise Cannot("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
 
@@ -128,11 +143,20 @@ def _keep_environment(state: Path, env: dict[str, str]) -> None:
     file.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
 
 
-def _only_one(lock: int) -> None:
+@contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Hold the place where this run keeps its things."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Cannot("another `make run` is running here: stop it first (Ctrl-C where it runs)") from None
+        state.mkdir(exist_ok=True, mode=0o755)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise Cannot(f"{state} cannot be used ({error.strerror}): make it yours, or set STATE_DIR") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Cannot("another `make run` is running here: stop it first (Ctrl-C where it runs)") from None
+        yield
 
 
 def _answers(url: str) -> bool:

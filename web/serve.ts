@@ -8,7 +8,7 @@ import { cors } from "hono/cors";
 import pg from "pg";
 import type { Settings } from "./settings.ts";
 
-const PATIENCE = 30_000; // milliseconds for the database to be there
+const PATIENCE = Number(process.env["DATABASE_WAIT"] || "30") * 1000; // milliseconds for the database to be there
 
 interface Auth {
   readonly handler: (request: Request) => Promise<Response>;
@@ -61,6 +61,7 @@ async function migrate(options: BetterAuthOptions): Promise<void> {
 
 async function reached(database: pg.Pool): Promise<void> {
   const deadline = Date.now() + PATIENCE;
+  let waits = false;
   for (;;) {
     try {
       await database.query("SELECT 1");
@@ -72,6 +73,8 @@ async function reached(database: pg.Pool): Promise<void> {
         console.error(`DATABASE_URL cannot be used: ${message}`);
         process.exit(1);
       }
+      if (!waits) console.log(`waiting for the database: ${message}`);
+      waits = true;
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }

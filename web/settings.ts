@@ -21,13 +21,24 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const secret = need("BETTER_AUTH_SECRET", "make one with `openssl rand -base64 32`");
   const databaseUrl = need("DATABASE_URL", "the address of a PostgreSQL database");
   const port = Number(env["AUTH_PORT"] || "3000");
-  if (baseUrl && !URL.canParse(baseUrl)) faults.push("BETTER_AUTH_URL is not an address like https://app.example.com");
+  const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "").split(",").map((origin) => origin.trim()).filter(Boolean);
+  if (baseUrl && !speaks(baseUrl, "http:", "https:"))
+    faults.push("BETTER_AUTH_URL is not an address like https://app.example.com");
+  if (databaseUrl && !speaks(databaseUrl, "postgresql:", "postgres:"))
+    faults.push("DATABASE_URL is not an address like postgresql://user:password@host/database");
+  for (const origin of trustedOrigins)
+    if (!speaks(origin, "http:", "https:") || new URL(origin).origin !== origin)
+      faults.push(`TRUSTED_ORIGINS names ${origin}, which is not an origin like https://app.example.com`);
   if (secret && Buffer.byteLength(secret) < 32) faults.push("BETTER_AUTH_SECRET is shorter than 32 bytes");
   if (!Number.isInteger(port) || port < 1 || port > 65535) faults.push("AUTH_PORT is not a port");
-  const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "").split(",").map((origin) => origin.trim()).filter(Boolean);
   if (faults.length > 0) {
     console.error(["The sign-in server cannot start:", ...faults].join("\n  "));
     process.exit(1);
   }
   return { baseUrl, port, secret, databaseUrl, trustedOrigins };
+}
+
+/** Whether an address is whole, and of one of these protocols: `localhost:3000` parses too, as protocol `localhost:`. */
+function speaks(address: string, ...protocols: readonly string[]): boolean {
+  return URL.canParse(address) && protocols.includes(new URL(address).protocol) && new URL(address).hostname !== "";
 }

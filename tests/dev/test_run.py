@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.better_auth import WEB
 
@@ -189,3 +190,46 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) ->
     for name in ("AUTH_PORT is", "PORT is", "BETTER_AUTH_SECRET has 5 bytes"):
         assert name in run.said
     assert gone(run), run.left()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            "postgresql://{user}:guess@{host}:{port}/{database}",
+            "has a user or password that 127.0.0.1 refuses",
+        ),
+        ("postgresql://{user}:{password}@{host}:{port}/nowhere", "names the database nowhere, which"),
+        ("postgresql://{user}:{password}@{host}:1/{database}", "names 127.0.0.1, where no database answers"),
+    ],
+)
+@pytest.mark.parametrize("migrate", ["0", "1"])
+def test_a_database_that_cannot_be_used_is_told_without_a_traceback(
+    postgres: PostgresServer, state: Path, wrong: str, told: str, migrate: str
+) -> None:
+    right = DatabaseAddress.parse(postgres.new_database())
+    parts = {name: getattr(right, name) for name in ("user", "password", "host", "port", "database")}
+
+    with started(state, DATABASE_URL=wrong.format(**parts), MIGRATE=migrate) as run:
+        assert run.ended() == 1
+
+    assert told in run.said
+    assert "Traceback" not in run.said
+
+
+def test_where_only_the_api_is_run_it_starts_and_waits_for_the_database(state: Path) -> None:
+    env = {"DATABASE_URL": "postgresql://x:y@127.0.0.1:1/z", "BETTER_AUTH_URL": "http://localhost:1"}
+    with started(state, **env) as run:
+        run.until("Ready after")
+
+        assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 503
+
+
+def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with started(tmp_path, STATE_DIR=str(tmp_path / "file" / "state")) as run:
+        assert run.ended() == 1
+
+    assert "cannot be used (Not a directory): make it yours, or set STATE_DIR" in run.said
+    assert "Traceback" not in run.said

@@ -1,0 +1,70 @@
+"""The reference sign-in server as an operator meets it who set something wrong."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from dev.postgres import free_port
+from tests.better_auth import WEB
+
+pytestmark = pytest.mark.server
+
+RIGHT = {
+    "BETTER_AUTH_URL": "http://localhost:3000",
+    "BETTER_AUTH_SECRET": "0123456789abcdef0123456789abcdef",
+    "DATABASE_URL": "postgresql://ann:secret@127.0.0.1:1/tasks",
+}
+
+
+def started(**env: str) -> "subprocess.CompletedProcess[str]":
+    node = shutil.which("node")
+    if node is None or not (WEB / "node_modules").exists():
+        pytest.skip("needs Node, and `make setup`")
+    return subprocess.run(
+        [node, "--import", "tsx", "server.ts"],
+        cwd=WEB,
+        env={"PATH": os.environ["PATH"], "AUTH_PORT": str(free_port()), **RIGHT, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    done = started(
+        BETTER_AUTH_URL="localhost:3000",
+        BETTER_AUTH_SECRET="short",
+        DATABASE_URL="mysql://localhost/tasks",
+        TRUSTED_ORIGINS="https://app.example.com, app.example.com,https://app.example.com/path",
+        AUTH_PORT="0",
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "The sign-in server cannot start:",
+        "  BETTER_AUTH_URL is not an address like https://app.example.com",
+        "  DATABASE_URL is not an address like postgresql://user:password@host/database",
+        "  TRUSTED_ORIGINS names app.example.com, which is not an origin like https://app.example.com",
+        "  TRUSTED_ORIGINS names https://app.example.com/path, which is not an origin like https://app.example.com",
+        "  BETTER_AUTH_SECRET is shorter than 32 bytes",
+        "  AUTH_PORT is not a port",
+    ]
+
+
+@pytest.mark.parametrize("address", ["what", "postgresql://", "postgresql:tasks"])
+def test_what_is_no_address_is_not_tried(address: str) -> None:
+    done = started(DATABASE_URL=address)
+
+    assert done.returncode == 1
+    assert "DATABASE_URL is not an address like postgresql://" in done.stderr
+
+
+def test_it_says_that_it_waits_and_for_what() -> None:
+    done = started(DATABASE_WAIT="1")
+
+    assert done.returncode == 1
+    assert "waiting for the database: connect ECONNREFUSED 127.0.0.1:1" in done.stdout
+    assert "DATABASE_URL cannot be used: connect ECONNREFUSED 127.0.0.1:1" in done.stderr
