@@ -1,0 +1,63 @@
+"""Before anything is timed: the same request gets the same answer from every server."""
+
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from benchmarks.scenes import TITLE, Owner
+
+
+class Disagreement(Exception):
+    """A server answers something else than it should."""
+
+
+def answers(url: str, ann: Owner, bob: Owner, forged: str) -> list[Any]:
+    """Return what a server says of the data set, in a form that can be compared.
+
+    Raises:
+        Disagreement: it lets somebody in whom it should not, or a toggle does not toggle.
+
+    """
+    with httpx.Client(base_url=url, timeout=10) as client:
+
+        def ask(method: str, path: str, token: str, **more: Any) -> httpx.Response:
+            return client.request(method, path, headers={"authorization": f"Bearer {token}"}, **more)
+
+        _expect("a forged token", ask("GET", ann.path, forged), 401)
+        _expect("another's list", ask("GET", bob.path, ann.token), 403)
+        foreign = f"{ann.path}/{bob.task_ids[0]}"
+        _expect("another's task", ask("GET", foreign, ann.token), 404)
+        _expect("toggling another's task", ask("PATCH", f"{foreign}/complete", ann.token), 404)
+        seen = [ask("GET", f"{ann.path}?limit={limit}", ann.token) for limit in (1, 50, 200)]
+        seen += [ask("GET", f"{ann.path}/{task_id}", ann.token) for task_id in ann.task_ids[:20]]
+        told = [_plain(_expect("a read", response, 200).json()) for response in seen]
+        # Bob writes, so that Ann's tasks stay comparable.
+        task = f"{bob.path}/{bob.task_ids[0]}"
+        first, second = (
+            _expect("toggle", ask("PATCH", f"{task}/complete", bob.token), 200).json() for _ in "12"
+        )
+        if first["completed"] is second["completed"] or second != ask("GET", task, bob.token).json():
+            raise Disagreement("a toggle does not turn a task around")
+        body = {"title": TITLE, "description": 'A "quote", an é\nand 日本'}
+        created = _expect("create", ask("POST", bob.path, bob.token, json=body), 201).json()
+        if _plain(created) != _plain(ask("GET", f"{bob.path}/{created['id']}", bob.token).json()):
+            raise Disagreement("a created task is not what was answered")
+        servers_own = {"id": "", "created_at": "", "updated_at": ""}
+        return [*told, {**created, **servers_own}, sorted(first)]
+
+
+def _expect(what: str, response: httpx.Response, status: int) -> httpx.Response:
+    if response.status_code != status:
+        raise Disagreement(f"{what} got {response.status_code}, not {status}: {response.text[:200]}")
+    return response
+
+
+def _plain(value: Any) -> Any:
+    """Write moments alike: `.5Z`, `.500Z` and `.500000+00:00` are one."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {
+        name: datetime.fromisoformat(member) if name.endswith("_at") else member
+        for name, member in value.items()
+    }

@@ -1,0 +1,55 @@
+"""Load: wrk sends the requests of a scene, and tells how long each took."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.scenes import Request
+
+SCRIPT = Path(__file__).parent / "requests.lua"
+CLIENTS = 16  # connections, each with one request under way
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of it."""
+
+    requests: int
+    seconds: float
+    failed: int
+    p50: float  # microseconds
+    p95: float
+    p99: float
+
+
+class LoadFailed(Exception):
+    """The figures mean nothing: some requests were refused or got no answer."""
+
+
+def find_wrk() -> str | None:
+    """Return the program that makes the load, if it is installed."""
+    return shutil.which("wrk")
+
+
+def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int = CLIENTS) -> Load:
+    """Send the requests over and over.
+
+    Raises:
+        LoadFailed: not every answer was a success.
+
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
+        file.writelines(f"{r.method}\t{r.path}\t{r.token}\t{r.body}\n" for r in requests)
+        file.flush()
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", file.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - found by find_wrk
+    if done.returncode:
+        raise LoadFailed(f"wrk ended with {done.returncode}: {done.stderr.strip()}")
+    load = Load(**json.loads(done.stdout.splitlines()[-1]))
+    if load.failed or not load.requests:
+        raise LoadFailed(f"{load.failed} of {load.requests} requests failed")
+    return load

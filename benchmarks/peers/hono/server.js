@@ -1,0 +1,68 @@
+/** The same API as a TypeScript team would write it: Hono, postgres.js and jose. */
+
+import { randomUUID } from "node:crypto";
+import { serve } from "@hono/node-server";
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { createRemoteJWKSet, jwtVerify } from "jose";
+import postgres from "postgres";
+
+const { BETTER_AUTH_SECRET, DATABASE_URL, JWKS_URL, JWT_AUDIENCE, JWT_ISSUER, POOL, PORT } = process.env;
+
+const sql = postgres(DATABASE_URL, { max: Number(POOL) });
+const keys = JWKS_URL ? createRemoteJWKSet(new URL(JWKS_URL)) : new TextEncoder().encode(BETTER_AUTH_SECRET);
+const rules = { algorithms: [JWKS_URL ? "EdDSA" : "HS256"], issuer: JWT_ISSUER, audience: JWT_AUDIENCE };
+const columns = sql`id, user_id, title, description, completed, created_at, updated_at`;
+
+const app = new Hono();
+
+app.use("/api/:user_id/*", async (context, next) => {
+  const token = context.req.header("authorization")?.match(/^Bearer (.+)$/i)?.[1];
+  if (!token) throw new HTTPException(401);
+  let subject;
+  try {
+    subject = (await jwtVerify(token, keys, rules)).payload.sub;
+  } catch {
+    throw new HTTPException(401);
+  }
+  if (subject !== context.req.param("user_id")) throw new HTTPException(403);
+  context.set("owner", subject);
+  await next();
+});
+
+app.get("/api/:user_id/tasks", async (context) => {
+  const limit = Number(context.req.query("limit") ?? 50);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 200) throw new HTTPException(400);
+  return context.json(
+    await sql`SELECT ${columns} FROM tasks WHERE user_id = ${context.get("owner")} ORDER BY id DESC LIMIT ${limit}`,
+  );
+});
+
+app.post("/api/:user_id/tasks", async (context) => {
+  const { title, description = null, completed = false } = await context.req.json();
+  if (typeof title !== "string" || title.length < 1 || title.length > 255) throw new HTTPException(400);
+  const now = new Date();
+  const [task] = await sql`
+    INSERT INTO tasks (id, user_id, title, description, completed, created_at, updated_at)
+    VALUES (${randomUUID()}, ${context.get("owner")}, ${title}, ${description}, ${completed}, ${now}, ${now})
+    RETURNING ${columns}`;
+  return context.json(task, 201, { location: `${context.req.path}/${task.id}` });
+});
+
+app.get("/api/:user_id/tasks/:id", async (context) => {
+  const [task] = await sql`
+    SELECT ${columns} FROM tasks WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")}`;
+  if (!task) throw new HTTPException(404);
+  return context.json(task);
+});
+
+app.patch("/api/:user_id/tasks/:id/complete", async (context) => {
+  const [task] = await sql`
+    UPDATE tasks SET completed = NOT completed, updated_at = ${new Date()}
+    WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")} RETURNING ${columns}`;
+  if (!task) throw new HTTPException(404);
+  return context.json(task);
+});
+
+const server = serve({ fetch: app.fetch, port: Number(PORT), hostname: "127.0.0.1" });
+process.once("SIGTERM", () => server.close(() => sql.end().then(() => process.exit(0))));

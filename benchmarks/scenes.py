@@ -1,0 +1,70 @@
+"""The scenes: what people do all day, as requests."""
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SAMPLE: Final = 1000  # requests of a scene that differ
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request."""
+
+    method: str
+    path: str
+    token: str
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A person of the data set."""
+
+    user_id: str
+    token: str
+    task_ids: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """Where the tasks are."""
+        return f"/api/{self.user_id}/tasks"
+
+
+TITLE: Final = "Written by the benchmark"
+BODY: Final = json.dumps({"title": TITLE, "description": "The fern too, and sparingly"})
+
+
+def _list(owner: Owner, _: str) -> Request:
+    return Request("GET", f"{owner.path}?limit=50", owner.token)
+
+
+def _read(owner: Owner, task_id: str) -> Request:
+    return Request("GET", f"{owner.path}/{task_id}", owner.token)
+
+
+def _create(owner: Owner, _: str) -> Request:
+    return Request("POST", owner.path, owner.token, BODY)
+
+
+def _toggle(owner: Owner, task_id: str) -> Request:
+    return Request("PATCH", f"{owner.path}/{task_id}/complete", owner.token)
+
+
+SCENES: Final[Mapping[str, Callable[[Owner, str], Request]]] = {
+    "list": _list,
+    "read": _read,
+    "create": _create,
+    "toggle": _toggle,
+}
+
+TITLES: Final = {"list": "list 50", "read": "read one", "create": "create", "toggle": "toggle"}
+
+
+def requests_of(scene: str, owners: Sequence[Owner], count: int = SAMPLE) -> list[Request]:
+    """Return requests of a scene by owners taken at random, the same ones at each call."""
+    chance = random.Random(scene)  # noqa: S311 - a fixed shuffle
+    chosen = [chance.choice(owners) for _ in range(count)]
+    return [SCENES[scene](owner, chance.choice(owner.task_ids)) for owner in chosen]

@@ -1,0 +1,116 @@
+"""The servers that are compared, and how each is installed and started."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PEERS: Final = Path(__file__).parent / "peers"
+BIN: Final = Path(sys.executable).parent
+POOL: Final = "10"  # connections that each may have
+
+
+class NotInstalled(Exception):
+    """A server cannot be measured here; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server: installed once, then started again and again."""
+
+    name: str
+    title: str
+    install: Callable[[Path], list[str]]
+    """Makes it ready in a folder and returns the command that starts it; `{port}` is put in.
+
+    Raises NotInstalled.
+    """
+    walled: bool = False  # whether it brings the second wall; peers log in as somebody who needs none
+    cwd: Path = PEERS.parent.parent
+    env: Mapping[str, str] | None = None
+
+
+def _taskward(_: Path) -> list[str]:
+    return [sys.executable, "-m", "app", "serve"]
+
+
+def _python_peer(name: str, *command: str) -> Callable[[Path], list[str]]:
+    def install(folder: Path) -> list[str]:
+        venv, lock = folder / name, PEERS / name / "requirements.lock"
+        done = venv / "complete"
+        if not done.exists() or done.read_bytes() != lock.read_bytes():
+            shutil.rmtree(venv, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", "--without-pip", str(venv)], name)
+            python = str(venv / "bin" / "python")
+            sync = [str(BIN / "uv"), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
+            _run([*sync, "--python", python, str(lock)], name)
+            done.write_bytes(lock.read_bytes())
+        return [str(venv / "bin" / command[0]), *command[1:]]
+
+    return install
+
+
+def _hono(folder: Path) -> list[str]:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise NotInstalled("Node.js 20 or newer, with npm, is not installed")
+    there = folder / "hono"
+    source = PEERS / "hono"
+    lock = (source / "package-lock.json").read_bytes()
+    done = there / "complete"
+    if not done.exists() or done.read_bytes() != lock:
+        shutil.rmtree(there, ignore_errors=True)
+        there.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, there)
+        _run([npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(there)], "hono")
+        done.write_bytes(lock)
+    shutil.copy(source / "server.js", there)
+    return [node, str(there / "server.js")]
+
+
+def _run(command: list[str], name: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - programs of ours
+    if done.returncode:
+        why = (done.stderr or done.stdout).strip().splitlines()
+        raise NotInstalled(f"{name} could not be installed: {why[-1] if why else 'no reason given'}")
+
+
+TASKWARD: Final = Server("taskward", "Taskward", _taskward, walled=True)
+TWO_WORKERS: Final = Server("taskward-2", "Taskward, two workers", _taskward, walled=True, env={"WORKERS": "2"})
+
+SERVERS: Final = (
+    TASKWARD,
+    Server(
+        "fastapi",
+        "FastAPI + SQLModel",
+        _python_peer(
+            "fastapi_sqlmodel",
+            *("uvicorn", "main:app", "--port", "{port}", "--loop", "uvloop", "--http", "httptools"),
+            *("--no-access-log", "--log-level", "warning"),
+        ),
+        cwd=PEERS / "fastapi_sqlmodel",
+    ),
+    Server("hono", "Hono + postgres.js + jose", _hono),
+    Server(
+        "floor",
+        "the floor: bare ASGI + asyncpg",
+        _python_peer(
+            "floor",
+            *("granian", "--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--no-log"),
+            *("--port", "{port}", "main:app"),
+        ),
+        cwd=PEERS / "floor",
+    ),
+)
+
+
+def environment(server: Server, database_url: str, port: int, trust: Mapping[str, str]) -> dict[str, str]:
+    """Return what a server is told; nothing of our own environment but where programs are."""
+    here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, **trust}
+    return {**here, **told, **(server.env or {})}

@@ -1,0 +1,62 @@
+"""What a run is told: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.scenes import TITLES
+from benchmarks.servers import SERVERS
+from dev.steps import Cannot
+
+ALGORITHMS: Final = ("HS256", "EdDSA")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float  # of load for each scene
+    tasks: int  # rows of the data set
+    scenes: tuple[str, ...]
+    servers: tuple[str, ...]
+    algorithm: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "BenchSettings":
+        """Read them.
+
+        Raises:
+            Cannot: naming everything that is wrong.
+
+        """
+        faults: list[str] = []
+
+        def number(name: str, default: int, least: int) -> int:
+            text = env.get(name) or str(default)
+            if not text.isdecimal() or int(text) < least:
+                faults.append(f"{name} is {text!r}: set it to a whole number from {least}")
+                return default
+            return int(text)
+
+        def some(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+            given = tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+            faults.extend(
+                f"{name} names {part!r}: known are {', '.join(known)}" for part in given if part not in known
+            )
+            return tuple(part for part in known if part in given) or known
+
+        algorithm = env.get("ALG") or "HS256"
+        if algorithm not in ALGORITHMS:
+            faults.append(f"ALG is {algorithm!r}: set it to {' or '.join(ALGORITHMS)}")
+        settings = cls(
+            rounds=number("ROUNDS", 5, 1),
+            seconds=number("SECONDS", 4, 1),
+            tasks=number("TASKS", 1_000_000, 10_000),
+            scenes=some("SCENES", tuple(TITLES)),
+            servers=some("SERVERS", tuple(server.name for server in SERVERS)),
+            algorithm=algorithm,
+        )
+        if faults:
+            raise Cannot("\n  ".join(faults))
+        return settings
