@@ -1,12 +1,15 @@
 """What every `TaskRepository` promises, run against each one we have."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from app.api import schemas
 from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
-from app.domain.page import Position
+from app.domain.page import Page, Position
 from app.domain.task import TaskChanges
 from app.domain.task_repository import TaskRepository
 from app.infra.database import Database
@@ -27,6 +30,11 @@ def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
     return lambda owner: NeonTaskRepository(database, owner=owner)
 
 
+def ids_of(page: Page) -> list[str]:
+    tasks: list[dict[str, Any]] = json.loads(page.shown)
+    return [task["id"] for task in tasks]
+
+
 async def test_an_added_task_can_be_read_back(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     task = TaskFactory.build(title="🌱 x\n'\"\\ %_", description=None)
@@ -36,6 +44,21 @@ async def test_an_added_task_can_be_read_back(repository_of: RepositoryOf) -> No
     assert await mine.get(task.id) == task
 
 
+async def test_a_task_is_shown_as_the_api_writes_it(repository_of: RepositoryOf) -> None:
+    owner = someone('a "b" \\ é')
+    mine = repository_of(owner)
+    tasks = [
+        TaskFactory.build(title="🌱 x\t'\"\\ %_/\u2028\x7f", description="\x01\n日本"),
+        TaskFactory.build(title="x", description=None, completed=True, updated_at=later(1)),
+    ]
+    for task in tasks:
+        await mine.add(task)
+
+    shown = [await mine.show(task.id) for task in tasks]
+
+    assert shown == [schemas.encode(schemas.Task.of(task, owner)) for task in tasks]
+
+
 async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
     task = TaskFactory.build()
@@ -43,6 +66,7 @@ async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_o
 
     for attempt in (
         mine.get(task.id),
+        mine.show(task.id),
         mine.change(task.id, TaskChanges(title="mine now"), at=later(1)),
         mine.toggle(task.id, at=later(1)),
         mine.remove(task.id),
@@ -71,7 +95,10 @@ async def test_a_list_holds_only_the_owners_tasks_newest_first(repository_of: Re
         await mine.add(task)
     await theirs.add(task_made(2))
 
-    assert list(await mine.newest(10, after=None)) == [newer, older]
+    page = await mine.page(10, after=None)
+
+    assert ids_of(page) == [str(newer.id), str(older.id)]
+    assert page.next is None
 
 
 async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(repository_of: RepositoryOf) -> None:
@@ -81,7 +108,10 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
         await mine.add(task)
     await mine.remove(tasks[2].id)
 
-    assert list(await mine.newest(1, after=Position(tasks[2].id))) == [tasks[1]]
+    page = await mine.page(1, after=Position(tasks[2].id))
+
+    assert ids_of(page) == [str(tasks[1].id)]
+    assert page.next == tasks[1].id
 
 
 @pytest.mark.parametrize(
@@ -131,7 +161,7 @@ async def test_a_removed_task_is_gone(repository_of: RepositoryOf) -> None:
 
     await mine.remove(task.id)
 
-    for attempt in (mine.get(task.id), mine.remove(task.id)):
+    for attempt in (mine.get(task.id), mine.show(task.id), mine.remove(task.id)):
         with pytest.raises(TaskNotFound):
             await attempt
 

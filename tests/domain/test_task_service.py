@@ -1,7 +1,10 @@
 """What people can do with their tasks, over the repository in memory."""
 
+import json
+
 import pytest
 
+from app.api.schemas import moment
 from app.domain.errors import TaskNotFound
 from app.domain.task import TaskChanges
 from app.domain.task_service import TaskService
@@ -20,7 +23,7 @@ async def test_a_created_task_holds_what_was_said_and_the_present_moment() -> No
 
     assert (task.title, task.description, task.completed) == (new.title, new.description, True)
     assert task.created_at == task.updated_at == NOON
-    assert await service.get(task.id) == task
+    assert await service.tasks.get(task.id) == task
 
 
 async def test_given_more_tasks_than_fit_then_the_page_says_where_the_next_one_begins() -> None:
@@ -32,8 +35,12 @@ async def test_given_more_tasks_than_fit_then_the_page_says_where_the_next_one_b
     second = await service.list(limit=2, after=first.next)
     third = await service.list(limit=2, after=second.next)
 
-    times = [[task.created_at for task in page.tasks] for page in (first, second, third)]
-    assert times == [[later(4), later(3)], [later(2), later(1)], [later(0)]]
+    times = [[task["created_at"] for task in json.loads(page.shown)] for page in (first, second, third)]
+    assert times == [
+        [moment(later(4)), moment(later(3))],
+        [moment(later(2)), moment(later(1))],
+        [moment(later(0))],
+    ]
     assert third.next is None
 
 
@@ -78,7 +85,7 @@ async def test_what_names_an_absent_task_says_so() -> None:
     service, absent = service_at(0), a_task_id()
 
     for attempt in (
-        service.get(absent),
+        service.show(absent),
         service.change(absent, TaskChanges()),
         service.change(absent, TaskChanges(title="x")),
         service.complete(absent),

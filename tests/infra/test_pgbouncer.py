@@ -20,7 +20,7 @@ READS = 500  # by each of four processes
 OWNERS = 8
 
 READER = """
-import asyncio, sys
+import asyncio, json, sys
 from app.infra.database import Database
 from app.infra.owned import OwnedRepository
 from app.infra.rows import TaskRow
@@ -34,7 +34,7 @@ async def main(url, reads, owners):
         owner = owners[number % len(owners)]
         mine = OwnedRepository(database, TaskRow, owner=UserId(owner))
         rows = await mine.newest(10 + number % 3, after=None)
-        assert [row["title"] for row in rows] == [owner] * 3, f"{owner} read {rows}"
+        assert [json.loads(row["shown"])["title"] for row in rows] == [owner] * 3, f"{owner} read {rows}"
         assert (await mine.find(rows[0]["id"]))["title"] == owner
     limit = asyncio.Semaphore(8)
     async def one(number):

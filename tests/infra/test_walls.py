@@ -4,6 +4,7 @@ How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.owned
 `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.walls` (second wall).
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.server
 
 VALUES: Mapping[str, object] = {"title": "x", "created_at": NOON, "updated_at": NOON}
 CHANGE: Mapping[str, object] = {"title": "changed", "updated_at": NOON}
-VERBS = ["find", "newest", "newest_after", "update", "toggle", "delete"]
+VERBS = ["find", "show", "newest", "newest_after", "update", "toggle", "delete"]
 
 
 class Planted:
@@ -46,7 +47,8 @@ class Planted:
                 await self.of(owner).insert(task_id, VALUES)
 
     async def titles_of(self, owner: UserId) -> list[str]:
-        return [row["title"] for row in await self.of(owner).newest(10, after=None)]
+        rows = await self.of(owner).newest(10, after=None)
+        return [json.loads(row["shown"])["title"] for row in rows]
 
 
 class WithoutPredicate:
@@ -80,8 +82,9 @@ def row_level_security_down(postgres: PostgresServer, database: str) -> Iterator
 async def act(repository: OwnedRepository, verb: str, ids: Sequence[UUID]) -> int:
     """Do one verb to every row that can be named, and return how many rows were met."""
     match verb:
-        case "find":
-            return sum([await repository.find(row_id) is not None for row_id in ids])
+        case "find" | "show":
+            read = repository.find if verb == "find" else repository.show
+            return sum([await read(row_id) is not None for row_id in ids])
         case "newest":
             return len(await repository.newest(10, after=None))
         case "newest_after":

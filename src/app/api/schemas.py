@@ -5,10 +5,18 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
+from litestar.params import ParameterKwarg
 from msgspec import Meta, Struct
 
 from app.domain import task as domain
 from app.domain.identity import UserId
+
+Moment = Annotated[str, ParameterKwarg(description="RFC 3339, UTC", schema_extra={"format": "date-time"})]
+
+
+def moment(at: datetime) -> str:
+    """Write an aware moment in UTC, always to the microsecond, so that texts sort as moments do."""
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class Task(Struct, frozen=True):
@@ -19,14 +27,20 @@ class Task(Struct, frozen=True):
     title: Annotated[str, Meta(min_length=1, max_length=domain.TITLE_MAX)]
     description: Annotated[str, Meta(max_length=domain.DESCRIPTION_MAX)] | None
     completed: bool
-    created_at: Annotated[datetime, Meta(description="RFC 3339, UTC")]
-    updated_at: Annotated[datetime, Meta(description="RFC 3339, UTC")]
+    created_at: Moment
+    updated_at: Moment
 
     @classmethod
     def of(cls, task: domain.Task, owner: UserId) -> "Task":
         """Write a task for the wire."""
         return cls(
-            task.id, owner, task.title, task.description, task.completed, task.created_at, task.updated_at
+            task.id,
+            owner,
+            task.title,
+            task.description,
+            task.completed,
+            moment(task.created_at),
+            moment(task.updated_at),
         )
 
 

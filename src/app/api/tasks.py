@@ -3,10 +3,11 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from litestar import Controller, Response, delete, get, patch, post, put
+from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 
 from app.api import cursors, operations, schemas
+from app.api.answers import Answer
 from app.api.faults import TaskRequest
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
@@ -31,26 +32,26 @@ class TaskController(Controller):
     before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
 
     @get("/", **operations.LIST)
-    async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Response[list[schemas.Task]]:
+    async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Answer[list[schemas.Task]]:
         """List tasks."""
         limit, after = await read_page(request)
         page = await tasks.list(limit=limit, after=after)
-        shown = [schemas.Task.of(task, request.user.user_id) for task in page.tasks]
-        return _json(shown, headers=_next(request, page, limit))
+        return Answer(page.shown, headers=_next(request, page, limit))
 
     @post("/", **operations.CREATE)
-    async def create_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+    async def create_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Create a task."""
         task = await tasks.create(await read_new_task(request))
-        return _told(request, task, headers={"location": f"{_asked(request)}/{task.id}"})
+        body = schemas.encode(schemas.Task.of(task, request.user.user_id))
+        return Answer(body, status=201, headers=((b"location", f"{_asked(request)}/{task.id}".encode()),))
 
     @get("/{task_id:str}", **operations.READ)
-    async def get_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+    async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Read a task."""
-        return _told(request, await tasks.get(await read_task_id(request)))
+        return Answer(await tasks.show(await read_task_id(request)))
 
     @put("/{task_id:str}", **operations.UPDATE)
-    async def update_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+    async def update_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Update a task."""
         return _told(request, await tasks.change(*await read_changes(request)))
 
@@ -60,25 +61,21 @@ class TaskController(Controller):
         await tasks.remove(await read_task_id(request))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
-    async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Response[schemas.Task]:
+    async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
         return _told(request, await tasks.complete(*await read_completion(request)))
 
 
-def _told(request: TaskRequest, task: Task, headers: dict[str, str] | None = None) -> Response[Any]:
-    return _json(schemas.Task.of(task, request.user.user_id), headers)
+def _told(request: TaskRequest, task: Task) -> Answer[schemas.Task]:
+    return Answer(schemas.encode(schemas.Task.of(task, request.user.user_id)))
 
 
-def _json(value: object, headers: dict[str, str] | None = None) -> Response[Any]:
-    return Response(schemas.encode(value), headers=headers, media_type="application/json")
-
-
-def _next(request: TaskRequest, page: Page, limit: int) -> dict[str, str]:
+def _next(request: TaskRequest, page: Page, limit: int) -> tuple[tuple[bytes, bytes], ...]:
     """Say where the next page is (RFC 8288), if there is one."""
     if page.next is None:
-        return {}
+        return ()
     query = urlencode({"limit": limit, "cursor": cursors.write(page.next)})
-    return {"link": f'<{_asked(request)}?{query}>; rel="next"'}
+    return ((b"link", f'<{_asked(request)}?{query}>; rel="next"'.encode()),)
 
 
 def _asked(request: TaskRequest) -> str:

@@ -1,10 +1,9 @@
 """A part of a list, and where the next part begins."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NewType
 
-from app.domain.task import Task, TaskId
+from app.domain.task import Shown, TaskId
 
 Position = NewType("Position", TaskId)
 """The last task of a page: the next page holds what is older than it, whether or not it still exists."""
@@ -17,5 +16,5 @@ PAGE_DEFAULT: Final = 50  # tasks
 class Page:
     """At most as many tasks as were asked for, newest first."""
 
-    tasks: Sequence[Task]
+    shown: Shown  # an array
     next: Position | None  # None: this page is the last

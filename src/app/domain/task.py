@@ -12,6 +12,12 @@ from app.domain.errors import BrokenRule, InvalidTask
 
 TaskId = NewType("TaskId", UUID)
 
+Shown = NewType("Shown", bytes)
+"""A task, or an array of them, as people see it: JSON in UTF-8, written where the tasks are kept.
+
+No rule looks at it, so it passes through unread.
+"""
+
 TITLE_MAX: Final = 255  # characters (code points), after trimming
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,11 +1,10 @@
 """What the domain needs of storage."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.page import Position
-from app.domain.task import Task, TaskChanges, TaskId
+from app.domain.page import Page, Position
+from app.domain.task import Shown, Task, TaskChanges, TaskId
 
 
 class TaskRepository(Protocol):
@@ -29,7 +28,16 @@ class TaskRepository(Protocol):
         """
         ...
 
-    async def newest(self, limit: int, *, after: Position | None) -> Sequence[Task]:
+    async def show(self, task_id: TaskId) -> Shown:
+        """Return the task as people see it.
+
+        Raises:
+            TaskNotFound: the owner has none by this id.
+
+        """
+        ...
+
+    async def page(self, limit: int, *, after: Position | None) -> Page:
         """Return at most `limit` tasks, newest first, beginning with the first one older than `after`."""
         ...
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.page import PAGE_DEFAULT, Page, Position
-from app.domain.task import NewTask, Task, TaskChanges, TaskId, new_task_id
+from app.domain.task import NewTask, Shown, Task, TaskChanges, TaskId, new_task_id
 from app.domain.task_repository import TaskRepository
 
 Clock = Callable[[], datetime]
@@ -33,15 +33,13 @@ class TaskService:
         await self.tasks.add(task)
         return task
 
-    async def get(self, task_id: TaskId) -> Task:
+    async def show(self, task_id: TaskId) -> Shown:
         """Return one task."""
-        return await self.tasks.get(task_id)
+        return await self.tasks.show(task_id)
 
     async def list(self, *, limit: int = PAGE_DEFAULT, after: Position | None = None) -> Page:
         """Return a page of at most `limit` tasks, newest first."""
-        found = await self.tasks.newest(limit + 1, after=after)  # one more, to know whether any is left
-        tasks = found[:limit]
-        return Page(tasks, Position(tasks[-1].id) if len(found) > limit else None)
+        return await self.tasks.page(limit, after=after)
 
     async def change(self, task_id: TaskId, changes: TaskChanges) -> Task:
         """Change the named fields of one task. No changes: the task as it stands, `updated_at` too."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from app.domain.errors import DatabaseUnavailable
 from app.infra.connecting import Connection, connect, means_unreachable
 from app.infra.owned import Row, Statement
+from app.infra.pool import Pool
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 
@@ -26,23 +27,13 @@ class Database:
     def __init__(self, address: DatabaseAddress, *, pool_size: int = POOL_SIZE) -> None:
         self._address = address
         self._pool_size = pool_size
-        self._pool: asyncpg.Pool[Any] | None = None
+        self._pool: Pool | None = None
         self._walled = False
         self._trouble: str | None = "not asked yet"
 
     async def open(self) -> None:
         """Make the pool. Connects to nothing, so it works while the database is away."""
-
-        async def opened(*_: object, **__: object) -> Connection:
-            return await connect(self._address)
-
-        self._pool = await asyncpg.create_pool(
-            min_size=0,
-            max_size=self._pool_size,
-            max_inactive_connection_lifetime=IDLE_LIFETIME,
-            connect=opened,
-            reset=_nothing_to_reset,
-        )
+        self._pool = Pool(lambda: connect(self._address), size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -83,18 +74,19 @@ class Database:
     async def _run(self, sql: str, arguments: list[object]) -> Sequence[Row]:
         if self._pool is None:
             raise asyncpg.InterfaceError("the pool is not open")
-        connection = await self._pool.acquire()
+        connection = await self._pool.take()
         try:
             if not self._walled:
                 await self._check_wall(connection)
-            return await connection.fetch(sql, *arguments)
+            rows = await connection.fetch(sql, *arguments)
         except (TimeoutError, asyncio.CancelledError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline
             raise
         finally:
-            await self._pool.release(connection)
+            self._pool.give_back(connection)
+        return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
-    async def _check_wall(self, connection: Any) -> None:
+    async def _check_wall(self, connection: Connection) -> None:
         async with connection.transaction(readonly=True):
             found = await gaps(connection)
         if found:
@@ -103,7 +95,3 @@ class Database:
             self._trouble = reason
             raise DatabaseUnavailable(reason)
         self._walled = True
-
-
-async def _nothing_to_reset(_: object) -> None:
-    """Replace asyncpg's reset query: all that statements set is gone with their transaction."""

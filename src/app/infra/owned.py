@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.expression import Executable, TableClause
 
 from app.domain.identity import UserId
+from app.infra.json_text import json_of
 from app.infra.rows import OwnedRow
 
 OWNER_SETTING: Final = "app.user_id"
@@ -79,8 +80,15 @@ class OwnedRepository:
         """Return the owner's row by id, or None."""
         return await self._one(self._sql.find, {"row": row_id})
 
+    async def show(self, row_id: UUID) -> Row | None:
+        """Return the owner's row by id as `shown`, JSON in UTF-8; or None."""
+        return await self._one(self._sql.show, {"row": row_id})
+
     async def newest(self, limit: int, *, after: UUID | None) -> Sequence[Row]:
-        """Return at most `limit` of the owner's rows by descending id, those below `after` if it is given."""
+        """Return at most `limit` of the owner's rows by descending id, those below `after` if it is given.
+
+        Each is its `id`, and `shown`: JSON in UTF-8.
+        """
         statement = self._sql.newest if after is None else self._sql.newest_after
         return await self._rows(statement, {"limit": limit, "after": after})
 
@@ -114,8 +122,10 @@ class OwnedStatements:
         this_row = view.c.id == bindparam("row", type_=Uuid)
         self._this = (*_walls(view), this_row)
 
-        newest = select(*self._shown).where(*_walls(view)).order_by(view.c.id.desc())
+        shown = json_of((c.name, c) for c in (view.c.id, view.c.user_id, *self._shown[1:])).label("shown")
+        newest = select(view.c.id, shown).where(*_walls(view)).order_by(view.c.id.desc())
         newest = newest.limit(bindparam("limit", type_=Integer))
+        self.show: Final = compiled(select(shown).where(*self._this))
         self.find: Final = compiled(select(*self._shown).where(*self._this))
         self.newest: Final = compiled(newest)
         self.newest_after: Final = compiled(newest.where(view.c.id < bindparam("after", type_=Uuid)))

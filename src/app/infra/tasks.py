@@ -1,12 +1,11 @@
 """Tasks in Neon."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
-from app.domain.page import Position
-from app.domain.task import Task, TaskChanges, TaskId
+from app.domain.page import Page, Position
+from app.domain.task import Shown, Task, TaskChanges, TaskId
 from app.infra.owned import Connection, OwnedRepository, Row
 from app.infra.rows import TaskRow
 
@@ -24,8 +23,17 @@ class NeonTaskRepository:
     async def get(self, task_id: TaskId) -> Task:
         return _task(task_id, await self._rows.find(task_id))
 
-    async def newest(self, limit: int, *, after: Position | None) -> Sequence[Task]:
-        return [Task(**row) for row in await self._rows.newest(limit, after=after)]
+    async def show(self, task_id: TaskId) -> Shown:
+        row = await self._rows.show(task_id)
+        if row is None:
+            raise TaskNotFound(task_id)
+        return Shown(row["shown"])
+
+    async def page(self, limit: int, *, after: Position | None) -> Page:
+        rows = await self._rows.newest(limit + 1, after=after)  # one more, to know whether any is left
+        shown = [row["shown"] for row in rows[:limit]]
+        following = Position(rows[limit - 1]["id"]) if len(rows) > limit else None
+        return Page(Shown(b"[" + b",".join(shown) + b"]"), following)
 
     async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Task:
         values = {**changes.named(), "updated_at": at}
