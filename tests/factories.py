@@ -7,8 +7,10 @@ from polyfactory import Use
 from polyfactory.factories import DataclassFactory
 
 from app.domain.identity import UserId
-from app.domain.task import NewTask, Task, TaskId, new_task_id
+from app.domain.position import position_of_new
+from app.domain.task import NewTask, Priority, Task, TaskId, new_task_id
 
+MANY = 1000  # tasks: more than any test keeps
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -35,6 +37,9 @@ class NewTaskFactory(DataclassFactory[NewTask]):
     title = Use(lambda: f"task {NewTaskFactory.__random__.randrange(10**6)}")
     description = None
     completed = False
+    due = None
+    priority = Priority.NONE
+    tags = ()
 
 
 class TaskFactory(DataclassFactory[Task]):
@@ -46,8 +51,14 @@ class TaskFactory(DataclassFactory[Task]):
     title = Use(lambda: f"task {TaskFactory.__random__.randrange(10**6)}")
     description = Use(lambda: f"about {TaskFactory.__random__.randrange(10**6)}")
     completed = False
+    due = None
+    priority = Priority.NONE
+    tags = ()
+    position = Use(lambda: position_of_new(NOON))
+    version = 1
     created_at = NOON
     updated_at = NOON
+    completed_at = None
 
 
 def task_made(minutes: int) -> Task:

@@ -29,7 +29,8 @@ from app.api.reading import BODY_MAX
 from app.api.tasks import TaskController
 from app.domain.errors import DomainError
 from app.domain.identity import TokenVerifier
-from app.domain.task_service import Clock, TaskService
+from app.domain.moments import Clock
+from app.domain.task_service import TaskService
 from app.infra.database import Database
 from app.infra.keys import KeySet
 from app.infra.tasks import NeonTaskRepository
@@ -50,7 +51,9 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
 
     async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
-        return TaskService(NeonTaskRepository(database, owner=request.user.user_id), clock)
+        return TaskService(
+            NeonTaskRepository(database, owner=request.user.user_id), clock, settings.max_tasks
+        )
 
     async def keys_trouble() -> str | None:
         return None if keys is None or keys.ready else "no keys yet"

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.api import schemas
 from tests.factories import a_task_id
 from tests.people import People
 
@@ -78,7 +79,7 @@ async def test_a_created_task_is_answered_whole_and_located(people: People) -> N
 
     task = response.json()
     assert response.status_code == 201
-    assert list(task) == ["id", "user_id", "title", "description", "completed", "created_at", "updated_at"]
+    assert list(task) == list(schemas.Task.__struct_fields__)
     assert (task["user_id"], task["title"], task["description"]) == (ann.user_id, "buy milk", "two")
     assert task["completed"] is True
     assert task["created_at"] == task["updated_at"]

@@ -1,21 +1,22 @@
 """What every `TaskRepository` promises, run against each one we have."""
 
-import json
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from app.api import schemas
-from app.domain.errors import TaskNotFound
+from app.domain.due import Due
+from app.domain.errors import TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
-from app.domain.page import Page, Position
-from app.domain.task import TaskChanges
+from app.domain.moments import written
+from app.domain.page import Bookmark, Page
+from app.domain.task import Priority, TaskChanges
 from app.domain.task_repository import TaskRepository
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
-from tests.factories import TaskFactory, a_task_id, later, someone, task_made
+from tests.factories import MANY, TaskFactory, a_task_id, later, someone, task_made
 from tests.fakes import MemoryTaskRepository, Shelf
+from tests.wire import read, shown
 
 RepositoryOf = Callable[[UserId], TaskRepository]
 
@@ -24,48 +25,50 @@ RepositoryOf = Callable[[UserId], TaskRepository]
 def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
     """Given one store, a repository for any owner of it."""
     if request.param == "memory":
-        shelf: Shelf = {}
+        shelf = Shelf()
         return lambda owner: MemoryTaskRepository(owner, shelf)
     database: Database = request.getfixturevalue("database")
     return lambda owner: NeonTaskRepository(database, owner=owner)
 
 
 def ids_of(page: Page) -> list[str]:
-    tasks: list[dict[str, Any]] = json.loads(page.shown)
-    return [task["id"] for task in tasks]
+    return [task["id"] for task in read(page)]
 
 
 async def test_an_added_task_can_be_read_back(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     task = TaskFactory.build(title="🌱 x\n'\"\\ %_", description=None)
 
-    await mine.add(task)
+    added = await mine.add(task, at_most=MANY)
 
-    assert await mine.get(task.id) == task
+    assert await mine.show(task.id) == added
+    assert read(added)["title"] == task.title
 
 
 async def test_a_task_is_shown_as_the_api_writes_it(repository_of: RepositoryOf) -> None:
     owner = someone('a "b" \\ é')
     mine = repository_of(owner)
+    texts = {"title": "🌱 x\t'\"\\ %_/\u2028\x7f", "description": "\x01\n日本"}
+    day, moment = Due.parse("1000-01-01"), Due.parse("2026-02-03T04:05:06.7+01:00")
     tasks = [
-        TaskFactory.build(title="🌱 x\t'\"\\ %_/\u2028\x7f", description="\x01\n日本"),
-        TaskFactory.build(title="x", description=None, completed=True, updated_at=later(1)),
+        TaskFactory.build(**texts, due=day, priority=Priority.HIGH, tags=('a "b"', "é", "null")),
+        TaskFactory.build(
+            description=None, completed=True, completed_at=later(1), due=moment, updated_at=later(1)
+        ),
     ]
+
     for task in tasks:
-        await mine.add(task)
+        assert await mine.add(task, at_most=MANY) == shown(task, owner)
 
-    shown = [await mine.show(task.id) for task in tasks]
-
-    assert shown == [schemas.encode(schemas.Task.of(task, owner)) for task in tasks]
+    assert [await mine.show(task.id) for task in tasks] == [shown(task, owner) for task in tasks]
 
 
 async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_of: RepositoryOf) -> None:
-    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    mine, theirs = repository_of(someone("ann")), repository_of(bob := someone("bob"))
     task = TaskFactory.build()
-    await theirs.add(task)
+    await theirs.add(task, at_most=MANY)
 
     for attempt in (
-        mine.get(task.id),
         mine.show(task.id),
         mine.change(task.id, TaskChanges(title="mine now"), at=later(1)),
         mine.toggle(task.id, at=later(1)),
@@ -74,26 +77,26 @@ async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_o
         with pytest.raises(TaskNotFound):
             await attempt
 
-    assert await theirs.get(task.id) == task
+    assert await theirs.show(task.id) == shown(task, bob)
 
 
 async def test_two_owners_may_hold_the_same_id(repository_of: RepositoryOf) -> None:
-    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    mine, theirs = repository_of(someone("ann")), repository_of(bob := someone("bob"))
     task = TaskFactory.build()
-    await mine.add(task)
-    await theirs.add(task)
+    await mine.add(task, at_most=MANY)
+    await theirs.add(task, at_most=MANY)
 
     await mine.remove(task.id)
 
-    assert await theirs.get(task.id) == task
+    assert await theirs.show(task.id) == shown(task, bob)
 
 
 async def test_a_list_holds_only_the_owners_tasks_newest_first(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
     older, newer = task_made(0), task_made(1)
     for task in (newer, older):
-        await mine.add(task)
-    await theirs.add(task_made(2))
+        await mine.add(task, at_most=MANY)
+    await theirs.add(task_made(2), at_most=MANY)
 
     page = await mine.page(10, after=None)
 
@@ -105,10 +108,10 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
     mine = repository_of(someone())
     tasks = [task_made(minutes) for minutes in range(4)]
     for task in tasks:
-        await mine.add(task)
+        await mine.add(task, at_most=MANY)
     await mine.remove(tasks[2].id)
 
-    page = await mine.page(1, after=Position(tasks[2].id))
+    page = await mine.page(1, after=Bookmark(tasks[2].id))
 
     assert ids_of(page) == [str(tasks[1].id)]
     assert page.next == tasks[1].id
@@ -120,48 +123,125 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
         TaskChanges(title="new"),
         TaskChanges(description="new"),
         TaskChanges(description=None),
-        TaskChanges(completed=True),
-        TaskChanges(title="new", description=None, completed=True),
+        TaskChanges(due=Due.parse("2026-01-31")),
+        TaskChanges(due=Due.parse("2026-01-31T00:00:00Z")),
+        TaskChanges(priority=Priority.LOW),
+        TaskChanges(tags=("new", "old")),
+        TaskChanges(title="new", description=None, due=None, priority=Priority.HIGH, tags=()),
     ],
 )
-async def test_a_change_touches_what_it_names_and_the_time(
+async def test_a_change_touches_what_it_names_the_time_and_the_version(
     repository_of: RepositoryOf, changes: TaskChanges
 ) -> None:
-    mine = repository_of(someone())
-    task, other = task_made(0), task_made(1)
-    await mine.add(task)
-    await mine.add(other)
+    mine = repository_of(owner := someone())
+    task = replace(task_made(0), due=Due.parse("2026-01-30"), tags=("old",))
+    other = task_made(1)
+    await mine.add(task, at_most=MANY)
+    await mine.add(other, at_most=MANY)
 
     changed = await mine.change(task.id, changes, at=later(5))
 
-    before = {name: getattr(task, name) for name in ("title", "description", "completed")}
-    after = {name: getattr(changed, name) for name in before}
-    assert after == {**before, **changes.named()}
-    assert (changed.created_at, changed.updated_at) == (later(0), later(5))
-    assert await mine.get(task.id) == changed
-    assert await mine.get(other.id) == other
+    expected = replace(task, **changes.named(), updated_at=later(5), version=2)
+    assert changed == await mine.show(task.id) == shown(expected, owner)
+    assert await mine.show(other.id) == shown(other, owner)
 
 
-async def test_toggling_twice_is_as_before_but_for_the_time(repository_of: RepositoryOf) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        TaskChanges(),
+        TaskChanges(
+            title="same", description=None, completed=False, due=None, priority=Priority.NONE, tags=()
+        ),
+    ],
+)
+async def test_a_change_that_changes_nothing_changes_nothing(
+    repository_of: RepositoryOf, changes: TaskChanges
+) -> None:
     mine = repository_of(someone())
+    task = replace(task_made(0), title="same", description=None)
+    added = await mine.add(task, at_most=MANY)
+    before = await mine.page(1, after=None)
+
+    assert await mine.change(task.id, changes, at=later(5)) == added
+
+    assert await mine.page(1, after=None) == before
+
+
+async def test_the_moment_of_completion_is_the_first_one_and_goes_when_the_task_is_reopened(
+    repository_of: RepositoryOf,
+) -> None:
+    mine = repository_of(someone())
+    task = task_made(0)
+    await mine.add(task, at_most=MANY)
+
+    completed = await mine.change(task.id, TaskChanges(completed=True), at=later(1))
+    retitled = await mine.change(task.id, TaskChanges(completed=True, title="new"), at=later(2))
+    reopened = await mine.change(task.id, TaskChanges(completed=False), at=later(3))
+
+    moments = [read(seen)["completed_at"] for seen in (completed, retitled, reopened)]
+    assert moments == [written(later(1)), written(later(1)), None]
+
+
+async def test_toggling_twice_is_as_before_but_for_time_and_version(repository_of: RepositoryOf) -> None:
+    mine = repository_of(owner := someone())
     task = TaskFactory.build(completed=False)
-    await mine.add(task)
+    await mine.add(task, at_most=MANY)
 
     first = await mine.toggle(task.id, at=later(1))
     second = await mine.toggle(task.id, at=later(2))
 
-    assert (first.completed, first.updated_at) == (True, later(1))
-    assert (second.completed, second.updated_at) == (False, later(2))
+    assert first == shown(
+        replace(task, completed=True, completed_at=later(1), updated_at=later(1), version=2), owner
+    )
+    assert second == shown(replace(task, updated_at=later(2), version=3), owner)
+
+
+async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(repository_of: RepositoryOf) -> None:
+    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    task = task_made(0)
+    await theirs.add(task_made(1), at_most=MANY)
+
+    async def revisions() -> tuple[int, int]:
+        pages = [await repository.page(1, after=None) for repository in (mine, theirs)]
+        return pages[0].revision, pages[1].revision
+
+    seen = [await revisions()]
+    await mine.add(task, at_most=MANY)
+    seen.append(await revisions())
+    await mine.change(task.id, TaskChanges(title="new"), at=later(1))
+    seen.append(await revisions())
+    await mine.toggle(task.id, at=later(2))
+    seen.append(await revisions())
+    await mine.remove(task.id)
+    seen.append(await revisions())
+
+    assert seen == [(number, 1) for number in range(5)]
+
+
+async def test_a_full_list_takes_no_more_until_one_is_gone(repository_of: RepositoryOf) -> None:
+    mine = repository_of(someone())
+    tasks = [task_made(minutes) for minutes in range(3)]
+    for task in tasks[:2]:
+        await mine.add(task, at_most=2)
+
+    with pytest.raises(TooManyTasks) as raised:
+        await mine.add(tasks[2], at_most=2)
+    await mine.remove(tasks[0].id)
+    await mine.add(tasks[2], at_most=2)
+
+    assert raised.value.at_most == 2
+    assert ids_of(await mine.page(9, after=None)) == [str(tasks[2].id), str(tasks[1].id)]
 
 
 async def test_a_removed_task_is_gone(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     task = TaskFactory.build()
-    await mine.add(task)
+    await mine.add(task, at_most=MANY)
 
     await mine.remove(task.id)
 
-    for attempt in (mine.get(task.id), mine.show(task.id), mine.remove(task.id)):
+    for attempt in (mine.show(task.id), mine.remove(task.id)):
         with pytest.raises(TaskNotFound):
             await attempt
 
@@ -170,6 +250,6 @@ async def test_an_absent_task_is_not_found(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
 
     with pytest.raises(TaskNotFound) as raised:
-        await mine.get(absent := a_task_id())
+        await mine.show(absent := a_task_id())
 
     assert raised.value.task_id == absent

@@ -9,11 +9,11 @@ import pytest
 from app.domain.errors import DatabaseUnavailable
 from app.infra.database import DEADLINE, Database
 from app.infra.migrate import upgrade
-from app.infra.owned import OwnedRepository
-from app.infra.rows import TaskRow
+from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
-from tests.factories import NOON, a_task_id, someone
+from tests.factories import MANY, TaskFactory, someone
+from tests.wire import read
 
 pytestmark = pytest.mark.server
 
@@ -41,32 +41,32 @@ async def database(own: PostgresServer) -> AsyncIterator[Database]:
 async def test_a_restart_between_two_requests_is_not_seen_by_the_second(
     database: Database, own: PostgresServer
 ) -> None:
-    mine = OwnedRepository(database, TaskRow, owner=someone())
-    task_id = a_task_id()
-    await asyncio.gather(*(mine.newest(1, after=None) for _ in range(5)))
+    mine = NeonTaskRepository(database, owner=someone())
+    task = TaskFactory.build()
+    await asyncio.gather(*(mine.page(1, after=None) for _ in range(5)))
 
     await asyncio.to_thread(own.restart)
 
-    await mine.insert(task_id, {"title": "x", "created_at": NOON})
-    assert await mine.find(task_id) is not None
+    added = await mine.add(task, at_most=MANY)
+    assert await mine.show(task.id) == added
 
 
 async def test_while_the_database_is_away_it_is_unavailable_and_afterwards_it_is_not(
     database: Database, own: PostgresServer
 ) -> None:
-    mine = OwnedRepository(database, TaskRow, owner=someone())
-    await mine.newest(1, after=None)
+    mine = NeonTaskRepository(database, owner=someone())
+    await mine.page(1, after=None)
 
     await asyncio.to_thread(own.stop)
     began = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
-        await mine.newest(1, after=None)
+        await mine.page(1, after=None)
     assert time.monotonic() - began < DEADLINE + 0.5
     assert await database.trouble() is not None
 
     await asyncio.to_thread(own.start)
     assert await database.trouble() is None
-    assert await mine.newest(1, after=None) == []
+    assert read(await mine.page(1, after=None)) == []
 
 
 async def test_a_pool_can_be_opened_and_closed_without_a_database() -> None:
@@ -98,8 +98,8 @@ async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on
     database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.database.DEADLINE", 0.5)
-    mine = OwnedRepository(database, TaskRow, owner=someone())
-    await mine.newest(1, after=None)
+    mine = NeonTaskRepository(database, owner=someone())
+    await mine.page(1, after=None)
     hold = asyncio.create_task(
         asyncio.to_thread(own.query, "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(1.5); COMMIT", "taskward")
     )
@@ -107,9 +107,9 @@ async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on
     began = time.monotonic()
 
     with pytest.raises(DatabaseUnavailable):
-        await mine.newest(1, after=None)
+        await mine.page(1, after=None)
 
     assert time.monotonic() - began < 1
     assert await database.trouble() is None
     await hold
-    assert await mine.newest(1, after=None) == []
+    assert read(await mine.page(1, after=None)) == []

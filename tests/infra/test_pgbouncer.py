@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.infra.database import Database
-from app.infra.owned import OwnedRepository
-from app.infra.rows import TaskRow
+from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
-from tests.factories import NOON, a_task_id, someone
+from tests.factories import MANY, TaskFactory, someone
 from tests.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
@@ -21,9 +20,9 @@ OWNERS = 8
 
 READER = """
 import asyncio, json, sys
+from uuid import UUID
 from app.infra.database import Database
-from app.infra.owned import OwnedRepository
-from app.infra.rows import TaskRow
+from app.infra.tasks import NeonTaskRepository
 from app.domain.identity import UserId
 from app.settings.database_address import DatabaseAddress
 
@@ -32,10 +31,10 @@ async def main(url, reads, owners):
     await database.open()
     async def read(number):
         owner = owners[number % len(owners)]
-        mine = OwnedRepository(database, TaskRow, owner=UserId(owner))
-        rows = await mine.newest(10 + number % 3, after=None)
-        assert [json.loads(row["shown"])["title"] for row in rows] == [owner] * 3, f"{owner} read {rows}"
-        assert (await mine.find(rows[0]["id"]))["title"] == owner
+        mine = NeonTaskRepository(database, owner=UserId(owner))
+        tasks = json.loads((await mine.page(10 + number % 3, after=None)).json)
+        assert [task["title"] for task in tasks] == [owner] * 3, f"{owner} read {tasks}"
+        assert json.loads((await mine.show(UUID(tasks[0]["id"]))).json)["title"] == owner
     limit = asyncio.Semaphore(8)
     async def one(number):
         async with limit:
@@ -64,9 +63,9 @@ async def planted(database: Database) -> list[str]:
     """Give each of several owners three tasks with their name for a title."""
     owners = [someone(f"owner-{number}") for number in range(OWNERS)]
     for owner in owners:
-        mine = OwnedRepository(database, TaskRow, owner=owner)
+        mine = NeonTaskRepository(database, owner=owner)
         for _ in range(3):
-            await mine.insert(a_task_id(), {"title": owner, "created_at": NOON})
+            await mine.add(TaskFactory.build(title=owner), at_most=MANY)
     return [str(owner) for owner in owners]
 
 

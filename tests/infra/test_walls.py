@@ -1,33 +1,43 @@
 """Two walls between owners, each tested with the other one down.
 
-How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.owned._walls` (first wall), and
+How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.statements.walls` (first wall), and
 `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.walls` (second wall).
 """
 
-import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
+from app.domain.page import Bookmark, Page
+from app.domain.task import TaskChanges, TaskId
 from app.infra.database import Database
 from app.infra.migrate import upgrade
-from app.infra.owned import OwnedRepository, Row, Statement
-from app.infra.rows import TaskRow
+from app.infra.owned import OwnedConnection, Row
+from app.infra.statements import tasks
+from app.infra.statements.walls import Statement
+from app.infra.tasks import NeonTaskRepository
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import NOON, a_task_id, someone
+from tests.factories import MANY, NOON, TaskFactory, a_task_id, someone
+from tests.wire import read
 
 pytestmark = pytest.mark.server
 
-VALUES: Mapping[str, object] = {"title": "x", "created_at": NOON, "updated_at": NOON}
-CHANGE: Mapping[str, object] = {"title": "changed", "updated_at": NOON}
-VERBS = ["find", "show", "newest", "newest_after", "update", "toggle", "delete"]
+ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
+    "show": lambda mine, task_id: mine.show(task_id),
+    "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
+    "change": lambda mine, task_id: mine.change(task_id, TaskChanges(title="changed"), at=NOON),
+    "toggle": lambda mine, task_id: mine.toggle(task_id, at=NOON),
+    "remove": lambda mine, task_id: mine.remove(task_id),
+}
+"""Every verb that reads or changes what is there, done to one task."""
 
 
 class Planted:
@@ -36,19 +46,20 @@ class Planted:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ann, self.bob = someone("ann"), someone("bob")
-        self.ids = sorted([a_task_id(), a_task_id()])
+        self.tasks = [TaskFactory.build(title="x") for _ in range(2)]
 
-    def of(self, owner: UserId, connection: "Database | WithoutPredicate | None" = None) -> OwnedRepository:
-        return OwnedRepository(connection or self.database, TaskRow, owner=owner)
+    def of(
+        self, owner: UserId, connection: "Database | WithoutPredicate | None" = None
+    ) -> NeonTaskRepository:
+        return NeonTaskRepository(connection or self.database, owner=owner)
 
     async def plant(self) -> None:
         for owner in (self.ann, self.bob):
-            for task_id in self.ids:
-                await self.of(owner).insert(task_id, VALUES)
+            for task in self.tasks:
+                await self.of(owner).add(task, at_most=MANY)
 
-    async def titles_of(self, owner: UserId) -> list[str]:
-        rows = await self.of(owner).newest(10, after=None)
-        return [json.loads(row["shown"])["title"] for row in rows]
+    async def all_of(self, owner: UserId) -> Page:
+        return await self.of(owner).page(10, after=None)
 
 
 class WithoutPredicate:
@@ -59,7 +70,7 @@ class WithoutPredicate:
         self.taken_out = 0
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
-        sql, count = re.subn(r" AND own_tasks\.user_id = \$\d+::\w+", "", statement.sql)
+        sql, count = re.subn(r" AND own_\w+\.user_id = \$\d+::\w+", "", statement.sql)
         self.taken_out += count
         return await self._database.fetch(Statement(sql, statement.names), values)
 
@@ -79,26 +90,6 @@ def row_level_security_down(postgres: PostgresServer, database: str) -> Iterator
     postgres.query("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY", database)
 
 
-async def act(repository: OwnedRepository, verb: str, ids: Sequence[UUID]) -> int:
-    """Do one verb to every row that can be named, and return how many rows were met."""
-    match verb:
-        case "find" | "show":
-            read = repository.find if verb == "find" else repository.show
-            return sum([await read(row_id) is not None for row_id in ids])
-        case "newest":
-            return len(await repository.newest(10, after=None))
-        case "newest_after":
-            return len(await repository.newest(10, after=UUID(int=2**128 - 1)))
-        case "update":
-            return sum([await repository.update(row_id, CHANGE) is not None for row_id in ids])
-        case "toggle":
-            return sum(
-                [await repository.update(row_id, CHANGE, negate="completed") is not None for row_id in ids]
-            )
-        case _:
-            return sum([await repository.delete(row_id) for row_id in ids])
-
-
 @pytest.fixture(scope="module")
 async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
     """A database of this module's own, whose walls are taken down and put up."""
@@ -109,35 +100,55 @@ async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
         yield database, url.rpartition("/")[2]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ACTS)
 async def test_with_row_level_security_down_each_verb_still_meets_its_owners_rows_only(
     postgres: PostgresServer, own: tuple[Database, str], verb: str
 ) -> None:
     database, name = own
     planted = Planted(database)
     await planted.plant()
+    bobs = await planted.all_of(planted.bob)
 
     with row_level_security_down(postgres, name):
-        met = await act(planted.of(planted.ann), verb, planted.ids)
+        for task in planted.tasks:
+            await ACTS[verb](planted.of(planted.ann), task.id)
 
-        assert met == 2
-        assert await planted.titles_of(planted.bob) == ["x", "x"]
+        assert await planted.all_of(planted.bob) == bobs
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ACTS)
 async def test_with_the_predicate_taken_out_each_verb_still_meets_its_owners_rows_only(
     own: tuple[Database, str], verb: str
 ) -> None:
     database, _ = own
     planted = Planted(database)
     await planted.plant()
+    bobs = await planted.all_of(planted.bob)
     blind = WithoutPredicate(database)
 
-    met = await act(planted.of(planted.ann, blind), verb, planted.ids)
+    for task in planted.tasks:
+        await ACTS[verb](planted.of(planted.ann, blind), task.id)
 
-    assert met == 2
     assert blind.taken_out > 0
-    assert await planted.titles_of(planted.bob) == ["x", "x"]
+    assert await planted.all_of(planted.bob) == bobs
+
+
+@pytest.mark.parametrize("wall", ["row-level security", "predicate"])
+async def test_with_either_wall_down_nobody_else_s_rows_are_read(
+    postgres: PostgresServer, own: tuple[Database, str], wall: str
+) -> None:
+    database, name = own
+    planted = Planted(database)
+    await planted.plant()
+    cid = planted.of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
+
+    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+        page = await cid.page(200, after=None)
+        for verb in ("show", "change", "toggle", "remove"):
+            with pytest.raises(TaskNotFound):
+                await ACTS[verb](cid, planted.tasks[0].id)
+
+    assert (read(page), page.revision) == ([], 0)
 
 
 async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statement(
@@ -146,7 +157,7 @@ async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statem
     database, _ = own
     ann, bob = someone("ann"), someone("bob")
     insert = Statement(
-        "INSERT INTO own_tasks (user_id, id, title) SELECT $2, $3::uuid, 'x'"
+        "INSERT INTO own_tasks (user_id, id, title, position) SELECT $2, $3::uuid, 'x', 'x'"
         " WHERE (SELECT set_config('app.user_id', $1, true)) IS NOT NULL",
         ("owner", "other", "row"),
     )
@@ -166,33 +177,35 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
     await planted.plant()
     connection = await asyncpg.connect(postgres.url_of(name), server_settings=setting)
     try:
-        for statement in (
-            planted.of(planted.ann)._sql.find,
-            planted.of(planted.ann)._sql.update(("title",), ""),
-        ):
-            for _ in range(7):  # beyond the fifth PostgreSQL may plan for any value
-                values = {"owner": planted.ann, "row": planted.ids[0], "title": "x"}
+        for statement in (tasks.SHOW, tasks.update_of(("title",)), tasks.TOGGLE):
+            for number in range(7):  # beyond the fifth PostgreSQL may plan for any value
+                values = {
+                    "owner": planted.ann,
+                    "row": planted.tasks[0].id,
+                    "title": str(number),
+                    "updated_at": NOON,
+                }
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1
     finally:
         await connection.close()
 
 
-@pytest.mark.parametrize("names", [("user_id",), ("id",), ("title", "user_id")])
-async def test_given_owner_or_id_among_the_values_then_it_is_refused(
-    own: tuple[Database, str], names: tuple[str, ...]
+async def test_whoever_is_named_among_the_values_the_statement_is_the_owners(
+    own: tuple[Database, str],
 ) -> None:
-    mine = OwnedRepository(own[0], TaskRow, owner=someone())
-    values = dict.fromkeys(names, "x")
+    ann, bob = someone("ann"), someone("bob")
+    planted = TaskFactory.build()
+    await NeonTaskRepository(own[0], owner=bob).add(planted, at_most=MANY)
 
-    for attempt in (mine.insert(a_task_id(), values), mine.update(a_task_id(), values)):
-        with pytest.raises(ValueError, match="never changes hands"):
-            await attempt
+    row = await OwnedConnection(own[0], owner=ann).one(tasks.SHOW, row=planted.id, owner=bob)
+
+    assert row is None
 
 
 def test_nobody_owns_nothing() -> None:
     with pytest.raises(ValueError, match="needs an owner"):
-        OwnedRepository(WithoutPredicate(None), TaskRow, owner=UserId(""))  # type: ignore[arg-type]
+        NeonTaskRepository(WithoutPredicate(None), owner=UserId(""))  # type: ignore[arg-type]
 
 
 async def test_the_login_role_sees_nothing_as_the_application_role_until_it_says_whose(

@@ -14,15 +14,29 @@ TASK: Final[Json] = {
     "title": "Water the plants",
     "description": "The fern too",
     "completed": False,
+    "due": "2026-01-09",
+    "priority": "medium",
+    "tags": ["home", "Garden"],
+    "position": "f9b82c1f6a4c85kQ3x",
+    "version": 1,
     "created_at": "2026-01-05T08:30:00.123456Z",
     "updated_at": "2026-01-05T08:30:00.123456Z",
+    "completed_at": None,
+    "trashed_at": None,
 }
 _PATH: Final = f"/api/me/tasks/{TASK['id']}"
 
 BODIES: Final[dict[str, Json]] = {
     "createTask": {
         "title only": {"title": "Water the plants"},
-        "everything": {"title": "Water the plants", "description": "The fern too", "completed": False},
+        "everything": {
+            "title": "Water the plants",
+            "description": "The fern too",
+            "completed": False,
+            "due": "2026-01-09T17:00:00+01:00",
+            "priority": "medium",
+            "tags": ["home", "Garden"],
+        },
     },
     "updateTask": {
         "one field": {"title": "Water all the plants"},
@@ -32,13 +46,14 @@ BODIES: Final[dict[str, Json]] = {
     "completeTask": {"complete": {"completed": True}, "reopen": {"completed": False}},
 }
 
+_COMPLETED: Final = {"completed": True, "completed_at": "2026-01-07T19:12:44.000512Z", "version": 2}
 _WELL: Final = {"status": "ok", "database": "ok", "keys": "ok"}
 ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("listTasks", 200): [TASK],
     ("createTask", 201): TASK,
     ("getTask", 200): TASK,
-    ("updateTask", 200): {**TASK, "title": "Water all the plants"},
-    ("completeTask", 200): {**TASK, "completed": True},
+    ("updateTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
+    ("completeTask", 200): {**TASK, **_COMPLETED},
     ("health", 200): {"status": "ok"},
     ("ready", 200): _WELL,
 }
@@ -71,6 +86,7 @@ ERRORS: Final[dict[int, tuple[str, Json, dict[str, str]]]] = {
     403: ("The path names another person's list", _document(PROBLEMS[domain.NotYours]), {}),
     404: ("No such task for this owner", _document(PROBLEMS[domain.TaskNotFound]), {}),
     406: ("JSON is not accepted", _document(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
+    409: ("The list is full", _document(PROBLEMS[domain.TooManyTasks]), {}),
     413: ("The body is over 256 KB", _document(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
     415: ("The body is not `application/json`", _document(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
     500: ("A bug", _document(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),

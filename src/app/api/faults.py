@@ -11,8 +11,9 @@ from litestar import Request
 from app import strict_json
 from app.api.problems import InvalidRequest
 from app.api.schemas import Fault
+from app.domain.due import NEITHER, Due
 from app.domain.identity import Principal
-from app.domain.task import KEEP, TaskId, broken_rules
+from app.domain.task import Priority, TaskId, broken_rules
 
 TaskRequest = Request[Principal, None, Any]
 Members = dict[str, Any]
@@ -20,10 +21,12 @@ T = TypeVar("T")
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 FAULTS_MAX: Final = 100
-SERVERS_OWN: Final = ("id", "user_id", "created_at", "updated_at")
+SERVERS_OWN: Final = (
+    *("id", "user_id", "position", "version", "created_at", "updated_at", "completed_at", "trashed_at"),
+)
 
-Reader = Callable[[object], str | None]
-"""Returns what is wrong with a value, or None."""
+Reader = Callable[[object], Any]
+"""Returns a value as the domain knows it, or raises ValueError with what is wrong with it."""
 
 
 class Faults:
@@ -80,7 +83,7 @@ class Faults:
         return given
 
     def members(self, body: bytes, fields: Mapping[str, Reader], *, ignored: Collection[str] = ()) -> Members:
-        """Read a JSON object of these fields; those of the right type, and the ignored ones, are returned."""
+        """Read a JSON object of these fields; those that can be read, and the ignored ones, are returned."""
         if not body:
             self.add("", "must be a JSON object, and nothing was sent")
             return {}
@@ -95,10 +98,12 @@ class Faults:
         members: Members = {}
         for name, member in value.items():
             if name in fields:
-                if (wrong := fields[name](member)) is None:
-                    members[name] = member
-                else:
-                    self.add(f"/{name}", wrong)
+                try:
+                    members[name] = fields[name](member)
+                except WrongItem as wrong:
+                    self.add(f"/{name}/{wrong.place}", str(wrong))
+                except ValueError as wrong:
+                    self.add(f"/{name}", str(wrong))
             elif name in ignored:
                 members[name] = member
             elif name in SERVERS_OWN:
@@ -109,25 +114,68 @@ class Faults:
 
     def rules(self, members: Members) -> None:
         """Add the rules of the domain that the members break."""
-        for broken in broken_rules(members.get("title", KEEP), members.get("description", KEEP)):
+        for broken in broken_rules(members):
             self.add(f"/{broken.field}", broken.rule)
 
 
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) else f"must be a string, not {_kind(value)}"
+class WrongItem(ValueError):
+    """One item of a list is wrong; the message says how."""
+
+    def __init__(self, place: int, detail: str) -> None:
+        super().__init__(detail)
+        self.place = place
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+    return value
 
 
 def _text_or_null(value: object) -> str | None:
-    return (
-        None if value is None or isinstance(value, str) else f"must be a string or null, not {_kind(value)}"
-    )
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"must be a string or null, not {_kind(value)}")
+    return value
 
 
-def _boolean(value: object) -> str | None:
-    return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+    return value
 
 
-FIELDS: Final[dict[str, Reader]] = {"title": _text, "description": _text_or_null, "completed": _boolean}
+def _due(value: object) -> Due | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(NEITHER)  # noqa: TRY004 - what readers raise
+    return Due.parse(value)
+
+
+def _priority(value: object) -> Priority:
+    if not isinstance(value, str) or value not in PRIORITIES:
+        raise ValueError(f"must be one of {', '.join(PRIORITIES)}")
+    return PRIORITIES[value]
+
+
+def _tags(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be an array of strings, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+    for place, item in enumerate(value):
+        if not isinstance(item, str):
+            raise WrongItem(place, f"must be a string, not {_kind(item)}")
+    return value
+
+
+PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
+FIELDS: Final[dict[str, Reader]] = {
+    "title": _text,
+    "description": _text_or_null,
+    "completed": _boolean,
+    "due": _due,
+    "priority": _priority,
+    "tags": _tags,
+}
 
 
 def _kind(value: object) -> str:

@@ -22,11 +22,14 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api import examples
+from app.api.faults import PRIORITIES, SERVERS_OWN
 from app.api.problems import MEDIA_TYPE
-from app.api.schemas import Problem
+from app.api.schemas import DUE, Problem
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX
+from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
+IN_THE_PATH: Final = ("id", "user_id")
 STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 BEARER: Final = [{"bearer": list[str]()}]
 
@@ -39,19 +42,31 @@ _TITLE = Schema(
 )
 _DESCRIPTION = Schema(type=[STRING, OpenAPIType.NULL], max_length=DESCRIPTION_MAX, examples=["The fern too"])
 _COMPLETED = Schema(type=BOOLEAN, examples=[False])
+_DUE = Schema(
+    type=[STRING, OpenAPIType.NULL], description=DUE, examples=["2026-01-09", "2026-01-09T17:00:00+01:00"]
+)
+_PRIORITY = Schema(type=STRING, enum=list(PRIORITIES), default="none")
+_TAGS = Schema(
+    type=OpenAPIType.ARRAY,
+    items=Schema(type=STRING, min_length=1, max_length=TAG_MAX),
+    max_items=TAGS_MAX,
+    description="Trimmed; the same word twice is refused, whatever its case; their order is kept",
+    examples=[["home", "Garden"]],
+)
 _FIELDS: Final[dict[str, Schema | Reference]] = {
     "title": _TITLE,
     "description": _DESCRIPTION,
     "completed": _COMPLETED,
+    "due": _DUE,
+    "priority": _PRIORITY,
+    "tags": _TAGS,
 }
 _SERVERS: Final[dict[str, Schema | Reference]] = {
-    name: Schema(description=says)
-    for name, says in {
-        "id": "May be sent back; 400 if it contradicts the path",
-        "user_id": "May be sent back; 400 if it contradicts the path",
-        "created_at": "May be sent back; ignored",
-        "updated_at": "May be sent back; ignored",
-    }.items()
+    name: Schema(
+        description="May be sent back; "
+        + ("400 if it contradicts the path" if name in IN_THE_PATH else "ignored")
+    )
+    for name in SERVERS_OWN
 }
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
 BODIES: Final[dict[str, Schema]] = {
@@ -174,7 +189,7 @@ CREATE: Final = _operation(
     "createTask",
     parameters=(_USER_ID,),
     body="NewTask",
-    errors=(*_READ, *_SENT, *_ALWAYS),
+    errors=(*_READ, 409, *_SENT, *_ALWAYS),
     headers={"Location": "Where the task is"},
     summary="Create a task",
     security=BEARER,

@@ -53,6 +53,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "The request is not valid",
         "Correct what `errors` points at, and send the request again.",
     ),
+    domain.TooManyTasks: Problem(
+        HTTPStatus.CONFLICT,
+        "too-many-tasks",
+        "The list is full",
+        "Your list, its trash included, has as many tasks as it may: delete some for good first.",
+    ),
     domain.KeysUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys-unavailable",

@@ -5,7 +5,7 @@ from typing import Final
 from app.api import cursors
 from app.api.faults import FIELDS, SERVERS_OWN, Faults, TaskRequest
 from app.api.negotiation import json_body
-from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Position
+from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Bookmark
 from app.domain.task import NewTask, TaskChanges, TaskId
 
 BODY_MAX: Final = 256 * 1024  # bytes
@@ -19,7 +19,7 @@ async def read_task_id(request: TaskRequest) -> TaskId:
     return faults.raised_or(task_id)
 
 
-async def read_page(request: TaskRequest) -> tuple[int, Position | None]:
+async def read_page(request: TaskRequest) -> tuple[int, Bookmark | None]:
     """Read how many tasks are asked for, and from where on."""
     faults = Faults(request)
     given = faults.query("limit", "cursor")

@@ -1,7 +1,6 @@
 """What travels on the wire. Shapes only: the rules are in `app.domain`."""
 
-from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -9,39 +8,41 @@ from litestar.params import ParameterKwarg
 from msgspec import Meta, Struct
 
 from app.domain import task as domain
-from app.domain.identity import UserId
+from app.domain.position import POSITION_MAX
+from app.domain.tags import TAG_MAX, TAGS_MAX
 
+DUE: Final = (
+    "A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC"
+)
+PriorityName = Literal["none", "low", "medium", "high"]
 Moment = Annotated[str, ParameterKwarg(description="RFC 3339, UTC", schema_extra={"format": "date-time"})]
 
 
-def moment(at: datetime) -> str:
-    """Write an aware moment in UTC, always to the microsecond, so that texts sort as moments do."""
-    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
 class Task(Struct, frozen=True):
-    """A task."""
+    """A task. PostgreSQL writes it (`app.infra.statements`); this is its shape, for the document."""
 
     id: Annotated[UUID, Meta(description="UUID version 7; later tasks have greater ids")]
     user_id: Annotated[str, Meta(description="Whose it is: the subject of the token", max_length=255)]
     title: Annotated[str, Meta(min_length=1, max_length=domain.TITLE_MAX)]
     description: Annotated[str, Meta(max_length=domain.DESCRIPTION_MAX)] | None
     completed: bool
+    due: Annotated[str, Meta(description=DUE)] | None
+    priority: PriorityName
+    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=TAG_MAX)]], Meta(max_length=TAGS_MAX)]
+    position: Annotated[
+        str,
+        Meta(
+            description="Where it stands in its owner's own order: sort by code point",
+            max_length=POSITION_MAX,
+        ),
+    ]
+    version: Annotated[int, Meta(description='Grows with each change; its ETag is `"<version>"`', ge=1)]
     created_at: Moment
     updated_at: Moment
-
-    @classmethod
-    def of(cls, task: domain.Task, owner: UserId) -> "Task":
-        """Write a task for the wire."""
-        return cls(
-            task.id,
-            owner,
-            task.title,
-            task.description,
-            task.completed,
-            moment(task.created_at),
-            moment(task.updated_at),
-        )
+    completed_at: Annotated[Moment | None, Meta(description="When it was completed; null: it is open")]
+    trashed_at: Annotated[
+        Moment | None, Meta(description="When it was moved to the trash; null: it is not there")
+    ]
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):

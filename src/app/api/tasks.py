@@ -18,7 +18,7 @@ from app.api.reading import (
     read_task_id,
 )
 from app.domain.page import Page
-from app.domain.task import Task
+from app.domain.task import Shown
 from app.domain.task_service import TaskService
 
 Tasks = NamedDependency[TaskService]
@@ -36,24 +36,24 @@ class TaskController(Controller):
         """List tasks."""
         limit, after = await read_page(request)
         page = await tasks.list(limit=limit, after=after)
-        return Answer(page.shown, headers=_next(request, page, limit))
+        return Answer(page.json, headers=_next(request, page, limit))
 
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Create a task."""
-        task = await tasks.create(await read_new_task(request))
-        body = schemas.encode(schemas.Task.of(task, request.user.user_id))
-        return Answer(body, status=201, headers=((b"location", f"{_asked(request)}/{task.id}".encode()),))
+        task_id, shown = await tasks.create(await read_new_task(request))
+        location = f"{_asked(request)}/{task_id}".encode()
+        return Answer(shown.json, status=201, headers=((b"location", location),))
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Read a task."""
-        return Answer(await tasks.show(await read_task_id(request)))
+        return _told(await tasks.show(await read_task_id(request)))
 
     @put("/{task_id:str}", **operations.UPDATE)
     async def update_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Update a task."""
-        return _told(request, await tasks.change(*await read_changes(request)))
+        return _told(await tasks.change(*await read_changes(request)))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest, tasks: Tasks) -> None:
@@ -63,11 +63,11 @@ class TaskController(Controller):
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
-        return _told(request, await tasks.complete(*await read_completion(request)))
+        return _told(await tasks.complete(*await read_completion(request)))
 
 
-def _told(request: TaskRequest, task: Task) -> Answer[schemas.Task]:
-    return Answer(schemas.encode(schemas.Task.of(task, request.user.user_id)))
+def _told(task: Shown) -> Answer[schemas.Task]:
+    return Answer(task.json)
 
 
 def _next(request: TaskRequest, page: Page, limit: int) -> tuple[tuple[bytes, bytes], ...]:

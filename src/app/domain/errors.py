@@ -5,6 +5,7 @@ DomainError
 ├── NotYours               the asker named somebody else's list
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
+├── TooManyTasks           the owner's list is full
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
     └── DatabaseUnavailable    the database
@@ -42,9 +43,9 @@ class TaskNotFound(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """One field, and the rule of `app.domain.task` that it breaks."""
+    """One field, and the rule of `app.domain` that it breaks."""
 
-    field: str
+    field: str  # or a place in it, as in `tags/3`
     rule: str
 
 
@@ -53,6 +54,13 @@ class InvalidTask(DomainError):
     """One or more fields break a rule; all of them are named."""
 
     broken: tuple[BrokenRule, ...]
+
+
+@dataclass(eq=False)
+class TooManyTasks(DomainError):
+    """The owner has as many tasks as anyone may have."""
+
+    at_most: int
 
 
 @dataclass(eq=False)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, NewType
 
-from app.domain.task import Shown, TaskId
+from app.domain.task import TaskId
 
-Position = NewType("Position", TaskId)
+Bookmark = NewType("Bookmark", TaskId)
 """The last task of a page: the next page holds what is older than it, whether or not it still exists."""
 
 PAGE_MAX: Final = 200  # tasks
@@ -14,7 +14,8 @@ PAGE_DEFAULT: Final = 50  # tasks
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most as many tasks as were asked for, newest first."""
+    """At most as many tasks as were asked for, as people see them, newest first."""
 
-    shown: Shown  # an array
-    next: Position | None  # None: this page is the last
+    json: bytes  # an array, UTF-8
+    next: Bookmark | None  # None: this page is the last
+    revision: int  # of all that the owner has: it grows with each of their writes

@@ -1,26 +1,34 @@
 """A task, and the rules that one task checks by itself."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
-from typing import Final, NewType
+from datetime import datetime
+from enum import Enum, IntEnum, auto
+from typing import Any, Final, NewType
 from uuid import UUID
 
+from app.domain.due import Due
 from app.domain.errors import BrokenRule, InvalidTask
+from app.domain.moments import microseconds_since_epoch
+from app.domain.position import Position
+from app.domain.tags import broken_tag_rules, trimmed
+from app.domain.text import unstorable
 
 TaskId = NewType("TaskId", UUID)
 
-Shown = NewType("Shown", bytes)
-"""A task, or an array of them, as people see it: JSON in UTF-8, written where the tasks are kept.
-
-No rule looks at it, so it passes through unread.
-"""
-
 TITLE_MAX: Final = 255  # characters (code points), after trimming
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_VERSION: Final = 1  # a task's version grows with each change of it
+
+
+class Priority(IntEnum):
+    """How much it matters."""
+
+    NONE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +39,22 @@ class Task:
     title: str
     description: str | None
     completed: bool
-    created_at: datetime  # aware, UTC
-    updated_at: datetime  # aware, UTC
+    due: Due | None
+    priority: Priority
+    tags: tuple[str, ...]
+    position: Position
+    version: int
+    created_at: datetime  # aware, UTC, as all moments here
+    updated_at: datetime
+    completed_at: datetime | None  # when it was last completed; None: it is open
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A task as people see it, written where tasks are kept. No rule looks into it."""
+
+    json: bytes  # an object, UTF-8
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +69,13 @@ class NewTask:
     title: str
     description: str | None = None
     completed: bool = False
+    due: Due | None = None
+    priority: Priority = Priority.NONE
+    tags: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Trim, and refuse to exist in breach of a rule."""
-        object.__setattr__(self, "title", self.title.strip())
-        _refuse_broken_rules(self.title, self.description)
+        _trim_or_refuse(self)
 
 
 class Keep(Enum):
@@ -75,17 +99,17 @@ class TaskChanges:
     title: str | Keep = KEEP
     description: str | Keep | None = KEEP
     completed: bool | Keep = KEEP
+    due: Due | Keep | None = KEEP
+    priority: Priority | Keep = KEEP
+    tags: Sequence[str] | Keep = KEEP
 
     def __post_init__(self) -> None:
         """Trim, and refuse to exist in breach of a rule."""
-        if self.title is not KEEP:
-            object.__setattr__(self, "title", self.title.strip())
-        _refuse_broken_rules(self.title, self.description)
+        _trim_or_refuse(self)
 
-    def named(self) -> dict[str, str | bool | None]:
+    def named(self) -> dict[str, Any]:
         """Return the fields that change, with their new values."""
-        fields = (("title", self.title), ("description", self.description), ("completed", self.completed))
-        return {name: value for name, value in fields if value is not KEEP}
+        return _named(self)
 
 
 def new_task_id(now: datetime) -> TaskId:
@@ -94,36 +118,40 @@ def new_task_id(now: datetime) -> TaskId:
     The twelve bits after the milliseconds hold their fraction (§6.2, method 3), so ids made by
     different processes sort by time to a quarter of a microsecond.
     """
-    milliseconds, microseconds = divmod((now - EPOCH) // timedelta(microseconds=1), 1000)
+    milliseconds, microseconds = divmod(microseconds_since_epoch(now), 1000)
     fraction = microseconds * 4096 // 1000
     return TaskId(
         UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
     )
 
 
-def broken_rules(title: str | Keep, description: str | Keep | None) -> Iterator[BrokenRule]:
-    """Name each rule that these values break; a title is judged as it is after trimming."""
-    if title is not KEEP:
-        trimmed = title.strip()
-        if not trimmed:
+def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
+    """Name each rule that these fields break; texts are judged as they are after trimming."""
+    if (title := values.get("title")) is not None:
+        kept = title.strip()
+        if not kept:
             yield BrokenRule("title", "must not be blank")
-        elif len(trimmed) > TITLE_MAX:
+        elif len(kept) > TITLE_MAX:
             yield BrokenRule("title", f"must have at most {TITLE_MAX} characters")
-        yield from _unstorable("title", trimmed)
-    if description is not KEEP and description is not None:
+        yield from unstorable("title", kept)
+    if (description := values.get("description")) is not None:
         if len(description) > DESCRIPTION_MAX:
             yield BrokenRule("description", f"must have at most {DESCRIPTION_MAX} characters")
-        yield from _unstorable("description", description)
+        yield from unstorable("description", description)
+    if tags := values.get("tags"):
+        yield from broken_tag_rules(tags)
 
 
-def _unstorable(field: str, text: str) -> Iterator[BrokenRule]:
-    """Name what no PostgreSQL text can hold: U+0000, and halves of surrogate pairs."""
-    if "\0" in text:
-        yield BrokenRule(field, "must not contain the character U+0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        yield BrokenRule(field, "must not contain half of a surrogate pair")
+def _named(said: NewTask | TaskChanges) -> dict[str, Any]:
+    values = ((name, getattr(said, name)) for name in said.__slots__)
+    return {name: value for name, value in values if value is not KEEP}
 
 
-def _refuse_broken_rules(title: str | Keep, description: str | Keep | None) -> None:
-    if broken := tuple(broken_rules(title, description)):
+def _trim_or_refuse(said: NewTask | TaskChanges) -> None:
+    values = _named(said)
+    if broken := tuple(broken_rules(values)):
         raise InvalidTask(broken)
+    if "title" in values:
+        object.__setattr__(said, "title", values["title"].strip())
+    if values.get("tags"):
+        object.__setattr__(said, "tags", tuple(map(trimmed, values["tags"])))

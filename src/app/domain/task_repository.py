@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.page import Page, Position
+from app.domain.page import Bookmark, Page
 from app.domain.task import Shown, Task, TaskChanges, TaskId
 
 
@@ -11,15 +11,21 @@ class TaskRepository(Protocol):
     """The tasks of exactly one owner.
 
     The owner is fixed when an implementation is constructed; no method takes one, so no caller can
-    ask for another's. Each method is one atomic act. Every implementation passes
-    `tests/contracts/test_task_repository.py`, and any method may raise `DatabaseUnavailable`.
+    ask for another's. Each method is one atomic act, and each that changes something counts the owner's
+    revision up. Every implementation passes `tests/contracts/test_task_repository.py`, and any method may
+    raise `DatabaseUnavailable`.
     """
 
-    async def add(self, task: Task) -> None:
-        """Keep a new task."""
+    async def add(self, task: Task, *, at_most: int) -> Shown:
+        """Keep a new task.
+
+        Raises:
+            TooManyTasks: the owner has `at_most` tasks already.
+
+        """
         ...
 
-    async def get(self, task_id: TaskId) -> Task:
+    async def show(self, task_id: TaskId) -> Shown:
         """Return the task.
 
         Raises:
@@ -28,21 +34,15 @@ class TaskRepository(Protocol):
         """
         ...
 
-    async def show(self, task_id: TaskId) -> Shown:
-        """Return the task as people see it.
-
-        Raises:
-            TaskNotFound: the owner has none by this id.
-
-        """
-        ...
-
-    async def page(self, limit: int, *, after: Position | None) -> Page:
+    async def page(self, limit: int, *, after: Bookmark | None) -> Page:
         """Return at most `limit` tasks, newest first, beginning with the first one older than `after`."""
         ...
 
-    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Task:
-        """Apply the changes, of which there is at least one, set `updated_at`, and return the task.
+    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Shown:
+        """Apply the changes, and return the task.
+
+        Where they change anything, `updated_at` becomes `at` and the version grows; `completed_at` becomes
+        `at` when the task is completed, and None when it is opened. Where they change nothing, nothing does.
 
         Raises:
             TaskNotFound: the owner has none by this id.
@@ -50,8 +50,8 @@ class TaskRepository(Protocol):
         """
         ...
 
-    async def toggle(self, task_id: TaskId, *, at: datetime) -> Task:
-        """Turn `completed` into its opposite, set `updated_at`, and return the task.
+    async def toggle(self, task_id: TaskId, *, at: datetime) -> Shown:
+        """Turn `completed` into its opposite, as `change` would, and return the task.
 
         Parallel toggles each count: none is lost.
 

@@ -9,8 +9,9 @@ import structlog
 
 from app.domain.errors import DatabaseUnavailable
 from app.infra.connecting import Connection, connect, means_unreachable
-from app.infra.owned import Row, Statement
+from app.infra.owned import Row
 from app.infra.pool import Pool
+from app.infra.statements.walls import Statement
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.infra.connecting import Connection
+from app.infra.rows import OwnedRow
 
 ROLE: Final = "taskward_app"
 POLICY: Final = "own_rows"
+TABLES: Final = tuple(OwnedRow.metadata.tables)
 CONDITION: Final = "(user_id = NULLIF(current_setting('app.user_id'::text, true), ''::text))"
 """The policy, as PostgreSQL writes it back. After a transaction the setting is `''`, not NULL."""
 
@@ -50,8 +52,12 @@ WHERE polrelid = to_regclass($2) AND polpermissive
 """
 
 
-async def gaps(connection: Connection, table: str = "tasks") -> list[Gap]:
-    """Return everything that is wrong with the wall around a table; an empty list if it stands."""
+async def gaps(connection: Connection) -> list[Gap]:
+    """Return everything that is wrong with the walls around the tables; an empty list if they stand."""
+    return [gap for table in TABLES for gap in await _gaps(connection, table)]
+
+
+async def _gaps(connection: Connection, table: str) -> list[Gap]:
     state = await connection.fetchrow(_STATE, ROLE, table)
     if state is None or not (state["role"] and state["table"] and state["view"]):
         return [Gap(f"the table {table} and its wall are not there yet", MIGRATE)]

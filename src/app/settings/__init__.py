@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import Reader, SettingsError, one_of, origin, web_address
+from app.settings.environment import Reader, SettingsError, number, one_of, origin, web_address
 from app.settings.listening import Listening, read_listening
 from app.settings.trust import Trust, read_trust
 
@@ -21,6 +21,7 @@ class Settings:
     trust: Trust
     listening: Listening
     cors_origins: tuple[str, ...]
+    max_tasks: int  # that one person may have, the trash included
     log_level: str
     log_format: str  # json or console
 
@@ -37,6 +38,7 @@ class Settings:
         trust = read_trust(reader)
         listening = read_listening(reader)
         cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
+        max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
         if reader.faults or not database or not direct or not trust:
@@ -47,6 +49,7 @@ class Settings:
             trust=trust,
             listening=listening,
             cors_origins=cors_origins,
+            max_tasks=max_tasks,
             log_level=log_level,
             log_format=log_format,
         )

@@ -4,6 +4,9 @@ Roles belong to the whole cluster, so the role is shared with every other copy o
 is there is taken as it is (and refused if it could pass the wall), and none is ever dropped.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import op
 from sqlalchemy import text
 
@@ -37,14 +40,28 @@ def ensure_role() -> None:
 
 def build_wall(table: str) -> None:
     """Put a table under its policy, and make the view through which it is used."""
-    view = f"own_{table}"
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY {POLICY} ON {table} TO {ROLE} USING {CONDITION} WITH CHECK {CONDITION}")
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {ROLE}")
+    rebuild_view(table)
+
+
+def rebuild_view(table: str) -> None:
+    """Make the view anew, with all columns that the table has now; others see the old one until we commit."""
+    view = f"own_{table}"
+    op.execute(f"DROP VIEW IF EXISTS {view}")
     op.execute(f"CREATE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - a constant of ours
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {view} TO CURRENT_USER")
     _give_to_role(view)
+
+
+@contextmanager
+def as_table_owner(table: str) -> Iterator[None]:
+    """Let the migration see every row: under FORCE even the table's owner sees none, without a word."""
+    op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    yield
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
 def _give_to_role(view: str) -> None:

@@ -1,0 +1,55 @@
+"""When a task is due: a day, or a moment."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Final
+
+from app.domain.moments import written
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+YEAR_MIN, YEAR_MAX = 1000, 9998  # the first and last moments of year 1 and 9999 mean infinity to the driver
+NEITHER: Final = (
+    "must be a date like 2026-01-31, or a date-time with its offset like 2026-01-31T17:00:00+01:00 (RFC 3339)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A day, whatever the zone of who looks, or a moment. In order and filters a day is its start in UTC."""
+
+    at: datetime  # aware, UTC, to the microsecond
+    whole_day: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Due":
+        """Read a full-date or a date-time of RFC 3339 §5.6; what is finer than a microsecond is cut off.
+
+        Raises:
+            ValueError: it is neither, names no offset, does not exist, or is absurdly far away.
+
+        """
+        parts = _MOMENT.fullmatch(text)
+        if not parts and not _DAY.fullmatch(text):
+            raise ValueError(NEITHER)
+        try:
+            if parts:
+                day, clock, fraction, offset = parts.groups()
+                moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '')[:7]}{offset.upper()}")
+                due = cls(moment.astimezone(UTC), whole_day=False)
+            else:
+                due = cls(datetime.combine(date.fromisoformat(text), time(), UTC), whole_day=True)
+        except (ValueError, OverflowError):
+            raise ValueError("is a day or moment that does not exist") from None
+        if not YEAR_MIN <= due.at.year <= YEAR_MAX:
+            raise ValueError(f"must lie in the years {YEAR_MIN} to {YEAR_MAX}")
+        return due
+
+    def __str__(self) -> str:
+        """Write it as `parse` reads it, a moment in UTC."""
+        if self.whole_day:
+            return self.at.date().isoformat()
+        return written(self.at)

@@ -1,0 +1,1 @@
+"""The one place that builds SQL: every statement, with its owner, compiled once."""

@@ -1,0 +1,49 @@
+"""A write counts its owner's revision up, in the same statement.
+
+The owner's row is taken before any task is: whoever waits, waits there, so two writes of one person can
+never hold what the other wants. The revision is what tells a reader that something changed: a count or the
+latest moment would stay the same where an older transaction commits late.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import CTE, ColumnElement, Integer, bindparam, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.infra.rows import TaskOwnerRow
+from app.infra.statements.walls import OWNER, told, view_of
+
+OWNERS: Final = view_of(TaskOwnerRow)
+ONE: Final = literal_column("1", Integer)
+AT_MOST: Final = bindparam("at_most", type_=Integer)
+
+
+def counting_a_new_task() -> CTE:
+    """Return the part of a statement that makes room for a task: it has no row where there is none."""
+    return _counted(more=1, while_=OWNERS.c.tasks < AT_MOST)
+
+
+def counting(more: int, *conditions: ColumnElement[bool]) -> CTE:
+    """Return the part of a statement that counts a change, and `more` tasks, if the conditions hold."""
+    return _counted(*conditions, more=more)
+
+
+def _counted(*conditions: ColumnElement[bool], more: int, while_: Any = None) -> CTE:
+    first = select(OWNER.label("user_id"), ONE.label("revision"), ONE.label("tasks")).where(
+        told(), *conditions
+    )
+    columns = OWNERS.c
+    return (
+        insert(OWNERS)
+        .from_select(["user_id", "revision", "tasks"], first)
+        .on_conflict_do_update(
+            index_elements=[columns.user_id],
+            set_={
+                "revision": columns.revision + ONE,
+                "tasks": columns.tasks + literal_column(str(more), Integer),
+            },
+            where=while_,
+        )
+        .returning(columns.revision)
+        .cte("counted")
+    )
