@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from app.api.problems import INVALID_REQUEST, PROBLEMS, Problem, of_status, type_of
+from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
 from app.domain import errors as domain
 
 Json = dict[str, Any]
@@ -43,6 +43,15 @@ BODIES: Final[dict[str, Json]] = {
         "no description any more": {"description": None},
         "the whole task": {**TASK, "completed": True},
     },
+    "patchTask": {
+        "one field": {"title": "Water all the plants"},
+        "no due date any more": {"due": None},
+        "tags": {"tags": ["home"], "priority": "high"},
+    },
+    "moveTask": {
+        "before another": {"before": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
+        "after another": {"after": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
+    },
     "completeTask": {"complete": {"completed": True}, "reopen": {"completed": False}},
 }
 
@@ -53,6 +62,9 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("createTask", 201): TASK,
     ("getTask", 200): TASK,
     ("updateTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
+    ("patchTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
+    ("restoreTask", 200): {**TASK, "version": 3},
+    ("moveTask", 200): {**TASK, "position": "f9b82c1f6a4c84W2pH", "version": 2},
     ("completeTask", 200): {**TASK, **_COMPLETED},
     ("health", 200): {"status": "ok"},
     ("ready", 200): _WELL,
@@ -71,6 +83,7 @@ def _document(problem: Problem, **more: Any) -> Json:
     }
 
 
+_NOW: Final = {"ETag": "The version that the task has now"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _FAULTS: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
@@ -87,8 +100,18 @@ ERRORS: Final[dict[int, tuple[str, Json, dict[str, str]]]] = {
     404: ("No such task for this owner", _document(PROBLEMS[domain.TaskNotFound]), {}),
     406: ("JSON is not accepted", _document(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
     409: ("The list is full", _document(PROBLEMS[domain.TooManyTasks]), {}),
+    412: (
+        "The task has changed",
+        _document(PROBLEMS[domain.TaskChanged]),
+        {"ETag": "The version that it has"},
+    ),
     413: ("The body is over 256 KB", _document(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
     415: ("The body is not `application/json`", _document(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    428: (
+        "`If-Match` is required here (REQUIRE_IF_MATCH)",
+        _document(PRECONDITION_REQUIRED),
+        _NOW,
+    ),
     500: ("A bug", _document(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
     503: ("Try again later; nothing was done", _document(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
 }
