@@ -5,8 +5,8 @@ from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
 
-EXPOSED: Final = b"Link, ETag, Location, Retry-After, X-Request-ID"
-ALLOWED_HEADERS: Final = b"Authorization, Content-Type, X-Request-ID"
+EXPOSED: Final = b"Link, ETag, Location, Retry-After, Idempotency-Replayed, X-Request-ID"
+ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, X-Request-ID"
 PREFLIGHT_LIFETIME: Final = b"600"  # seconds
 VARY: Final = (b"vary", b"Origin")
 

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
 from app.api.faults import TaskRequest
+from app.api.idempotency import once
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
     read_changes,
@@ -17,11 +18,13 @@ from app.api.reading import (
     read_page,
     read_task_id,
 )
+from app.domain.desk import Desk
 from app.domain.page import Page
-from app.domain.task import Shown
+from app.domain.task import Shown, TaskId
 from app.domain.task_service import TaskService
 
 Tasks = NamedDependency[TaskService]
+Desks = NamedDependency[Desk]
 
 
 class TaskController(Controller):
@@ -39,11 +42,14 @@ class TaskController(Controller):
         return Answer(page.json, headers=_next(request, page, limit))
 
     @post("/", **operations.CREATE)
-    async def create_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def create_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
         """Create a task."""
-        task_id, shown = await tasks.create(await read_new_task(request))
-        location = f"{_asked(request)}/{task_id}".encode()
-        return Answer(shown.json, status=201, headers=((b"location", location),))
+        new = await read_new_task(request)
+
+        async def create(tasks: TaskService) -> Answer[schemas.Task]:
+            return _created(request, *await tasks.create(new))
+
+        return await once(request, desk, "create", create)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
@@ -61,9 +67,19 @@ class TaskController(Controller):
         await tasks.remove(await read_task_id(request))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
-    async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def complete_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
-        return _told(await tasks.complete(*await read_completion(request)))
+        task_id, completed = await read_completion(request)
+
+        async def complete(tasks: TaskService) -> Answer[schemas.Task]:
+            return _told(await tasks.complete(task_id, completed))
+
+        return await once(request, desk, f"complete/{task_id}", complete)
+
+
+def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> Answer[schemas.Task]:
+    location = f"{_asked(request)}/{task_id}".encode()
+    return Answer(task.json, status=201, headers=((b"location", location),))
 
 
 def _told(task: Shown) -> Answer[schemas.Task]:
