@@ -5,10 +5,10 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test unit check fix migrate openapi lock clean
+.PHONY: help setup web run serve test unit check fix migrate openapi bench bench-growth lock clean
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.complete web ## install everything, from the lock files
 
@@ -41,11 +41,21 @@ migrate: .venv/.complete ## apply the migrations that are waiting at DATABASE_UR
 openapi: .venv/.complete ## write docs/openapi.json
 	@$(BIN)/app openapi --output docs/openapi.json
 
+# What a run may be told goes by the environment: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`.
+bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,read,create,toggle ALG=HS256
+	@$(BIN)/python -m benchmarks
+
+bench-growth: .venv/.complete ## time it with ever more tasks; ROWS=10000000 for ten million
+	@$(BIN)/python -m benchmarks growth
+
 lock: .venv/.complete ## make the lock files anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --constraint requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+	@for peer in $(wildcard benchmarks/peers/*/requirements.in); do $(BIN)/uv pip compile --quiet --universal \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 $$peer -o $${peer%.in}.lock; done
+	@if command -v npm >/dev/null; then cd benchmarks/peers/hono && npm install --silent --package-lock-only; fi
 
 clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` ends it)
 	@rm -rf .venv web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

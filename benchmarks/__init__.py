@@ -1,0 +1,1 @@
+"""Taskward beside its peers, and beside itself as it grows: `make bench`, `make bench-growth`."""

@@ -1,18 +1,28 @@
 """Before anything is timed: the same request gets the same answer from every server."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from benchmarks.scenes import TITLE, Owner
+
+WRONG: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"title": ""},
+    {"title": "x" * 256},
+    {"title": 1},
+    {"title": "x", "description": "x" * 10_001},
+    {"title": "x", "completed": "maybe"},
+)
+"""Tasks that a server with any checks refuses."""
 
 
 class Disagreement(Exception):
     """A server answers something else than it should."""
 
 
-def answers(url: str, ann: Owner, bob: Owner, forged: str) -> list[Any]:
+def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> list[Any]:
     """Return what a server says of the data set, in a form that can be compared.
 
     Raises:
@@ -29,6 +39,11 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str) -> list[Any]:
         foreign = f"{ann.path}/{bob.task_ids[0]}"
         _expect("another's task", ask("GET", foreign, ann.token), 404)
         _expect("toggling another's task", ask("PATCH", f"{foreign}/complete", ann.token), 404)
+        if checks:
+            for wrong in WRONG:
+                refused = ask("POST", bob.path, bob.token, json=wrong)
+                if not refused.is_client_error:
+                    raise Disagreement(f"{wrong} got {refused.status_code}: {refused.text[:200]}")
         seen = [ask("GET", f"{ann.path}?limit={limit}", ann.token) for limit in (1, 50, 200)]
         seen += [ask("GET", f"{ann.path}/{task_id}", ann.token) for task_id in ann.task_ids[:20]]
         told = [_plain(_expect("a read", response, 200).json()) for response in seen]

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks import dataset
+import psutil
+
+from benchmarks import dataset, load
 from benchmarks.dataset import Dataset
 from benchmarks.running import Running, running
 from benchmarks.scenes import Owner, requests_of
-from benchmarks.servers import SERVERS, NotInstalled, Server
-from benchmarks.settings import BenchSettings
+from benchmarks.servers import SERVERS, NotInstalled, Server, environment
+from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
-from dev.postgres import PostgresServer
-from dev.steps import step
+from dev.postgres import PostgresServer, free_port
+from dev.steps import Cannot, step
 
 STATE: Final = Path(__file__).parent.parent / ".state" / "benchmarks"
-OWNERS: Final = 100  # people who ask
 
 SETTINGS: Final = {
     "shared_buffers": "512MB",
@@ -34,44 +35,68 @@ class Bed:
 
     chosen: BenchSettings
     postgres: PostgresServer
+    database: psutil.Process  # the postmaster, whose children are the sessions
     data: Dataset
     issuer: Issuer
     owners: list[Owner]
-    commands: dict[Server, list[str]]
-    starts: dict[str, list[float]] = field(default_factory=dict)  # seconds to the first answer
+    commands: dict[Server, list[str]]  # of every server that can be measured here
 
     @classmethod
     def made(cls, chosen: BenchSettings, stack: ExitStack) -> "Bed":
         """Install, start and fill."""
         STATE.mkdir(parents=True, exist_ok=True)
         commands = _installed(chosen)
-        postgres = stack.enter_context(database_server())
+        postgres, database = stack.enter_context(_database_server())
         data = dataset.ensure(postgres, chosen.tasks)
         issuer = stack.enter_context(issuer_of(chosen.algorithm))
-        owners = asyncio.run(dataset.some_owners(data, OWNERS, issuer.token))
-        return cls(chosen, postgres, data, issuer, owners, commands)
+        owners = asyncio.run(dataset.some_owners(data, issuer.token))
+        return cls(chosen, postgres, database, data, issuer, owners, commands)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was left out, so that the figures may stand in the README."""
+        whole = BenchSettings.from_env({})
+        chosen = self.chosen
+        complete = len(self.commands) == len(SERVERS) and chosen.scenes == whole.scenes
+        return complete and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
+
+    def refuse_without_wrk(self) -> None:
+        """Say what is missing.
+
+        Raises:
+            Cannot: nothing can be timed.
+
+        """
+        if load.find_wrk() is None:
+            raise Cannot(
+                "wrk is not installed, so nothing is timed: install it (Debian: apt-get install wrk)"
+            )
 
     @contextmanager
-    def started(self, server: Server, issuer: Issuer | None = None, data: Dataset | None = None) -> Iterator[Running]:
-        """Start a server on the data set."""
+    def started(
+        self, server: Server, *, issuer: Issuer | None = None, data: Dataset | None = None, workers: int = 1
+    ) -> Iterator[Running]:
+        """Start a server on the data set (or on another one), believing the issuer (or another one)."""
         issuer, data = issuer or self.issuer, data or self.data
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
-        url = data.url if server.walled else data.url_without_wall
+        env = environment(data.url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
         log = STATE / f"{server.name}.log"
-        with running(server, self.commands[server], url, issuer.env, probe, log) as started:
-            self.starts.setdefault(server.name, []).append(started.first_answer)
+        command = self.commands[server]
+        with running(command, cwd=server.cwd, env=env, probe=probe, log=log) as started:
             yield started
 
 
 @contextmanager
-def database_server() -> Iterator[PostgresServer]:
+def _database_server() -> Iterator[tuple[PostgresServer, psutil.Process]]:
     """Start the PostgreSQL that keeps the data sets."""
     postgres = PostgresServer(STATE, settings=SETTINGS)
     try:
         with step("PostgreSQL"):
             postgres.start()
-        yield postgres
+        if postgres.process is None:
+            raise Cannot("PostgreSQL ended at once")
+        yield postgres, psutil.Process(postgres.process.pid)
     finally:
         postgres.stop()
 
@@ -86,4 +111,6 @@ def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
                     commands[server] = server.install(STATE)
             except NotInstalled as error:
                 print(f"    left out: {error}", flush=True)
+    if not commands:
+        raise Cannot("there is no server left to measure")
     return commands

@@ -1,7 +1,6 @@
-"""The data set: tasks of many owners, in the order in which they would have been written. Kept for the next run."""
+"""The data sets: tasks of many owners, in the order of their writing. Kept for the next run."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,13 +11,15 @@ from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from benchmarks.scenes import TITLE, Owner
 from dev.postgres import LOGIN, PostgresServer
+from dev.steps import progress
 
 TASKS_EACH: Final = 200
+ASKERS: Final = 50  # people who ask, in every data set, so that what differs is only what lies beside theirs
 CHUNK: Final = 50_000  # rows of one INSERT
-VERSION: Final = "1"  # changes when the rows do
+VERSION: Final = "2"  # changes when the rows do
 
-HEAVY: Final = (100, 10_000, 100_000)
-"""Owners of another size, by their number of tasks."""
+HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
+"""Owners of another size in the heavy data set: to each, one task in so many."""
 
 # Everybody writes in turns, so one person's rows lie far apart in the table, as they do in life. Times are
 # whole milliseconds, which is all that JavaScript's Date can hold.
@@ -26,8 +27,9 @@ FILL: Final = """
 INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at)
 SELECT {owner}, (lpad(to_hex((1700000000000 + n * 997)), 12, '0') || '7'
                 || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
-       (ARRAY['Water the plants', 'Call the dentist about Tuesday', 'Läufer für den Flur messen', '日本語の宿題をする',
-              'Read "The Trial"', 'Buy milk, bread and coffee', 'Send the invoice for October'])[1 + n % 7] || ' ' || n,
+       (ARRAY['Water the plants', 'Call the dentist about Tuesday', 'Läufer für den Flur messen',
+              '日本語の宿題をする', 'Read "The Trial"', 'Buy milk, bread and coffee',
+              'Send the invoice for October'])[1 + n % 7] || ' ' || n,
        CASE WHEN n % 2 = 0 THEN 'Not before ' || (n % 12 + 1) || ' o''clock.' || E'\\n' || 'Ask first.' END,
        n % 3 = 0, moment, moment
 FROM generate_series($1::bigint, $2::bigint - 1) n,
@@ -40,31 +42,41 @@ class Dataset:
     """A database that is filled."""
 
     tasks: int
-    name: str
     server: PostgresServer
+    heavy: bool = False  # some owners have far more tasks than the others
+
+    @property
+    def name(self) -> str:
+        """The database."""
+        return f"bench_{self.tasks}{'_heavy' if self.heavy else ''}_v{VERSION}"
 
     @property
     def url(self) -> str:
-        """Its address for the service, whose login is like the one that Neon hands out."""
+        """Its address, for a login like Neon's: row-level security binds it through the view only."""
         return self.server.url_of(self.name)
-
-    @property
-    def url_without_wall(self) -> str:
-        """Its address for peers that know of no row-level security: a superuser is not bound by it."""
-        return self.server.url_of(self.name, admin=True)
 
     @property
     def owners(self) -> int:
         """How many people there are."""
         return self.tasks // TASKS_EACH
 
+    @property
+    def owner(self) -> str:
+        """Whose the n-th task is, in SQL."""
+        anybody = f"md5((n % {self.owners})::text)"
+        if not self.heavy:
+            return anybody
+        cases = " ".join(
+            f"WHEN n % {each} = {at} THEN '{name}'" for at, (name, each) in enumerate(HEAVY.items())
+        )
+        return f"CASE {cases} ELSE {anybody} END"
 
-def ensure(server: PostgresServer, tasks: int) -> Dataset:
+
+def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Dataset:
     """Return the data set of so many tasks; make it, showing progress, where it is not there yet."""
-    dataset = Dataset(tasks, f"bench_{tasks}_v{VERSION}", server)
+    dataset = Dataset(tasks, server, heavy)
     known = server.query(
-        "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database"
-        f" WHERE datname = '{dataset.name}'"  # noqa: S608 - a name of ours
+        f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{dataset.name}'"  # noqa: S608 - a name of ours
     )
     if known != "complete":
         server.query(f"DROP DATABASE IF EXISTS {dataset.name}")
@@ -77,54 +89,51 @@ def ensure(server: PostgresServer, tasks: int) -> Dataset:
 
 
 async def _fill(dataset: Dataset) -> None:
-    connection = await asyncpg.connect(dataset.url_without_wall)
+    what = f"{dataset.tasks:,} tasks of {dataset.owners:,} owners"
+    connection = await asyncpg.connect(dataset.url)
     try:
-        everybody = FILL.format(owner=f"md5((n % {dataset.owners})::text)")
-        steps = [(everybody, at, min(at + CHUNK, dataset.tasks)) for at in range(0, dataset.tasks, CHUNK)]
-        for size in HEAVY:
-            steps.append((FILL.format(owner=f"'heavy-{size}'"), 0, size))
-        for number, (sql, first, end) in enumerate(steps, 1):
-            await connection.execute(sql, first, end)
-            _progress(f"{dataset.tasks:,} tasks of {dataset.owners:,} owners", number / len(steps))
+        for first in range(0, dataset.tasks, CHUNK):
+            progress(what, first / dataset.tasks)
+            await connection.execute(
+                FILL.format(owner=dataset.owner), first, min(first + CHUNK, dataset.tasks)
+            )
         await connection.execute("VACUUM (ANALYZE) tasks")
-        await connection.execute("CHECKPOINT")
+        progress(what, 1)
     finally:
         await connection.close()
 
 
-async def some_owners(dataset: Dataset, count: int, token_of: Callable[[str], str]) -> list[Owner]:
-    """Return people with their tasks' ids and a token each."""
-    connection = await asyncpg.connect(dataset.url_without_wall)
+async def some_owners(dataset: Dataset, token_of: Callable[[str], str]) -> list[Owner]:
+    """Return the people who ask, with their tasks' ids and a token each."""
+    step = max(dataset.owners // ASKERS, 1)
+    names = "SELECT md5((n * $1)::text) FROM generate_series(0, $2 - 1) n"
+    return await _owners(dataset, token_of, names, step, ASKERS)
+
+
+async def heavy_owners(dataset: Dataset, token_of: Callable[[str], str]) -> list[Owner]:
+    """Return the people of another size, the one with the fewest tasks first."""
+    return await _owners(dataset, token_of, "SELECT unnest($1::text[])", list(HEAVY))
+
+
+async def _owners(
+    dataset: Dataset, token_of: Callable[[str], str], names: str, *arguments: object
+) -> list[Owner]:
+    connection = await asyncpg.connect(dataset.url)
     try:
-        names = [
-            row["user_id"]
-            for row in await connection.fetch(
-                "SELECT md5(n::text) AS user_id FROM generate_series(0, $1 - 1, greatest($1 / $2, 1)) n LIMIT $2",
-                dataset.owners,
-                count,
-            )
-        ]
-        ids: dict[str, list[str]] = {name: [] for name in names}
-        for row in await connection.fetch("SELECT user_id, id FROM tasks WHERE user_id = ANY($1)", names):
+        ids: dict[str, list[str]] = {row[0]: [] for row in await connection.fetch(names, *arguments)}
+        found = "SELECT user_id, id FROM tasks WHERE user_id = ANY($1) ORDER BY id DESC"
+        for row in await connection.fetch(found, list(ids)):
             ids[row["user_id"]].append(str(row["id"]))
-        return [Owner(name, token_of(name), tuple(ids[name])) for name in names]
+        return [Owner(name, token_of(name), tuple(ids[name])) for name in ids]
     finally:
         await connection.close()
 
 
 async def forget_new(dataset: Dataset) -> None:
     """Take out what a scene created, so that every round meets the same table."""
-    connection = await asyncpg.connect(dataset.url_without_wall)
+    connection = await asyncpg.connect(dataset.url)
     try:
         await connection.execute("DELETE FROM tasks WHERE title = $1", TITLE)
         await connection.execute("VACUUM tasks")
     finally:
         await connection.close()
-
-
-def _progress(what: str, share: float) -> None:
-    if sys.stdout.isatty():
-        bar = "█" * round(share * 30)
-        print(f"\r  {what}  {bar:<30} {share:4.0%}", end="\n" if share == 1 else "", flush=True)
-    elif round(share * 100) % 25 == 0 or share == 1:
-        print(f"  {what}: {share:.0%}", flush=True)

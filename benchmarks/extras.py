@@ -1,8 +1,132 @@
-"""What is measured besides: growth of memory, two workers, EdDSA, the first use of a token, the start."""
-from collections.abc import Iterable
+"""What is measured of Taskward alone: tokens, memory, two workers."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-@dataclass
+from typing import Any, Final
+
+from benchmarks import load
+from benchmarks.bed import Bed
+from benchmarks.measuring import Measured, measure
+from benchmarks.report import Report
+from benchmarks.scenes import Owner, Request, requests_of
+from benchmarks.servers import TASKWARD
+from benchmarks.settings import ALGORITHMS
+from benchmarks.trust import Issuer, issuer_of
+from dev.steps import progress
+
+CACHED: Final = "read one"
+FIRST: Final = "first use of a token"
+LIST: Final = "list 50"
+TWO_WORKERS: Final = "two workers"
+NEW_TOKENS: Final = 8_000  # more than can be asked in their second
+MANY: Final = 100_000  # requests, in the course of which memory should stay
+HALF: Final = MANY // 2
+SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
-    @classmethod
-    def measured(cls, bed): return cls()
-    def table(self): return ()
+    """Rounds of variants, and the worker's memory in MB after so many requests."""
+
+    report: Report
+    memory: dict[int, float]
+
+    def lines(self) -> Iterator[str]:
+        """Say it, for the terminal and the README alike."""
+        report = self.report
+        hs256, eddsa = ALGORITHMS
+        cached = report.ratio(eddsa, hs256, CACHED)
+        yield f"EdDSA costs {cached} of what HS256 does, in CPU per request, once a token is known."
+        for algorithm in ALGORITHMS:
+            extra = report.median(algorithm, FIRST) - report.median(algorithm, CACHED)
+            yield f"The first use of a token costs {extra:,.0f} µs more with {algorithm}."
+        counts = ", ".join(f"{mb:.0f} MB after {count:,} requests" for count, mb in self.memory.items())
+        yield f"Memory of a worker: {counts}."
+        faster = report.ratio(TWO_WORKERS, hs256, LIST, "rate")
+        yield (
+            f"Two workers answer {faster} of the requests/s of one: {self._busy(hs256):.0%} of the machine's"
+            f" {os.cpu_count()} cores are busy with one already, {self._busy(TWO_WORKERS):.0%} with two"
+            f" (of one request's CPU Taskward takes {self._share(hs256, 'cpu'):.0%}, PostgreSQL"
+            f" {self._share(hs256, 'database_cpu'):.0%}, wrk {self._share(hs256, 'client_cpu'):.0%})."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it all."""
+        return {"memory_of_a_worker_mb": self.memory, **self.report.as_json()}
+
+    def _all(self, variant: str) -> float:
+        parts = ("cpu", "database_cpu", "client_cpu")
+        return sum(self.report.median(variant, LIST, part) for part in parts)
+
+    def _busy(self, variant: str) -> float:
+        return self.report.median(variant, LIST, "rate") * self._all(variant) / 1e6 / (os.cpu_count() or 1)
+
+    def _share(self, variant: str, part: str) -> float:
+        return self.report.median(variant, LIST, part) / self._all(variant)
+
+
+def measured_extras(bed: Bed) -> Extras:
+    """Measure them."""
+    with ExitStack() as stack:
+        issuers = {name: stack.enter_context(issuer_of(name)) for name in ALGORITHMS}
+        report = Report(_rounds(bed, issuers))
+        return Extras(report, _memory(bed, issuers["HS256"]))
+
+
+def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
+    hs256, eddsa = issuers.values()
+    plans = (
+        (hs256.algorithm, 1, hs256, (CACHED, FIRST, LIST)),
+        (eddsa.algorithm, 1, eddsa, (CACHED, FIRST)),
+        (TWO_WORKERS, 2, hs256, (LIST,)),
+    )
+    measured = []
+    turns = [(number, *plan) for number in range(bed.chosen.rounds) for plan in plans]
+    for turn, (number, variant, workers, issuer, scenes) in enumerate(turns):
+        progress(f"Taskward alone, round {number + 1} of {bed.chosen.rounds}: {variant}", turn / len(turns))
+        with bed.started(TASKWARD, issuer=issuer, workers=workers) as started:
+            for scene in scenes:
+                new = scene == FIRST
+                figures = measure(
+                    started,
+                    bed.database,
+                    _requests(scene, bed.owners, issuer, number),
+                    seconds=1 if new else SECONDS,
+                    warm_up=0 if new else 1,
+                )
+                if new and figures.rate > NEW_TOKENS:
+                    raise load.LoadFailed(f"{NEW_TOKENS:,} new tokens are too few for this machine")
+                measured.append(Measured(number, variant, scene, figures))
+    progress("measured", 1)
+    return measured
+
+
+def _requests(scene: str, owners: list[Owner], issuer: Issuer, number: int) -> list[Request]:
+    known = [Owner(owner.user_id, issuer.token(owner.user_id), owner.task_ids) for owner in owners]
+    if scene == LIST:
+        return requests_of("list", known)
+    if scene == CACHED:
+        return requests_of("read", known)
+    new = requests_of("read", known, NEW_TOKENS)
+    return [
+        Request(r.method, r.path, issuer.token(r.path.split("/")[2], serial=number * NEW_TOKENS + at + 1))
+        for at, r in enumerate(new)
+    ]
+
+
+def _memory(bed: Bed, issuer: Issuer) -> dict[int, float]:
+    """Send many requests of every kind that reads, and look at the worker on the way."""
+    requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(CACHED, bed.owners, issuer, 0)]
+    seen: dict[int, float] = {}
+    with bed.started(TASKWARD, issuer=issuer) as started:
+        count = 0
+        seen[0] = started.memory()[0]
+        for mark in (HALF, MANY):
+            while count < mark:
+                progress(f"memory after {count:,} requests", count / MANY)
+                count += load.send(requests, started.url, seconds=SECONDS).requests
+            seen[mark] = started.memory()[0]
+    progress("measured", 1)
+    return seen

@@ -1,17 +1,19 @@
 """Load: wrk sends the requests of a scene, and tells how long each took."""
 
 import json
+import resource
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from benchmarks.scenes import Request
 
-SCRIPT = Path(__file__).parent / "requests.lua"
-CLIENTS = 16  # connections, each with one request under way
+SCRIPT: Final = Path(__file__).parent / "requests.lua"
+CLIENTS: Final = 16  # connections, each with one request under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Load:
     p50: float  # microseconds
     p95: float
     p99: float
+    cpu: float = 0.0  # seconds of wrk itself
 
 
 class LoadFailed(Exception):
@@ -35,21 +38,28 @@ def find_wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int = CLIENTS) -> Load:
+def send(requests: Sequence[Request], url: str, *, seconds: float) -> Load:
     """Send the requests over and over.
 
     Raises:
         LoadFailed: not every answer was a success.
 
     """
+    before = _cpu_of_ended_children()
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
         file.writelines(f"{r.method}\t{r.path}\t{r.token}\t{r.body}\n" for r in requests)
         file.flush()
-        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", file.name]
+        command = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds:.0f}s", "-s", str(SCRIPT), url, "--", file.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - found by find_wrk
     if done.returncode:
-        raise LoadFailed(f"wrk ended with {done.returncode}: {done.stderr.strip()}")
-    load = Load(**json.loads(done.stdout.splitlines()[-1]))
+        raise LoadFailed(f"wrk ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+    load = Load(**json.loads(done.stdout.splitlines()[-1]), cpu=_cpu_of_ended_children() - before)
     if load.failed or not load.requests:
-        raise LoadFailed(f"{load.failed} of {load.requests} requests failed")
+        first = f"{requests[0].method} {requests[0].path}"
+        raise LoadFailed(f"{load.failed} of {load.requests} requests like {first} failed")
     return load
+
+
+def _cpu_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,44 +1,27 @@
 """What was measured, as medians and ratios of medians with their spread."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.measuring import Figures, Measured
 from benchmarks.scenes import TITLES
-from benchmarks.servers import SERVERS, Server
 
-FIGURES: Final = ("rate", "cpu", "database_cpu", "p50", "p95", "p99", "memory")
-COLUMNS: Final = (
-    ("requests/s", "rate", "{:,.0f}"),
-    ("CPU µs/request", "cpu", "{:,.0f}"),
-    ("PostgreSQL's µs", "database_cpu", "{:,.0f}"),
-    ("p50 ms", "p50", "{:.1f}"),
-    ("p95 ms", "p95", "{:.1f}"),
-    ("p99 ms", "p99", "{:.1f}"),
-    ("MB", "memory", "{:.0f}"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One scene on one server in one round."""
-
-    round: int
-    server: str
-    scene: str
-    rate: float  # requests a second
-    cpu: float  # microseconds of the server for a request
-    database_cpu: float  # microseconds of PostgreSQL for a request
-    p50: float  # milliseconds
-    p95: float
-    p99: float
-    memory: float  # MB of all processes
+COLUMNS: Final = {
+    "requests/s": ("rate", ",.0f"),
+    "CPU µs/request": ("cpu", ",.0f"),
+    "PostgreSQL's": ("database_cpu", ",.0f"),
+    "p50 ms": ("p50", ".1f"),
+    "p95 ms": ("p95", ".1f"),
+    "p99 ms": ("p99", ".1f"),
+    "MB": ("memory", ".0f"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Ours to a peer's: of the medians, and the least and the greatest of any round."""
+    """One to another: of the medians, and the least and the greatest of any round."""
 
     of_medians: float
     least: float
@@ -50,62 +33,71 @@ class Ratio:
 
 
 class Report:
-    """All rounds."""
+    """All rounds. Variants and scenes stay in the order in which they were measured."""
 
     def __init__(self, measured: Sequence[Measured]) -> None:
         self.measured = measured
-        seen = {m.server for m in measured}
-        self.servers: list[Server] = [server for server in SERVERS if server.name in seen]
-        self.scenes = [scene for scene in TITLES if any(m.scene == scene for m in measured)]
+        self.variants = list(dict.fromkeys(m.variant for m in measured))
+        self.scenes = list(dict.fromkeys(m.scene for m in measured))
 
-    def median(self, server: str, scene: str, figure: str) -> float:
+    def has(self, variant: str, scene: str) -> bool:
+        """Tell whether there are figures."""
+        return any((m.variant, m.scene) == (variant, scene) for m in self.measured)
+
+    def each(self, variant: str, scene: str, figure: str = "cpu") -> dict[int, float]:
+        """Return a figure of every round, by the round's number."""
+        return {
+            m.round: getattr(m.figures, figure)
+            for m in self.measured
+            if (m.variant, m.scene) == (variant, scene)
+        }
+
+    def median(self, variant: str, scene: str, figure: str = "cpu") -> float:
         """Return the middle one of all rounds."""
-        return median(self._rounds(server, scene, figure).values())
+        return median(self.each(variant, scene, figure).values())
 
-    def ratio(self, server: str, peer: str, scene: str, figure: str = "cpu") -> Ratio:
-        """Compare two servers in one scene."""
-        ours, theirs = self._rounds(server, scene, figure), self._rounds(peer, scene, figure)
-        each = [ours[number] / theirs[number] for number in ours if number in theirs]
-        return Ratio(median(ours.values()) / median(theirs.values()), min(each), max(each))
+    def ratio(self, variant: str, other: str, scene: str, figure: str = "cpu") -> Ratio:
+        """Compare two variants in one scene, round by round."""
+        ours, theirs = self.each(variant, scene, figure), self.each(other, scene, figure)
+        rounds = [ours[number] / theirs[number] for number in ours.keys() & theirs.keys()]
+        return Ratio(median(ours.values()) / median(theirs.values()), min(rounds), max(rounds))
 
-    def table(self) -> Iterable[str]:
-        """Write the figures, a block for each scene."""
-        width = max(len(server.title) for server in self.servers)
+    def table(self, *, base: str) -> Iterable[str]:
+        """Write the figures, a block for each scene, with the base's CPU as a part of each other's."""
+        width = max(len(name) for name in (*self.variants, *(TITLES.get(s, s) for s in self.scenes)))
         for scene in self.scenes:
-            heads = "".join(f"{head:>17}" for head, _, _ in COLUMNS)
-            yield f"\n{TITLES[scene]:<{width}}{heads}   CPU of Taskward to this (least to greatest)"
-            for server in self.servers:
-                cells = "".join(
-                    f"{form.format(self.median(server.name, scene, figure)):>17}"
-                    for _, figure, form in COLUMNS
-                )
-                ratio = (
-                    ""
-                    if server.name == "taskward" or not self._rounds("taskward", scene, "cpu")
-                    else f"   {self.ratio('taskward', server.name, scene)}"
-                )
-                yield f"{server.title:<{width}}{cells}{ratio}"
+            heads = "".join(f"{head:>16}" for head in COLUMNS)
+            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   CPU of {base} to this (spread)"
+            for variant in self.variants:
+                if self.has(variant, scene):
+                    cells = "".join(
+                        f"{format(self.median(variant, scene, figure), form):>16}"
+                        for figure, form in COLUMNS.values()
+                    )
+                    known = variant != base and self.has(base, scene)
+                    ratio = f"   {self.ratio(base, variant, scene)}" if known else ""
+                    yield f"{variant:<{width}}{cells}{ratio}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return medians, ratios and every single figure."""
+        """Return medians and every single figure."""
+        names = [field.name for field in fields(Figures)]
         medians = {
             scene: {
-                server.name: {
-                    figure: round(self.median(server.name, scene, figure), 2) for figure in FIGURES
-                }
-                for server in self.servers
+                variant: {name: round(self.median(variant, scene, name), 3) for name in names}
+                for variant in self.variants
+                if self.has(variant, scene)
             }
             for scene in self.scenes
         }
-        peers = [server.name for server in self.servers if server.name != "taskward"]
-        ratios = {
-            scene: {peer: asdict(self.ratio("taskward", peer, scene)) for peer in peers}
-            for scene in self.scenes
-            if self._rounds("taskward", scene, "cpu")
-        }
-        return {"medians": medians, "cpu_ratios": ratios, "rounds": [asdict(m) for m in self.measured]}
+        return {"medians": medians, "rounds": [asdict(m) for m in self.measured]}
 
-    def _rounds(self, server: str, scene: str, figure: str) -> dict[int, float]:
+    def ratios(self, base: str) -> dict[str, dict[str, Any]]:
+        """Return the base's CPU as a part of each other's, by scene."""
         return {
-            m.round: getattr(m, figure) for m in self.measured if (m.server, m.scene) == (server, scene)
+            scene: {
+                other: asdict(self.ratio(base, other, scene))
+                for other in self.variants
+                if other != base and self.has(other, scene) and self.has(base, scene)
+            }
+            for scene in self.scenes
         }

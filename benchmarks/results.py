@@ -1,4 +1,12 @@
+"""The results, kept beside the harness."""
+
 import json
 from pathlib import Path
-def write(bed, report, extras):
-    Path("/tmp/results.json").write_text(json.dumps(report.as_json()))
+from typing import Any, Final
+
+FOLDER: Final = Path(__file__).parent
+
+
+def write(name: str, found: dict[str, Any]) -> None:
+    """Write a file of results."""
+    (FOLDER / name).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

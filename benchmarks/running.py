@@ -7,74 +7,81 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 import psutil
 
-from dev.children import prepare
-from dev.postgres import free_port
 from benchmarks.scenes import Request
-from benchmarks.servers import Server, environment
+from dev.children import prepare
 
-START_TIMEOUT = 60  # seconds
-MEGABYTE = 1_000_000
+START_TIMEOUT: Final = 60  # seconds
+STOP_TIMEOUT: Final = 15  # seconds
+MEGABYTE: Final = 1_000_000
 
 
 class DidNotStart(Exception):
     """With the end of what the server said."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Running:
     """A started server."""
 
     url: str
     first_answer: float  # seconds from its start to its first task list
-    _tree: psutil.Process
+    root: psutil.Process
 
     def cpu(self) -> float:
         """Return the CPU time that it has used, in seconds: the system's own count, children included."""
-        return cpu_of(self._tree)
+        return cpu_of(self.root)
 
     def memory(self) -> list[float]:
-        """Return the memory of each process that serves, in MB, the greatest first.
+        """Return the memory of each of its processes, in MB, the greatest first.
 
         What belongs to one process alone, and its part of what it shares (Linux: PSS).
         """
-        return sorted((_memory(process) for process in _family(self._tree)), reverse=True)
+        return sorted((_memory(process) for process in _family(self.root)), reverse=True)
 
 
 @contextmanager
 def running(
-    server: Server, command: list[str], database_url: str, trust: Mapping[str, str], probe: Request, log: Path
+    command: list[str], *, cwd: Path, env: Mapping[str, str], probe: Request, log: Path
 ) -> Iterator[Running]:
-    """Start a server, wait for its first answer to `probe`, and stop it at the end."""
-    port = free_port()
+    """Start a server at the port in `env`, wait for its first answer to `probe`, and stop it at the end.
+
+    Raises:
+        DidNotStart: it ended, or does not answer.
+
+    """
     began = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - programs of ours
-            [part.format(port=port) for part in command],
-            env=environment(server, database_url, port, trust),
-            cwd=server.cwd,
+            [part.format(port=env["PORT"]) for part in command],
+            env=dict(env),
+            cwd=cwd,
             stdout=output,
             stderr=output,
             preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads that hold locks
         )
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{env['PORT']}"
         _until_it_answers(process, url, probe, log)
         yield Running(url, time.monotonic() - began, psutil.Process(process.pid))
     finally:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def cpu_of(root: psutil.Process) -> float:
-    """Return the CPU time of a process and of all that came of it, in seconds."""
+    """Return the CPU time of a process and of all that came of it, in seconds.
+
+    A child that ended is in its parent's count from then on, so nothing is lost and nothing is counted twice.
+    """
     spent = 0.0
     for process in _family(root):
         try:
@@ -96,15 +103,17 @@ def _memory(process: psutil.Process) -> float:
 
 def _until_it_answers(process: "subprocess.Popen[bytes]", url: str, probe: Request, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    headers = {"authorization": f"Bearer {probe.token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=5) as client:
-        while time.monotonic() < deadline:
+    said = ""
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {probe.token}"}, timeout=5) as client:
+        while time.monotonic() < deadline and process.poll() is None:
             try:
-                if client.request(probe.method, probe.path).status_code == httpx.codes.OK:
-                    return
+                response = client.request(probe.method, probe.path)
             except httpx.HTTPError:
-                pass
-            if process.poll() is not None:
-                break
+                time.sleep(0.01)
+                continue
+            if response.status_code == httpx.codes.OK:
+                return
+            said = f"it answers {response.status_code}: {response.text[:200]}"
             time.sleep(0.01)
-    raise DidNotStart("\n".join(log.read_text(errors="replace").splitlines()[-5:]) or "it said nothing")
+    log_end = log.read_text(errors="replace").splitlines()[-5:]
+    raise DidNotStart("\n".join([*log_end, said]).strip() or "it said nothing")

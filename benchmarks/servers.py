@@ -11,6 +11,7 @@ from typing import Final
 
 PEERS: Final = Path(__file__).parent / "peers"
 BIN: Final = Path(sys.executable).parent
+NODE_LEAST: Final = 20
 POOL: Final = "10"  # connections that each may have
 
 
@@ -29,9 +30,8 @@ class Server:
 
     Raises NotInstalled.
     """
-    walled: bool = False  # whether it brings the second wall; peers log in as somebody who needs none
+    checks: bool = True  # whether it refuses a wrong body
     cwd: Path = PEERS.parent.parent
-    env: Mapping[str, str] | None = None
 
 
 def _taskward(_: Path) -> list[str]:
@@ -58,6 +58,9 @@ def _hono(folder: Path) -> list[str]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise NotInstalled("Node.js 20 or newer, with npm, is not installed")
+    version = _run([node, "--version"], "node").strip()
+    if int(version.removeprefix("v").partition(".")[0]) < NODE_LEAST:
+        raise NotInstalled(f"Node.js is {version}: {NODE_LEAST} or newer is needed")
     there = folder / "hono"
     source = PEERS / "hono"
     lock = (source / "package-lock.json").read_bytes()
@@ -73,15 +76,15 @@ def _hono(folder: Path) -> list[str]:
     return [node, str(there / "server.js")]
 
 
-def _run(command: list[str], name: str) -> None:
+def _run(command: list[str], name: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - programs of ours
     if done.returncode:
         why = (done.stderr or done.stdout).strip().splitlines()
         raise NotInstalled(f"{name} could not be installed: {why[-1] if why else 'no reason given'}")
+    return done.stdout
 
 
-TASKWARD: Final = Server("taskward", "Taskward", _taskward, walled=True)
-TWO_WORKERS: Final = Server("taskward-2", "Taskward, two workers", _taskward, walled=True, env={"WORKERS": "2"})
+TASKWARD: Final = Server("taskward", "Taskward", _taskward)
 
 SERVERS: Final = (
     TASKWARD,
@@ -105,12 +108,12 @@ SERVERS: Final = (
             *("--port", "{port}", "main:app"),
         ),
         cwd=PEERS / "floor",
+        checks=False,
     ),
 )
 
 
-def environment(server: Server, database_url: str, port: int, trust: Mapping[str, str]) -> dict[str, str]:
+def environment(database_url: str, port: int, more: Mapping[str, str]) -> dict[str, str]:
     """Return what a server is told; nothing of our own environment but where programs are."""
     here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, **trust}
-    return {**here, **told, **(server.env or {})}
+    return {**here, "DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, **more}

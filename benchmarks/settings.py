@@ -1,14 +1,15 @@
 """What a run is told: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from benchmarks.scenes import TITLES
 from benchmarks.servers import SERVERS
 from dev.steps import Cannot
 
 ALGORITHMS: Final = ("HS256", "EdDSA")
+TASKS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class BenchSettings:
     scenes: tuple[str, ...]
     servers: tuple[str, ...]
     algorithm: str
+    more_tasks: int  # rows of one more data set for `make bench-growth`; 0: none
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them for whoever reads the results."""
+        return asdict(self)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "BenchSettings":
@@ -51,11 +57,12 @@ class BenchSettings:
             faults.append(f"ALG is {algorithm!r}: set it to {' or '.join(ALGORITHMS)}")
         settings = cls(
             rounds=number("ROUNDS", 5, 1),
-            seconds=number("SECONDS", 4, 1),
-            tasks=number("TASKS", 1_000_000, 10_000),
+            seconds=number("SECONDS", 3, 1),
+            tasks=number("TASKS", TASKS, 10_000),
             scenes=some("SCENES", tuple(TITLES)),
             servers=some("SERVERS", tuple(server.name for server in SERVERS)),
             algorithm=algorithm,
+            more_tasks=number("ROWS", 0, 0),
         )
         if faults:
             raise Cannot("\n  ".join(faults))

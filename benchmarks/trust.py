@@ -1,4 +1,4 @@
-"""Whom every server believes: tokens of the shared secret (HS256), or of a key that this run serves (EdDSA)."""
+"""Whom every server believes: tokens of a shared secret (HS256), or of a key that is served here (EdDSA)."""
 
 import json
 import threading
@@ -37,7 +37,9 @@ class Issuer:
         now = int(time.time())
         claims = {"sub": user_id, "iss": ISSUER, "aud": ISSUER, "iat": now, "exp": now + LIFETIME}
         headers = {"kid": KEY_ID} if self.jwks_url else {}
-        return jwt.encode(claims | ({"jti": str(serial)} if serial else {}), self.key, self.algorithm, headers=headers)
+        return jwt.encode(
+            claims | ({"jti": str(serial)} if serial else {}), self.key, self.algorithm, headers=headers
+        )
 
 
 @contextmanager

@@ -24,3 +24,12 @@ def step(name: str) -> Iterator[None]:
         print(f"{back}  ✗ {name}", flush=True)
         raise
     print(f"{back}  ✓ {name}  {time.monotonic() - began:.1f} s", flush=True)
+
+
+def progress(what: str, share: float) -> None:
+    """Show how far something long is: on one line in a terminal, elsewhere a line each."""
+    if sys.stdout.isatty():
+        bar = "█" * round(share * 20)
+        print(f"\r\033[K  {bar:<20} {share:4.0%}  {what}", end="\n" if share == 1 else "", flush=True)
+    else:
+        print(f"  {share:4.0%}  {what}", flush=True)

@@ -1,13 +1,23 @@
 """Stand-ins that keep the domain's promises. `tests/contracts` holds them to it."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.api import schemas
-from app.domain.errors import NotAuthenticated, TaskNotFound, TooManyTasks
+from app.domain.errors import (
+    BrokenRule,
+    InvalidTask,
+    NotAuthenticated,
+    NotInTrash,
+    TaskChanged,
+    TaskNotFound,
+    TooManyTasks,
+)
 from app.domain.identity import Principal, UserId
 from app.domain.page import Bookmark, Page
-from app.domain.task import Shown, Task, TaskChanges, TaskId
+from app.domain.position import Position, position_of_new
+from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+from app.domain.task_repository import Gap
 from tests.wire import shown, wire_task
 
 
@@ -16,6 +26,7 @@ class Shelf:
     """What all repositories in memory share."""
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
+    trashed: dict[tuple[UserId, TaskId], datetime] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
 
 
@@ -35,14 +46,17 @@ class MemoryTaskRepository:
         return shown(self._get(task_id), self.owner)
 
     async def page(self, limit: int, *, after: Bookmark | None) -> Page:
-        older = [task for task in self._mine() if after is None or task.id < after]
+        alive = [task for task in self._mine() if not self._is_trashed(task.id)]
+        older = [task for task in alive if after is None or task.id < after]
         found = sorted(older, key=lambda task: task.id, reverse=True)
         json = schemas.encode([wire_task(task, self.owner) for task in found[:limit]])
         following = Bookmark(found[limit - 1].id) if len(found) > limit else None
         return Page(json, following, self.shelf.revisions.get(self.owner, 0))
 
-    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Shown:
-        before = self._get(task_id)
+    async def change(
+        self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        before = self._get(task_id, if_match)
         task = replace(before, **changes.named())
         if task == before:
             return await self.show(task_id)
@@ -50,32 +64,80 @@ class MemoryTaskRepository:
             task = replace(task, completed_at=before.completed_at or at)
         elif changes.completed is False:
             task = replace(task, completed_at=None)
-        return self._keep(replace(task, version=task.version + 1, updated_at=at))
+        return self._keep(_changed(task, at))
 
-    async def toggle(self, task_id: TaskId, *, at: datetime) -> Shown:
-        return await self.change(task_id, TaskChanges(completed=not self._get(task_id).completed), at=at)
+    async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        opposite = TaskChanges(completed=not self._get(task_id, if_match).completed)
+        return await self.change(task_id, opposite, at=at)
 
-    async def remove(self, task_id: TaskId) -> None:
-        self._get(task_id)
+    async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
+        self._keep(_changed(self._get(task_id, if_match), at), trashed_at=at)
+
+    async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        task = self._get(task_id, if_match, anywhere=True)
+        if not self._is_trashed(task_id):
+            raise NotInTrash(task_id)
+        return self._keep(_changed(task, at))
+
+    async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
+        self._get(task_id, if_match, anywhere=True)
         del self.shelf.tasks[self.owner, task_id]
+        self.shelf.trashed.pop((self.owner, task_id), None)
         self._count()
+
+    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
+        moved = self._get(task_id).position
+        others = [task for task in self._in_own_order() if task.id != task_id]
+        place = next((number for number, task in enumerate(others) if task.id == beside), None)
+        if place is None:
+            raise InvalidTask((BrokenRule("before" if before else "after", "names no task in this list"),))
+        place += 0 if before else 1
+        around = [None, *(task.position for task in others), None]
+        return Gap(around[place], around[place + 1], moved)
+
+    async def place(
+        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        return self._keep(_changed(replace(self._get(task_id, if_match), position=position), at))
+
+    async def spread(self, *, at: datetime) -> None:
+        for number, task in enumerate(self._in_own_order(), 1):
+            position = position_of_new(at - timedelta(seconds=number))
+            self._keep(_changed(replace(task, position=position), at))
+
+    def _in_own_order(self) -> list[Task]:
+        mine = [task for task in self._mine() if not self._is_trashed(task.id)]
+        return sorted(mine, key=lambda task: (task.position, task.id))
 
     def _mine(self) -> list[Task]:
         return [task for (owner, _), task in self.shelf.tasks.items() if owner == self.owner]
 
-    def _get(self, task_id: TaskId) -> Task:
-        try:
-            return self.shelf.tasks[self.owner, task_id]
-        except KeyError:
-            raise TaskNotFound(task_id) from None
+    def _is_trashed(self, task_id: TaskId) -> bool:
+        return (self.owner, task_id) in self.shelf.trashed
 
-    def _keep(self, task: Task) -> Shown:
-        self.shelf.tasks[self.owner, task.id] = task
+    def _get(self, task_id: TaskId, if_match: Versions | None = None, *, anywhere: bool = False) -> Task:
+        task = self.shelf.tasks.get((self.owner, task_id))
+        if task is None or (self._is_trashed(task_id) and not anywhere):
+            raise TaskNotFound(task_id)
+        if if_match is not None and task.version not in if_match:
+            raise TaskChanged(task.version)
+        return task
+
+    def _keep(self, task: Task, trashed_at: datetime | None = None) -> Shown:
+        key = (self.owner, task.id)
+        self.shelf.tasks[key] = task
+        self.shelf.trashed.pop(key, None)
+        if trashed_at is not None:
+            self.shelf.trashed[key] = trashed_at
         self._count()
         return shown(task, self.owner)
 
     def _count(self) -> None:
         self.shelf.revisions[self.owner] = self.shelf.revisions.get(self.owner, 0) + 1
+
+
+def _changed(task: Task, at: datetime) -> Task:
+    return replace(task, version=task.version + 1, updated_at=at)
 
 
 class NameTagVerifier:

@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
+from app.api.conditions import REQUIRE_IF_MATCH
 from app.api.cors import Cors
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
@@ -101,6 +102,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
             HTTPException: on_http_error,
             Exception: on_unexpected,
         },
+        opt={REQUIRE_IF_MATCH: settings.require_if_match},
         openapi_config=None,
         request_max_body_size=BODY_MAX,
         lifespan=[lifespan],

@@ -152,7 +152,7 @@ async def test_a_refusal_within_the_work_undoes_it_and_leaves_the_key_free(
         first = await ann.create()
 
         full = await ann.ask("POST", json=TITLE, headers=key)
-        await ann.ask("DELETE", f"{first['id']}")
+        await ann.ask("DELETE", f"{first['id']}?permanent=true")
         again = await ann.ask("POST", json=TITLE, headers=key)
 
     assert (full.status_code, full.json()["type"]) == (409, "urn:taskward:problem:too-many-tasks")

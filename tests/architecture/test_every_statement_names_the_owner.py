@@ -8,9 +8,10 @@ from contextlib import suppress
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from app.domain.errors import TaskNotFound
+from app.domain.errors import InvalidTask, TaskNotFound
 from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.page import Bookmark
+from app.domain.position import Position
 from app.domain.task import TaskChanges
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
@@ -50,7 +51,7 @@ def owner_parameters(part: str) -> set[int]:
     flat, inner = "", re.compile(r"\([^()]*\)")
     while flat != part:
         flat, part = part, inner.sub("", part)
-    where = re.split(r" ORDER BY | RETURNING |\s+LIMIT ", flat.partition("WHERE")[2])[0]
+    where = re.split(r" ORDER BY | RETURNING | LIMIT | FOR UPDATE$", flat.partition("WHERE")[2])[0]
     conjuncts = [one.strip() for one in where.split(" AND ")] if " OR " not in where else []
     found = (re.fullmatch(r"(?:own_\w+\.)?user_id = \$(\d+)(?:::\w+)?", one) for one in conjuncts)
     return {int(match[1]) for match in found if match}
@@ -89,7 +90,16 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     await mine.page(1, after=Bookmark(task.id))
     await mine.change(task.id, TaskChanges(title="x", description=None, completed=True), at=later(1))
     await mine.toggle(task.id, at=later(2))
-    await mine.remove(task.id)
+    for if_match in (None, frozenset(range(1, 99))):
+        await mine.change(task.id, TaskChanges(completed=if_match is None), at=later(2), if_match=if_match)
+        await mine.trash(task.id, at=later(3), if_match=if_match)
+        await mine.restore(task.id, at=later(3), if_match=if_match)
+    with suppress(InvalidTask):
+        await mine.gap(task.id, beside=task.id, before=True)
+    await mine.gap(task.id, beside=task.id, before=False)
+    await mine.place(task.id, Position("V"), at=later(3))
+    await mine.spread(at=later(3))
+    await mine.purge(task.id)
     with suppress(TaskNotFound):
         await mine.show(task.id)
     async with database.transaction() as transaction:
@@ -99,7 +109,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
 
     await asyncio.sleep(0)  # the driver tells its listeners a turn later
     about_tasks = [query for query in heard if OWNED.search(query.query)]
-    assert len(about_tasks) == 10
+    assert len(about_tasks) >= 20
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []
 
 

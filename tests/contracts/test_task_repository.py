@@ -72,7 +72,7 @@ async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_o
         mine.show(task.id),
         mine.change(task.id, TaskChanges(title="mine now"), at=later(1)),
         mine.toggle(task.id, at=later(1)),
-        mine.remove(task.id),
+        mine.purge(task.id),
     ):
         with pytest.raises(TaskNotFound):
             await attempt
@@ -86,7 +86,7 @@ async def test_two_owners_may_hold_the_same_id(repository_of: RepositoryOf) -> N
     await mine.add(task, at_most=MANY)
     await theirs.add(task, at_most=MANY)
 
-    await mine.remove(task.id)
+    await mine.purge(task.id)
 
     assert await theirs.show(task.id) == shown(task, bob)
 
@@ -109,7 +109,7 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
     tasks = [task_made(minutes) for minutes in range(4)]
     for task in tasks:
         await mine.add(task, at_most=MANY)
-    await mine.remove(tasks[2].id)
+    await mine.purge(tasks[2].id)
 
     page = await mine.page(1, after=Bookmark(tasks[2].id))
 
@@ -213,7 +213,7 @@ async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(reposit
     seen.append(await revisions())
     await mine.toggle(task.id, at=later(2))
     seen.append(await revisions())
-    await mine.remove(task.id)
+    await mine.purge(task.id)
     seen.append(await revisions())
 
     assert seen == [(number, 1) for number in range(5)]
@@ -227,7 +227,7 @@ async def test_a_full_list_takes_no_more_until_one_is_gone(repository_of: Reposi
 
     with pytest.raises(TooManyTasks) as raised:
         await mine.add(tasks[2], at_most=2)
-    await mine.remove(tasks[0].id)
+    await mine.purge(tasks[0].id)
     await mine.add(tasks[2], at_most=2)
 
     assert raised.value.at_most == 2
@@ -239,9 +239,9 @@ async def test_a_removed_task_is_gone(repository_of: RepositoryOf) -> None:
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
 
-    await mine.remove(task.id)
+    await mine.purge(task.id)
 
-    for attempt in (mine.show(task.id), mine.remove(task.id)):
+    for attempt in (mine.show(task.id), mine.purge(task.id)):
         with pytest.raises(TaskNotFound):
             await attempt
 

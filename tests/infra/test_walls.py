@@ -16,6 +16,7 @@ from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
 from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.page import Bookmark, Page
+from app.domain.position import Position
 from app.domain.task import TaskChanges, TaskId
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
@@ -37,7 +38,10 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
     "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
     "change": lambda mine, task_id: mine.change(task_id, TaskChanges(title="changed"), at=NOON),
     "toggle": lambda mine, task_id: mine.toggle(task_id, at=NOON),
-    "remove": lambda mine, task_id: mine.remove(task_id),
+    "trash": lambda mine, task_id: mine.trash(task_id, at=NOON),
+    "purge": lambda mine, task_id: mine.purge(task_id),
+    "place": lambda mine, task_id: mine.place(task_id, Position("V"), at=NOON),
+    "spread": lambda mine, _: mine.spread(at=NOON),
 }
 """Every verb that reads or changes what is there, done to one task."""
 
@@ -148,7 +152,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
 
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         page = await cid.page(200, after=None)
-        for verb in ("show", "change", "toggle", "remove"):
+        for verb in ("show", "change", "toggle", "trash", "purge", "place"):
             with pytest.raises(TaskNotFound):
                 await ACTS[verb](cid, planted.tasks[0].id)
 
@@ -205,14 +209,15 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
     await planted.plant()
     connection = await asyncpg.connect(postgres.url_of(name), server_settings=setting)
     try:
-        for statement in (tasks.SHOW, tasks.update_of(("title",)), tasks.TOGGLE):
-            for number in range(7):  # beyond the fifth PostgreSQL may plan for any value
-                values = {
-                    "owner": planted.ann,
-                    "row": planted.tasks[0].id,
-                    "title": str(number),
-                    "updated_at": NOON,
-                }
+        for number in range(7):  # beyond the fifth PostgreSQL may plan for any value
+            for statement in (
+                tasks.SHOW,
+                tasks.update_of(("title",)).act,
+                tasks.toggle(conditional=False).act,
+                tasks.trash(conditional=False).act,
+                tasks.restore(conditional=False).act,
+            ):
+                values = {"owner": planted.ann, "row": planted.tasks[0].id, "title": str(number), "at": NOON}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1
     finally:

@@ -1,4 +1,4 @@
-"""The same API in FastAPI and SQLModel, as their documentation shows it: asynchronous, on asyncpg and uvloop."""
+"""The same API in FastAPI and SQLModel, as their documentation shows it: asynchronous, on asyncpg."""
 
 import os
 from collections.abc import AsyncIterator
@@ -58,7 +58,10 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-def owner(user_id: str, credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> str:
+async def owner(
+    user_id: str, credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
+) -> str:
+    # Not `def`, which would cost a thread for each request: the client keeps the keys for five minutes.
     token = credentials.credentials
     try:
         key = KEYS.get_signing_key_from_jwt(token).key if KEYS else SECRET

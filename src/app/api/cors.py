@@ -6,7 +6,9 @@ from typing import Final
 Headers = list[tuple[bytes, bytes]]
 
 EXPOSED: Final = b"Link, ETag, Location, Retry-After, Idempotency-Replayed, X-Request-ID"
-ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, X-Request-ID"
+ALLOWED_HEADERS: Final = (
+    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID"
+)
 PREFLIGHT_LIFETIME: Final = b"600"  # seconds
 VARY: Final = (b"vary", b"Origin")
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from app.api.problems import INVALID_REQUEST, PROBLEMS, Problem, of_status, type_of
+from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
 from app.domain import errors as domain
 
 Json = dict[str, Any]
@@ -43,6 +43,15 @@ BODIES: Final[dict[str, Json]] = {
         "no description any more": {"description": None},
         "the whole task": {**TASK, "completed": True},
     },
+    "patchTask": {
+        "one field": {"title": "Water all the plants"},
+        "no due date any more": {"due": None},
+        "tags": {"tags": ["home"], "priority": "high"},
+    },
+    "moveTask": {
+        "before another": {"before": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
+        "after another": {"after": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
+    },
     "completeTask": {"complete": {"completed": True}, "reopen": {"completed": False}},
 }
 
@@ -53,6 +62,9 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("createTask", 201): TASK,
     ("getTask", 200): TASK,
     ("updateTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
+    ("patchTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
+    ("restoreTask", 200): {**TASK, "version": 3},
+    ("moveTask", 200): {**TASK, "position": "f9b82c1f6a4c84W2pH", "version": 2},
     ("completeTask", 200): {**TASK, **_COMPLETED},
     ("health", 200): {"status": "ok"},
     ("ready", 200): _WELL,
@@ -75,6 +87,7 @@ def _example(problem: Problem, **more: Any) -> dict[str, Json]:
     return {"example": _document(problem, **more)}
 
 
+_NOW: Final = {"ETag": "The version that the task has now"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _FAULTS: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
@@ -94,13 +107,24 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         "It cannot be done as things stand",
         {
             "the list is full": _document(PROBLEMS[domain.TooManyTasks]),
+            "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
             "the same request is being answered": _document(PROBLEMS[domain.KeyInFlight]),
         },
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
+    412: (
+        "The task has changed",
+        _example(PROBLEMS[domain.TaskChanged]),
+        {"ETag": "The version that it has"},
+    ),
     413: ("The body is over 256 KB", _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
     415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
     422: ("The Idempotency-Key stands for another request", _example(PROBLEMS[domain.KeyReused]), {}),
+    428: (
+        "`If-Match` is required here (REQUIRE_IF_MATCH)",
+        _example(PRECONDITION_REQUIRED),
+        _NOW,
+    ),
     500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
     503: ("Try again later; nothing was done", _example(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
 }

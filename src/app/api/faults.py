@@ -20,7 +20,7 @@ TaskRequest = Request[Principal, None, Any]
 Members = dict[str, Any]
 T = TypeVar("T")
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 FAULTS_MAX: Final = 100
 SERVERS_OWN: Final = (
     *("id", "user_id", "position", "version", "created_at", "updated_at", "completed_at", "trashed_at"),
@@ -59,7 +59,7 @@ class Faults:
     def task_id(self) -> TaskId:
         """Read the path's task id."""
         text = self._request.path_params["task_id"]
-        if _UUID.fullmatch(text):
+        if UUID_FORM.fullmatch(text):
             return TaskId(UUID(text))
         self.add("/task_id", "must be a UUID", "path")
         return TaskId(UUID(int=0))
@@ -90,8 +90,18 @@ class Faults:
         except ValueError as wrong:
             self.add(f"/{KEY_HEADER}", str(wrong), "header")
 
-    def members(self, body: bytes, fields: Mapping[str, Reader], *, ignored: Collection[str] = ()) -> Members:
-        """Read a JSON object of these fields; those that can be read, and the ignored ones, are returned."""
+    def members(
+        self,
+        body: bytes,
+        fields: Mapping[str, Reader],
+        *,
+        ignored: Collection[str] = (),
+        empty: Mapping[str, object] | None = None,
+    ) -> Members:
+        """Read a JSON object of these fields; those that can be read, and the ignored ones, are returned.
+
+        `empty` says what null means, for the fields that it does not mean anything to by itself.
+        """
         if not body:
             self.add("", "must be a JSON object, and nothing was sent")
             return {}
@@ -107,7 +117,8 @@ class Faults:
         for name, member in value.items():
             if name in fields:
                 try:
-                    members[name] = fields[name](member)
+                    cleared = member is None and empty and name in empty
+                    members[name] = empty[name] if cleared and empty else fields[name](member)
                 except WrongItem as wrong:
                     self.add(f"/{name}/{wrong.place}", str(wrong))
                 except ValueError as wrong:
@@ -176,6 +187,7 @@ def _tags(value: object) -> list[str]:
 
 
 PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
+CLEARED: Final[dict[str, object]] = {"priority": Priority.NONE, "tags": []}
 FIELDS: Final[dict[str, Reader]] = {
     "title": _text,
     "description": _text_or_null,

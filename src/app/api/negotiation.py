@@ -1,10 +1,14 @@
 """Which media types go in and out: JSON, in UTF-8."""
 
 from http import HTTPStatus
+from typing import Final
 
 from litestar.exceptions import HTTPException, InternalServerException
 
 from app.api.faults import TaskRequest
+
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 
 
 async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
@@ -19,8 +23,8 @@ async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
         raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
 
 
-async def json_body(request: TaskRequest) -> bytes:
-    """Return the body, which may be empty.
+async def json_body(request: TaskRequest, *types: str) -> bytes:
+    """Return the body, which may be empty, if it is of one of these media types: JSON, where none is said.
 
     Raises:
         HTTPException: 415 or 413.
@@ -29,7 +33,9 @@ async def json_body(request: TaskRequest) -> bytes:
     headers = request.headers
     announced = headers.get("content-type")
     empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-    if "content-encoding" in headers or not (empty if announced is None else _is_json(announced)):
+    if "content-encoding" in headers or not (
+        empty if announced is None else _is_one_of(types or (JSON,), announced)
+    ):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     try:
         return await request.body()
@@ -47,7 +53,7 @@ def accepts_json(accept: str) -> bool:
     return False
 
 
-def _is_json(content_type: str) -> bool:
+def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
     media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
     charsets = [name.partition("=")[2].strip('"') for name in parameters if name.startswith("charset=")]
-    return media_type == "application/json" and set(charsets) <= {"utf-8"}
+    return media_type in types and set(charsets) <= {"utf-8"}

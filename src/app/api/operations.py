@@ -24,6 +24,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from app.api import examples
 from app.api.faults import PRIORITIES, SERVERS_OWN
 from app.api.keys import KEY_HEADER, KEY_MAX
+from app.api.negotiation import JSON, MERGE_PATCH
 from app.api.problems import MEDIA_TYPE
 from app.api.schemas import DUE, Problem
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX
@@ -47,13 +48,15 @@ _DUE = Schema(
     type=[STRING, OpenAPIType.NULL], description=DUE, examples=["2026-01-09", "2026-01-09T17:00:00+01:00"]
 )
 _PRIORITY = Schema(type=STRING, enum=list(PRIORITIES), default="none")
-_TAGS = Schema(
-    type=OpenAPIType.ARRAY,
-    items=Schema(type=STRING, min_length=1, max_length=TAG_MAX),
-    max_items=TAGS_MAX,
-    description="Trimmed; the same word twice is refused, whatever its case; their order is kept",
-    examples=[["home", "Garden"]],
-)
+_TAGS_OF: Final[dict[str, Any]] = {
+    "type": OpenAPIType.ARRAY,
+    "items": Schema(type=STRING, min_length=1, max_length=TAG_MAX),
+    "max_items": TAGS_MAX,
+    "description": "Trimmed; the same word twice is refused, whatever its case; their order is kept",
+    "examples": [["home", "Garden"]],
+}
+_TAGS = Schema(**_TAGS_OF)
+_ANOTHER = Schema(type=STRING, format=OpenAPIFormat.UUID, description="Another task of the list")
 _FIELDS: Final[dict[str, Schema | Reference]] = {
     "title": _TITLE,
     "description": _DESCRIPTION,
@@ -75,6 +78,21 @@ BODIES: Final[dict[str, Schema]] = {
     "TaskUpdate": Schema(
         **_OBJECT, properties={**_FIELDS, **_SERVERS}, description="What is not sent keeps its value"
     ),
+    "TaskPatch": Schema(
+        **_OBJECT,
+        properties={
+            **_FIELDS,
+            "priority": Schema(type=[STRING, OpenAPIType.NULL], enum=[*PRIORITIES, None]),
+            "tags": Schema(**{**_TAGS_OF, "type": [OpenAPIType.ARRAY, OpenAPIType.NULL]}),
+        },
+        description="JSON Merge Patch (RFC 7396): null empties description, due, priority and tags",
+    ),
+    "Move": Schema(
+        **_OBJECT,
+        properties={"before": _ANOTHER, "after": _ANOTHER},
+        min_properties=1,
+        max_properties=1,
+    ),
     "Completion": Schema(**_OBJECT, properties={"completed": _COMPLETED}, required=["completed"]),
 }
 
@@ -88,6 +106,27 @@ _USER_ID = Parameter(
 )
 _TASK_ID = Parameter(
     name="task_id", param_in="path", required=True, schema=Schema(type=STRING, format=OpenAPIFormat.UUID)
+)
+_IF_MATCH = Parameter(
+    name="If-Match",
+    param_in="header",
+    schema=Schema(type=STRING),
+    description="Write only if the task has one of these ETags; `*`: any",
+    example='"3"',
+)
+_IF_NONE_MATCH = Parameter(
+    name="If-None-Match",
+    param_in="header",
+    schema=Schema(type=STRING),
+    description="Answer 304 if the task has one of these ETags",
+    example='"3"',
+)
+_PERMANENT = Parameter(
+    name="permanent",
+    param_in="query",
+    schema=Schema(type=BOOLEAN, default=False),
+    description="Delete for good, from the trash or not",
+    example=True,
 )
 _LIMIT = Parameter(
     name="limit",
@@ -118,8 +157,10 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
     parameters: tuple[Parameter, ...] = (),
     body: str = "",
     body_required: bool = True,
+    media_types: tuple[str, ...] = (JSON,),
     errors: tuple[int, ...] = (),
     headers: dict[str, str] | None = None,
+    not_modified: bool = False,
     **handler: Any,
 ) -> dict[str, Any]:
     """Return the keyword arguments of a handler's decorator."""
@@ -134,7 +175,9 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
                 media = OpenAPIMediaType(
                     schema=Reference(f"#/components/schemas/{body}"), examples=_named(examples.BODIES[name])
                 )
-                self.request_body = RequestBody(content={"application/json": media}, required=body_required)
+                self.request_body = RequestBody(
+                    content=dict.fromkeys(media_types, media), required=body_required
+                )
             for status, answer in (self.responses or {}).items():
                 if isinstance(answer, Reference) or not status.startswith("2"):
                     continue
@@ -145,6 +188,11 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
                         **(answer.headers or {}),
                         header: OpenAPIHeader(schema=Schema(type=STRING), description=says),
                     }
+            if not_modified:
+                self.responses = {
+                    **(self.responses or {}),
+                    "304": OpenAPIResponse(description="Not modified"),
+                }
             self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
 
     Described.__name__ = f"{name}Operation"
@@ -183,6 +231,8 @@ def _with_example(parameter: Parameter) -> Parameter:
 _OWNED: Final = (401, 403)
 _READ: Final = (*_OWNED, 400)
 _ONE: Final = (*_READ, 404)
+_WRITTEN: Final = (*_ONE, 412, 428)
+_ETAG: Final = {"ETag": 'The task\'s version: `"3"`'}
 _SENT: Final = (406, 413, 415)
 _ALWAYS: Final = (500, 503)
 
@@ -200,40 +250,75 @@ CREATE: Final = _operation(
     parameters=(_USER_ID, _KEY),
     body="NewTask",
     errors=(*_READ, 409, *_SENT, 422, *_ALWAYS),
-    headers={"Location": "Where the task is", **_REPLAYED},
+    headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
     security=BEARER,
 )
 READ: Final = _operation(
     "getTask",
-    parameters=(_USER_ID, _TASK_ID),
+    parameters=(_USER_ID, _TASK_ID, _IF_NONE_MATCH),
     errors=(*_ONE, *_ALWAYS),
+    headers=_ETAG,
+    not_modified=True,
     summary="Read a task",
     security=BEARER,
 )
 UPDATE: Final = _operation(
     "updateTask",
-    parameters=(_USER_ID, _TASK_ID),
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     body="TaskUpdate",
-    errors=(*_ONE, *_SENT, *_ALWAYS),
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
     summary="Update a task",
     description="What is not sent keeps its value. The whole task, as it was read, may be sent back.",
     security=BEARER,
 )
+PATCH: Final = _operation(
+    "patchTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    body="TaskPatch",
+    media_types=(MERGE_PATCH, JSON),
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
+    summary="Change some fields of a task",
+    description="JSON Merge Patch (RFC 7396). What changes nothing leaves even the version as it is.",
+    security=BEARER,
+)
+RESTORE: Final = _operation(
+    "restoreTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    errors=(*_WRITTEN, 409, *_ALWAYS),
+    headers=_ETAG,
+    summary="Take a task out of the trash",
+    status_code=200,
+    security=BEARER,
+)
+MOVE: Final = _operation(
+    "moveTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    body="Move",
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
+    summary="Move a task in one's own order",
+    description="Right before or after another task of the list, in the order of `position`.",
+    status_code=200,
+    security=BEARER,
+)
 DELETE: Final = _operation(
     "deleteTask",
-    parameters=(_USER_ID, _TASK_ID),
-    errors=(*_ONE, *_ALWAYS),
+    parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
+    errors=(*_WRITTEN, *_ALWAYS),
     summary="Delete a task",
+    description="Moves it to the trash, out of which it can be restored; with `permanent=true` it is gone.",
     security=BEARER,
 )
 COMPLETE: Final = _operation(
     "completeTask",
-    parameters=(_USER_ID, _TASK_ID, _KEY),
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
     body="Completion",
     body_required=False,
-    errors=(*_ONE, 409, *_SENT, 422, *_ALWAYS),
-    headers=_REPLAYED,
+    errors=(*_WRITTEN, 409, *_SENT, 422, *_ALWAYS),
+    headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
     description="Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a"
     " body: set, safe to repeat.",

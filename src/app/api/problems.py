@@ -53,6 +53,15 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "The request is not valid",
         "Correct what `errors` points at, and send the request again.",
     ),
+    domain.TaskChanged: Problem(
+        HTTPStatus.PRECONDITION_FAILED,
+        "task-changed",
+        "The task has changed",
+        "It is no longer what you saw, and nothing was written: read it again, and decide anew.",
+    ),
+    domain.NotInTrash: Problem(
+        HTTPStatus.CONFLICT, "not-in-trash", "Not in the trash", "The task is in your list already."
+    ),
     domain.TooManyTasks: Problem(
         HTTPStatus.CONFLICT,
         "too-many-tasks",
@@ -85,6 +94,13 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
     ),
 }
 
+PRECONDITION_REQUIRED: Final = Problem(
+    HTTPStatus.PRECONDITION_REQUIRED,
+    "if-match-required",
+    "Say which version you saw",
+    "Send `If-Match` with the ETag of the task that you read, or `*` for any.",
+)
+
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
 DETAILS: Final = {
@@ -116,6 +132,10 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
         case domain.KeyInFlight(retry_after=seconds):
             headers["retry-after"] = str(seconds)
+        case domain.TaskChanged(version=version):
+            if "if-match" not in request.headers and request.route_handler.opt.get("require_if_match"):
+                problem = PRECONDITION_REQUIRED
+            headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
             log.warning(problem.slug, reason=reason)

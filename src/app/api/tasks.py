@@ -8,15 +8,20 @@ from litestar.di import NamedDependency
 
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
+from app.api.conditions import etag, is_known
 from app.api.faults import TaskRequest
 from app.api.idempotency import once
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
-    read_changes,
     read_completion,
+    read_move,
+    read_named,
     read_new_task,
     read_page,
+    read_patch,
+    read_removal,
     read_task_id,
+    read_update,
 )
 from app.domain.desk import Desk
 from app.domain.page import Page
@@ -54,36 +59,58 @@ class TaskController(Controller):
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Read a task."""
-        return _told(await tasks.show(await read_task_id(request)))
+        shown = await tasks.show(await read_task_id(request))
+        if is_known(request, tag := etag(shown.version)):
+            return Answer(b"", status=304, headers=((b"etag", tag),))
+        return _told(shown)
 
     @put("/{task_id:str}", **operations.UPDATE)
     async def update_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Update a task."""
-        return _told(await tasks.change(*await read_changes(request)))
+        named, changes = await read_update(request)
+        return _told(await tasks.change(named.task_id, changes, named.if_match))
+
+    @patch("/{task_id:str}", **operations.PATCH)
+    async def patch_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+        """Change some fields of a task."""
+        named, changes = await read_patch(request)
+        return _told(await tasks.change(named.task_id, changes, named.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest, tasks: Tasks) -> None:
         """Delete a task."""
-        await tasks.remove(await read_task_id(request))
+        named, permanently = await read_removal(request)
+        await tasks.remove(named.task_id, named.if_match, permanently=permanently)
+
+    @post("/{task_id:str}/restore", **operations.RESTORE)
+    async def restore_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+        """Take a task out of the trash."""
+        named = await read_named(request)
+        return _told(await tasks.restore(named.task_id, named.if_match))
+
+    @post("/{task_id:str}/move", **operations.MOVE)
+    async def move_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+        """Move a task in one's own order."""
+        named, beside, before = await read_move(request)
+        return _told(await tasks.move(named.task_id, beside=beside, before=before, if_match=named.if_match))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
-        task_id, completed = await read_completion(request)
+        named, completed = await read_completion(request)
 
         async def complete(tasks: TaskService) -> Answer[schemas.Task]:
-            return _told(await tasks.complete(task_id, completed))
+            return _told(await tasks.complete(named.task_id, completed, named.if_match))
 
-        return await once(request, desk, f"complete/{task_id}", complete)
+        return await once(request, desk, f"complete/{named.task_id}", complete)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> Answer[schemas.Task]:
-    location = f"{_asked(request)}/{task_id}".encode()
-    return Answer(task.json, status=201, headers=((b"location", location),))
+    return _told(task, 201, (b"location", f"{_asked(request)}/{task_id}".encode()))
 
 
-def _told(task: Shown) -> Answer[schemas.Task]:
-    return Answer(task.json)
+def _told(task: Shown, status: int = 200, *headers: tuple[bytes, bytes]) -> Answer[schemas.Task]:
+    return Answer(task.json, status=status, headers=((b"etag", etag(task.version)), *headers))
 
 
 def _next(request: TaskRequest, page: Page, limit: int) -> tuple[tuple[bytes, bytes], ...]:

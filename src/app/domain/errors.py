@@ -5,6 +5,8 @@ DomainError
 ├── NotYours               the asker named somebody else's list
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
+├── TaskChanged            the task is no longer what the asker saw
+├── NotInTrash             the task to be restored is in the list already
 ├── TooManyTasks           the owner's list is full
 ├── KeyInFlight            the same request, under the same key, is being answered
 ├── KeyReused              the key stands for another request
@@ -56,6 +58,20 @@ class InvalidTask(DomainError):
     """One or more fields break a rule; all of them are named."""
 
     broken: tuple[BrokenRule, ...]
+
+
+@dataclass(eq=False)
+class TaskChanged(DomainError):
+    """The task's version is none of those that the asker expected; nothing was written."""
+
+    version: int  # that it has now
+
+
+@dataclass(eq=False)
+class NotInTrash(DomainError):
+    """The owner has the task, and it is not in the trash."""
+
+    task_id: UUID
 
 
 @dataclass(eq=False)

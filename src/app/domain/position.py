@@ -1,7 +1,7 @@
 """A person's own order: each task has a string, and strings sort by code point.
 
 Between any two different strings there is room for a third, so a move writes the moved task only. A string
-never ends in the lowest digit: below such a one there would be no room.
+never ends in the lowest digit: right below such a one there would be no room.
 """
 
 import secrets
@@ -15,15 +15,64 @@ Position = NewType("Position", str)
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
-_HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
+CLOCK: Final = 14  # digits that tell the time of a new task
+HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
 _UNIQUE: Final = 4  # digits that keep two tasks of one microsecond, or two racing moves, apart
 
 
 def position_of_new(now: datetime) -> Position:
     """Return a position before all that was made earlier: what is left of time, which only shrinks."""
-    return Position(f"{max(0, _HORIZON - microseconds_since_epoch(now)):014x}{unique_tail()}")
+    return Position(f"{max(1, HORIZON - microseconds_since_epoch(now)):0{CLOCK}x}{_unique()}")
 
 
-def unique_tail() -> str:
+def between(low: Position | None, high: Position | None, now: datetime) -> Position | None:
+    """Return a position between two, of which None is an end of the list; None where there is no room.
+
+    At the ends it steps by a little only: tasks made later still come first, and strings do not grow.
+    """
+    if high is None:
+        return position_of_new(now) if low is None else Position(_stepped(low, 1) + _unique())
+    if low is None:
+        newest = position_of_new(now)
+        return newest if newest < high else Position(_stepped(high, -1) + _unique())
+    if low >= high:
+        return None
+    middle = _middle(low, high)
+    while high.startswith(middle):  # what comes after it must not lead past `high`
+        middle += _middle("", high[len(middle) :])
+    found = Position(middle + _unique())
+    return found if len(found) <= POSITION_MAX else None
+
+
+def _middle(low: str, high: str | None) -> str:
+    """Return digits above `low` that do not lead above `high`; they may be the beginning of `high`."""
+    if high:
+        shared = 0
+        while shared < len(high) and (low[shared : shared + 1] or DIGITS[0]) == high[shared]:
+            shared += 1
+        if shared:
+            return high[:shared] + _middle(low[shared:], high[shared:])
+    least = DIGITS.index(low[0]) if low else 0
+    most = DIGITS.index(high[0]) if high else len(DIGITS)
+    if most - least > 1:
+        return DIGITS[(least + most) // 2]
+    if high and len(high) > 1:
+        return high[0]
+    return DIGITS[least] + _middle(low[1:], None)
+
+
+def _stepped(position: Position, step: int) -> str:
+    """Count the leading digits of a position, as many as tell the time, up or down by one."""
+    number = 0
+    for digit in position[:CLOCK].ljust(CLOCK, DIGITS[0]):
+        number = number * len(DIGITS) + DIGITS.index(digit)
+    number, digits = number + step, ""
+    for _ in range(CLOCK):
+        number, rest = divmod(number, len(DIGITS))
+        digits = DIGITS[rest] + digits
+    return digits
+
+
+def _unique() -> str:
     """Return digits that nobody else has, most likely; the last is not the lowest."""
     return "".join(secrets.choice(DIGITS[1:]) for _ in range(_UNIQUE))

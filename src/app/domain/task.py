@@ -21,6 +21,9 @@ TITLE_MAX: Final = 255  # characters (code points), after trimming
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
 FIRST_VERSION: Final = 1  # a task's version grows with each change of it
 
+Versions = frozenset[int]
+"""Versions of which a task must have one, for a change to happen. None in its place: whichever it has."""
+
 
 class Priority(IntEnum):
     """How much it matters."""

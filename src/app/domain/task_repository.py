@@ -1,10 +1,21 @@
 """What the domain needs of storage."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.domain.page import Bookmark, Page
-from app.domain.task import Shown, Task, TaskChanges, TaskId
+from app.domain.position import Position
+from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place in the owner's order, and where the task that shall go there stands now."""
+
+    low: Position | None  # of the task before it; None: it is the first place
+    high: Position | None  # of the task after it; None: it is the last place
+    moved: Position
 
 
 class TaskRepository(Protocol):
@@ -12,60 +23,81 @@ class TaskRepository(Protocol):
 
     The owner is fixed when an implementation is constructed; no method takes one, so no caller can
     ask for another's. Each method is one atomic act, and each that changes something counts the owner's
-    revision up. Every implementation passes `tests/contracts/test_task_repository.py`, and any method may
-    raise `DatabaseUnavailable`.
+    revision and the task's version up and sets `updated_at`. Every implementation passes
+    `tests/contracts/test_task_repository.py`.
+
+    Any method may raise `DatabaseUnavailable`. Whatever names a task raises `TaskNotFound` where the owner
+    has none by this id, and, but for `restore` and `purge`, where it is in the trash. Whatever takes
+    `if_match` raises `TaskChanged` where the task has another version; whether it has is decided in the
+    write itself, so that of two racing writers with one version one wins.
     """
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
         """Keep a new task.
 
         Raises:
-            TooManyTasks: the owner has `at_most` tasks already.
+            TooManyTasks: the owner has `at_most` tasks already, those in the trash included.
 
         """
         ...
 
     async def show(self, task_id: TaskId) -> Shown:
-        """Return the task.
-
-        Raises:
-            TaskNotFound: the owner has none by this id.
-
-        """
+        """Return the task."""
         ...
 
     async def page(self, limit: int, *, after: Bookmark | None) -> Page:
         """Return at most `limit` tasks, newest first, beginning with the first one older than `after`."""
         ...
 
-    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Shown:
+    async def change(
+        self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
         """Apply the changes, and return the task.
 
-        Where they change anything, `updated_at` becomes `at` and the version grows; `completed_at` becomes
-        `at` when the task is completed, and None when it is opened. Where they change nothing, nothing does.
-
-        Raises:
-            TaskNotFound: the owner has none by this id.
-
+        `completed_at` becomes `at` when the task is completed, and None when it is opened. Where the
+        changes change nothing, nothing changes, version and `updated_at` included.
         """
         ...
 
-    async def toggle(self, task_id: TaskId, *, at: datetime) -> Shown:
+    async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
         """Turn `completed` into its opposite, as `change` would, and return the task.
 
         Parallel toggles each count: none is lost.
+        """
+        ...
+
+    async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
+        """Move the task to the trash."""
+        ...
+
+    async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        """Take the task out of the trash as it was, and return it.
 
         Raises:
-            TaskNotFound: the owner has none by this id.
+            NotInTrash: it is not there.
 
         """
         ...
 
-    async def remove(self, task_id: TaskId) -> None:
-        """Forget the task.
+    async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
+        """Forget the task, in the trash or not."""
+        ...
+
+    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
+        """Return the place right before or after another task, as if the task to move were not there.
 
         Raises:
-            TaskNotFound: the owner has none by this id.
+            InvalidTask: the other task is not in the owner's list.
 
         """
+        ...
+
+    async def place(
+        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        """Put the task there, and return it."""
+        ...
+
+    async def spread(self, *, at: datetime) -> None:
+        """Give all tasks of the list new positions in the order that they have, with room between them."""
         ...

@@ -2,16 +2,30 @@
 
 from dataclasses import dataclass
 
+from app.domain.errors import BrokenRule, InvalidTask
 from app.domain.moments import Clock
 from app.domain.page import PAGE_DEFAULT, Bookmark, Page
-from app.domain.position import position_of_new
-from app.domain.task import FIRST_VERSION, NewTask, Shown, Task, TaskChanges, TaskId, new_task_id
+from app.domain.position import between, position_of_new
+from app.domain.task import (
+    FIRST_VERSION,
+    NewTask,
+    Shown,
+    Task,
+    TaskChanges,
+    TaskId,
+    Versions,
+    new_task_id,
+)
 from app.domain.task_repository import TaskRepository
 
 
 @dataclass(frozen=True, slots=True)
 class TaskService:
-    """One person's use cases. Whatever names a task raises `TaskNotFound` when they have none by that id."""
+    """One person's use cases.
+
+    Whatever names a task raises `TaskNotFound` when they have none by that id, and whatever takes
+    `if_match` raises `TaskChanged` when the task has none of these versions.
+    """
 
     tasks: TaskRepository
     now: Clock
@@ -49,16 +63,55 @@ class TaskService:
         """Return a page of at most `limit` tasks, newest first."""
         return await self.tasks.page(limit, after=after)
 
-    async def change(self, task_id: TaskId, changes: TaskChanges) -> Shown:
+    async def change(self, task_id: TaskId, changes: TaskChanges, if_match: Versions | None = None) -> Shown:
         """Change the named fields of one task; where that changes nothing, nothing changes."""
-        return await self.tasks.change(task_id, changes, at=self.now())
+        return await self.tasks.change(task_id, changes, at=self.now(), if_match=if_match)
 
-    async def complete(self, task_id: TaskId, completed: bool | None = None) -> Shown:  # noqa: FBT001 - a value
+    async def complete(
+        self,
+        task_id: TaskId,
+        completed: bool | None = None,  # noqa: FBT001 - a value
+        if_match: Versions | None = None,
+    ) -> Shown:
         """Complete or reopen one task; None: whichever it is not."""
         if completed is None:
-            return await self.tasks.toggle(task_id, at=self.now())
-        return await self.change(task_id, TaskChanges(completed=completed))
+            return await self.tasks.toggle(task_id, at=self.now(), if_match=if_match)
+        return await self.change(task_id, TaskChanges(completed=completed), if_match)
 
-    async def remove(self, task_id: TaskId) -> None:
-        """Delete a task for good."""
-        await self.tasks.remove(task_id)
+    async def remove(
+        self, task_id: TaskId, if_match: Versions | None = None, *, permanently: bool = False
+    ) -> None:
+        """Move one task to the trash, or delete it for good, from the trash or not."""
+        if permanently:
+            await self.tasks.purge(task_id, if_match=if_match)
+        else:
+            await self.tasks.trash(task_id, at=self.now(), if_match=if_match)
+
+    async def restore(self, task_id: TaskId, if_match: Versions | None = None) -> Shown:
+        """Take one task out of the trash.
+
+        Raises:
+            NotInTrash: it is not there.
+
+        """
+        return await self.tasks.restore(task_id, at=self.now(), if_match=if_match)
+
+    async def move(
+        self, task_id: TaskId, *, beside: TaskId, before: bool, if_match: Versions | None = None
+    ) -> Shown:
+        """Put one task right before or after another, in the person's own order.
+
+        Raises:
+            InvalidTask: the other task is not in the list, or is the same.
+
+        """
+        if beside == task_id:
+            raise InvalidTask((BrokenRule("before" if before else "after", "names the task itself"),))
+        gap = await self.tasks.gap(task_id, beside=beside, before=before)
+        if (gap.low or "") < gap.moved and (gap.high is None or gap.moved < gap.high):
+            return await self.tasks.change(task_id, TaskChanges(), at=self.now(), if_match=if_match)
+        position = between(gap.low, gap.high, self.now())
+        if position is None:
+            await self.tasks.spread(at=self.now())
+            return await self.move(task_id, beside=beside, before=before, if_match=if_match)
+        return await self.tasks.place(task_id, position, at=self.now(), if_match=if_match)

@@ -1,16 +1,22 @@
 """Tasks in Neon."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from app.domain.errors import TaskNotFound, TooManyTasks
+from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
+from app.domain.moments import microseconds_since_epoch
 from app.domain.page import Bookmark, Page
+from app.domain.position import HORIZON, Position
 from app.domain.tags import tag_key
-from app.domain.task import Shown, Task, TaskChanges, TaskId
+from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+from app.domain.task_repository import Gap
 from app.domain.text import searchable, sort_key
 from app.infra.owned import Connection, OwnedConnection, Row
-from app.infra.statements import lists, tasks
+from app.infra.statements import lists, own_order, tasks
+from app.infra.statements.tasks import Write
+
+ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 
 
 class NeonTaskRepository:
@@ -20,11 +26,7 @@ class NeonTaskRepository:
         self._mine = OwnedConnection(connection, owner=owner)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        values = {name: getattr(task, name) for name in task.__slots__ if name not in ("id", "due")}
-        values |= _columns(
-            {"title": task.title, "description": task.description, "due": task.due, "tags": task.tags}
-        )
-        row = await self._mine.one(tasks.INSERT, **values, row=task.id, at_most=at_most)
+        row = await self._mine.one(tasks.INSERT, **columns_of(task), row=task.id, at_most=at_most)
         if row is None:
             raise TooManyTasks(at_most)
         return _shown(row)
@@ -37,47 +39,109 @@ class NeonTaskRepository:
 
     async def page(self, limit: int, *, after: Bookmark | None) -> Page:
         statement = lists.NEWEST if after is None else lists.OLDER
-        (row,) = await self._mine.rows(
-            statement, limit=limit + 1, after=after
-        )  # one more tells whether any is left
+        (row,) = await self._mine.rows(statement, limit=limit + 1, after=after)  # one more: is any left?
         found, ids = row["shown"] or [], row["ids"] or []
         following = Bookmark(ids[limit - 1]) if len(ids) > limit else None
         return Page(b"[" + b",".join(found[:limit]) + b"]", following, row["revision"])
 
-    async def change(self, task_id: TaskId, changes: TaskChanges, *, at: datetime) -> Shown:
-        if values := _columns(changes.named()):
-            statement = tasks.update_of(tuple(values))
-            row = await self._mine.one(statement, **values, row=task_id, updated_at=at)
+    async def change(
+        self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        values = columns(changes.named())
+        if not values:
+            return _expected(await self.show(task_id), if_match)
+        write = tasks.update_of(tuple(values), conditional=if_match is not None)
+        return await self._written(write, task_id, if_match, at=at, **values)
+
+    async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        return await self._written(tasks.toggle(conditional=if_match is not None), task_id, if_match, at=at)
+
+    async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
+        await self._written(tasks.trash(conditional=if_match is not None), task_id, if_match, at=at)
+
+    async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        write = tasks.restore(conditional=if_match is not None)
+        return await self._written(write, task_id, if_match, trashed=True, at=at)
+
+    async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
+        write = tasks.purge(conditional=if_match is not None)
+        await self._written(write, task_id, if_match, trashed=None)
+
+    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
+        rows = await self._mine.rows(own_order.STANDING, row=task_id, beside=beside)
+        standing = {row["id"]: row["position"] for row in rows}
+        if task_id not in standing:
+            raise TaskNotFound(task_id)
+        if beside not in standing:
+            raise InvalidTask((BrokenRule("before" if before else "after", "names no task in this list"),))
+        statement = own_order.BEFORE if before else own_order.AFTER
+        row = await self._mine.one(statement, row=task_id, beside=beside, position=standing[beside])
+        neighbour = row["position"] if row else None
+        low, high = (neighbour, standing[beside]) if before else (standing[beside], neighbour)
+        return Gap(low, high, standing[task_id])
+
+    async def place(
+        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        write = tasks.update_of(("position",), conditional=if_match is not None)
+        return await self._written(write, task_id, if_match, at=at, position=position)
+
+    async def spread(self, *, at: datetime) -> None:
+        await self._mine.rows(own_order.SPREAD, at=at, clock=HORIZON - microseconds_since_epoch(at))
+
+    async def _written(
+        self,
+        write: Write,
+        task_id: TaskId,
+        if_match: Versions | None,
+        *,
+        trashed: bool | None = False,  # where the task must be; None: anywhere
+        **values: object,
+    ) -> Shown:
+        """Write, or tell why not. A task that meets every condition a moment later is tried again."""
+        if if_match is not None:
+            values["versions"] = sorted(if_match)
+        for _ in range(ATTEMPTS):
+            row = await self._mine.one(write.act, row=task_id, **values)
             if row is not None:
                 return _shown(row)
-        return await self.show(task_id)  # it is not there, or is what it shall be
-
-    async def toggle(self, task_id: TaskId, *, at: datetime) -> Shown:
-        row = await self._mine.one(tasks.TOGGLE, row=task_id, updated_at=at)
-        if row is None:
-            raise TaskNotFound(task_id)
-        return _shown(row)
-
-    async def remove(self, task_id: TaskId) -> None:
-        if await self._mine.one(tasks.DELETE, row=task_id) is None:
-            raise TaskNotFound(task_id)
+            seen = await self._mine.one(write.look, row=task_id, **values)
+            if seen is None or (trashed is False and seen["trashed"]):
+                raise TaskNotFound(task_id)
+            shown = _expected(_shown(seen), if_match)
+            if trashed and not seen["trashed"]:
+                raise NotInTrash(task_id)
+            if not seen["differs"]:
+                return shown
+        raise RuntimeError("a write met no row, and nothing said why")
 
 
-def _columns(values: dict[str, Any]) -> dict[str, Any]:
+def columns_of(task: Task) -> dict[str, Any]:
+    """Return what a whole task is in columns."""
+    return columns({name: getattr(task, name) for name in task.__slots__ if name != "id"})
+
+
+def columns(values: dict[str, Any]) -> dict[str, Any]:
     """Return what a task's fields are in columns: the same, and what is derived for order and search."""
-    columns = dict(values)
+    found = dict(values)
     if "title" in values:
-        columns["title_key"] = sort_key(values["title"])
-        columns["title_words"] = searchable(values["title"])
+        found["title_key"] = sort_key(values["title"])
+        found["title_words"] = searchable(values["title"])
     if "description" in values:
-        columns["description_words"] = searchable(values["description"])
+        found["description_words"] = searchable(values["description"])
     if "tags" in values:
-        columns["tag_keys"] = [tag_key(tag) for tag in values["tags"]]
+        found["tag_keys"] = [tag_key(tag) for tag in values["tags"]]
     if "due" in values:
-        due = columns.pop("due")
-        columns["due_at"] = due and due.at
-        columns["due_whole_day"] = due is not None and due.whole_day
-    return columns
+        due = found.pop("due")
+        found["due_at"] = due and due.at
+        found["due_whole_day"] = due is not None and due.whole_day
+    return found
+
+
+def _expected(shown: Shown, if_match: Versions | None) -> Shown:
+    if if_match is not None and shown.version not in if_match:
+        raise TaskChanged(shown.version)
+    return shown
 
 
 def _shown(row: Row) -> Shown:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import Reader, SettingsError, number, one_of, origin, web_address
+from app.settings.environment import Reader, SettingsError, flag, number, one_of, origin, web_address
 from app.settings.listening import Listening, read_listening
 from app.settings.trust import Trust, read_trust
 
@@ -22,6 +22,7 @@ class Settings:
     listening: Listening
     cors_origins: tuple[str, ...]
     max_tasks: int  # that one person may have, the trash included
+    require_if_match: bool
     log_level: str
     log_format: str  # json or console
 
@@ -39,6 +40,7 @@ class Settings:
         listening = read_listening(reader)
         cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
         max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
+        require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
         if reader.faults or not database or not direct or not trust:
@@ -50,6 +52,7 @@ class Settings:
             listening=listening,
             cors_origins=cors_origins,
             max_tasks=max_tasks,
+            require_if_match=require_if_match,
             log_level=log_level,
             log_format=log_format,
         )

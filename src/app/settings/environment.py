@@ -86,6 +86,11 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def flag(text: str) -> bool:
+    """Accept 1 and 0, true and false."""
+    return one_of("1", "0", "true", "false")(text) in ("1", "true")
+
+
 def number(low: int, high: int) -> Callable[[str], int]:
     """Accept a whole number from `low` to `high`."""
 

@@ -20,15 +20,15 @@ AT_MOST: Final = bindparam("at_most", type_=Integer)
 
 def counting_a_new_task() -> CTE:
     """Return the part of a statement that makes room for a task: it has no row where there is none."""
-    return _counted(more=1, while_=OWNERS.c.tasks < AT_MOST)
+    return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < AT_MOST)
 
 
-def counting(more: int, *conditions: ColumnElement[bool]) -> CTE:
-    """Return the part of a statement that counts a change, and `more` tasks, if the conditions hold."""
-    return _counted(*conditions, more=more)
+def counting(condition: ColumnElement[bool]) -> CTE:
+    """Return the part of a statement that counts a change, if the condition holds."""
+    return _counted(condition, tasks=OWNERS.c.tasks)
 
 
-def _counted(*conditions: ColumnElement[bool], more: int, while_: Any = None) -> CTE:
+def _counted(*conditions: ColumnElement[bool], tasks: ColumnElement[int], while_: Any = None) -> CTE:
     first = select(OWNER.label("user_id"), ONE.label("revision"), ONE.label("tasks")).where(
         told(), *conditions
     )
@@ -38,10 +38,7 @@ def _counted(*conditions: ColumnElement[bool], more: int, while_: Any = None) ->
         .from_select(["user_id", "revision", "tasks"], first)
         .on_conflict_do_update(
             index_elements=[columns.user_id],
-            set_={
-                "revision": columns.revision + ONE,
-                "tasks": columns.tasks + literal_column(str(more), Integer),
-            },
+            set_={"revision": columns.revision + ONE, "tasks": tasks},
             where=while_,
         )
         .returning(columns.revision)

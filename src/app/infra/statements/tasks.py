@@ -1,10 +1,13 @@
 """The statements about one task."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
+    Update,
     Uuid,
     and_,
     bindparam,
@@ -13,39 +16,55 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     null,
     or_,
     select,
+    true,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger
 
 from app.infra.rows import TaskRow
 from app.infra.statements.json_text import task_json
-from app.infra.statements.owners import ONE, counting, counting_a_new_task
+from app.infra.statements.owners import ONE, OWNERS, counting, counting_a_new_task
 from app.infra.statements.walls import OWNER, Statement, compiled, told, view_of, walls
 
 TASKS: Final = view_of(TaskRow)
 ROW: Final = bindparam("row", type_=Uuid)
+VERSIONS: Final = bindparam("versions", type_=ARRAY(BigInteger))
+AT: Final = bindparam("at", type_=TASKS.c.updated_at.type)
 ALIVE: Final = TASKS.c.trashed_at.is_(None)
+TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
+CHANGED: Final = {"version": TASKS.c.version + literal_column("1", BigInteger), "updated_at": AT}
 
-DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys", "completed_at"})
+DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that follow from others, and so never make a difference by themselves."""
 
 SHOW: Final = compiled(select(*SHOWN).where(*walls(TASKS), TASKS.c.id == ROW, ALIVE))
 
 
-def _value(name: str) -> ColumnElement[Any]:
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change of one task, and the question why it met none."""
+
+    act: Statement
+    look: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from what is there
+
+
+def value_of(name: str) -> ColumnElement[Any]:
+    """Return the value that will be given for a column."""
     return bindparam(name, type_=TASKS.c[name].type)
 
 
 def _insert() -> Statement:
     counted = counting_a_new_task()
     given = [c.name for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")]
-    values = {"user_id": OWNER, "id": ROW, **{name: _value(name) for name in given}}
-    source = select(*(value.label(name) for name, value in values.items())).where(
-        told(), counted.c.revision.is_not(None)
-    )
+    values = {"user_id": OWNER, "id": ROW, **{name: value_of(name) for name in given}}
+    source = select(*(value.label(name) for name, value in values.items()))
+    source = source.where(told(), counted.c.revision.is_not(None))
     return compiled(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
 
 
@@ -53,36 +72,74 @@ INSERT: Final = _insert()
 
 
 @lru_cache
-def update_of(names: tuple[str, ...]) -> Statement:
-    """Return the statement that gives these columns new values, if any of them is another than before."""
-    distinct = or_(*(TASKS.c[name].is_distinct_from(_value(name)) for name in names if name not in DERIVED))
-    values = {name: _value(name) for name in names}
+def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
+    """Return the write that gives these columns new values, if any of them is another than before."""
+    values = {name: value_of(name) for name in names}
+    differs = or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in names if name not in DERIVED))
     if "completed" in names:
-        at = func.coalesce(TASKS.c.completed_at, _value("updated_at"))
-        values["completed_at"] = case((_value("completed"), at))
-    return _changed(values, distinct)
+        values["completed_at"] = case((values["completed"], func.coalesce(TASKS.c.completed_at, AT)))
+    return _write(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
 
 
-def _changed(values: dict[str, ColumnElement[Any]], *conditions: ColumnElement[bool]) -> Statement:
-    this = and_(*walls(TASKS), TASKS.c.id == ROW, ALIVE, *conditions)
-    counted = counting(0, exists().where(this))
-    always = {"version": TASKS.c.version + ONE, "updated_at": _value("updated_at")}
-    change = update(TASKS).values(values | always).where(this, counted.c.revision.is_not(None))
-    return compiled(change.returning(*SHOWN))
+@lru_cache
+def toggle(*, conditional: bool) -> Write:
+    """Return the write that turns `completed` around."""
+    values = {"completed": ~TASKS.c.completed, "completed_at": case((TASKS.c.completed, null()), else_=AT)}
+    return _write(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional)
 
 
-TOGGLE: Final = _changed(
-    {
-        "completed": ~TASKS.c.completed,
-        "completed_at": case((TASKS.c.completed, null()), else_=_value("updated_at")),
-    }
-)
+@lru_cache
+def trash(*, conditional: bool) -> Write:
+    """Return the write that moves a task to the trash."""
+    return _write(update(TASKS).values({"trashed_at": AT, **CHANGED}), ALIVE, conditional=conditional)
 
 
-def _delete() -> Statement:
-    this = and_(*walls(TASKS), TASKS.c.id == ROW, ALIVE)
-    counted = counting(-1, exists().where(this))
-    return compiled(delete(TASKS).where(this, counted.c.revision.is_not(None)).returning(TASKS.c.id))
+@lru_cache
+def restore(*, conditional: bool) -> Write:
+    """Return the write that takes a task out of the trash."""
+    return _write(update(TASKS).values({"trashed_at": null(), **CHANGED}), TRASHED, conditional=conditional)
 
 
-DELETE: Final = _delete()
+@lru_cache
+def purge(*, conditional: bool) -> Write:
+    """Return the write that ends a task, wherever it is.
+
+    What is counted is what is gone, lest two who end the same task at once count it twice: so the owner's
+    row is held first, and counted last.
+    """
+    this = and_(*walls(TASKS), TASKS.c.id == ROW)
+    held = select(OWNERS.c.revision).where(*walls(OWNERS)).with_for_update().cte("held")
+    is_held = select(func.count()).select_from(held).scalar_subquery().is_not(None)
+    gone = delete(TASKS).where(this, *_expected(conditional), is_held).returning(*SHOWN).cte("gone")
+    counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
+    counted = counted.where(*walls(OWNERS), exists(select(gone.c.version)))
+    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"))
+    return Write(compiled(act), _look(true()))
+
+
+def _write(
+    change: Update,
+    where: ColumnElement[bool],
+    *,
+    conditional: bool,
+    differs: ColumnElement[bool] | None = None,
+) -> Write:
+    meets = and_(*walls(TASKS), TASKS.c.id == ROW, where, *_expected(conditional))
+    if differs is not None:
+        meets = and_(meets, differs)
+    act = only_if_counted(change.where(meets), counting(exists().where(meets)))
+    return Write(compiled(act.returning(*SHOWN)), _look(true() if differs is None else differs))
+
+
+def _expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
+    return (TASKS.c.version == func.any(VERSIONS),) if conditional else ()
+
+
+def _look(differs: ColumnElement[bool]) -> Statement:
+    look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
+    return compiled(look.where(*walls(TASKS), TASKS.c.id == ROW))
+
+
+def only_if_counted(change: Update, counted: CTE) -> Update:
+    """Tie a change to the counting of it, which so comes first."""
+    return change.where(counted.c.revision.is_not(None))

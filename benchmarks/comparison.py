@@ -1,0 +1,101 @@
+"""`make bench`: Taskward beside its peers, in one run on one machine."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import chart, dataset, machine, readme, results
+from benchmarks.agreement import Disagreement, answers
+from benchmarks.bed import Bed
+from benchmarks.extras import Extras, measured_extras
+from benchmarks.measuring import Measured, measure
+from benchmarks.report import Report
+from benchmarks.running import DidNotStart
+from benchmarks.scenes import requests_of
+from benchmarks.servers import TASKWARD
+from benchmarks.settings import BenchSettings
+from dev.steps import progress, step
+
+
+def run(chosen: BenchSettings, stack: ExitStack) -> None:
+    """Prepare, compare, measure, write."""
+    print("Taskward beside its peers\n", flush=True)
+    bed = Bed.made(chosen, stack)
+    compare(bed)
+    bed.refuse_without_wrk()
+    measured, starts = rounds(bed)
+    report = Report(measured)
+    extras = measured_extras(bed) if TASKWARD in bed.commands else None
+    print(*report.table(base=TASKWARD.title), *(extras.lines() if extras else ()), sep="\n")
+    write(bed, report, starts, extras)
+
+
+def compare(bed: Bed) -> None:
+    """See that every server answers the same request alike; leave out a peer that does not start.
+
+    Raises:
+        Disagreement: naming the servers.
+
+    """
+    ann, bob = bed.owners[:2]
+    forged = ann.token[:-8] + ("A" * 8 if not ann.token.endswith("A" * 8) else "B" * 8)
+    told: dict[str, list[Any]] = {}
+    with step("The same request gets the same answer from all of them"):
+        for server in list(bed.commands):
+            try:
+                with bed.started(server) as started:
+                    told[server.title] = answers(started.url, ann, bob, forged, checks=server.checks)
+            except Disagreement as error:
+                raise Disagreement(f"{server.title}: {error}") from error
+            except DidNotStart as error:
+                if server is TASKWARD:
+                    raise
+                del bed.commands[server]
+                print(f"\n    left out: {server.title} does not start: {error}", flush=True)
+        first, *others = told
+        for other in others:
+            for one, another in zip(told[first], told[other], strict=True):
+                if one != another:
+                    raise Disagreement(f"{first} says {one}\n{other} says {another}")
+    asyncio.run(dataset.forget_new(bed.data))
+
+
+def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
+    """Measure every scene on every server in every round, so that a machine's moods meet all of them.
+
+    Returns the figures, and the seconds from each start to the first answer, by the server's title.
+    """
+    measured: list[Measured] = []
+    starts: dict[str, list[float]] = {server.title: [] for server in bed.commands}
+    turns = [(number, server) for number in range(bed.chosen.rounds) for server in bed.commands]
+    for turn, (number, server) in enumerate(turns):
+        progress(f"round {number + 1} of {bed.chosen.rounds}: {server.title}", turn / len(turns))
+        with bed.started(server) as started:
+            starts[server.title].append(started.first_answer)
+            for scene in bed.chosen.scenes:
+                requests = requests_of(scene, bed.owners)
+                figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
+                measured.append(Measured(number, server.title, scene, figures))
+        asyncio.run(dataset.forget_new(bed.data))
+    progress("measured", 1)
+    return measured, starts
+
+
+def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extras | None) -> None:
+    """Keep the figures and draw the chart; the README gets its table from a whole run only."""
+    where = machine.described(bed)
+    found = {
+        **where,
+        "settings": bed.chosen.as_json(),
+        **report.as_json(),
+        "cpu_of_taskward_to": report.ratios(TASKWARD.title),
+        "seconds_to_the_first_answer": starts,
+        "extras": extras.as_json() if extras else None,
+    }
+    results.write("results.json", found)
+    results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
+    print(f"\nWritten: {results.FOLDER / 'results.json'} and chart.svg")
+    if bed.is_whole and extras:
+        readme.put("bench", readme.comparison(report, extras, starts, where))
+    else:
+        print("The README keeps its table: that takes every server, every scene, HS256 and 1,000,000 tasks.")

@@ -1,0 +1,93 @@
+"""`make bench-growth`: what a request costs when the table, or one person's list, has grown."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from app.api import cursors
+from app.domain.page import Bookmark
+from app.domain.task import TaskId
+from benchmarks import dataset, machine, readme, results
+from benchmarks.bed import Bed
+from benchmarks.dataset import Dataset
+from benchmarks.measuring import Measured, measure
+from benchmarks.report import Report
+from benchmarks.scenes import Owner, Request, requests_of
+from benchmarks.servers import TASKWARD
+from benchmarks.settings import TASKS, BenchSettings
+from dev.steps import progress
+
+SMALL: Final = 10_000
+PAGE: Final = 50
+DEEP: Final = 1_000  # a page, counted from one
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Something that grew, and the smaller one that it is compared with."""
+
+    title: str
+    base: str
+    data: Dataset
+    scenes: dict[str, list[Request]]
+
+
+def run(chosen: BenchSettings, stack: ExitStack) -> None:
+    """Prepare, measure, write."""
+    print("Taskward as it grows\n", flush=True)
+    bed = Bed.made(replace(chosen, servers=(TASKWARD.name,), tasks=SMALL), stack)
+    bed.refuse_without_wrk()
+    sizes = [*_sets(bed), *_owners(bed)]
+    report = Report(list(_rounds(bed, sizes)))
+    where = machine.described(bed)
+    table = readme.growth(report, {size.title: size.base for size in sizes}, where)
+    print(f"\n{table}")
+    results.write("growth.json", {**where, "settings": chosen.as_json(), **report.as_json()})
+    readme.put("growth", table, results.FOLDER / "README.md")
+
+
+def _sets(bed: Bed) -> Iterator[Size]:
+    """Return the same people in ever larger tables."""
+    base = f"{SMALL:,} tasks in all"
+    for tasks in sorted({SMALL, TASKS, bed.chosen.more_tasks} - {0}):
+        data = dataset.ensure(bed.postgres, tasks)
+        owners = asyncio.run(dataset.some_owners(data, bed.issuer.token))
+        scenes = {scene: requests_of(scene, owners) for scene in bed.chosen.scenes}
+        yield Size(f"{tasks:,} tasks in all", base, data, scenes)
+
+
+def _owners(bed: Bed) -> Iterator[Size]:
+    """Return people with ever longer lists, and the last one's page far down."""
+    data = dataset.ensure(bed.postgres, TASKS, heavy=True)
+    owners = asyncio.run(dataset.heavy_owners(data, bed.issuer.token))
+    titles = [f"{len(owner.task_ids):,} tasks of one owner" for owner in owners]
+    for title, owner in zip(titles, owners, strict=True):
+        yield Size(
+            title, titles[0], data, {scene: requests_of(scene, [owner]) for scene in bed.chosen.scenes}
+        )
+    if "list" in bed.chosen.scenes:
+        yield Size(f"page {DEEP:,} of {titles[-1]}", titles[-1], data, {"list": [_deep(owners[-1])]})
+
+
+def _deep(owner: Owner) -> Request:
+    """Ask for a page far down, as the `Link` of the page before it does."""
+    above = Bookmark(TaskId(UUID(owner.task_ids[(DEEP - 1) * PAGE - 1])))
+    query = urlencode({"limit": PAGE, "cursor": cursors.write(above)})
+    return Request("GET", f"{owner.path}?{query}", owner.token)
+
+
+def _rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
+    """Go through all sizes in every round."""
+    turns = [(number, size) for number in range(bed.chosen.rounds) for size in sizes]
+    for turn, (number, size) in enumerate(turns):
+        progress(f"round {number + 1} of {bed.chosen.rounds}: {size.title}", turn / len(turns))
+        with bed.started(TASKWARD, data=size.data) as started:
+            for scene, requests in size.scenes.items():
+                figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
+                yield Measured(number, size.title, scene, figures)
+        asyncio.run(dataset.forget_new(size.data))
+    progress("measured", 1)

@@ -1,0 +1,94 @@
+"""The README's tables: written by a run, never by hand."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.extras import Extras
+from benchmarks.machine import in_words
+from benchmarks.report import Report
+from benchmarks.scenes import TITLES
+from benchmarks.servers import TASKWARD
+
+README: Final = Path(__file__).parent.parent / "README.md"
+ROWS: Final = {"requests/s": ("rate", ",.0f"), "p50, ms": ("p50", ".1f"), "p99, ms": ("p99", ".1f")}
+NOISE: Final = 1.02  # what differs by less is the same
+
+
+def put(mark: str, text: str, file: Path = README) -> None:
+    """Put a text between a file's marks."""
+    begin, end = f"<!-- {mark}: written by a run -->", f"<!-- /{mark} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    before = file.read_text()
+    if not pattern.search(before):
+        raise ValueError(f"{file.name} has no place for {mark}")
+    file.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", before))
+    print(f"Written: {file.name}, {mark}")
+
+
+def comparison(report: Report, extras: Extras, starts: dict[str, list[float]], where: dict[str, Any]) -> str:
+    """Write Taskward beside its peers."""
+    rounds = len({m.round for m in report.measured})
+    how = f"Medians of {rounds} rounds in turns, 16 clients, 1,000,000 tasks of 5,000 owners, HS256."
+    points = [*_not_better(report), *extras.lines()]
+    return "\n".join(
+        [*_table(report, starts), "", *(f"- {point}" for point in points), "", f"{how} {in_words(where)}."]
+    )
+
+
+def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
+    ours, variants = TASKWARD.title, report.variants
+
+    def row(head: str, cells: list[str]) -> str:
+        return f"| {head} | {' | '.join(cells)} |"
+
+    yield row("", variants)
+    yield f"|---|{'--:|' * len(variants)}"
+    for scene in report.scenes:
+        title = TITLES[scene]
+        cpu = [f"**{report.median(v, scene):,.0f}**" for v in variants]
+        yield row(f"**{title}**: CPU of the server, µs a request", cpu)
+        yield row(
+            "Taskward's to this one's",
+            ["" if v == ours else str(report.ratio(ours, v, scene)) for v in variants],
+        )
+        for head, (figure, form) in ROWS.items():
+            yield row(head, [format(report.median(v, scene, figure), form) for v in variants])
+    last = report.scenes[-1]
+    yield row(
+        "**memory** of all processes, MB", [f"{report.median(v, last, 'memory'):.0f}" for v in variants]
+    )
+    yield row("**start** to the first list, s", [f"{median(starts[v]):.2f}" for v in variants])
+
+
+def _not_better(report: Report) -> Iterator[str]:
+    """Say plainly where a peer does better."""
+    ours = TASKWARD.title
+    for figure, what in (("cpu", "CPU per request"), ("rate", "requests/s"), ("p99", "p99")):
+        found = []
+        for scene in report.scenes:
+            for peer in report.variants:
+                if peer != ours:
+                    ratio = report.ratio(ours, peer, scene, figure).of_medians
+                    if (1 / ratio if figure == "rate" else ratio) > NOISE:
+                        found.append(f"{TITLES[scene]} than {peer} ({ratio:.2f})")
+        if found:
+            yield f"Not better in {what}: {'; '.join(found)}."
+
+
+def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> str:
+    """Write Taskward beside itself: each size, and what it takes of the smaller one it is compared with."""
+    figures = {"CPU, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
+    lines = [f"| | {' | '.join(f'{head} | to its first' for head in figures)} |", "|---|--:|--:|--:|--:|"]
+    for scene in report.scenes:
+        for variant in filter(lambda variant: report.has(variant, scene), report.variants):
+            cells = []
+            for figure, form in figures.values():
+                cells.append(format(report.median(variant, scene, figure), form))
+                base = bases[variant]
+                cells.append("" if base == variant else str(report.ratio(variant, base, scene, figure)))
+            lines.append(f"| {TITLES[scene]}: {variant} | {' | '.join(cells)} |")
+    rounds = len({m.round for m in report.measured})
+    return "\n".join([*lines, "", f"Medians of {rounds} rounds. Measured on {in_words(where)}."])

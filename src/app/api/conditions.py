@@ -1,0 +1,56 @@
+"""Conditional requests (RFC 9110 §13): `If-Match` before a write, `If-None-Match` before a read.
+
+A task's entity tag is its version in quotes, and strong: the same version is the same representation.
+"""
+
+import re
+from typing import Any, Final
+
+from app.api.faults import Faults, TaskRequest
+from app.domain.task import Versions
+
+REQUIRE_IF_MATCH: Final = "require_if_match"
+"""In a handler's `opt`: whether a write without `If-Match` is refused (428)."""
+
+NO_VERSION: Final[Versions] = frozenset()  # which no task has
+_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+
+def etag(version: int) -> bytes:
+    """Write the entity tag of a version."""
+    return b'"%d"' % version
+
+
+def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:
+    """Read which versions a write expects; None: it does not matter.
+
+    Where it must be said and is not, no version is the right one: whether the task is there is told first.
+    """
+    given = _header(request, b"if-match")
+    if given is None:
+        return NO_VERSION if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+    if given.strip() == "*":
+        return None
+    if not _LIST.fullmatch(given):
+        faults.add("/If-Match", 'must be `*`, or entity tags like "3", split by commas', "header")
+        return None
+    strong = [tag for weak, tag in _TAG.findall(given) if not weak]  # §13.1.1: weak ones never match
+    return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag))
+
+
+def is_known(request: TaskRequest, tag: bytes) -> bool:
+    """Tell whether the client has this representation already; what is malformed names none."""
+    given = _header(request, b"if-none-match")
+    if given is None:
+        return False
+    known = tag.decode("latin-1").strip('"')
+    return given.strip() == "*" or any(opaque == known for _, opaque in _TAG.findall(given))
+
+
+def _header(request: TaskRequest, name: bytes) -> str | None:
+    """Return a list header, its lines joined (RFC 9110 §5.3)."""
+    headers: Any = request.scope["headers"]
+    lines = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(lines) if lines else None

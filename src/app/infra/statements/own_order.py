@@ -1,0 +1,62 @@
+"""The statements about a person's own order."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+
+from app.domain.position import CLOCK
+from app.infra.statements.owners import counting
+from app.infra.statements.tasks import ALIVE, CHANGED, ROW, TASKS, only_if_counted, value_of
+from app.infra.statements.walls import Statement, compiled, walls
+
+BESIDE: Final = bindparam("beside", type_=Uuid)
+STEP: Final = 1_000_000  # microseconds: how far tasks stand apart when they are spread
+
+STANDING: Final = compiled(
+    select(TASKS.c.id, TASKS.c.position).where(*walls(TASKS), ALIVE, TASKS.c.id.in_([ROW, BESIDE]))
+)
+
+
+def _neighbour(*, before: bool) -> Statement:
+    place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(value_of("position"), BESIDE)
+    beyond = place < beside if before else place > beside
+    order = (TASKS.c.position, TASKS.c.id)
+    found = select(TASKS.c.position).where(*walls(TASKS), ALIVE, TASKS.c.id != ROW, beyond)
+    return compiled(
+        found.order_by(*((c.desc() for c in order) if before else order)).limit(literal_column("1"))
+    )
+
+
+BEFORE: Final = _neighbour(before=True)
+AFTER: Final = _neighbour(before=False)
+
+
+def _literal(text: str) -> ColumnElement[Any]:
+    return literal_column(text)
+
+
+def _spread() -> Statement:
+    mine = and_(*walls(TASKS), ALIVE)
+    rank = func.row_number().over(order_by=(TASKS.c.position, TASKS.c.id)).label("rank")
+    ranked = select(TASKS.c.id, rank).where(mine).subquery("ranked")
+    clock = bindparam("clock", type_=BigInteger) + ranked.c.rank * literal_column(str(STEP), BigInteger)
+    digits = func.lpad(func.to_hex(clock), _literal(str(CLOCK)), _literal("'0'"), type_=Text)
+    position = digits + _literal("'V'")
+    change = update(TASKS).values(position=position, **CHANGED).where(mine, TASKS.c.id == ranked.c.id)
+    return compiled(only_if_counted(change, counting(exists().where(mine))))
+
+
+SPREAD: Final = _spread()
