@@ -5,6 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.infra.migrations.walls import build_wall
+from app.infra.purging import ROLE as MAINTENANCE
 
 revision = "0003"
 down_revision = "0002"
@@ -26,6 +27,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_kept_answers_kept_at", "kept_answers", ["user_id", "kept_at"])
     build_wall("kept_answers")
+    old = f"TO {MAINTENANCE} USING (kept_at < now() - interval '24 hours')"
+    op.execute(f"CREATE POLICY maintenance_sees_old ON kept_answers FOR SELECT {old}")
+    op.execute(f"CREATE POLICY maintenance_ends_old ON kept_answers FOR DELETE {old}")
+    op.execute(f"GRANT SELECT, DELETE ON kept_answers TO {MAINTENANCE}")
 
 
 def downgrade() -> None:
