@@ -1,14 +1,16 @@
 """`app purge`: what lay in the trash too long is ended for all owners, and nothing else is."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.domain.errors import TaskNotFound
+from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.task import Task
 from app.infra.database import Database
-from app.infra.purging import purge_trash
+from app.infra.kept_answers import NeonKeptAnswers
+from app.infra.purging import forget_old_answers, purge_trash
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.factories import MANY, NOON, TaskFactory, later, someone
@@ -49,6 +51,28 @@ async def test_old_trash_of_all_owners_is_ended_and_counted(
         assert (await mine.page(9, after=None)).revision == revision + 1
         await mine.add(TaskFactory.build(), at_most=3)  # the ended one no longer counts
         await mine.restore(new.id, at=later(1))
+
+
+async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.purging.ANSWERS", 1)
+    ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
+    ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
+    asked = {key: KeyedRequest("create", key, b"") for key in ages}
+    async with database.transaction() as transaction:
+        for owner in (ann, bob):
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            for key, at in ages.items():
+                await kept.keep(asked[key], Told(201, (), b"{}"), at=at, since=LONG_AGO)
+
+    await forget_old_answers(DatabaseAddress.parse(database_url))
+
+    async with database.transaction() as transaction:
+        for owner in (ann, bob):
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            assert await kept.claim(asked["new"], since=LONG_AGO) is not None
+            assert await kept.claim(asked["old"], since=LONG_AGO) is None
 
 
 async def test_the_command_says_how_many(database_url: str, trashed: list[object], tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Final
 from asyncpg import PostgresError
 
 from app.cli.preflight import connection_fault
-from app.infra.purging import purge_trash
+from app.infra.purging import forget_old_answers, purge_trash
 from app.settings import SettingsError, read_database
+from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, environment
 
 _HOURS: Final = {"h": 1, "d": 24}
@@ -38,11 +39,16 @@ def run(chosen: argparse.Namespace) -> int:
     if reader.faults or address is None:
         raise SettingsError(reader.faults)
     try:
-        ended = asyncio.run(purge_trash(address, before=datetime.now(UTC) - chosen.older_than))
+        ended = asyncio.run(_purge(address, chosen.older_than))
     except (OSError, TimeoutError, PostgresError) as error:
         sys.exit(f"app purge: {connection_fault(address, error) or error}")
     print(f"{ended} {'task' if ended == 1 else 'tasks'} ended")
     return 0
+
+
+async def _purge(address: DatabaseAddress, age: timedelta) -> int:
+    await forget_old_answers(address)
+    return await purge_trash(address, before=datetime.now(UTC) - age)
 
 
 def _age(text: str) -> timedelta:

@@ -1,9 +1,9 @@
-"""Ending what lay in the trash too long, for all owners: maintenance, not a request.
+"""Ending what lay in the trash too long, and old answers, for all owners: maintenance, not a request.
 
 Forced row-level security hides every row from whoever says no owner, so a plain DELETE would remove nothing
-and say nothing of it. This acts as a role of its own, whose policies show it the trash and the owners' counts
-and no more. Owners come in batches, each a transaction; within one the owners are held before their
-tasks, as in every write.
+and say nothing of it. This acts as a role of its own, whose policies show it the trash, the owners' counts
+and answers older than a day, and no more. Owners come in batches, each a transaction; within one the owners
+are held before their tasks, as in every write.
 """
 
 from datetime import datetime
@@ -13,6 +13,7 @@ from app.infra.connecting import connect
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners
+ANSWERS: Final = 1000  # at once
 ROLE: Final = "taskward_maintenance"
 
 _HOLD: Final = """
@@ -30,6 +31,7 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+_FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
 
 
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
@@ -45,5 +47,18 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                     return total
                 ended = await connection.fetchval(_END, held, before)
             total += ended
+    finally:
+        await connection.close()
+
+
+async def forget_old_answers(address: DatabaseAddress) -> None:
+    """Delete the answers that nobody is told any more. An owner who goes on asking needs no such help."""
+    connection = await connect(address)
+    try:
+        deleted = ""
+        while deleted != "DELETE 0":
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                deleted = await connection.execute(_FORGET, ANSWERS)
     finally:
         await connection.close()
