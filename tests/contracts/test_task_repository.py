@@ -114,7 +114,7 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
     page = await mine.page(1, after=Bookmark(tasks[2].id))
 
     assert ids_of(page) == [str(tasks[1].id)]
-    assert page.next == tasks[1].id
+    assert page.next == Bookmark(tasks[1].id)
 
 
 @pytest.mark.parametrize(
