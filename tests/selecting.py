@@ -44,7 +44,7 @@ def is_selected(task: Task, selection: Selection) -> bool:
     checks: dict[str, Callable[[Any], bool]] = {
         "completed": lambda completed: task.completed == completed,
         "priority": lambda priority: task.priority == priority,
-        "tags": lambda wanted: tags.issuperset(wanted),
+        "tags": tags.issuperset,
         "due_before": lambda moment: due is not None and due < moment,
         "due_after": lambda moment: due is not None and due > moment,
         "without_due": lambda _: due is None,
@@ -71,7 +71,7 @@ def summary_of(tasks: list[Task], day: Day) -> Summary:
 
 
 def _place(bookmark: Bookmark) -> tuple[Any, ...]:
-    return (bookmark.id,) if bookmark.key is None else (bookmark.key, bookmark.id)
+    return (False, bookmark.id) if bookmark.key is None else (True, bookmark.key, bookmark.id)
 
 
 def _is_found(task: Task, needles: tuple[str, ...], verbatim: str) -> bool:

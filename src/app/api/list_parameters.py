@@ -85,8 +85,8 @@ LIST_QUERY: Final = (
     ),
     _query(
         "cursor",
-        'Where the page begins: taken from `Link` with `rel="next"`, never made. 400 with other parameters than those '
-        "that it was given out for (`limit` may differ)",
+        'Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the '
+        "parameters that it was given out for: with others, but for `limit`, it is 400",
         "8Xl3Lw0nqTKZ5bV1oYcBAZqPPlwAexyMXi9tGptOcA",
         type=_STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",

@@ -224,9 +224,9 @@ LIST: Final = _operation(
     },
     not_modified=True,
     summary="List tasks",
-    description="A page of tasks, unless asked newest first and without the trash. Every condition must be met. "
-    'Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands still '
-    "is missed or met twice.",
+    description="A page of tasks that meet every condition; unless asked, newest first, without the trash. "
+    'Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands '
+    "still is missed or met twice.",
     security=BEARER,
 )
 SUMMARY: Final = _operation(

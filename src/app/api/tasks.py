@@ -108,8 +108,9 @@ def _told(task: Shown, status: int = 200, *headers: tuple[bytes, bytes]) -> Answ
 
 
 def _list_tag(request: TaskRequest, revision: int) -> bytes:
-    """Write the entity tag of any page of a list. `me` is many people, maybe in one browser: it says whose it is."""
-    return b'"%s.%d"' % (blake2b(request.user.user_id.encode(), digest_size=8).hexdigest().encode(), revision)
+    """Write the entity tag of any page of a list. It says whose: `me` may be two people in one browser."""
+    whose = blake2b(request.user.user_id.encode(), digest_size=8).hexdigest()
+    return f'"{whose}.{revision}"'.encode()
 
 
 def _next(request: TaskRequest, page: Page, asked: Asked) -> tuple[tuple[bytes, bytes], ...]:

@@ -48,7 +48,7 @@ class TaskRepository(Protocol):
         ...
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        """Return at most `limit` of the selected tasks, beginning with the first one that comes after `after`.
+        """Return at most `limit` of the selected tasks, beginning with the first that comes after `after`.
 
         The revision is that of the very tasks which are returned.
         """

@@ -1,6 +1,7 @@
 """Many of one owner's tasks at once, read from Neon."""
 
 from datetime import UTC, datetime, time
+from uuid import UUID
 
 from app.domain.page import Bookmark, Page
 from app.domain.selection import Order, Selection
@@ -41,6 +42,11 @@ async def summary(mine: OwnedConnection, day: Day) -> Summary:
     )
 
 
+def next_id(task_id: UUID, *, descending: bool) -> UUID:
+    """Return the id that follows; where there is none, the id itself, which no task has."""
+    return UUID(int=max(0, task_id.int - 1) if descending else min(2**128 - 1, task_id.int + 1))
+
+
 def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
     """Return the values of a page's statement, and its shape."""
     said = selection.said()
@@ -52,7 +58,7 @@ def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, obje
         values |= {f"word{number}": needle for number, needle in enumerate(search.needles)}
         values["verbatim"] = search.verbatim
     if after is not None:
-        values |= {"after": after.id, "key": after.key}
+        values |= {"first": next_id(after.id, descending=selection.descending), "key": after.key}
     shape = Shape(
         order=selection.order.value,
         descending=selection.descending,

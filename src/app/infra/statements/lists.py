@@ -1,13 +1,15 @@
 """The statements that read many tasks at once: one for each shape of list, made when first asked for.
 
-A page begins after a bookmark by a comparison of rows, `(key, id) > (…)`, which an index answers with as
-many rows as the page has. Every order has an index that begins with the owner, and another that has
-`completed` before its key: a union of both halves would read them whole.
+A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
+page has. Every order has an index that begins with the owner, and another that has `completed` before its
+key: a union of both halves would read them whole. The comparison is not strict, and begins with the id that
+follows: PostgreSQL guesses by the first column how many rows are left, and thinks that nothing is greater
+than the greatest priority, however many tasks have it; then any index looks good.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from operator import gt, lt
+from functools import lru_cache
+from operator import ge, le
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -34,7 +36,7 @@ from app.infra.statements.tasks import ALIVE, TASKS
 from app.infra.statements.walls import Statement, compiled, walls
 
 LIMIT: Final = bindparam("limit", type_=Integer)
-AFTER: Final = bindparam("after", type_=Uuid)
+FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
 CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
     "completed": TASKS.c.completed == bindparam("completed", type_=TASKS.c.completed.type),
@@ -68,7 +70,7 @@ REVISION: Final = compiled(select(OWNERS.c.revision).where(*walls(OWNERS)))
 def page_of(shape: Shape) -> Statement:
     """Return the statement that reads a page, and what the next one begins after, as a single row.
 
-    A list without `completed` and one with it are two statements, so each finds its index in either kind of plan.
+    One with `completed` is another statement than one without, so each finds its index in any kind of plan.
     """
     revision = select(OWNERS.c.revision).where(*walls(OWNERS)).scalar_subquery()
     parts = [_part(shape, *conditions) for conditions in _parts(shape)]
@@ -109,11 +111,11 @@ def _parts(shape: Shape) -> list[list[ColumnElement[bool]]]:
     Only by due date are there two: with a date and without. PostgreSQL reads the second when the first
     has not filled the page.
     """
-    beyond = partial(lt if shape.descending else gt)
+    beyond = le if shape.descending else ge
     key = TASKS.c[ORDERS[shape.order]]
-    after_id = [beyond(ID, AFTER)] if shape.after else []
+    after_id = [beyond(ID, FIRST)] if shape.after else []
     after_key = (
-        [beyond(tuple_(key, ID), tuple_(bindparam("key", type_=key.type), AFTER))] if shape.after else []
+        [beyond(tuple_(key, ID), tuple_(bindparam("key", type_=key.type), FIRST))] if shape.after else []
     )
     if key is ID:
         return [after_id]
