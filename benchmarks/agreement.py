@@ -58,7 +58,7 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> l
         created = _expect("create", ask("POST", bob.path, bob.token, json=body), 201).json()
         if _plain(created) != _plain(ask("GET", f"{bob.path}/{created['id']}", bob.token).json()):
             raise Disagreement("a created task is not what was answered")
-        servers_own = {"id": "", "created_at": "", "updated_at": ""}
+        servers_own = {"id": "", "position": "", "created_at": "", "updated_at": ""}
         return [*told, {**created, **servers_own}, sorted(first)]
 
 
@@ -73,6 +73,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {
-        name: datetime.fromisoformat(member) if name.endswith("_at") else member
+        name: datetime.fromisoformat(member) if name.endswith("_at") and member else member
         for name, member in value.items()
     }

@@ -13,7 +13,7 @@ from benchmarks import dataset, load
 from benchmarks.dataset import Dataset
 from benchmarks.running import Running, running
 from benchmarks.scenes import Owner, requests_of
-from benchmarks.servers import SERVERS, NotInstalled, Server, environment
+from benchmarks.servers import SERVERS, TASKWARD, NotInstalled, Server, environment
 from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
 from dev.postgres import PostgresServer, free_port
@@ -80,7 +80,8 @@ class Bed:
         issuer, data = issuer or self.issuer, data or self.data
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
-        env = environment(data.url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
+        url = data.url if server is TASKWARD else data.url_of_peers
+        env = environment(url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
         log = STATE / f"{server.name}.log"
         command = self.commands[server]
         with running(command, cwd=server.cwd, env=env, probe=probe, log=log) as started:

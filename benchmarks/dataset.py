@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -16,7 +17,7 @@ from dev.steps import progress
 TASKS_EACH: Final = 200
 ASKERS: Final = 50  # people who ask, in every data set, so that what differs is only what lies beside theirs
 CHUNK: Final = 50_000  # rows of one INSERT
-VERSION: Final = "2"  # changes when the rows do
+VERSION: Final = "3"  # changes when the rows do
 
 HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
 """Owners of another size in the heavy data set: to each, one task in so many."""
@@ -24,16 +25,44 @@ HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
 # Everybody writes in turns, so one person's rows lie far apart in the table, as they do in life. Times are
 # whole milliseconds, which is all that JavaScript's Date can hold.
 FILL: Final = """
-INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at)
-SELECT {owner}, (lpad(to_hex((1700000000000 + n * 997)), 12, '0') || '7'
-                || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
+INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at, completed_at,
+                   priority, tags, tag_keys, position, title_key, title_words, description_words)
+SELECT user_id, id, title, description, completed, moment, moment, CASE WHEN completed THEN moment END,
+       n % 4, tags, tags, lpad(to_hex(72057594037927935 - ms * 1000), 14, '0') || 'V',
+       lower(title), ' ' || lower(title) || ' ', coalesce(' ' || lower(description) || ' ', '')
+FROM (
+SELECT {owner} AS user_id, (lpad(to_hex(ms), 12, '0') || '7'
+                || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid AS id,
        (ARRAY['Water the plants', 'Call the dentist about Tuesday', 'Läufer für den Flur messen',
               '日本語の宿題をする', 'Read "The Trial"', 'Buy milk, bread and coffee',
-              'Send the invoice for October'])[1 + n % 7] || ' ' || n,
-       CASE WHEN n % 2 = 0 THEN 'Not before ' || (n % 12 + 1) || ' o''clock.' || E'\\n' || 'Ask first.' END,
-       n % 3 = 0, moment, moment
-FROM generate_series($1::bigint, $2::bigint - 1) n,
-     LATERAL (SELECT to_timestamp((1700000000000 + n * 997) / 1000.0)) AS t (moment)
+              'Send the invoice for October'])[1 + n % 7] || ' ' || n AS title,
+       CASE WHEN n % 2 = 0 THEN 'Not before ' || (n % 12 + 1) || ' o''clock.' || E'\\n' || 'Ask first.' END
+           AS description,
+       n % 3 = 0 AS completed, CASE WHEN n % 5 = 0 THEN ARRAY['home'] ELSE ARRAY[]::text[] END AS tags,
+       to_timestamp(ms / 1000.0) AS moment, n, ms
+FROM generate_series($1::bigint, $2::bigint - 1) n, LATERAL (SELECT 1700000000000 + n * 997) AS t (ms)
+) AS filled
+"""
+COUNT: Final = "INSERT INTO task_owners SELECT user_id, 1, count(*) FROM tasks GROUP BY user_id"
+
+RECOUNT: Final = """
+UPDATE task_owners SET tasks = counted.tasks
+FROM (SELECT user_id, count(*) AS tasks FROM tasks GROUP BY user_id) AS counted
+WHERE counted.user_id = task_owners.user_id AND task_owners.revision > 1
+"""
+
+# Peers have the same tasks in a table as plain as theirs would be: what is shown, and one index.
+PEER: Final = "bench_peer"
+PLAIN: Final = """
+CREATE SCHEMA plain;
+CREATE TABLE plain.tasks AS
+SELECT user_id, id, title, description, completed, NULL::text AS due,
+       (ARRAY['none', 'low', 'medium', 'high'])[priority + 1] AS priority, tags, position, version::int,
+       created_at, updated_at, completed_at, trashed_at
+FROM tasks ORDER BY id;
+ALTER TABLE plain.tasks ADD PRIMARY KEY (user_id, id);
+GRANT USAGE ON SCHEMA plain TO bench_peer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON plain.tasks TO bench_peer;
 """
 
 
@@ -54,6 +83,11 @@ class Dataset:
     def url(self) -> str:
         """Its address, for a login like Neon's: row-level security binds it through the view only."""
         return self.server.url_of(self.name)
+
+    @property
+    def url_of_peers(self) -> str:
+        """Its address for peers, who find their plain table where they look for `tasks`."""
+        return self.url.replace(f"//{LOGIN}:", f"//{PEER}:")
 
     @property
     def owners(self) -> int:
@@ -83,9 +117,17 @@ def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Datase
         server.query(f"CREATE DATABASE {dataset.name} OWNER {LOGIN}")
     asyncio.run(upgrade(DatabaseAddress.parse(dataset.url)))
     if known != "complete":
+        _ensure_peer(dataset)
         asyncio.run(_fill(dataset))
         server.query(f"COMMENT ON DATABASE {dataset.name} IS 'complete'")
     return dataset
+
+
+def _ensure_peer(dataset: Dataset) -> None:
+    if not dataset.server.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{PEER}'"):  # noqa: S608 - ours
+        password = urlsplit(dataset.url).password
+        dataset.server.query(f"CREATE ROLE {PEER} LOGIN PASSWORD '{password}'")
+        dataset.server.query(f"ALTER ROLE {PEER} SET search_path = plain")
 
 
 async def _fill(dataset: Dataset) -> None:
@@ -97,7 +139,10 @@ async def _fill(dataset: Dataset) -> None:
             await connection.execute(
                 FILL.format(owner=dataset.owner), first, min(first + CHUNK, dataset.tasks)
             )
-        await connection.execute("VACUUM (ANALYZE) tasks")
+        await connection.execute(COUNT)
+        await connection.execute(PLAIN)
+        for table in ("tasks", "task_owners", "plain.tasks"):
+            await connection.execute(f"VACUUM (ANALYZE) {table}")
         progress(what, 1)
     finally:
         await connection.close()
@@ -133,7 +178,9 @@ async def forget_new(dataset: Dataset) -> None:
     """Take out what a scene created, so that every round meets the same table."""
     connection = await asyncpg.connect(dataset.url)
     try:
-        await connection.execute("DELETE FROM tasks WHERE title = $1", TITLE)
-        await connection.execute("VACUUM tasks")
+        for table in ("tasks", "plain.tasks"):
+            await connection.execute(f"DELETE FROM {table} WHERE title = $1", TITLE)  # noqa: S608 - ours
+            await connection.execute(f"VACUUM {table}")
+        await connection.execute(RECOUNT)
     finally:
         await connection.close()

@@ -79,6 +79,22 @@ def people(client: httpx.AsyncClient) -> People:
 
 
 @pytest.fixture(scope="session")
+async def careful_people(database_url: str) -> AsyncIterator[People]:
+    """Everybody, at a service that wants If-Match on each write."""
+    app = compose(Settings.from_env(environment_for(database_url, REQUIRE_IF_MATCH="1")))
+    async with client_of(app) as client:
+        yield People(client)
+
+
+@pytest.fixture(scope="session")
+async def full_people(database_url: str) -> AsyncIterator[People]:
+    """Everybody, at a service that keeps three tasks of each."""
+    app = compose(Settings.from_env(environment_for(database_url, MAX_TASKS="3")))
+    async with client_of(app) as client:
+        yield People(client)
+
+
+@pytest.fixture(scope="session")
 def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service in a process of its own, on a real socket."""
     with serving(environment_for(database_url), tmp_path_factory.mktemp("service")) as running_service:

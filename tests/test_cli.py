@@ -88,10 +88,11 @@ def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_t
     url = postgres.new_database()
     env = environment_for(url)
 
-    assert "1 migration is waiting: run `app migrate`" in refused(env, tmp_path)
+    assert "migrations are waiting: run `app migrate`" in refused(env, tmp_path)
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 3
     first, second = (app("migrate", env=env, cwd=tmp_path) for _ in range(2))
-    assert (first.stdout, second.stdout) == ("applied 0001: the table of tasks, and its wall\n", "")
+    assert first.stdout.startswith("applied 0001: the table of tasks, and its wall\napplied 0002: ")
+    assert second.stdout == ""
     assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 0
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])

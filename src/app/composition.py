@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -28,12 +29,15 @@ from app.api.problems import (
 )
 from app.api.reading import BODY_MAX
 from app.api.tasks import TaskController
+from app.domain.desk import Desk
 from app.domain.errors import DomainError
-from app.domain.identity import TokenVerifier
+from app.domain.identity import TokenVerifier, UserId
 from app.domain.moments import Clock
 from app.domain.task_service import TaskService
 from app.infra.database import Database
+from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
+from app.infra.owned import Connection
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
@@ -50,11 +54,21 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
 
-    async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
+    def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
-        return TaskService(
-            NeonTaskRepository(database, owner=request.user.user_id), clock, settings.max_tasks
-        )
+        return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
+
+    async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
+        return tasks_of(request.user.user_id, database)
+
+    @asynccontextmanager
+    async def together(owner: UserId) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
+        async with database.transaction() as transaction:
+            yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
+
+    async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
+        owner: UserId = request.user.user_id
+        return Desk(tasks_of(owner, database), partial(together, owner))
 
     async def keys_trouble() -> str | None:
         return None if keys is None or keys.ready else "no keys yet"
@@ -76,7 +90,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         alive,
         readiness(database=database.trouble, keys=keys_trouble),
     ]
-    dependencies = {"tasks": Provide(provide_tasks)}
+    dependencies = {"tasks": Provide(provide_tasks), "desk": Provide(provide_desk)}
     document = openapi.document_of(handlers, dependencies, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],

@@ -172,7 +172,7 @@ async def test_a_walk_goes_on_after_a_task_that_has_moved_or_gone(repository_of:
 
 @pytest.mark.server
 async def test_any_selection_is_to_neon_what_it_is_to_memory(database: Database) -> None:
-    dice = random.Random(20260101)  # noqa: S311 - a fixed seed
+    dice = random.Random(20260101)
     owner = someone()
     both: list[TaskRepository] = [
         MemoryTaskRepository(owner, Shelf()),

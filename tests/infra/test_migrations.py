@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 MIGRATIONS = [
     "0001: the table of tasks, and its wall",
     "0002: due dates, priorities, tags, order, trash and versions, and what is known of each owner",
+    "0003: what requests with a key were answered, for whoever repeats them",
 ]
 
 UNWALLED = """

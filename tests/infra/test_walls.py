@@ -14,19 +14,21 @@ import pytest
 
 from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
+from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
 from app.domain.task import TaskChanges, TaskId
 from app.infra.database import Database
+from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.migrate import upgrade
-from app.infra.owned import OwnedConnection, Row
+from app.infra.owned import Connection, OwnedConnection, Row
 from app.infra.statements import tasks
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
-from app.infra.wall import gaps
+from app.infra.wall import TABLES, gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import MANY, NOON, TaskFactory, a_task_id, someone
+from tests.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 from tests.wire import read
 
 pytestmark = pytest.mark.server
@@ -69,14 +71,14 @@ class Planted:
 class WithoutPredicate:
     """A connection that takes the owner's predicate out of every statement: the first wall down."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self.taken_out = 0
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         sql, count = re.subn(r" AND own_\w+\.user_id = \$\d+::\w+", "", statement.sql)
         self.taken_out += count
-        return await self._database.fetch(Statement(sql, statement.names), values)
+        return await self._connection.fetch(Statement(sql, statement.names), values)
 
 
 @asynccontextmanager
@@ -89,9 +91,11 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 @contextmanager
 def row_level_security_down(postgres: PostgresServer, database: str) -> Iterator[None]:
-    postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database)
+    for table in TABLES:
+        postgres.query(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY", database)
     yield
-    postgres.query("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY", database)
+    for table in TABLES:
+        postgres.query(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", database)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,30 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
                 await ACTS[verb](cid, planted.tasks[0].id)
 
     assert (read(page), page.revision) == ([], 0)
+
+
+@pytest.mark.parametrize("wall", ["row-level security", "predicate"])
+async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_told(
+    postgres: PostgresServer, own: tuple[Database, str], wall: str
+) -> None:
+    database, name = own
+    ann, bob = someone("ann"), someone("bob")
+    asked, other = KeyedRequest("create", "key", b"x"), KeyedRequest("create", "other", b"x")
+    told = Told(201, (("location", "/"),), b"{}")
+    async with database.transaction() as transaction:
+        await NeonKeptAnswers(transaction, owner=bob).keep(asked, told, at=NOON, since=later(-1))
+
+    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+        async with database.transaction() as transaction:
+            connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
+            hers = NeonKeptAnswers(connection, owner=ann)  # type: ignore[arg-type]  # it is one, but for the wall
+            before = await hers.claim(asked, since=later(-1))
+            await hers.keep(asked, told, at=later(2), since=later(1))
+            await hers.keep(other, told, at=later(2), since=later(1))
+
+    async with database.transaction() as transaction:
+        his = await NeonKeptAnswers(transaction, owner=bob).claim(asked, since=later(-1))
+    assert (before, his) == (None, told)
 
 
 async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statement(

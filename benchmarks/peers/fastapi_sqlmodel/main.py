@@ -4,14 +4,15 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from time import time_ns
+from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import jwt
 from fastapi import Depends, FastAPI, HTTPException, Query, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
-from sqlalchemy import DateTime
+from sqlalchemy import ARRAY, DateTime, String
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,13 +32,20 @@ class TaskIn(SQLModel):
     title: str = Field(min_length=1, max_length=255)
     description: str | None = Field(default=None, max_length=10_000)
     completed: bool = False
+    due: str | None = None
+    priority: Literal["none", "low", "medium", "high"] = Field(default="none", sa_type=String)
+    tags: list[str] = Field(default_factory=list, sa_type=ARRAY(String), max_length=20)
 
 
 class TaskOut(TaskIn):
     id: UUID
     user_id: str
+    position: str
+    version: int
     created_at: datetime
     updated_at: datetime
+    completed_at: datetime | None
+    trashed_at: datetime | None
 
 
 class Task(TaskIn, table=True):
@@ -45,6 +53,10 @@ class Task(TaskIn, table=True):
 
     user_id: str = Field(primary_key=True)
     id: UUID = Field(default_factory=uuid4, primary_key=True)
+    position: str = Field(default_factory=lambda: f"{2**63 - time_ns():016x}")
+    version: int = 1
+    completed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    trashed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
 
@@ -92,7 +104,8 @@ app = FastAPI(lifespan=lifespan)
 async def list_tasks(
     owner: Owner, session: Session, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> list[Task]:
-    newest = select(Task).where(Task.user_id == owner).order_by(col(Task.id).desc()).limit(limit)
+    alive = select(Task).where(Task.user_id == owner, col(Task.trashed_at).is_(None))
+    newest = alive.order_by(col(Task.id).desc()).limit(limit)
     return list((await session.exec(newest)).all())
 
 
@@ -107,7 +120,7 @@ async def create_task(owner: Owner, session: Session, new: TaskIn, response: Res
 
 async def the_task(task_id: UUID, owner: Owner, session: Session) -> Task:
     task = (await session.exec(select(Task).where(Task.user_id == owner, Task.id == task_id))).first()
-    if task is None:
+    if task is None or task.trashed_at is not None:
         raise HTTPException(404, "No such task")
     return task
 
@@ -123,6 +136,8 @@ async def complete_task(
 ) -> Task:
     task.completed = said.completed if said else not task.completed
     task.updated_at = datetime.now(UTC)
+    task.completed_at = task.updated_at if task.completed else None
+    task.version += 1
     session.add(task)
     await session.commit()
     return task

@@ -19,15 +19,20 @@ import msgspec
 ISSUER, AUDIENCE = os.environ["JWT_ISSUER"], os.environ["JWT_AUDIENCE"]
 ALGORITHM = "EdDSA" if "JWKS_URL" in os.environ else "HS256"
 
-COLUMNS = "id, user_id, title, description, completed, created_at, updated_at"
-LIST = f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 ORDER BY id DESC LIMIT $2"
-READ = f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND id = $2"
+COLUMNS = (
+    "id, user_id, title, description, completed, due, priority, tags, position, version,"
+    " created_at, updated_at, completed_at, trashed_at"
+)
+LIST = f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND trashed_at IS NULL ORDER BY id DESC LIMIT $2"
+READ = f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND id = $2 AND trashed_at IS NULL"
 CREATE = (
-    "INSERT INTO tasks (id, user_id, title, description, completed, created_at, updated_at)"
-    f" VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING {COLUMNS}"
+    "INSERT INTO tasks (id, user_id, title, description, completed, created_at, updated_at, priority, tags,"
+    f" position, version) VALUES ($1, $2, $3, $4, $5, $6, $6, 'none', '{{}}', $7, 1) RETURNING {COLUMNS}"
 )
 TOGGLE = (
-    "UPDATE tasks SET completed = NOT completed, updated_at = $3 WHERE user_id = $1 AND id = $2"
+    "UPDATE tasks SET completed = NOT completed, updated_at = $3, version = version + 1,"
+    " completed_at = CASE WHEN completed THEN NULL ELSE $3::timestamptz END"
+    " WHERE user_id = $1 AND id = $2 AND trashed_at IS NULL"
     f" RETURNING {COLUMNS}"
 )
 
@@ -44,8 +49,15 @@ class Task(msgspec.Struct):
     title: str
     description: str | None
     completed: bool
+    due: str | None
+    priority: str
+    tags: list[str]
+    position: str
+    version: int
     created_at: datetime
     updated_at: datetime
+    completed_at: datetime | None
+    trashed_at: datetime | None
 
 
 class NewTask(msgspec.Struct):
@@ -72,7 +84,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, 200, encode([Task(*row) for row in rows]))
     elif len(parts) == 4:
         new = read_new((await receive())["body"])
-        values = (uuid4(), owner, new.title, new.description, new.completed, datetime.now(UTC))
+        position = f"{2**63 - time.time_ns():016x}"
+        values = (uuid4(), owner, new.title, new.description, new.completed, datetime.now(UTC), position)
         await answer(send, 201, encode(Task(*await pool.fetchrow(CREATE, *values))))
     else:
         if len(parts) == 5:

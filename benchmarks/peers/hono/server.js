@@ -16,7 +16,10 @@ const keys = JWKS_URL
   ? createRemoteJWKSet(new URL(JWKS_URL))
   : await crypto.subtle.importKey("raw", new TextEncoder().encode(BETTER_AUTH_SECRET), hmac, false, ["verify"]);
 const rules = { algorithms: [JWKS_URL ? "EdDSA" : "HS256"], issuer: JWT_ISSUER, audience: JWT_AUDIENCE };
-const columns = sql`id, user_id, title, description, completed, created_at, updated_at`;
+const columns = sql`id, user_id, title, description, completed, due, priority, tags, position, version,
+  created_at, updated_at, completed_at, trashed_at`;
+
+const PRIORITIES = new Set(["none", "low", "medium", "high"]);
 
 const app = new Hono();
 
@@ -38,35 +41,44 @@ app.get("/api/:user_id/tasks", async (context) => {
   const limit = Number(context.req.query("limit") ?? 50);
   if (!Number.isInteger(limit) || limit < 1 || limit > 200) throw new HTTPException(400);
   return context.json(
-    await sql`SELECT ${columns} FROM tasks WHERE user_id = ${context.get("owner")} ORDER BY id DESC LIMIT ${limit}`,
+    await sql`SELECT ${columns} FROM tasks WHERE user_id = ${context.get("owner")} AND trashed_at IS NULL ORDER BY id DESC LIMIT ${limit}`,
   );
 });
 
 app.post("/api/:user_id/tasks", async (context) => {
-  const { title, description = null, completed = false } = await context.req.json();
+  const { title, description = null, completed = false, due = null, priority = "none", tags = [] } =
+    await context.req.json();
   if (typeof title !== "string" || title.length < 1 || title.length > 255) throw new HTTPException(400);
   if (description !== null && (typeof description !== "string" || description.length > 10_000))
     throw new HTTPException(400);
-  if (typeof completed !== "boolean") throw new HTTPException(400);
+  if (typeof completed !== "boolean" || (due !== null && typeof due !== "string")) throw new HTTPException(400);
+  if (!PRIORITIES.has(priority) || !Array.isArray(tags) || tags.length > 20) throw new HTTPException(400);
   const now = new Date();
+  const position = (2n ** 63n - process.hrtime.bigint()).toString(16);
   const [task] = await sql`
-    INSERT INTO tasks (id, user_id, title, description, completed, created_at, updated_at)
-    VALUES (${randomUUID()}, ${context.get("owner")}, ${title}, ${description}, ${completed}, ${now}, ${now})
+    INSERT INTO tasks (id, user_id, title, description, completed, due, priority, tags, position, version,
+                       created_at, updated_at)
+    VALUES (${randomUUID()}, ${context.get("owner")}, ${title}, ${description}, ${completed}, ${due}, ${priority},
+            ${tags}, ${position}, 1, ${now}, ${now})
     RETURNING ${columns}`;
   return context.json(task, 201, { location: `${context.req.path}/${task.id}` });
 });
 
 app.get("/api/:user_id/tasks/:id", async (context) => {
   const [task] = await sql`
-    SELECT ${columns} FROM tasks WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")}`;
+    SELECT ${columns} FROM tasks
+    WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")} AND trashed_at IS NULL`;
   if (!task) throw new HTTPException(404);
   return context.json(task);
 });
 
 app.patch("/api/:user_id/tasks/:id/complete", async (context) => {
+  const now = new Date();
   const [task] = await sql`
-    UPDATE tasks SET completed = NOT completed, updated_at = ${new Date()}
-    WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")} RETURNING ${columns}`;
+    UPDATE tasks SET completed = NOT completed, updated_at = ${now}, version = version + 1,
+      completed_at = CASE WHEN completed THEN NULL ELSE ${now}::timestamptz END
+    WHERE user_id = ${context.get("owner")} AND id = ${context.req.param("id")} AND trashed_at IS NULL
+    RETURNING ${columns}`;
   if (!task) throw new HTTPException(404);
   return context.json(task);
 });

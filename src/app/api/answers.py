@@ -1,6 +1,6 @@
 """An answer that is written already: nothing is left for the framework to encode or to work out."""
 
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from litestar import Response
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
@@ -17,9 +17,9 @@ class Answer(Response[T]):
         self, body: bytes, *, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         """Take a body, and headers beside its type and length. Litestar's constructor has nothing to add."""
-        self.content = body  # type: ignore[assignment]  # T is what the document says
-        self._status = self.status_code = status
-        self._headers = headers
+        self.body = body
+        self.status = self.status_code = status
+        self.fields = headers
 
     def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # type: ignore[override]
         """Return the application that sends it: this answer itself."""
@@ -27,13 +27,12 @@ class Answer(Response[T]):
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         """Send it."""
-        body: Any = self.content
-        told = [JSON, (b"content-length", b"%d" % len(body))] if body else []
+        told = [JSON, (b"content-length", b"%d" % len(self.body))] if self.body else []
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
-            "status": self._status,
-            "headers": [*told, *self._headers],
+            "status": self.status,
+            "headers": [*told, *self.fields],
         }
-        rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
+        rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": self.body, "more_body": False}
         await send(start)
         await send(rest)

@@ -90,35 +90,48 @@ def _document(problem: Problem, **more: Any) -> Json:
     }
 
 
+def _example(problem: Problem, **more: Any) -> dict[str, Json]:
+    return {"example": _document(problem, **more)}
+
+
 _NOW: Final = {"ETag": "The version that the task has now"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _FAULTS: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
     {"pointer": "/titel", "detail": "is not a member that is known here"},
 ]
-ERRORS: Final[dict[int, tuple[str, Json, dict[str, str]]]] = {
-    400: ("The request is not valid; every fault is named", _document(INVALID_REQUEST, errors=_FAULTS), {}),
+ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
+    400: ("The request is not valid; every fault is named", _example(INVALID_REQUEST, errors=_FAULTS), {}),
     401: (
         "No token, or one that is not believed",
-        _document(PROBLEMS[domain.NotAuthenticated]),
+        _example(PROBLEMS[domain.NotAuthenticated]),
         {"WWW-Authenticate": "RFC 6750"},
     ),
-    403: ("The path names another person's list", _document(PROBLEMS[domain.NotYours]), {}),
-    404: ("No such task for this owner", _document(PROBLEMS[domain.TaskNotFound]), {}),
-    406: ("JSON is not accepted", _document(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
-    409: ("The list is full", _document(PROBLEMS[domain.TooManyTasks]), {}),
+    403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), {}),
+    404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
+    406: ("JSON is not accepted", _example(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
+    409: (
+        "It cannot be done as things stand",
+        {
+            "the list is full": _document(PROBLEMS[domain.TooManyTasks]),
+            "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
+            "the same request is being answered": _document(PROBLEMS[domain.KeyInFlight]),
+        },
+        {"Retry-After": "Seconds to wait, where waiting helps"},
+    ),
     412: (
         "The task has changed",
-        _document(PROBLEMS[domain.TaskChanged]),
+        _example(PROBLEMS[domain.TaskChanged]),
         {"ETag": "The version that it has"},
     ),
-    413: ("The body is over 256 KB", _document(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
-    415: ("The body is not `application/json`", _document(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    413: ("The body is over 256 KB", _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
+    415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    422: ("The Idempotency-Key stands for another request", _example(PROBLEMS[domain.KeyReused]), {}),
     428: (
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
-        _document(PRECONDITION_REQUIRED),
+        _example(PRECONDITION_REQUIRED),
         _NOW,
     ),
-    500: ("A bug", _document(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
-    503: ("Try again later; nothing was done", _document(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
+    500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
+    503: ("Try again later; nothing was done", _example(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
 }

@@ -9,6 +9,7 @@ from uuid import UUID
 from litestar import Request
 
 from app import strict_json
+from app.api.keys import KEY_HEADER, read_key
 from app.api.problems import InvalidRequest
 from app.api.schemas import Fault
 from app.domain.due import NEITHER, Due
@@ -87,6 +88,13 @@ class Faults:
                 self.add(f"/{name}", "is given more than once", "query")
             seen.add(name)
         return pairs
+
+    def key(self) -> None:
+        """Look at the request's key, where it has one (`app.api.idempotency`)."""
+        try:
+            read_key(self._request.headers)
+        except ValueError as wrong:
+            self.add(f"/{KEY_HEADER}", str(wrong), "header")
 
     def members(
         self,

@@ -37,6 +37,8 @@ async def json_body(request: TaskRequest, *types: str) -> bytes:
         empty if announced is None else _is_one_of(types or (JSON,), announced)
     ):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    if empty:
+        return b""
     try:
         return await request.body()
     except InternalServerException as error:  # Litestar's word for a client that left

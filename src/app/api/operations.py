@@ -23,6 +23,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api import examples
 from app.api.faults import PRIORITIES, SERVERS_OWN
+from app.api.keys import KEY_HEADER, KEY_MAX
 from app.api.list_parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
 from app.api.negotiation import JSON, MERGE_PATCH
 from app.api.problems import MEDIA_TYPE
@@ -127,6 +128,15 @@ _PERMANENT = Parameter(
     description="Delete for good, from the trash or not",
     example=True,
 )
+_KEY = Parameter(
+    name=KEY_HEADER,
+    param_in="header",
+    schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
+    description="Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as"
+    " the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept",
+    example='"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+)
+_REPLAYED: Final = {"Idempotency-Replayed": "`true` where the answer is that of an earlier request"}
 
 
 def _operation(  # noqa: PLR0913 - keywords, each read at its one call
@@ -180,7 +190,7 @@ def _operation(  # noqa: PLR0913 - keywords, each read at its one call
 
 
 def _error(status: int) -> OpenAPIResponse:
-    says, problem, headers = examples.ERRORS[status]
+    says, problems, headers = examples.ERRORS[status]
     return OpenAPIResponse(
         description=says,
         headers={
@@ -190,7 +200,7 @@ def _error(status: int) -> OpenAPIResponse:
         or None,
         content={
             MEDIA_TYPE: OpenAPIMediaType(
-                schema=Reference("#/components/schemas/Problem"), examples=_named({"example": problem})
+                schema=Reference("#/components/schemas/Problem"), examples=_named(problems)
             )
         },
     )
@@ -239,10 +249,10 @@ SUMMARY: Final = _operation(
 )
 CREATE: Final = _operation(
     "createTask",
-    parameters=(_USER_ID,),
+    parameters=(_USER_ID, _KEY),
     body="NewTask",
-    errors=(*_READ, 409, *_SENT, *_ALWAYS),
-    headers={"Location": "Where the task is", **_ETAG},
+    errors=(*_READ, 409, *_SENT, 422, *_ALWAYS),
+    headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
     security=BEARER,
 )
@@ -306,13 +316,14 @@ DELETE: Final = _operation(
 )
 COMPLETE: Final = _operation(
     "completeTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
     body="Completion",
     body_required=False,
-    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
-    headers=_ETAG,
+    errors=(*_WRITTEN, 409, *_SENT, 422, *_ALWAYS),
+    headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
-    description="Without a body: toggled, atomically. With one: set, safe to repeat.",
+    description="Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a"
+    " body: set, safe to repeat.",
     security=BEARER,
 )
 HEALTH: Final = _operation("health", summary="Does the process answer?", tags=["Health"])

@@ -68,6 +68,18 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "The list is full",
         "Your list, its trash included, has as many tasks as it may: delete some for good first.",
     ),
+    domain.KeyInFlight: Problem(
+        HTTPStatus.CONFLICT,
+        "key-in-flight",
+        "This request is being answered",
+        "A request with this Idempotency-Key is under way: repeat it after the time in Retry-After.",
+    ),
+    domain.KeyReused: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "key-reused",
+        "This key stands for another request",
+        "This Idempotency-Key was used with another body: use a new key for each new request.",
+    ),
     domain.KeysUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys-unavailable",
@@ -118,6 +130,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     match error:
         case domain.InvalidTask(broken=broken):
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
+        case domain.KeyInFlight(retry_after=seconds):
+            headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version):
             if "if-match" not in request.headers and request.route_handler.opt.get("require_if_match"):
                 problem = PRECONDITION_REQUIRED

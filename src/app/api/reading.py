@@ -48,6 +48,7 @@ async def read_new_task(request: TaskRequest) -> NewTask:
     """Read a task to create."""
     faults = Faults(request)
     faults.query()
+    faults.key()
     members = faults.members(await json_body(request), FIELDS)
     if "title" not in members and not faults.has("/title"):
         faults.add("/title", "must be given")
@@ -82,6 +83,7 @@ async def read_completion(request: TaskRequest) -> tuple[Named, bool | None]:
     faults = Faults(request)
     named = _named(request, faults)
     faults.query()
+    faults.key()
     body = await json_body(request)
     if not body:
         return faults.raised_or((named, None))

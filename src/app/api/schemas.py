@@ -71,10 +71,10 @@ class Summary(Struct, frozen=True):
 class Fault(Struct, frozen=True, omit_defaults=True):
     """One thing wrong with a request, and where."""
 
-    pointer: Annotated[str, Meta(description="RFC 6901, into the body; `/<name>` for a parameter")]
+    pointer: Annotated[str, Meta(description="RFC 6901, into the body; `/<name>` for a parameter or header")]
     detail: str
-    in_: Annotated[str, Meta(description="`query` or `path`; not said for the body")] = msgspec.field(
-        default="body", name="in"
+    in_: Annotated[str, Meta(description="`query`, `path` or `header`; not said for the body")] = (
+        msgspec.field(default="body", name="in")
     )
 
 

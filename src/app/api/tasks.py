@@ -10,6 +10,7 @@ from app.api import cursors, operations, schemas
 from app.api.answers import Answer
 from app.api.conditions import asks_for_news, etag, is_known
 from app.api.faults import TaskRequest
+from app.api.idempotency import once
 from app.api.list_query import Asked, read_list, read_zone
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
@@ -22,11 +23,13 @@ from app.api.reading import (
     read_task_id,
     read_update,
 )
+from app.domain.desk import Desk
 from app.domain.page import Page
-from app.domain.task import Shown
+from app.domain.task import Shown, TaskId
 from app.domain.task_service import TaskService
 
 Tasks = NamedDependency[TaskService]
+Desks = NamedDependency[Desk]
 
 
 class TaskController(Controller):
@@ -52,11 +55,14 @@ class TaskController(Controller):
         return Answer(schemas.encode(await tasks.summary(read_zone(request))))
 
     @post("/", **operations.CREATE)
-    async def create_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def create_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
         """Create a task."""
-        task_id, shown = await tasks.create(await read_new_task(request))
-        location = f"{_asked(request)}/{task_id}".encode()
-        return _told(shown, 201, (b"location", location))
+        new = await read_new_task(request)
+
+        async def create(tasks: TaskService) -> Answer[schemas.Task]:
+            return _created(request, *await tasks.create(new))
+
+        return await once(request, desk, "create", create)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
@@ -97,10 +103,18 @@ class TaskController(Controller):
         return _told(await tasks.move(named.task_id, beside=beside, before=before, if_match=named.if_match))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
-    async def complete_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def complete_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
         named, completed = await read_completion(request)
-        return _told(await tasks.complete(named.task_id, completed, named.if_match))
+
+        async def complete(tasks: TaskService) -> Answer[schemas.Task]:
+            return _told(await tasks.complete(named.task_id, completed, named.if_match))
+
+        return await once(request, desk, f"complete/{named.task_id}", complete)
+
+
+def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> Answer[schemas.Task]:
+    return _told(task, 201, (b"location", f"{_asked(request)}/{task_id}".encode()))
 
 
 def _told(task: Shown, status: int = 200, *headers: tuple[bytes, bytes]) -> Answer[schemas.Task]:

@@ -1,10 +1,10 @@
-"""`app`: serve | migrate | openapi | token. Each verb explains itself with `--help`."""
+"""`app`: serve | migrate | purge | openapi | token. Each verb explains itself with `--help`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from app.cli import document, migrations, serving, tokens
+from app.cli import document, migrations, purging, serving, tokens
 from app.settings import SettingsError
 
 
@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. A wrong setting ends it with one message that names them all, and status 1."""
     parser = argparse.ArgumentParser(prog="app", description="Taskward: the task API behind Better Auth.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in (serving, migrations, document, tokens):
+    for verb in (serving, migrations, purging, document, tokens):
         verb.add_to(verbs)
     chosen = parser.parse_args(arguments)
     try:

@@ -8,6 +8,8 @@ DomainError
 ├── TaskChanged            the task is no longer what the asker saw
 ├── NotInTrash             the task to be restored is in the list already
 ├── TooManyTasks           the owner's list is full
+├── KeyInFlight            the same request, under the same key, is being answered
+├── KeyReused              the key stands for another request
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
     └── DatabaseUnavailable    the database
@@ -77,6 +79,18 @@ class TooManyTasks(DomainError):
     """The owner has as many tasks as anyone may have."""
 
     at_most: int
+
+
+@dataclass(eq=False)
+class KeyInFlight(DomainError):
+    """A request under this key is being answered at this moment."""
+
+    retry_after: int = 1  # seconds
+
+
+@dataclass(eq=False)
+class KeyReused(DomainError):
+    """The key was used for a request that said something else."""
 
 
 @dataclass(eq=False)

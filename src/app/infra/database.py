@@ -1,7 +1,8 @@
 """Neon, as statements that are run whole or not at all."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -12,6 +13,7 @@ from app.infra.connecting import Connection, connect, means_unreachable
 from app.infra.owned import Row
 from app.infra.pool import Pool
 from app.infra.statements.walls import Statement
+from app.infra.transaction import Transaction, begun
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 
@@ -60,6 +62,30 @@ class Database:
         self._trouble = None
         return rows
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run several statements whole or not at all: whatever the block raises undoes them.
+
+        They have one deadline together. COMMIT is confirmed before the block is left.
+
+        Raises:
+            DatabaseUnavailable: as `fetch` does. It may have been done only where COMMIT was not confirmed.
+
+        """
+        try:
+            async with (
+                asyncio.timeout(DEADLINE),
+                self._lent() as connection,
+                begun(connection) as transaction,
+            ):
+                yield transaction
+        except Exception as error:
+            if not means_unreachable(error):
+                raise
+            self._trouble = f"{type(error).__name__}: the database does not answer"
+            raise DatabaseUnavailable(self._trouble) from error
+        self._trouble = None
+
     async def trouble(self) -> str | None:
         """Return why the database cannot be used; None if it can.
 
@@ -86,6 +112,21 @@ class Database:
         finally:
             self._pool.give_back(connection)
         return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the pool is not open")
+        connection = await self._pool.take()
+        try:
+            if not self._walled:
+                await self._check_wall(connection)
+            yield connection
+        except (TimeoutError, asyncio.CancelledError):
+            connection.terminate()
+            raise
+        finally:
+            self._pool.give_back(connection)
 
     async def _check_wall(self, connection: Connection) -> None:
         async with connection.transaction(readonly=True):

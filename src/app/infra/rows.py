@@ -6,7 +6,7 @@ from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import DateTimeUTC
-from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, SmallInteger, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
@@ -107,3 +107,23 @@ class TaskRow(OwnedRow):
             ),
             Index("ix_tasks_trashed", "user_id", "id", postgresql_where=text("trashed_at IS NOT NULL")),
         )
+
+
+class KeptAnswerRow(OwnedRow):
+    """What a request with an `Idempotency-Key` was answered."""
+
+    __tablename__ = "kept_answers"
+
+    route: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True, sort_order=-1)
+    key: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True, sort_order=-1)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int] = mapped_column(SmallInteger)
+    headers: Mapped[list[list[str]]] = mapped_column(ARRAY(Text))  # pairs of name and value
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    kept_at: Mapped[datetime] = mapped_column(DateTimeUTC(timezone=True))
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Any, ...]:
+        """Find what is old."""
+        return (*super().__table_args__, Index("ix_kept_answers_kept_at", "user_id", "kept_at"))

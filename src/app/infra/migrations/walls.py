@@ -13,27 +13,27 @@ from sqlalchemy import text
 from app.infra.wall import CONDITION, POLICY, ROLE
 
 
-def ensure_role() -> None:
-    """Make the application role where it is absent, and let this login act as it."""
+def ensure_role(role: str = ROLE) -> None:
+    """Make a role that cannot log in where it is absent, and let this login act as it."""
     op.execute(f"""
         DO $$
         DECLARE option text := CASE WHEN current_setting('server_version_num')::int >= 160000
                                     THEN 'SET' ELSE 'MEMBER' END;
         BEGIN
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
                 BEGIN
-                    CREATE ROLE {ROLE} NOLOGIN;
+                    CREATE ROLE {role} NOLOGIN;
                 EXCEPTION WHEN duplicate_object OR unique_violation THEN
                     NULL;  -- made by a migration of another database at the same moment
                 END;
             END IF;
-            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}'
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}'
                        AND (rolsuper OR rolbypassrls OR rolcanlogin)) THEN
-                RAISE EXCEPTION 'the role {ROLE} can log in or pass row-level security'
-                    USING HINT = 'ALTER ROLE {ROLE} NOLOGIN NOSUPERUSER NOBYPASSRLS';
+                RAISE EXCEPTION 'the role {role} can log in or pass row-level security'
+                    USING HINT = 'ALTER ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS';
             END IF;
-            IF NOT pg_has_role(current_user, '{ROLE}', option) THEN
-                GRANT {ROLE} TO CURRENT_USER;
+            IF NOT pg_has_role(current_user, '{role}', option) THEN
+                GRANT {role} TO CURRENT_USER;
             END IF;
         END $$""")  # noqa: S608 - constants of ours
 

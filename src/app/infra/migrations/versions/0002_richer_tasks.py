@@ -5,7 +5,8 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.text import searchable, sort_key
-from app.infra.migrations.walls import as_table_owner, build_wall, rebuild_view
+from app.infra.migrations.walls import as_table_owner, build_wall, ensure_role, rebuild_view
+from app.infra.purging import ROLE as MAINTENANCE
 
 revision = "0002"
 down_revision = "0001"
@@ -72,12 +73,17 @@ def upgrade() -> None:
     )
     build_wall("task_owners")
     rebuild_view("tasks")
+    _let_maintenance_see_the_trash()
 
 
 def downgrade() -> None:
     op.execute("DROP VIEW own_task_owners")
     op.drop_table("task_owners")
-    op.execute("DELETE FROM tasks WHERE trashed_at IS NOT NULL")
+    op.execute("DROP POLICY maintenance_sees_trash ON tasks")
+    op.execute("DROP POLICY maintenance_ends_trash ON tasks")
+    op.execute(f"REVOKE ALL ON tasks FROM {MAINTENANCE}")
+    with as_table_owner("tasks"):
+        op.execute("DELETE FROM tasks WHERE trashed_at IS NOT NULL")
     op.execute("DROP VIEW own_tasks")
     for column in (
         *("due_at", "due_whole_day", "priority", "tags", "tag_keys", "position", "version"),
@@ -85,6 +91,16 @@ def downgrade() -> None:
     ):
         op.drop_column("tasks", column)
     rebuild_view("tasks")
+
+
+def _let_maintenance_see_the_trash() -> None:
+    ensure_role(MAINTENANCE)
+    trash = f"TO {MAINTENANCE} USING (trashed_at IS NOT NULL)"
+    op.execute(f"CREATE POLICY maintenance_sees_trash ON tasks FOR SELECT {trash}")
+    op.execute(f"CREATE POLICY maintenance_ends_trash ON tasks FOR DELETE {trash}")
+    op.execute(f"CREATE POLICY maintenance_counts ON task_owners TO {MAINTENANCE} USING (true)")
+    op.execute(f"GRANT SELECT, DELETE ON tasks TO {MAINTENANCE}")
+    op.execute(f"GRANT SELECT, UPDATE ON task_owners TO {MAINTENANCE}")
 
 
 def _fill_words() -> None:

@@ -1,0 +1,64 @@
+"""Ending what lay in the trash too long, and old answers, for all owners: maintenance, not a request.
+
+Forced row-level security hides every row from whoever says no owner, so a plain DELETE would remove nothing
+and say nothing of it. This acts as a role of its own, whose policies show it the trash, the owners' counts
+and answers older than a day, and no more. Owners come in batches, each a transaction; within one the owners
+are held before their tasks, as in every write.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from app.infra.connecting import connect
+from app.settings.database_address import DatabaseAddress
+
+BATCH: Final = 200  # owners
+ANSWERS: Final = 1000  # at once
+ROLE: Final = "taskward_maintenance"
+
+_HOLD: Final = """
+SELECT user_id FROM task_owners WHERE user_id IN (
+    SELECT DISTINCT user_id FROM tasks WHERE trashed_at < $1 ORDER BY user_id LIMIT $2
+) ORDER BY user_id FOR UPDATE
+"""
+_END: Final = """
+WITH gone AS (
+    DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id
+), counted AS (
+    UPDATE task_owners SET revision = revision + 1, tasks = task_owners.tasks - ended.tasks
+    FROM (SELECT user_id, count(*) AS tasks FROM gone GROUP BY user_id) AS ended
+    WHERE task_owners.user_id = ended.user_id
+)
+SELECT count(*) FROM gone
+"""
+_FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
+
+
+async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
+    """End every task that was moved to the trash before a moment; return how many there were."""
+    connection = await connect(address)
+    try:
+        total = 0
+        while True:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                held = [row["user_id"] for row in await connection.fetch(_HOLD, before, BATCH)]
+                if not held:
+                    return total
+                ended = await connection.fetchval(_END, held, before)
+            total += ended
+    finally:
+        await connection.close()
+
+
+async def forget_old_answers(address: DatabaseAddress) -> None:
+    """Delete the answers that nobody is told any more. An owner who goes on asking needs no such help."""
+    connection = await connect(address)
+    try:
+        deleted = ""
+        while deleted != "DELETE 0":
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                deleted = await connection.execute(_FORGET, ANSWERS)
+    finally:
+        await connection.close()

@@ -1,0 +1,41 @@
+"""Several statements as one.
+
+No role is taken at BEGIN, no owner set, and nothing is undone at the end: each statement carries both walls
+itself (`app.infra.statements.walls`), and what it tells row-level security it tells until the end of its
+transaction only. From BEGIN to COMMIT a transaction pooler keeps to one server connection.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from app.infra.connecting import Connection
+from app.infra.owned import Row
+from app.infra.statements.walls import Statement
+
+
+class Transaction:
+    """Runs statements on a connection whose transaction somebody else began and will end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        """Run one statement and return its rows."""
+        arguments = [values[name] for name in statement.names]
+        return await self._connection.fetch(statement.sql, *arguments)  # type: ignore[return-value]  # a Record is a mapping
+
+
+@asynccontextmanager
+async def begun(connection: Connection) -> AsyncIterator[Transaction]:
+    """Begin a transaction, and end it with the block.
+
+    Where the block is held up or its asker leaves, nothing is said to the server: it would be waited for.
+    Whoever lent the connection cuts it off, which undoes all of it.
+    """
+    await connection.execute("BEGIN")
+    try:
+        yield Transaction(connection)
+    except Exception:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")

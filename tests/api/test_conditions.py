@@ -1,0 +1,163 @@
+"""If-Match and If-None-Match (RFC 9110 §13): nobody overwrites what they have not seen."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.factories import a_task_id
+from tests.people import People, Person
+
+pytestmark = pytest.mark.server
+
+WRITES: Mapping[str, tuple[str, str, Any]] = {
+    "put": ("PUT", "{id}", {"title": "y"}),
+    "patch": ("PATCH", "{id}", {"title": "y"}),
+    "patch of nothing": ("PATCH", "{id}", {}),
+    "toggle": ("PATCH", "{id}/complete", None),
+    "complete": ("PATCH", "{id}/complete", {"completed": True}),
+    "move": ("POST", "{id}/move", "beside"),
+    "trash": ("DELETE", "{id}", None),
+    "purge": ("DELETE", "{id}?permanent=true", None),
+}
+
+
+async def written(person: Person, write: str, task_id: object, beside: object, if_match: str | None) -> Any:
+    method, path, body = WRITES[write]
+    if body == "beside":
+        body = {"before": str(beside)}
+    headers = {} if if_match is None else {"if-match": if_match}
+    arguments = {} if body is None else {"json": body}
+    return await person.ask(method, path.format(id=task_id), headers=headers, **arguments)
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_given_a_version_that_is_gone_then_a_write_is_412_and_writes_nothing(
+    people: People, write: str
+) -> None:
+    ann = people.one()
+    task, other = await ann.create(), await ann.create()
+    before = (await ann.ask("PATCH", task["id"], json={"title": "seen by nobody"})).json()
+
+    response = await written(ann, write, task["id"], other["id"], '"1"')
+
+    assert response.status_code == 412
+    assert response.headers["etag"] == '"2"'
+    assert response.json()["type"] == "urn:taskward:problem:task-changed"
+    assert (await ann.ask("GET", task["id"])).json() == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("if_match", ['"1"', "*", '"7", "1"', ' "x" ,, "1",'])
+async def test_given_the_right_version_then_it_is_written(people: People, write: str, if_match: str) -> None:
+    ann = people.one()
+    task, other = await ann.create(), await ann.create()
+
+    response = await written(ann, write, task["id"], other["id"], if_match)
+
+    assert response.status_code in (200, 204)
+
+
+@pytest.mark.parametrize("if_match", ['W/"1"', '"01"', '"2"', '"x"', '""', '"1', "1", '"1" "2"'])
+async def test_what_does_not_match_strongly_is_412_and_what_is_malformed_400(
+    people: People, if_match: str
+) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await written(ann, "toggle", task["id"], None, if_match)
+
+    malformed = if_match in ('"1', "1", '"1" "2"')
+    assert response.status_code == (400 if malformed else 412)
+    if malformed:
+        assert response.json()["errors"][0]["pointer"] == "/If-Match"
+        assert response.json()["errors"][0]["in"] == "header"
+    assert (await ann.ask("GET", task["id"])).json() == task
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_an_absent_task_is_404_whatever_is_expected_of_it(people: People, write: str) -> None:
+    ann = people.one()
+    other = await ann.create()
+
+    assert (await written(ann, write, a_task_id(), other["id"], '"1"')).status_code == 404
+
+
+async def test_every_answer_with_one_task_has_its_version_for_a_tag(people: People) -> None:
+    ann = people.one()
+    created = await ann.ask("POST", json={"title": "x"})
+    path = created.json()["id"]
+
+    answers = [
+        created,
+        await ann.ask("GET", path),
+        await ann.ask("PUT", path, json={"title": "y"}),
+        await ann.ask("PATCH", path, json={"title": "z"}),
+        await ann.ask("PATCH", f"{path}/complete"),
+    ]
+
+    assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"', '"2"', '"3"', '"4"']
+    assert all(answer.headers["etag"] == f'"{answer.json()["version"]}"' for answer in answers)
+
+
+@pytest.mark.parametrize("known", ['"1"', 'W/"1"', "*", '"x", W/"1"'])
+async def test_a_task_that_is_known_already_is_304_without_a_body(people: People, known: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await ann.ask("GET", task["id"], headers={"if-none-match": known})
+
+    assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", '"1"')
+    assert "content-type" not in response.headers
+
+
+@pytest.mark.parametrize("known", ['"2"', "1", "garbage", '"11"'])
+async def test_a_task_that_is_not_known_is_answered_whole(people: People, known: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    assert (await ann.ask("GET", task["id"], headers={"if-none-match": known})).json() == task
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_where_it_is_required_a_write_without_it_is_428_and_an_absent_task_still_404(
+    careful_people: People, write: str
+) -> None:
+    ann = careful_people.one()
+    task, other = await ann.create(), await ann.create()
+
+    refused = await written(ann, write, task["id"], other["id"], None)
+    absent = await written(ann, write, a_task_id(), other["id"], None)
+    accepted = await written(ann, write, task["id"], other["id"], "*")
+
+    assert (refused.status_code, absent.status_code) == (428, 404)
+    assert (refused.headers["etag"], refused.json()["type"]) == (
+        '"1"',
+        "urn:taskward:problem:if-match-required",
+    )
+    assert accepted.status_code in (200, 204)
+
+
+async def test_of_twenty_racing_writers_with_one_version_exactly_one_wins_each_of_twenty_rounds(
+    people: People,
+) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    for number in range(1, 21):
+        answers = await asyncio.gather(
+            *(
+                ann.ask(
+                    "PATCH",
+                    task["id"],
+                    json={"title": f"{number} {who}"},
+                    headers={"if-match": f'"{number}"'},
+                )
+                for who in range(20)
+            )
+        )
+        statuses = [answer.status_code for answer in answers]
+        assert sorted(statuses) == [200] + [412] * 19
+        (won,) = [answer.json() for answer in answers if answer.status_code == 200]
+        assert (await ann.ask("GET", task["id"])).json() == won

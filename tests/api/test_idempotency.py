@@ -1,0 +1,315 @@
+"""`Idempotency-Key`: a request is acted on once, and whoever repeats it is told what was told then."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.composition import compose
+from app.settings import Settings
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.factories import NOON, a_task_id
+from tests.in_process import client_of
+from tests.people import People, Person
+from tests.pgbouncer import pgbouncer
+
+pytestmark = pytest.mark.server
+
+TITLE = {"title": "water the plants"}
+
+
+def keyed(key: str | None = None) -> dict[str, str]:
+    """Return the header with this key, or with a new one."""
+    return {"idempotency-key": f'"{uuid4()}"' if key is None else key}
+
+
+def told(response: httpx.Response) -> tuple[Any, ...]:
+    """Return all of an answer but what belongs to this one request, and that it is told again."""
+    own = ("x-request-id", "idempotency-replayed")
+    headers = {name: value for name, value in response.headers.items() if name not in own}
+    return response.status_code, headers, response.content
+
+
+async def test_the_same_request_again_gives_the_first_answer_and_says_so(people: People) -> None:
+    ann, key = people.one(), keyed()
+
+    first = await ann.ask("POST", json=TITLE, headers=key)
+    again = await ann.ask("POST", json=TITLE, headers=key)
+
+    assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert told(again) == told(first)
+    assert await ann.titles() == [TITLE["title"]]
+
+
+async def test_it_does_so_whatever_has_happened_to_the_task_since(people: People) -> None:
+    ann, key = people.one(), keyed()
+    first = await ann.ask("POST", json=TITLE, headers=key)
+    await ann.ask("PUT", first.json()["id"], json={"title": "changed"})
+    await ann.ask("DELETE", first.json()["id"])
+
+    again = await ann.ask("POST", json=TITLE, headers=key)
+
+    assert told(again) == told(first)
+    assert await ann.titles() == []
+
+
+async def test_a_toggle_with_a_key_is_done_once(people: People) -> None:
+    ann, key = people.one(), keyed()
+    path = f"{(await ann.create())['id']}/complete"
+
+    first = await ann.ask("PATCH", path, headers=key)
+    await ann.ask("PATCH", path)
+    again = await ann.ask("PATCH", path, headers=key)
+
+    assert first.json()["completed"] is True
+    assert told(again) == told(first)
+    assert (await ann.ask("GET")).json()[0]["completed"] is False
+
+
+async def test_the_key_of_one_task_is_another_for_the_next(people: People) -> None:
+    ann, key = people.one(), keyed()
+
+    for title in ("a", "b"):
+        task = await ann.create(title)
+        answer = await ann.ask("PATCH", f"{task['id']}/complete", headers=key)
+        assert (answer.json()["id"], answer.json()["completed"]) == (task["id"], True)
+
+
+async def test_two_people_may_choose_the_same_key(people: People) -> None:
+    key = keyed()
+    answers = [await person.ask("POST", json=TITLE, headers=key) for person in (people.one(), people.one())]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json()["user_id"] != answers[1].json()["user_id"]
+
+
+async def test_me_and_the_user_id_are_the_same_list(people: People) -> None:
+    ann, key = people.one(), keyed()
+
+    first = await ann.ask("POST", json=TITLE, headers=key)
+    again = await ann.ask("POST", "/api/me/tasks", json=TITLE, headers=key)
+
+    assert told(again) == told(first)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"completed":false,"title":"x"}', b' {\n"title": "\\u0078", "completed": false }']
+)
+async def test_members_in_another_order_or_with_other_space_say_the_same(people: People, body: bytes) -> None:
+    ann, key = people.one(), keyed() | {"content-type": "application/json"}
+    first = await ann.ask("POST", content=b'{"title":"x","completed":false}', headers=key)
+
+    again = await ann.ask("POST", content=body, headers=key)
+
+    assert told(again) == told(first)
+
+
+async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people: People) -> None:
+    ann, key = people.one(), keyed()
+    await ann.ask("POST", json=TITLE, headers=key)
+
+    other = await ann.ask("POST", json={"title": "other"}, headers=key)
+
+    assert other.status_code == 422
+    assert other.json()["type"] == "urn:taskward:problem:key-reused"
+    assert await ann.titles() == [TITLE["title"]]
+
+
+async def test_a_toggle_and_a_set_under_one_key_are_two_requests(people: People) -> None:
+    ann, key = people.one(), keyed()
+    path = f"{(await ann.create())['id']}/complete"
+    await ann.ask("PATCH", path, headers=key)
+
+    other = await ann.ask("PATCH", path, json={"completed": True}, headers=key)
+
+    assert other.status_code == 422
+
+
+async def test_a_refusal_is_not_kept(people: People) -> None:
+    ann, key = people.one(), keyed()
+    missing = await ann.ask("PATCH", f"{a_task_id()}/complete", headers=key)
+    wrong = await ann.ask("POST", json={"title": " "}, headers=key)
+
+    right = await ann.ask("POST", json=TITLE, headers=key)
+
+    assert (missing.status_code, wrong.status_code, right.status_code) == (404, 400, 201)
+
+
+async def test_a_refusal_within_the_work_undoes_it_and_leaves_the_key_free(
+    database_url: str,
+) -> None:
+    settings = Settings.from_env(environment_for(database_url, MAX_TASKS="1"))
+    async with client_of(compose(settings)) as client:
+        ann, key = People(client).one(), keyed()
+        first = await ann.create()
+
+        full = await ann.ask("POST", json=TITLE, headers=key)
+        await ann.ask("DELETE", f"{first['id']}?permanent=true")
+        again = await ann.ask("POST", json=TITLE, headers=key)
+
+    assert (full.status_code, full.json()["type"]) == (409, "urn:taskward:problem:too-many-tasks")
+    assert again.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *('""', '"', '"a', 'a"', '"a"b"', '"a\\b"', '"a", "b"', "a, b", "a b", "a;b", '"a";b=1', "'a b'"),
+        *("é".encode(), '"é"'.encode(), b'"\x00"', b'"\x7f"', b"a\tb", "x" * 256, f'"{"x" * 256}"'),
+    ],
+)
+async def test_a_malformed_key_is_named_as_a_fault_beside_the_others(
+    people: People, key: str | bytes
+) -> None:
+    ann = people.one()
+
+    answer = await ann.ask("POST", json={"title": ""}, headers={"idempotency-key": key})
+
+    assert answer.status_code == 400
+    places = {(fault["pointer"], fault.get("in", "body")) for fault in answer.json()["errors"]}
+    assert places == {("/Idempotency-Key", "header"), ("/title", "body")}
+
+
+async def test_two_keys_are_a_fault(people: People) -> None:
+    ann = people.one()
+    headers = [*ann.headers.items(), ("idempotency-key", "a"), ("idempotency-key", "a")]
+
+    answer = await people.client.post("/api/me/tasks", json=TITLE, headers=headers)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("abc-1", '"abc-1"'), ("a~!#$%&'()*+./:<=>?@[]^_`{|}", '"a~!#$%&\'()*+./:<=>?@[]^_`{|}"')],
+)
+async def test_a_key_is_the_same_bare_or_quoted(people: People, one: str, other: str) -> None:
+    ann = people.one()
+
+    first = await ann.ask("POST", json=TITLE, headers=keyed(one))
+    again = await ann.ask("POST", json=TITLE, headers=keyed(other))
+
+    assert told(again) == told(first)
+
+
+async def test_a_quoted_key_may_hold_what_it_must_escape(people: People) -> None:
+    ann = people.one()
+    for key in ('"a \\" b"', '"a \\\\ b"', f'"{"x" * 255}"'):
+        first = await ann.ask("POST", json=TITLE, headers=keyed(key))
+        assert first.status_code == 201
+        assert told(await ann.ask("POST", json=TITLE, headers=keyed(key))) == told(first)
+
+
+async def fifty_at_once(ann: Person) -> None:
+    """Send one request fifty times at once, and hold the answers to what is promised of them."""
+    key = keyed()
+
+    answers = await asyncio.gather(*(ann.ask("POST", json=TITLE, headers=key) for _ in range(50)))
+
+    made = [answer for answer in answers if answer.status_code == 201]
+    in_flight = [answer for answer in answers if answer.status_code == 409]
+    assert len(made) + len(in_flight) == 50
+    assert {told(answer)[2] for answer in made} == {made[0].content}
+    for refused in in_flight:
+        assert refused.json()["type"] == "urn:taskward:problem:key-in-flight"
+        assert refused.headers["retry-after"] == "1"
+        assert told(await ann.ask("POST", json=TITLE, headers=key)) == told(made[0])
+    assert len(await ann.titles()) == 1
+
+
+async def test_of_fifty_at_once_one_is_done_and_the_others_are_told_so_or_to_come_again(
+    people: People,
+) -> None:
+    await fifty_at_once(people.one())
+
+
+async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path: Path) -> None:
+    with pgbouncer(database_url, tmp_path) as through:
+        app = compose(Settings.from_env(environment_for(f"{through}?pgbouncer=true")))
+        async with client_of(app) as client:
+            everybody = [People(client).one(f"ann{number}") for number in range(4)]
+            await asyncio.gather(*map(fifty_at_once, everybody))
+
+
+async def test_while_the_first_is_under_way_the_second_is_told_at_once_and_others_go_on(
+    people: People, postgres: PostgresServer, database_url: str
+) -> None:
+    ann, key = people.one(), keyed()
+    task = await ann.create()
+    hold = f"""BEGIN; SELECT FROM task_owners WHERE user_id = '{ann.user_id}' FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"""
+    held = asyncio.create_task(asyncio.to_thread(postgres.query, hold, database_url.rpartition("/")[2]))
+    await asyncio.sleep(0.3)
+    first = asyncio.create_task(ann.ask("POST", json=TITLE, headers=key))
+    await asyncio.sleep(0.3)
+
+    second = await asyncio.wait_for(ann.ask("POST", json=TITLE, headers=key), 0.5)
+    other = await asyncio.wait_for(people.one().ask("POST", json=TITLE, headers=key), 0.5)
+
+    assert (second.status_code, second.headers["retry-after"]) == (409, "1")
+    assert other.status_code == 201
+    assert (await first).status_code == 201
+    assert len(await ann.titles()) == 2
+    assert task["title"] in await ann.titles()
+    await held
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> Any:
+        return self.now
+
+
+@pytest.fixture
+async def timed(database_url: str) -> AsyncIterator[tuple[Person, Clock]]:
+    clock = Clock()
+    app = compose(Settings.from_env(environment_for(database_url)), clock=clock)
+    async with client_of(app) as client:
+        yield People(client).one(), clock
+
+
+async def test_an_answer_is_kept_for_a_day(timed: tuple[Person, Clock]) -> None:
+    (ann, clock), key = timed, keyed()
+    first = await ann.ask("POST", json=TITLE, headers=key)
+
+    clock.now = NOON + timedelta(hours=24) - timedelta(microseconds=1)
+    same = await ann.ask("POST", json=TITLE, headers=key)
+    clock.now = NOON + timedelta(hours=24)
+    new = await ann.ask("POST", json=TITLE, headers=key)
+    newer = await ann.ask("POST", json=TITLE, headers=key)
+
+    assert told(same) == told(first)
+    assert new.json()["id"] != first.json()["id"]
+    assert told(newer) == told(new)
+
+
+async def test_old_answers_go_when_their_owner_keeps_a_new_one_and_nobody_elses_do(
+    timed: tuple[Person, Clock], postgres: PostgresServer, database_url: str
+) -> None:
+    ann, clock = timed
+    bob = People(ann.client).one("bob")
+    for person in (ann, ann, bob):
+        await person.ask("POST", json=TITLE, headers=keyed())
+    clock.now = NOON + timedelta(hours=1)
+    await ann.ask("POST", json=TITLE, headers=keyed())
+    clock.now = NOON + timedelta(hours=24)
+
+    await ann.ask("POST", json=TITLE, headers=keyed())
+
+    kept = f"""SELECT json_object_agg(user_id, n) FROM (SELECT user_id, count(*) n FROM kept_answers
+              WHERE user_id IN ('{ann.user_id}', '{bob.user_id}') GROUP BY 1) x"""
+    assert json.loads(postgres.query(kept, database_url.rpartition("/")[2])) == {
+        ann.user_id: 2,
+        bob.user_id: 1,
+    }

@@ -1,0 +1,107 @@
+"""What a task holds besides its title: when it is due, how much it matters, its tags."""
+
+from typing import Any
+
+import pytest
+
+from tests.people import People
+
+pytestmark = pytest.mark.server
+
+WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "a moment without offset": ({"due": "2026-01-31T17:00:00"}, {"/due"}),
+    "a day that does not exist": ({"due": "2026-02-30"}, {"/due"}),
+    "a number for a date": ({"due": 20260131}, {"/due"}),
+    "an unknown priority": ({"priority": "urgent"}, {"/priority"}),
+    "a number for a priority": ({"priority": 1}, {"/priority"}),
+    "an array for a priority": ({"priority": ["low"]}, {"/priority"}),
+    "null for a priority": ({"priority": None}, {"/priority"}),
+    "a string for tags": ({"tags": "home"}, {"/tags"}),
+    "null for tags": ({"tags": None}, {"/tags"}),
+    "a number among tags": ({"tags": ["a", 1]}, {"/tags/1"}),
+    "a blank tag": ({"tags": ["a", "b", "c", " "]}, {"/tags/3"}),
+    "a tag twice": ({"tags": ["Home", "home"]}, {"/tags/1"}),
+    "too many tags": ({"tags": [str(number) for number in range(21)]}, {"/tags"}),
+    "a long tag": ({"tags": ["x" * 51]}, {"/tags/0"}),
+    "NUL in a tag": ({"tags": ["a\0"]}, {"/tags/0"}),
+    "all at once": (
+        {"title": "", "due": "", "priority": "", "tags": [""], "position": "V", "version": 2},
+        {"/title", "/due", "/priority", "/tags/0", "/position", "/version"},
+    ),
+}
+
+
+async def test_a_task_holds_what_it_was_given(people: People) -> None:
+    ann = people.one()
+
+    task = await ann.create(due="2026-01-31T17:00:00+01:00", priority="high", tags=[" Home ", "b"])
+
+    assert (task["due"], task["priority"], task["tags"]) == (
+        "2026-01-31T16:00:00.000000Z",
+        "high",
+        ["Home", "b"],
+    )
+    assert (await ann.ask("GET", task["id"])).json() == task
+
+
+async def test_what_is_not_given_is_none_or_empty(people: People) -> None:
+    task = await people.one().create()
+
+    assert (task["due"], task["priority"], task["tags"]) == (None, "none", [])
+    assert (task["version"], task["completed_at"], task["trashed_at"]) == (1, None, None)
+
+
+@pytest.mark.parametrize(("members", "pointers"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_each_fault_is_named_with_its_place(
+    people: People, method: str, members: dict[str, Any], pointers: set[str]
+) -> None:
+    ann = people.one()
+    task = await ann.create()
+    path = task["id"] if method == "PUT" else ""
+    expected = pointers - ({"/position", "/version"} if method == "PUT" else set())  # may be sent back
+
+    response = await ann.ask(method, path, json={"title": "x", **members})
+
+    assert response.status_code == 400
+    assert {fault["pointer"] for fault in response.json()["errors"]} == expected
+    assert (await ann.ask("GET")).json() == [task]
+
+
+async def test_a_whole_task_can_be_sent_back_as_it_was_read(people: People) -> None:
+    ann = people.one()
+    task = await ann.create(due="2026-01-31", priority="low", tags=["a"], completed=True)
+
+    response = await ann.ask("PUT", task["id"], json=task)
+
+    assert response.status_code == 200
+    assert response.json() == task
+
+
+async def test_the_moment_of_completion_is_the_servers(people: People) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    completed = (await ann.ask("PATCH", f"{task['id']}/complete", json={"completed": True})).json()
+    again = (await ann.ask("PATCH", f"{task['id']}/complete", json={"completed": True})).json()
+    retitled = (await ann.ask("PUT", task["id"], json={"title": "y", "completed": True})).json()
+    reopened = (await ann.ask("PATCH", f"{task['id']}/complete")).json()
+
+    assert completed["completed_at"] == completed["updated_at"]
+    assert again == completed
+    assert retitled["completed_at"] == completed["completed_at"]
+    assert reopened["completed_at"] is None
+
+
+async def test_a_full_list_is_told_as_a_conflict_of_its_own(full_people: People) -> None:
+    ann = full_people.one()
+    tasks = [await ann.create() for _ in range(3)]
+
+    refused = await ann.ask("POST", json={"title": "x"})
+    await ann.ask("DELETE", tasks[0]["id"])
+    still_refused = await ann.ask("POST", json={"title": "x"})
+    await ann.ask("DELETE", f"{tasks[0]['id']}?permanent=true")
+    accepted = await ann.ask("POST", json={"title": "x"})
+
+    assert [r.status_code for r in (refused, still_refused, accepted)] == [409, 409, 201]
+    assert refused.json()["type"] == "urn:taskward:problem:too-many-tasks"

@@ -1,0 +1,131 @@
+"""A person's own order."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from app.domain.position import POSITION_MAX
+from tests.factories import a_task_id
+from tests.people import People, Person
+
+pytestmark = pytest.mark.server
+
+
+async def order(person: Person) -> list[str]:
+    """Return the ids of one's tasks in one's own order."""
+    tasks = (await person.ask("GET", "?limit=200")).json()
+    return [task["id"] for task in sorted(tasks, key=lambda task: (task["position"], task["id"]))]
+
+
+async def planted(person: Person, count: int) -> list[str]:
+    return [(await person.create(str(number)))["id"] for number in range(count)][::-1]
+
+
+def moved(ids: list[str], task: str, side: str, beside: str) -> list[str]:
+    """Return what a list is after a move: the model."""
+    others = [one for one in ids if one != task]
+    place = others.index(beside) + (side == "after")
+    return [*others[:place], task, *others[place:]]
+
+
+async def test_new_tasks_come_first_and_a_move_puts_one_right_beside_another(people: People) -> None:
+    ann = people.one()
+    ids = await planted(ann, 4)
+    assert await order(ann) == ids
+
+    for task, side, beside in ((3, "before", 0), (0, "after", 3), (1, "after", 2), (2, "before", 3)):
+        expected = moved(await order(ann), ids[task], side, ids[beside])
+        response = await ann.ask("POST", f"{ids[task]}/move", json={side: ids[beside]})
+        assert response.status_code == 200
+        assert await order(ann) == expected
+
+    new = (await ann.create())["id"]
+    assert (await order(ann))[0] == new
+
+
+async def test_a_move_writes_one_task_and_one_to_where_it_stands_writes_none(people: People) -> None:
+    ann = people.one()
+    ids = await planted(ann, 3)
+    before = {task["id"]: task for task in (await ann.ask("GET")).json()}
+
+    stayed = (await ann.ask("POST", f"{ids[0]}/move", json={"before": ids[1]})).json()
+    went = (await ann.ask("POST", f"{ids[0]}/move", json={"after": ids[2]})).json()
+
+    after = {task["id"]: task for task in (await ann.ask("GET")).json()}
+    assert stayed == before[ids[0]]
+    assert after == {**before, ids[0]: went}
+    assert went["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ({"before": "self", "after": "self"}, ""),
+        ({"before": "x"}, "/before"),
+        ({"after": None}, "/after"),
+        ({"beside": "self"}, "/beside"),
+        ({"before": "self"}, "/before"),
+        ({"after": str(a_task_id())}, "/after"),
+        ({"before": "trashed"}, "/before"),
+        ({"before": "bob's"}, "/before"),
+    ],
+)
+async def test_a_move_to_nowhere_is_refused_with_its_place(
+    people: People, body: dict[str, Any], pointer: str
+) -> None:
+    ann, bob = people.one("ann"), people.one("bob")
+    task, gone = await ann.create(), await ann.create()
+    await ann.ask("DELETE", gone["id"])
+    names = {"self": task["id"], "trashed": gone["id"], "bob's": (await bob.create())["id"]}
+    body = {side: names.get(value, value) for side, value in body.items()}
+
+    response = await ann.ask("POST", f"{task['id']}/move", json=body)
+
+    assert response.status_code == 400
+    assert pointer in {fault["pointer"] for fault in response.json()["errors"]}
+    assert (await ann.ask("GET")).json() == [task]
+
+
+async def test_a_thousand_moves_within_ten_tasks_by_two_racing_clients_sort_the_same_for_everyone(
+    people: People,
+) -> None:
+    ann = people.one()
+    ids, chance = await planted(ann, 10), random.Random(1)
+    model = list(ids)
+
+    for _ in range(100):  # each client five, then both agree
+        one, other = chance.sample(ids[:5], 5), chance.sample(ids[5:], 5)
+
+        async def client(mine: list[str], anchors: list[str]) -> None:
+            for task, beside in zip(mine, anchors, strict=True):
+                side = chance.choice(["before", "after"])
+                response = await ann.ask("POST", f"{task}/move", json={side: beside})
+                assert response.status_code == 200
+                assert len(response.json()["position"]) <= POSITION_MAX
+
+        await asyncio.gather(client(one, other), client(other, one))
+        seen = await order(ann)
+        assert sorted(seen) == sorted(ids)
+        task, beside = chance.sample(ids, 2)
+        model = moved(seen, task, "after", beside)
+        await ann.ask("POST", f"{task}/move", json={"after": beside})
+        assert await order(ann) == model
+
+
+async def test_where_there_is_no_room_left_all_are_spread_in_the_order_they_have(people: People) -> None:
+    ann = people.one()
+    ids = await planted(ann, 3)
+    model = list(ids)
+
+    for number in range(700):  # each halves the room before the last one
+        task = model[number % 2]
+        model = moved(model, task, "before", model[2])
+        response = await ann.ask("POST", f"{task}/move", json={"before": model[2]})
+        assert response.status_code == 200
+    assert await order(ann) == model
+
+    new = (await ann.create())["id"]
+    assert await order(ann) == [new, *model]

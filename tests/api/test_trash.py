@@ -1,0 +1,95 @@
+"""The trash: what is deleted can be brought back, until it is ended for good."""
+
+import pytest
+
+from tests.factories import a_task_id
+from tests.people import People
+
+pytestmark = pytest.mark.server
+
+VERBS = {
+    "read": ("GET", "", None),
+    "put": ("PUT", "", {"title": "y"}),
+    "patch": ("PATCH", "", {"title": "y"}),
+    "toggle": ("PATCH", "/complete", None),
+    "delete": ("DELETE", "", None),
+    "move": ("POST", "/move", {"before": "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70"}),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_what_lies_in_the_trash_is_not_found_by_any_other_verb(people: People, verb: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+    assert (await ann.ask("DELETE", task["id"])).status_code == 204
+
+    method, path, body = VERBS[verb]
+    response = await ann.ask(method, f"{task['id']}{path}", **({"json": body} if body else {}))
+
+    assert response.status_code == 404
+    assert await ann.titles() == []
+
+
+async def test_a_restored_task_is_as_it_was(people: People) -> None:
+    ann = people.one()
+    task = await ann.create(
+        "x", description="d", due="2026-01-31", priority="low", tags=["a"], completed=True
+    )
+    await ann.ask("DELETE", task["id"])
+
+    response = await ann.ask("POST", f"{task['id']}/restore")
+
+    restored = response.json()
+    assert response.status_code == 200
+    assert restored == {**task, "version": 3, "updated_at": restored["updated_at"]}
+    assert (await ann.ask("GET")).json() == [restored]
+
+
+async def test_restoring_what_is_not_in_the_trash_is_a_conflict_of_its_own(people: People) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await ann.ask("POST", f"{task['id']}/restore")
+
+    assert response.status_code == 409
+    assert response.json()["type"] == "urn:taskward:problem:not-in-trash"
+
+
+@pytest.mark.parametrize("trashed_first", [True, False])
+async def test_what_is_ended_for_good_cannot_be_restored(people: People, trashed_first: bool) -> None:  # noqa: FBT001
+    ann = people.one()
+    task = await ann.create()
+    if trashed_first:
+        await ann.ask("DELETE", task["id"])
+
+    assert (await ann.ask("DELETE", f"{task['id']}?permanent=true")).status_code == 204
+
+    assert (await ann.ask("POST", f"{task['id']}/restore")).status_code == 404
+    assert (await ann.ask("DELETE", f"{task['id']}?permanent=true")).status_code == 404
+
+
+async def test_anothers_trash_and_none_at_all_are_alike(people: People) -> None:
+    ann, bob = people.one("ann"), people.one("bob")
+    task = await ann.create()
+    await ann.ask("DELETE", task["id"])
+
+    for path in (task["id"], a_task_id()):
+        assert (await bob.ask("POST", f"{path}/restore")).status_code == 404
+        assert (await bob.ask("DELETE", f"{path}?permanent=true")).status_code == 404
+
+    assert (await ann.ask("POST", f"{task['id']}/restore")).status_code == 200
+
+
+@pytest.mark.parametrize("said", ["yes", "1", "", "TRUE"])
+async def test_permanent_is_true_or_false(people: People, said: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await ann.ask("DELETE", f"{task['id']}?permanent={said}")
+
+    assert response.status_code == 400
+    assert response.json()["errors"] == [
+        {"pointer": "/permanent", "detail": "must be true or false", "in": "query"}
+    ]
+    assert (await ann.ask("DELETE", f"{task['id']}?permanent=false")).status_code == 204
+    assert (await ann.ask("POST", f"{task['id']}/restore")).status_code == 200

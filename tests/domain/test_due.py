@@ -1,0 +1,96 @@
+"""A due date stays a date; a moment is kept as its instant."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.due import Due
+
+moments = st.datetimes(datetime(1001, 1, 1), datetime(9998, 1, 1), timezones=st.timezones())
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("2026-01-31", "2026-01-31"),
+        ("2024-02-29", "2024-02-29"),
+        ("2026-01-31T17:00:00Z", "2026-01-31T17:00:00.000000Z"),
+        ("2026-01-31t17:00:00z", "2026-01-31T17:00:00.000000Z"),
+        ("2026-01-31T17:00:00+01:00", "2026-01-31T16:00:00.000000Z"),
+        ("2026-01-01T00:30:00+14:00", "2025-12-31T10:30:00.000000Z"),
+        ("2026-01-31T17:00:00-00:00", "2026-01-31T17:00:00.000000Z"),
+        ("2026-01-31T17:00:00.5Z", "2026-01-31T17:00:00.500000Z"),
+        ("2026-01-31T17:00:00.123456789Z", "2026-01-31T17:00:00.123456Z"),
+    ],
+)
+def test_what_rfc_3339_calls_a_date_or_a_date_time_is_read(said: str, kept: str) -> None:
+    assert str(Due.parse(said)) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "tomorrow",
+            "2026",
+            "2026-01",
+            "20260131",
+            "2026-1-31",
+            "2026-W05-6",
+            " 2026-01-31",
+            "2026-01-31\n",
+        ),
+        *("2026-01-31T17:00:00", "2026-01-31 17:00:00Z", "2026-01-31T17:00Z", "2026-01-31T17:00:00+0100"),
+        *(
+            "2026-01-31T17:00:00.Z",
+            "2026-01-31T17:00:00.1234567890Z",
+            "٢٠٢٦-01-31",
+            "2026-01-31T17:00:00Zulu",
+        ),
+    ],
+)
+def test_what_is_neither_or_has_no_offset_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="with its offset"):
+        Due.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-02-29",
+        "2026-13-01",
+        "2026-01-00",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T17:00:60Z",
+        "2026-01-31T17:00:00+24:00",
+    ],
+)
+def test_what_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        Due.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "0999-12-31", "9999-12-31", "9999-12-31T23:59:59.999999Z"])
+def test_what_is_absurdly_far_away_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="years 1000 to 9998"):
+        Due.parse(text)
+
+
+@given(moments)
+def test_a_moment_comes_back_as_the_same_instant_in_utc(moment: datetime) -> None:
+    offset = moment.utcoffset() or timedelta()
+    whole_minutes = moment.replace(tzinfo=UTC) - timedelta(minutes=offset // timedelta(minutes=1))
+
+    assert Due.parse(str(Due(whole_minutes, whole_day=False))).at == whole_minutes
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        due = Due.parse(text)
+    except ValueError:
+        return
+    assert Due.parse(str(due)) == due

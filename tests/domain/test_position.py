@@ -1,0 +1,77 @@
+"""A person's own order: between any two there is room, and new tasks come first."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.position import DIGITS, POSITION_MAX, Position, between, position_of_new
+from tests.factories import NOON, later
+
+positions = st.text(DIGITS, min_size=1, max_size=30).filter(lambda text: text[-1] != DIGITS[0]).map(Position)
+
+
+@given(positions, positions)
+def test_between_two_there_is_a_third(one: Position, other: Position) -> None:
+    low, high = sorted((one, other))
+    if low == high:
+        assert between(low, high, NOON) is None
+        return
+
+    middle = between(low, high, NOON)
+
+    assert middle is not None
+    assert low < middle < high
+    assert middle[-1] != DIGITS[0]
+
+
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=60))
+def test_what_is_put_anywhere_stays_there_and_the_next_new_task_still_comes_first(places: list[int]) -> None:
+    order = [position_of_new(later(-number)) for number in range(5)]
+    now = NOON + timedelta(seconds=1)
+    for place in places:
+        at = min(place, len(order))
+        position = between(order[at - 1] if at else None, order[at] if at < len(order) else None, now)
+        assert position is not None
+        order.insert(at, position)
+
+    assert order == sorted(order)
+    assert len(set(order)) == len(order)
+    assert position_of_new(now + timedelta(seconds=1)) < order[0]
+
+
+def test_where_the_clock_of_another_process_is_ahead_the_first_place_is_still_before_all() -> None:
+    first = position_of_new(later(5))
+
+    before = between(None, first, NOON)
+
+    assert before is not None
+    assert before < first
+    assert position_of_new(later(6)) < before
+
+
+def test_two_racing_moves_to_one_place_differ_and_leave_room_between_them() -> None:
+    low, high = position_of_new(later(1)), position_of_new(NOON)
+
+    one, other = sorted(position for _ in "12" if (position := between(low, high, NOON)))
+
+    assert low < one < other < high
+    assert between(one, other, NOON) is not None
+
+
+@pytest.mark.parametrize("end", [None, "low", "high"])
+def test_a_gap_that_is_halved_over_and_over_says_so_before_a_string_grows_too_long(end: str | None) -> None:
+    low, high = position_of_new(later(1)), position_of_new(NOON)
+    chance, count = random.Random(1), 0
+
+    while position := between(low, high, NOON):
+        count += 1
+        assert len(position) <= POSITION_MAX
+        if end == "low" or (end is None and chance.random() < 0.5):
+            high = position
+        else:
+            low = position
+
+    assert count > 500

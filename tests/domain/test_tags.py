@@ -1,0 +1,46 @@
+"""Tags are trimmed, in normal form C, kept in their case and order, and compared without case."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import InvalidTask
+from app.domain.tags import TAG_MAX, TAGS_MAX, tag_key
+from app.domain.task import NewTask, TaskChanges
+
+
+def broken_by(*tags: str) -> set[str]:
+    with pytest.raises(InvalidTask) as raised:
+        NewTask(title="x", tags=tags)
+    return {rule.field for rule in raised.value.broken}
+
+
+def test_tags_are_kept_trimmed_and_composed_in_the_order_and_case_given() -> None:
+    assert NewTask(title="x", tags=["  b ", "A", "Cafe\u0301"]).tags == ("b", "A", "Caf\u00e9")
+
+
+@pytest.mark.parametrize(
+    ("tags", "places"),
+    [
+        (("a", " "), {"tags/1"}),
+        (("x" * (TAG_MAX + 1), "ok", ""), {"tags/0", "tags/2"}),
+        (("Home", "b", "hOME"), {"tags/2"}),
+        (("Caf\u00e9", "CAFE\u0301"), {"tags/1"}),
+        (("straße", "STRASSE"), {"tags/1"}),
+        (("a\0", "\ud800"), {"tags/0", "tags/1"}),
+        (tuple(map(str, range(TAGS_MAX + 1))), {"tags"}),
+    ],
+)
+def test_each_wrong_tag_is_named_with_its_place(tags: tuple[str, ...], places: set[str]) -> None:
+    assert broken_by(*tags) == places
+
+
+def test_as_many_and_as_long_as_allowed_are_kept() -> None:
+    tags = tuple(f"{number:02}{'🌱' * (TAG_MAX - 2)}" for number in range(TAGS_MAX))
+
+    assert TaskChanges(tags=tags).tags == tags
+
+
+@given(st.text(min_size=1))
+def test_case_makes_no_difference_to_a_key(tag: str) -> None:
+    assert tag_key(tag) == tag_key(tag_key(tag)) == tag_key(f" {tag} ")

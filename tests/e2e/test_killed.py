@@ -1,0 +1,79 @@
+"""The process is killed after the COMMIT and before the answer: the same key again gives the answer."""
+
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.held import wire_to
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+KEY = {"idempotency-key": '"only-once"'}
+
+
+def create(service: Service, ann: str) -> httpx.Response:
+    """Create a task under the key."""
+    headers = service.headers(ann) | KEY
+    return httpx.post(f"{service.url}/api/me/tasks", json={"title": "x"}, headers=headers, timeout=10)
+
+
+def tasks_of(service: Service, ann: str) -> list[object]:
+    tasks: list[object] = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers(ann)).json()
+    return tasks
+
+
+def test_given_a_kill_between_commit_and_answer_then_the_same_key_gives_the_first_answer(
+    database_url: str, tmp_path: Path
+) -> None:
+    ann = someone()
+    unanswered: list[type[Exception]] = []
+
+    def ask() -> None:
+        try:
+            create(service, ann)
+        except httpx.TransportError as error:
+            unanswered.append(type(error))
+
+    with wire_to(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+        assert tasks_of(service, ann) == []
+        wire.holding.set()
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert wire.held.wait(5)
+        service.kill()
+        asking.join()
+
+    with serving(environment_for(database_url), tmp_path) as service:
+        kept = tasks_of(service, ann)
+        again = create(service, ann)
+
+        assert len(unanswered) == len(kept) == 1
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+        assert [again.json()] == kept == tasks_of(service, ann)
+
+
+def test_given_a_connection_cut_between_commit_and_answer_then_503_and_the_same_key_gives_the_answer(
+    database_url: str, tmp_path: Path
+) -> None:
+    ann = someone()
+    answers: list[httpx.Response] = []
+
+    with wire_to(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+        assert tasks_of(service, ann) == []
+        wire.holding.set()
+        asking = threading.Thread(target=lambda: answers.append(create(service, ann)))
+        asking.start()
+        assert wire.held.wait(5)
+        wire.holding.clear()
+        wire.cut()
+        asking.join()
+        again = create(service, ann)
+
+        assert answers[0].status_code == 503
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+        assert tasks_of(service, ann) == [again.json()]

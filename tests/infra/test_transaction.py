@@ -1,0 +1,166 @@
+"""Several statements as one: all of them are done, or none is, and no connection is lost over it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from app.domain.errors import DatabaseUnavailable
+from app.domain.identity import UserId
+from app.infra.database import Database
+from app.infra.tasks import NeonTaskRepository
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.factories import MANY, TaskFactory, someone
+from tests.wire import read
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+async def single(database_url: str) -> AsyncIterator[Database]:
+    """A database with one connection: whatever is left on it meets whoever comes next."""
+    database = Database(DatabaseAddress.parse(database_url), pool_size=1)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def add_two(database: Database, owner: UserId, *, then: Exception | None = None) -> None:
+    async with database.transaction() as transaction:
+        mine = NeonTaskRepository(transaction, owner=owner)
+        for _ in range(2):
+            await mine.add(TaskFactory.build(), at_most=MANY)
+        if then is not None:
+            raise then
+
+
+async def tasks_of(database: Database, owner: UserId) -> int:
+    return len(read(await NeonTaskRepository(database, owner=owner).page(10, after=None)))
+
+
+async def backend(database: Database) -> int:
+    """Return which server process is behind the one connection."""
+    assert database._pool is not None
+    connection = await database._pool.take()
+    try:
+        return connection.get_server_pid()
+    finally:
+        database._pool.give_back(connection)
+
+
+async def test_what_is_done_together_is_there_together(single: Database) -> None:
+    ann = someone()
+
+    await add_two(single, ann)
+
+    assert await tasks_of(single, ann) == 2
+
+
+async def test_a_refusal_undoes_all_of_it_and_the_connection_serves_on(single: Database) -> None:
+    ann = someone()
+    before = await backend(single)
+
+    with pytest.raises(LookupError):
+        await add_two(single, ann, then=LookupError())
+
+    assert await tasks_of(single, ann) == 0
+    assert await backend(single) == before
+
+
+async def test_a_statement_that_fails_undoes_what_went_before_it(single: Database) -> None:
+    ann = someone()
+    task = TaskFactory.build()
+
+    async def add_it_twice() -> None:
+        async with single.transaction() as transaction:
+            mine = NeonTaskRepository(transaction, owner=ann)
+            await mine.add(task, at_most=MANY)
+            await mine.add(task, at_most=MANY)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await add_it_twice()
+
+    assert await tasks_of(single, ann) == 0
+
+
+async def test_what_is_not_committed_is_seen_by_nobody_else(database: Database) -> None:
+    ann = someone()
+
+    async with database.transaction() as transaction:
+        await NeonTaskRepository(transaction, owner=ann).add(TaskFactory.build(), at_most=MANY)
+        seen = await tasks_of(database, ann)
+
+    assert (seen, await tasks_of(database, ann)) == (0, 1)
+
+
+async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(single: Database) -> None:
+    ann, bob = someone("ann"), someone("bob")
+    await add_two(single, ann)
+
+    async with single.transaction() as transaction:
+        hers = await NeonTaskRepository(transaction, owner=ann).page(10, after=None)
+        his = await NeonTaskRepository(transaction, owner=bob).page(10, after=None)
+
+    assert (len(read(hers)), len(read(his))) == (2, 0)
+
+
+async def test_one_that_is_held_up_ends_at_its_deadline_undone_and_makes_room(
+    single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.database.DEADLINE", 0.5)
+    ann = someone()
+    await add_two(single, ann)
+    hold = f"BEGIN; SELECT FROM task_owners WHERE user_id = '{ann}' FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"
+    held = asyncio.create_task(asyncio.to_thread(postgres.query, hold, database_url.rpartition("/")[2]))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+
+    with pytest.raises(DatabaseUnavailable):
+        await add_two(single, ann)
+
+    assert time.monotonic() - began < 1
+    assert await tasks_of(single, ann) == 2
+    await held
+    assert await tasks_of(single, ann) == 2
+
+
+async def test_one_whose_asker_leaves_is_undone_and_makes_room(single: Database) -> None:
+    ann = someone()
+    begun = asyncio.Event()
+
+    async def leave_it_open() -> None:
+        async with single.transaction() as transaction:
+            await NeonTaskRepository(transaction, owner=ann).add(TaskFactory.build(), at_most=MANY)
+            begun.set()
+            await asyncio.sleep(10)
+
+    asking = asyncio.create_task(leave_it_open())
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    assert await tasks_of(single, ann) == 0
+
+
+async def test_a_server_process_that_dies_midway_leaves_nothing_done(
+    single: Database, postgres: PostgresServer
+) -> None:
+    ann = someone()
+    process = await backend(single)
+
+    async def be_cut_off() -> None:
+        async with single.transaction() as transaction:
+            mine = NeonTaskRepository(transaction, owner=ann)
+            await mine.add(TaskFactory.build(), at_most=MANY)
+            await asyncio.to_thread(postgres.query, f"SELECT pg_terminate_backend({process})")
+            await mine.add(TaskFactory.build(), at_most=MANY)
+
+    with pytest.raises(DatabaseUnavailable):
+        await be_cut_off()
+
+    assert await tasks_of(single, ann) == 0
+    assert await backend(single) != process
