@@ -136,9 +136,11 @@ export class Session {
   }
 
   #fetched(): Promise<Kept | null> {
-    const fetching = (this.#fetching ??= this.#fetch().finally(() => {
+    if (this.#fetching) return this.#fetching;
+    const fetching = this.#fetch().finally(() => {
       if (this.#fetching === fetching) this.#fetching = null;
-    }));
+    });
+    this.#fetching = fetching;
     return fetching;
   }
 

@@ -50,6 +50,7 @@ export function Tasks({ api, person, onSignOut }: Props) {
     };
   }, []);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new page moves the end, and it is looked for anew
   useEffect(() => {
     if (!end.current) return;
     const seen = new IntersectionObserver(([entry]) => entry?.isIntersecting && void more.current(), {
@@ -99,13 +100,13 @@ export function Tasks({ api, person, onSignOut }: Props) {
       </form>
 
       <div className="tools">
-        <div className="filters" role="group" aria-label="Which tasks">
+        <fieldset className="filters" aria-label="Which tasks">
           {Object.entries(FILTERS).map(([name, label]) => (
             <button key={name} type="button" aria-pressed={filter === name} onClick={() => setFilter(name as Filter)}>
               {label}
             </button>
           ))}
-        </div>
+        </fieldset>
         <input
           type="search"
           aria-label="Search"

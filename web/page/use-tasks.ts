@@ -31,7 +31,8 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
   const load = useCallback(
     async (cursor?: string) => {
       loading.current?.abort();
-      const { signal } = (loading.current = new AbortController());
+      loading.current = new AbortController();
+      const { signal } = loading.current;
       try {
         const page = await api.list({ ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }) }, { signal });
         setShown(({ tasks }) => ({
