@@ -89,7 +89,7 @@ export interface paths {
         head?: never;
         /**
          * Complete or reopen a task
-         * @description Without a body: toggled, atomically. With one: set, safe to repeat.
+         * @description Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a body: set, safe to repeat.
          */
         patch: operations["completeTask"];
         trace?: never;
@@ -174,11 +174,11 @@ export interface components {
     schemas: {
         /** Fault */
         Fault: {
-            /** @description RFC 6901, into the body; `/<name>` for a parameter */
+            /** @description RFC 6901, into the body; `/<name>` for a parameter or header */
             pointer: string;
             detail: string;
             /**
-             * @description `query` or `path`; not said for the body
+             * @description `query`, `path` or `header`; not said for the body
              * @default body
              */
             in?: string;
@@ -541,7 +541,13 @@ export interface operations {
     createTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
+                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description The subject of the token, percent-encoded, or `me`
@@ -564,6 +570,8 @@ export interface operations {
                     Location?: string;
                     /** @description The task's version: `"3"` */
                     ETag?: string;
+                    /** @description `true` where the answer is that of an earlier request */
+                    "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -608,9 +616,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The list is full */
+            /** @description It cannot be done as things stand */
             409: {
                 headers: {
+                    /** @description Seconds to wait, where waiting helps */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -628,6 +638,15 @@ export interface operations {
             };
             /** @description The body is not `application/json` */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key stands for another request */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1261,6 +1280,11 @@ export interface operations {
                  * @example "3"
                  */
                 "If-Match"?: string;
+                /**
+                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
+                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -1284,6 +1308,8 @@ export interface operations {
                 headers: {
                     /** @description The task's version: `"3"` */
                     ETag?: string;
+                    /** @description `true` where the answer is that of an earlier request */
+                    "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1337,6 +1363,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done as things stand */
+            409: {
+                headers: {
+                    /** @description Seconds to wait, where waiting helps */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1359,6 +1396,15 @@ export interface operations {
             };
             /** @description The body is not `application/json` */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key stands for another request */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1618,9 +1664,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The list is full */
+            /** @description It cannot be done as things stand */
             409: {
                 headers: {
+                    /** @description Seconds to wait, where waiting helps */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
