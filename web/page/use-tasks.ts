@@ -36,9 +36,8 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       try {
         const page = await api.list({ ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }) }, { signal });
         setShown(({ tasks }) => ({
-          tasks: cursor
-            ? [...tasks, ...page.tasks.filter(({ id }) => !tasks.some((task) => task.id === id))]
-            : page.tasks,
+          // What is being written stays, whatever was read meanwhile.
+          tasks: merged(cursor ? tasks : tasks.filter(isDraft), page.tasks),
           next: page.next,
           phase: "ready",
         }));
@@ -89,7 +88,12 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       setTasks((tasks) => [draft, ...tasks]);
       try {
         const made = await api.create(task);
-        setTasks((tasks) => tasks.map((each) => (each.id === draft.id ? made : each)));
+        setTasks((tasks) => {
+          const others = tasks.filter(({ id }) => id !== made.id);
+          return others.some(({ id }) => id === draft.id)
+            ? others.map((each) => (each.id === draft.id ? made : each))
+            : [made, ...others];
+        });
         return true;
       } catch (error) {
         setTasks(without(draft.id));
@@ -160,6 +164,14 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       if (moved) replace(moved);
     },
   };
+}
+
+const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
+
+/** One list after another, each task once. */
+function merged(first: readonly Task[], second: readonly Task[]): readonly Task[] {
+  const known = new Set(first.map(({ id }) => id));
+  return [...first, ...second.filter(({ id }) => !known.has(id))];
 }
 
 const EMPTY = {
