@@ -28,6 +28,7 @@ def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
     assert set(OPERATIONS) == {
         "listTasks",
         "createTask",
+        "batchTasks",
         "getTask",
         "updateTask",
         "deleteTask",
