@@ -216,6 +216,12 @@ async def test_every_fault_is_named_with_its_index(people: People, body: Any, po
     assert await ann.titles() == []
 
 
+async def test_a_malformed_key_is_one_of_the_faults(people: People) -> None:
+    answer = await batch(people.one(), {"op": "create"}, headers={"idempotency-key": '"'})
+
+    assert (answer.status_code, places(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
+
+
 async def test_two_megabytes_are_read_and_more_are_not(people: People) -> None:
     ann = people.one()
     operations = [{"op": "create", "title": "x", "description": "é" * 9900} for _ in range(100)]
