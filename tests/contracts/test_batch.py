@@ -1,6 +1,5 @@
 """What every `TaskRepository` promises of a batch: all of it or none, and each part as its own method would."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,26 +7,11 @@ import pytest
 from app.domain.batch import Change, Operation, Restore, Trash
 from app.domain.due import Due
 from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
-from app.domain.identity import UserId
 from app.domain.task import UNSAID, Priority, TaskChanges
 from app.domain.task_repository import TaskRepository
-from app.infra.database import Database
-from app.infra.tasks import NeonTaskRepository
+from tests.contracts.conftest import RepositoryOf
 from tests.factories import MANY, TaskFactory, a_task_id, later, someone
-from tests.fakes import MemoryTaskRepository, Shelf
 from tests.wire import read, shown
-
-RepositoryOf = Callable[[UserId], TaskRepository]
-
-
-@pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
-def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
-    """Given one store, a repository for any owner of it."""
-    if request.param == "memory":
-        shelf = Shelf()
-        return lambda owner: MemoryTaskRepository(owner, shelf)
-    database: Database = request.getfixturevalue("database")
-    return lambda owner: NeonTaskRepository(database, owner=owner)
 
 
 @pytest.fixture
