@@ -29,6 +29,7 @@ def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
         "listTasks",
         "summarizeTasks",
         "createTask",
+        "batchTasks",
         "getTask",
         "updateTask",
         "deleteTask",
