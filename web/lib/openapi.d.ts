@@ -25,6 +25,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/tasks/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do many things at once
+         * @description All of it is done, or none: `errors` then points at the operation that was refused. A body may have 2 MB, each operation 256 KB.
+         */
+        post: operations["batchTasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks/summary": {
         parameters: {
             query?: never;
@@ -172,6 +192,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** BatchResult */
+        BatchResult: {
+            /** @description 201: created; 200: as `task` says; 204: in the trash */
+            status: number;
+            /** @description Not said of one that is in the trash */
+            task?: components["schemas"]["Task"] | null;
+        };
+        /** BatchResults */
+        BatchResults: {
+            /** @description In the order of the operations */
+            results: components["schemas"]["BatchResult"][];
+        };
         /** Fault */
         Fault: {
             /** @description RFC 6901, into the body; `/<name>` for a parameter or header */
@@ -372,6 +404,119 @@ export interface components {
         Completion: {
             /** @example false */
             completed: boolean;
+        };
+        Batch: {
+            operations: ({
+                /** @constant */
+                op: "create";
+                /**
+                 * @description Trimmed; not blank
+                 * @example Water the plants
+                 */
+                title: string;
+                /** @example The fern too */
+                description?: string | null;
+                /** @example false */
+                completed?: boolean;
+                /**
+                 * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+                 * @example 2026-01-09
+                 * @example 2026-01-09T17:00:00+01:00
+                 */
+                due?: string | null;
+                /**
+                 * @default none
+                 * @enum {string}
+                 */
+                priority?: "none" | "low" | "medium" | "high";
+                /**
+                 * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+                 * @example [
+                 *       "home",
+                 *       "Garden"
+                 *     ]
+                 */
+                tags?: string[];
+            } | {
+                /** @constant */
+                op: "update";
+                /**
+                 * Format: uuid
+                 * @description No other operation may name it
+                 */
+                id: string;
+                /**
+                 * @description As the header `If-Match`
+                 * @example "3"
+                 */
+                if_match?: string;
+                /**
+                 * @description Trimmed; not blank
+                 * @example Water the plants
+                 */
+                title?: string;
+                /** @example The fern too */
+                description?: string | null;
+                /** @example false */
+                completed?: boolean;
+                /**
+                 * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+                 * @example 2026-01-09
+                 * @example 2026-01-09T17:00:00+01:00
+                 */
+                due?: string | null;
+                /** @enum {string|null} */
+                priority?: "none" | "low" | "medium" | "high" | null;
+                /**
+                 * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+                 * @example [
+                 *       "home",
+                 *       "Garden"
+                 *     ]
+                 */
+                tags?: string[] | null;
+            } | {
+                /** @constant */
+                op: "complete";
+                /**
+                 * Format: uuid
+                 * @description No other operation may name it
+                 */
+                id: string;
+                /**
+                 * @description As the header `If-Match`
+                 * @example "3"
+                 */
+                if_match?: string;
+                /** @default true */
+                completed?: boolean;
+            } | {
+                /** @constant */
+                op: "delete";
+                /**
+                 * Format: uuid
+                 * @description No other operation may name it
+                 */
+                id: string;
+                /**
+                 * @description As the header `If-Match`
+                 * @example "3"
+                 */
+                if_match?: string;
+            } | {
+                /** @constant */
+                op: "restore";
+                /**
+                 * Format: uuid
+                 * @description No other operation may name it
+                 */
+                id: string;
+                /**
+                 * @description As the header `If-Match`
+                 * @example "3"
+                 */
+                if_match?: string;
+            })[];
         };
     };
     responses: never;
@@ -627,7 +772,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is over 256 KB */
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -648,6 +793,171 @@ export interface operations {
             /** @description The Idempotency-Key stands for another request */
             422: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Try again later; nothing was done */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    batchTasks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
+                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The subject of the token, percent-encoded, or `me`
+                 * @example me
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Batch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    /** @description `true` where the answer is that of an earlier request */
+                    "Idempotency-Replayed"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResults"];
+                };
+            };
+            /** @description The request is not valid; every fault is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description RFC 6750 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path names another person's list */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task for this owner */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description JSON is not accepted */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done as things stand */
+            409: {
+                headers: {
+                    /** @description Seconds to wait, where waiting helps */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task has changed */
+            412: {
+                headers: {
+                    /** @description The version that it has */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key stands for another request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
+            428: {
+                headers: {
+                    /** @description The version that the task has now */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -954,7 +1264,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is over 256 KB */
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1220,7 +1530,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is over 256 KB */
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1385,7 +1695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is over 256 KB */
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1541,7 +1851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is over 256 KB */
+            /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
                     [name: string]: unknown;
