@@ -1,6 +1,7 @@
 """Lists over HTTP: what may be asked, what a cursor is good for, and when a list is known already."""
 
 from datetime import UTC
+from string import ascii_letters
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -150,9 +151,7 @@ async def test_a_cursor_of_which_one_character_was_changed_is_refused(people: Pe
     cursor = await cursor_of(ann, "&sort=title")
 
     changes = [(place, "A" if cursor[place] != "A" else "B") for place in range(len(cursor) - 1)]
-    changes += [
-        (len(cursor) - 1, other) for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef" if other != cursor[-1]
-    ]
+    changes += [(len(cursor) - 1, other) for other in ascii_letters if other != cursor[-1]]
     for place, other in changes:
         changed = cursor[:place] + other + cursor[place + 1 :]
         response = await ann.ask("GET", "/api/me/tasks", params={"sort": "title", "cursor": changed})
