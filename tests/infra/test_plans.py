@@ -3,7 +3,8 @@
 An index range of this owner, no more rows read than are needed, no sort: whatever else is in the table.
 The statements are explained as they are sent, through the view and so under the policy, each with a plan
 for its values and with the one plan for any values, which PostgreSQL may take from the sixth time on.
-How the tests were seen to fail: their index taken away, `ORDER BY` by another column, `LIMIT` taken out.
+How the tests were seen to fail: an order's index taken out of the migration, `ORDER BY title`, no `LIMIT`,
+`user_id == OWNER` taken out of `app.infra.statements.walls`, and a policy that lets everything through.
 """
 
 import json
