@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from app.api import cursors
+from app.domain.identity import UserId
 from app.domain.page import Bookmark
+from app.domain.selection import NEWEST
 from app.domain.task import TaskId
 from benchmarks import dataset, machine, readme, results
 from benchmarks.bed import Bed
@@ -76,7 +78,8 @@ def _owners(bed: Bed) -> Iterator[Size]:
 def _deep(owner: Owner) -> Request:
     """Ask for a page far down, as the `Link` of the page before it does."""
     above = Bookmark(TaskId(UUID(owner.task_ids[(DEEP - 1) * PAGE - 1])))
-    query = urlencode({"limit": PAGE, "cursor": cursors.write(above)})
+    cursor = cursors.write(above, UserId(owner.user_id), NEWEST)
+    query = urlencode({"limit": PAGE, "cursor": cursor})
     return Request("GET", f"{owner.path}?{query}", owner.token)
 
 

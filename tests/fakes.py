@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from app.api import schemas
 from app.domain.errors import (
     BrokenRule,
@@ -14,10 +16,14 @@ from app.domain.errors import (
     TooManyTasks,
 )
 from app.domain.identity import Principal, UserId
+from app.domain.moments import written
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position, position_of_new
+from app.domain.selection import NEWEST, Selection
+from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
 from app.domain.task_repository import Gap
+from tests.selecting import bookmark_of, comes_after, in_order, is_selected, summary_of
 from tests.wire import shown, wire_task
 
 
@@ -45,13 +51,20 @@ class MemoryTaskRepository:
     async def show(self, task_id: TaskId) -> Shown:
         return shown(self._get(task_id), self.owner)
 
-    async def page(self, limit: int, *, after: Bookmark | None) -> Page:
-        alive = [task for task in self._mine() if not self._is_trashed(task.id)]
-        older = [task for task in alive if after is None or task.id < after]
-        found = sorted(older, key=lambda task: task.id, reverse=True)
-        json = schemas.encode([wire_task(task, self.owner) for task in found[:limit]])
-        following = Bookmark(found[limit - 1].id) if len(found) > limit else None
-        return Page(json, following, self.shelf.revisions.get(self.owner, 0))
+    async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
+        there = [task for task in self._mine() if self._is_trashed(task.id) == selection.trashed]
+        found = [task for task in in_order(there, selection) if is_selected(task, selection)]
+        if after is not None:
+            found = [task for task in found if comes_after(task, after, selection)]
+        json = schemas.encode([self._wire(task) for task in found[:limit]])
+        following = bookmark_of(found[limit - 1], selection) if len(found) > limit else None
+        return Page(json, following, await self.revision())
+
+    async def revision(self) -> int:
+        return self.shelf.revisions.get(self.owner, 0)
+
+    async def summary(self, day: Day) -> Summary:
+        return summary_of([task for task in self._mine() if not self._is_trashed(task.id)], day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -104,6 +117,12 @@ class MemoryTaskRepository:
         for number, task in enumerate(self._in_own_order(), 1):
             position = position_of_new(at - timedelta(seconds=number))
             self._keep(_changed(replace(task, position=position), at))
+
+    def _wire(self, task: Task) -> schemas.Task:
+        trashed_at = self.shelf.trashed.get((self.owner, task.id))
+        return msgspec.structs.replace(
+            wire_task(task, self.owner), trashed_at=trashed_at and written(trashed_at)
+        )
 
     def _in_own_order(self) -> list[Task]:
         mine = [task for task in self._mine() if not self._is_trashed(task.id)]

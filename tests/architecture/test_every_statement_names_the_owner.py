@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import product
+from zoneinfo import ZoneInfo
 
 import pytest
 from asyncpg.connection import LoggedQuery
@@ -12,9 +14,12 @@ from app.domain.errors import InvalidTask, TaskNotFound
 from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.page import Bookmark
 from app.domain.position import Position
+from app.domain.summary import Day
 from app.domain.task import TaskChanges
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
+from app.infra.rows import ORDERS
+from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.factories import MANY, NOON, TaskFactory, later, someone
@@ -88,6 +93,8 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     await mine.show(task.id)
     await mine.page(1, after=None)
     await mine.page(1, after=Bookmark(task.id))
+    await mine.revision()
+    await mine.summary(Day.at(NOON, ZoneInfo("UTC")))
     await mine.change(task.id, TaskChanges(title="x", description=None, completed=True), at=later(1))
     await mine.toggle(task.id, at=later(2))
     for if_match in (None, frozenset(range(1, 99))):
@@ -111,6 +118,27 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     about_tasks = [query for query in heard if OWNED.search(query.query)]
     assert len(about_tasks) >= 20
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []
+
+
+def test_a_list_of_any_shape_names_the_owner() -> None:
+    turns = product(ORDERS, (False, True), (False, True), ((), tuple(CONDITIONS)), (0, 2), (False, True))
+    for order, trashed, after, conditions, words, undated in turns:
+        shape = Shape(
+            order=order,
+            trashed=trashed,
+            after=after,
+            conditions=conditions,
+            words=words,
+            verbatim=not words,
+            undated=undated and order == "due",
+        )
+        statement = page_of(shape)
+        owner = statement.names.index("owner") + 1
+
+        touching = [part for part in parts_of(statement.sql) if OWNED.search(part)]
+
+        assert len(touching) >= 2  # tasks, and the owner's revision
+        assert [part for part in touching if owner_parameters(part) != {owner}] == [], shape
 
 
 @pytest.mark.parametrize(

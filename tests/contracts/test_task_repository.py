@@ -1,34 +1,17 @@
 """What every `TaskRepository` promises, run against each one we have."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from app.domain.due import Due
 from app.domain.errors import TaskNotFound, TooManyTasks
-from app.domain.identity import UserId
 from app.domain.moments import written
 from app.domain.page import Bookmark, Page
 from app.domain.task import Priority, TaskChanges
-from app.domain.task_repository import TaskRepository
-from app.infra.database import Database
-from app.infra.tasks import NeonTaskRepository
+from tests.contracts.conftest import RepositoryOf
 from tests.factories import MANY, TaskFactory, a_task_id, later, someone, task_made
-from tests.fakes import MemoryTaskRepository, Shelf
 from tests.wire import read, shown
-
-RepositoryOf = Callable[[UserId], TaskRepository]
-
-
-@pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
-def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
-    """Given one store, a repository for any owner of it."""
-    if request.param == "memory":
-        shelf = Shelf()
-        return lambda owner: MemoryTaskRepository(owner, shelf)
-    database: Database = request.getfixturevalue("database")
-    return lambda owner: NeonTaskRepository(database, owner=owner)
 
 
 def ids_of(page: Page) -> list[str]:
@@ -114,7 +97,7 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
     page = await mine.page(1, after=Bookmark(tasks[2].id))
 
     assert ids_of(page) == [str(tasks[1].id)]
-    assert page.next == tasks[1].id
+    assert page.next == Bookmark(tasks[1].id)
 
 
 @pytest.mark.parametrize(

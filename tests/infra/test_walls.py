@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -17,19 +18,22 @@ from app.domain.identity import UserId
 from app.domain.kept_answers import KeyedRequest, Told
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
+from app.domain.selection import Order, Selection
+from app.domain.summary import Day
 from app.domain.task import TaskChanges, TaskId
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.migrate import upgrade
 from app.infra.owned import Connection, OwnedConnection, Row
 from app.infra.statements import tasks
+from app.infra.statements.lists import Shape, page_of
+from app.infra.statements.summary import SUMMARY
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.infra.wall import TABLES, gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.wire import read
 
 pytestmark = pytest.mark.server
 
@@ -151,12 +155,14 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
     cid = planted.of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
 
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        page = await cid.page(200, after=None)
+        pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
+        summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
         for verb in ("show", "change", "toggle", "trash", "purge", "place"):
             with pytest.raises(TaskNotFound):
                 await ACTS[verb](cid, planted.tasks[0].id)
 
-    assert (read(page), page.revision) == ([], 0)
+    assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
+    assert (summary.open, summary.done, summary.tags, revision) == (0, 0, (), 0)
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
@@ -216,10 +222,14 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
                 tasks.toggle(conditional=False).act,
                 tasks.trash(conditional=False).act,
                 tasks.restore(conditional=False).act,
+                *(page_of(Shape(order=order.value, descending=False)) for order in Order),
+                SUMMARY,
             ):
                 values = {"owner": planted.ann, "row": planted.tasks[0].id, "title": str(number), "at": NOON}
+                values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1
+                assert all(rows[0].get(what, 1) for what in ("shown", "open"))
     finally:
         await connection.close()
 

@@ -59,6 +59,13 @@ _COMPLETED: Final = {"completed": True, "completed_at": "2026-01-07T19:12:44.000
 _WELL: Final = {"status": "ok", "database": "ok", "keys": "ok"}
 ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("listTasks", 200): [TASK],
+    ("summarizeTasks", 200): {
+        "open": 12,
+        "done": 30,
+        "overdue": 1,
+        "due_today": 2,
+        "tags": [{"tag": "Garden", "open": 1, "done": 0}, {"tag": "home", "open": 3, "done": 8}],
+    },
     ("createTask", 201): TASK,
     ("getTask", 200): TASK,
     ("updateTask", 200): {**TASK, "title": "Water all the plants", "version": 2},

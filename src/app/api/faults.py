@@ -66,22 +66,28 @@ class Faults:
 
     def query(self, *known: str) -> Mapping[str, str]:
         """Read the query's parameters, each at most once, none unknown."""
+        return dict(self.parameters(known))
+
+    def parameters(
+        self, known: Collection[str], *, repeatable: Collection[str] = ()
+    ) -> list[tuple[str, str]]:
+        """Read the query's parameters in their order, none unknown, and few more than once."""
         raw = self._request.scope["query_string"]
         if not raw:
-            return {}
+            return []
         try:
             pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
         except ValueError:
             self.add("", "is not UTF-8 in percent-encoding", "query")
-            return {}
-        given: dict[str, str] = {}
-        for name, value in pairs:
+            return []
+        seen: set[str] = set()
+        for name, _ in pairs:
             if name not in known:
                 self.add(f"/{_escaped(name)}", "is not a parameter of this operation", "query")
-            elif name in given:
+            elif name in seen and name not in repeatable:
                 self.add(f"/{name}", "is given more than once", "query")
-            given[name] = value
-        return given
+            seen.add(name)
+        return pairs
 
     def key(self) -> None:
         """Look at the request's key, where it has one (`app.api.idempotency`)."""

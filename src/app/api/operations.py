@@ -24,10 +24,10 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from app.api import examples
 from app.api.faults import PRIORITIES, SERVERS_OWN
 from app.api.keys import KEY_HEADER, KEY_MAX
+from app.api.list_parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
 from app.api.negotiation import JSON, MERGE_PATCH
 from app.api.problems import MEDIA_TYPE
 from app.api.schemas import DUE, Problem
-from app.domain.page import PAGE_DEFAULT, PAGE_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
@@ -128,18 +128,6 @@ _PERMANENT = Parameter(
     description="Delete for good, from the trash or not",
     example=True,
 )
-_LIMIT = Parameter(
-    name="limit",
-    param_in="query",
-    schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=PAGE_MAX, default=PAGE_DEFAULT),
-    description="How many tasks at most",
-)
-_CURSOR = Parameter(
-    name="cursor",
-    param_in="query",
-    schema=Schema(type=STRING, pattern="^[A-Za-z0-9_-]{22}$"),
-    description='Where the page begins: taken from `Link` with `rel="next"`, never made',
-)
 _KEY = Parameter(
     name=KEY_HEADER,
     param_in="header",
@@ -238,11 +226,25 @@ _ALWAYS: Final = (500, 503)
 
 LIST: Final = _operation(
     "listTasks",
-    parameters=(_USER_ID, _LIMIT, _CURSOR),
+    parameters=(_USER_ID, *LIST_QUERY, LIST_IF_NONE_MATCH),
     errors=(*_READ, *_ALWAYS),
-    headers={"Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)'},
+    headers={
+        "Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)',
+        "ETag": "Another after each change of this person's tasks",
+    },
+    not_modified=True,
     summary="List tasks",
-    description='A page of tasks, newest first. Follow `Link` with `rel="next"` until there is none.',
+    description="A page of tasks that meet every condition; unless asked, newest first, without the trash. "
+    'Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands '
+    "still is missed or met twice.",
+    security=BEARER,
+)
+SUMMARY: Final = _operation(
+    "summarizeTasks",
+    parameters=(_USER_ID, TIME_ZONE),
+    errors=(*_READ, *_ALWAYS),
+    summary="Count tasks",
+    description="How many are open, done, overdue, due today, and of each tag. The trash does not count.",
     security=BEARER,
 )
 CREATE: Final = _operation(

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from app.api import cursors
 from app.api.conditions import read_if_match
 from app.api.faults import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults, TaskRequest
 from app.api.negotiation import JSON, MERGE_PATCH, json_body
-from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Bookmark
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
 BODY_MAX: Final = 256 * 1024  # bytes
@@ -44,29 +42,6 @@ async def read_removal(request: TaskRequest) -> tuple[Named, bool]:
     if permanent not in ("true", "false"):
         faults.add("/permanent", "must be true or false", "query")
     return faults.raised_or((_named(request, faults), permanent == "true"))
-
-
-async def read_page(request: TaskRequest) -> tuple[int, Bookmark | None]:
-    """Read how many tasks are asked for, and from where on."""
-    faults = Faults(request)
-    given = faults.query("limit", "cursor")
-    limit, after = PAGE_DEFAULT, None
-    if (text := given.get("limit")) is not None:
-        if (
-            text.isascii()
-            and text.isdigit()
-            and len(text) <= len(str(PAGE_MAX))
-            and 1 <= int(text) <= PAGE_MAX
-        ):
-            limit = int(text)
-        else:
-            faults.add("/limit", f"must be a whole number from 1 to {PAGE_MAX}", "query")
-    if (text := given.get("cursor")) is not None:
-        try:
-            after = cursors.read(text)
-        except ValueError as error:
-            faults.add("/cursor", str(error), "query")
-    return faults.raised_or((limit, after))
 
 
 async def read_new_task(request: TaskRequest) -> NewTask:

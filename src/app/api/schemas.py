@@ -45,6 +45,29 @@ class Task(Struct, frozen=True):
     ]
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
+class TagCount(Struct, frozen=True):
+    """How many tasks have a tag, in whatever case it is written."""
+
+    tag: Annotated[str, Meta(description="In one of its spellings", max_length=TAG_MAX)]
+    open: Count
+    done: Count
+
+
+class Summary(Struct, frozen=True):
+    """How many tasks there are, the trash left out."""
+
+    open: Count
+    done: Count
+    overdue: Annotated[
+        int, Meta(ge=0, description="Open, and due earlier: than now, or than today for a date")
+    ]
+    due_today: Annotated[int, Meta(ge=0, description="Open, and due today, even if its time has passed")]
+    tags: list[TagCount]
+
+
 class Fault(Struct, frozen=True, omit_defaults=True):
     """One thing wrong with a request, and where."""
 

@@ -1,23 +1,23 @@
 """`/api/{user_id}/tasks`: decode, call one method of the service, encode."""
 
+from hashlib import blake2b
 from typing import Any
-from urllib.parse import urlencode
 
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
-from app.api.conditions import etag, is_known
+from app.api.conditions import asks_for_news, etag, is_known
 from app.api.faults import TaskRequest
 from app.api.idempotency import once
+from app.api.list_query import Asked, read_list, read_zone
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
     read_completion,
     read_move,
     read_named,
     read_new_task,
-    read_page,
     read_patch,
     read_removal,
     read_task_id,
@@ -42,9 +42,17 @@ class TaskController(Controller):
     @get("/", **operations.LIST)
     async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Answer[list[schemas.Task]]:
         """List tasks."""
-        limit, after = await read_page(request)
-        page = await tasks.list(limit=limit, after=after)
-        return Answer(page.json, headers=_next(request, page, limit))
+        asked = read_list(request)
+        if asks_for_news(request) and is_known(request, tag := _list_tag(request, await tasks.revision())):
+            return Answer(b"", status=304, headers=((b"etag", tag),))
+        page = await tasks.list(asked.selection, limit=asked.limit, after=asked.after)
+        tag = _list_tag(request, page.revision)
+        return Answer(page.json, headers=((b"etag", tag), *_next(request, page, asked)))
+
+    @get("/summary", **operations.SUMMARY)
+    async def summarize_tasks(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Summary]:
+        """Count tasks."""
+        return Answer(schemas.encode(await tasks.summary(read_zone(request))))
 
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
@@ -113,11 +121,17 @@ def _told(task: Shown, status: int = 200, *headers: tuple[bytes, bytes]) -> Answ
     return Answer(task.json, status=status, headers=((b"etag", etag(task.version)), *headers))
 
 
-def _next(request: TaskRequest, page: Page, limit: int) -> tuple[tuple[bytes, bytes], ...]:
+def _list_tag(request: TaskRequest, revision: int) -> bytes:
+    """Write the entity tag of any page of a list. It says whose: `me` may be two people in one browser."""
+    whose = blake2b(request.user.user_id.encode(), digest_size=8).hexdigest()
+    return f'"{whose}.{revision}"'.encode()
+
+
+def _next(request: TaskRequest, page: Page, asked: Asked) -> tuple[tuple[bytes, bytes], ...]:
     """Say where the next page is (RFC 8288), if there is one."""
     if page.next is None:
         return ()
-    query = urlencode({"limit": limit, "cursor": cursors.write(page.next)})
+    query = asked.query_of(cursors.write(page.next, request.user.user_id, asked.selection))
     return ((b"link", f'<{_asked(request)}?{query}>; rel="next"'.encode()),)
 
 

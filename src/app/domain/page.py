@@ -1,12 +1,26 @@
 """A part of a list, and where the next part begins."""
 
 from dataclasses import dataclass
-from typing import Final, NewType
+from datetime import datetime
+from typing import Final
 
 from app.domain.task import TaskId
 
-Bookmark = NewType("Bookmark", TaskId)
-"""The last task of a page: the next page holds what is older than it, whether or not it still exists."""
+Key = datetime | int | str | None
+"""What a list is ordered by: the moment it was changed or is due, its priority, its title's sort key, its
+position. None: nothing but the id, as in the order of creation, or among tasks that have no due date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """Where the last task of a page stood: the next page holds what comes after it.
+
+    It says so by itself, so that the walk goes on even if the task is gone by then, or stands elsewhere.
+    """
+
+    id: TaskId
+    key: Key = None
+
 
 PAGE_MAX: Final = 200  # tasks
 PAGE_DEFAULT: Final = 50  # tasks
@@ -14,7 +28,7 @@ PAGE_DEFAULT: Final = 50  # tasks
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most as many tasks as were asked for, as people see them, newest first."""
+    """At most as many tasks as were asked for, as people see them."""
 
     json: bytes  # an array, UTF-8
     next: Bookmark | None  # None: this page is the last

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
+from app.domain.selection import NEWEST, Selection
+from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
 
 
@@ -45,8 +47,19 @@ class TaskRepository(Protocol):
         """Return the task."""
         ...
 
-    async def page(self, limit: int, *, after: Bookmark | None) -> Page:
-        """Return at most `limit` tasks, newest first, beginning with the first one older than `after`."""
+    async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
+        """Return at most `limit` of the selected tasks, beginning with the first that comes after `after`.
+
+        The revision is that of the very tasks which are returned.
+        """
+        ...
+
+    async def revision(self) -> int:
+        """Return the owner's revision; 0 if they never wrote anything."""
+        ...
+
+    async def summary(self, day: Day) -> Summary:
+        """Count the tasks that are not in the trash."""
         ...
 
     async def change(

@@ -1,11 +1,14 @@
 """What people can do with their tasks."""
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from app.domain.errors import BrokenRule, InvalidTask
 from app.domain.moments import Clock
 from app.domain.page import PAGE_DEFAULT, Bookmark, Page
 from app.domain.position import between, position_of_new
+from app.domain.selection import NEWEST, Selection
+from app.domain.summary import Day, Summary
 from app.domain.task import (
     FIRST_VERSION,
     NewTask,
@@ -59,9 +62,19 @@ class TaskService:
         """Return one task."""
         return await self.tasks.show(task_id)
 
-    async def list(self, *, limit: int = PAGE_DEFAULT, after: Bookmark | None = None) -> Page:
-        """Return a page of at most `limit` tasks, newest first."""
-        return await self.tasks.page(limit, after=after)
+    async def list(
+        self, selection: Selection = NEWEST, *, limit: int = PAGE_DEFAULT, after: Bookmark | None = None
+    ) -> Page:
+        """Return a page of at most `limit` of the selected tasks."""
+        return await self.tasks.page(limit, after=after, selection=selection)
+
+    async def revision(self) -> int:
+        """Return what grows with each change of the person's tasks."""
+        return await self.tasks.revision()
+
+    async def summary(self, zone: ZoneInfo) -> Summary:
+        """Count the tasks, as the day is in a zone."""
+        return await self.tasks.summary(Day.at(self.now(), zone))
 
     async def change(self, task_id: TaskId, changes: TaskChanges, if_match: Versions | None = None) -> Shown:
         """Change the named fields of one task; where that changes nothing, nothing changes."""

@@ -8,12 +8,15 @@ from app.domain.identity import UserId
 from app.domain.moments import microseconds_since_epoch
 from app.domain.page import Bookmark, Page
 from app.domain.position import HORIZON, Position
+from app.domain.selection import NEWEST, Selection
+from app.domain.summary import Day, Summary
 from app.domain.tags import tag_key
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
 from app.domain.task_repository import Gap
 from app.domain.text import searchable, sort_key
+from app.infra import task_lists
 from app.infra.owned import Connection, OwnedConnection, Row
-from app.infra.statements import lists, own_order, tasks
+from app.infra.statements import own_order, tasks
 from app.infra.statements.tasks import Write
 
 ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
@@ -37,12 +40,14 @@ class NeonTaskRepository:
             raise TaskNotFound(task_id)
         return _shown(row)
 
-    async def page(self, limit: int, *, after: Bookmark | None) -> Page:
-        statement = lists.NEWEST if after is None else lists.OLDER
-        (row,) = await self._mine.rows(statement, limit=limit + 1, after=after)  # one more: is any left?
-        found, ids = row["shown"] or [], row["ids"] or []
-        following = Bookmark(ids[limit - 1]) if len(ids) > limit else None
-        return Page(b"[" + b",".join(found[:limit]) + b"]", following, row["revision"])
+    async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
+        return await task_lists.page(self._mine, limit, after, selection)
+
+    async def revision(self) -> int:
+        return await task_lists.revision(self._mine)
+
+    async def summary(self, day: Day) -> Summary:
+        return await task_lists.summary(self._mine, day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None

@@ -1,35 +1,132 @@
-"""The statements that read many tasks at once."""
+"""The statements that read many tasks at once: one for each shape of list, made when first asked for.
 
+A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
+page has. Every order has an index that begins with the owner, and another that has `completed` before its
+key: a union of both halves would read them whole. The comparison is not strict, and begins with the id that
+follows: PostgreSQL guesses by the first column how many rows are left, and thinks that nothing is greater
+than the greatest priority, however many tasks have it; then any index looks good.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import ge, le
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, Uuid, bindparam, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
+from app.infra.rows import ORDERS
 from app.infra.statements.json_text import task_json
-from app.infra.statements.owners import OWNERS
+from app.infra.statements.owners import ONE, OWNERS
 from app.infra.statements.tasks import ALIVE, TASKS
 from app.infra.statements.walls import Statement, compiled, walls
 
 LIMIT: Final = bindparam("limit", type_=Integer)
+FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list
+ID, DUE = TASKS.c.id, TASKS.c.due_at
+CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
+    "completed": TASKS.c.completed == bindparam("completed", type_=TASKS.c.completed.type),
+    "priority": TASKS.c.priority == bindparam("priority", type_=TASKS.c.priority.type),
+    "tags": TASKS.c.tag_keys.contains(bindparam("tags", type_=ARRAY(Text))),
+    "due_before": bindparam("due_before", type_=DUE.type) > DUE,
+    "due_after": bindparam("due_after", type_=DUE.type) < DUE,
+    "without_due": DUE.is_(None),
+    "updated_since": TASKS.c.updated_at >= bindparam("updated_since", type_=TASKS.c.updated_at.type),
+}
 
 
-def _page(*conditions: Any) -> Statement:
-    """Return the statement that reads a page, and what the next one begins after, as a single row."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What lists have in common that one statement reads."""
+
+    order: str = "created"  # of `rows.ORDERS`
+    descending: bool = True
+    trashed: bool = False
+    conditions: tuple[str, ...] = ()  # of CONDITIONS
+    words: int = 0  # how many are looked for
+    verbatim: bool = False
+    after: bool = False  # whether it begins after a bookmark,
+    undated: bool = False  # which stands among the tasks without a due date
+
+
+REVISION: Final = compiled(select(OWNERS.c.revision).where(*walls(OWNERS)))
+
+
+@lru_cache(maxsize=1024)
+def page_of(shape: Shape) -> Statement:
+    """Return the statement that reads a page, and what the next one begins after, as a single row.
+
+    One with `completed` is another statement than one without, so each finds its index in any kind of plan.
+    """
     revision = select(OWNERS.c.revision).where(*walls(OWNERS)).scalar_subquery()
-    found = (
-        select(TASKS.c.id, task_json(TASKS).label("json"))
-        .where(*walls(TASKS), ALIVE, *conditions)
-        .order_by(TASKS.c.id.desc())
-        .limit(LIMIT)
-        .subquery("found")
-    )
+    parts = [_part(shape, *conditions) for conditions in _parts(shape)]
+    whole = parts[0] if len(parts) == 1 else union_all(*parts).limit(LIMIT)
+    found = whole.subquery("found")
+    last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
     return compiled(
         select(
             func.coalesce(revision, literal_column("0", BigInteger)).label("revision"),
             func.array_agg(found.c.json).label("shown"),
-            func.array_agg(found.c.id).label("ids"),
+            func.array_agg(found.c.id)[last].label("last_id"),
+            *(func.array_agg(column)[last].label("last_key") for column in found.c if column.name == "key"),
         )
     )
 
 
-NEWEST: Final = _page()
-OLDER: Final = _page(TASKS.c.id < bindparam("after", type_=Uuid))
+def _part(shape: Shape, *conditions: ColumnElement[bool]) -> Select[Any]:
+    key = TASKS.c[ORDERS[shape.order]]
+    path = [ID] if key is ID else [key, ID]
+    return (
+        select(ID, *(column.label("key") for column in path[:-1]), task_json(TASKS).label("json"))
+        .where(
+            *walls(TASKS),
+            TASKS.c.trashed_at.is_not(None) if shape.trashed else ALIVE,
+            *(CONDITIONS[name] for name in shape.conditions),
+            *(_has(TASKS.c.title_words, TASKS.c.description_words, f"word{n}") for n in range(shape.words)),
+            *([_has(TASKS.c.title, TASKS.c.description, "verbatim")] if shape.verbatim else []),
+            *conditions,
+        )
+        .order_by(*(column.desc() if shape.descending else column for column in path))
+        .limit(LIMIT)
+    )
+
+
+def _parts(shape: Shape) -> list[list[ColumnElement[bool]]]:
+    """Return the conditions of each part of the list that is left to read, the parts in their order.
+
+    Only by due date are there two: with a date and without. PostgreSQL reads the second when the first
+    has not filled the page.
+    """
+    beyond = le if shape.descending else ge
+    key = TASKS.c[ORDERS[shape.order]]
+    after_id = [beyond(ID, FIRST)] if shape.after else []
+    after_key = (
+        [beyond(tuple_(key, ID), tuple_(bindparam("key", type_=key.type), FIRST))] if shape.after else []
+    )
+    if key is ID:
+        return [after_id]
+    if key is not DUE:
+        return [after_key]
+    if shape.undated:
+        return [[DUE.is_(None), *after_id]]
+    return [[DUE.is_not(None), *after_key], [DUE.is_(None)]]
+
+
+def _has(title: ColumnElement[str], description: ColumnElement[str], needle: str) -> ColumnElement[bool]:
+    sought = bindparam(needle, type_=Text)
+    nowhere = literal_column("0", Integer)
+    return or_(func.strpos(title, sought) > nowhere, func.strpos(description, sought) > nowhere)

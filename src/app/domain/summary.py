@@ -1,0 +1,59 @@
+"""How many tasks there are, seen from where a person is."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+ZONES = lru_cache(available_timezones)  # it looks at hundreds of files
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A moment, and the day that it belongs to somewhere. Days are not all of 24 hours."""
+
+    now: datetime
+    date: date
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def at(cls, now: datetime, zone: ZoneInfo) -> "Day":
+        """Return the day that it is in a zone; one whose midnight is skipped begins when the clock jumps."""
+        today = now.astimezone(zone).date()
+        start, end = (
+            datetime.combine(day, time(), zone).astimezone(UTC) for day in (today, today + timedelta(days=1))
+        )
+        return cls(now, today, start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """How many tasks have a tag, in whatever case it is written."""
+
+    tag: str  # in one of the spellings that it has: the first by code point
+    open: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many tasks a person has, those in the trash left out."""
+
+    open: int
+    done: int
+    overdue: int  # open ones; a day is over when it is no longer that day where the person is
+    due_today: int  # open ones; one whose moment has passed today is overdue too
+    tags: tuple[TagCount, ...]  # in the order of their keys
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return the zone of a name of the IANA time zone database.
+
+    Raises:
+        ValueError: there is none.
+
+    """
+    if name not in ZONES():
+        raise ValueError("must be the name of a time zone, like Europe/Berlin (IANA time zone database)")
+    return ZoneInfo(name)

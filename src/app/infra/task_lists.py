@@ -1,0 +1,72 @@
+"""Many of one owner's tasks at once, read from Neon."""
+
+from datetime import UTC, datetime, time
+from uuid import UUID
+
+from app.domain.page import Bookmark, Page
+from app.domain.selection import Order, Selection
+from app.domain.summary import Day, Summary, TagCount
+from app.infra.owned import OwnedConnection
+from app.infra.statements.lists import CONDITIONS, REVISION, Shape, page_of
+from app.infra.statements.summary import SUMMARY
+
+
+async def page(mine: OwnedConnection, limit: int, after: Bookmark | None, selection: Selection) -> Page:
+    """Read a page."""
+    values, shape = _asked(selection, after)
+    (row,) = await mine.rows(page_of(shape), **values, limit=limit + 1)  # one more tells whether any is left
+    found = row["shown"] or []
+    following = Bookmark(row["last_id"], row.get("last_key")) if len(found) > limit else None
+    return Page(b"[" + b",".join(found[:limit]) + b"]", following, row["revision"])
+
+
+async def revision(mine: OwnedConnection) -> int:
+    """Read the owner's revision."""
+    row = await mine.one(REVISION)
+    return row["revision"] if row else 0
+
+
+async def summary(mine: OwnedConnection, day: Day) -> Summary:
+    """Count the owner's tasks."""
+    (row,) = await mine.rows(
+        SUMMARY,
+        now=day.now,
+        today=datetime.combine(day.date, time(), UTC),  # as a day that is due is kept
+        day_start=day.start,
+        day_end=day.end,
+    )
+    counts = zip(row["tags"] or (), row["tags_open"] or (), row["tags_done"] or (), strict=True)
+    return Summary(
+        **{name: row[name] for name in ("open", "done", "overdue", "due_today")},
+        tags=tuple(TagCount(*each) for each in counts),
+    )
+
+
+def next_id(task_id: UUID, *, descending: bool) -> UUID:
+    """Return the id that follows; where there is none, the id itself, which no task has."""
+    return UUID(int=max(0, task_id.int - 1) if descending else min(2**128 - 1, task_id.int + 1))
+
+
+def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
+    """Return the values of a page's statement, and its shape."""
+    said = selection.said()
+    values: dict[str, object] = {name: said[name] for name in CONDITIONS if name in said}
+    conditions = tuple(values)
+    words, verbatim = 0, False
+    if search := selection.search:
+        words, verbatim = len(search.needles), bool(search.verbatim)
+        values |= {f"word{number}": needle for number, needle in enumerate(search.needles)}
+        values["verbatim"] = search.verbatim
+    if after is not None:
+        values |= {"first": next_id(after.id, descending=selection.descending), "key": after.key}
+    shape = Shape(
+        order=selection.order.value,
+        descending=selection.descending,
+        trashed=selection.trashed,
+        conditions=conditions,
+        words=words,
+        verbatim=verbatim,
+        after=after is not None,
+        undated=selection.order is Order.DUE and after is not None and after.key is None,
+    )
+    return values, shape

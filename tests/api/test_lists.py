@@ -1,0 +1,293 @@
+"""Lists over HTTP: what may be asked, what a cursor is good for, and when a list is known already."""
+
+from datetime import UTC
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.api import cursors
+from app.domain.page import Bookmark
+from app.domain.selection import NEWEST, Order, Selection
+from app.domain.task import TaskId
+from tests.factories import a_task_id, someone
+from tests.people import People, Person
+
+pytestmark = pytest.mark.server
+
+REFUSED = {
+    "an unknown order": ("sort=size", {"/sort"}),
+    "an order in capitals": ("sort=DUE", {"/sort"}),
+    "an order with a plus": ("sort=%2Bdue", {"/sort"}),
+    "two orders": ("sort=due&sort=title", {"/sort"}),
+    "a number for a boolean": ("completed=1", {"/completed"}),
+    "a boolean in capitals": ("trashed=True", {"/trashed"}),
+    "an unknown priority": ("priority=urgent", {"/priority"}),
+    "a priority twice": ("priority=low&priority=high", {"/priority"}),
+    "a date for due": ("due=2026-01-01", {"/due"}),
+    "a moment without an offset": ("due_before=2026-01-01T00:00:00", {"/due_before"}),
+    "a plus that is a space": ("due_after=2026-01-01T00:00:00+01:00", {"/due_after"}),
+    "a day that is not there": ("updated_since=2026-02-30", {"/updated_since"}),
+    "none and a time": ("due=none&due_before=2026-01-01&due_after=2026-01-01", {"/due"}),
+    "a blank tag": ("tag=%20", {"/tag"}),
+    "a long tag": (f"tag={'x' * 51}", {"/tag"}),
+    "21 tags": ("&".join(f"tag={n}" for n in range(21)), {"/tag"}),
+    "NUL in a tag": ("tag=a%00", {"/tag"}),
+    "nothing to look for": ("q=", {"/q"}),
+    "blank words": ("q=%20%09", {"/q"}),
+    "NUL in words": ("q=a%00b", {"/q"}),
+    "too long a search": (f"q={'x' * 501}", {"/q"}),
+    "too many words": ("q=" + "+".join(f"w{n}" for n in range(21)), {"/q"}),
+    "all at once": ("sort=x&completed=x&limit=0&owner=bob", {"/sort", "/completed", "/limit", "/owner"}),
+}
+
+
+@pytest.mark.parametrize(("query", "pointers"), REFUSED.values(), ids=REFUSED)
+async def test_every_fault_of_a_query_is_named_with_its_place(
+    people: People, query: str, pointers: set[str]
+) -> None:
+    response = await people.one().ask("GET", f"/api/me/tasks?{query}")
+
+    errors = response.json()["errors"]
+    assert response.status_code == 400
+    assert {error["pointer"] for error in errors} == pointers
+    assert {error["in"] for error in errors} == {"query"}
+
+
+async def test_a_space_where_a_plus_was_meant_is_told(people: People) -> None:
+    response = await people.one().ask("GET", "/api/me/tasks?due_after=2026-01-01T00:00:00+01:00")
+
+    assert "%2B" in response.json()["errors"][0]["detail"]
+
+
+async def test_conditions_orders_and_words_go_together_and_along_with_the_link(people: People) -> None:
+    ann = people.one()
+    for title, priority in (
+        ("c milk", "high"),
+        ("a milk", "high"),
+        ("b milk", "high"),
+        ("d milk", "low"),
+        ("e", "high"),
+    ):
+        await ann.create(title, priority=priority, tags=["Über", "home"], due="2026-01-31")
+    query = (
+        "sort=title&priority=high&tag=%C3%9CBER&tag=Home&completed=false&q=MI"
+        "&due_after=2026-01-30T23:59:59%2B00:00&due_before=2026-02-01&updated_since=2020-01-01&limit=1"
+    )
+
+    met, path = [], f"/api/me/tasks?{query}"
+    while path:
+        response = await ann.ask("GET", path)
+        assert response.status_code == 200, response.text
+        met += [task["title"] for task in response.json()]
+        path = response.links.get("next", {}).get("url", "")
+
+    assert met == ["a milk", "b milk", "c milk"]
+
+
+async def test_the_trash_is_listed_when_asked_for(people: People) -> None:
+    ann = people.one()
+    task = await ann.create("gone")
+    await ann.create("here")
+    await ann.ask("DELETE", task["id"])
+
+    trash = (await ann.ask("GET", params={"trashed": "true"})).json()
+
+    assert [(found["title"], found["trashed_at"] is None) for found in trash] == [("gone", False)]
+    assert await ann.titles() == ["here"]
+
+
+async def cursor_of(person: Person, query: str = "") -> str:
+    """Return the cursor of a second page."""
+    response = await person.ask("GET", f"/api/me/tasks?limit=1{query}")
+    return parse_qs(urlsplit(response.links["next"]["url"]).query)["cursor"][0]
+
+
+@pytest.mark.parametrize("sort", [order.value for order in Order])
+async def test_a_cursor_is_good_for_its_own_list_with_any_limit_and_for_no_other(
+    people: People, sort: str
+) -> None:
+    ann, bob = people.one("ann"), people.one("bob")
+    for person in (ann, bob):
+        for number in range(3):
+            await person.create(f"task {number}", due="2026-01-01")
+    cursor = await cursor_of(ann, f"&sort={sort}&completed=false")
+    right = {"sort": sort, "completed": "false", "cursor": cursor}
+
+    good = await ann.ask("GET", "/api/me/tasks", params={**right, "limit": "2"})
+    refused = [
+        await bob.ask("GET", "/api/me/tasks", params=right),
+        *[
+            await ann.ask("GET", "/api/me/tasks", params={**right, **other})
+            for other in ({"sort": f"-{sort}"}, {"completed": "true"}, {"q": "task"}, {"trashed": "true"})
+        ],
+        await ann.ask("GET", "/api/me/tasks", params={"sort": sort, "cursor": cursor}),
+    ]
+
+    assert [task["title"] for task in good.json()] in (["task 1", "task 2"], ["task 1", "task 0"])
+    assert [response.status_code for response in refused] == [400] * 6
+    assert all(response.json()["errors"][0]["pointer"] == "/cursor" for response in refused)
+
+
+async def test_a_cursor_does_not_mind_in_which_words_the_same_list_is_asked_for(people: People) -> None:
+    ann = people.one()
+    for _ in range(2):
+        await ann.create(tags=["a", "b"])
+    cursor = await cursor_of(ann, "&tag=a&tag=b")
+
+    response = await ann.ask("GET", f"/api/me/tasks?sort=-created&trashed=false&tag=B&tag=A&cursor={cursor}")
+
+    assert (response.status_code, len(response.json())) == (200, 1)
+
+
+async def test_a_cursor_of_which_one_character_was_changed_is_refused(people: People) -> None:
+    ann = people.one()
+    for _ in range(2):
+        await ann.create("Zoë")
+    cursor = await cursor_of(ann, "&sort=title")
+
+    for place in range(len(cursor)):
+        other = "A" if cursor[place] != "A" else "B"
+        changed = cursor[:place] + other + cursor[place + 1 :]
+        response = await ann.ask("GET", "/api/me/tasks", params={"sort": "title", "cursor": changed})
+        assert response.status_code == 400, changed
+
+
+async def test_the_longest_cursor_is_short_enough_for_any_url(people: People) -> None:
+    ann = people.one()
+    for _ in range(2):
+        await ann.create("\U0001f331" * 255)
+
+    cursor = await cursor_of(ann, "&sort=title")
+    response = await ann.ask("GET", "/api/me/tasks", params={"sort": "title", "cursor": cursor})
+
+    assert len(cursor) < 1500
+    assert (response.status_code, len(response.json())) == (200, 1)
+
+
+async def test_a_title_of_the_longest_sort_key_and_owner_can_be_kept(people: People) -> None:
+    ann = people.one("\U0001f331" * 222)  # with what `someone` adds, 255 characters
+
+    task = await ann.create("\U00012345\U0001d15e" * 100 + "\U0001f331" * 55)
+
+    assert (await ann.ask("GET", "/api/me/tasks?sort=title")).json() == [task]
+
+
+@given(
+    key=st.none() | st.integers(0, 255) | st.text() | st.datetimes(timezones=st.just(UTC)),
+    order=st.sampled_from(Order),
+    descending=st.booleans(),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_cursor_that_somebody_makes_is_refused_or_harmless(
+    people: People,
+    key: Any,
+    order: Order,
+    descending: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    ann = people.one()
+    selection = Selection(order=order, descending=descending)
+    cursor = cursors.write(Bookmark(TaskId(a_task_id()), key), ann.user_id, selection)
+
+    sort = f"{'-' if descending else ''}{order.value}"
+    response = await ann.ask("GET", "/api/me/tasks", params={"sort": sort, "cursor": cursor})
+
+    assert response.status_code in (200, 400)
+
+
+@given(
+    text=st.text(alphabet=st.characters(max_codepoint=127), min_size=1, max_size=80) | st.text(max_size=60)
+)
+def test_a_text_is_no_cursor(text: str) -> None:
+    with pytest.raises(ValueError, match=r"cursor|belongs"):
+        cursors.read(text, someone(), NEWEST)
+
+
+async def test_a_list_that_has_not_changed_is_not_sent_again(people: People) -> None:
+    ann = people.one()
+    await ann.create("x")
+    first = await ann.ask("GET")
+    tag = first.headers["etag"]
+
+    for known in (tag, f"W/{tag}", f'"a", {tag}', "*"):
+        again = await ann.ask("GET", headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    for other in ('"a"', tag.replace(".", ".1"), "nonsense", '""'):
+        again = await ann.ask("GET", headers={"if-none-match": other})
+        assert (again.status_code, again.headers["etag"]) == (200, tag)
+
+
+async def test_any_change_of_the_list_changes_its_tag(people: People) -> None:
+    ann = people.one()
+    tags = [(await ann.ask("GET")).headers["etag"]]
+    task = await ann.create("x")
+    tags.append((await ann.ask("GET")).headers["etag"])
+    for method, path, body in (
+        ("PUT", "", {"title": "y"}),
+        ("PATCH", "/complete", None),
+        ("DELETE", "", None),
+        ("POST", "/restore", None),
+    ):
+        arguments = {} if body is None else {"json": body}
+        assert (await ann.ask(method, task["id"] + path, **arguments)).status_code < 300
+        tags.append((await ann.ask("GET")).headers["etag"])
+
+    assert len(set(tags)) == 6
+
+
+async def test_what_another_person_knows_says_nothing_of_ones_own_list(people: People) -> None:
+    ann, bob = people.one("ann"), people.one("bob")
+    for person in (ann, bob):
+        await person.create("x")
+    known = (await ann.ask("GET", "/api/me/tasks")).headers["etag"]
+
+    response = await bob.ask("GET", "/api/me/tasks", headers={"if-none-match": known})
+
+    assert response.status_code == 200
+
+
+async def test_a_bad_query_is_refused_even_if_the_list_is_known(people: People) -> None:
+    response = await people.one().ask("GET", "/api/me/tasks?x=1", headers={"if-none-match": "*"})
+
+    assert response.status_code == 400
+
+
+async def test_a_summary_is_answered_for_the_zone_that_is_asked_for(people: People) -> None:
+    ann = people.one()
+    await ann.create(tags=["Home"], due="1999-01-01")
+    await ann.create(completed=True, tags=["home"])
+
+    response = await ann.ask("GET", "summary?tz=Europe/Berlin")
+
+    assert response.status_code == 200
+    assert response.json() == {
+        "open": 1,
+        "done": 1,
+        "overdue": 1,
+        "due_today": 0,
+        "tags": [{"tag": "Home", "open": 1, "done": 1}],
+    }
+    assert (await ann.ask("GET", "summary")).json() == response.json()
+
+
+@pytest.mark.parametrize(
+    "tz",
+    [
+        "",
+        "Mars/Olympus",
+        "europe/berlin",
+        "../etc/passwd",
+        "/etc/localtime",
+        "UTC+1",
+        "posixrules",
+        "a\0",
+        "x" * 5000,
+    ],
+)
+async def test_an_unknown_zone_is_refused(people: People, tz: str) -> None:
+    response = await people.one().ask("GET", "/api/me/tasks/summary", params={"tz": tz})
+
+    assert response.status_code == 400
+    assert [(error["pointer"], error["in"]) for error in response.json()["errors"]] == [("/tz", "query")]

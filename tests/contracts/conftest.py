@@ -1,0 +1,23 @@
+"""Every repository that we have."""
+
+from collections.abc import Callable
+
+import pytest
+
+from app.domain.identity import UserId
+from app.domain.task_repository import TaskRepository
+from app.infra.database import Database
+from app.infra.tasks import NeonTaskRepository
+from tests.fakes import MemoryTaskRepository, Shelf
+
+RepositoryOf = Callable[[UserId], TaskRepository]
+
+
+@pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
+def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
+    """Given one store, a repository for any owner of it."""
+    if request.param == "memory":
+        shelf = Shelf()
+        return lambda owner: MemoryTaskRepository(owner, shelf)
+    database: Database = request.getfixturevalue("database")
+    return lambda owner: NeonTaskRepository(database, owner=owner)

@@ -1,0 +1,288 @@
+"""What every `TaskRepository` promises of lists, run against each one we have."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from app.domain.due import Due
+from app.domain.page import Bookmark
+from app.domain.position import Position
+from app.domain.search import Search
+from app.domain.selection import NEWEST, Order, Selection
+from app.domain.summary import Day, Summary, TagCount
+from app.domain.tags import tag_key
+from app.domain.task import Priority, Task, TaskChanges, TaskId
+from app.domain.task_repository import TaskRepository
+from app.infra.database import Database
+from app.infra.tasks import NeonTaskRepository
+from tests.contracts.conftest import RepositoryOf
+from tests.factories import MANY, TaskFactory, later, someone, task_made
+from tests.fakes import MemoryTaskRepository, Shelf
+from tests.wire import read
+
+FIVE: dict[str, dict[str, Any]] = {
+    "a": {"title": "émile", "priority": 1, "updated": 5, "due": None, "position": "c"},
+    "b": {"title": "Zoe", "priority": 3, "updated": 3, "due": "2026-01-02", "position": "b"},
+    "c": {"title": "eve", "priority": 1, "updated": 3, "due": "2026-01-01", "position": "e"},
+    "d": {"title": "zoe", "priority": 0, "updated": 9, "due": "2026-01-02T01:00:00+01:00", "position": "a"},
+    "e": {"title": "f", "priority": 2, "updated": 1, "due": None, "position": "d"},
+}
+ORDERED = {
+    (Order.CREATED, False): "abcde",
+    (Order.CREATED, True): "edcba",
+    (Order.UPDATED, False): "ebcad",
+    (Order.UPDATED, True): "dacbe",
+    (Order.DUE, False): "cbdae",
+    (Order.DUE, True): "dbcea",
+    (Order.PRIORITY, False): "daceb",
+    (Order.PRIORITY, True): "becad",
+    (Order.TITLE, False): "caebd",
+    (Order.TITLE, True): "dbeac",
+    (Order.POSITION, False): "dbaec",
+    (Order.POSITION, True): "ceabd",
+}
+SELECTED: list[tuple[dict[str, Any], str]] = [
+    ({}, "edcba"),
+    ({"completed": True}, "db"),
+    ({"completed": False}, "eca"),
+    ({"priority": Priority.LOW}, "ca"),
+    ({"priority": Priority.NONE}, "d"),
+    ({"tags": ("home",)}, "cba"),
+    ({"tags": ("garden", "home")}, "b"),
+    ({"tags": ("nowhere",)}, ""),
+    ({"due_before": datetime(2026, 1, 2, tzinfo=UTC)}, "c"),
+    ({"due_after": datetime(2026, 1, 1, tzinfo=UTC)}, "db"),
+    ({"due_after": datetime(2026, 1, 2, tzinfo=UTC)}, ""),
+    ({"without_due": True}, "ea"),
+    ({"without_due": True, "order": Order.DUE}, "ea"),
+    ({"due_before": datetime(2027, 1, 1, tzinfo=UTC), "order": Order.DUE}, "dbc"),
+    ({"updated_since": later(3)}, "dcba"),
+    ({"search": Search.parse("zo")}, "db"),
+    ({"search": Search.parse("zoe about")}, "db"),
+    ({"search": Search.parse("zo about")}, ""),
+    ({"completed": False, "without_due": True, "tags": ("home",), "priority": Priority.LOW}, "a"),
+]
+
+
+async def five(mine: TaskRepository) -> dict[str, str]:
+    """Keep five tasks, made in this order, and return their names by their ids."""
+    names = {}
+    for minutes, (name, said) in enumerate(FIVE.items()):
+        task = replace(
+            task_made(minutes),
+            title=said["title"],
+            description=f"about {name}",
+            priority=Priority(said["priority"]),
+            due=said["due"] and Due.parse(said["due"]),
+            updated_at=later(said["updated"]),
+            position=Position(said["position"]),
+            completed=name in "bd",
+            tags={"a": ("HOME",), "b": ("Garden", "home"), "c": ("Home", "x")}.get(name, ()),
+        )
+        await mine.add(task, at_most=MANY)
+        names[str(task.id)] = name
+    return names
+
+
+async def walked(mine: TaskRepository, selection: Selection, limit: int) -> list[str]:
+    """Return the ids of a list, page by page."""
+    ids: list[str] = []
+    after: Bookmark | None = None
+    while True:
+        page = await mine.page(limit, after=after, selection=selection)
+        found = [task["id"] for task in read(page)]
+        assert len(found) <= limit
+        ids += found
+        if (after := page.next) is None:
+            return ids
+        assert len(found) == limit
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize(("order", "descending"), ORDERED)
+async def test_a_list_in_any_order_is_the_same_in_pages_of_any_size(
+    repository_of: RepositoryOf,
+    order: Order,
+    descending: bool,  # noqa: FBT001 - a parameter
+    limit: int,
+) -> None:
+    mine = repository_of(someone())
+    names = await five(mine)
+
+    ids = await walked(mine, Selection(order=order, descending=descending), limit)
+
+    assert "".join(names[task_id] for task_id in ids) == ORDERED[order, descending]
+
+
+@pytest.mark.parametrize(("conditions", "expected"), SELECTED)
+async def test_a_list_holds_what_meets_every_condition(
+    repository_of: RepositoryOf, conditions: dict[str, Any], expected: str
+) -> None:
+    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    names = await five(mine)
+    await five(theirs)
+
+    ids = await walked(mine, Selection(**conditions), 2)
+
+    assert "".join(names[task_id] for task_id in ids) == expected
+
+
+async def test_the_trash_is_a_list_of_its_own_in_any_order(repository_of: RepositoryOf) -> None:
+    mine = repository_of(someone())
+    names = await five(mine)
+    for task_id, name in names.items():
+        if name in "abd":
+            page = await mine.page(9, after=None)
+            (found,) = (task for task in read(page) if task["id"] == task_id)
+            await mine.trash(TaskId(UUID(found["id"])), at=later(20))
+
+    alive = await walked(mine, NEWEST, 1)
+    trashed = [
+        await walked(mine, Selection(trashed=True, order=order), 1)
+        for order in (Order.CREATED, Order.TITLE, Order.DUE)
+    ]
+
+    assert "".join(map(names.get, alive)) == "ec"  # type: ignore[arg-type]  # all are known
+    assert ["".join(names[i] for i in ids) for ids in trashed] == ["dba", "dba", "dba"]
+    assert all(
+        task["trashed_at"] for task in read(await mine.page(9, after=None, selection=Selection(trashed=True)))
+    )
+
+
+async def test_a_walk_goes_on_after_a_task_that_has_moved_or_gone(repository_of: RepositoryOf) -> None:
+    mine = repository_of(someone())
+    names = await five(mine)
+    by_title = Selection(order=Order.TITLE, descending=False)
+    first = await mine.page(2, after=None, selection=by_title)
+    assert first.next is not None
+
+    await mine.change(first.next.id, TaskChanges(title="zzz"), at=later(30))
+    moved = await mine.page(9, after=first.next, selection=by_title)
+    await mine.purge(first.next.id)
+    gone = await mine.page(9, after=first.next, selection=by_title)
+
+    assert [names[task["id"]] for task in read(moved)] == ["e", "b", "d", "a"]
+    assert [names[task["id"]] for task in read(gone)] == ["e", "b", "d"]
+
+
+@pytest.mark.server
+async def test_any_selection_is_to_neon_what_it_is_to_memory(database: Database) -> None:
+    dice = random.Random(20260101)
+    owner = someone()
+    both: list[TaskRepository] = [
+        MemoryTaskRepository(owner, Shelf()),
+        NeonTaskRepository(database, owner=owner),
+    ]
+    for number in range(80):
+        task = a_task(number, dice)
+        for repository in both:
+            await repository.add(task, at_most=MANY)
+            if number % 7 == 0:
+                await repository.trash(task.id, at=later(number))
+
+    for _ in range(150):
+        selection, limit = a_selection(dice), dice.choice([1, 3, 10, 200])
+        after: Bookmark | None = None
+        for _ in range(4):
+            pages = [await repository.page(limit, after=after, selection=selection) for repository in both]
+            assert pages[0] == pages[1], selection
+            if (after := pages[0].next) is None:
+                break
+
+
+def a_task(number: int, dice: random.Random) -> Task:
+    dues = [
+        None,
+        *map(Due.parse, ("2026-01-01", "2026-01-01T00:00:00Z", "2026-01-02", "2025-12-31T23:30:00Z")),
+    ]
+    titles = (
+        "Water the plants",
+        "water",
+        "Éclair",
+        "eclair",
+        "日本へ行く",
+        "Straße 5",
+        "?!",
+        "ﬁx İt",
+        "a\U0001f331b",
+    )
+    return replace(
+        task_made(number),
+        title=dice.choice(titles),
+        description=dice.choice([None, "plants and 日本", "don't"]),
+        completed=dice.random() < 0.3,
+        due=dice.choice(dues),
+        priority=dice.choice(list(Priority)),
+        tags=tuple(dice.sample(["home", "Garden", "Ärger"], dice.randrange(4))),
+        position=Position(dice.choice("abcXYZ") + "1"),
+        updated_at=later(dice.randrange(5)),
+    )
+
+
+def a_selection(dice: random.Random) -> Selection:
+    """Invent a question; about half of its conditions are not said."""
+    said: dict[str, Any] = {
+        "completed": [True, False],
+        "priority": list(Priority),
+        "tags": [("home",), tuple(sorted((tag_key("ärger"), "home")))],
+        "due_before": [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)],
+        "due_after": [datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)],
+        "without_due": [True],
+        "updated_since": [later(2)],
+        "search": [
+            Search.parse(q) for q in ("wat", "plants water", "日", "本 へ", "strasse", "?", "ecl", "fix it")
+        ],
+        "trashed": [True],
+    }
+    chosen = {name: dice.choice(values) for name, values in said.items() if dice.random() < 0.2}
+    return Selection(order=dice.choice(list(Order)), descending=dice.random() < 0.5, **chosen)
+
+
+async def test_a_summary_counts_days_where_the_person_is_and_moments_everywhere(
+    repository_of: RepositoryOf,
+) -> None:
+    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    await keep(
+        mine,
+        ("2026-03-28", ("Home",), False),
+        ("2026-03-29", ("home", "x"), False),
+        ("2026-03-29", (), True),
+        ("2026-03-30", (), False),
+        ("2026-03-28T22:59:59Z", (), False),  # 28 March in Berlin: not yet today
+        ("2026-03-28T23:00:00Z", (), False),  # its first moment
+        ("2026-03-29T21:59:59Z", (), False),  # its last: a day of 23 hours
+        ("2026-03-29T22:00:00Z", (), False),
+        (None, ("HOME",), True),
+    )
+    await keep(theirs, ("2026-03-29", ("theirs",), False))
+    gone = task_made(50)
+    await mine.add(replace(gone, due=Due.parse("2026-03-29"), tags=("gone",)), at_most=MANY)
+    await mine.trash(gone.id, at=later(51))
+
+    noon = datetime(2026, 3, 29, 10, tzinfo=UTC)
+    berlin = await mine.summary(Day.at(noon, ZoneInfo("Europe/Berlin")))
+    kiritimati = await mine.summary(Day.at(noon, ZoneInfo("Pacific/Kiritimati")))  # 30 March, 0 h
+
+    tags = (TagCount("HOME", open=2, done=1), TagCount("x", open=1, done=0))
+    assert berlin == Summary(open=7, done=2, overdue=3, due_today=3, tags=tags)
+    assert kiritimati == Summary(open=7, done=2, overdue=4, due_today=3, tags=tags)
+
+
+async def test_a_summary_of_nothing_is_nothing(repository_of: RepositoryOf) -> None:
+    mine = repository_of(someone())
+
+    assert await mine.revision() == 0
+    assert await mine.summary(Day.at(later(0), ZoneInfo("UTC"))) == Summary(
+        open=0, done=0, overdue=0, due_today=0, tags=()
+    )
+
+
+async def keep(mine: TaskRepository, *tasks: tuple[str | None, tuple[str, ...], bool]) -> None:
+    for due, tags, completed in tasks:
+        task = TaskFactory.build(due=due and Due.parse(due), tags=tags, completed=completed)
+        await mine.add(task, at_most=MANY)

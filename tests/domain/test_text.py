@@ -1,0 +1,102 @@
+"""Words and sort keys, for every text that there is."""
+
+import sys
+from unicodedata import category, normalize
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.search import SEARCH_WORDS_MAX, Search
+from app.domain.text import SORT_KEY_MAX, UNSPACED, searchable, sort_key, words
+
+SCRIPTS = "aZéßİıſﬁＡ１ ½٣'’-_.|+*%€™🌱❤️👩‍🚀\u0301\u0307\u00ad\u200bñ̃ΣςЖ日本ーｶﾞ한ไนม؟ابج ן\n\t"
+texts = st.text(max_size=40) | st.text(alphabet=SCRIPTS, max_size=40)
+
+
+def finds(search: Search, title: str) -> bool:
+    if search.verbatim:
+        return search.verbatim in title
+    return all(needle in searchable(title) for needle in search.needles)
+
+
+@given(texts)
+def test_any_piece_of_a_title_finds_it(title: str) -> None:
+    for piece in title.split()[:SEARCH_WORDS_MAX]:
+        assert finds(_search(piece), title), piece
+
+
+@given(texts)
+def test_all_words_of_a_title_find_it_in_any_order(title: str) -> None:
+    found = list(dict.fromkeys(words(title)))[: SEARCH_WORDS_MAX - 1]
+
+    if found:
+        assert finds(_search(" ".join(reversed(found))), title)
+
+
+@given(texts)
+def test_any_beginning_of_a_word_finds_it(title: str) -> None:
+    for word in words(title)[:SEARCH_WORDS_MAX]:
+        for length in range(1, len(word) + 1):
+            if words(word[:length]) == [word[:length]]:  # a mark may be no word without its letter
+                assert finds(_search(word[:length]), title)
+
+
+@given(texts)
+def test_words_are_the_same_again_and_in_any_case_or_normal_form(text: str) -> None:
+    found = words(text)
+
+    assert words(" ".join(found)) == found
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        if not any(
+            category(character)[0] == "S" for character in text
+        ):  # some symbols fall apart into what is none
+            assert words(normalize(form, text)) == found
+
+
+def test_words_of_each_character_alone_are_the_same_again() -> None:
+    for code in range(sys.maxunicode + 1):
+        found = words(chr(code))
+        assert words(" ".join(found)) == found, hex(code)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Don't l’eau", "don t l eau"),
+        ("ann@example.com snake_case re-do", "ann example com snake case re do"),
+        ("C++ a|b 5<6 ~", "c a b 5 6"),
+        ("🌱🌱 €5 ❤️ 👩‍🚀", "🌱 🌱 € 5 ❤ 👩 🚀"),
+        ("STRASSE Straße ΣΑΣ", "strasse strasse σασ"),
+        ("İ I ı", "i i ı"),
+        ("ﬁ ＡＢ１ ⓐ Ⅳ ½ ™", "fi ab1 a iv 1 ⁄ 2 tm"),
+        ("東京2026tower", "東京 2026tower"),
+        ("co\u00adop می\u200cخواهم a\ufeffb", "coop میخواهم ab"),
+        ("e\u0301 한국어 ภาษาไทย", "é 한국어 ภาษาไทย"),
+        ("?! -- … ' \"", ""),
+    ],
+)
+def test_words(text: str, expected: str) -> None:
+    assert words(text) == expected.split()
+
+
+@given(st.text(max_size=300))
+def test_a_sort_key_is_short_and_blind_to_case(text: str) -> None:
+    key = sort_key(text)
+
+    assert len(key) <= SORT_KEY_MAX
+    assert sort_key(text.upper().casefold()) == sort_key(text.upper())
+
+
+def test_a_run_without_spaces_is_looked_for_anywhere_and_other_words_where_they_begin() -> None:
+    assert set(Search.parse("buy 東京 mil").needles) == {" buy ", "東京", " mil"}
+    assert UNSPACED.match("東京")
+    assert Search.parse("?!").verbatim == "?!"
+
+
+def _search(text: str) -> Search:
+    try:
+        return Search.parse(text)
+    except ValueError as refused:
+        assert "U+0000" in str(refused) or "surrogate" in str(refused), refused  # noqa: PT017 - what no text holds
+        return Search()

@@ -1,0 +1,206 @@
+"""What a page costs: in every order as many rows as it has, and one more; else no more than its owner has.
+
+How each test was seen to fail: `completed` taken out of the second index of each order in `0002_richer_tasks`;
+the comparison of rows written out with `OR`, or made strict; the parts by due date read as one.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.infra.connecting import Connection
+from app.infra.migrate import upgrade
+from app.infra.rows import ORDERS
+from app.infra.statements.lists import Shape, page_of
+from app.infra.statements.summary import SUMMARY
+from app.infra.statements.walls import Statement
+from app.infra.task_lists import next_id
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.factories import NOON
+
+pytestmark = pytest.mark.server
+
+MANY, PAGE = 10_000, 50
+FILL = """
+INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at, due_at, priority, tags,
+                   tag_keys, position, title_key, title_words, description_words)
+SELECT owner, gen_random_uuid(), title, title, n % 3 = 0, now(), now() - n % 1000 * interval '1 minute',
+       CASE WHEN n % 2 = 0 THEN now() + n % 500 * interval '1 hour' END, n % 4, tags, tags,
+       md5(n::text), title, ' ' || title || ' ', ' ' || repeat(title || ' ', 10)
+FROM (SELECT 'ann' AS owner, $1 AS many UNION ALL SELECT 'bob ' || n, $1 / 10 FROM generate_series(1, 30) n) AS p,
+     generate_series(1, many) AS n,
+     LATERAL (SELECT 'task ' || n % 5000 AS title, ARRAY['tag ' || n % 100] AS tags) AS made
+"""
+PLANS = ["force_custom_plan", "force_generic_plan"]
+VALUES: Mapping[str, object] = {
+    "owner": "ann",
+    "completed": True,
+    "priority": 3,
+    "tags": ["tag 3"],
+    "due_before": NOON.replace(year=2100),
+    "due_after": NOON,
+    "updated_since": NOON,
+    "word0": " task ",
+    "verbatim": "%",
+    **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON),
+}
+
+
+@pytest.fixture(scope="module")
+async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
+    """A connection to a database in which one person has ten thousand tasks, and others a few."""
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    connection = await asyncpg.connect(url)
+    await connection.execute(FILL.replace("$1", str(MANY)))
+    await connection.execute("VACUUM ANALYZE tasks")
+    yield connection
+    await connection.close()
+
+
+class Plan:
+    """How PostgreSQL ran a statement."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self.nodes = list(_nodes(root))
+        self.scans = [node for node in self.nodes if node.get("Alias", "").startswith("tasks")]
+
+    @property
+    def rows_read(self) -> int:
+        """How many tasks were looked at, those that were not wanted included."""
+        names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+        return sum(node["Actual Loops"] * sum(node.get(name, 0) for name in names) for node in self.scans)
+
+    @property
+    def sorts(self) -> bool:
+        return any("Sort" in node["Node Type"] for node in self.nodes)
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node.get("Index Name", "none") for node in self.scans}
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if node["Node Type"] == "Bitmap Index Scan":
+        return  # its rows are those of the heap scan above it
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapping[str, object]) -> Plan:
+    """Run a statement with a plan made for these values, or with one made for any."""
+    arguments = ", ".join(_literal(values[name]) for name in statement.names)
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL plan_cache_mode = {kind}")
+        await connection.execute(f"PREPARE it AS {statement.sql}")
+        told = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE it ({arguments})"
+        )
+        await connection.execute("DEALLOCATE it")
+    return Plan(json.loads(told)[0]["Plan"])
+
+
+def _literal(value: object) -> str:
+    text = "{" + ",".join(f'"{item}"' for item in value) + "}" if isinstance(value, list) else str(value)
+    return "NULL" if value is None else "'" + text.replace("'", "''") + "'"
+
+
+async def _pages(connection: Any, shape: Shape, **values: object) -> list[tuple[Shape, dict[str, object]]]:
+    """Return the first page, one after the middle, and one that begins among the tasks without a due date."""
+    pages: list[tuple[Shape, dict[str, object]]] = [(shape, {**VALUES, **values, "limit": PAGE + 1})]
+    for depth in (1000, 3000):
+        statement = page_of(shape)
+        there = {**VALUES, **values, "limit": depth}
+        row = await connection.fetchrow(statement.sql, *(there[name] for name in statement.names))
+        key = row.get("last_key")
+        beyond = replace(shape, after=True, undated=shape.order == "due" and key is None)
+        pages.append(
+            (
+                beyond,
+                {**pages[0][1], "first": next_id(row["last_id"], descending=shape.descending), "key": key},
+            )
+        )
+    return pages
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_page_in_any_order_reads_its_own_rows_and_one_more(
+    connection: Any,
+    order: str,
+    descending: bool,  # noqa: FBT001 - a parameter
+    kind: str,
+) -> None:
+    read: list[tuple[Shape, tuple[str, ...], Plan]] = []
+    for completed in (None, True, False):
+        conditions: tuple[str, ...] = () if completed is None else ("completed",)
+        shape = Shape(order=order, descending=descending, conditions=conditions)
+        pages = await _pages(connection, shape, completed=completed)
+        read += [
+            (page, conditions, await plan_of(connection, kind, page_of(page), values))
+            for page, values in pages
+        ]
+
+    for page, first, plan in read:
+        path = "_".join(dict.fromkeys((*first, ORDERS[order], "id")))
+        assert plan.indexes == {f"ix_tasks_{path}"}, page
+        assert plan.rows_read <= PAGE + 1, page
+        assert not plan.sorts, page
+
+
+async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either(connection: Any) -> None:
+    shape = Shape(order="due", descending=True, conditions=("completed",))
+    dated = await connection.fetchval(
+        "SELECT count(*) FROM tasks WHERE user_id = 'ann' AND completed AND due_at IS NOT NULL"
+    )
+    near = page_of(shape)
+    values = {**VALUES, "limit": dated - 10}
+    row = await connection.fetchrow(near.sql, *(values[name] for name in near.names))
+
+    page = page_of(replace(shape, after=True))
+    here = {
+        **VALUES,
+        "first": next_id(row["last_id"], descending=True),
+        "key": row["last_key"],
+        "limit": PAGE + 1,
+    }
+    plan = await plan_of(connection, "force_generic_plan", page, here)
+
+    assert plan.rows_read == PAGE + 1
+    assert len(plan.scans) == 2
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *(
+            Shape(conditions=(name,))
+            for name in ("priority", "tags", "due_before", "due_after", "without_due", "updated_since")
+        ),
+        Shape(words=1),
+        Shape(verbatim=True),
+        Shape(order="title", words=1, conditions=("tags",)),
+        Shape(trashed=True, order="title"),
+    ],
+    ids=str,
+)
+async def test_any_other_list_stays_within_its_owners_rows(connection: Any, shape: Shape, kind: str) -> None:
+    plan = await plan_of(connection, kind, page_of(shape), {**VALUES, "limit": PAGE + 1})
+
+    assert plan.rows_read <= MANY
+    assert all(scan["Node Type"] != "Seq Scan" for scan in plan.scans)
+
+
+@pytest.mark.parametrize("kind", PLANS)
+async def test_a_summary_reads_its_owners_rows_once(connection: Any, kind: str) -> None:
+    plan = await plan_of(connection, kind, SUMMARY, VALUES)
+
+    assert plan.rows_read == MANY
