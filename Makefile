@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test unit check fix migrate openapi bench bench-growth lock clean
+.PHONY: help setup web run serve test screenshots unit check fix migrate openapi bench bench-growth lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,11 @@ serve: .venv/.complete ## serve the API as in production (settings: .env.example
 	@exec $(BIN)/app serve
 
 test: .venv/.complete web ## run every test, against real servers in temporary places
+	@if [ -d web/node_modules ]; then (cd web && npm test --silent); fi
 	@$(BIN)/python -m pytest
+
+screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/
+	@$(BIN)/python -m tests.screenshots
 
 unit: .venv/.complete ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server"
@@ -79,4 +83,6 @@ clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r
 web:
 	@if [ "$$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ] && command -v npm >/dev/null \
 		&& [ ! web/node_modules/.complete -nt web/package-lock.json ]; then \
-		echo "Installing web packages ..." && cd web && npm ci --silent --no-audit --no-fund && touch node_modules/.complete; fi
+		echo "Installing web packages ..." && (cd web && npm ci --silent --no-audit --no-fund && touch node_modules/.complete); fi
+	@if [ -d web/node_modules ] && [ -n "$$(find web/page web/lib web/vite.config.ts web/package-lock.json -newer web/dist/index.html 2>/dev/null || echo none)" ]; then \
+		echo "Building the page ..." && (cd web && npm run --silent build); fi

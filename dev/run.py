@@ -63,7 +63,12 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
         auth = Part(
             "Better Auth",
             [chosen.node, "--import", "tsx", "server.ts"],
-            {**env, "AUTH_PORT": str(chosen.auth_port), "TRUSTED_ORIGINS": env["BETTER_AUTH_URL"]}
+            {
+                **env,
+                "AUTH_PORT": str(chosen.auth_port),
+                "TRUSTED_ORIGINS": env["BETTER_AUTH_URL"],
+                "API_URL": f"http://{_reachable(chosen.host)}:{chosen.port}",
+            }
             | ({} if chosen.embedded else {"MIGRATE": env.get("MIGRATE", "0")}),
             cwd=ROOT / "web",
             log=state / "better-auth.log",
@@ -114,11 +119,11 @@ def migrate(chosen: Plan) -> None:
 def greet(chosen: Plan) -> None:
     """Say where to click."""
     api = f"http://{_reachable(chosen.host)}:{chosen.port}"
+    if chosen.node:
+        print(f"\n  The page       {chosen.env['BETTER_AUTH_URL']}   (sign up, and keep tasks)", end="")
     print(f"\n  Documentation  {api}/docs\n  API            {api}/api/me/tasks")
     if chosen.node:
-        print(
-            f"  Better Auth    {chosen.env['BETTER_AUTH_URL']}/api/auth   (sign up with curl: see README.md)"
-        )
+        print(f"  Better Auth    {chosen.env['BETTER_AUTH_URL']}/api/auth")
     if chosen.no_node:
         print(f"\n  {chosen.no_node}.")
     if chosen.env.get("BETTER_AUTH_SECRET"):

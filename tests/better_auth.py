@@ -80,7 +80,7 @@ class BetterAuth:
 
 
 @asynccontextmanager
-async def better_auth(database_url: str, **variant: Any) -> AsyncIterator[BetterAuth]:
+async def better_auth(database_url: str, *, api_url: str = "", **variant: Any) -> AsyncIterator[BetterAuth]:
     """Start a server on a database of its own, and stop it at the end."""
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
@@ -95,6 +95,8 @@ async def better_auth(database_url: str, **variant: Any) -> AsyncIterator[Better
         "DATABASE_URL": database_url,
         "TRUSTED_ORIGINS": url,
         "TEST_VARIANT": json.dumps(variant),
+        "API_URL": api_url,
+        "AUTH_RATE_LIMIT": "off",
     }
     process = await asyncio.create_subprocess_exec(
         *(node, "--import", "tsx", "test/server.ts"),

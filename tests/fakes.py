@@ -1,13 +1,16 @@
 """Stand-ins that keep the domain's promises. `tests/contracts` holds them to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
 from app.api import schemas
+from app.domain.batch import Change, Operation, Restore, first_of
 from app.domain.errors import (
     BrokenRule,
+    DomainError,
     InvalidTask,
     NotAuthenticated,
     NotInTrash,
@@ -118,6 +121,41 @@ class MemoryTaskRepository:
             position = position_of_new(at - timedelta(seconds=number))
             self._keep(_changed(replace(task, position=position), at))
 
+    async def apply(
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+    ) -> Sequence[Shown | None]:
+        before = replace(self.shelf, **{name: dict(value) for name, value in vars(self.shelf).items()})
+        results: list[Shown | None] = []
+        refusals: dict[int, DomainError] = {}
+        try:
+            for number, one in enumerate(operations):
+                try:
+                    results.append(await self._apply(one, at=at))
+                except DomainError as refusal:
+                    refusals[number] = refusal
+            if refusals:
+                raise first_of(refusals)
+            if len(self._mine()) > at_most:
+                raise TooManyTasks(at_most)
+        except DomainError:
+            vars(self.shelf).update(vars(before))
+            raise
+        revision = before.revisions.get(self.owner, 0)
+        self.shelf.revisions[self.owner] = min(revision + 1, self.shelf.revisions.get(self.owner, 0))
+        return results
+
+    async def _apply(self, one: Operation, *, at: datetime) -> Shown | None:
+        match one:
+            case Task():
+                return await self.add(one, at_most=len(self._mine()) + 1)
+            case Change(task_id, changes, if_match):
+                return await self.change(task_id, changes, at=at, if_match=if_match)
+            case Restore(task_id, if_match):
+                return await self.restore(task_id, at=at, if_match=if_match)
+            case _:
+                await self.trash(one.task_id, at=at, if_match=one.if_match)
+                return None
+
     def _wire(self, task: Task) -> schemas.Task:
         trashed_at = self.shelf.trashed.get((self.owner, task.id))
         return msgspec.structs.replace(
@@ -139,7 +177,7 @@ class MemoryTaskRepository:
         if task is None or (self._is_trashed(task_id) and not anywhere):
             raise TaskNotFound(task_id)
         if if_match is not None and task.version not in if_match:
-            raise TaskChanged(task.version)
+            raise TaskChanged(task.version, if_match)
         return task
 
     def _keep(self, task: Task, trashed_at: datetime | None = None) -> Shown:

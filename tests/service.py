@@ -59,11 +59,11 @@ def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.Compl
 @contextmanager
 def serving(env: Mapping[str, str], folder: Path, *, wait: bool = True) -> Iterator[Service]:
     """Serve, in a folder without a `.env`, until the end."""
-    port, log = free_port(), folder / "log"
-    with log.open("wb") as output:
+    port, log = int(env.get("PORT") or free_port()), folder / "log"
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"],
-            env={**BARE, "PORT": str(port), **env},
+            env={**BARE, **env, "PORT": str(port)},
             cwd=folder,
             stdout=output,
             stderr=output,

@@ -1,6 +1,6 @@
 /** Better Auth as this project recommends it: e-mail and password, sessions in PostgreSQL, short-lived JWTs. */
 
-import { betterAuth, type BetterAuthOptions } from "better-auth";
+import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { bearer, jwt } from "better-auth/plugins";
 import type { Pool } from "pg";
 import type { Settings } from "./settings.ts";
@@ -25,6 +25,8 @@ export function authOptions(settings: Settings, database: Pool) {
     database,
     emailAndPassword: { enabled: true },
     trustedOrigins: [...settings.trustedOrigins],
+    rateLimit: { enabled: settings.rateLimit },
+    advanced: { useSecureCookies: settings.baseUrl.startsWith("https:") },
     telemetry: { enabled: false },
     // `bearer` lets clients without cookies (curl, a phone) use the session token they got when they signed in.
     plugins: [tokens(), bearer()],

@@ -1,11 +1,12 @@
 /** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes what is under way. */
 
 import { serve as listen } from "@hono/node-server";
-import { getMigrations } from "better-auth/db/migration";
 import type { BetterAuthOptions } from "better-auth";
+import { getMigrations } from "better-auth/db/migration";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import pg from "pg";
+import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
 const PATIENCE = Number(process.env["DATABASE_WAIT"] || "30") * 1000; // milliseconds for the database to be there
@@ -33,7 +34,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
     }),
   );
   app.on(["GET", "POST"], "/api/auth/*", (context) => auth.handler(context.req.raw));
-  app.get("/", (context) => context.text("Better Auth is at /api/auth. The README shows how to sign up with curl.\n"));
+  servePage(app, settings.apiUrl);
 
   const server = listen({ fetch: app.fetch, port: settings.port, hostname: "127.0.0.1" }, ({ port }) =>
     console.log(`listening on http://127.0.0.1:${port}`),

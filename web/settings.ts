@@ -6,6 +6,10 @@ export interface Settings {
   readonly port: number;
   readonly secret: string;
   readonly databaseUrl: string;
+  /** Where the task API is, for the page. */
+  readonly apiUrl: string;
+  /** Whether too many requests from one address are refused. Only tests, which are one address, say no. */
+  readonly rateLimit: boolean;
   /** Pages that may ask. */
   readonly trustedOrigins: readonly string[];
 }
@@ -20,10 +24,16 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const baseUrl = need("BETTER_AUTH_URL", "the address at which browsers reach this server");
   const secret = need("BETTER_AUTH_SECRET", "make one with `openssl rand -base64 32`");
   const databaseUrl = need("DATABASE_URL", "the address of a PostgreSQL database");
+  const apiUrl = env["API_URL"]?.trim() || "http://127.0.0.1:8000";
+  const rateLimit = env["AUTH_RATE_LIMIT"] !== "off";
   const port = Number(env["AUTH_PORT"] || "3000");
-  const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "").split(",").map((origin) => origin.trim()).filter(Boolean);
+  const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "")
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter(Boolean);
   if (baseUrl && !speaks(baseUrl, "http:", "https:"))
     faults.push("BETTER_AUTH_URL is not an address like https://app.example.com");
+  if (!speaks(apiUrl, "http:", "https:")) faults.push("API_URL is not an address like https://tasks.example.com");
   if (databaseUrl && !speaks(databaseUrl, "postgresql:", "postgres:"))
     faults.push("DATABASE_URL is not an address like postgresql://user:password@host/database");
   for (const origin of trustedOrigins)
@@ -35,7 +45,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     console.error(["The sign-in server cannot start:", ...faults].join("\n  "));
     process.exit(1);
   }
-  return { baseUrl, port, secret, databaseUrl, trustedOrigins };
+  return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedOrigins };
 }
 
 /** Whether an address is whole, and of one of these protocols: `localhost:3000` parses too, as protocol `localhost:`. */

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.server
 
 PATHS = {
     "/api/me/tasks": "GET, HEAD, OPTIONS, POST",
+    "/api/me/tasks/batch": "OPTIONS, POST",
     "/api/me/tasks/019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70": "DELETE, GET, HEAD, OPTIONS, PATCH, PUT",
     "/api/me/tasks/019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70/complete": "OPTIONS, PATCH",
     "/health": "GET, HEAD, OPTIONS",

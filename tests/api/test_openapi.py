@@ -20,7 +20,7 @@ OWNED = {name: operation for name, operation in OPERATIONS.items() if "Tasks" in
 
 
 def test_the_committed_document_is_what_the_service_says() -> None:
-    assert json.loads(COMMITTED.read_text()) == DOCUMENT, "run `make openapi`"
+    assert COMMITTED.read_text() == written(), "run `make openapi`"
 
 
 def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
@@ -29,6 +29,7 @@ def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
         "listTasks",
         "summarizeTasks",
         "createTask",
+        "batchTasks",
         "getTask",
         "updateTask",
         "deleteTask",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from app.domain.batch import Change, Operation, Restore, Trash
 from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
 from app.domain.kept_answers import KeyedRequest, Told
@@ -37,6 +38,16 @@ from tests.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 
 pytestmark = pytest.mark.server
 
+
+async def in_batch(mine: NeonTaskRepository, *operations: Operation) -> None:
+    await mine.apply(operations, at=NOON, at_most=MANY)
+
+
+async def trash_and_restore(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    await in_batch(mine, Trash(task_id))
+    await in_batch(mine, Restore(task_id))
+
+
 ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
     "show": lambda mine, task_id: mine.show(task_id),
     "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
@@ -46,8 +57,14 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
     "purge": lambda mine, task_id: mine.purge(task_id),
     "place": lambda mine, task_id: mine.place(task_id, Position("V"), at=NOON),
     "spread": lambda mine, _: mine.spread(at=NOON),
+    "batch: add and change": lambda mine, task_id: in_batch(
+        mine, TaskFactory.build(), Change(task_id, TaskChanges(title="changed"))
+    ),
+    "batch: trash and restore": trash_and_restore,
 }
 """Every verb that reads or changes what is there, done to one task."""
+
+IN_BATCH = [verb for verb in ACTS if verb.startswith("batch")]
 
 
 class Planted:
@@ -83,6 +100,13 @@ class WithoutPredicate:
         sql, count = re.subn(r" AND own_\w+\.user_id = \$\d+::\w+", "", statement.sql)
         self.taken_out += count
         return await self._connection.fetch(Statement(sql, statement.names), values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["WithoutPredicate"]:
+        async with self._connection.transaction() as transaction:
+            inner = WithoutPredicate(transaction)
+            yield inner
+            self.taken_out += inner.taken_out
 
 
 @asynccontextmanager
@@ -157,7 +181,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
         summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
-        for verb in ("show", "change", "toggle", "trash", "purge", "place"):
+        for verb in ("show", "change", "toggle", "trash", "purge", "place", *IN_BATCH):
             with pytest.raises(TaskNotFound):
                 await ACTS[verb](cid, planted.tasks[0].id)
 

@@ -1,6 +1,6 @@
 /**
  * The sign-in server in the variants that the tests need. `TEST_VARIANT` is JSON:
- * `alg`, `rotation` (seconds), `hs256`, `ids`, `sessionCache` (signed with what), `mails`.
+ * `alg`, `rotation` (seconds), `life` (of a token), `hs256`, `ids`, `sessionCache` (signed with what), `mails`.
  */
 
 import { betterAuth } from "better-auth";
@@ -13,6 +13,7 @@ import { readSettings } from "../settings.ts";
 interface Variant {
   readonly alg?: "ES256" | "RS256";
   readonly rotation?: number;
+  readonly life?: string;
   readonly hs256?: boolean;
   readonly ids?: "uuid";
   readonly sessionCache?: "secret" | "keys";
@@ -35,6 +36,7 @@ const hs256 = () =>
 const keys = () => {
   if (variant.hs256) return hs256();
   if (variant.rotation) return jwt({ jwks: { rotationInterval: variant.rotation, gracePeriod: 3600 } });
+  if (variant.life) return jwt({ jwt: { expirationTime: variant.life } });
   if (variant.alg) return jwt({ jwks: { keyPairConfig: { alg: variant.alg } } });
   return variant.sessionCache === "keys" ? jwt({ sessionCookieCache: true }) : tokens();
 };

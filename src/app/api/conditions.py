@@ -7,12 +7,11 @@ import re
 from typing import Any, Final
 
 from app.api.faults import Faults, TaskRequest
-from app.domain.task import Versions
+from app.domain.task import UNSAID, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"
 """In a handler's `opt`: whether a write without `If-Match` is refused (428)."""
 
-NO_VERSION: Final[Versions] = frozenset()  # which no task has
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -30,12 +29,25 @@ def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:
     """
     given = _header(request, b"if-match")
     if given is None:
-        return NO_VERSION if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+        return UNSAID if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+    try:
+        return read_versions(given)
+    except ValueError as wrong:
+        faults.add("/If-Match", str(wrong), "header")
+        return None
+
+
+def read_versions(given: str) -> Versions | None:
+    """Read `*`, which is None, or the versions that entity tags name.
+
+    Raises:
+        ValueError: it is neither.
+
+    """
     if given.strip() == "*":
         return None
     if not _LIST.fullmatch(given):
-        faults.add("/If-Match", 'must be `*`, or entity tags like "3", split by commas', "header")
-        return None
+        raise ValueError('must be `*`, or entity tags like "3", split by commas')
     strong = [tag for weak, tag in _TAG.findall(given) if not weak]  # §13.1.1: weak ones never match
     return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag))
 

@@ -36,10 +36,10 @@ class Edge:
         self.document = document
         self._cors = cors
         self._hosts = hosts
+        routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
-            for route in app.routes
-            if isinstance(route, HTTPRoute)
+            for route in sorted(routes, key=lambda route: route.path_format.count("{"))  # fewest first
         ]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -94,12 +94,8 @@ class Edge:
 
     def _methods_of(self, path: str) -> str:
         """Return every method of a path, split by commas; nothing where there is no such path."""
-        found = {
-            m
-            for pattern, methods in self._methods
-            if pattern.fullmatch(path.rstrip("/") or "/")
-            for m in methods
-        }
+        path = path.rstrip("/") or "/"
+        found = next((methods for pattern, methods in self._methods if pattern.fullmatch(path)), ())
         return allowed(sorted(found)) if found else ""
 
 

@@ -26,6 +26,8 @@ TASK: Final[Json] = {
 }
 _PATH: Final = f"/api/me/tasks/{TASK['id']}"
 
+_OTHERS: Final = [f"019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f0{number}" for number in range(1, 4)]
+
 BODIES: Final[dict[str, Json]] = {
     "createTask": {
         "title only": {"title": "Water the plants"},
@@ -52,6 +54,17 @@ BODIES: Final[dict[str, Json]] = {
         "before another": {"before": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
         "after another": {"after": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
     },
+    "batchTasks": {
+        "one of each": {
+            "operations": [
+                {"op": "create", "title": "Water the plants", "tags": ["home"]},
+                {"op": "update", "id": TASK["id"], "if_match": '"1"', "due": None},
+                {"op": "complete", "id": _OTHERS[0]},
+                {"op": "delete", "id": _OTHERS[1]},
+                {"op": "restore", "id": _OTHERS[2]},
+            ]
+        },
+    },
     "completeTask": {"complete": {"completed": True}, "reopen": {"completed": False}},
 }
 
@@ -67,6 +80,15 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
         "tags": [{"tag": "Garden", "open": 1, "done": 0}, {"tag": "home", "open": 3, "done": 8}],
     },
     ("createTask", 201): TASK,
+    ("batchTasks", 200): {
+        "results": [
+            {"status": 201, "task": TASK},
+            {"status": 200, "task": {**TASK, "due": None, "version": 2}},
+            {"status": 200, "task": {**TASK, **_COMPLETED, "id": _OTHERS[0]}},
+            {"status": 204},
+            {"status": 200, "task": {**TASK, "id": _OTHERS[2], "version": 3}},
+        ]
+    },
     ("getTask", 200): TASK,
     ("updateTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
     ("patchTask", 200): {**TASK, "title": "Water all the plants", "version": 2},
@@ -124,7 +146,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _example(PROBLEMS[domain.TaskChanged]),
         {"ETag": "The version that it has"},
     ),
-    413: ("The body is over 256 KB", _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)), {}),
+    413: (
+        "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
+        _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
+        {},
+    ),
     415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
     422: ("The Idempotency-Key stands for another request", _example(PROBLEMS[domain.KeyReused]), {}),
     428: (

@@ -33,18 +33,23 @@ Reader = Callable[[object], Any]
 class Faults:
     """Collects what is wrong with one request while it is read."""
 
-    def __init__(self, request: TaskRequest) -> None:
+    def __init__(self, request: TaskRequest, *, found: list[Fault] | None = None, within: str = "") -> None:
         self._request = request
-        self._found: list[Fault] = []
+        self._found: list[Fault] = [] if found is None else found
+        self._within = within  # a pointer, to which all others are relative
+
+    def within(self, pointer: str) -> "Faults":
+        """Return what collects the faults of a part of the body, with all others."""
+        return Faults(self._request, found=self._found, within=self._within + pointer)
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
         """Remember a fault, unless there are more than a person would read."""
         if len(self._found) < FAULTS_MAX:
-            self._found.append(Fault(pointer, detail, place))
+            self._found.append(Fault(self._within + pointer, detail, place))
 
     def has(self, pointer: str) -> bool:
         """Tell whether a fault is known at this place."""
-        return any(fault.pointer == pointer for fault in self._found)
+        return any(fault.pointer == self._within + pointer for fault in self._found)
 
     def raise_any(self) -> None:
         """Raise InvalidRequest if there was any fault."""
@@ -116,8 +121,19 @@ class Faults:
         except strict_json.NotStrictJson as error:
             self.add("", f"is not JSON that can be read safely: {error}")
             return {}
+        return self.members_of(value, fields, ignored=ignored, empty=empty)
+
+    def members_of(
+        self,
+        value: object,
+        fields: Mapping[str, Reader],
+        *,
+        ignored: Collection[str] = (),
+        empty: Mapping[str, object] | None = None,
+    ) -> Members:
+        """Read what was JSON, as `members` does."""
         if not isinstance(value, dict):
-            self.add("", f"must be an object, not {_kind(value)}")
+            self.add("", f"must be an object, not {kind(value)}")
             return {}
         members: Members = {}
         for name, member in value.items():
@@ -153,19 +169,19 @@ class WrongItem(ValueError):
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be a string, not {kind(value)}")  # noqa: TRY004 - what readers raise
     return value
 
 
 def _text_or_null(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"must be a string or null, not {_kind(value)}")
+        raise ValueError(f"must be a string or null, not {kind(value)}")
     return value
 
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - what readers raise
     return value
 
 
@@ -185,10 +201,10 @@ def _priority(value: object) -> Priority:
 
 def _tags(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise ValueError(f"must be an array of strings, not {_kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - what readers raise
     for place, item in enumerate(value):
         if not isinstance(item, str):
-            raise WrongItem(place, f"must be a string, not {_kind(item)}")
+            raise WrongItem(place, f"must be a string, not {kind(item)}")
     return value
 
 
@@ -204,7 +220,8 @@ FIELDS: Final[dict[str, Reader]] = {
 }
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """Name what a value is in JSON."""
     names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
     return names.get(type(value), "a number")
 

@@ -28,6 +28,7 @@ from app.api.list_parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
 from app.api.negotiation import JSON, MERGE_PATCH
 from app.api.problems import MEDIA_TYPE
 from app.api.schemas import DUE, Problem
+from app.domain.batch import OPERATIONS_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
@@ -73,6 +74,49 @@ _SERVERS: Final[dict[str, Schema | Reference]] = {
     for name in SERVERS_OWN
 }
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
+_PATCHED: Final[dict[str, Schema | Reference]] = {
+    **_FIELDS,
+    "priority": Schema(type=[STRING, OpenAPIType.NULL], enum=[*PRIORITIES, None]),
+    "tags": Schema(**{**_TAGS_OF, "type": [OpenAPIType.ARRAY, OpenAPIType.NULL]}),
+}
+
+
+def _kind(
+    op: str, says: str, properties: dict[str, Schema | Reference], *, needs: str = "id"
+) -> Schema | Reference:
+    """Return the shape of one kind of operation in a batch."""
+    named: dict[str, Schema | Reference] = {
+        "id": Schema(type=STRING, format=OpenAPIFormat.UUID, description="No other operation may name it"),
+        "if_match": Schema(
+            type=STRING,
+            pattern=r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$',
+            description="As the header `If-Match`",
+            examples=['"3"'],
+        ),
+    }
+    properties = properties if needs == "title" else {**named, **properties}
+    properties = {"op": Schema(type=STRING, const=op), **properties}
+    return Schema(**_OBJECT, title=op, description=says, properties=properties, required=["op", needs])
+
+
+_OPERATIONS = Schema(
+    type=OpenAPIType.ARRAY,
+    min_items=1,
+    max_items=OPERATIONS_MAX,
+    items=Schema(
+        one_of=[
+            _kind("create", "As `createTask`", _FIELDS, needs="title"),
+            _kind("update", "As `patchTask`", _PATCHED),
+            _kind(
+                "complete",
+                "As `completeTask` with a body, which is `true` if not said",
+                {"completed": Schema(type=BOOLEAN, default=True)},
+            ),
+            _kind("delete", "As `deleteTask`: to the trash", {}),
+            _kind("restore", "As `restoreTask`", {}),
+        ]
+    ),
+)
 BODIES: Final[dict[str, Schema]] = {
     "NewTask": Schema(**_OBJECT, properties=_FIELDS, required=["title"]),
     "TaskUpdate": Schema(
@@ -80,11 +124,7 @@ BODIES: Final[dict[str, Schema]] = {
     ),
     "TaskPatch": Schema(
         **_OBJECT,
-        properties={
-            **_FIELDS,
-            "priority": Schema(type=[STRING, OpenAPIType.NULL], enum=[*PRIORITIES, None]),
-            "tags": Schema(**{**_TAGS_OF, "type": [OpenAPIType.ARRAY, OpenAPIType.NULL]}),
-        },
+        properties=_PATCHED,
         description="JSON Merge Patch (RFC 7396): null empties description, due, priority and tags",
     ),
     "Move": Schema(
@@ -94,6 +134,7 @@ BODIES: Final[dict[str, Schema]] = {
         max_properties=1,
     ),
     "Completion": Schema(**_OBJECT, properties={"completed": _COMPLETED}, required=["completed"]),
+    "Batch": Schema(**_OBJECT, properties={"operations": _OPERATIONS}, required=["operations"]),
 }
 
 _USER_ID = Parameter(
@@ -254,6 +295,17 @@ CREATE: Final = _operation(
     errors=(*_READ, 409, *_SENT, 422, *_ALWAYS),
     headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
+    security=BEARER,
+)
+BATCH: Final = _operation(
+    "batchTasks",
+    parameters=(_USER_ID, _KEY),
+    body="Batch",
+    errors=(*_READ, 404, 409, 412, *_SENT, 422, 428, *_ALWAYS),
+    headers=_REPLAYED,
+    summary="Do many things at once",
+    description="All of it is done, or none: `errors` then points at the operation that was refused. A body"
+    " may have 2 MB, each operation 256 KB.",
     security=BEARER,
 )
 READ: Final = _operation(

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from app.api import schemas
 from app.api.schemas import Fault
 from app.domain import errors as domain
+from app.domain.task import UNSAID
 from app.logs import where
 
 log = structlog.get_logger()
@@ -107,7 +108,8 @@ DETAILS: Final = {
     HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: `Allow` lists those it takes.",
     HTTPStatus.NOT_ACCEPTABLE: "Answers are JSON: accept `application/json`.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB;"
+    " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
     HTTPStatus.BAD_REQUEST: "The request cannot be read: check it against `/docs`.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here: report the `request_id` to the operator.",
@@ -132,9 +134,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
         case domain.KeyInFlight(retry_after=seconds):
             headers["retry-after"] = str(seconds)
-        case domain.TaskChanged(version=version):
-            if "if-match" not in request.headers and request.route_handler.opt.get("require_if_match"):
-                problem = PRECONDITION_REQUIRED
+        case domain.TaskChanged(version=version, expected=expected):
+            problem = PRECONDITION_REQUIRED if expected == UNSAID else problem
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
@@ -143,6 +144,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             log.info(problem.slug, reason=reason)
             if "authorization" in request.headers:  # RFC 6750 §3.1: no code where nothing was sent
                 headers["www-authenticate"] += ', error="invalid_token"'
+    if error.operation is not None:
+        faults = [Fault(f"/operations/{error.operation}", problem.title)]
     return _response(request, problem, headers, faults)
 
 

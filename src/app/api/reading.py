@@ -99,7 +99,7 @@ async def read_move(request: TaskRequest) -> tuple[Named, TaskId, bool]:
     faults = Faults(request)
     named = _named(request, faults)
     faults.query()
-    members = faults.members(await json_body(request), {"before": _task_id, "after": _task_id})
+    members = faults.members(await json_body(request), {"before": read_id, "after": read_id})
     if len(members) != 1 and not (faults.has("/before") or faults.has("/after")):
         faults.add("", "must have one member, `before` or `after`")
     faults.raise_any()
@@ -122,7 +122,13 @@ def _changes(faults: Faults, named: Named, members: dict[str, Any]) -> tuple[Nam
     return named, TaskChanges(**members)
 
 
-def _task_id(value: object) -> TaskId:
+def read_id(value: object) -> TaskId:
+    """Read a member that names a task.
+
+    Raises:
+        ValueError: it does not.
+
+    """
     if not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         raise ValueError("must be the id of a task, a UUID")
     return TaskId(UUID(value))

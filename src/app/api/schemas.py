@@ -45,6 +45,19 @@ class Task(Struct, frozen=True):
     ]
 
 
+class BatchResult(Struct, frozen=True, omit_defaults=True):
+    """What became of one operation."""
+
+    status: Annotated[int, Meta(description="201: created; 200: as `task` says; 204: in the trash")]
+    task: Annotated[Task | None, Meta(description="Not said of one that is in the trash")] = None
+
+
+class BatchResults(Struct, frozen=True):
+    """What became of a batch, all of which was done."""
+
+    results: Annotated[list[BatchResult], Meta(description="In the order of the operations")]
+
+
 Count = Annotated[int, Meta(ge=0)]
 
 

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
+from app.api.batch import BATCH_MAX, read_batch, results
 from app.api.conditions import asks_for_news, etag, is_known
 from app.api.faults import TaskRequest
 from app.api.idempotency import once
@@ -63,6 +64,16 @@ class TaskController(Controller):
             return _created(request, *await tasks.create(new))
 
         return await once(request, desk, "create", create)
+
+    @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
+    async def batch_tasks(self, request: TaskRequest, desk: Desks) -> Answer[schemas.BatchResults]:
+        """Do many things at once."""
+        wanted = await read_batch(request)
+
+        async def do(tasks: TaskService) -> Answer[schemas.BatchResults]:
+            return Answer(results(wanted, await tasks.batch(wanted)))
+
+        return await once(request, desk, "batch", do)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:

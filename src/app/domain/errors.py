@@ -25,6 +25,8 @@ from uuid import UUID
 class DomainError(Exception):
     """Base of every error that is raised on purpose."""
 
+    operation: int | None = None  # of a batch, counted from 0, if it was one that could not be done
+
 
 @dataclass(eq=False)
 class NotAuthenticated(DomainError):
@@ -65,6 +67,7 @@ class TaskChanged(DomainError):
     """The task's version is none of those that the asker expected; nothing was written."""
 
     version: int  # that it has now
+    expected: frozenset[int]
 
 
 @dataclass(eq=False)

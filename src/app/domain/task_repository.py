@@ -1,9 +1,11 @@
 """What the domain needs of storage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.batch import Operation
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
 from app.domain.selection import NEWEST, Selection
@@ -113,4 +115,19 @@ class TaskRepository(Protocol):
 
     async def spread(self, *, at: datetime) -> None:
         """Give all tasks of the list new positions in the order that they have, with room between them."""
+        ...
+
+    async def apply(
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+    ) -> Sequence[Shown | None]:
+        """Do all of these or none, each as its own method would, and count the revision up once.
+
+        What each made of its task is returned in the same order; None: it is in the trash now. No two may
+        name the same task. A refusal names its operation (`app.domain.batch.first_of`).
+
+        Raises:
+            NotInTrash: one to be restored is not there.
+            TooManyTasks: the owner would have more than `at_most` tasks.
+
+        """
         ...

@@ -1,8 +1,11 @@
 """What people can do with their tasks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from app.domain.batch import Wanted
 from app.domain.errors import BrokenRule, InvalidTask
 from app.domain.moments import Clock
 from app.domain.page import PAGE_DEFAULT, Bookmark, Page
@@ -41,22 +44,17 @@ class TaskService:
             TooManyTasks: the list is full.
 
         """
-        now = self.now()
-        task = Task(
-            id=new_task_id(now),
-            title=new.title,
-            description=new.description,
-            completed=new.completed,
-            due=new.due,
-            priority=new.priority,
-            tags=tuple(new.tags),
-            position=position_of_new(now),
-            version=FIRST_VERSION,
-            created_at=now,
-            updated_at=now,
-            completed_at=now if new.completed else None,
-        )
+        task = _made(new, self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
+
+    async def batch(self, wanted: Sequence[Wanted]) -> Sequence[Shown | None]:
+        """Do all of it or nothing, as `TaskRepository.apply` does. What is created later is newer."""
+        now = self.now()
+        operations = [
+            _made(one, now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
+            for number, one in enumerate(wanted)
+        ]
+        return await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
 
     async def show(self, task_id: TaskId) -> Shown:
         """Return one task."""
@@ -128,3 +126,20 @@ class TaskService:
             await self.tasks.spread(at=self.now())
             return await self.move(task_id, beside=beside, before=before, if_match=if_match)
         return await self.tasks.place(task_id, position, at=self.now(), if_match=if_match)
+
+
+def _made(new: NewTask, now: datetime) -> Task:
+    return Task(
+        id=new_task_id(now),
+        title=new.title,
+        description=new.description,
+        completed=new.completed,
+        due=new.due,
+        priority=new.priority,
+        tags=tuple(new.tags),
+        position=position_of_new(now),
+        version=FIRST_VERSION,
+        created_at=now,
+        updated_at=now,
+        completed_at=now if new.completed else None,
+    )

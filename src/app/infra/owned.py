@@ -1,6 +1,7 @@
 """Statements run for exactly one owner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from app.domain.identity import UserId
@@ -14,6 +15,10 @@ class Connection(Protocol):
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         """Return the rows."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager["Connection"]:
+        """Return what runs several statements, all of them or none."""
         ...
 
 
@@ -38,3 +43,9 @@ class OwnedConnection:
         """Run a statement and return its first row, or None."""
         rows = await self.rows(statement, **values)
         return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator["OwnedConnection"]:
+        """Run several statements for the same owner, all of them or none."""
+        async with self._connection.transaction() as connection:
+            yield OwnedConnection(connection, owner=self._owner)

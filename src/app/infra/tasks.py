@@ -1,23 +1,24 @@
 """Tasks in Neon."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
+from app.domain.batch import Operation
+from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
 from app.domain.moments import microseconds_since_epoch
 from app.domain.page import Bookmark, Page
 from app.domain.position import HORIZON, Position
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
-from app.domain.tags import tag_key
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
 from app.domain.task_repository import Gap
-from app.domain.text import searchable, sort_key
-from app.infra import task_lists
-from app.infra.owned import Connection, OwnedConnection, Row
+from app.infra import batch, task_lists
+from app.infra.owned import Connection, OwnedConnection
 from app.infra.statements import own_order, tasks
 from app.infra.statements.tasks import Write
+from app.infra.task_rows import columns, columns_of, expected, judged, shown
 
 ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 
@@ -32,13 +33,13 @@ class NeonTaskRepository:
         row = await self._mine.one(tasks.INSERT, **columns_of(task), row=task.id, at_most=at_most)
         if row is None:
             raise TooManyTasks(at_most)
-        return _shown(row)
+        return shown(row)
 
     async def show(self, task_id: TaskId) -> Shown:
         row = await self._mine.one(tasks.SHOW, row=task_id)
         if row is None:
             raise TaskNotFound(task_id)
-        return _shown(row)
+        return shown(row)
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
         return await task_lists.page(self._mine, limit, after, selection)
@@ -54,7 +55,7 @@ class NeonTaskRepository:
     ) -> Shown:
         values = columns(changes.named())
         if not values:
-            return _expected(await self.show(task_id), if_match)
+            return expected(await self.show(task_id), if_match)
         write = tasks.update_of(tuple(values), conditional=if_match is not None)
         return await self._written(write, task_id, if_match, at=at, **values)
 
@@ -94,6 +95,12 @@ class NeonTaskRepository:
     async def spread(self, *, at: datetime) -> None:
         await self._mine.rows(own_order.SPREAD, at=at, clock=HORIZON - microseconds_since_epoch(at))
 
+    async def apply(
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+    ) -> Sequence[Shown | None]:
+        async with self._mine.together() as mine:
+            return await batch.apply(mine, operations, at=at, at_most=at_most)
+
     async def _written(
         self,
         write: Write,
@@ -109,45 +116,9 @@ class NeonTaskRepository:
         for _ in range(ATTEMPTS):
             row = await self._mine.one(write.act, row=task_id, **values)
             if row is not None:
-                return _shown(row)
+                return shown(row)
             seen = await self._mine.one(write.look, row=task_id, **values)
-            if seen is None or (trashed is False and seen["trashed"]):
-                raise TaskNotFound(task_id)
-            shown = _expected(_shown(seen), if_match)
-            if trashed and not seen["trashed"]:
-                raise NotInTrash(task_id)
-            if not seen["differs"]:
-                return shown
+            task = judged(seen, task_id, if_match, trashed=trashed)
+            if seen and not seen["differs"]:
+                return task
         raise RuntimeError("a write met no row, and nothing said why")
-
-
-def columns_of(task: Task) -> dict[str, Any]:
-    """Return what a whole task is in columns."""
-    return columns({name: getattr(task, name) for name in task.__slots__ if name != "id"})
-
-
-def columns(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a task's fields are in columns: the same, and what is derived for order and search."""
-    found = dict(values)
-    if "title" in values:
-        found["title_key"] = sort_key(values["title"])
-        found["title_words"] = searchable(values["title"])
-    if "description" in values:
-        found["description_words"] = searchable(values["description"])
-    if "tags" in values:
-        found["tag_keys"] = [tag_key(tag) for tag in values["tags"]]
-    if "due" in values:
-        due = found.pop("due")
-        found["due_at"] = due and due.at
-        found["due_whole_day"] = due is not None and due.whole_day
-    return found
-
-
-def _expected(shown: Shown, if_match: Versions | None) -> Shown:
-    if if_match is not None and shown.version not in if_match:
-        raise TaskChanged(shown.version)
-    return shown
-
-
-def _shown(row: Row) -> Shown:
-    return Shown(row["json"], row["version"])

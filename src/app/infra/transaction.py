@@ -24,6 +24,11 @@ class Transaction:
         arguments = [values[name] for name in statement.names]
         return await self._connection.fetch(statement.sql, *arguments)  # type: ignore[return-value]  # a Record is a mapping
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """Return itself: what is done in a part of it stands or falls with all of it."""
+        yield self
+
 
 @asynccontextmanager
 async def begun(connection: Connection) -> AsyncIterator[Transaction]:

@@ -10,20 +10,35 @@ from operator import add
 from typing import Any, Final
 
 from advanced_alchemy.types import DateTimeUTC
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Text, Uuid, case, cast, func, literal_column
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    LargeBinary,
+    Text,
+    Uuid,
+    case,
+    cast,
+    func,
+    literal_column,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.expression import TableClause
 
 from app.domain.task import Priority
+from app.infra.statements.walls import DIALECT
 
 MOMENT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'  # RFC 3339, in UTC, always to the microsecond
 DAY: Final = "YYYY-MM-DD"
 
 
 def task_json(tasks: TableClause) -> ColumnElement[bytes]:
-    """Return the expression of a task as people see it: a JSON object in UTF-8."""
+    """Return the expression of a task as people see it: a JSON object in UTF-8.
+
+    It is written out at once: each shape of list has a statement of its own, and this is most of it.
+    """
     column = tasks.c
-    return _object(
+    written = _object(
         id=_json(column.id),
         user_id=_json(column.user_id),
         title=_json(column.title),
@@ -49,6 +64,7 @@ def task_json(tasks: TableClause) -> ColumnElement[bytes]:
         completed_at=_json(column.completed_at),
         trashed_at=_json(column.trashed_at),
     )
+    return literal_column(str(written.compile(dialect=DIALECT)), LargeBinary)
 
 
 def _object(**members: ColumnElement[str]) -> ColumnElement[bytes]:

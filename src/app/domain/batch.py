@@ -1,0 +1,54 @@
+"""Several things done to a person's tasks at once: all of them, or none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound
+from app.domain.task import NewTask, Task, TaskChanges, TaskId, Versions
+
+OPERATIONS_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Change fields of a task."""
+
+    task_id: TaskId
+    changes: TaskChanges
+    if_match: Versions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
+    """Move a task to the trash."""
+
+    task_id: TaskId
+    if_match: Versions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Take a task out of the trash."""
+
+    task_id: TaskId
+    if_match: Versions | None = None
+
+
+Wanted = NewTask | Change | Trash | Restore
+"""What a person asks for. No two of a batch name the same task."""
+
+Operation = Task | Change | Trash | Restore
+"""What storage does; a task is one to add."""
+
+_JUDGED: Final = (TaskNotFound, TaskChanged, NotInTrash)
+
+
+def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
+    """Return the refusal that is told, of those of each operation by its number: that which is judged first.
+
+    Whether every task is there comes before whether each is what the asker saw, as it does for one task.
+    """
+    number, refusal = min(refusals.items(), key=lambda item: (_JUDGED.index(type(item[1])), item[0]))
+    refusal.operation = number
+    return refusal

@@ -1,0 +1,65 @@
+"""Tasks to rows, and what a row says of an act that met none."""
+
+from typing import Any
+
+from app.domain.errors import NotInTrash, TaskChanged, TaskNotFound
+from app.domain.tags import tag_key
+from app.domain.task import Shown, Task, TaskId, Versions
+from app.domain.text import searchable, sort_key
+from app.infra.owned import Row
+
+
+def columns_of(task: Task) -> dict[str, Any]:
+    """Return what a whole task is in columns."""
+    return columns({name: getattr(task, name) for name in task.__slots__ if name != "id"})
+
+
+def columns(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a task's fields are in columns: the same, and what is derived for order and search."""
+    found = dict(values)
+    if "title" in values:
+        found["title_key"] = sort_key(values["title"])
+        found["title_words"] = searchable(values["title"])
+    if "description" in values:
+        found["description_words"] = searchable(values["description"])
+    if "tags" in values:
+        found["tag_keys"] = [tag_key(tag) for tag in values["tags"]]
+    if "due" in values:
+        due = found.pop("due")
+        found["due_at"] = due and due.at
+        found["due_whole_day"] = due is not None and due.whole_day
+    return found
+
+
+def shown(row: Row) -> Shown:
+    """Return the task that a statement shows."""
+    return Shown(row["json"], row["version"])
+
+
+def judged(seen: Row | None, task_id: TaskId, if_match: Versions | None, *, trashed: bool | None) -> Shown:
+    """Tell why a write met no row, from what is there; where nothing speaks against it, return the task.
+
+    `trashed` says where the task must be; None: anywhere.
+
+    Raises:
+        TaskNotFound, TaskChanged, NotInTrash: judged in this order.
+
+    """
+    if seen is None or (trashed is False and seen["trashed"]):
+        raise TaskNotFound(task_id)
+    task = expected(shown(seen), if_match)
+    if trashed and not seen["trashed"]:
+        raise NotInTrash(task_id)
+    return task
+
+
+def expected(task: Shown, if_match: Versions | None) -> Shown:
+    """Return the task if it has a version that was expected.
+
+    Raises:
+        TaskChanged: it has not.
+
+    """
+    if if_match is not None and task.version not in if_match:
+        raise TaskChanged(task.version, if_match)
+    return task

@@ -1,0 +1,289 @@
+"""`POST …/tasks/batch`: many things at once, all of them or none."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.composition import compose
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.factories import a_task_id
+from tests.in_process import client_of
+from tests.people import People, Person
+
+pytestmark = pytest.mark.server
+
+ID = str(a_task_id())
+
+
+async def batch(person: Person, *operations: Any, **arguments: Any) -> Any:
+    return await person.ask("POST", "batch", json={"operations": operations}, **arguments)
+
+
+def places(answer: Any) -> set[str]:
+    return {fault["pointer"] for fault in answer.json()["errors"]}
+
+
+async def test_every_kind_at_once_is_answered_in_the_order_asked(people: People) -> None:
+    ann = people.one()
+    updated, completed, deleted, restored = [await ann.create(title, tags=["x"]) for title in "abcd"]
+    await ann.ask("DELETE", restored["id"])
+
+    answer = await batch(
+        ann,
+        {"op": "restore", "id": restored["id"]},
+        {"op": "create", "title": " new ", "due": "2026-01-09", "priority": "high", "tags": ["y"]},
+        {"op": "update", "id": updated["id"].upper(), "if_match": '"1"', "tags": None, "due": "2026-02-03"},
+        {"op": "delete", "id": deleted["id"]},
+        {"op": "complete", "id": completed["id"]},
+    )
+
+    results = answer.json()["results"]
+    assert answer.status_code == 200
+    assert [result["status"] for result in results] == [200, 201, 200, 204, 200]
+    assert results[3] == {"status": 204}
+    shown = [result["task"] for result in results if "task" in result]
+    assert [task["title"] for task in shown] == ["d", "new", "a", "b"]
+    assert (shown[1]["due"], shown[1]["priority"], shown[1]["tags"]) == ("2026-01-09", "high", ["y"])
+    assert (shown[2]["due"], shown[2]["tags"], shown[2]["version"]) == ("2026-02-03", [], 2)
+    assert (shown[3]["completed"], shown[3]["completed_at"]) == (True, shown[3]["updated_at"])
+    assert sorted((await ann.ask("GET")).json(), key=lambda task: task["title"]) == sorted(
+        shown, key=lambda task: task["title"]
+    )
+
+
+async def test_tasks_created_together_are_in_the_list_as_if_one_after_the_other(people: People) -> None:
+    ann = people.one()
+    titles = [str(number) for number in range(100)]
+
+    answer = await batch(ann, *({"op": "create", "title": title} for title in titles))
+
+    tasks = [result["task"] for result in answer.json()["results"]]
+    assert [task["title"] for task in tasks] == titles
+    assert [task["title"] for task in (await ann.ask("GET", "?limit=200")).json()] == titles[::-1]
+    assert sorted(tasks, key=lambda task: task["position"]) == tasks[::-1]
+
+
+async def test_complete_can_reopen_and_is_safe_to_repeat(people: People) -> None:
+    ann = people.one()
+    task = await ann.create(completed=True)
+
+    (same,) = (await batch(ann, {"op": "complete", "id": task["id"]})).json()["results"]
+    (open_again,) = (await batch(ann, {"op": "complete", "id": task["id"], "completed": False})).json()[
+        "results"
+    ]
+
+    assert same["task"] == task
+    assert (open_again["task"]["completed"], open_again["task"]["completed_at"]) == (False, None)
+
+
+@pytest.mark.parametrize("op", ["update", "complete", "delete", "restore"])
+async def test_an_absent_and_anothers_task_are_404_with_their_index_and_look_alike(
+    people: People, op: str
+) -> None:
+    ann, bob = people.one("ann"), people.one("bob")
+    his = await bob.create("his")
+    create = {"op": "create", "title": "x"}
+
+    answers = [await batch(ann, create, create, {"op": op, "id": id_}) for id_ in (ID, his["id"])]
+
+    for answer in answers:
+        assert (answer.status_code, places(answer)) == (404, {"/operations/2"})
+    absent, anothers = ({**answer.json(), "request_id": ""} for answer in answers)
+    assert absent == anothers
+    assert await ann.titles() == []
+    assert await bob.titles() == ["his"]
+
+
+async def test_a_stale_task_is_412_with_its_index_and_current_etag(people: People) -> None:
+    ann = people.one()
+    one, other = await ann.create("one"), await ann.create("other")
+    await ann.ask("PATCH", other["id"], json={"title": "changed"})
+
+    answer = await batch(
+        ann,
+        {"op": "delete", "id": one["id"], "if_match": '"1"'},
+        {"op": "update", "id": other["id"], "if_match": '"1"', "title": "x"},
+    )
+
+    assert (answer.status_code, places(answer)) == (412, {"/operations/1"})
+    assert answer.headers["etag"] == '"2"'
+    assert await ann.titles() == ["changed", "one"]
+
+
+async def test_restoring_a_live_task_is_409_with_its_index(people: People) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    answer = await batch(ann, {"op": "create", "title": "x"}, {"op": "restore", "id": task["id"]})
+
+    assert (answer.status_code, places(answer)) == (409, {"/operations/1"})
+    assert len(await ann.titles()) == 1
+
+
+async def test_a_full_list_is_409_and_nothing_is_created(database_url: str) -> None:
+    settings = Settings.from_env(environment_for(database_url, MAX_TASKS="3", REQUIRE_IF_MATCH="1"))
+    async with client_of(compose(settings)) as client:
+        ann = People(client).one()
+        task = await ann.create()
+
+        full = await batch(ann, *({"op": "create", "title": "x"} for _ in range(3)))
+        unsaid = await batch(ann, {"op": "complete", "id": task["id"]})
+        absent = await batch(ann, {"op": "complete", "id": ID})
+        whichever = await batch(ann, {"op": "complete", "id": task["id"], "if_match": "*"})
+
+    assert (full.status_code, full.json()["type"]) == (409, "urn:taskward:problem:too-many-tasks")
+    assert (unsaid.status_code, places(unsaid), unsaid.headers["etag"]) == (428, {"/operations/0"}, '"1"')
+    assert absent.status_code == 404
+    assert whichever.status_code == 200
+
+
+WRONG: dict[str, tuple[Any, set[str]]] = {
+    "nothing": ({}, {"/operations"}),
+    "no array": ({"operations": {}}, {"/operations"}),
+    "no operation": ({"operations": []}, {"/operations"}),
+    "too many": ({"operations": [{"op": "create", "title": "x"}] * 101}, {"/operations"}),
+    "something unknown": ({"operations": [{"op": "create", "title": "x"}], "x/y": 1}, {"/x~1y"}),
+    "no object": ({"operations": [1, None]}, {"/operations/0", "/operations/1"}),
+    "no op": ({"operations": [{}]}, {"/operations/0/op"}),
+    "an unknown op": (
+        {"operations": [{"op": "move", "id": ID}, {"op": []}]},
+        {"/operations/0/op", "/operations/1/op"},
+    ),
+    "no title and no id": (
+        {"operations": [{"op": op} for op in ("create", "update", "complete", "delete", "restore")]},
+        {"/operations/0/title", *(f"/operations/{n}/id" for n in (1, 2, 3, 4))},
+    ),
+    "broken rules": (
+        {
+            "operations": [
+                {"op": "create", "title": " ", "tags": ["a", "A", 1]},
+                {"op": "update", "id": ID, "title": None, "due": "2026-01-01T00:00:00", "tags": ["a", "A"]},
+            ]
+        },
+        {
+            *("/operations/0/title", "/operations/0/tags/2"),
+            *("/operations/1/title", "/operations/1/due", "/operations/1/tags/1"),
+        },
+    ),
+    "the server's own": (
+        {"operations": [{"op": "create", "id": ID, "title": "x"}, {"op": "update", "id": ID, "version": 1}]},
+        {"/operations/0/id", "/operations/1/version"},
+    ),
+    "members of another kind": (
+        {
+            "operations": [
+                {"op": "delete", "id": ID, "permanent": True},
+                {"op": "create", "title": "x", "if_match": '"1"'},
+                {"op": "complete", "id": str(uuid4()), "title": "x", "completed": None},
+            ]
+        },
+        {
+            *("/operations/0/permanent", "/operations/1/if_match"),
+            *("/operations/2/title", "/operations/2/completed"),
+        },
+    ),
+    "no id and no tag": (
+        {
+            "operations": [
+                {"op": "delete", "id": "x", "if_match": "1"},
+                {"op": "delete", "id": 7, "if_match": 1},
+                {"op": "delete", "id": str(uuid4()), "if_match": None},
+            ]
+        },
+        {
+            *("/operations/0/id", "/operations/0/if_match", "/operations/1/id", "/operations/1/if_match"),
+            "/operations/2/if_match",
+        },
+    ),
+    "one task twice": (
+        {"operations": [{"op": "delete", "id": ID}, {"op": "restore", "id": ID.upper()}]},
+        {"/operations/1/id"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "pointers"), WRONG.values(), ids=WRONG)
+async def test_every_fault_is_named_with_its_index(people: People, body: Any, pointers: set[str]) -> None:
+    ann = people.one()
+
+    answer = await ann.ask("POST", "batch", json=body)
+
+    assert (answer.status_code, places(answer)) == (400, pointers)
+    assert await ann.titles() == []
+
+
+async def test_a_malformed_key_is_one_of_the_faults(people: People) -> None:
+    answer = await batch(people.one(), {"op": "create"}, headers={"idempotency-key": '"'})
+
+    assert (answer.status_code, places(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
+
+
+async def test_two_megabytes_are_read_and_more_are_not(people: People) -> None:
+    ann = people.one()
+    operations = [{"op": "create", "title": "x", "description": "é" * 9900} for _ in range(100)]
+    body = json.dumps({"operations": operations}, ensure_ascii=False).encode()
+    full = body + b" " * (2 * 1024 * 1024 - len(body))
+    headers = {"content-type": "application/json"}
+
+    over = await ann.ask("POST", "batch", content=full + b" ", headers=headers)
+    well = await ann.ask("POST", "batch", content=full, headers=headers)
+
+    assert (over.status_code, well.status_code) == (413, 200)
+    assert len(await ann.titles()) == 50
+
+
+async def test_one_operation_of_more_than_256_kilobytes_is_413_before_its_faults_are_told(
+    people: People,
+) -> None:
+    ann = people.one()
+    small, large = {"op": "create", "title": "x" * 260_000}, {"op": "create", "title": "x" * 270_000}
+
+    assert (await batch(ann, small)).status_code == 400
+    assert (await batch(ann, small, large)).status_code == 413
+
+
+async def test_a_batch_with_a_key_is_done_once(people: People) -> None:
+    ann, key = people.one(), {"idempotency-key": f'"{uuid4()}"'}
+    create = {"op": "create", "title": "x"}
+
+    refused = await batch(ann, create, {"op": "delete", "id": ID}, headers=key)
+    answers = await asyncio.gather(*(batch(ann, create, create, headers=key) for _ in range(10)))
+    again = await batch(ann, create, create, headers=key)
+    other = await batch(ann, create, headers=key)
+
+    assert refused.status_code == 404
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert {answer.content for answer in answers if answer.status_code == 200} == {again.content}
+    assert again.headers["idempotency-replayed"] == "true"
+    assert other.status_code == 422
+    assert await ann.titles() == ["x", "x"]
+
+
+async def test_of_batches_that_race_for_one_version_exactly_one_is_done(people: People) -> None:
+    ann = people.one()
+    tasks = [await ann.create() for _ in range(5)]
+
+    for round_ in range(1, 6):
+        writes = [
+            [
+                {"op": "update", "id": task["id"], "if_match": f'"{round_}"', "title": f"{round_} {writer}"}
+                for task in order
+            ]
+            for writer, order in enumerate([tasks, tasks[::-1]] * 5)
+        ]
+        answers = await asyncio.gather(*(batch(ann, *operations) for operations in writes))
+
+        assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+        assert len(set(await ann.titles())) == 1
+
+
+async def test_the_path_of_a_batch_is_no_task(people: People) -> None:
+    ann = people.one()
+
+    for method in ("GET", "PUT", "DELETE"):
+        answer = await ann.ask(method, "batch", json={})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")

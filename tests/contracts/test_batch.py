@@ -1,0 +1,247 @@
+"""What every `TaskRepository` promises of a batch: all of it or none, and each part as its own method would."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.batch import Change, Operation, Restore, Trash
+from app.domain.due import Due
+from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
+from app.domain.task import UNSAID, Priority, TaskChanges
+from app.domain.task_repository import TaskRepository
+from tests.contracts.conftest import RepositoryOf
+from tests.factories import MANY, TaskFactory, a_task_id, later, someone
+from tests.wire import read, shown
+
+
+@pytest.fixture
+def mine(repository_of: RepositoryOf) -> TaskRepository:
+    return repository_of(someone())
+
+
+async def applied(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> list[Any]:
+    """Apply, and return what is shown of each."""
+    done = await mine.apply(operations, at=later(1), at_most=at_most)
+    return [None if one is None else read(one) for one in done]
+
+
+async def revision_of(mine: TaskRepository) -> int:
+    return (await mine.page(1, after=None)).revision
+
+
+async def everything(mine: TaskRepository) -> Any:
+    page = await mine.page(200, after=None)
+    return read(page), page.revision
+
+
+async def test_what_is_added_is_there_and_shown_in_the_order_asked(repository_of: RepositoryOf) -> None:
+    owner = someone()
+    mine = repository_of(owner)
+    tasks = [
+        TaskFactory.build(
+            title='🌱 "x" \'\\ %_', description="\x01\n日本", tags=("a", "É"), due=Due.parse(due)
+        )
+        for due in ("2026-01-02", "2026-01-02T03:04:05.6+07:00")
+    ]
+    tasks += [
+        TaskFactory.build(description=None, completed=True, completed_at=later(0), priority=Priority.HIGH)
+    ]
+
+    done = await mine.apply(tasks, at=later(1), at_most=MANY)
+
+    assert list(map(read, [one for one in done if one])) == [read(shown(task, owner)) for task in tasks]
+    assert [await mine.show(task.id) for task in tasks] == done
+
+
+async def test_each_kind_does_what_its_own_method_does(repository_of: RepositoryOf) -> None:
+    changed, trashed, restored, new = (TaskFactory.build() for _ in range(4))
+    owner = someone()
+    together, apart = repository_of(owner), repository_of(someone())
+    changes = TaskChanges(title="changed", completed=True, due=Due.parse("2026-01-09"), tags=("a",))
+    for repository in (together, apart):
+        for task in (changed, trashed, restored):
+            await repository.add(task, at_most=MANY)
+        await repository.trash(restored.id, at=later(0))
+
+    one, two, three, four = await applied(
+        together, Restore(restored.id), Trash(trashed.id), new, Change(changed.id, changes)
+    )
+
+    alone = [
+        await apart.restore(restored.id, at=later(1)),
+        await apart.add(new, at_most=MANY),
+        await apart.change(changed.id, changes, at=later(1)),
+    ]
+    await apart.trash(trashed.id, at=later(1))
+    assert [one, three, four] == [{**read(task), "user_id": owner} for task in alone]
+    assert two is None
+    with pytest.raises(TaskNotFound):
+        await together.show(trashed.id)
+    assert read(await together.restore(trashed.id, at=later(2)))["version"] == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        TaskChanges(title="another"),
+        TaskChanges(description=None),
+        TaskChanges(completed=True),
+        TaskChanges(completed=False),
+        TaskChanges(due=None),
+        TaskChanges(due=Due.parse("2026-01-02T03:04:05Z")),
+        TaskChanges(priority=Priority.LOW),
+        TaskChanges(tags=()),
+        TaskChanges(tags=("É", "a")),
+        TaskChanges(),
+    ],
+    ids=str,
+)
+async def test_a_change_of_one_field_leaves_the_others(
+    repository_of: RepositoryOf, changes: TaskChanges
+) -> None:
+    task = TaskFactory.build(
+        completed=True, completed_at=later(0), due=Due.parse("2026-01-01"), tags=("É", "a")
+    )
+    owner, alike = someone(), someone()
+    mine, other = repository_of(owner), repository_of(alike)
+    for repository in (mine, other):
+        await repository.add(task, at_most=MANY)
+
+    (done,) = await applied(mine, Change(task.id, changes))
+
+    assert {**done, "user_id": alike} == read(await other.change(task.id, changes, at=later(1)))
+
+
+async def test_changes_of_different_fields_do_not_meet(mine: TaskRepository) -> None:
+    one, two = TaskFactory.build(), TaskFactory.build()
+    for task in (one, two):
+        await mine.add(task, at_most=MANY)
+
+    first, second = await applied(
+        mine, Change(one.id, TaskChanges(title="x")), Change(two.id, TaskChanges(description=None))
+    )
+
+    assert (first["title"], first["description"]) == ("x", one.description)
+    assert (second["title"], second["description"]) == (two.title, None)
+
+
+async def test_where_nothing_changes_nothing_does_the_revision_included(mine: TaskRepository) -> None:
+    task = TaskFactory.build()
+    added = await mine.add(task, at_most=MANY)
+    before = await everything(mine)
+
+    (done,) = await mine.apply(
+        [Change(task.id, TaskChanges(title=task.title), frozenset({1}))], at=later(1), at_most=MANY
+    )
+
+    assert done == added
+    assert await everything(mine) == before
+
+
+async def test_the_revision_is_counted_up_once(mine: TaskRepository) -> None:
+    tasks = [TaskFactory.build() for _ in range(3)]
+
+    await applied(mine, *tasks)
+    assert await revision_of(mine) == 1
+    await applied(mine, *(Trash(task.id) for task in tasks), TaskFactory.build())
+    assert await revision_of(mine) == 2
+
+
+async def refused(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> DomainError:
+    """Return why all of it is refused; nothing is done."""
+    before = await everything(mine)
+    with pytest.raises(DomainError) as raised:
+        await applied(mine, *operations, at_most=at_most)
+    assert await everything(mine) == before
+    return raised.value
+
+
+async def test_an_absent_a_trashed_and_anothers_task_are_not_found_and_nothing_is_done(
+    repository_of: RepositoryOf,
+) -> None:
+    mine, bobs = repository_of(someone("ann")), repository_of(someone("bob"))
+    task, gone, his = (TaskFactory.build() for _ in range(3))
+    await mine.add(task, at_most=MANY)
+    await mine.add(gone, at_most=MANY)
+    await mine.trash(gone.id, at=later(0))
+    await bobs.add(his, at_most=MANY)
+
+    for absent in (a_task_id(), gone.id, his.id):
+        for operation in (Change(absent, TaskChanges(title="x")), Trash(absent)):
+            refusal = await refused(
+                mine, TaskFactory.build(), Change(task.id, TaskChanges(title="x")), operation
+            )
+            assert (type(refusal), refusal.operation) == (TaskNotFound, 2)
+    for absent in (a_task_id(), his.id):
+        assert isinstance(await refused(mine, TaskFactory.build(), Restore(absent)), TaskNotFound)
+    assert read(await bobs.show(his.id))["title"] == his.title
+
+
+@pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), UNSAID], ids=str)
+async def test_a_task_of_another_version_refuses_all_of_it(
+    mine: TaskRepository, versions: frozenset[int]
+) -> None:
+    task, other, gone = (TaskFactory.build() for _ in range(3))
+    for one in (task, other, gone):
+        await mine.add(one, at_most=MANY)
+    await mine.trash(gone.id, at=later(0))
+
+    for operation in (
+        Change(task.id, TaskChanges(title="x"), versions),
+        Change(task.id, TaskChanges(), versions),
+        Trash(task.id, versions),
+        Restore(gone.id, versions - {2}),
+    ):
+        refusal = await refused(mine, Change(other.id, TaskChanges(title="x"), frozenset({1, 9})), operation)
+        assert isinstance(refusal, TaskChanged)
+        assert refusal.operation == 1
+        assert refusal.version == (2 if isinstance(operation, Restore) else 1)
+
+
+async def test_the_right_version_lets_it_happen(mine: TaskRepository) -> None:
+    task, gone = TaskFactory.build(), TaskFactory.build()
+    await mine.add(task, at_most=MANY)
+    await mine.add(gone, at_most=MANY)
+    await mine.trash(gone.id, at=later(0))
+
+    changed, restored = await applied(
+        mine, Change(task.id, TaskChanges(title="x"), frozenset({1, 5})), Restore(gone.id, frozenset({2}))
+    )
+
+    assert (changed["version"], restored["version"]) == (2, 3)
+
+
+async def test_a_live_task_cannot_be_restored(mine: TaskRepository) -> None:
+    task = TaskFactory.build()
+    await mine.add(task, at_most=MANY)
+
+    refusal = await refused(mine, TaskFactory.build(), Restore(task.id))
+
+    assert (type(refusal), refusal.operation) == (NotInTrash, 1)
+
+
+async def test_of_several_refusals_that_is_told_which_is_judged_first(mine: TaskRepository) -> None:
+    task = TaskFactory.build()
+    await mine.add(task, at_most=MANY)
+
+    refusal = await refused(
+        mine,
+        Trash(task.id, frozenset({7})),
+        Restore(a_task_id()),
+        Change(a_task_id(), TaskChanges()),
+        *(TaskFactory.build() for _ in range(3)),
+        at_most=2,
+    )
+
+    assert (type(refusal), refusal.operation) == (TaskNotFound, 1)
+
+
+async def test_the_list_may_be_filled_and_no_more(mine: TaskRepository) -> None:
+    await applied(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
+
+    refusal = await refused(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
+    await applied(mine, TaskFactory.build(), at_most=3)
+
+    assert isinstance(refusal, TooManyTasks)
+    with pytest.raises(TooManyTasks):
+        await mine.add(TaskFactory.build(), at_most=3)

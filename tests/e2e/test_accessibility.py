@@ -1,0 +1,50 @@
+"""axe-core finds nothing to complain of, in any state of the page, light and dark, and down to 320 pixels."""
+
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dev.postgres import PostgresServer
+from tests.better_auth import WEB
+from tests.browser import chromium
+from tests.page_states import LIFE, STATES
+from tests.site import Site, site_of
+
+pytestmark = pytest.mark.server
+
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+SCRIPT_MAX = 120_000  # bytes, packed
+FOUND = """async () => (await axe.run()).violations.map(
+  ({id, nodes}) => `${id}: ${nodes.map(({target, failureSummary}) => `${target} ${failureSummary}`).join("; ")}`)"""
+TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with site_of(postgres, tmp_path_factory.mktemp("site"), life=LIFE) as site:
+        with site.api():
+            yield site
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_axe_finds_nothing(site: Site, tmp_path: Path, state: str) -> None:
+    async with chromium(tmp_path, bypass_csp=True) as browser:  # axe is a script that the page does not allow
+        page = await browser.new_page()
+        await STATES[state](page, site)
+        await page.evaluate(AXE.read_text())
+
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await page.evaluate(FOUND) == [], scheme
+
+        await page.set_viewport_size({"width": 320, "height": 700})
+        assert not await page.evaluate(TOO_WIDE)
+
+
+def test_the_script_is_small() -> None:
+    scripts = list((WEB / "dist" / "assets").glob("*.js"))
+
+    assert scripts
+    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= SCRIPT_MAX

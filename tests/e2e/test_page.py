@@ -1,0 +1,233 @@
+"""The page in a real Chromium, in front of the real servers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from dev.postgres import PostgresServer
+from tests.browser import chromium
+from tests.site import PASSWORD, Site, Visitor, site_of
+
+pytestmark = pytest.mark.server
+
+KEPT = """async () => JSON.stringify([
+  {...localStorage}, {...sessionStorage}, document.cookie, location.href, history.state,
+  (await indexedDB.databases()).map(({name}) => name), await caches.keys()
+])"""
+SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+}).observe({type: "layout-shift", buffered: true}); }"""
+
+
+@pytest.fixture(scope="module")
+async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with site_of(postgres, tmp_path_factory.mktemp("site")) as site:
+        with site.api():
+            yield site
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A page that tells the test whatever it complains of, and whatever it asks for."""
+    async with chromium(tmp_path / "profile") as browser:
+        yield await browser.new_page()
+
+
+def listening(page: Page) -> tuple[list[str], list[str]]:
+    """Return what the page asks for and complains of from now on."""
+    asked, complaints = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    return asked, complaints
+
+
+async def assert_no_token_is_kept(page: Page, asked: list[str]) -> None:
+    kept = await page.evaluate(KEPT)
+    assert "eyJ" not in kept
+    assert "session_token" not in kept
+    assert not any("eyJ" in url or "token=" in url for url in asked)
+
+
+async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_sees_them(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
+    asked, complaints = listening(page)
+    ann = await Visitor.signed_up(page, site)
+    await assert_no_token_is_kept(page, asked)
+
+    await ann.add("Water the plants", "Call the dentist", "Read a book")
+    assert await ann.titles() == ["Read a book", "Call the dentist", "Water the plants"]
+    await ann.done("Water the plants").check()
+    await ann.edit("Call the dentist", Title="Call the dentist on Tuesday", Tags="health", Priority="high")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("#health")).to_be_visible()
+    await page.get_by_role("button", name="Delete Read a book").click()
+    await expect(ann.done("Read a book")).to_have_count(0)
+    await page.get_by_role("button", name="Undo").click()
+    await expect(ann.done("Read a book")).to_have_count(1)
+
+    await page.reload()
+    await expect(ann.done("Read a book")).to_be_visible()
+    assert await ann.titles() == ["Read a book", "Call the dentist on Tuesday"]
+    await ann.show("Done")
+    await expect(ann.done("Water the plants")).to_be_checked()
+    await assert_no_token_is_kept(page, asked)
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await ann.sign_in()
+    await expect(ann.done("Read a book")).to_be_visible()
+
+    async with chromium(tmp_path / "other") as another:
+        bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
+        await bob.show("All")
+        await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()
+    assert [said for said in complaints if "401" not in said] == []
+
+
+async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Water the plants", "Water the fern", "Buy milk")
+
+    await page.get_by_label("Search").fill("wat fer")
+    await expect(ann.done("Buy milk")).to_have_count(0)
+    await page.get_by_label("Search").fill("water fer")
+    await expect(page.locator(".task")).to_have_count(1)
+    await page.get_by_label("Search").fill("")
+    await expect(page.locator(".task")).to_have_count(3)
+
+    await page.get_by_label("Order").select_option("position")
+    await page.get_by_role("button", name="Move Water the plants up").click()
+    await expect(page.locator(".task .title").nth(1)).to_contain_text("Water the plants")
+    await page.reload()
+    await page.get_by_label("Order").select_option("position")
+    await expect(page.locator(".task .title").nth(1)).to_contain_text("Water the plants")
+
+    await page.get_by_role("button", name="Delete Buy milk").click()
+    await ann.show("Trash")
+    await page.get_by_role("button", name="Restore Buy milk").click()
+    await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    await ann.show("Open")
+    await expect(ann.done("Buy milk")).to_be_visible()
+
+
+async def test_a_long_list_goes_on_as_one_scrolls_and_keeps_still_while_it_loads(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await page.evaluate(
+        """async (api) => {
+          const {token} = await (await fetch("/api/auth/token")).json();
+          await Promise.all(Array.from({length: 120}, (_, n) => fetch(`${api}/api/me/tasks`, {
+            method: "POST", body: JSON.stringify({title: `task ${n}`}),
+            headers: {"content-type": "application/json", authorization: `Bearer ${token}`}})));
+        }""",
+        f"http://127.0.0.1:{site.env['PORT']}",
+    )
+    await page.add_init_script(f"({SHIFTS})()")
+
+    await page.reload()
+    await expect(page.locator(".task")).not_to_have_count(0)
+    shifts = await page.evaluate("window.shifts")
+    for _ in range(8):
+        await page.mouse.wheel(0, 4000)
+        await page.wait_for_timeout(100)
+
+    await expect(page.locator(".task")).to_have_count(120)
+    assert len(set(await ann.titles())) == 120
+    assert shifts == 0
+
+
+async def test_sign_out_in_one_tab_is_seen_in_the_other(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    other = await page.context.new_page()
+    await other.goto(site.url)
+    await expect(other.get_by_label("New task")).to_be_visible()
+
+    await other.get_by_role("button", name="Sign out").click()
+
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_what_is_wrong_with_signing_up_is_said(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_label("E-mail").fill("ann@example.com")
+    await page.get_by_label("Password").fill("not the right one")
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("Invalid")
+    await page.get_by_role("button", name="Make an account").click()
+
+    for name, email, password, said in (
+        ("", "", "", "called"),
+        ("Ann", "ann", "", "e-mail"),
+        ("Ann", ann.email, "short", "eight"),
+        ("Ann", ann.email, PASSWORD, "already"),
+    ):
+        await page.get_by_label("Name").fill(name)
+        await page.get_by_label("E-mail").fill(email)
+        await page.get_by_label("Password").fill(password)
+        await page.get_by_role("button", name="Sign up").click()
+        await expect(page.get_by_role("alert")).to_contain_text(said)
+
+
+async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session_loses_no_word(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    async with site_of(postgres, tmp_path, life="4s") as site:
+        with site.api():
+            asked, _ = listening(page)
+            ann = await Visitor.signed_up(page, site)
+            for number in range(6):
+                await ann.add(f"task {number}")
+                await page.wait_for_timeout(1200)
+            assert sum("/api/auth/token" in url for url in asked) >= 3
+
+            await ann.edit("task 0", Title="a long draft that must not be lost")
+            await site.end_sessions()
+            await page.wait_for_timeout(2500)
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("dialog")).to_be_visible()
+            await page.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
+            await page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+
+            await expect(page.get_by_role("dialog")).to_have_count(0)
+            await expect(ann.done("a long draft that must not be lost")).to_be_visible()
+            await page.reload()
+            await expect(ann.done("a long draft that must not be lost")).to_be_visible()
+            await assert_no_token_is_kept(page, asked)
+
+
+async def test_while_the_server_is_away_it_is_said_plainly_and_afterwards_it_works(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    async with site_of(postgres, tmp_path) as site:
+        with site.api():
+            ann = await Visitor.signed_up(page, site)
+            await ann.add("Water the plants")
+
+        await ann.done("Water the plants").click()
+        await expect(page.locator(".notice")).to_contain_text("The server cannot be reached", timeout=8000)
+        await expect(ann.done("Water the plants")).not_to_be_checked()
+        await page.get_by_label("New task").fill("Written while it was away")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".notice")).to_contain_text("Not added", timeout=8000)
+        await expect(page.get_by_label("New task")).to_have_value("Written while it was away")
+
+        with site.api():
+            await page.keyboard.press("Enter")
+            await expect(ann.done("Written while it was away")).to_be_enabled()
+            await ann.done("Water the plants").check()
+            await page.reload()
+            assert await _settled(ann) == ["Written while it was away"]
+            await ann.show("Done")
+            await expect(ann.done("Water the plants")).to_be_checked()
+
+
+async def _settled(person: Visitor) -> list[Any]:
+    await expect(person.page.locator(".task")).not_to_have_count(0)
+    return list(await person.titles())

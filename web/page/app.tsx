@@ -1,0 +1,69 @@
+/** Who is here: nobody yet, nobody, or a person with their tasks. */
+
+import { useCallback, useEffect, useMemo, useState } from "react";
+import { createApi } from "../lib/api";
+import { createAuth, type Person } from "../lib/auth";
+import { Loading } from "./loading";
+import { SessionOver } from "./session-over";
+import { SignIn } from "./sign-in";
+import { Tasks } from "./tasks";
+
+type Here = { readonly person: Person | null } | "loading" | "unreachable";
+
+export function App({ apiUrl }: { readonly apiUrl: string }) {
+  const [here, setHere] = useState<Here>("loading");
+  const [isOver, setOver] = useState(false);
+
+  const { auth, api } = useMemo(() => {
+    const auth = createAuth(undefined, {
+      onSignedOut: (how) => (how === "over" ? setOver(true) : setHere({ person: null })),
+      onOtherUser: () => location.reload(), // nothing of the one before may stay on the screen
+    });
+    return { auth, api: createApi({ baseUrl: apiUrl, session: auth.session }) };
+  }, [apiUrl]);
+
+  const look = useCallback(async () => {
+    const person = await auth.person().catch(() => undefined);
+    setHere(person === undefined ? "unreachable" : { person });
+  }, [auth]);
+
+  useEffect(() => void look(), [look]);
+
+  if (here === "loading") return <Loading />;
+  if (here === "unreachable")
+    return (
+      <main className="card">
+        <h1>Taskward</h1>
+        <p>The server cannot be reached. Your tasks are safe there.</p>
+        <button type="button" className="primary" onClick={() => void look()}>
+          Try again
+        </button>
+      </main>
+    );
+  if (!here.person) return <SignIn auth={auth} onDone={look} />;
+  return (
+    <>
+      <Tasks
+        key={here.person.id}
+        api={api}
+        person={here.person}
+        onSignOut={async () => {
+          await auth.signOut().catch(() => undefined);
+          setHere({ person: null });
+        }}
+      />
+      {isOver && (
+        <SessionOver
+          auth={auth}
+          person={here.person}
+          onDone={() => setOver(false)}
+          onLeave={() => {
+            auth.session.signOut();
+            setOver(false);
+            setHere({ person: null });
+          }}
+        />
+      )}
+    </>
+  );
+}

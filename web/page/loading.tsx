@@ -1,0 +1,23 @@
+/** What stands where tasks will be: as high as they are, so that nothing jumps when they come. */
+
+export function Loading() {
+  return (
+    <main className="page" aria-busy="true">
+      <header className="top">
+        <span className="brand">Taskward</span>
+      </header>
+      <Skeleton />
+    </main>
+  );
+}
+
+export function Skeleton() {
+  return (
+    <div className="skeleton" role="status">
+      <span className="quiet">Loading …</span>
+      {["a", "b", "c", "d"].map((row) => (
+        <span key={row} className="bone" />
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,57 @@
+/** The session is over: sign in again over the page, which keeps everything that was typed. */
+
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import type { Auth, Person } from "../lib/auth";
+import { Problem } from "../lib/problem";
+import { Field } from "./sign-in";
+
+interface Props {
+  readonly auth: Auth;
+  readonly person: Person;
+  readonly onDone: () => void;
+  readonly onLeave: () => void;
+}
+
+export function SessionOver({ auth, person, onDone, onLeave }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [wrong, setWrong] = useState("");
+
+  useEffect(() => {
+    if (!dialog.current?.open) dialog.current?.showModal();
+  }, []);
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const password = String(new FormData(event.currentTarget).get("password") ?? "");
+    try {
+      await auth.signIn({ email: person.email, password });
+      onDone();
+    } catch (error) {
+      setWrong(error instanceof Problem ? error.detail : "That did not work: try again.");
+    }
+  }
+
+  return (
+    <dialog ref={dialog} aria-labelledby="over" onCancel={(event) => event.preventDefault()}>
+      <h2 id="over">Sign in again</h2>
+      <p>Your session is over. Nothing is lost: what you were doing goes on afterwards.</p>
+      <form onSubmit={(event) => void submit(event)} noValidate>
+        <p className="as">
+          As <strong>{person.email}</strong>
+        </p>
+        <Field label="Password" name="password" type="password" autoComplete="current-password" />
+        <p className="wrong" role="alert">
+          {wrong}
+        </p>
+        <div className="buttons">
+          <button type="submit" className="primary">
+            Sign in
+          </button>
+          <button type="button" className="link" onClick={onLeave}>
+            Leave
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}

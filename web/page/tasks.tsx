@@ -1,0 +1,203 @@
+/** One person's tasks. */
+
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import type { Api, Selection, Task } from "../lib/api";
+import type { Person } from "../lib/auth";
+import { Skeleton } from "./loading";
+import { NoticeBar } from "./notice";
+import { TaskRow } from "./task-row";
+import { type Notice, useTasks } from "./use-tasks";
+
+const FILTERS = { open: "Open", done: "Done", all: "All", trash: "Trash" } as const;
+const ORDERS = {
+  "-created": "Newest first",
+  position: "My order",
+  due: "Due first",
+  "-priority": "Priority",
+  title: "Title",
+  "-updated": "Last changed",
+} as const;
+type Filter = keyof typeof FILTERS;
+type Order = keyof typeof ORDERS;
+
+interface Props {
+  readonly api: Api;
+  readonly person: Person;
+  readonly onSignOut: () => Promise<void>;
+}
+
+export function Tasks({ api, person, onSignOut }: Props) {
+  const [filter, setFilter] = useState<Filter>("open");
+  const [order, setOrder] = useState<Order>("-created");
+  const [words, setWords] = useState("");
+  const [tag, setTag] = useState<string | null>(null);
+  const [notice, setNotice] = useState<Notice | null>(null);
+  const [isOffline, setOffline] = useState(!navigator.onLine);
+  const query = useSettled(words.trim());
+  const list = useTasks(api, selected(filter, order, query, tag), setNotice);
+  const input = useRef<HTMLInputElement>(null);
+  const end = useRef<HTMLDivElement>(null);
+  const more = useRef(list.more);
+  more.current = list.more;
+
+  useEffect(() => {
+    const look = () => setOffline(!navigator.onLine);
+    window.addEventListener("online", look);
+    window.addEventListener("offline", look);
+    return () => {
+      window.removeEventListener("online", look);
+      window.removeEventListener("offline", look);
+    };
+  }, []);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new page moves the end, and it is looked for anew
+  useEffect(() => {
+    if (!end.current) return;
+    const seen = new IntersectionObserver(([entry]) => entry?.isIntersecting && void more.current(), {
+      rootMargin: "400px",
+    });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [list.next]);
+
+  async function add(event: FormEvent) {
+    event.preventDefault();
+    const field = input.current;
+    const title = field?.value.trim();
+    if (!field || !title) return;
+    field.value = "";
+    if (!(await list.add({ title, ...(tag && { tags: [tag] }) })) && field.value === "") field.value = title;
+  }
+
+  return (
+    <main className="page">
+      <header className="top">
+        <h1 className="brand">Taskward</h1>
+        <span className="who">{person.name}</span>
+        <button type="button" className="link" onClick={() => void onSignOut()}>
+          Sign out
+        </button>
+      </header>
+
+      {isOffline && (
+        <p className="banner" role="status">
+          You are offline. What you see may be old, and changes cannot be saved just now.
+        </p>
+      )}
+
+      <form className="add" onSubmit={(event) => void add(event)}>
+        <input
+          ref={input}
+          name="title"
+          aria-label="New task"
+          placeholder="What is to be done?"
+          maxLength={255}
+          autoComplete="off"
+        />
+        <button type="submit" className="primary">
+          Add
+        </button>
+      </form>
+
+      <div className="tools">
+        <fieldset className="filters" aria-label="Which tasks">
+          {Object.entries(FILTERS).map(([name, label]) => (
+            <button key={name} type="button" aria-pressed={filter === name} onClick={() => setFilter(name as Filter)}>
+              {label}
+            </button>
+          ))}
+        </fieldset>
+        <input
+          type="search"
+          aria-label="Search"
+          placeholder="Search"
+          value={words}
+          onChange={(event) => setWords(event.target.value)}
+        />
+        <select aria-label="Order" value={order} onChange={(event) => setOrder(event.target.value as Order)}>
+          {Object.entries(ORDERS).map(([name, label]) => (
+            <option key={name} value={name}>
+              {label}
+            </option>
+          ))}
+        </select>
+      </div>
+      {tag && (
+        <p className="chosen">
+          Tagged <strong>{tag}</strong>{" "}
+          <button type="button" className="link" onClick={() => setTag(null)}>
+            Show all
+          </button>
+        </p>
+      )}
+
+      {list.phase === "loading" && list.tasks.length === 0 && <Skeleton />}
+      {list.phase === "failed" && (
+        <p className="banner" role="status">
+          The list cannot be loaded just now.{" "}
+          <button type="button" className="link" onClick={() => void list.reload()}>
+            Try again
+          </button>
+        </p>
+      )}
+      {list.phase === "ready" && list.tasks.length === 0 && (
+        <Empty filter={filter} isSearch={query !== "" || tag !== null} />
+      )}
+
+      <ul className="tasks" aria-label={`${FILTERS[filter]} tasks`}>
+        {list.tasks.map((task: Task) => (
+          <TaskRow
+            key={task.id}
+            task={task}
+            list={list}
+            isTrash={filter === "trash"}
+            isOwnOrder={order === "position" && query === "" && filter !== "trash"}
+            onTag={setTag}
+            onGone={() => input.current?.focus()}
+          />
+        ))}
+      </ul>
+      <div ref={end} aria-hidden="true" />
+      <NoticeBar notice={notice} onClose={() => setNotice(null)} />
+    </main>
+  );
+}
+
+function Empty({ filter, isSearch }: { readonly filter: Filter; readonly isSearch: boolean }) {
+  const [head, body] = isSearch
+    ? ["Nothing found", "No task has all of these words."]
+    : {
+        open: ["All done", "Write down what comes to mind, and press Enter."],
+        done: ["Nothing done yet", "What you complete is kept here."],
+        all: ["No tasks yet", "Write down what comes to mind, and press Enter."],
+        trash: ["The trash is empty", "What you delete waits here until you end it."],
+      }[filter];
+  return (
+    <div className="empty">
+      <h2>{head}</h2>
+      <p>{body}</p>
+    </div>
+  );
+}
+
+function selected(filter: Filter, sort: Order, q: string, tag: string | null): Selection {
+  return {
+    sort,
+    limit: 50,
+    ...(filter === "open" && { completed: false }),
+    ...(filter === "done" && { completed: true }),
+    ...(filter === "trash" && { trashed: true }),
+    ...(q && { q }),
+    ...(tag && { tag: [tag] }),
+  };
+}
+
+/** A value that has not changed for a quarter of a second. */
+function useSettled(value: string): string {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), 250);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
