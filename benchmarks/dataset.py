@@ -182,5 +182,6 @@ async def forget_new(dataset: Dataset) -> None:
             await connection.execute(f"DELETE FROM {table} WHERE title = $1", TITLE)  # noqa: S608 - ours
             await connection.execute(f"VACUUM {table}")
         await connection.execute(RECOUNT)
+        await connection.execute("VACUUM task_owners")
     finally:
         await connection.close()
