@@ -90,9 +90,9 @@ export function createApi(options: ApiOptions) {
     if (ask.signal) init.signal = ask.signal;
     try {
       return await send(base + path + search(ask.query), init);
-    } catch {
+    } catch (error) {
       ask.signal?.throwIfAborted();
-      throw Problem.offline();
+      throw Problem.offline(error);
     }
   }
 

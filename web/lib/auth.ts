@@ -19,7 +19,7 @@ interface Told {
   readonly error: { readonly status: number; readonly message?: string | undefined } | null;
 }
 
-/** `baseUrl` is the origin of Better Auth; without one it is the page's own. */
+/** `baseUrl` is the origin of Better Auth, or with a path where it is (Neon Auth); without one it is the page's own. */
 export function createAuth(baseUrl?: string, options: Omit<SessionOptions, "fetchToken"> = {}) {
   const client = createAuthClient(baseUrl ? { baseURL: baseUrl } : {});
 

@@ -7,7 +7,7 @@
 
 import { Problem } from "./problem";
 
-/** Asks the sign-in service for a token. `null`: nobody is signed in. Throws where it cannot be reached. */
+/** Asks the sign-in service for a token. `null`: nobody is signed in. What it throws means that it cannot be reached. */
 export type FetchToken = () => Promise<string | null>;
 
 export interface SessionOptions {
@@ -157,7 +157,9 @@ export class Session {
   async #fetch(): Promise<Kept | null> {
     const began = this.#clock();
     const epoch = this.#epoch;
-    const token = await this.#options.fetchToken();
+    const token = await this.#options.fetchToken().catch((error: unknown) => {
+      throw error instanceof Problem ? error : Problem.offline(error);
+    });
     if (epoch.signedOut) throw signedOut();
     if (epoch !== this.#epoch) return this.#fresh() ?? this.#fetched();
     if (token === null) return null;

@@ -146,6 +146,13 @@ for (const [what, token] of [
     assert.deepEqual([sent.length, state.signedOut], [0, 0]);
   });
 
+test("whatever asking for a token throws is a problem that keeps its cause", async () => {
+  const cause = new TypeError("a bug, or no network");
+  const { api } = given([ok], () => Promise.reject(cause));
+
+  await assert.rejects(api.update("1", {}), { name: "Problem", status: 0, cause });
+});
+
 test("a sign-in service that is busy is asked again", async () => {
   const asked = [Promise.reject(new Problem(503, "Busy", "x")), Promise.resolve(tokenOf("ann"))];
   const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
