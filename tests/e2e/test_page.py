@@ -1,11 +1,13 @@
 """The page in a real Chromium, in front of the real servers."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from dev.postgres import PostgresServer
 from tests.browser import chromium
@@ -113,6 +115,34 @@ async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> N
     await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
     await ann.show("Open")
     await expect(ann.done("Buy milk")).to_be_visible()
+
+
+async def test_what_is_refused_is_taken_back_and_nothing_else(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("refused", "kept", "also refused")
+    answer = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await answer.wait()
+        await route.fulfill(
+            status=409,
+            json={"title": "No", "detail": "Not just now."},
+            headers={"access-control-allow-origin": site.url},
+        )
+
+    await page.route("**/complete", refuse, times=1)
+    await ann.done("refused").click()
+    await page.route(re.compile(r"/tasks/[0-9a-f-]+$"), refuse, times=1)
+    await page.get_by_role("button", name="Delete also refused").click()
+    await ann.done("kept").check()
+    await ann.add("added meanwhile")
+    answer.set()
+
+    await expect(page.locator(".notice")).to_contain_text("Not just now.")
+    await expect(ann.done("also refused")).to_be_visible()
+    await expect(ann.done("refused")).not_to_be_checked()
+    await expect(ann.done("kept")).to_be_checked()
+    await expect(ann.done("added meanwhile")).to_be_visible()
 
 
 async def test_a_long_list_goes_on_as_one_scrolls_and_keeps_still_while_it_loads(
