@@ -183,6 +183,44 @@ async def test_sign_out_in_one_tab_is_seen_in_the_other(site: Site, page: Page) 
     await expect(page.get_by_label("E-mail")).to_be_visible()
 
 
+async def test_signing_in_again_in_one_tab_ends_the_question_in_the_other(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    async with site_of(postgres, tmp_path, life="4s") as site:
+        with site.api():
+            await Visitor.signed_up(page, site)
+            other = await page.context.new_page()
+            await other.goto(site.url)
+            await expect(other.get_by_label("New task")).to_be_visible()
+            await site.end_sessions()
+            await page.wait_for_timeout(2500)
+            for tab, title in ((page, "from the first"), (other, "from the second")):
+                await tab.bring_to_front()
+                await tab.get_by_label("New task").fill(title)
+                await tab.keyboard.press("Enter")
+                await expect(tab.get_by_role("dialog")).to_be_visible()
+
+            await other.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
+            await other.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+
+            for tab, title in ((page, "from the first"), (other, "from the second")):
+                await expect(tab.get_by_role("dialog")).to_have_count(0)
+                await expect(tab.get_by_role("checkbox", name=f"Done: {title}")).to_be_enabled()
+            await page.reload()
+            await expect(page.locator(".task")).to_have_count(2)
+
+
+async def test_a_sign_out_that_nobody_answers_is_said_to_be_none(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    await page.route("**/api/auth/sign-out", lambda route: route.abort(), times=1)
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.locator(".notice")).to_contain_text("You are still signed in")
+    await page.get_by_role("button", name="Sign out").click()
+
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
 async def test_what_is_wrong_with_signing_up_is_said(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await page.get_by_role("button", name="Sign out").click()

@@ -17,6 +17,8 @@ export interface SessionOptions {
    * `elsewhere`: the person signed out in another tab, and nothing waits.
    */
   readonly onSignedOut?: (how: "over" | "elsewhere") => void;
+  /** The person signed in, in another tab: what waited goes on. */
+  readonly onSignedIn?: () => void;
   /** Somebody else is signed in now: forget what was shown. Their requests are not sent for the one before. */
   readonly onOtherUser?: () => void;
   /** Milliseconds of a clock that never jumps. */
@@ -51,7 +53,10 @@ export class Session {
     this.#channel = options.channel === undefined ? openChannel() : options.channel;
     this.#channel?.addEventListener("message", ({ data }) => {
       if (data === "signed-out") this.#forget();
-      if (data === "signed-in") this.#arrived();
+      if (data === "signed-in") {
+        this.#arrived();
+        options.onSignedIn?.();
+      }
     });
   }
 

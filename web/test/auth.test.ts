@@ -70,13 +70,20 @@ test("a wrong password is told in the service's words", async () => {
   });
 });
 
-test("signing out drops the token even where nobody answers", async () => {
-  const server = service(() => Response.json({ token: TOKEN }));
-  const auth = createAuth("https://x", { channel: null });
-  await auth.session.token();
+for (const [what, answer, user] of [
+  ["is done", () => Response.json({ success: true }), null],
+  ["without a session is done", () => Response.json({}, { status: 400 }), null],
+  ["that nobody answers is not done, and says so", unreachable, "ann"],
+  ["that is refused is not done, and says so", () => Response.json({}, { status: 429 }), "ann"],
+] as const)
+  test(`a sign-out ${what}`, async () => {
+    const server = service(() => Response.json({ token: TOKEN }));
+    const auth = createAuth("https://x", { channel: null });
+    await auth.session.token();
 
-  server.answer = unreachable;
-  await assert.rejects(auth.signOut(), isProblem(0));
+    server.answer = answer;
+    const done = auth.signOut();
 
-  assert.equal(auth.session.user, null);
-});
+    await (user === null ? done : assert.rejects(done, Problem));
+    assert.equal(auth.session.user, user);
+  });
