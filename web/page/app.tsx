@@ -14,7 +14,7 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
 
-  const { auth, api, look } = useMemo(() => {
+  const parts = useMemo(() => {
     /** Looks who is signed in. Whoever is shown stays, with all they typed, where that cannot be seen. */
     async function look(): Promise<void> {
       const person = await auth.person().catch(() => undefined);
@@ -33,6 +33,7 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
     });
     return { auth, look, api: createApi({ baseUrl: apiUrl, session: auth.session }) };
   }, [apiUrl]);
+  const { auth, api, look } = parts;
 
   useEffect(() => void look(), [look]);
 
