@@ -1,4 +1,4 @@
-"""Bodies in the OpenAPI document. They are read by `app.api.reading`; limits come from the domain, so they cannot drift."""
+"""Bodies in the OpenAPI document: what `app.api.reading` reads, with the limits of the domain."""
 
 from typing import Any, Final
 
