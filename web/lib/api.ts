@@ -115,6 +115,8 @@ export function createApi(options: ApiOptions) {
   async function request(method: string, path: string, ask: Ask = {}): Promise<Response> {
     const user = session.user; // whoever else signs in meanwhile does not get to do this
     const repeatable = IDEMPOTENT.has(method) || ask.key !== undefined;
+    // A condition would refuse the repetition of a write whose answer was lost, as if somebody else had written.
+    const isConditional = ask.ifVersion !== undefined && ask.key === undefined;
     for (let attempt = 1; ; attempt += 1) {
       const response = await authorized(method, path, ask, user).catch((error: unknown) => {
         if (error instanceof Problem && (error.status === 0 || error.status === 503)) return error;
@@ -122,7 +124,7 @@ export function createApi(options: ApiOptions) {
       });
       if (response instanceof Response && (response.ok || isGone(method, response, attempt))) return response;
       const problem = response instanceof Response ? await Problem.of(response) : response;
-      const busy = problem.status === 503 || problem.status === 0 || isInFlight(problem);
+      const busy = problem.status === 503 || (problem.status === 0 && !isConditional) || isInFlight(problem);
       const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
       if (!busy || !repeatable || attempt === ATTEMPTS || pause > PAUSE_MAX) throw problem;
       await aborted(sleep(pause), ask.signal);
@@ -151,9 +153,9 @@ export function createApi(options: ApiOptions) {
       } while (cursor !== null);
     },
 
-    /** Creates a task. Safe to repeat: it carries a key, so it is created once. */
-    create: (task: NewTask, { signal }: Call = {}): Promise<Task> =>
-      read("POST", "", { body: task, key: newKey(), signal }),
+    /** Creates a task. Safe to repeat: it carries a key, so it is created once; give the same one to try later. */
+    create: (task: NewTask, { signal, key = newKey() }: Call & { key?: string } = {}): Promise<Task> =>
+      read("POST", "", { body: task, key, signal }),
 
     /** Reads one task. */
     get: (id: string, { signal }: Call = {}): Promise<Task> => read("GET", one(id), { signal }),

@@ -20,6 +20,7 @@ export const DRAFT = "draft-"; // begins the id of a task that the server has no
 export function useTasks(api: Api, selection: Selection, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const loading = useRef<AbortController | null>(null);
+  const unsure = useRef(new Map<string, string>()); // keys of tasks of which nobody knows whether they were kept
   const wanted = JSON.stringify(selection);
 
   const setTasks = useCallback(
@@ -83,10 +84,13 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
 
     /** Adds a task at the top; resolves to whether it was kept. */
     async add(task: NewTask): Promise<boolean> {
+      const said = JSON.stringify(task);
+      const key = unsure.current.get(said) ?? crypto.randomUUID(); // it may have been kept, and its answer lost
       const draft = { ...EMPTY, ...task, id: `${DRAFT}${crypto.randomUUID()}` } as Task;
       setTasks((tasks) => [draft, ...tasks]);
       try {
-        const made = await api.create(task);
+        const made = await api.create(task, { key });
+        unsure.current.delete(said);
         setTasks((tasks) => {
           const others = tasks.filter(({ id }) => id !== made.id);
           return others.some(({ id }) => id === draft.id)
@@ -95,6 +99,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
         });
         return true;
       } catch (error) {
+        if (error instanceof Problem && (error.status === 0 || error.status === 503)) unsure.current.set(said, key);
         setTasks(without(draft.id));
         notify({ text: `Not added. ${error instanceof Problem ? error.detail : ""}` });
         return false;

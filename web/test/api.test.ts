@@ -244,6 +244,24 @@ for (const [name, call] of Object.entries({
     assert.equal(api.sent.length, 1);
   });
 
+test("a conditional write whose answer was lost is not repeated: its own success would refuse it", async () => {
+  const { api, sent } = given([unreachable]);
+
+  await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(0));
+  await assert.rejects(api.remove("1", { ifVersion: 1 }), isProblem(0));
+  assert.equal(sent.length, 2);
+});
+
+test("a task that may have been created already is tried again under its key", async () => {
+  const { api, sent } = given([unreachable, unreachable, unreachable, unreachable, () => json({}, 201)]);
+  const key = "8e03978e";
+
+  await assert.rejects(api.create({ title: "x" }, { key }), isProblem(0));
+  await api.create({ title: "x" }, { key });
+
+  assert.deepEqual(new Set(sent.map(({ headers }) => headers.get("idempotency-key"))), new Set([`"${key}"`]));
+});
+
 test("what stays busy is a problem after four attempts", async () => {
   const { api, sent } = given([busy]);
 
