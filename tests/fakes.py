@@ -20,12 +20,12 @@ from app.domain.errors import (
 )
 from app.domain.identity import Principal, UserId
 from app.domain.moments import written
+from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
-from app.domain.position import Position, position_of_new
+from app.domain.position import between, position_of_new
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
-from app.domain.task_repository import Gap
 from tests.selecting import bookmark_of, comes_after, in_order, is_selected, summary_of
 from tests.wire import shown, wire_task
 
@@ -101,25 +101,32 @@ class MemoryTaskRepository:
         self.shelf.trashed.pop((self.owner, task_id), None)
         self._count()
 
-    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
-        moved = self._get(task_id).position
-        others = [task for task in self._in_own_order() if task.id != task_id]
-        place = next((number for number, task in enumerate(others) if task.id == beside), None)
-        if place is None:
-            raise InvalidTask((BrokenRule("before" if before else "after", "names no task in this list"),))
-        place += 0 if before else 1
-        around = [None, *(task.position for task in others), None]
-        return Gap(around[place], around[place + 1], moved)
+    async def move(self, move: Move, *, at: datetime) -> Shown:
+        task = self._get(move.task_id, move.if_match)
+        others = [other for other in self._in_own_order() if other is not task]
+        anchor = next((number for number, other in enumerate(others) if other.id == move.beside), None)
+        if anchor is None:
+            raise InvalidTask(
+                (BrokenRule("before" if move.before else "after", "names no task in this list"),)
+            )
+        place = anchor + (0 if move.before else 1)
+        around = [None, *(other.position for other in others), None]
+        position = between(around[place], around[place + 1], at)
+        if position is None:
+            return self._spread(move, at)
+        if self._in_own_order() == [*others[:place], task, *others[place:]]:
+            return await self.show(task.id)
+        return self._keep(_changed(replace(task, position=position), at))
 
-    async def place(
-        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
-    ) -> Shown:
-        return self._keep(_changed(replace(self._get(task_id, if_match), position=position), at))
-
-    async def spread(self, *, at: datetime) -> None:
-        for number, task in enumerate(self._in_own_order(), 1):
-            position = position_of_new(at - timedelta(seconds=number))
-            self._keep(_changed(replace(task, position=position), at))
+    def _spread(self, move: Move, at: datetime) -> Shown:
+        task, anchor = self._get(move.task_id), self._get(move.beside)
+        order = [other for other in self._in_own_order(*self._mine()) if other is not task]
+        order.insert(order.index(anchor) + (0 if move.before else 1), task)
+        for number, one in enumerate(order, 1):
+            moved = replace(one, position=position_of_new(at - timedelta(seconds=number)))
+            self._keep(_changed(moved, at), self.shelf.trashed.get((self.owner, one.id)))
+        self.shelf.revisions[self.owner] -= len(order) - 1
+        return shown(self._get(task.id), self.owner)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
@@ -162,9 +169,9 @@ class MemoryTaskRepository:
             wire_task(task, self.owner), trashed_at=trashed_at and written(trashed_at)
         )
 
-    def _in_own_order(self) -> list[Task]:
-        mine = [task for task in self._mine() if not self._is_trashed(task.id)]
-        return sorted(mine, key=lambda task: (task.position, task.id))
+    def _in_own_order(self, *tasks: Task) -> list[Task]:
+        shown = tasks or [task for task in self._mine() if not self._is_trashed(task.id)]
+        return sorted(shown, key=lambda task: (task.position, task.id))
 
     def _mine(self) -> list[Task]:
         return [task for (owner, _), task in self.shelf.tasks.items() if owner == self.owner]

@@ -11,8 +11,9 @@ import pytest
 from asyncpg.connection import LoggedQuery
 
 from app.domain.batch import Change, Restore, Trash
-from app.domain.errors import InvalidTask, TaskNotFound
+from app.domain.errors import TaskNotFound
 from app.domain.kept_answers import KeyedRequest, Told
+from app.domain.own_order import Move
 from app.domain.page import Bookmark
 from app.domain.position import Position
 from app.domain.summary import Day
@@ -102,11 +103,12 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
         await mine.change(task.id, TaskChanges(completed=if_match is None), at=later(2), if_match=if_match)
         await mine.trash(task.id, at=later(3), if_match=if_match)
         await mine.restore(task.id, at=later(3), if_match=if_match)
-    with suppress(InvalidTask):
-        await mine.gap(task.id, beside=task.id, before=True)
-    await mine.gap(task.id, beside=task.id, before=False)
-    await mine.place(task.id, Position("V"), at=later(3))
-    await mine.spread(at=later(3))
+    others = [TaskFactory.build(position=Position(p)) for p in "AAB"]
+    for other in others:
+        await mine.add(other, at_most=MANY)
+    last = sorted(others, key=lambda other: (other.position, other.id))[1].id
+    await mine.move(Move(task.id, last, before=False), at=later(3))
+    await mine.move(Move(task.id, last, before=True), at=later(3))  # where there is no room
     new = TaskFactory.build()
     await mine.apply([new, Change(task.id, TaskChanges(title="y"))], at=later(4), at_most=MANY)
     await mine.apply([Trash(new.id), Change(task.id, TaskChanges(title="y"))], at=later(4), at_most=MANY)

@@ -17,6 +17,7 @@ from app.domain.batch import Change, Operation, Restore, Trash
 from app.domain.errors import TaskNotFound
 from app.domain.identity import UserId
 from app.domain.kept_answers import KeyedRequest, Told
+from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
 from app.domain.selection import Order, Selection
@@ -48,6 +49,19 @@ async def trash_and_restore(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await in_batch(mine, Restore(task_id))
 
 
+async def place(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    other = TaskFactory.build(position=Position("V"))
+    await mine.add(other, at_most=MANY)
+    await mine.move(Move(task_id, other.id, before=True), at=NOON)
+
+
+async def spread(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    others = [TaskFactory.build(position=Position("V")) for _ in range(2)]
+    for other in others:
+        await mine.add(other, at_most=MANY)
+    await mine.move(Move(task_id, min(others, key=lambda other: other.id).id, before=False), at=NOON)
+
+
 ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
     "show": lambda mine, task_id: mine.show(task_id),
     "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
@@ -55,8 +69,8 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
     "toggle": lambda mine, task_id: mine.toggle(task_id, at=NOON),
     "trash": lambda mine, task_id: mine.trash(task_id, at=NOON),
     "purge": lambda mine, task_id: mine.purge(task_id),
-    "place": lambda mine, task_id: mine.place(task_id, Position("V"), at=NOON),
-    "spread": lambda mine, _: mine.spread(at=NOON),
+    "place": place,
+    "spread": spread,
     "batch: add and change": lambda mine, task_id: in_batch(
         mine, TaskFactory.build(), Change(task_id, TaskChanges(title="changed"))
     ),

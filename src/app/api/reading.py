@@ -7,6 +7,7 @@ from uuid import UUID
 from app.api.conditions import read_if_match
 from app.api.faults import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults, TaskRequest
 from app.api.negotiation import JSON, MERGE_PATCH, json_body
+from app.domain.own_order import Move
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
 BODY_MAX: Final = 256 * 1024  # bytes
@@ -94,7 +95,7 @@ async def read_completion(request: TaskRequest) -> tuple[Named, bool | None]:
     return named, members["completed"]
 
 
-async def read_move(request: TaskRequest) -> tuple[Named, TaskId, bool]:
+async def read_move(request: TaskRequest) -> Move:
     """Read where a task shall stand: beside which other one, and whether before it."""
     faults = Faults(request)
     named = _named(request, faults)
@@ -104,7 +105,7 @@ async def read_move(request: TaskRequest) -> tuple[Named, TaskId, bool]:
         faults.add("", "must have one member, `before` or `after`")
     faults.raise_any()
     ((side, beside),) = members.items()
-    return named, beside, side == "before"
+    return Move(named.task_id, beside, side == "before", named.if_match)
 
 
 def same(sent: object, right: str, *, ignoring_case: bool) -> bool:

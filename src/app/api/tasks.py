@@ -110,8 +110,7 @@ class TaskController(Controller):
     @post("/{task_id:str}/move", **operations.MOVE)
     async def move_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
         """Move a task in one's own order."""
-        named, beside, before = await read_move(request)
-        return _told(await tasks.move(named.task_id, beside=beside, before=before, if_match=named.if_match))
+        return _told(await tasks.move(await read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:

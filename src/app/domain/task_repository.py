@@ -1,25 +1,15 @@
 """What the domain needs of storage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.domain.batch import Operation
+from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
-from app.domain.position import Position
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A place in the owner's order, and where the task that shall go there stands now."""
-
-    low: Position | None  # of the task before it; None: it is the first place
-    high: Position | None  # of the task after it; None: it is the last place
-    moved: Position
 
 
 class TaskRepository(Protocol):
@@ -98,23 +88,16 @@ class TaskRepository(Protocol):
         """Forget the task, in the trash or not."""
         ...
 
-    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
-        """Return the place right before or after another task, as if the task to move were not there.
+    async def move(self, move: Move, *, at: datetime) -> Shown:
+        """Put a task right before or right after another in the owner's own order, and return it.
+
+        No other task is written, unless there is no room: then all get new positions in the order that they
+        have, those in the trash too. Racing moves are done one after the other.
 
         Raises:
-            InvalidTask: the other task is not in the owner's list.
+            InvalidTask: the other task is not in the owner's list, or is the same.
 
         """
-        ...
-
-    async def place(
-        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
-    ) -> Shown:
-        """Put the task there, and return it."""
-        ...
-
-    async def spread(self, *, at: datetime) -> None:
-        """Give all tasks of the list new positions in the order that they have, with room between them."""
         ...
 
     async def apply(

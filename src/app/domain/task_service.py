@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.batch import Wanted
-from app.domain.errors import BrokenRule, InvalidTask
 from app.domain.moments import Clock
+from app.domain.own_order import Move
 from app.domain.page import PAGE_DEFAULT, Bookmark, Page
-from app.domain.position import between, position_of_new
+from app.domain.position import position_of_new
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import (
@@ -107,25 +107,14 @@ class TaskService:
         """
         return await self.tasks.restore(task_id, at=self.now(), if_match=if_match)
 
-    async def move(
-        self, task_id: TaskId, *, beside: TaskId, before: bool, if_match: Versions | None = None
-    ) -> Shown:
+    async def move(self, move: Move) -> Shown:
         """Put one task right before or after another, in the person's own order.
 
         Raises:
             InvalidTask: the other task is not in the list, or is the same.
 
         """
-        if beside == task_id:
-            raise InvalidTask((BrokenRule("before" if before else "after", "names the task itself"),))
-        gap = await self.tasks.gap(task_id, beside=beside, before=before)
-        if (gap.low or "") < gap.moved and (gap.high is None or gap.moved < gap.high):
-            return await self.tasks.change(task_id, TaskChanges(), at=self.now(), if_match=if_match)
-        position = between(gap.low, gap.high, self.now())
-        if position is None:
-            await self.tasks.spread(at=self.now())
-            return await self.move(task_id, beside=beside, before=before, if_match=if_match)
-        return await self.tasks.place(task_id, position, at=self.now(), if_match=if_match)
+        return await self.tasks.move(move, at=self.now())
 
 
 def _made(new: NewTask, now: datetime) -> Task:

@@ -10,6 +10,7 @@ from app.domain.errors import DomainError, TooManyTasks
 from app.domain.task import Shown, Task, TaskId
 from app.infra.owned import OwnedConnection
 from app.infra.statements import batch
+from app.infra.statements.owners import HOLD
 from app.infra.statements.walls import Statement
 from app.infra.task_rows import columns, columns_of, judged, shown
 
@@ -26,7 +27,7 @@ async def apply(
     mine: OwnedConnection, operations: Sequence[Operation], *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
     """Do all of it, or raise; whoever began the transaction ends it accordingly."""
-    held = await mine.one(batch.HOLD)
+    held = await mine.one(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():
         if some := [_row(one) for one in operations if not isinstance(one, Task) and isinstance(one, kind)]:

@@ -47,19 +47,18 @@ def judged(seen: Row | None, task_id: TaskId, if_match: Versions | None, *, tras
     """
     if seen is None or (trashed is False and seen["trashed"]):
         raise TaskNotFound(task_id)
-    task = expected(shown(seen), if_match)
+    expect(seen["version"], if_match)
     if trashed and not seen["trashed"]:
         raise NotInTrash(task_id)
-    return task
+    return shown(seen)
 
 
-def expected(task: Shown, if_match: Versions | None) -> Shown:
-    """Return the task if it has a version that was expected.
+def expect(version: int, if_match: Versions | None) -> None:
+    """Refuse a version that was not expected.
 
     Raises:
-        TaskChanged: it has not.
+        TaskChanged: it was not.
 
     """
-    if if_match is not None and task.version not in if_match:
-        raise TaskChanged(task.version, if_match)
-    return task
+    if if_match is not None and version not in if_match:
+        raise TaskChanged(version, if_match)

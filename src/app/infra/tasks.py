@@ -5,20 +5,18 @@ from datetime import datetime
 from typing import Final
 
 from app.domain.batch import Operation
-from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound, TooManyTasks
+from app.domain.errors import TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
-from app.domain.moments import microseconds_since_epoch
+from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
-from app.domain.position import HORIZON, Position
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
-from app.domain.task_repository import Gap
-from app.infra import batch, task_lists
+from app.infra import batch, own_order, task_lists
 from app.infra.owned import Connection, OwnedConnection
-from app.infra.statements import own_order, tasks
+from app.infra.statements import tasks
 from app.infra.statements.tasks import Write
-from app.infra.task_rows import columns, columns_of, expected, judged, shown
+from app.infra.task_rows import columns, columns_of, expect, judged, shown
 
 ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 
@@ -55,7 +53,9 @@ class NeonTaskRepository:
     ) -> Shown:
         values = columns(changes.named())
         if not values:
-            return expected(await self.show(task_id), if_match)
+            task = await self.show(task_id)
+            expect(task.version, if_match)
+            return task
         write = tasks.update_of(tuple(values), conditional=if_match is not None)
         return await self._written(write, task_id, if_match, at=at, **values)
 
@@ -73,27 +73,9 @@ class NeonTaskRepository:
         write = tasks.purge(conditional=if_match is not None)
         await self._written(write, task_id, if_match, trashed=None)
 
-    async def gap(self, task_id: TaskId, *, beside: TaskId, before: bool) -> Gap:
-        rows = await self._mine.rows(own_order.STANDING, row=task_id, beside=beside)
-        standing = {row["id"]: row["position"] for row in rows}
-        if task_id not in standing:
-            raise TaskNotFound(task_id)
-        if beside not in standing:
-            raise InvalidTask((BrokenRule("before" if before else "after", "names no task in this list"),))
-        statement = own_order.BEFORE if before else own_order.AFTER
-        row = await self._mine.one(statement, row=task_id, beside=beside, position=standing[beside])
-        neighbour = row["position"] if row else None
-        low, high = (neighbour, standing[beside]) if before else (standing[beside], neighbour)
-        return Gap(low, high, standing[task_id])
-
-    async def place(
-        self, task_id: TaskId, position: Position, *, at: datetime, if_match: Versions | None = None
-    ) -> Shown:
-        write = tasks.update_of(("position",), conditional=if_match is not None)
-        return await self._written(write, task_id, if_match, at=at, position=position)
-
-    async def spread(self, *, at: datetime) -> None:
-        await self._mine.rows(own_order.SPREAD, at=at, clock=HORIZON - microseconds_since_epoch(at))
+    async def move(self, move: Move, *, at: datetime) -> Shown:
+        async with self._mine.together() as mine:
+            return await own_order.move(mine, move, at=at)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int

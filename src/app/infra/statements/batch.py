@@ -1,7 +1,6 @@
 """The statements of a batch: one for each kind of operation, whose rows are read from one JSON parameter.
 
-They run in one transaction, HOLD first and COUNT last. While the owner's row is held nobody else writes
-this owner's tasks.
+They run in one transaction, HOLD (`app.infra.statements.owners`) first and COUNT last.
 """
 
 from typing import Any, Final
@@ -46,18 +45,6 @@ def _given(*columns: ColumnElement[Any]) -> TableValuedAlias:
     function = func.jsonb_to_recordset(rows).table_valued(column("id", Uuid), *columns)
     return function.render_derived(name="given", with_types=True)
 
-
-def _hold() -> Statement:
-    nothing = literal_column("0", Integer)
-    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(told())
-    new = postgresql.insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
-    same = {"revision": OWNERS.c.revision}
-    return compiled(
-        new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same).returning(OWNERS.c.tasks)
-    )
-
-
-HOLD: Final = _hold()
 
 COUNT: Final = compiled(
     update(OWNERS)

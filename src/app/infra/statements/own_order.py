@@ -5,10 +5,12 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Text,
     Uuid,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -19,14 +21,24 @@ from sqlalchemy import (
 
 from app.domain.position import CLOCK
 from app.infra.statements.owners import counting
-from app.infra.statements.tasks import ALIVE, CHANGED, ROW, TASKS, only_if_counted, value_of
+from app.infra.statements.tasks import (
+    ALIVE,
+    CHANGED,
+    ROW,
+    TASKS,
+    only_if_counted,
+    value_of,
+)
 from app.infra.statements.walls import Statement, compiled, walls
 
 BESIDE: Final = bindparam("beside", type_=Uuid)
+SIDE: Final = bindparam("side", type_=Integer)  # -1: right before the other task, 1: right after it
 STEP: Final = 1_000_000  # microseconds: how far tasks stand apart when they are spread
 
 STANDING: Final = compiled(
-    select(TASKS.c.id, TASKS.c.position).where(*walls(TASKS), ALIVE, TASKS.c.id.in_([ROW, BESIDE]))
+    select(TASKS.c.id, TASKS.c.position, TASKS.c.version).where(
+        *walls(TASKS), ALIVE, TASKS.c.id.in_([ROW, BESIDE])
+    )
 )
 
 
@@ -49,8 +61,14 @@ def _literal(text: str) -> ColumnElement[Any]:
 
 
 def _spread() -> Statement:
-    mine = and_(*walls(TASKS), ALIVE)
-    rank = func.row_number().over(order_by=(TASKS.c.position, TASKS.c.id)).label("rank")
+    """Return the statement; what is in the trash keeps its rank too, and comes back to it."""
+    mine, moved = and_(*walls(TASKS)), TASKS.c.id == ROW
+    order = (
+        case((moved, value_of("position")), else_=TASKS.c.position),
+        case((moved, BESIDE), else_=TASKS.c.id),
+        case((moved, SIDE), else_=literal_column("0", Integer)),
+    )
+    rank = func.row_number().over(order_by=order).label("rank")
     ranked = select(TASKS.c.id, rank).where(mine).subquery("ranked")
     clock = bindparam("clock", type_=BigInteger) + ranked.c.rank * literal_column(str(STEP), BigInteger)
     digits = func.lpad(func.to_hex(clock), _literal(str(CLOCK)), _literal("'0'"), type_=Text)

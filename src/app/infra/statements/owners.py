@@ -11,11 +11,25 @@ from sqlalchemy import CTE, ColumnElement, Integer, bindparam, literal_column, s
 from sqlalchemy.dialects.postgresql import insert
 
 from app.infra.rows import TaskOwnerRow
-from app.infra.statements.walls import OWNER, told, view_of
+from app.infra.statements.walls import OWNER, Statement, compiled, told, view_of
 
 OWNERS: Final = view_of(TaskOwnerRow)
 ONE: Final = literal_column("1", Integer)
 AT_MOST: Final = bindparam("at_most", type_=Integer)
+
+
+def _hold() -> Statement:
+    nothing = literal_column("0", Integer)
+    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(told())
+    new = insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
+    same = {"revision": OWNERS.c.revision}
+    return compiled(
+        new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same).returning(OWNERS.c.tasks)
+    )
+
+
+HOLD: Final = _hold()
+"""Takes the owner's row: until the transaction ends nobody else writes this owner's tasks."""
 
 
 def counting_a_new_task() -> CTE:

@@ -78,26 +78,26 @@ def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
     differs = or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in names if name not in DERIVED))
     if "completed" in names:
         values["completed_at"] = case((values["completed"], func.coalesce(TASKS.c.completed_at, AT)))
-    return _write(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
+    return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that turns `completed` around."""
     values = {"completed": ~TASKS.c.completed, "completed_at": case((TASKS.c.completed, null()), else_=AT)}
-    return _write(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional)
 
 
 @lru_cache
 def trash(*, conditional: bool) -> Write:
     """Return the write that moves a task to the trash."""
-    return _write(update(TASKS).values({"trashed_at": AT, **CHANGED}), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values({"trashed_at": AT, **CHANGED}), ALIVE, conditional=conditional)
 
 
 @lru_cache
 def restore(*, conditional: bool) -> Write:
     """Return the write that takes a task out of the trash."""
-    return _write(update(TASKS).values({"trashed_at": null(), **CHANGED}), TRASHED, conditional=conditional)
+    return write_of(update(TASKS).values({"trashed_at": null(), **CHANGED}), TRASHED, conditional=conditional)
 
 
 @lru_cache
@@ -117,13 +117,14 @@ def purge(*, conditional: bool) -> Write:
     return Write(compiled(act), _look(true()))
 
 
-def _write(
+def write_of(
     change: Update,
     where: ColumnElement[bool],
     *,
     conditional: bool,
     differs: ColumnElement[bool] | None = None,
 ) -> Write:
+    """Return a change of the task that is named, where it meets all this."""
     meets = and_(*walls(TASKS), TASKS.c.id == ROW, where, *_expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)

@@ -1,0 +1,100 @@
+"""A person's own order, as every `TaskRepository` keeps it."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.domain.errors import InvalidTask, TaskChanged, TaskNotFound
+from app.domain.own_order import Move
+from app.domain.position import Position
+from app.domain.selection import Order, Selection
+from app.domain.task import Task
+from app.domain.task_repository import TaskRepository
+from tests.contracts.conftest import RepositoryOf
+from tests.factories import MANY, a_task_id, later, someone, task_made
+from tests.wire import read
+
+OWN_ORDER = Selection(order=Order.POSITION, descending=False)
+
+
+async def planted(mine: TaskRepository, positions: str) -> list[Task]:
+    tasks = [replace(task_made(n), position=Position(p)) for n, p in enumerate(positions)]
+    for task in tasks:
+        await mine.add(task, at_most=MANY)
+    return tasks
+
+
+async def order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
+    ids = [str(task.id) for task in tasks]
+    return [ids.index(task["id"]) for task in read(await mine.page(9, after=None, selection=OWN_ORDER))]
+
+
+@pytest.mark.parametrize(
+    ("moved", "side", "beside", "order"),
+    [
+        (0, "before", 3, [1, 2, 0, 3]),
+        (0, "after", 3, [1, 2, 3, 0]),
+        (3, "before", 0, [3, 0, 1, 2]),
+        (3, "after", 0, [0, 3, 1, 2]),
+        (1, "before", 2, [0, 1, 2, 3]),
+        (1, "after", 0, [0, 1, 2, 3]),
+    ],
+)
+async def test_a_task_goes_right_beside_another_and_no_other_task_is_written(
+    repository_of: RepositoryOf, moved: int, side: str, beside: int, order: list[int]
+) -> None:
+    mine = repository_of(someone())
+    tasks = await planted(mine, "ABCD")
+    (trashed,) = await planted(mine, "B")
+    await mine.trash(trashed.id, at=later(1))
+    before = [await mine.show(task.id) for task in tasks]
+    revision = await mine.revision()
+
+    seen = await mine.move(Move(tasks[moved].id, tasks[beside].id, side == "before"), at=later(2))
+
+    stayed = order == [0, 1, 2, 3]
+    assert await order_of(mine, tasks) == order
+    assert seen.version == (1 if stayed else 2)
+    assert await mine.revision() == revision + (not stayed)
+    before[moved] = seen
+    assert [await mine.show(task.id) for task in tasks] == before
+
+
+@pytest.mark.parametrize(("side", "order"), [("before", [0, 4, 1, 3]), ("after", [0, 1, 4, 3])])
+async def test_where_there_is_no_room_all_are_spread_in_the_order_that_they_have_those_in_the_trash_too(
+    repository_of: RepositoryOf, side: str, order: list[int]
+) -> None:
+    mine = repository_of(someone())
+    tasks = await planted(mine, "VVVVW")
+    await mine.trash(tasks[2].id, at=later(1))
+    revision = await mine.revision()
+
+    seen = await mine.move(Move(tasks[4].id, tasks[1].id, side == "before"), at=later(9))
+
+    assert await order_of(mine, tasks) == order
+    assert (seen.version, await mine.show(tasks[4].id), await mine.revision()) == (2, seen, revision + 1)
+    await mine.restore(tasks[2].id, at=later(10))
+    assert await order_of(mine, tasks) == [*order[:3], 2, 3]
+
+
+@pytest.mark.parametrize("positions", ["AB", "AAA"])
+async def test_a_move_is_refused_for_what_is_judged_first_and_nothing_is_written(
+    repository_of: RepositoryOf, positions: str
+) -> None:
+    mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
+    task, other, *_ = await planted(mine, positions)
+    (bobs,) = await planted(theirs, "A")
+    before = await mine.page(9, after=None)
+
+    for move, refusal in (
+        (Move(bobs.id, other.id, before=True, if_match=frozenset({7})), TaskNotFound),
+        (Move(task.id, other.id, before=True, if_match=frozenset({7})), TaskChanged),
+        (Move(task.id, a_task_id(), before=True, if_match=frozenset({7})), TaskChanged),
+        (Move(task.id, a_task_id(), before=True, if_match=frozenset({1})), InvalidTask),
+        (Move(task.id, bobs.id, before=True), InvalidTask),
+        (Move(task.id, task.id, before=True), InvalidTask),
+    ):
+        with pytest.raises(refusal):
+            await mine.move(move, at=later(1))
+
+    assert await mine.page(9, after=None) == before

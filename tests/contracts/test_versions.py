@@ -1,0 +1,91 @@
+"""Versions and the trash, as every `TaskRepository` keeps them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import pytest
+
+from app.domain.errors import NotInTrash, TaskChanged, TaskNotFound
+from app.domain.task import TaskChanges, TaskId, Versions
+from app.domain.task_repository import TaskRepository
+from tests.contracts.conftest import RepositoryOf
+from tests.factories import MANY, a_task_id, later, someone, task_made
+from tests.wire import read
+
+Write = Callable[[TaskRepository, TaskId, Versions | None], Awaitable[object]]
+NOTHING = TaskChanges()
+WRITES: Mapping[str, Write] = {
+    "change": lambda mine, it, seen: mine.change(it, TaskChanges(title="new"), at=later(9), if_match=seen),
+    "change nothing": lambda mine, it, seen: mine.change(it, NOTHING, at=later(9), if_match=seen),
+    "toggle": lambda mine, it, seen: mine.toggle(it, at=later(9), if_match=seen),
+    "trash": lambda mine, it, seen: mine.trash(it, at=later(9), if_match=seen),
+    "purge": lambda mine, it, seen: mine.purge(it, if_match=seen),
+    "restore": lambda mine, it, seen: mine.restore(it, at=later(9), if_match=seen),
+}
+
+
+async def prepared(mine: TaskRepository, write: str) -> TaskId:
+    """Add a task where the write expects it, and return which it is: its version is 2."""
+    task = task_made(0)
+    await mine.add(task, at_most=MANY)
+    if write == "restore":
+        await mine.trash(task.id, at=later(1))
+    else:
+        await mine.toggle(task.id, at=later(1))
+    return task.id
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_write_that_expects_another_version_writes_nothing(
+    repository_of: RepositoryOf, write: str
+) -> None:
+    mine = repository_of(someone())
+    task_id = await prepared(mine, write)
+    before = await mine.page(9, after=None)
+
+    with pytest.raises(TaskChanged) as raised:
+        await WRITES[write](mine, task_id, frozenset({1, 3}))
+
+    assert (raised.value.version, raised.value.expected) == (2, frozenset({1, 3}))
+    assert (await mine.page(9, after=None)).json == before.json
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("seen", [None, frozenset({2}), frozenset({1, 2})])
+async def test_a_write_that_expects_this_version_or_none_is_done(
+    repository_of: RepositoryOf, write: str, seen: Versions | None
+) -> None:
+    mine = repository_of(someone())
+    task_id = await prepared(mine, write)
+
+    await WRITES[write](mine, task_id, seen)
+
+    if write in ("trash", "purge"):
+        with pytest.raises(TaskNotFound):
+            await mine.show(task_id)
+    else:
+        assert (await mine.show(task_id)).version == (2 if write == "change nothing" else 3)
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_an_absent_task_is_not_found_whatever_is_expected_of_it(
+    repository_of: RepositoryOf, write: str
+) -> None:
+    mine = repository_of(someone())
+
+    with pytest.raises(TaskNotFound):
+        await WRITES[write](mine, a_task_id(), frozenset({1}))
+
+
+async def test_a_task_comes_out_of_the_trash_as_it_went_in_but_for_time_and_version(
+    repository_of: RepositoryOf,
+) -> None:
+    mine = repository_of(someone())
+    task_id = await prepared(mine, "change")
+    before = read(await mine.show(task_id))
+
+    await mine.trash(task_id, at=later(2))
+    restored = read(await mine.restore(task_id, at=later(3)))
+
+    assert restored == {**before, "version": 4, "updated_at": restored["updated_at"]}
+    with pytest.raises(NotInTrash):
+        await mine.restore(task_id, at=later(4))
