@@ -196,7 +196,11 @@ test("another tab's sign-out is this one's, and its sign-in lets this one go on"
   const posted: unknown[] = [];
   channel.postMessage = (message: unknown) => void posted.push(message);
   const say = (data: string) => channel.dispatchEvent(Object.assign(new Event("message"), { data }));
-  const { api, session, state } = given([() => json([])], { channel });
+  let arrived = 0;
+  const onSignedIn = () => {
+    arrived += 1;
+  };
+  const { api, session, state } = given([() => json([])], { channel, onSignedIn });
   await api.list();
 
   say("signed-out");
@@ -206,6 +210,7 @@ test("another tab's sign-out is this one's, and its sign-in lets this one go on"
   await api.list();
   session.signOut();
 
+  assert.equal(arrived, 1);
   assert.deepEqual(posted, ["signed-out"]);
 });
 
