@@ -18,7 +18,6 @@ import pytest
 
 from app.domain.identity import UserId
 from app.domain.page import Bookmark
-from app.domain.position import Position
 from app.domain.task import Priority, TaskChanges, TaskId
 from app.infra.database import Database
 from app.infra.migrate import upgrade
@@ -62,8 +61,6 @@ ACTS: Mapping[str, tuple[Act, int]] = {
         lambda mine, task_id: mine.toggle(task_id, at=NOON, if_match=frozenset(range(1, 99))),
         1,
     ),
-    "place": (lambda mine, task_id: mine.place(task_id, Position("V"), at=NOON), 1),
-    "gap": (lambda mine, task_id: mine.gap(task_id, beside=task_id, before=True), 2),
     "trash": (lambda mine, task_id: mine.trash(task_id, at=NOON), 1),
     "restore": (lambda mine, task_id: mine.restore(task_id, at=NOON), 1),
     "purge": (lambda mine, task_id: mine.purge(task_id), 1),
