@@ -1,7 +1,7 @@
 /** The tasks on the screen: changed at once, put back where the server refuses. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { Api, NewTask, Selection, Task, TaskPatch } from "../lib/api";
+import type { Api, NewTask, Page, Selection, Task, TaskPatch } from "../lib/api";
 import { Problem } from "../lib/problem";
 
 export interface Notice {
@@ -20,6 +20,7 @@ export const DRAFT = "draft-"; // begins the id of a task that the server has no
 export function useTasks(api: Api, selection: Selection, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const loading = useRef<AbortController | null>(null);
+  const written = useRef(0); // how many writes have ended
   const unsure = useRef(new Map<string, string>()); // keys of tasks of which nobody knows whether they were kept
   const wanted = JSON.stringify(selection);
 
@@ -34,7 +35,12 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       loading.current = new AbortController();
       const { signal } = loading.current;
       try {
-        const page = await api.list({ ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }) }, { signal });
+        let page: Page;
+        let before: number;
+        do {
+          before = written.current;
+          page = await api.list({ ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }) }, { signal });
+        } while (!cursor && before !== written.current); // a list that was read while something was written is old
         setShown(({ tasks }) => ({
           // What is being written stays, whatever was read meanwhile.
           tasks: merged(cursor ? tasks : tasks.filter(isDraft), page.tasks),
@@ -58,7 +64,9 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
   async function act<T>(what: string, change: Change, back: Change, write: () => Promise<T>) {
     setTasks(change);
     try {
-      return await write();
+      const answer = await write();
+      written.current += 1;
+      return answer;
     } catch (error) {
       setTasks(back);
       if (error instanceof Problem && error.type.startsWith("urn:taskward:client:")) return undefined;
@@ -74,7 +82,10 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
   /** Does what takes a task off the list. */
   const actWithout = <T>(what: string, task: Task, write: () => Promise<T>) => {
     const at = shown.tasks.findIndex(({ id }) => id === task.id);
-    return act(what, without(task.id), inserted(task, at), write);
+    return act(what, without(task.id), inserted(task, at), write).then((answer) => {
+      if (answer !== undefined) setTasks(without(task.id)); // a list that was read meanwhile may have it
+      return answer;
+    });
   };
 
   return {
@@ -90,6 +101,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       setTasks((tasks) => [draft, ...tasks]);
       try {
         const made = await api.create(task, { key });
+        written.current += 1;
         unsure.current.delete(said);
         setTasks((tasks) => {
           const others = tasks.filter(({ id }) => id !== made.id);
@@ -150,7 +162,9 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     },
 
     async end(task: Task) {
-      await actWithout(`“${task.title}” is still there.`, task, () => api.remove(task.id, { permanent: true }));
+      await actWithout(`“${task.title}” is still there.`, task, () =>
+        api.remove(task.id, { permanent: true }).then(() => true),
+      );
     },
 
     /** Puts a task one place up or down, in one's own order. */
