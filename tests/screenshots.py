@@ -26,7 +26,7 @@ async def main() -> None:
                         for size, viewport in SIZES.items():
                             await page.set_viewport_size(viewport)  # type: ignore[arg-type]
                             for scheme in ("light", "dark"):
-                                await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                                await page.emulate_media(color_scheme=scheme)
                                 await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
                         print(f"  ✓ {name}", flush=True)  # noqa: T201 - it speaks to a person
 

@@ -3,9 +3,10 @@
 from datetime import UTC
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.api import cursors
@@ -176,20 +177,25 @@ async def test_a_title_of_the_longest_sort_key_and_owner_can_be_kept(people: Peo
 
 
 @given(
+    number=st.sampled_from([0, 2**128 - 1, a_task_id().int]),
     key=st.none() | st.integers(0, 255) | st.text() | st.datetimes(timezones=st.just(UTC)),
     order=st.sampled_from(Order),
     descending=st.booleans(),
 )
+@example(number=1, key="\0", order=Order.TITLE, descending=False)
+@example(number=0, key=None, order=Order.CREATED, descending=True)
+@example(number=2**128 - 1, key=None, order=Order.CREATED, descending=False)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_cursor_that_somebody_makes_is_refused_or_harmless(
     people: People,
+    number: int,
     key: Any,
     order: Order,
     descending: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     ann = people.one()
     selection = Selection(order=order, descending=descending)
-    cursor = cursors.write(Bookmark(TaskId(a_task_id()), key), ann.user_id, selection)
+    cursor = cursors.write(Bookmark(TaskId(UUID(int=number)), key), ann.user_id, selection)
 
     sort = f"{'-' if descending else ''}{order.value}"
     response = await ann.ask("GET", "/api/me/tasks", params={"sort": sort, "cursor": cursor})

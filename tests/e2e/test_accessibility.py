@@ -36,7 +36,7 @@ async def test_axe_finds_nothing(site: Site, tmp_path: Path, state: str) -> None
         await page.evaluate(AXE.read_text())
 
         for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             assert await page.evaluate(FOUND) == [], scheme
 
         await page.set_viewport_size({"width": 320, "height": 700})

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -87,6 +88,21 @@ async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_
         await bob.show("All")
         await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()
     assert [said for said in complaints if "401" not in said] == []
+
+
+async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_kept_for_ever(
+    site: Site,
+) -> None:
+    async with httpx.AsyncClient(base_url=site.url) as client:
+        html = await client.get("/")
+        script = await client.get(html.text.split('src="')[1].split('"')[0])
+
+    policy = html.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert f"connect-src 'self' http://127.0.0.1:{site.env['PORT']};" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert html.headers["cache-control"] == "no-cache"
+    assert "immutable" in script.headers["cache-control"]
 
 
 async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> None:

@@ -22,6 +22,8 @@ export type Task = Schemas["Task"];
 export type NewTask = Schemas["NewTask"];
 export type TaskPatch = Schemas["TaskPatch"];
 export type TaskUpdate = Schemas["TaskUpdate"];
+export type BatchOperation = Schemas["Batch"]["operations"][number];
+export type BatchResults = Schemas["BatchResults"];
 export type Summary = Answer<"summarizeTasks">;
 /** What a list is asked for: filters, `sort`, `limit`. */
 export type Selection = Omit<NonNullable<operations["listTasks"]["parameters"]["query"]>, "cursor">;
@@ -190,6 +192,10 @@ export function createApi(options: ApiOptions) {
     /** Puts a task right before or after another, in one's own order (`sort: "position"`). */
     move: (id: string, to: { before: string } | { after: string }, write: Write = {}): Promise<Task> =>
       read("POST", `${one(id)}/move`, { ...write, body: to }),
+
+    /** Does up to 100 things, all of them or none. Safe to repeat. An error points at its operation. */
+    batch: (operations: BatchOperation[], { signal }: Call = {}): Promise<BatchResults> =>
+      read("POST", "/batch", { body: { operations }, key: newKey(), signal }),
 
     /** Counts tasks: open, done, overdue, due today in a time zone, and by tag. */
     summary: (tz: string, { signal }: Call = {}): Promise<Summary> =>

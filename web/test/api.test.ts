@@ -333,6 +333,7 @@ test("each operation asks what the document says", async () => {
   await api.restore("1");
   await api.move("1", { after: "2" });
   await api.summary("Europe/Berlin");
+  await api.batch([{ op: "delete", id: "1" }]);
 
   const path = "https://tasks.example.com/api/me/tasks";
   assert.deepEqual(
@@ -347,6 +348,7 @@ test("each operation asks what the document says", async () => {
       ["POST", `${path}/1/restore`, undefined],
       ["POST", `${path}/1/move`, { after: "2" }],
       ["GET", `${path}/summary?tz=Europe%2FBerlin`, undefined],
+      ["POST", `${path}/batch`, { operations: [{ op: "delete", id: "1" }] }],
     ],
   );
   assert.equal(sent[1]?.headers.get("if-match"), '"3"');

@@ -1,0 +1,84 @@
+"""Every snippet of docs/clients.md is run, in its order, against the real servers."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.infra.migrate import upgrade
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.better_auth import better_auth
+from tests.service import serving
+
+pytestmark = pytest.mark.server
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "clients.md"
+SNIPPET = re.compile(
+    r"^## (?P<title>.+?)$|^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+ACCOUNT = {"email": "ann@example.com", "password": "correct horse battery"}
+TITLES = {
+    "curl": "Water the plants",
+    "Python with httpx": "Call the dentist",
+    "Python, generated from the OpenAPI document": "Buy milk",
+}
+
+
+def snippets() -> dict[str, list[tuple[str, str]]]:
+    """Return the snippets below each heading: their language and text."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for match in SNIPPET.finditer(PAGE.read_text()):
+        if match["title"]:
+            found[match["title"]] = []
+        else:
+            found[list(found)[-1]].append((match["language"], match["code"]))
+    return found
+
+
+@pytest.fixture(scope="module")
+async def env(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, str]]:
+    """What the page says is set."""
+    database = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(database))
+    async with better_auth(
+        postgres.new_database(), life="20s"
+    ) as auth:  # shorter than they count on: each renews
+        person = {"name": "Ann", **ACCOUNT}
+        (
+            await auth.client.post("/api/auth/sign-up/email", json=person, headers={"origin": auth.url})
+        ).raise_for_status()
+        settings = {"DATABASE_URL": database, "BETTER_AUTH_URL": auth.url}
+        with serving(settings, tmp_path_factory.mktemp("service")) as service:
+            yield {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "AUTH_URL": auth.url,
+                "TASKS_URL": service.url,
+                "EMAIL": ACCOUNT["email"],
+                "PASSWORD": ACCOUNT["password"],
+            }
+
+
+@pytest.mark.parametrize("title", TITLES)
+async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path, title: str) -> None:
+    said = b""
+    for language, code in snippets()[title]:
+        command = ("bash", "-euc", code) if language == "sh" else (sys.executable, "-c", code)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=env, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        said, complaints = await process.communicate()
+        assert process.returncode == 0, complaints.decode()
+
+    assert TITLES[title] in said.decode()
+
+
+def test_every_snippet_of_the_page_is_run() -> None:
+    assert set(snippets()) == set(TITLES)
+    assert PAGE.read_text().count("```") == 2 * sum(map(len, snippets().values()))
