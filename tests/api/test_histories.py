@@ -218,18 +218,14 @@ def machine_at(running: Running) -> type[RuleBasedStateMachine]:  # noqa: C901 -
         def move(self, owner: str, number: int, other: int, side: str, kind: str | None) -> None:
             now, model = self.tick(), self.models[owner]
             task_id, beside = self.pick(owner, number), self.pick(owner, other)
-            ids = model.own_order()
-            valid = task_id != beside and beside in ids
-            if_match = self.condition(owner, task_id, kind if valid else None)
+            if_match = self.condition(owner, task_id, kind)
             answer = self.ask(owner, "POST", f"{task_id}/move", if_match, json={side: beside})
-            if task_id == beside:
-                assert answer.status_code == 400
-                return
-            task = self.outcome(answer, lambda: model.find(task_id, if_match))
+            task, ids = self.outcome(answer, lambda: model.find(task_id, if_match)), model.own_order()
             if task is None:
                 return
-            if not valid:
+            if task_id == beside or beside not in ids:
                 assert answer.status_code == 400, answer.text
+                assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/{side}"]
                 return
             others = [one for one in ids if one != task_id]
             place = others.index(beside) + (side == "after")
