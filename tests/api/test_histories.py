@@ -20,11 +20,11 @@ from tests.histories.writes import Writes
 pytestmark = pytest.mark.server
 
 HISTORIES = 200
-STEPS = 15
+STEPS = 20
 SHORT = 14  # characters of a position: between two there is room for few, so that all are spread now and then
 
 
-class Histories(Writes, Batches, Reads):
+class Histories(Batches, Writes, Reads):
     """All that can be done."""
 
 

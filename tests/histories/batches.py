@@ -1,13 +1,12 @@
 """Many things at once."""
 
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import initialize, rule
 
 from app.domain.moments import written
-from tests.histories.history import History, conditions, fields, new_tasks, owners, picks
+from tests.histories.history import History, a_key, conditions, fields, new_tasks, owners, picks
 from tests.model import Json, Refusal
 
 Said = tuple[str, int, str | None, Json, Json]
@@ -26,15 +25,22 @@ operations = st.lists(
 
 
 class Batches(History):
-    """Batches."""
+    """Batches; the first make some tasks to begin with, so close together that there is no room between them."""
+
+    @initialize()
+    def begin(self) -> None:
+        for owner, count in (("ann", 4), ("bob", 2)):
+            new: list[Said] = [
+                ("create", 0, None, {}, {"title": f"first {number}"}) for number in range(count)
+            ]
+            self.batch(owner, new, keyed=False)
+        self.batch("ann", [("delete", 0, None, {}, {})], keyed=False)
 
     @rule(owner=owners, said=operations, keyed=st.booleans())
     def batch(self, owner: str, said: list[Said], keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
         wanted = self.wanted(owner, said)
-        answer = self.ask_once(
-            owner, "POST", "batch", {"operations": wanted}, key=str(uuid4()) if keyed else None
-        )
+        answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=a_key(keyed=keyed))
         if refusals := [
             *filter(None, (self.refusal(owner, number, one) for number, one in enumerate(wanted)))
         ]:
@@ -61,7 +67,7 @@ class Batches(History):
         """Return the operations, each task named once."""
         found: list[Json] = []
         for op, number, kind, changes, new in said:
-            task_id = self.pick(owner, number)
+            task_id = self.pick(owner, number, trashed=op == "restore")
             if op == "create":
                 found.append({"op": op, **new})
             elif task_id not in [one.get("id") for one in found]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import httpx
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ NOWHERE = str(a_task_id())
 SORTS = [sign + order for order in ORDERS for sign in ("", "-")]
 
 owners = st.sampled_from(["ann", "bob"])
-picks = st.integers(0, 8)
+picks = st.integers(0, 20)
 conditions = st.sampled_from([None, None, None, "current", "listed", "*", "stale", "weak"])
 titles = st.sampled_from(["a", "B", "é", "water the plants"])
 dues = st.sampled_from(
@@ -40,6 +41,10 @@ fields = st.fixed_dictionaries(
     },
 )
 new_tasks = st.tuples(titles, fields).map(lambda said: {**said[1], "title": said[0]})
+
+
+def a_key(*, keyed: bool) -> str | None:
+    return f'"{uuid4()}"' if keyed else None
 
 
 @dataclass
@@ -68,14 +73,21 @@ class History(RuleBasedStateMachine):
         self.kept: list[Kept] = []
         self.step = 0
 
-    def ask(self, owner: str, method: str, path: str = "", if_match: str | None = None, **more: Any) -> Any:
-        headers = {**more.pop("headers", {}), **({} if if_match is None else {"if-match": if_match})}
-        return self.running.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
+    def ask(self, owner: str, method: str, path: str = "", **more: Any) -> Any:
+        """Ask; with `if_match`, `key` (which is remembered with its answer) and `json` where they are not None."""
+        body, key, if_match = more.pop("json", None), more.pop("key", None), more.pop("if_match", None)
+        headers = dict(more.pop("headers", {}))
+        if if_match is not None:
+            headers["if-match"] = if_match
+        if key is not None:
+            headers["idempotency-key"] = key
+        if body is not None:
+            more["json"] = body
+        answer = self.running.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
+        if key is not None and answer.is_success:
+            self.kept.append(Kept(owner, method, path, key, body, answer))
+        return answer
 
-    def ask_once(self, owner: str, method: str, path: str, body: Json | None, **more: Any) -> Any:
-        """Ask with a key now and then, and remember the answer."""
-        arguments = more if body is None else {**more, "json": body}
-        key = f"{self.running.now:%s}" if more.pop("keyed") else None
     def list_of(self, owner: str, **parameters: Any) -> Any:
         query = urlencode({"limit": 200, **parameters}, doseq=True)
         return self.ask(owner, "GET", f"?{query}")
@@ -84,10 +96,12 @@ class History(RuleBasedStateMachine):
         self.running.now += timedelta(seconds=1)
         return written(self.running.now)
 
-    def pick(self, owner: str, number: int) -> str:
-        """Return the id of a task: one's own, in the trash or not, another's, or nobody's."""
-        other = "bob" if owner == "ann" else "ann"
-        ids = [*sorted(self.models[owner].tasks), *sorted(self.models[other].tasks)[:1], NOWHERE]
+    def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
+        """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""
+        mine, other = self.models[owner], self.models["bob" if owner == "ann" else "ann"]
+        places = sorted(mine.tasks, key=lambda one: (bool(mine.tasks[one]["trashed_at"]) != trashed, one))
+        right = sum(bool(task["trashed_at"]) == trashed for task in mine.tasks.values())
+        ids = [*places[:right] * 3, *places[right:], *sorted(other.tasks)[:1], NOWHERE]
         return ids[number % len(ids)]
 
     def condition(self, owner: str, task_id: str, kind: str | None) -> str | None:

@@ -18,7 +18,7 @@ from tests.in_process import client_of
 
 T = TypeVar("T")
 
-AT_MOST = 7  # tasks a person may have: few, so that a list is full now and then
+AT_MOST = 6  # tasks a person may have: few, so that a list is full now and then
 
 
 class Running:
