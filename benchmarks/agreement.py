@@ -69,10 +69,13 @@ def _expect(what: str, response: httpx.Response, status: int) -> httpx.Response:
 
 
 def _plain(value: Any) -> Any:
-    """Write moments alike: `.5Z`, `.500Z` and `.500000+00:00` are one."""
+    """Write moments alike, `.5Z` and `.500000+00:00`, to the millisecond: JavaScript has no more."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {
-        name: datetime.fromisoformat(member) if name.endswith("_at") and member else member
-        for name, member in value.items()
+        name: _moment(member) if name.endswith("_at") and member else member for name, member in value.items()
     }
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).isoformat(timespec="milliseconds")

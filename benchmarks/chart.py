@@ -9,7 +9,7 @@ from benchmarks.scenes import TITLES
 from benchmarks.servers import TASKWARD
 
 WIDTH: Final = 860
-LEFT: Final = 210  # where bars begin
+LEFT: Final = 226  # where bars begin
 RIGHT: Final = 110  # room for a figure after the longest bar
 BAR: Final = 18
 GAP: Final = 6

@@ -57,7 +57,7 @@ def compare(bed: Bed) -> None:
             for one, another in zip(told[first], told[other], strict=True):
                 if one != another:
                     raise Disagreement(f"{first} says {one}\n{other} says {another}")
-    asyncio.run(dataset.forget_new(bed.data))
+    asyncio.run(dataset.restore(bed.data))
 
 
 def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
@@ -76,7 +76,7 @@ def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
                 requests = requests_of(scene, bed.owners)
                 figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
                 measured.append(Measured(number, server.title, scene, figures))
-        asyncio.run(dataset.forget_new(bed.data))
+        asyncio.run(dataset.restore(bed.data))
     progress("measured", 1)
     return measured, starts
 

@@ -45,6 +45,15 @@ FROM generate_series($1::bigint, $2::bigint - 1) n, LATERAL (SELECT 170000000000
 """
 COUNT: Final = "INSERT INTO task_owners SELECT user_id, 1, count(*) FROM tasks GROUP BY user_id"
 
+# A task's number, which says whether it was filled as completed, is known by the moment of its making.
+RESTORE: Final = """
+UPDATE {table} SET completed = was, completed_at = CASE WHEN was THEN created_at END,
+                   updated_at = created_at, version = 1
+FROM (SELECT user_id AS owner, id AS task,
+             ((extract(epoch FROM created_at) * 1000)::bigint - 1700000000000) / 997 % 3 = 0 AS was
+      FROM {table} WHERE version > 1) AS changed
+WHERE user_id = owner AND id = task
+"""
 RECOUNT: Final = """
 UPDATE task_owners SET tasks = counted.tasks
 FROM (SELECT user_id, count(*) AS tasks FROM tasks GROUP BY user_id) AS counted
@@ -120,6 +129,8 @@ def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Datase
         _ensure_peer(dataset)
         asyncio.run(_fill(dataset))
         server.query(f"COMMENT ON DATABASE {dataset.name} IS 'complete'")
+    else:
+        asyncio.run(restore(dataset))  # a run may have been cut off
     return dataset
 
 
@@ -174,13 +185,15 @@ async def _owners(
         await connection.close()
 
 
-async def forget_new(dataset: Dataset) -> None:
-    """Take out what a scene created, so that every round meets the same table."""
+async def restore(dataset: Dataset) -> None:
+    """Undo what scenes created and toggled, so that every round and every run meets the same rows."""
     connection = await asyncpg.connect(dataset.url)
     try:
         for table in ("tasks", "plain.tasks"):
             await connection.execute(f"DELETE FROM {table} WHERE title = $1", TITLE)  # noqa: S608 - ours
+            await connection.execute(RESTORE.format(table=table))
             await connection.execute(f"VACUUM {table}")
         await connection.execute(RECOUNT)
+        await connection.execute("VACUUM task_owners")
     finally:
         await connection.close()

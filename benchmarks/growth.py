@@ -92,5 +92,5 @@ def _rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
             for scene, requests in size.scenes.items():
                 figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
                 yield Measured(number, size.title, scene, figures)
-        asyncio.run(dataset.forget_new(size.data))
+        asyncio.run(dataset.restore(size.data))
     progress("measured", 1)

@@ -59,7 +59,7 @@ def in_words(where: dict[str, Any]) -> str:
 def commit() -> str:
     """Return the commit that is checked out, and whether anything but results differs from it."""
     name = _says("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
-    ignored = (":!README.md", ":!benchmarks/*.json", ":!benchmarks/*.svg")
+    ignored = (":!README.md", ":!benchmarks/README.md", ":!benchmarks/*.json", ":!benchmarks/*.svg")
     changed = _says("git", "-C", str(ROOT), "status", "--porcelain", "--", ".", *ignored)
     return f"{name or 'unknown'}{' with changes' if changed else ''}"
 

@@ -12,7 +12,8 @@ from typing import Final
 PEERS: Final = Path(__file__).parent / "peers"
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
-POOL: Final = "10"  # connections that each may have
+POOL: Final = "10"  # connections that each may have; Taskward has ten by itself
+MAX_TASKS: Final = "10000000"  # of one person, so that a scene may create what it can
 
 
 class NotInstalled(Exception):
@@ -116,4 +117,5 @@ SERVERS: Final = (
 def environment(database_url: str, port: int, more: Mapping[str, str]) -> dict[str, str]:
     """Return what a server is told; nothing of our own environment but where programs are."""
     here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**here, "DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, **more}
+    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, "MAX_TASKS": MAX_TASKS}
+    return {**here, **told, **more}

@@ -65,5 +65,5 @@ class BenchSettings:
             more_tasks=number("ROWS", 0, 0),
         )
         if faults:
-            raise Cannot("\n  ".join(faults))
+            raise Cannot("\n".join(faults))
         return settings

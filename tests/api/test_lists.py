@@ -1,6 +1,7 @@
 """Lists over HTTP: what may be asked, what a cursor is good for, and when a list is known already."""
 
 from datetime import UTC
+from string import ascii_letters
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -149,8 +150,9 @@ async def test_a_cursor_of_which_one_character_was_changed_is_refused(people: Pe
         await ann.create("Zoë")
     cursor = await cursor_of(ann, "&sort=title")
 
-    for place in range(len(cursor)):
-        other = "A" if cursor[place] != "A" else "B"
+    changes = [(place, "A" if cursor[place] != "A" else "B") for place in range(len(cursor) - 1)]
+    changes += [(len(cursor) - 1, other) for other in ascii_letters if other != cursor[-1]]
+    for place, other in changes:
         changed = cursor[:place] + other + cursor[place + 1 :]
         response = await ann.ask("GET", "/api/me/tasks", params={"sort": "title", "cursor": changed})
         assert response.status_code == 400, changed
@@ -183,6 +185,7 @@ async def test_a_title_of_the_longest_sort_key_and_owner_can_be_kept(people: Peo
     descending=st.booleans(),
 )
 @example(number=1, key="\0", order=Order.TITLE, descending=False)
+@example(number=1, key="\x7f" * 8, order=Order.UPDATED, descending=False)
 @example(number=0, key=None, order=Order.CREATED, descending=True)
 @example(number=2**128 - 1, key=None, order=Order.CREATED, descending=False)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

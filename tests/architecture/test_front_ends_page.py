@@ -12,5 +12,5 @@ def test_the_code_shown_is_the_code_compiled() -> None:
     files = (ROOT / "web" / "test" / "next").rglob("*.ts*")
     compiled = {file.read_text() for file in files}
 
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert set(shown) <= compiled

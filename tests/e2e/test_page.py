@@ -1,12 +1,14 @@
 """The page in a real Chromium, in front of the real servers."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from dev.postgres import PostgresServer
 from tests.browser import chromium
@@ -131,6 +133,34 @@ async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> N
     await expect(ann.done("Buy milk")).to_be_visible()
 
 
+async def test_what_is_refused_is_taken_back_and_nothing_else(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("refused", "kept", "also refused")
+    answer = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await answer.wait()
+        await route.fulfill(
+            status=409,
+            json={"title": "No", "detail": "Not just now."},
+            headers={"access-control-allow-origin": site.url},
+        )
+
+    await page.route("**/complete", refuse, times=1)
+    await ann.done("refused").click()
+    await page.route(re.compile(r"/tasks/[0-9a-f-]+$"), refuse, times=1)
+    await page.get_by_role("button", name="Delete also refused").click()
+    await ann.done("kept").check()
+    await ann.add("added meanwhile")
+    answer.set()
+
+    await expect(page.locator(".notice")).to_contain_text("Not just now.")
+    await expect(ann.done("also refused")).to_be_visible()
+    await expect(ann.done("refused")).not_to_be_checked()
+    await expect(ann.done("kept")).to_be_checked()
+    await expect(ann.done("added meanwhile")).to_be_visible()
+
+
 async def test_a_long_list_goes_on_as_one_scrolls_and_keeps_still_while_it_loads(
     site: Site, page: Page
 ) -> None:
@@ -165,6 +195,44 @@ async def test_sign_out_in_one_tab_is_seen_in_the_other(site: Site, page: Page) 
     await expect(other.get_by_label("New task")).to_be_visible()
 
     await other.get_by_role("button", name="Sign out").click()
+
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_signing_in_again_in_one_tab_ends_the_question_in_the_other(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    async with site_of(postgres, tmp_path, life="4s") as site:
+        with site.api():
+            await Visitor.signed_up(page, site)
+            other = await page.context.new_page()
+            await other.goto(site.url)
+            await expect(other.get_by_label("New task")).to_be_visible()
+            await site.end_sessions()
+            await page.wait_for_timeout(2500)
+            for tab, title in ((page, "from the first"), (other, "from the second")):
+                await tab.bring_to_front()
+                await tab.get_by_label("New task").fill(title)
+                await tab.keyboard.press("Enter")
+                await expect(tab.get_by_role("dialog")).to_be_visible()
+
+            await other.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
+            await other.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+
+            for tab, title in ((page, "from the first"), (other, "from the second")):
+                await expect(tab.get_by_role("dialog")).to_have_count(0)
+                await expect(tab.get_by_role("checkbox", name=f"Done: {title}")).to_be_enabled()
+            await page.reload()
+            await expect(page.locator(".task")).to_have_count(2)
+
+
+async def test_a_sign_out_that_nobody_answers_is_said_to_be_none(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    await page.route("**/api/auth/sign-out", lambda route: route.abort(), times=1)
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.locator(".notice")).to_contain_text("You are still signed in")
+    await page.get_by_role("button", name="Sign out").click()
 
     await expect(page.get_by_label("E-mail")).to_be_visible()
 

@@ -4,8 +4,7 @@ How each test was seen to fail: `completed` taken out of the second index of eac
 the comparison of rows written out with `OR`, or made strict; the parts by due date read as one.
 """
 
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +16,11 @@ from app.infra.migrate import upgrade
 from app.infra.rows import ORDERS
 from app.infra.statements.lists import Shape, page_of
 from app.infra.statements.summary import SUMMARY
-from app.infra.statements.walls import Statement
 from app.infra.task_lists import next_id
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.factories import NOON
+from tests.plans import KINDS, Plan, plan_of
 
 pytestmark = pytest.mark.server
 
@@ -36,7 +35,6 @@ FROM (SELECT 'ann' AS owner, $1 AS many UNION ALL SELECT 'bob ' || n, $1 / 10 FR
      generate_series(1, many) AS n,
      LATERAL (SELECT 'task ' || n % 5000 AS title, ARRAY['tag ' || n % 100] AS tags) AS made
 """
-PLANS = ["force_custom_plan", "force_generic_plan"]
 VALUES: Mapping[str, object] = {
     "owner": "ann",
     "completed": True,
@@ -63,54 +61,6 @@ async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-class Plan:
-    """How PostgreSQL ran a statement."""
-
-    def __init__(self, root: dict[str, Any]) -> None:
-        self.nodes = list(_nodes(root))
-        self.scans = [node for node in self.nodes if node.get("Alias", "").startswith("tasks")]
-
-    @property
-    def rows_read(self) -> int:
-        """How many tasks were looked at, those that were not wanted included."""
-        names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-        return sum(node["Actual Loops"] * sum(node.get(name, 0) for name in names) for node in self.scans)
-
-    @property
-    def sorts(self) -> bool:
-        return any("Sort" in node["Node Type"] for node in self.nodes)
-
-    @property
-    def indexes(self) -> set[str]:
-        return {node.get("Index Name", "none") for node in self.scans}
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if node["Node Type"] == "Bitmap Index Scan":
-        return  # its rows are those of the heap scan above it
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
-
-
-async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapping[str, object]) -> Plan:
-    """Run a statement with a plan made for these values, or with one made for any."""
-    arguments = ", ".join(_literal(values[name]) for name in statement.names)
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL plan_cache_mode = {kind}")
-        await connection.execute(f"PREPARE it AS {statement.sql}")
-        told = await connection.fetchval(
-            f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE it ({arguments})"
-        )
-        await connection.execute("DEALLOCATE it")
-    return Plan(json.loads(told)[0]["Plan"])
-
-
-def _literal(value: object) -> str:
-    text = "{" + ",".join(f'"{item}"' for item in value) + "}" if isinstance(value, list) else str(value)
-    return "NULL" if value is None else "'" + text.replace("'", "''") + "'"
-
-
 async def _pages(connection: Any, shape: Shape, **values: object) -> list[tuple[Shape, dict[str, object]]]:
     """Return the first page, one after the middle, and one that begins among the tasks without a due date."""
     pages: list[tuple[Shape, dict[str, object]]] = [(shape, {**VALUES, **values, "limit": PAGE + 1})]
@@ -129,7 +79,7 @@ async def _pages(connection: Any, shape: Shape, **values: object) -> list[tuple[
     return pages
 
 
-@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_page_in_any_order_reads_its_own_rows_and_one_more(
@@ -174,10 +124,10 @@ async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either
     plan = await plan_of(connection, "force_generic_plan", page, here)
 
     assert plan.rows_read == PAGE + 1
-    assert len(plan.scans) == 2
+    assert len(plan.of_tasks) == 2
 
 
-@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "shape",
     [
@@ -196,10 +146,10 @@ async def test_any_other_list_stays_within_its_owners_rows(connection: Any, shap
     plan = await plan_of(connection, kind, page_of(shape), {**VALUES, "limit": PAGE + 1})
 
     assert plan.rows_read <= MANY
-    assert all(scan["Node Type"] != "Seq Scan" for scan in plan.scans)
+    assert all(scan["Node Type"] != "Seq Scan" for scan in plan.of_tasks)
 
 
-@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_summary_reads_its_owners_rows_once(connection: Any, kind: str) -> None:
     plan = await plan_of(connection, kind, SUMMARY, VALUES)
 

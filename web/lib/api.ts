@@ -12,7 +12,7 @@
 
 import type { components, operations } from "./openapi";
 import { Problem } from "./problem";
-import type { Session } from "./session";
+import { aborted, type Session } from "./session";
 
 export { type Fault, Problem } from "./problem";
 export { Session, type SessionOptions } from "./session";
@@ -68,7 +68,7 @@ interface Ask extends Write {
 
 const ATTEMPTS = 4;
 const PAUSE = 500; // milliseconds before the second attempt; doubled each time
-const PAUSE_MAX = 10_000; // milliseconds
+const PAUSE_MAX = 10_000; // milliseconds; who is asked to stay away for longer hears it at once
 const IDEMPOTENT = new Set(["GET", "PUT", "DELETE"]); // RFC 9110 §9.2.2
 
 export type Api = ReturnType<typeof createApi>;
@@ -90,9 +90,9 @@ export function createApi(options: ApiOptions) {
     if (ask.signal) init.signal = ask.signal;
     try {
       return await send(base + path + search(ask.query), init);
-    } catch {
+    } catch (error) {
       ask.signal?.throwIfAborted();
-      throw Problem.offline();
+      throw Problem.offline(error);
     }
   }
 
@@ -105,7 +105,7 @@ export function createApi(options: ApiOptions) {
       session.refuse(token);
       refused += 1;
       if (refused === 2) {
-        session.expire();
+        session.expire(token);
         refused = 0;
       }
     }
@@ -115,34 +115,29 @@ export function createApi(options: ApiOptions) {
   async function request(method: string, path: string, ask: Ask = {}): Promise<Response> {
     const user = session.user; // whoever else signs in meanwhile does not get to do this
     const repeatable = IDEMPOTENT.has(method) || ask.key !== undefined;
+    // A condition would refuse the repetition of a write whose answer was lost, as if somebody else had written.
+    const isConditional = ask.ifVersion !== undefined && ask.key === undefined;
     for (let attempt = 1; ; attempt += 1) {
       const response = await authorized(method, path, ask, user).catch((error: unknown) => {
-        if (error instanceof Problem && error.status === 0) return error;
+        if (error instanceof Problem && (error.status === 0 || error.status === 503)) return error;
         throw error;
       });
-      if (response instanceof Response && response.ok) return response;
+      if (response instanceof Response && (response.ok || isGone(method, response, attempt))) return response;
       const problem = response instanceof Response ? await Problem.of(response) : response;
-      const busy = problem.status === 503 || problem.status === 0 || isInFlight(problem);
-      if (!busy || !repeatable || attempt === ATTEMPTS) throw problem;
-      await sleep(Math.min((problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1), PAUSE_MAX));
-      ask.signal?.throwIfAborted();
+      const busy = problem.status === 503 || (problem.status === 0 && !isConditional) || isInFlight(problem);
+      const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
+      if (!busy || !repeatable || attempt === ATTEMPTS || pause > PAUSE_MAX) throw problem;
+      await aborted(sleep(pause), ask.signal);
     }
   }
 
-  async function read<T>(method: string, path: string, ask?: Ask): Promise<T> {
-    const response = await request(method, path, ask);
-    try {
-      return (await response.json()) as T;
-    } catch {
-      ask?.signal?.throwIfAborted();
-      throw new Problem(response.status, "Not understood", "The server answered something that is no task.");
-    }
-  }
+  const read = async <T>(method: string, path: string, ask?: Ask): Promise<T> =>
+    decoded<T>(await request(method, path, ask), ask?.signal);
 
   /** A page of tasks, newest first unless `sort` says otherwise. `cursor` is the `next` of the page before. */
   async function list(selection: Selection & { cursor?: string } = {}, { signal }: Call = {}): Promise<Page> {
     const response = await request("GET", "", { query: selection, signal });
-    return { tasks: (await response.json()) as Task[], next: nextOf(response) };
+    return { tasks: await decoded<Task[]>(response, signal), next: nextOf(response) };
   }
 
   return {
@@ -158,9 +153,9 @@ export function createApi(options: ApiOptions) {
       } while (cursor !== null);
     },
 
-    /** Creates a task. Safe to repeat: it carries a key, so it is created once. */
-    create: (task: NewTask, { signal }: Call = {}): Promise<Task> =>
-      read("POST", "", { body: task, key: newKey(), signal }),
+    /** Creates a task. Safe to repeat: it carries a key, so it is created once; give the same one to try later. */
+    create: (task: NewTask, { signal, key = newKey() }: Call & { key?: string } = {}): Promise<Task> =>
+      read("POST", "", { body: task, key, signal }),
 
     /** Reads one task. */
     get: (id: string, { signal }: Call = {}): Promise<Task> => read("GET", one(id), { signal }),
@@ -206,6 +201,20 @@ export function createApi(options: ApiOptions) {
 const one = (id: string): string => `/${encodeURIComponent(id)}`;
 
 const newKey = (): string => crypto.randomUUID();
+
+async function decoded<T>(response: Response, signal?: AbortSignal): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch {
+    signal?.throwIfAborted();
+    throw new Problem(response.status, "Not understood", "The server answered something that is no task.");
+  }
+}
+
+/** A repeated DELETE finds nothing where the first did its work and only its answer was lost. */
+function isGone(method: string, response: Response, attempt: number): boolean {
+  return method === "DELETE" && attempt > 1 && response.status === 404;
+}
 
 /** The server is still at work on the first of two requests with one key. */
 function isInFlight(problem: Problem): boolean {

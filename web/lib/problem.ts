@@ -19,13 +19,15 @@ export class Problem extends Error {
     readonly errors: readonly Fault[] = [],
     /** Seconds after which the server says it is worth asking again. */
     readonly retryAfter: number | null = null,
+    cause?: unknown,
   ) {
-    super(detail);
+    super(detail, { cause });
   }
 
   /** Nobody answered: the device is offline, or the server is not there. */
-  static offline(): Problem {
-    return new Problem(0, "No connection", "The server cannot be reached: check the connection, and try again.");
+  static offline(cause?: unknown): Problem {
+    const detail = "The server cannot be reached: check the connection, and try again.";
+    return new Problem(0, "No connection", detail, "about:blank", [], null, cause);
   }
 
   /** Reads an answer that is not a success. HTML, half an answer or none still make a problem. */

@@ -7,7 +7,7 @@
 
 import { Problem } from "./problem";
 
-/** Asks the sign-in service for a token. `null`: nobody is signed in. Throws where it cannot be reached. */
+/** Asks the sign-in service for a token. `null`: nobody is signed in. What it throws means that it cannot be reached. */
 export type FetchToken = () => Promise<string | null>;
 
 export interface SessionOptions {
@@ -17,6 +17,8 @@ export interface SessionOptions {
    * `elsewhere`: the person signed out in another tab, and nothing waits.
    */
   readonly onSignedOut?: (how: "over" | "elsewhere") => void;
+  /** The person signed in, in another tab: what waited goes on. */
+  readonly onSignedIn?: () => void;
   /** Somebody else is signed in now: forget what was shown. Their requests are not sent for the one before. */
   readonly onOtherUser?: () => void;
   /** Milliseconds of a clock that never jumps. */
@@ -40,6 +42,9 @@ export class Session {
   #kept: Kept | null = null;
   #fetching: Promise<Kept | null> | null = null;
   #user: string | null = null;
+  /** From one sign-in or sign-out to the next: what was asked for in an earlier one no longer counts. */
+  #epoch = { signedOut: false };
+  #latest: string | null = null; // the token that was fetched last in this epoch
   #over: { readonly promise: Promise<void>; readonly settle: (error?: Problem) => void } | null = null;
 
   constructor(options: SessionOptions) {
@@ -48,7 +53,10 @@ export class Session {
     this.#channel = options.channel === undefined ? openChannel() : options.channel;
     this.#channel?.addEventListener("message", ({ data }) => {
       if (data === "signed-out") this.#forget();
-      if (data === "signed-in") this.#arrived();
+      if (data === "signed-in") {
+        this.#arrived();
+        options.onSignedIn?.();
+      }
     });
   }
 
@@ -80,8 +88,9 @@ export class Session {
     if (this.#kept?.token === token) this.#kept = null;
   }
 
-  /** The session is over, though nobody asked for it. */
-  expire(): void {
+  /** The session is over, though nobody asked for it; if a token says so, only while it is the latest. */
+  expire(token: string | null = this.#latest): void {
+    if (token !== this.#latest) return;
     this.#kept = null;
     if (!this.#options.onSignedOut) throw signedOut();
     if (this.#over) return;
@@ -116,19 +125,25 @@ export class Session {
   }
 
   #drop(): void {
-    this.#kept = null;
+    this.#epoch.signedOut = true;
+    this.#begin();
     this.#user = null;
-    this.#fetching = null;
     this.#over?.settle(signedOut());
     this.#over = null;
   }
 
   #arrived(): void {
-    this.#kept = null;
-    this.#fetching = null;
+    this.#begin();
     this.#over?.settle();
     this.#over = null;
     void this.#fetched().catch(() => undefined); // tells whether it is somebody else
+  }
+
+  #begin(): void {
+    this.#epoch = { signedOut: false };
+    this.#kept = null;
+    this.#latest = null;
+    this.#fetching = null;
   }
 
   #fresh(): Kept | null {
@@ -146,11 +161,17 @@ export class Session {
 
   async #fetch(): Promise<Kept | null> {
     const began = this.#clock();
-    const token = await this.#options.fetchToken();
+    const epoch = this.#epoch;
+    const token = await this.#options.fetchToken().catch((error: unknown) => {
+      throw error instanceof Problem ? error : Problem.offline(error);
+    });
+    if (epoch.signedOut) throw signedOut();
+    if (epoch !== this.#epoch) return this.#fresh() ?? this.#fetched();
     if (token === null) return null;
     const kept = read(token, began);
     const before = this.#user;
     this.#kept = kept;
+    this.#latest = token;
     this.#user = kept.user;
     if (before !== null && before !== kept.user) this.#options.onOtherUser?.();
     return kept;
@@ -172,11 +193,21 @@ function otherUser(): Problem {
 
 /** Reads whose token it is and how long it lives. Nothing is verified: that is the server's to do. */
 function read(token: string, began: number): Kept {
-  const part = token.split(".")[1] ?? "";
-  const bytes = Uint8Array.from(atob(part.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-  const { sub, iat, exp } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+  const { sub, iat, exp } = claims(token);
+  if (typeof sub !== "string")
+    throw new Problem(502, "Sign-in service", "The sign-in service answered something that is no token: try again.");
   const life = typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1000 : Number.POSITIVE_INFINITY;
-  return { token, user: String(sub), renewAt: began + life - Math.min(EARLY, life / 2) };
+  return { token, user: sub, renewAt: began + life - Math.min(EARLY, life / 2) };
+}
+
+function claims(token: string): Record<string, unknown> {
+  try {
+    const part = token.split(".")[1] ?? "";
+    const bytes = Uint8Array.from(atob(part.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
 }
 
 function openChannel(): BroadcastChannel | null {
@@ -187,8 +218,9 @@ function openChannel(): BroadcastChannel | null {
 }
 
 /** Waits for a promise, or for the signal, whichever comes first. */
-function aborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+export function aborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return promise;
+  if (signal.aborted) return Promise.reject(signal.reason as Error);
   return new Promise<T>((resolve, reject) => {
     const stop = () => reject(signal.reason as Error);
     signal.addEventListener("abort", stop, { once: true });

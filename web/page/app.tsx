@@ -1,6 +1,6 @@
 /** Who is here: nobody yet, nobody, or a person with their tasks. */
 
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { createApi } from "../lib/api";
 import { createAuth, type Person } from "../lib/auth";
 import { Loading } from "./loading";
@@ -14,18 +14,26 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
 
-  const { auth, api } = useMemo(() => {
+  const parts = useMemo(() => {
+    /** Looks who is signed in. Whoever is shown stays, with all they typed, where that cannot be seen. */
+    async function look(): Promise<void> {
+      const person = await auth.person().catch(() => undefined);
+      setHere((now) => (person !== undefined ? { person } : isPerson(now) ? now : "unreachable"));
+    }
     const auth = createAuth(undefined, {
-      onSignedOut: (how) => (how === "over" ? setOver(true) : setHere({ person: null })),
+      onSignedOut: (how) => {
+        setOver(how === "over");
+        if (how === "elsewhere") setHere({ person: null });
+      },
+      onSignedIn: () => {
+        setOver(false);
+        void look();
+      },
       onOtherUser: () => location.reload(), // nothing of the one before may stay on the screen
     });
-    return { auth, api: createApi({ baseUrl: apiUrl, session: auth.session }) };
+    return { auth, look, api: createApi({ baseUrl: apiUrl, session: auth.session }) };
   }, [apiUrl]);
-
-  const look = useCallback(async () => {
-    const person = await auth.person().catch(() => undefined);
-    setHere(person === undefined ? "unreachable" : { person });
-  }, [auth]);
+  const { auth, api, look } = parts;
 
   useEffect(() => void look(), [look]);
 
@@ -48,7 +56,7 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
         api={api}
         person={here.person}
         onSignOut={async () => {
-          await auth.signOut().catch(() => undefined);
+          await auth.signOut();
           setHere({ person: null });
         }}
       />
@@ -67,3 +75,5 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
     </>
   );
 }
+
+const isPerson = (here: Here): boolean => typeof here === "object" && here.person !== null;

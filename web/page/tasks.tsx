@@ -3,6 +3,7 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import type { Api, Selection, Task } from "../lib/api";
 import type { Person } from "../lib/auth";
+import { Problem } from "../lib/problem";
 import { Skeleton } from "./loading";
 import { NoticeBar } from "./notice";
 import { TaskRow } from "./task-row";
@@ -37,6 +38,14 @@ export function Tasks({ api, person, onSignOut }: Props) {
   const list = useTasks(api, selected(filter, order, query, tag), setNotice);
   const input = useRef<HTMLInputElement>(null);
   const end = useRef<HTMLDivElement>(null);
+  async function leave() {
+    try {
+      await onSignOut();
+    } catch (error) {
+      setNotice({ text: `You are still signed in. ${error instanceof Problem ? error.detail : ""}` });
+    }
+  }
+
   const more = useRef(list.more);
   more.current = list.more;
 
@@ -74,7 +83,7 @@ export function Tasks({ api, person, onSignOut }: Props) {
       <header className="top">
         <h1 className="brand">Taskward</h1>
         <span className="who">{person.name}</span>
-        <button type="button" className="link" onClick={() => void onSignOut()}>
+        <button type="button" className="link" onClick={() => void leave()}>
           Sign out
         </button>
       </header>

@@ -20,11 +20,11 @@ export const DRAFT = "draft-"; // begins the id of a task that the server has no
 export function useTasks(api: Api, selection: Selection, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const loading = useRef<AbortController | null>(null);
+  const unsure = useRef(new Map<string, string>()); // keys of tasks of which nobody knows whether they were kept
   const wanted = JSON.stringify(selection);
 
   const setTasks = useCallback(
-    (change: (tasks: readonly Task[]) => readonly Task[]) =>
-      setShown((before) => ({ ...before, tasks: change(before.tasks) })),
+    (change: Change) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
     [],
   );
 
@@ -54,28 +54,28 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     return () => loading.current?.abort();
   }, [load]);
 
-  /** Shows a change before it is written; shows what was there where it cannot be. */
-  async function act<T>(what: string, change: (tasks: readonly Task[]) => readonly Task[], write: () => Promise<T>) {
-    const before = shown.tasks;
+  /** Shows a change before it is written; takes back this change, and no other, where it is refused. */
+  async function act<T>(what: string, change: Change, back: Change, write: () => Promise<T>) {
     setTasks(change);
     try {
       return await write();
     } catch (error) {
-      const ids = new Map(before.map((task) => [task.id, task]));
-      setTasks((tasks) => (tasks.some(({ id }) => !ids.has(id) && !id.startsWith(DRAFT)) ? tasks : before));
+      setTasks(back);
       if (error instanceof Problem && error.type.startsWith("urn:taskward:client:")) return undefined;
       notify({
         text: `${what} ${error instanceof Problem ? error.detail : "That did not work."}`,
-        action: { label: "Try again", run: () => void act(what, change, write).then(() => load()) },
+        action: { label: "Try again", run: () => void act(what, change, back, write).then(() => load()) },
       });
       return undefined;
     }
   }
 
   const replace = (task: Task) => setTasks((tasks) => tasks.map((each) => (each.id === task.id ? task : each)));
-  const changed = (id: string, change: Partial<Task>) => (tasks: readonly Task[]) =>
-    tasks.map((task) => (task.id === id ? { ...task, ...change } : task));
-  const without = (id: string) => (tasks: readonly Task[]) => tasks.filter((task) => task.id !== id);
+  /** Does what takes a task off the list. */
+  const actWithout = <T>(what: string, task: Task, write: () => Promise<T>) => {
+    const at = shown.tasks.findIndex(({ id }) => id === task.id);
+    return act(what, without(task.id), inserted(task, at), write);
+  };
 
   return {
     ...shown,
@@ -84,10 +84,13 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
 
     /** Adds a task at the top; resolves to whether it was kept. */
     async add(task: NewTask): Promise<boolean> {
+      const said = JSON.stringify(task);
+      const key = unsure.current.get(said) ?? crypto.randomUUID(); // it may have been kept, and its answer lost
       const draft = { ...EMPTY, ...task, id: `${DRAFT}${crypto.randomUUID()}` } as Task;
       setTasks((tasks) => [draft, ...tasks]);
       try {
-        const made = await api.create(task);
+        const made = await api.create(task, { key });
+        unsure.current.delete(said);
         setTasks((tasks) => {
           const others = tasks.filter(({ id }) => id !== made.id);
           return others.some(({ id }) => id === draft.id)
@@ -96,6 +99,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
         });
         return true;
       } catch (error) {
+        if (error instanceof Problem && (error.status === 0 || error.status === 503)) unsure.current.set(said, key);
         setTasks(without(draft.id));
         notify({ text: `Not added. ${error instanceof Problem ? error.detail : ""}` });
         return false;
@@ -103,8 +107,11 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     },
 
     async toggle({ id, completed, title }: Task) {
-      const task = await act(`“${title}” is as it was.`, changed(id, { completed: !completed }), () =>
-        api.complete(id, !completed),
+      const task = await act(
+        `“${title}” is as it was.`,
+        changed(id, { completed: !completed }),
+        changed(id, { completed }),
+        () => api.complete(id, !completed),
       );
       if (task) replace(task);
     },
@@ -125,7 +132,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     },
 
     async remove(task: Task) {
-      const done = await act(`“${task.title}” is still there.`, without(task.id), () =>
+      const done = await actWithout(`“${task.title}” is still there.`, task, () =>
         api.remove(task.id).then(() => true),
       );
       if (!done) return;
@@ -139,13 +146,11 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     },
 
     async restore(task: Task) {
-      await act(`“${task.title}” is still in the trash.`, without(task.id), () => api.restore(task.id));
+      await actWithout(`“${task.title}” is still in the trash.`, task, () => api.restore(task.id));
     },
 
     async end(task: Task) {
-      await act(`“${task.title}” is still there.`, without(task.id), () =>
-        api.remove(task.id, { permanent: true }).then(() => true),
-      );
+      await actWithout(`“${task.title}” is still there.`, task, () => api.remove(task.id, { permanent: true }));
     },
 
     /** Puts a task one place up or down, in one's own order. */
@@ -153,18 +158,42 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       const at = shown.tasks.findIndex(({ id }) => id === task.id);
       const beside = shown.tasks[at + by];
       if (!beside) return;
-      const order = [...shown.tasks];
-      order.splice(at, 1);
-      order.splice(at + by, 0, task);
+      const to = by < 0 ? { before: beside.id } : { after: beside.id };
       const moved = await act(
         `“${task.title}” stayed where it was.`,
-        () => order,
-        () => api.move(task.id, by < 0 ? { before: beside.id } : { after: beside.id }),
+        shifted(task.id, by),
+        shifted(task.id, by < 0 ? 1 : -1),
+        () => api.move(task.id, to),
       );
       if (moved) replace(moved);
     },
   };
 }
+
+type Change = (tasks: readonly Task[]) => readonly Task[];
+
+const changed =
+  (id: string, change: Partial<Task>): Change =>
+  (tasks) =>
+    tasks.map((task) => (task.id === id ? { ...task, ...change } : task));
+
+const without =
+  (id: string): Change =>
+  (tasks) =>
+    tasks.filter((task) => task.id !== id);
+
+const inserted =
+  (task: Task, at: number): Change =>
+  (tasks) =>
+    tasks.some(({ id }) => id === task.id) ? tasks : [...tasks.slice(0, at), task, ...tasks.slice(at)];
+
+const shifted =
+  (id: string, by: -1 | 1): Change =>
+  (tasks) => {
+    const at = tasks.findIndex((task) => task.id === id);
+    const [task, beside] = [tasks[at], tasks[at + by]];
+    return task && beside ? tasks.with(at, beside).with(at + by, task) : tasks;
+  };
 
 const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 

@@ -196,7 +196,11 @@ test("another tab's sign-out is this one's, and its sign-in lets this one go on"
   const posted: unknown[] = [];
   channel.postMessage = (message: unknown) => void posted.push(message);
   const say = (data: string) => channel.dispatchEvent(Object.assign(new Event("message"), { data }));
-  const { api, session, state } = given([() => json([])], { channel });
+  let arrived = 0;
+  const onSignedIn = () => {
+    arrived += 1;
+  };
+  const { api, session, state } = given([() => json([])], { channel, onSignedIn });
   await api.list();
 
   say("signed-out");
@@ -206,6 +210,7 @@ test("another tab's sign-out is this one's, and its sign-in lets this one go on"
   await api.list();
   session.signOut();
 
+  assert.equal(arrived, 1);
   assert.deepEqual(posted, ["signed-out"]);
 });
 
@@ -238,6 +243,24 @@ for (const [name, call] of Object.entries({
     await assert.rejects(call(api), isProblem(503));
     assert.equal(api.sent.length, 1);
   });
+
+test("a conditional write whose answer was lost is not repeated: its own success would refuse it", async () => {
+  const { api, sent } = given([unreachable]);
+
+  await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(0));
+  await assert.rejects(api.remove("1", { ifVersion: 1 }), isProblem(0));
+  assert.equal(sent.length, 2);
+});
+
+test("a task that may have been created already is tried again under its key", async () => {
+  const { api, sent } = given([unreachable, unreachable, unreachable, unreachable, () => json({}, 201)]);
+  const key = "8e03978e";
+
+  await assert.rejects(api.create({ title: "x" }, { key }), isProblem(0));
+  await api.create({ title: "x" }, { key });
+
+  assert.deepEqual(new Set(sent.map(({ headers }) => headers.get("idempotency-key"))), new Set([`"${key}"`]));
+});
 
 test("what stays busy is a problem after four attempts", async () => {
   const { api, sent } = given([busy]);

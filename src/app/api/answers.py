@@ -8,6 +8,8 @@ from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPResponseStartEven
 T = TypeVar("T")
 
 JSON: Final = (b"content-type", b"application/json")
+OWN: Final = (b"cache-control", b"private, no-cache")
+"""A person's own browser may keep an answer, and asks each time whether it still holds (RFC 9111 §5.2.2)."""
 
 
 class Answer(Response[T]):
@@ -31,7 +33,7 @@ class Answer(Response[T]):
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
             "status": self.status,
-            "headers": [*told, *self.fields],
+            "headers": [*told, OWN, *self.fields],
         }
         rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": self.body, "more_body": False}
         await send(start)

@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from app.api.authentication import PUBLIC
-from app.api.operations import BODIES
+from app.api.bodies import BODIES
 from app.api.schemas import encode
 
 LEAD: Final = """Each person's tasks, and nobody else's.

@@ -212,4 +212,5 @@ def _response(
 ) -> Response[bytes]:
     scope: Mapping[str, Any] = request.scope
     body = document(problem, instance=scope["instance"], request_id=scope["request_id"], faults=faults)
+    headers["cache-control"] = "no-store"  # what is wrong now may be right a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

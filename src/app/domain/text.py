@@ -7,9 +7,7 @@ from unicodedata import category, normalize
 
 from app.domain.errors import BrokenRule
 
-SORT_KEY_MAX: Final = (
-    300  # characters: what is equal so far counts as equal; an index entry holds 2,700 bytes
-)
+SORT_KEY_MAX: Final = 300  # characters, which count; an index entry holds 2,700 bytes, the owner's included
 
 UNSPACED: Final = re.compile(
     "["

@@ -1,0 +1,39 @@
+"""What caches may keep (RFC 9111): a person's own, asked for anew each time; never a shared one, never a problem."""
+
+import pytest
+
+from tests.people import People
+
+pytestmark = pytest.mark.server
+
+
+async def test_tasks_are_kept_by_their_owners_browser_only_and_asked_for_anew(people: People) -> None:
+    ann = people.one()
+    task = await ann.create()
+    listed = await ann.ask("GET")
+
+    answers = [
+        listed,
+        await ann.ask("GET", task["id"]),
+        await ann.ask("GET", "?limit=1", headers={"if-none-match": listed.headers["etag"]}),
+        await ann.ask("GET", task["id"], headers={"if-none-match": '"1"'}),
+        await ann.ask("GET", "summary?tz=UTC"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 304, 304, 200]
+    assert {answer.headers["cache-control"] for answer in answers} == {"private, no-cache"}
+
+
+async def test_what_went_wrong_is_not_kept(people: People) -> None:
+    ann = people.one()
+
+    answers = [
+        await ann.ask("GET", "x"),
+        await ann.ask("POST", json={}),
+        await ann.ask("GET", "/api/bob/tasks"),
+        await people.client.get("/api/me/tasks"),
+        await people.client.get("/nowhere"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 403, 401, 404]
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}

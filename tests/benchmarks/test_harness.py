@@ -1,0 +1,220 @@
+"""The harness of `make bench`, where a wrong figure could hide."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socket import create_server
+from subprocess import PIPE, Popen
+from xml.etree import ElementTree as ET
+
+import psutil
+import pytest
+
+from benchmarks import chart, load, readme
+from benchmarks.agreement import Disagreement, answers
+from benchmarks.load import LoadFailed
+from benchmarks.measuring import Figures, Measured
+from benchmarks.report import Report
+from benchmarks.running import DidNotStart, Running, cpu_of, running
+from benchmarks.scenes import Owner, Request, requests_of
+from benchmarks.settings import BenchSettings
+from dev.postgres import free_port
+from dev.steps import Cannot
+
+with_wrk = pytest.mark.skipif(load.find_wrk() is None, reason="wrk is not installed")
+
+ANN, BOB = (Owner(name, f"{name}'s token", (f"{name}'s task",)) for name in ("ann", "bob"))
+BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
+
+# One child that has ended, and one that lives: each has used 0.5 seconds.
+PARENT = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {BURN!r}])
+living = subprocess.Popen([sys.executable, "-c", {BURN + "print(flush=True); input()"!r}], stdin=subprocess.PIPE)
+input()
+"""
+
+
+def measured(variant: str, *cpus: float) -> list[Measured]:
+    return [
+        Measured(number, variant, "list", Figures(1000 / cpu, cpu, 1, 1, 1, 1, 1, 1))
+        for number, cpu in enumerate(cpus)
+    ]
+
+
+@contextmanager
+def answering(*statuses: int) -> Iterator[str]:
+    """Serve these statuses in turns, whatever is asked."""
+    turn = iter(range(10**9))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = b"[]"
+            self.send_response(statuses[next(turn) % len(statuses)])
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_cpu_time_of_living_and_of_ended_children_is_counted_once() -> None:
+    with Popen([sys.executable, "-c", PARENT], stdin=PIPE, stdout=PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # the living child has used its time
+
+        spent = cpu_of(psutil.Process(parent.pid))
+
+        parent.communicate(b"\n")
+
+    assert 0.95 <= spent < 1.45  # the system counts in hundredths
+
+
+def test_memory_is_told_of_each_process_the_greatest_first() -> None:
+    parent = "import subprocess, sys\nbig = b'x' * 50_000_000\n"
+    child = "subprocess.run([sys.executable, '-c', 'print(flush=True); input()'])"
+    with Popen([sys.executable, "-c", parent + child], stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        first, second = Running("", 0, psutil.Process(process.pid)).memory()
+
+        process.communicate(b"\n")
+
+    assert first > 50 > second > 1
+
+
+def test_a_ratio_is_that_of_the_medians_with_the_spread_of_single_rounds() -> None:
+    report = Report([*measured("ours", 10, 40, 20), *measured("theirs", 100, 80, 40)])
+
+    ratio = report.ratio("ours", "theirs", "list")
+
+    assert report.median("ours", "list") == 20
+    assert (ratio.of_medians, ratio.least, ratio.greatest) == (20 / 80, 10 / 100, 40 / 80)
+
+
+def test_rounds_are_compared_with_the_same_round_even_if_one_is_missing() -> None:
+    report = Report([*measured("ours", 10, 20, 90), *measured("theirs", 20, 20)])
+
+    ratio = report.ratio("ours", "theirs", "list")
+
+    assert (ratio.least, ratio.greatest) == (0.5, 1)
+
+
+def test_requests_of_a_scene_are_the_same_at_each_call() -> None:
+    assert requests_of("read", [ANN, BOB]) == requests_of("read", [ANN, BOB])
+    assert {request.token for request in requests_of("read", [ANN, BOB])} == {ANN.token, BOB.token}
+
+
+@with_wrk
+def test_load_counts_what_was_answered() -> None:
+    with answering(200) as url:
+        done = load.send([Request("GET", "/", "token")], url, seconds=1)
+
+    assert done.requests > 10
+    assert 0.9 < done.seconds < 2
+    assert 0 < done.p50 <= done.p95 <= done.p99
+    assert done.cpu > 0
+
+
+@with_wrk
+@pytest.mark.parametrize("statuses", [(500,), (200, 200, 200, 404)])
+def test_a_server_that_fails_some_requests_has_no_figures(statuses: tuple[int, ...]) -> None:
+    with (
+        answering(*statuses) as url,
+        pytest.raises(LoadFailed, match=r"\d+ of \d+ requests like GET / failed"),
+    ):
+        load.send([Request("GET", "/", "token")], url, seconds=1)
+
+
+@with_wrk
+def test_a_server_that_never_answers_has_no_figures() -> None:
+    with (
+        create_server(("127.0.0.1", 0), backlog=50) as silent,
+        pytest.raises(LoadFailed, match="of 0 requests"),
+    ):
+        load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1)
+
+
+@with_wrk
+def test_a_server_that_is_not_there_has_no_figures() -> None:
+    with pytest.raises(LoadFailed):
+        load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1)
+
+
+@pytest.mark.parametrize("program", ["exit('no database')", "print('no database'); import sys; sys.exit(1)"])
+def test_a_server_that_does_not_start_is_told_with_what_it_said(program: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+
+    with (
+        pytest.raises(DidNotStart, match="no database"),
+        running(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={"PORT": str(free_port())},
+            probe=Request("GET", "/", "token"),
+            log=tmp_path / "log",
+        ),
+    ):
+        pass
+
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_that_lets_everybody_in_is_not_measured() -> None:
+    with answering(200) as url, pytest.raises(Disagreement, match="a forged token got 200, not 401"):
+        answers(url, ANN, BOB, "forged", checks=True)
+
+
+def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
+    with answering(401, 200) as url, pytest.raises(Disagreement, match="another's list got 200, not 403"):
+        answers(url, ANN, BOB, "forged", checks=True)
+
+
+def test_every_wrong_setting_is_told_at_once() -> None:
+    with pytest.raises(Cannot) as told:
+        BenchSettings.from_env({"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none"})
+
+    assert [line.split()[0] for line in str(told.value).splitlines()] == [
+        "ALG",
+        "ROUNDS",
+        "SCENES",
+        "SERVERS",
+    ]
+
+
+def test_scenes_are_taken_in_their_own_order() -> None:
+    assert BenchSettings.from_env({"SCENES": "create, list"}).scenes == ("list", "create")
+
+
+def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- bench: written by a run -->\nold\n<!-- /bench -->\nafter\n")
+
+    readme.put("bench", r"new \1", page)
+
+    assert page.read_text() == "before\n<!-- bench: written by a run -->\nnew \\1\n<!-- /bench -->\nafter\n"
+
+
+def test_the_chart_has_a_bar_for_each_server_as_long_as_its_figure() -> None:
+    report = Report([*measured("Taskward", 50, 50), *measured("A & B", 100, 100)])
+    machine = {"cores": 2, "processor": "<one>", "memory_gb": 4, "system": "Linux"}
+    where = {"machine": machine, "versions": {"python": "3", "postgresql": "15", "node": ""}}
+
+    drawn = ET.fromstring(chart.drawn(report, {**where, "commit": "0", "measured_at": "now"}))  # noqa: S314 - ours
+
+    bars = [rect for rect in drawn.iter("{http://www.w3.org/2000/svg}rect") if rect.get("class") != "paper"]
+    assert [rect.get("class") for rect in bars] == ["ours", "theirs"]
+    assert float(bars[0].get("width", 0)) * 2 == float(bars[1].get("width", 0))

@@ -1,0 +1,164 @@
+"""What PostgreSQL does for each statement that the service sends, with many owners in the table.
+
+An index range of this owner, no more rows read than are needed, no sort: whatever else is in the table.
+The statements are explained as they are sent, through the view and so under the policy, with both kinds of
+plan. Lists in other orders are in `test_list_plans.py`.
+How the tests were seen to fail: an order's index taken out of the migration, `ORDER BY title`, no `LIMIT`,
+`user_id == OWNER` taken out of `app.infra.statements.walls`, and a policy that lets everything through.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from app.domain.identity import UserId
+from app.domain.page import Bookmark
+from app.domain.task import Priority, TaskChanges, TaskId
+from app.infra.database import Database
+from app.infra.migrate import upgrade
+from app.infra.owned import Connection, Row
+from app.infra.statements.walls import Statement
+from app.infra.tasks import NeonTaskRepository
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.factories import NOON, TaskFactory
+from tests.plans import KINDS, Plan, plan_of, rows_read
+
+pytestmark = pytest.mark.server
+
+OWNERS, TASKS_EACH, HERS = 2_000, 10, 3_000
+ANN = UserId("ann")
+PAGE = 20
+ROOM = 10_000  # for more tasks than she has
+
+# Ann has more than the others, among them; a third of everything is in the trash.
+SEED = f"""
+INSERT INTO tasks (user_id, id, title, position, title_key, trashed_at)
+SELECT owner, md5(owner || n)::uuid, n::text, lpad(n::text, 8, '0') || 'V', n::text, CASE WHEN n % 3 = 0 THEN now() END
+FROM (SELECT 'owner-' || g % {OWNERS} AS owner, g / {OWNERS} AS n FROM generate_series(0, {OWNERS * TASKS_EACH} - 1) g
+      UNION ALL SELECT '{ANN}', g FROM generate_series(1, {HERS}) g) AS planned
+ORDER BY planned.n, owner;
+INSERT INTO task_owners SELECT user_id, 1, count(*) FROM tasks GROUP BY user_id
+"""
+
+OWNER = re.compile(r"\(user_id = \(?(\$\d+|'ann')")  # by the first wall, which the values of a plan are for
+
+Act = Callable[[NeonTaskRepository, TaskId], Awaitable[object]]
+
+ACTS: Mapping[str, tuple[Act, int]] = {
+    "newest": (lambda mine, _: mine.page(PAGE, after=None), PAGE + 1),
+    "older": (lambda mine, _: mine.page(PAGE, after=Bookmark(TaskId(UUID(int=2**127)))), PAGE + 1),
+    "show": (lambda mine, task_id: mine.show(task_id), 1),
+    "add": (lambda mine, _: mine.add(TaskFactory.build(), at_most=ROOM), 1),
+    "change": (lambda mine, task_id: mine.change(task_id, TaskChanges(priority=Priority.HIGH), at=NOON), 1),
+    "toggle": (lambda mine, task_id: mine.toggle(task_id, at=NOON), 1),
+    "toggle conditionally": (
+        lambda mine, task_id: mine.toggle(task_id, at=NOON, if_match=frozenset(range(1, 99))),
+        1,
+    ),
+    "trash": (lambda mine, task_id: mine.trash(task_id, at=NOON), 1),
+    "restore": (lambda mine, task_id: mine.restore(task_id, at=NOON), 1),
+    "purge": (lambda mine, task_id: mine.purge(task_id), 1),
+}
+"""What can be done, in an order in which one task bears it, and how many rows a scan may read for it."""
+
+
+@dataclass
+class Explaining:
+    """A connection that has each statement explained before it runs."""
+
+    database: Connection
+    own: "asyncpg.Connection[asyncpg.Record]"
+    plans: list[Plan]
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        self.plans += [await plan_of(self.own, kind, statement, values) for kind in KINDS]
+        return await self.database.fetch(statement, values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Explaining"]:
+        async with self.database.transaction() as transaction:
+            yield Explaining(transaction, self.own, self.plans)
+
+
+def faults(plan: Plan, *, most: int) -> list[str]:
+    """Say what is wrong with a plan, if anything."""
+    found = ["Sort"] if plan.sorts else []
+    for scan in plan.scans:
+        where = f"{scan['Node Type']} on {scan['Relation Name']}: {scan.get('Index Cond')}"
+        if not ("Index" in scan["Node Type"] and OWNER.search(where)):
+            found.append(where)
+        if (read := rows_read(scan)) > most:
+            found.append(f"{read} rows read of {scan['Relation Name']}, not {most}")
+    return found
+
+
+@pytest.fixture(scope="module")
+async def explaining(postgres: PostgresServer) -> AsyncIterator[Explaining]:
+    url = postgres.new_database()
+    address = DatabaseAddress.parse(url)
+    await upgrade(address)
+    postgres.query(SEED, address.database)
+    postgres.query("VACUUM ANALYZE tasks", address.database)
+    postgres.query("VACUUM ANALYZE task_owners", address.database)
+    database, own = Database(address), await asyncpg.connect(url)
+    await database.open()
+    yield Explaining(database, own, [])
+    await own.close()
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+async def task_id(explaining: Explaining) -> TaskId:
+    """A task of Ann's, for all that can be done."""
+    task = TaskFactory.build()
+    await NeonTaskRepository(explaining.database, owner=ANN).add(task, at_most=ROOM)
+    return task.id
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_each_statement_reads_an_index_range_of_its_owner_and_no_row_more(
+    explaining: Explaining, task_id: TaskId, act: str
+) -> None:
+    explaining.plans.clear()
+    do, most = ACTS[act]
+
+    await do(NeonTaskRepository(explaining, owner=ANN), task_id)
+
+    assert explaining.plans
+    for plan in explaining.plans:
+        assert faults(plan, most=most) == [], str(plan)
+
+
+async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: TaskId) -> None:
+    explaining.plans.clear()
+    mine = NeonTaskRepository(explaining, owner=ANN)
+
+    await mine.page(PAGE, after=None)
+
+    for plan in explaining.plans:
+        assert "current_setting('app.user_id'" in str(plan)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault"),
+    [
+        ("ORDER BY title DESC LIMIT 20", "Sort"),
+        ("ORDER BY id DESC", "rows read"),
+        ("AND title = '7'", "rows read"),
+        ("OR id = md5('ann7')::uuid", "app.user_id"),
+    ],
+)
+async def test_a_plan_that_reads_more_would_be_found(explaining: Explaining, asked: str, fault: str) -> None:
+    told = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL AND user_id = $1"
+    statement = Statement(f"SELECT id FROM own_tasks WHERE {told} {asked}", ("owner",))
+
+    plans = [await plan_of(explaining.own, kind, statement, {"owner": ANN}) for kind in KINDS]
+
+    for plan in plans:
+        assert any(fault in found for found in faults(plan, most=PAGE)), str(plan)

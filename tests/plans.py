@@ -1,0 +1,67 @@
+"""How PostgreSQL runs a statement: the plan, with what was really read."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from app.infra.statements.walls import Statement
+
+KINDS: Final = ("force_custom_plan", "force_generic_plan")
+"""A plan for the values at hand, and the one for any values, which PostgreSQL may take from the sixth time on."""
+
+
+class Plan:
+    """What EXPLAIN ANALYZE told."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self.nodes = list(_nodes(root))
+        self.scans = [node for node in self.nodes if "Scan" in node["Node Type"] and "Relation Name" in node]
+        self.of_tasks = [scan for scan in self.scans if scan["Relation Name"] == "tasks"]
+
+    def __str__(self) -> str:
+        return json.dumps(self.nodes[0], indent=1)
+
+    @property
+    def rows_read(self) -> int:
+        """How many tasks were looked at, those that were not wanted included."""
+        return sum(map(rows_read, self.of_tasks))
+
+    @property
+    def sorts(self) -> bool:
+        return any("Sort" in node["Node Type"] for node in self.nodes)
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node.get("Index Name", "none") for node in self.of_tasks}
+
+
+def rows_read(scan: dict[str, Any]) -> int:
+    names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return int(scan["Actual Loops"] * sum(scan.get(name, 0) for name in names))
+
+
+async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapping[str, object]) -> Plan:
+    """Run a statement with a kind of plan, undo what it did, and return the plan."""
+    arguments = ", ".join(_literal(values[name]) for name in statement.names)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(f"SET LOCAL plan_cache_mode = {kind}")
+    await connection.execute(f"PREPARE it AS {statement.sql}")
+    told = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE it ({arguments})")
+    await connection.execute("DEALLOCATE it")
+    await transaction.rollback()
+    return Plan(json.loads(told)[0]["Plan"])
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list | tuple):
+        value = "{" + ",".join(f'"{item}"' for item in value) + "}"
+    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if node["Node Type"] == "Bitmap Index Scan":
+        return  # its rows are those of the heap scan above it
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)

@@ -1,0 +1,185 @@
+/** What `lib/` promises when things happen in between: a late answer, a sign-out, an abort. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createApi, Problem, Session } from "../lib/api";
+
+type Answer = (init: RequestInit) => Response | Promise<Response>;
+
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+let count = 0;
+const tokenOf = (user: string) => {
+  count += 1;
+  return `${encode({ alg: "EdDSA" })}.${encode({ sub: user, iat: 0, exp: 900, count })}.x`;
+};
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+const ok = () => Response.json([]);
+const refused = () => Response.json({ title: "Sign in first", detail: "x" }, { status: 401 });
+const missing = () => Response.json({ title: "No such task", detail: "x" }, { status: 404 });
+const unreachable = () => Promise.reject(new TypeError("fetch failed"));
+const busy = (seconds: number) => () =>
+  Response.json({ title: "Busy", detail: "x" }, { status: 503, headers: { "retry-after": String(seconds) } });
+const isProblem = (status: number) => (error: unknown) => error instanceof Problem && error.status === status;
+
+/** An answer that comes when the test says so. */
+function late<T>() {
+  let come: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((resolve) => {
+    come = resolve;
+  });
+  return { promise, come };
+}
+
+function given(answers: Answer[], fetchToken: () => Promise<string | null> = async () => tokenOf("ann")) {
+  const sent: string[] = [];
+  const state = { signedOut: 0 };
+  const onSignedOut = () => {
+    state.signedOut += 1;
+  };
+  const session = new Session({ fetchToken, onSignedOut, channel: null });
+  const slept: number[] = [];
+  const api = createApi({
+    baseUrl: "https://tasks.example.com",
+    session,
+    sleep: async (milliseconds) => void slept.push(milliseconds),
+    fetch: async (_, init = {}) => {
+      sent.push(new Headers(init.headers).get("authorization") ?? "");
+      return ((answers.length > 1 ? answers.shift() : answers[0]) ?? ok)(init);
+    },
+  });
+  return { api, session, sent, slept, state };
+}
+
+test("a token that comes after the sign-out is dropped, and what waited for it is not sent", async () => {
+  const token = late<string>();
+  const { api, session, sent } = given([ok], () => token.promise);
+
+  const write = assert.rejects(api.create({ title: "x" }), isProblem(401));
+  await settled();
+  session.signOut();
+  token.come(tokenOf("ann"));
+  await write;
+
+  assert.equal(session.user, null);
+  assert.equal(sent.length, 0);
+});
+
+test("a token that was asked for before somebody else signed in does not become theirs", async () => {
+  const anns = late<string>();
+  const bobs = tokenOf("bob");
+  const asked = [anns.promise, Promise.resolve(bobs)];
+  const { api, session, sent } = given([ok], () => asked.shift() ?? unreachable());
+
+  const list = api.list();
+  await settled();
+  session.resume();
+  await settled();
+  anns.come(tokenOf("ann"));
+  await list;
+
+  assert.equal(session.user, "bob");
+  assert.deepEqual(sent, [`Bearer ${bobs}`]);
+});
+
+test("a 401 that comes after the person signed in again does not end the new session", async () => {
+  const slow = late<Response>();
+  const { api, session, sent, state } = given([refused, () => slow.promise, ok]);
+
+  const list = api.list();
+  await settled();
+  session.expire();
+  session.resume();
+  slow.come(refused());
+  await list;
+
+  assert.equal(state.signedOut, 1);
+  assert.equal(sent.length, 3);
+});
+
+test("an abort ends a request under way", async () => {
+  const controller = new AbortController();
+  const reason = new Error("never mind");
+  const { api } = given([
+    ({ signal }) => new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
+  ]);
+
+  const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
+  await settled();
+  controller.abort(reason);
+
+  await list;
+});
+
+test("an abort ends the pause before a repetition, at once", async () => {
+  const controller = new AbortController();
+  const reason = new Error("never mind");
+  const session = new Session({ fetchToken: async () => tokenOf("ann"), channel: null });
+  const api = createApi({
+    baseUrl: "https://x",
+    session,
+    fetch: async () => busy(5)(),
+    sleep: () => new Promise(() => undefined),
+  });
+
+  const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
+  await settled();
+  controller.abort(reason);
+
+  await list;
+});
+
+test("a list that is no JSON is a problem", async () => {
+  const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
+
+  await assert.rejects(api.list(), isProblem(200));
+});
+
+for (const [what, token] of [
+  ["HTML", "<h1>Hotel Wi-Fi</h1>"],
+  ["a token of nobody", `x.${encode({ iat: 0, exp: 900 })}.x`],
+  ["nothing", undefined],
+] as const)
+  test(`a sign-in service that answers ${what} is a problem, and no sign-out`, async () => {
+    const { api, sent, state } = given([ok], async () => token as string);
+
+    await assert.rejects(api.list(), isProblem(502));
+    assert.deepEqual([sent.length, state.signedOut], [0, 0]);
+  });
+
+test("whatever asking for a token throws is a problem that keeps its cause", async () => {
+  const cause = new TypeError("a bug, or no network");
+  const { api } = given([ok], () => Promise.reject(cause));
+
+  await assert.rejects(api.update("1", {}), { name: "Problem", status: 0, cause });
+});
+
+test("a sign-in service that is busy is asked again", async () => {
+  const asked = [Promise.reject(new Problem(503, "Busy", "x")), Promise.resolve(tokenOf("ann"))];
+  const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
+
+  await api.list();
+
+  assert.equal(sent.length, 1);
+});
+
+test("a delete whose answer was lost has been done when the task is gone", async () => {
+  const { api, sent } = given([unreachable, missing]);
+
+  await api.remove("1");
+
+  assert.equal(sent.length, 2);
+});
+
+test("a delete of a task that is not there is a problem", async () => {
+  const { api } = given([missing]);
+
+  await assert.rejects(api.remove("1"), isProblem(404));
+});
+
+test("a server that wants to be left alone for long is left alone", async () => {
+  const { api, sent, slept } = given([busy(120)]);
+
+  await assert.rejects(api.list(), isProblem(503));
+
+  assert.deepEqual([sent.length, slept], [1, []]);
+});
