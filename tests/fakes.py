@@ -111,11 +111,11 @@ class MemoryTaskRepository:
             )
         place = anchor + (0 if move.before else 1)
         around = [None, *(other.position for other in others), None]
+        if self._in_own_order() == [*others[:place], task, *others[place:]]:
+            return await self.show(task.id)
         position = between(around[place], around[place + 1], at)
         if position is None:
             return self._spread(move, at)
-        if self._in_own_order() == [*others[:place], task, *others[place:]]:
-            return await self.show(task.id)
         return self._keep(_changed(replace(task, position=position), at))
 
     def _spread(self, move: Move, at: datetime) -> Shown:

@@ -1,8 +1,11 @@
 """What one person's tasks are after each thing that is done to them: a simple model, in JSON as people see it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from app.domain.text import sort_key
 
@@ -10,28 +13,54 @@ Json = dict[str, Any]
 
 PRIORITIES = ("none", "low", "medium", "high")
 EMPTY: Json = {"description": None, "completed": False, "due": None, "priority": "none", "tags": []}
+REFUSALS: Final = {"task-not-found": 404, "task-changed": 412, "not-in-trash": 409, "too-many-tasks": 409}
+"""The status of each, in the order in which they are judged."""
+
+
+def start(due: str) -> str:
+    """Return the moment that a due date counts as."""
+    return f"{due}T00:00:00.000000Z"[: len("2026-01-01T00:00:00.000000Z")] if len(due) == 10 else due
+
+
 ORDERS: Mapping[str, Callable[[Json], Any]] = {
     "created": lambda task: task["id"],
     "updated": lambda task: task["updated_at"],
-    "due": lambda task: task["due"] and (task["due"] + "T00:00:00.000000Z")[:27].replace("ZT00:00:00.", "Z"),
+    "due": lambda task: task["due"] and start(task["due"]),
     "priority": lambda task: PRIORITIES.index(task["priority"]),
     "title": lambda task: sort_key(task["title"]),
     "position": lambda task: task["position"],
+}
+FILTERS: Mapping[str, Callable[[Json, Any], bool]] = {
+    "trashed": lambda task, value: bool(task["trashed_at"]) == (value == "true"),
+    "completed": lambda task, value: task["completed"] == (value == "true"),
+    "priority": lambda task, value: bool(task["priority"] == value),
+    "tag": lambda task, values: {tag.lower() for tag in values} <= {tag.lower() for tag in task["tags"]},
+    "due": lambda task, _: task["due"] is None,
+    "due_before": lambda task, value: bool(task["due"] and start(task["due"]) < start(value)),
+    "due_after": lambda task, value: bool(task["due"] and start(task["due"]) > start(value)),
+    "updated_since": lambda task, value: bool(task["updated_at"] >= value),
+    "q": lambda task, value: _is_found(task, value),  # noqa: PLW0108 - it comes later
 }
 
 
 @dataclass
 class Refusal(Exception):
-    """What the service answers instead."""
+    """What the service answers instead: the last part of the problem's type."""
 
-    status: int
+    kind: str
     operation: int | None = None
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Tell which of several is told: the least."""
+        return list(REFUSALS).index(self.kind), self.operation or 0
 
 
 @dataclass
 class Model:
     """One person's tasks, those in the trash too, and how often anything changed."""
 
+    at_most: int
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
 
@@ -39,12 +68,18 @@ class Model:
         """Return a task that may be written, in the contract's order of judgement."""
         task = self.tasks.get(task_id)
         if task is None or (trashed is False and task["trashed_at"]):
-            raise Refusal(404)
-        if if_match not in (None, "*", f'"{task["version"]}"'):
-            raise Refusal(412)
+            raise Refusal("task-not-found")
+        if if_match not in (None, "*") and f'"{task["version"]}"' not in if_match.split(", "):
+            raise Refusal("task-changed")
         if trashed and not task["trashed_at"]:
-            raise Refusal(409)
+            raise Refusal("not-in-trash")
         return task
+
+    def room_for(self, count: int) -> int:
+        """Return how many tasks there would be; no more than there may be."""
+        if len(self.tasks) + count > self.at_most:
+            raise Refusal("too-many-tasks")
+        return len(self.tasks) + count
 
     def created(self, said: Json, told: Json, now: str) -> Json:
         """Keep a new task. What only the server can say is learned from what it told."""
@@ -52,6 +87,7 @@ class Model:
         fixed = {"version": 1, "created_at": now, "updated_at": now, "trashed_at": None}
         task = {**EMPTY, **said, **own, **fixed}
         task["completed_at"] = now if task["completed"] else None
+        assert task["id"] not in self.tasks
         self.tasks[task["id"]] = task
         self.changes += 1
         return task
@@ -68,24 +104,76 @@ class Model:
         self.changes += 1
         return after
 
-    def purged(self, task: Json) -> None:
-        """Forget a task."""
-        del self.tasks[task["id"]]
-        self.changes += 1
+    def spread(self, positions: Mapping[str, str], now: str) -> None:
+        """Give every task a new position, in one change."""
+        changes = self.changes
+        for task in list(self.tasks.values()):
+            self.changed(task, {"position": positions[task["id"]]}, now)
+        self.changes = changes + 1
 
-    def alive(self) -> list[Json]:
-        """Return what is not in the trash."""
-        return [task for task in self.tasks.values() if not task["trashed_at"]]
+    def purged(self, *ids: str) -> None:
+        """Forget tasks, in one change."""
+        for task_id in ids:
+            del self.tasks[task_id]
+        self.changes += bool(ids)
 
-    def own_order(self) -> list[str]:
+    def own_order(self, **filters: Any) -> list[str]:
         """Return the ids of the list in its owner's own order."""
-        return [task["id"] for task in listed(self.alive(), "position")]
+        return [task["id"] for task in self.listed("position", **filters)]
+
+    def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
+        """Return what is asked for, in order: ties by id, those without a due date last in both directions."""
+        order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
+        asked = {"trashed": "false", **filters}
+        tasks = (
+            task for task in self.tasks.values() if all(FILTERS[name](task, asked[name]) for name in asked)
+        )
+        rows = sorted(tasks, key=lambda task: ("" if (value := key(task)) is None else value, task["id"]))
+        if sort.startswith("-"):
+            rows.reverse()
+        return sorted(rows, key=lambda task: task["due"] is None) if order == "due" else rows
+
+    def summary(self, now: datetime, zone: str) -> Json:
+        """Count the list as it is seen from somewhere."""
+        tasks = self.listed()
+        spellings: dict[str, str] = {}
+        for tag in sorted((tag for task in tasks for tag in task["tags"]), reverse=True):
+            spellings[tag.lower()] = tag
+        waiting = [task for task in tasks if not task["completed"]]
+        here = now.astimezone(ZoneInfo(zone))
+        return {
+            "open": len(waiting),
+            "done": len(tasks) - len(waiting),
+            "overdue": sum(_is_over(task["due"], now, here) for task in waiting),
+            "due_today": sum(_day(task["due"], here) == here.date() for task in waiting),
+            "tags": [_count(key, spellings[key], tasks) for key in sorted(spellings)],
+        }
 
 
-def listed(tasks: Iterable[Json], sort: str) -> list[Json]:
-    """Put tasks in an order: `-` for descending, ties by id, tasks without a due date last in both directions."""
-    order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
-    rows = sorted(tasks, key=lambda task: ("" if (value := key(task)) is None else value, task["id"]))
-    if sort.startswith("-"):
-        rows.reverse()
-    return sorted(rows, key=lambda task: task["due"] is None) if order == "due" else rows
+def _is_found(task: Json, typed: str) -> bool:
+    *whole, last = re.findall(r"\w+", typed.lower())
+    there = [re.findall(r"\w+", (task[name] or "").lower()) for name in ("title", "description")]
+    words = [word for words in there for word in words]
+    return set(whole) <= set(words) and any(word.startswith(last) for word in words)
+
+
+def _day(due: str | None, here: datetime) -> Any:
+    if due is None or len(due) == 10:
+        return due and datetime.fromisoformat(due).date()
+    return datetime.fromisoformat(due).astimezone(here.tzinfo).date()
+
+
+def _is_over(due: str | None, now: datetime, here: datetime) -> bool:
+    if due is None:
+        return False
+    return (
+        bool(_day(due, here) < here.date())
+        if len(due) == 10
+        else datetime.fromisoformat(due) < now.astimezone(UTC)
+    )
+
+
+def _count(key: str, tag: str, tasks: Iterable[Json]) -> Json:
+    having = [task for task in tasks if key in map(str.lower, task["tags"])]
+    done = sum(task["completed"] for task in having)
+    return {"tag": tag, "open": len(having) - done, "done": done}

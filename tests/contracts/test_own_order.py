@@ -1,12 +1,13 @@
 """A person's own order, as every `TaskRepository` keeps it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from app.domain.errors import InvalidTask, TaskChanged, TaskNotFound
 from app.domain.own_order import Move
-from app.domain.position import Position
+from app.domain.position import POSITION_MAX, Position
 from app.domain.selection import Order, Selection
 from app.domain.task import Task
 from app.domain.task_repository import TaskRepository
@@ -17,7 +18,7 @@ from tests.wire import read
 OWN_ORDER = Selection(order=Order.POSITION, descending=False)
 
 
-async def planted(mine: TaskRepository, positions: str) -> list[Task]:
+async def planted(mine: TaskRepository, positions: Iterable[str]) -> list[Task]:
     tasks = [replace(task_made(n), position=Position(p)) for n, p in enumerate(positions)]
     for task in tasks:
         await mine.add(task, at_most=MANY)
@@ -75,6 +76,20 @@ async def test_where_there_is_no_room_all_are_spread_in_the_order_that_they_have
     assert (seen.version, await mine.show(tasks[4].id), await mine.revision()) == (2, seen, revision + 1)
     await mine.restore(tasks[2].id, at=later(10))
     assert await order_of(mine, tasks) == [*order[:3], 2, 3]
+
+
+async def test_a_task_that_is_there_already_stays_even_where_there_is_no_room(
+    repository_of: RepositoryOf,
+) -> None:
+    mine = repository_of(someone())
+    long = "V" * (POSITION_MAX - 1)
+    low, task, high = await planted(mine, (f"{long}1", f"{long}2", f"{long}3"))
+    before = await mine.page(9, after=None)
+
+    await mine.move(Move(task.id, high.id, before=True), at=later(1))
+    await mine.move(Move(task.id, low.id, before=False), at=later(1))
+
+    assert await mine.page(9, after=None) == before
 
 
 @pytest.mark.parametrize("positions", ["AB", "AAA"])

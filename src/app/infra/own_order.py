@@ -21,15 +21,8 @@ async def move(mine: OwnedConnection, move: Move, *, at: datetime) -> Shown:
     standing = await _standing(mine, move)
     stands, there = (standing[task_id]["position"] for task_id in (move.task_id, move.beside))
     low, high = await _gap(mine, move, there)
-    values = {"row": move.task_id, "at": at}
-    if position := between(low, high, at):
-        if not _lies(stands, low, high):
-            await mine.rows(update_of(("position",)).act, **values, position=position)
-    else:
-        clock, side = HORIZON - microseconds_since_epoch(at), -1 if move.before else 1
-        await mine.rows(
-            own_order.SPREAD, **values, beside=move.beside, position=there, side=side, clock=clock
-        )
+    if not _lies(stands, low, high):
+        await _put(mine, move, between(low, high, at), there, at=at)
     (row,) = await mine.rows(SHOW, row=move.task_id)
     return shown(row)
 
@@ -53,6 +46,18 @@ async def _gap(mine: OwnedConnection, move: Move, there: Position) -> tuple[Posi
     row = await mine.one(statement, row=move.task_id, beside=move.beside, position=there)
     neighbour: Position | None = row["position"] if row else None
     return (neighbour, there) if move.before else (there, neighbour)
+
+
+async def _put(
+    mine: OwnedConnection, move: Move, position: Position | None, there: Position, *, at: datetime
+) -> None:
+    values = {"row": move.task_id, "at": at}
+    if position is not None:
+        await mine.rows(update_of(("position",)).act, **values, position=position)
+    else:
+        clock, side = HORIZON - microseconds_since_epoch(at), -1 if move.before else 1
+        beside = {"beside": move.beside, "position": there, "side": side}
+        await mine.rows(own_order.SPREAD, **values, **beside, clock=clock)
 
 
 def _lies(stands: Position, low: Position | None, high: Position | None) -> bool:

@@ -1,0 +1,100 @@
+"""Many things at once."""
+
+from datetime import datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from app.domain.moments import written
+from tests.histories.history import History, a_key, conditions, fields, new_tasks, owners, picks
+from tests.model import Json, Refusal
+
+Said = tuple[str, int, str | None, Json, Json]
+
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["create", "update", "complete", "delete", "restore"]),
+        picks,
+        conditions,
+        fields,
+        new_tasks,
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+class Batches(History):
+    """Batches; the first make some tasks to begin with, so close together that there is no room between them."""
+
+    @initialize()
+    def begin(self) -> None:
+        for owner, count in (("ann", 4), ("bob", 2)):
+            new: list[Said] = [
+                ("create", 0, None, {}, {"title": f"first {number}"}) for number in range(count)
+            ]
+            self.batch(owner, new, keyed=False)
+        self.batch("ann", [("delete", 0, None, {}, {})], keyed=False)
+
+    @rule(owner=owners, said=operations, keyed=st.booleans())
+    def batch(self, owner: str, said: list[Said], keyed: bool) -> None:  # noqa: FBT001
+        now, model = self.tick(), self.models[owner]
+        wanted = self.wanted(owner, said)
+        answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=a_key(keyed=keyed))
+        if refusals := [
+            *filter(None, (self.refusal(owner, number, one) for number, one in enumerate(wanted)))
+        ]:
+            told = min(refusals, key=lambda refusal: refusal.rank)
+            self.refused(answer, told)
+            assert [fault["pointer"] for fault in answer.json()["errors"]] == [
+                f"/operations/{told.operation}"
+            ]
+            return
+        new = sum(one["op"] == "create" for one in wanted)
+        if new and not self.outcome(answer, lambda: model.room_for(new)):
+            return
+        assert answer.status_code == 200, answer.text
+        before = model.changes
+        for one, result in zip(wanted, answer.json()["results"], strict=True):
+            expected = self.done(owner, one, result.get("task", {}), now)
+            if one["op"] == "delete":
+                assert result == {"status": 204}
+            else:
+                assert result == {"status": 201 if one["op"] == "create" else 200, "task": expected}
+        model.changes = min(model.changes, before + 1)  # all of it is one change of the list
+
+    def wanted(self, owner: str, said: list[Said]) -> list[Json]:
+        """Return the operations, each task named once."""
+        found: list[Json] = []
+        for op, number, kind, changes, new in said:
+            task_id = self.pick(owner, number, trashed=op == "restore")
+            if op == "create":
+                found.append({"op": op, **new})
+            elif task_id not in [one.get("id") for one in found]:
+                if_match = self.condition(owner, task_id, kind)
+                more = {**(changes if op == "update" else {}), **({"if_match": if_match} if if_match else {})}
+                found.append({"op": op, "id": task_id, **more})
+        return found
+
+    def refusal(self, owner: str, number: int, one: Json) -> Refusal | None:
+        try:
+            if one["op"] != "create":
+                self.models[owner].find(one["id"], one.get("if_match"), trashed=one["op"] == "restore")
+        except Refusal as refusal:
+            return Refusal(refusal.kind, number)
+        return None
+
+    def done(self, owner: str, one: Json, told: Json, now: str) -> Json:
+        model = self.models[owner]
+        said = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
+        if one["op"] == "create":
+            at = told["created_at"]  # those of one batch are microseconds apart
+            assert now <= at < written(datetime.fromisoformat(now) + timedelta(milliseconds=1))
+            return model.created(said, told, at)
+        changes = {
+            "update": said,
+            "complete": {"completed": True},
+            "delete": {"trashed_at": now},
+            "restore": {"trashed_at": None},
+        }[one["op"]]
+        return model.changed(model.tasks[one["id"]], changes, now)

@@ -1,0 +1,146 @@
+"""What all histories have in common: two people, a model of each, and the agreement after every step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import httpx
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from app.domain.moments import written
+from tests.factories import a_task_id
+from tests.histories.running import AT_MOST, Running
+from tests.model import ORDERS, REFUSALS, Json, Model, Refusal
+from tests.people import People, Person
+
+T = TypeVar("T")
+
+NOWHERE = str(a_task_id())
+SORTS = [sign + order for order in ORDERS for sign in ("", "-")]
+
+owners = st.sampled_from(["ann", "bob"])
+picks = st.integers(0, 20)
+conditions = st.sampled_from([None, None, None, "current", "listed", "*", "stale", "weak"])
+titles = st.sampled_from(["a", "B", "é", "water the plants"])
+dues = st.sampled_from(
+    [None, "2026-01-01", "2026-01-01T00:00:00.000000Z", "2026-01-02T10:00:00.500000Z", "2026-01-31"]
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": titles,
+        "description": st.sampled_from([None, "plants are green"]),
+        "completed": st.booleans(),
+        "due": dues,
+        "priority": st.sampled_from(["none", "low", "high"]),
+        "tags": st.sampled_from([[], ["x"], ["X", "y"]]),
+    },
+)
+new_tasks = st.tuples(titles, fields).map(lambda said: {**said[1], "title": said[0]})
+
+
+def a_key(*, keyed: bool) -> str | None:
+    return f'"{uuid4()}"' if keyed else None
+
+
+@dataclass
+class Kept:
+    """A request with a key, and the answer that is kept."""
+
+    owner: str
+    method: str
+    path: str
+    key: str
+    body: Json | None
+    answer: httpx.Response
+
+
+class History(RuleBasedStateMachine):
+    """Two people and their models. Each rule of a subclass does one thing to both."""
+
+    running: ClassVar[Running]
+
+    def __init__(self) -> None:
+        super().__init__()
+        people = People(self.running.client)
+        self.people: dict[str, Person] = {name: people.one(name) for name in ("ann", "bob")}
+        self.models = {name: Model(AT_MOST) for name in self.people}
+        self.tags: dict[str, tuple[str, int]] = {}
+        self.kept: list[Kept] = []
+        self.step = 0
+
+    def ask(self, owner: str, method: str, path: str = "", **more: Any) -> Any:
+        """Ask; with `if_match`, `key` (which is remembered with its answer) and `json` where they are not None."""
+        body, key, if_match = more.pop("json", None), more.pop("key", None), more.pop("if_match", None)
+        headers = dict(more.pop("headers", {}))
+        if if_match is not None:
+            headers["if-match"] = if_match
+        if key is not None:
+            headers["idempotency-key"] = key
+        if body is not None:
+            more["json"] = body
+        answer = self.running.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
+        if key is not None and answer.is_success:
+            self.kept.append(Kept(owner, method, path, key, body, answer))
+        return answer
+
+    def list_of(self, owner: str, **parameters: Any) -> Any:
+        query = urlencode({"limit": 200, **parameters}, doseq=True)
+        return self.ask(owner, "GET", f"?{query}")
+
+    def tick(self) -> str:
+        self.running.now += timedelta(seconds=1)
+        return written(self.running.now)
+
+    def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
+        """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""
+        mine, other = self.models[owner], self.models["bob" if owner == "ann" else "ann"]
+        places = sorted(mine.tasks, key=lambda one: (bool(mine.tasks[one]["trashed_at"]) != trashed, one))
+        right = sum(bool(task["trashed_at"]) == trashed for task in mine.tasks.values())
+        ids = [*places[:right] * 3, *places[right:], *sorted(other.tasks)[:1], NOWHERE]
+        return ids[number % len(ids)]
+
+    def condition(self, owner: str, task_id: str, kind: str | None) -> str | None:
+        version = self.models[owner].tasks.get(task_id, {"version": 1})["version"]
+        tags = {
+            "current": f'"{version}"',
+            "listed": f'"x", "{version}"',
+            "stale": f'"{version + 1}"',
+            "weak": f'W/"{version}"',
+        }
+        return tags.get(kind or "", kind)
+
+    def agree(self, answer: httpx.Response, expected: Json) -> None:
+        assert answer.status_code in (200, 201), answer.text
+        assert answer.json() == expected
+        assert answer.headers["etag"] == f'"{expected["version"]}"'
+
+    def outcome(self, answer: httpx.Response, expected: Callable[[], T]) -> T | None:
+        """Return what the model says; None, where it refuses as the service did."""
+        try:
+            found = expected()
+        except Refusal as refusal:
+            self.refused(answer, refusal)
+            return None
+        assert answer.is_success or answer.status_code in (304, 400), answer.text
+        return found
+
+    def refused(self, answer: httpx.Response, refusal: Refusal) -> None:
+        assert answer.status_code == REFUSALS[refusal.kind], answer.text
+        assert answer.json()["type"] == f"urn:taskward:problem:{refusal.kind}"
+
+    @invariant()
+    def every_list_is_what_the_model_says(self) -> None:
+        for owner, model in self.models.items():
+            self.step += 1
+            sort, trashed = SORTS[self.step % len(SORTS)], ("false", "true")[self.step // 2 % 2]
+            answer = self.list_of(owner, sort=sort, trashed=trashed)
+            assert answer.json() == model.listed(sort, trashed=trashed), (sort, trashed)
+            tag, changes = answer.headers["etag"], model.changes
+            known, then = self.tags.get(owner, (tag, changes))
+            assert (tag == known) == (changes == then)
+            self.tags[owner] = (tag, changes)

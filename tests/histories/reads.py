@@ -1,0 +1,85 @@
+"""What can be asked, and asked again."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.histories.history import SORTS, History, Kept, owners, picks
+from tests.model import Json
+
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "trashed": st.just("true"),
+        "completed": st.sampled_from(["true", "false"]),
+        "priority": st.sampled_from(["none", "low"]),
+        "tag": st.sampled_from([["X"], ["y"], ["y", "x"]]),
+        "due_before": st.sampled_from(["2026-01-02", "2026-01-31T00:00:00.000000Z"]),
+        "due_after": st.just("2026-01-01"),
+        "updated_since": st.just("2026-01-02T00:00:00.000000Z"),
+        "q": st.sampled_from(["É", "plants wat", "green plan", "b"]),
+    },
+)
+
+TOLD = ("etag", "location", "content-type")
+OTHER: dict[str, Json] = {
+    "": {"title": "another"},
+    "batch": {"operations": [{"op": "create", "title": "another"}]},
+}
+
+
+class Reads(History):
+    """Reading, which changes nothing, and repeating, which does not either."""
+
+    @rule(owner=owners, number=picks, kind=st.sampled_from([None, "current", "listed", "*", "stale", "weak"]))
+    def read(self, owner: str, number: int, kind: str | None) -> None:
+        task_id, other = self.pick(owner, number), self.people["bob" if owner == "ann" else "ann"]
+        theirs = self.ask(owner, "GET", f"/api/{other.user_id}/tasks/{task_id}")
+        assert theirs.status_code == 403
+        known = self.condition(owner, task_id, kind)
+        answer = self.ask(owner, "GET", task_id, headers={"if-none-match": known} if known else {})
+        if not (task := self.outcome(answer, lambda: self.models[owner].find(task_id))):
+            return
+        if kind in (None, "stale"):
+            self.agree(answer, task)
+        else:
+            assert (answer.status_code, answer.content) == (304, b"")
+
+    @rule(
+        owner=owners,
+        sort=st.sampled_from(SORTS),
+        asked=filters,
+        undated=st.booleans(),
+        limit=st.integers(1, 3),
+    )
+    def walk(self, owner: str, sort: str, asked: Json, undated: bool, limit: int) -> None:  # noqa: FBT001
+        if undated and not asked.keys() & {"due_before", "due_after"}:
+            asked = {**asked, "due": "none"}
+        answer = self.list_of(owner, **asked, sort=sort, limit=limit)
+        met: list[Any] = answer.json()
+        while following := answer.links.get("next"):
+            assert len(answer.json()) == limit
+            answer = self.ask(owner, "GET", following["url"])
+            met += answer.json()
+        assert met == self.models[owner].listed(sort, **asked), (sort, asked)
+
+    @rule(owner=owners, zone=st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Honolulu"]))
+    def summarize(self, owner: str, zone: str) -> None:
+        answer = self.ask(owner, "GET", f"summary?tz={zone}")
+        assert answer.json() == self.models[owner].summary(self.running.now, zone)
+
+    @precondition(lambda self: self.kept)
+    @rule(number=picks)
+    def repeat(self, number: int) -> None:
+        kept = self.kept[number % len(self.kept)]
+        again = self.again(kept, kept.body)
+        assert (again.status_code, again.content) == (kept.answer.status_code, kept.answer.content)
+        assert [again.headers.get(name) for name in TOLD] == [kept.answer.headers.get(name) for name in TOLD]
+        assert again.headers["idempotency-replayed"] == "true"
+        other = self.again(kept, OTHER.get(kept.path, {"completed": kept.body == {"completed": False}}))
+        assert (other.status_code, other.json()["type"]) == (422, "urn:taskward:problem:key-reused")
+
+    def again(self, kept: Kept, body: Json | None) -> Any:
+        headers = {"idempotency-key": kept.key}
+        return self.ask(kept.owner, kept.method, kept.path, json=body, headers=headers)

@@ -1,0 +1,48 @@
+"""The service, for histories: they are synchronous, and say what time it is."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from app.composition import compose
+from app.infra.purging import purge_trash
+from app.settings import Settings
+from app.settings.database_address import DatabaseAddress
+from tests.conftest import environment_for
+from tests.factories import NOON
+from tests.in_process import client_of
+
+T = TypeVar("T")
+
+AT_MOST = 6  # tasks a person may have: few, so that a list is full now and then
+
+
+class Running:
+    """The application in a thread of its own."""
+
+    def __init__(self, database_url: str) -> None:
+        self.now = NOON
+        self._address = DatabaseAddress.parse(database_url)
+        settings = Settings.from_env(environment_for(database_url, MAX_TASKS=str(AT_MOST)))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._context = client_of(compose(settings, clock=lambda: self.now))
+        self.client: httpx.AsyncClient = self.wait_for(self._context.__aenter__())
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    def purge(self, *, older_than: timedelta) -> None:
+        """End old trash, as `app purge` does."""
+        self.wait_for(purge_trash(self._address, before=self.now - older_than))
+
+    def close(self) -> None:
+        self.wait_for(self._context.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

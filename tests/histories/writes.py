@@ -1,0 +1,144 @@
+"""What can be done to one task."""
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from app.domain.moments import written
+from tests.histories.history import History, a_key, conditions, fields, new_tasks, owners, picks
+from tests.model import Json
+
+keys = st.sampled_from([False, True])
+MONTH = timedelta(days=30)
+EMPTIED: Json = {"description": None, "due": None, "priority": "none", "tags": []}
+
+
+class Writes(History):
+    """The verbs of one task, the trash and its end."""
+
+    @rule(owner=owners, said=new_tasks, keyed=keys)
+    def create(self, owner: str, said: Json, keyed: bool) -> None:  # noqa: FBT001
+        now, model = self.tick(), self.models[owner]
+        answer = self.ask(owner, "POST", json=said, key=a_key(keyed=keyed))
+        if self.outcome(answer, lambda: model.room_for(1)):
+            task = model.created(said, answer.json(), now)
+            self.agree(answer, task)
+            assert answer.headers["location"].endswith(f"/tasks/{task['id']}")
+            assert model.own_order()[0] == model.listed()[0]["id"] == task["id"]
+
+    @rule(
+        owner=owners,
+        number=picks,
+        said=fields,
+        kind=conditions,
+        method=st.sampled_from(["PUT", "PATCH", "null"]),
+    )
+    def change(self, owner: str, number: int, said: Json, kind: str | None, method: str) -> None:
+        sent = said
+        if method == "null":
+            method, said = "PATCH", EMPTIED
+            sent = dict.fromkeys(said)
+        now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
+        if_match = self.condition(owner, task_id, kind)
+        answer = self.ask(owner, method, task_id, if_match=if_match, json=sent)
+        if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
+            self.agree(answer, model.changed(task, said, now))
+
+    @rule(
+        owner=owners,
+        number=picks,
+        kind=conditions,
+        completed=st.sampled_from([None, None, True, False]),
+        keyed=keys,
+    )
+    def complete(
+        self,
+        owner: str,
+        number: int,
+        kind: str | None,
+        completed: bool | None,  # noqa: FBT001
+        keyed: bool,  # noqa: FBT001
+    ) -> None:
+        now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
+        if_match = self.condition(owner, task_id, kind)
+        body = None if completed is None else {"completed": completed}
+        once = {"json": body, "key": a_key(keyed=keyed)}
+        answer = self.ask(owner, "PATCH", f"{task_id}/complete", if_match=if_match, **once)
+        if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
+            wanted = not task["completed"] if completed is None else completed
+            self.agree(answer, model.changed(task, {"completed": wanted}, now))
+
+    @rule(owner=owners, number=picks, kind=conditions, permanent=st.booleans())
+    def delete(self, owner: str, number: int, kind: str | None, permanent: bool) -> None:  # noqa: FBT001
+        now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
+        if_match = self.condition(owner, task_id, kind)
+        answer = self.ask(owner, "DELETE", f"{task_id}?permanent={str(permanent).lower()}", if_match=if_match)
+        where = None if permanent else False
+        if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=where)):
+            assert (answer.status_code, answer.content) == (204, b"")
+            if permanent:
+                model.purged(task_id)
+            else:
+                model.changed(task, {"trashed_at": now}, now)
+
+    @rule(owner=owners, number=picks, kind=conditions)
+    def restore(self, owner: str, number: int, kind: str | None) -> None:
+        now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number, trashed=True)
+        if_match = self.condition(owner, task_id, kind)
+        answer = self.ask(owner, "POST", f"{task_id}/restore", if_match=if_match)
+        if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=True)):
+            self.agree(answer, model.changed(task, {"trashed_at": None}, now))
+
+    @rule(days=st.sampled_from([1, 31]))
+    def purge(self, days: int) -> None:
+        self.running.now += timedelta(days=days)
+        self.kept.clear()  # what is older than a day is not told again
+        self.running.purge(older_than=MONTH)
+        long_ago = written(self.running.now - MONTH)
+        for model in self.models.values():
+            old = [task["id"] for task in model.listed(trashed="true") if task["trashed_at"] < long_ago]
+            model.purged(*old)
+
+    @rule(
+        owner=owners,
+        number=picks,
+        other=st.integers(0, 3),
+        side=st.sampled_from(["before", "after"]),
+        kind=conditions,
+    )
+    def move(self, owner: str, number: int, other: int, side: str, kind: str | None) -> None:
+        now, model = self.tick(), self.models[owner]
+        task_id, beside = self.pick(owner, number), self.pick(owner, number + other)
+        if_match, ids = self.condition(owner, task_id, kind), model.own_order()
+        answer = self.ask(owner, "POST", f"{task_id}/move", if_match=if_match, json={side: beside})
+        if not (task := self.outcome(answer, lambda: model.find(task_id, if_match))):
+            return
+        if task_id == beside or beside not in ids:
+            assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/{side}"], answer.text
+            return
+        others = [one for one in ids if one != task_id]
+        place = others.index(beside) + (side == "after")
+        wanted = [*others[:place], task_id, *others[place:]]
+        if wanted != ids:
+            self.place(owner, task, answer.json()["position"], now)
+        self.agree(answer, model.tasks[task_id])
+        assert model.own_order() == wanted
+
+    def place(self, owner: str, task: Json, position: str, now: str) -> None:
+        """Put a task elsewhere; where there was no room, all are spread in the order that they have."""
+        model = self.models[owner]
+        told = {
+            one["id"]: one
+            for trashed in ("false", "true")
+            for one in self.list_of(owner, sort="position", trashed=trashed).json()
+        }
+        if all(told[one]["position"] == model.tasks[one]["position"] for one in told if one != task["id"]):
+            model.changed(task, {"position": position}, now)
+            return
+        ranked = sorted((one["position"], one["id"]) for one in model.tasks.values() if one != task)
+        model.spread({one: told[one]["position"] for one in told}, now)
+        again = sorted(
+            (one["position"], one["id"]) for one in model.tasks.values() if one["id"] != task["id"]
+        )
+        assert [one for _, one in again] == [one for _, one in ranked]
