@@ -24,8 +24,8 @@ UNSPACED: Final = re.compile(
 )
 """Runs of scripts that put no spaces between words."""
 
-_DOTTED: Final = re.compile("i\u0307+")  # what a Turkish `İ` folds to, and dots that follow it
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
+_DOTTED_I: Final = re.compile("i\u0307+")  # what a Turkish `İ` is without case
 _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # of a look only
 
 
@@ -51,7 +51,7 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    plain = _DOTTED.sub("i", normalize("NFKC", _spaced(text)).casefold())
+    plain = _DOTTED_I.sub("i", normalize("NFKC", _spaced(text)).casefold())
     return UNSPACED.sub(r" \g<0> ", _spaced(normalize("NFKC", plain))).split()
 
 
