@@ -20,7 +20,7 @@ from tests.histories.writes import Writes
 pytestmark = pytest.mark.server
 
 HISTORIES = 200
-STEPS = 20
+STEPS = 24
 SHORT = 14  # characters of a position: between two there is room for few, so that all are spread now and then
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from app.domain.moments import written
-from tests.histories.history import History, a_key, conditions, fields, new_tasks, owners, picks
+from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.model import Json, Refusal
 
 Said = tuple[str, int, str | None, Json, Json]
@@ -16,7 +16,7 @@ operations = st.lists(
         st.sampled_from(["create", "update", "complete", "delete", "restore"]),
         picks,
         conditions,
-        fields,
+        edits,
         new_tasks,
     ),
     min_size=1,
@@ -31,7 +31,8 @@ class Batches(History):
     def begin(self) -> None:
         for owner, count in (("ann", 4), ("bob", 2)):
             new: list[Said] = [
-                ("create", 0, None, {}, {"title": f"first {number}"}) for number in range(count)
+                ("create", 0, None, {}, {"title": f"first {number}", "completed": number % 2 == 1})
+                for number in range(count)
             ]
             self.batch(owner, new, keyed=False)
         self.batch("ann", [("delete", 0, None, {}, {})], keyed=False)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from app.domain.moments import written
-from tests.histories.history import History, a_key, conditions, fields, new_tasks, owners, picks
+from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.model import Json
 
 keys = st.sampled_from([False, True])
@@ -30,7 +30,7 @@ class Writes(History):
     @rule(
         owner=owners,
         number=picks,
-        said=fields,
+        said=edits,
         kind=conditions,
         method=st.sampled_from(["PUT", "PATCH", "null"]),
     )
@@ -69,7 +69,7 @@ class Writes(History):
             wanted = not task["completed"] if completed is None else completed
             self.agree(answer, model.changed(task, {"completed": wanted}, now))
 
-    @rule(owner=owners, number=picks, kind=conditions, permanent=st.booleans())
+    @rule(owner=owners, number=picks, kind=conditions, permanent=st.sampled_from([False, False, True]))
     def delete(self, owner: str, number: int, kind: str | None, permanent: bool) -> None:  # noqa: FBT001
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
@@ -84,13 +84,15 @@ class Writes(History):
 
     @rule(owner=owners, number=picks, kind=conditions)
     def restore(self, owner: str, number: int, kind: str | None) -> None:
+        if number % 2 and not self.models[owner].own_order(trashed="true"):
+            self.delete(owner, number, kind=None, permanent=False)
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number, trashed=True)
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, "POST", f"{task_id}/restore", if_match=if_match)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=True)):
             self.agree(answer, model.changed(task, {"trashed_at": None}, now))
 
-    @rule(days=st.sampled_from([1, 31]))
+    @rule(days=st.sampled_from([1, 1, 31]))
     def purge(self, days: int) -> None:
         self.running.now += timedelta(days=days)
         self.kept.clear()  # what is older than a day is not told again
@@ -108,6 +110,8 @@ class Writes(History):
         kind=conditions,
     )
     def move(self, owner: str, number: int, other: int, side: str, kind: str | None) -> None:
+        if len(self.models[owner].own_order()) < 2:
+            self.create(owner, {"title": "to move"}, keyed=False)
         now, model = self.tick(), self.models[owner]
         task_id, beside = self.pick(owner, number), self.pick(owner, number + other)
         if_match, ids = self.condition(owner, task_id, kind), model.own_order()
