@@ -31,7 +31,7 @@ INSERT INTO tasks (user_id, id, title, description, completed, created_at, updat
 SELECT owner, gen_random_uuid(), title, title, n % 3 = 0, now(), now() - n % 1000 * interval '1 minute',
        CASE WHEN n % 2 = 0 THEN now() + n % 500 * interval '1 hour' END, n % 4, tags, tags,
        md5(n::text), title, ' ' || title || ' ', ' ' || repeat(title || ' ', 10)
-FROM (SELECT 'ann' AS owner, $1 AS many UNION ALL SELECT 'bob ' || n, $1 / 10 FROM generate_series(1, 30) n) AS p,
+FROM (SELECT 'ann' AS owner, $1 AS many UNION ALL SELECT 'bob ' || n, $1 / 10 FROM generate_series(1, 60) n) AS p,
      generate_series(1, many) AS n,
      LATERAL (SELECT 'task ' || n % 5000 AS title, ARRAY['tag ' || n % 100] AS tags) AS made
 """
@@ -48,10 +48,13 @@ VALUES: Mapping[str, object] = {
     **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON),
 }
 
+OF_BOB, FEW = {**VALUES, "owner": "bob 7"}, MANY // 10
+"""Of somebody with few: where one person has a quarter of all tasks, to read the whole table costs no more."""
+
 
 @pytest.fixture(scope="module")
 async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
-    """A connection to a database in which one person has ten thousand tasks, and others a few."""
+    """A connection to a database in which one person has ten thousand tasks, and others a thousand."""
     url = postgres.new_database()
     await upgrade(DatabaseAddress.parse(url))
     connection = await asyncpg.connect(url)
@@ -143,14 +146,14 @@ async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either
     ids=str,
 )
 async def test_any_other_list_stays_within_its_owners_rows(connection: Any, shape: Shape, kind: str) -> None:
-    plan = await plan_of(connection, kind, page_of(shape), {**VALUES, "limit": PAGE + 1})
+    plan = await plan_of(connection, kind, page_of(shape), {**OF_BOB, "limit": PAGE + 1})
 
-    assert plan.rows_read <= MANY
+    assert plan.rows_read <= FEW
     assert all(scan["Node Type"] != "Seq Scan" for scan in plan.of_tasks)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_summary_reads_its_owners_rows_once(connection: Any, kind: str) -> None:
-    plan = await plan_of(connection, kind, SUMMARY, VALUES)
+    plan = await plan_of(connection, kind, SUMMARY, OF_BOB)
 
-    assert plan.rows_read == MANY
+    assert plan.rows_read == FEW
