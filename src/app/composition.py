@@ -38,6 +38,7 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
@@ -50,7 +51,7 @@ def utc_now() -> datetime:
 
 def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
     """Build the application. A test passes its own verifier and clock."""
-    database = Database(settings.database)
+    database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
 
@@ -59,16 +60,18 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
     async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
-        return tasks_of(request.user.user_id, database)
+        return tasks_of(request.user.user_id, WithinDeadline(database))
 
     @asynccontextmanager
-    async def together(owner: UserId) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
-        async with database.transaction() as transaction:
+    async def together(
+        owner: UserId, connection: Connection
+    ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
+        async with connection.transaction() as transaction:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
     async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
-        owner: UserId = request.user.user_id
-        return Desk(tasks_of(owner, database), partial(together, owner))
+        owner, connection = request.user.user_id, WithinDeadline(database)
+        return Desk(tasks_of(owner, connection), partial(together, owner, connection))
 
     async def keys_trouble() -> str | None:
         return None if keys is None or keys.ready else "no keys yet"
