@@ -42,6 +42,7 @@ from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
+from app.supervision import Worker
 
 
 def utc_now() -> datetime:
@@ -52,6 +53,7 @@ def utc_now() -> datetime:
 def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
     """Build the application. A test passes its own verifier and clock."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
+    worker = Worker()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
 
@@ -82,7 +84,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         if keys is not None:
             await keys.start()
         try:
-            yield
+            async with worker.watched():
+                yield
         finally:
             if keys is not None:
                 await keys.close()
@@ -91,7 +94,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
-        readiness(database=database.trouble, keys=keys_trouble),
+        readiness(database=database.trouble, keys=keys_trouble, process=worker.trouble),
     ]
     dependencies = {"tasks": Provide(provide_tasks), "desk": Provide(provide_desk)}
     document = openapi.document_of(handlers, dependencies, version("taskward"))
@@ -111,4 +114,10 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Edge(app, document, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)
+    return Edge(
+        app,
+        document,
+        cors=Cors(settings.cors_origins),
+        hosts=settings.listening.allowed_hosts,
+        worker=worker,
+    )
