@@ -23,8 +23,8 @@ SHORTEST: Final = 8  # characters
 MEMBERS: Final = ("title", "description", "tags")
 SHAPES: Final = {
     "a token": re.compile(r"eyJ[\w-]{8,}\.[\w-]+"),
-    "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[a-z]{2,}"),
-    "a user id": re.compile(r"\b(?!x-)[\w%-]+-[0-9a-f]{32}\b"),
+    "an e-mail address": re.compile(r"(?<=\w)@[\w-]+\.[a-z]{2,}"),
+    "a user id": re.compile(r"(?<=\w)(?<!\b00)-[0-9a-f]{32}\b"),
     "a factory's text": re.compile(r"\b(task|about) \d{3,6}\b"),
     "a password in an address": re.compile(r"://[^\s/:@]+:[^\s/@]+@"),
 }
@@ -66,8 +66,9 @@ class LogSearch:
     def private_in(self, line: str) -> Iterator[str]:
         """Name what is private in a line."""
         yield from (what for what, shape in SHAPES.items() if shape.search(line))
+        begins = self._said
         for start in range(len(line) - SHORTEST + 1):
-            for word in self._said.get(line[start : start + SHORTEST], ()):
+            for word in begins.get(line[start : start + SHORTEST], ()):
                 if line.startswith(word, start):
                     yield f"{word!r}, which a test said"
 

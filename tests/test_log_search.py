@@ -41,6 +41,7 @@ PLANTED = {
     "an owner as it is in the path": "opaque%20owner",
 }
 HARMLESS = (
+    '"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"',
     '{"method": "GET", "route": "/api/{user_id}/tasks", "status": 200, "event": "request"}',
     '"request_id": "0123456789abcdef0123456789abcdef", "timestamp": "2026-01-01T12:00:00.000000Z"',
     "database-unavailable reason=TimeoutError: the database does not answer",
