@@ -19,6 +19,7 @@ import pytest
 from app.settings.trust import Trust
 from dev.children import prepare
 from dev.postgres import free_port
+from tests.log_search import LOGS
 
 WEB = Path(__file__).parent.parent / "web"
 START_TIMEOUT = 60  # seconds
@@ -80,13 +81,16 @@ class BetterAuth:
 
 
 @asynccontextmanager
-async def better_auth(database_url: str, *, api_url: str = "", **variant: Any) -> AsyncIterator[BetterAuth]:
-    """Start a server on a database of its own, and stop it at the end."""
+async def better_auth(
+    database_url: str, *, api_url: str = "", port: int = 0, secret: str = "", **variant: Any
+) -> AsyncIterator[BetterAuth]:
+    """Start a server on a database of its own, and stop it at the end; a second time: with port and secret."""
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
         pytest.skip("Better Auth needs Node, and `make setup`")
-    port = free_port()
-    url, secret = f"http://localhost:{port}", secrets.token_urlsafe(32)
+    port, secret = port or free_port(), secret or secrets.token_urlsafe(32)
+    url = f"http://localhost:{port}"
+    LOGS.note(secret)
     env = {
         **os.environ,
         "AUTH_PORT": str(port),

@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
 from tests.in_process import client_of
+from tests.log_search import LOGS, listening_to_requests
 from tests.people import ORIGIN, SECRET, People
 from tests.service import Service, serving
 
@@ -25,6 +26,34 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, which must not happen in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _said() -> Iterator[None]:
+    """Remember what is said to the service, which no line of its log may tell."""
+    with listening_to_requests():
+        yield
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Search what the application printed in this process."""
+    if report.when == "teardown":
+        LOGS.look_at(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run for a line that tells what is somebody's."""
+    if LOGS.found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was searched, and what was found."""
+    terminalreporter.write_line(
+        f"{LOGS.lines} lines of logs searched, {len(LOGS.found)} private things found"
+    )
+    for what, line in LOGS.found.items():
+        terminalreporter.write_line(f"PRIVATE in {what}\n    {line[:500]}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import httpx
 from app.infra.tokens import issue_token
 from dev.children import prepare
 from dev.postgres import free_port
+from tests.log_search import LOGS
 from tests.people import TRUST
 
 START_TIMEOUT = 30  # seconds
@@ -45,7 +46,7 @@ class Service:
 
 def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         env={**BARE, "PORT": str(free_port()), **env},
         cwd=cwd,
@@ -54,11 +55,15 @@ def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.Compl
         timeout=60,
         check=False,
     )
+    if arguments[0] != "token":  # whose whole purpose is to tell one
+        LOGS.look_at(f"app {arguments[0]}", done.stdout + done.stderr)
+    return done
 
 
 @contextmanager
 def serving(env: Mapping[str, str], folder: Path, *, wait: bool = True) -> Iterator[Service]:
     """Serve, in a folder without a `.env`, until the end."""
+    LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -78,6 +83,7 @@ def serving(env: Mapping[str, str], folder: Path, *, wait: bool = True) -> Itera
         if process.poll() is None:
             process.terminate()
         process.wait()
+        LOGS.look_at(str(log), log.read_text())
 
 
 def _until_it_answers(service: Service) -> None:

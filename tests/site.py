@@ -14,6 +14,7 @@ from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.better_auth import WEB, BetterAuth, better_auth
+from tests.log_search import LOGS
 from tests.service import Service, serving
 
 PASSWORD = "correct horse battery"
@@ -91,6 +92,7 @@ class Visitor:
 
     async def add(self, *titles: str) -> None:
         """Write tasks down, each with Enter, and see them kept."""
+        LOGS.note(*titles)
         for title in titles:
             await self.page.get_by_label("New task").fill(title)
             await self.page.keyboard.press("Enter")

@@ -16,6 +16,7 @@ import pytest
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.better_auth import WEB
+from tests.log_search import LOGS
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +84,7 @@ def started(state: Path, **env: str) -> Iterator[Run]:
         if run.process.poll() is None:
             run.process.terminate()
             run.process.wait()
+        LOGS.look_at("make run", run.said)
 
 
 @pytest.fixture

@@ -31,13 +31,19 @@ CHECKS = (
     "use_after_free",
     "ensure_resource_availability",
     "ignored_auth",
+    "positive_data_acceptance",
 )
-"""All but two: `positive_data_acceptance` takes 412, 422 and rules about other tasks for faults, and
-`object_level_authorization` wants two users in one run; tests/api has both at length."""
+"""All that there are but `object_level_authorization`, which wants several users in one run and found neither of two
+holes that were made for it; tests/api and tests/infra/test_walls.py have that at length."""
 
 CONFIG = """
 [parameters]
 "path.user_id" = "me"
+
+[checks.positive_data_acceptance]
+# 400: rules that no schema can say (two tags of one word, a zone that is none). What is left to find is 401 to 406,
+# 413 and 415 for a request that is as the document wants it.
+expected-statuses = ["2xx", "304", "400", "404", "409", "412", "422"]
 
 [[operations]]
 include-operation-id = "updateTask"

@@ -10,11 +10,12 @@ import pytest
 from app.domain.errors import KeysUnavailable, NotAuthenticated
 from app.infra import keys
 from app.infra.key_fetching import BURST, PAUSE, Fetcher
-from app.infra.keys import LIFETIME, KeySet
+from app.infra.keys import KeySet
 from tests.jwks_server import JwksServer, fetched_from, jwks_server, until
 from tests.signing import SigningKey
 
 OLD, NEW = SigningKey("old"), SigningKey("new")
+A_DAY = 24 * 3600.0  # seconds
 
 
 class Clock:
@@ -188,7 +189,7 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_believed_
         assert told.value.retry_after <= 10
 
 
-@pytest.mark.parametrize("behaviour", ["500", "reset", "empty"])
+@pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
 async def test_given_an_issuer_that_is_down_then_a_known_key_is_believed_and_another_neither_nor(
     behaviour: str,
 ) -> None:
@@ -272,6 +273,42 @@ async def test_the_set_is_fetched_again_in_the_background_whatever_happened_befo
         await until(lambda: fetched.has("new"))
 
 
+async def test_the_set_is_fetched_each_five_minutes_not_by_everybody_at_once_and_each_second_without_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        if seconds > 0.5:  # not one of the test's own
+            pauses.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    async with jwks_server(OLD.public) as server, fetched_from(server):
+        await until(lambda: len(pauses) > 20)
+        with_keys = pauses[:20]
+    pauses.clear()
+    async with jwks_server() as server, fetched_from(server, wait=False):
+        await until(lambda: len(pauses) > 3)
+
+    assert 265 < min(with_keys) < 295
+    assert 305 < max(with_keys) <= 330
+    assert max(pauses[:3]) <= 1
+
+
+async def test_given_no_keys_and_an_issuer_that_hangs_then_it_recovers_within_two_seconds_of_its_return() -> (
+    None
+):
+    async with jwks_server(OLD.public) as server:
+        server.behaviour = "hang"
+        async with fetched_from(server, wait=False) as fetched:
+            await until(lambda: server.asked == 1)
+            server.behaviour = "good"
+
+            await until(lambda: fetched.ready, seconds=2)
+
+
 async def _bug(_: Fetcher) -> None:
     raise AttributeError("a bug")
 
@@ -301,7 +338,7 @@ async def test_keys_live_a_day_without_their_issuer_and_then_no_longer() -> None
     clock = Clock()
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock, refresh=0.05) as fetched:
         server.behaviour = "500"
-        clock.now += LIFETIME - 1
+        clock.now += A_DAY - 1
         await asked_again(server)
         assert fetched.ready
         before = fetched.generation

@@ -120,6 +120,15 @@ def test_given_more_tokens_than_fit_then_those_go_that_were_not_used_for_longest
     assert len(cache) == 3
 
 
+async def test_a_verifier_remembers_ten_thousand_tokens_at_most() -> None:
+    verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
+    await verifier.verify(shared())
+    for number in range(10_000):
+        verifier._cache.put(str(number), 0, *ANN)
+
+    assert len(verifier._cache) == 10_000
+
+
 def test_a_new_generation_of_keys_forgets_everything() -> None:
     cache = TokenCache()
     cache.put("a", 0, *ANN)

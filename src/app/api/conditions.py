@@ -44,7 +44,7 @@ def read_versions(given: str) -> Versions | None:
         ValueError: it is neither.
 
     """
-    if given.strip() == "*":
+    if given.strip(" \t") == "*":
         return None
     if not _LIST.fullmatch(given):
         raise ValueError('must be `*`, or entity tags like "3", split by commas')
@@ -63,7 +63,7 @@ def is_known(request: TaskRequest, tag: bytes) -> bool:
     if given is None:
         return False
     known = tag.decode("latin-1").strip('"')
-    return given.strip() == "*" or any(opaque == known for _, opaque in _TAG.findall(given))
+    return given.strip(" \t") == "*" or any(opaque == known for _, opaque in _TAG.findall(given))
 
 
 def _header(request: TaskRequest, name: bytes) -> str | None:

@@ -117,7 +117,7 @@ DETAILS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
-    HTTPStatus.BAD_REQUEST: "The request cannot be read: check it against `/docs`.",
+    HTTPStatus.BAD_REQUEST: "The request cannot be read: send a host's name as `Host`, and the body whole.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here: report the `request_id` to the operator.",
 }
 

@@ -10,7 +10,7 @@ import httpx
 
 from app.infra.key_set import Key, read
 
-TIMEOUT: Final = 2.0  # seconds for the whole of it, however slowly it drips
+TIMEOUT: Final = 1.5  # seconds for the whole of it, however slowly it drips; recovery is promised in 2
 SIZE_MAX: Final = 64 * 1024  # bytes
 BURST: Final = 3  # fetches at once
 PAUSE: Final = 10.0  # seconds for one more

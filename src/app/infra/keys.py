@@ -22,7 +22,7 @@ from app.logs import where
 log = structlog.get_logger()
 
 REFRESH: Final = 300.0  # seconds between fetches in the background, more or less a tenth
-RETRY: Final = 1.0  # seconds between them while there are no keys at all
+RETRY: Final = 1.0  # seconds from the beginning of one to the next while there are no keys at all
 LIFETIME: Final = 86_400.0  # seconds that a set lives on without its issuer
 
 
@@ -139,6 +139,7 @@ class KeySet:
 
     async def _refresh_for_ever(self, fetcher: Fetcher) -> None:
         while True:
+            began = time.monotonic()
             await asyncio.wait([self._begun(fetcher)])
             pause = self._refresh * random.uniform(0.9, 1.1) if self.ready else RETRY  # noqa: S311 - no secret
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause - (time.monotonic() - began))

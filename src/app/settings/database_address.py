@@ -43,15 +43,22 @@ class DatabaseAddress:
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname or "", parts.port or 5432
+            host.encode("idna")  # what looking it up begins with
             given = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         except ValueError as error:
             raise MalformedAddress(
                 "is not a URL of the form postgresql://user:password@host/database"
             ) from error
+        if (
+            "@" in parts.query + parts.fragment
+        ):  # so these are the rest of a password, which is not to be told
+            raise MalformedAddress("has `?` or `#` in its password: write %3F or %23")
         database = unquote(parts.path.removeprefix("/"))
         wrong = [*_missing(parts.scheme, host, parts.username, database), *_wrong_parameters(given, host)]
         if wrong:
             raise MalformedAddress("; ".join(wrong))
+        if any(map(_unfit, (host, unquote(parts.netloc), database, *given.values()))):
+            raise MalformedAddress("holds U+0000 or half of a surrogate pair, which PostgreSQL does not take")
         mode = given.get("sslmode", "disable" if _is_here(host) else "require")
         return cls(
             host=host,
@@ -95,11 +102,23 @@ def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
         if name in given and values and given[name] not in values:
             faults.append(f"has {name}={given[name]}, which must be one of {', '.join(values)}")
     authority = given.get("sslrootcert", "system")
-    if authority != "system" and not Path(authority).is_file():
+    if authority != "system" and not _is_file(authority):
         faults.append(f"has sslrootcert={authority}, which is not a file")
     if given.get("channel_binding") == "require" and given.get("sslmode") == "disable" and not _is_here(host):
         faults.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
     return faults
+
+
+def _unfit(text: str) -> bool:
+    """Tell whether a text holds what the server cannot be sent."""
+    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long for a name, or in a folder that may not be looked into
+        return False
 
 
 def _is_here(host: str) -> bool:

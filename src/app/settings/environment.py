@@ -67,6 +67,7 @@ def web_address(text: str) -> SplitResult:
     """
     try:
         url = urlsplit(text)
+        (url.hostname or "").encode("idna")  # what looking it up begins with
         wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
     except ValueError:
         wrong = True

@@ -19,7 +19,7 @@ class Listening:
 
 def read_listening(reader: Reader) -> Listening:
     """Read the socket and the names."""
-    host = reader.get("HOST") or "127.0.0.1"
+    host = reader.read("HOST", _host, "127.0.0.1")
     names = reader.read("ALLOWED_HOSTS", _names, None)
     if names is None and not is_loopback(host) and not reader.get("ALLOWED_HOSTS"):
         reader.fault(
@@ -42,6 +42,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")  # what looking it up begins with
+    except UnicodeError:
+        raise ValueError(f"is {text!r}, which is no host name and no address") from None
+    return text
 
 
 def _names(text: str) -> frozenset[str] | None:

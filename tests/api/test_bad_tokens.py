@@ -1,0 +1,77 @@
+"""A token that is not believed costs the database nothing: not a statement, not even a connection."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from app.composition import compose
+from app.infra.tokens import issue_token
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.in_process import client_of
+from tests.jwks_server import jwks_server
+from tests.people import ORIGIN, TRUST
+from tests.signing import SigningKey, shared
+
+NOW = int(time.time())
+CLAIMS = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 900}
+GOOD = issue_token(TRUST, user_id="ann", lifetime=900)
+BAD = {
+    "none at all": "",
+    "noise": "x",
+    "three parts of noise": "a.b.c",
+    "too long": "a" * 9000,
+    "forged": GOOD[:-4] + "AAAA",
+    "of another secret": shared(CLAIMS, secret=b"another" * 9),
+    "expired": shared(CLAIMS | {"exp": NOW - 60}),
+    "of another issuer": shared(CLAIMS | {"iss": "https://evil.example.com"}),
+    "for another audience": shared(CLAIMS | {"aud": "x"}),
+    "of nobody": shared(CLAIMS | {"sub": ""}),
+    "of an unknown key": SigningKey("unknown").sign(CLAIMS),
+    "without algorithm": shared(CLAIMS, alg="none"),
+}
+
+
+@dataclass
+class Doorbell:
+    """Something that listens where a database would, and counts who comes."""
+
+    url: str = ""
+    rung: int = 0
+
+    def ring(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.rung += 1
+        writer.close()
+
+
+@asynccontextmanager
+async def asked_at_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorbell]]:
+    bell = Doorbell()
+    server = await asyncio.start_server(bell.ring, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with jwks_server(SigningKey("known").public) as keys:
+        env = environment_for(f"postgresql://ann@127.0.0.1:{port}/x", JWKS_URL=keys.url)
+        async with client_of(compose(Settings.from_env(env))) as client:
+            yield client, bell
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_bad_token_touches_no_database_connection(method: str) -> None:
+    async with asked_at_a_doorbell() as (client, bell):
+        for name, token in BAD.items():
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            response = await client.request(method, "/api/me/tasks", headers=headers)
+            assert response.status_code == 401, name
+        assert bell.rung == 0
+
+        good = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {GOOD}"})
+
+        assert good.status_code == 503  # so it is the database that was not asked before
+        assert bell.rung > 0

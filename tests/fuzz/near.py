@@ -1,0 +1,78 @@
+"""Things that are almost right: they come further than noise does, and so find more."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+T = TypeVar("T", str, bytes)
+
+STRANGE_TEXT = (
+    *("\0", "\n", "\r\n", "\x7f", "\x9f", "\xff", "\ud800", "\ufeff", "\u2028", "İ", "ß", "🌱", "e\u0301"),
+    *("%", "%00", "%ff", "%2F", "%zz", "..", "/", "\\", '"', "'", ",", ";", "=", "&", "+", "*", " ", "\t"),
+    *("-1", "0", "1e999", "9" * 30, "1_0", "١", "NaN", "null", "true", "[" * 40, "x" * 300),
+)
+STRANGE_BYTES = (
+    *(text.encode("utf-8", "surrogatepass") for text in STRANGE_TEXT),
+    *(
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\\ud800",
+        b"\\u0000",
+        b"{",
+        b"}",
+        b"]",
+        b":",
+        b"NaN",
+        b"1e999",
+    ),
+)
+
+texts = st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_from(STRANGE_TEXT)
+binaries = st.binary(max_size=8) | st.sampled_from(STRANGE_BYTES)
+
+
+@st.composite
+def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
+    """Something good, with up to this many parts of it taken out, doubled, or put in place of others."""
+    for _ in range(draw(st.integers(0, most))):
+        start = draw(st.integers(0, len(good)))
+        end = min(len(good), start + draw(st.integers(0, 12)))
+        piece = draw(pieces | st.just(good[:0]) | st.just(good[start:end] * 2) | st.just(good[end:]))
+        good = good[:start] + piece + good[end:]
+    return good
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, 2**63, -(2**63), 10**30, 1e308, -0.0, 0.5])
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def objects_near(draw: st.DrawFn, good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One of these objects, some members of it changed, missing, or more than there were."""
+    value = dict(draw(st.sampled_from(good)))
+    names = st.sampled_from(sorted({name for each in good for name in each})) | texts
+    for _ in range(draw(st.integers(0, 3))):
+        name = draw(names)
+        if draw(st.booleans()):
+            value.pop(name, None)
+        else:
+            value[name] = draw(json_values | st.sampled_from([v for each in good for v in each.values()]))
+    return value
+
+
+@st.composite
+def json_near(draw: st.DrawFn, good: Sequence[dict[str, Any]]) -> bytes:
+    """JSON of such an object; in half of the cases its bytes are changed as well."""
+    raw = json.dumps(draw(objects_near(good)), ensure_ascii=draw(st.booleans()))
+    written = raw.encode("utf-8", "surrogatepass")
+    return draw(st.just(written) | changed(written, binaries))

@@ -1,0 +1,196 @@
+"""Whatever a header says, it is understood or refused, and in no other way than its RFC allows."""
+
+import re
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from litestar.exceptions import HTTPException
+
+from app.api.authentication import bearer_token
+from app.api.conditions import etag, is_known, read_if_match, read_versions
+from app.api.cors import Cors
+from app.api.edge import _request_id
+from app.api.faults import Faults
+from app.api.keys import KEY_MAX, read_key
+from app.api.negotiation import JSON, MERGE_PATCH, accepts_json, json_body
+from app.api.problems import InvalidRequest
+from app.domain.errors import NotAuthenticated
+from app.domain.task import UNSAID
+from tests.fuzz.asking import Lines, request
+from tests.fuzz.effort import effort
+from tests.fuzz.near import changed
+
+PIECES = (
+    *(
+        b"\0",
+        b"\t",
+        b" ",
+        b",",
+        b";",
+        b'"',
+        b"\\",
+        b"*",
+        b"=",
+        b"/",
+        b"W/",
+        b"w/",
+        b'"3"',
+        b"q=0",
+        b"q=",
+        b"q=9e9",
+    ),
+    *(
+        b"\x7f",
+        b"\x80",
+        b"\xff",
+        b"\xc3\xa4",
+        b"\x0b",
+        b"\x0c",
+        b"\x85",
+        b"\xa0",
+        b"\xb2",
+        b"9" * 25,
+        b"x" * 300,
+    ),
+)
+pieces = st.sampled_from(PIECES) | st.binary(max_size=4)
+
+
+def near(*good: bytes) -> st.SearchStrategy[bytes]:
+    """A header's value that is almost one of these."""
+    return st.sampled_from(good).flatmap(lambda one: changed(one, pieces)) | st.lists(pieces).map(b"".join)
+
+
+def lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
+    """None, one, or several lines of a header."""
+    return st.lists(near(*good).map(lambda value: (name, value)), max_size=3)
+
+
+@given(headers=lines(b"if-match", b'"3"', b"*", b'W/"3", "17" ,"x"', b', "1",'), must=st.booleans())
+@example(headers=[(b"if-match", b'"\xb2"')], must=False)
+@example(headers=[(b"if-match", b'"' + b"9" * 5000 + b'"')], must=False)
+@effort(400)
+def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
+    asked = request(headers=headers, must_match=must)
+    faults = Faults(asked)
+
+    versions = read_if_match(asked, faults)
+
+    if not headers:
+        assert versions == (UNSAID if must else None)
+        return
+    for version in versions or ():
+        assert re.search(rb'(?<!W/)"%d"' % version, b", ".join(value for _, value in headers))
+        assert 0 < version < 2**63  # what PostgreSQL calls a bigint
+
+
+@given(given_text=near(b'"3"', b"*", b'W/"3", "17"').map(lambda value: value.decode("latin-1")))
+@example(given_text="\xa0*")
+@effort(200)
+def test_the_versions_that_a_batch_names_are_read_or_refused(given_text: str) -> None:
+    try:
+        versions = read_versions(given_text)
+    except ValueError:
+        return
+
+    assert versions is not None or given_text.strip(" \t") == "*"
+
+
+@given(
+    headers=lines(b"if-none-match", b'"3"', b"*", b'W/"3", "17" ,"x"'), version=st.sampled_from([1, 3, 17])
+)
+@effort(300)
+def test_if_none_match_knows_a_version_only_where_it_names_it(headers: Lines, version: int) -> None:
+    known = is_known(request(headers=headers), etag(version))
+
+    joined = b", ".join(value for _, value in headers)
+    assert not known or etag(version) in joined or joined.strip(b" \t") == b"*"
+    assert headers or not known
+
+
+@given(headers=lines(b"idempotency-key", b'"a b"', b"8e03978e-40d5", b'"\\"\\\\"'))
+@effort(400)
+def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
+    asked = request(headers=headers)
+    faults = Faults(asked)
+    faults.key()
+    try:
+        faults.raise_any()
+    except InvalidRequest:
+        return
+
+    key = read_key(asked.headers)
+
+    assert (key is None) == (not headers)
+    assert key is None or re.fullmatch(rf"[ -~]{{1,{KEY_MAX}}}", key)
+
+
+@given(accept=near(b"application/json", b"text/html, application/*;q=0.1, */*;q=0", b"*/*;v=1;q=1.0"))
+@effort(400)
+def test_accept_is_understood(accept: bytes) -> None:
+    text = accept.decode("latin-1")
+
+    assert accepts_json(text) in (True, False)
+    assert accepts_json(f"{text}, application/json")
+
+
+@given(
+    kind=lines(b"content-type", b"application/json", b'Application/JSON ; charset="utf-8"', b"text/plain"),
+    length=lines(b"content-length", b"0", b"2"),
+    more=st.lists(st.sampled_from([(b"transfer-encoding", b"chunked"), (b"content-encoding", b"gzip")])),
+)
+@effort(300)
+async def test_a_body_is_read_only_as_the_media_type_that_is_wanted(
+    kind: Lines, length: Lines, more: Lines
+) -> None:
+    asked = request(headers=[*kind, *length, *more])
+
+    async def body() -> bytes:
+        return b"{}"
+
+    asked.body = body  # type: ignore[method-assign]  # no server sends one here
+    try:
+        read = await json_body(asked, MERGE_PATCH, JSON)
+    except HTTPException as refused:
+        assert refused.status_code == 415
+        return
+
+    assert read in (b"", b"{}")
+    assert not any(name == b"content-encoding" for name, _ in more)
+    if read and kind:
+        first = kind[0][1].lower()
+        assert any(each.encode() in first for each in (JSON, MERGE_PATCH))
+
+
+@given(headers=lines(b"authorization", b"Bearer a.b.c", b"bEaReR  x", b"Basic YTpi"))
+@effort(400)
+def test_authorization_holds_one_bearer_token_or_none(headers: Lines) -> None:
+    try:
+        token = bearer_token(headers)
+    except NotAuthenticated:
+        return
+
+    ((_, value),) = headers
+    assert value.lower().startswith(b"bearer ")
+    assert token
+    assert token.encode("ascii") in value
+
+
+@given(sent=near(b"find-me_1.2", b"x" * 64))
+@effort(300)
+def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -> None:
+    told = _request_id(sent)
+
+    assert re.fullmatch("[A-Za-z0-9._-]{1,64}", told)
+    assert told.encode() == sent or re.fullmatch("[0-9a-f]{32}", told)
+
+
+@given(origin=near(b"https://app.example.com", b"null", b"*"))
+@effort(200)
+def test_an_origin_is_allowed_only_where_it_is_the_very_one(origin: bytes) -> None:
+    cors = Cors(["https://app.example.com"])
+
+    allowed = dict(cors.headers(origin)).get(b"access-control-allow-origin")
+
+    assert (allowed is not None) == (origin == b"https://app.example.com")
+    assert bool(cors.preflight(origin, "GET")) == (allowed is not None)

@@ -1,0 +1,102 @@
+"""Whatever a query or a path says, it is a page that PostgreSQL can be asked for, or faults with their places."""
+
+from urllib.parse import parse_qsl, quote
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.api.cursors import write
+from app.api.faults import Faults
+from app.api.list_query import read_list, read_zone
+from app.api.problems import InvalidRequest
+from app.domain.page import PAGE_MAX, Bookmark
+from app.domain.selection import NEWEST
+from tests.factories import a_task_id
+from tests.fuzz.asking import ANN, request
+from tests.fuzz.effort import effort
+from tests.fuzz.near import changed, texts
+
+GOOD = {
+    "sort": "-due",
+    "completed": "true",
+    "priority": "high",
+    "tag": "home",
+    "due": "none",
+    "due_before": "2026-01-31T17:00:00.5+01:00",
+    "due_after": "2026-01-31",
+    "updated_since": "9998-12-31T23:59:60Z",
+    "q": "Wäter? 水 pla",
+    "trashed": "false",
+    "limit": "200",
+    "cursor": write(Bookmark(a_task_id()), ANN, NEWEST),
+    "tz": "Europe/Berlin",
+}
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> bytes:
+    """A query of parameters that are almost right, mostly percent-encoded as they should be."""
+    parts = []
+    for name in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=4)):
+        value = draw(st.just(GOOD[name]) | changed(GOOD[name], texts))
+        written = quote(value, safe="", errors="surrogatepass")
+        parts.append(f"{draw(st.just(name) | texts)}={written}")
+    query = "&".join(parts).encode("utf-8", "surrogatepass")
+    return draw(
+        st.just(query) | changed(query, st.binary(max_size=3) | st.sampled_from([b"%", b"%ff", b"&", b"="]))
+    )
+
+
+@given(query=queries())
+@example(query=b"limit=" + b"9" * 5000)
+@example(query=b"q=%00")
+@example(query=b"due_before=0001-01-01T00:00:00%2B23:59")
+@example(query="limit=١".encode())
+@effort(700)
+def test_a_query_is_a_page_that_can_be_asked_for_or_faults(query: bytes) -> None:
+    try:
+        asked = read_list(request(query=query))
+    except InvalidRequest as refused:
+        assert refused.faults
+        assert all(fault.detail and fault.in_ == "query" for fault in refused.faults)
+        return
+
+    selection = asked.selection
+    assert 1 <= asked.limit <= PAGE_MAX
+    for moment in (selection.due_before, selection.due_after, selection.updated_since):
+        assert moment is None or 1 < moment.year < 9999
+    search = selection.search
+    for text in (*(selection.tags or ()), *((*search.needles, search.verbatim) if search else ())):
+        assert "\0" not in text
+        text.encode()
+    again = read_list(request(query=asked.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode()))
+    assert again.selection == selection  # the link to the next page asks for the same list
+    assert again.limit == asked.limit
+
+
+@given(query=queries())
+@effort(300)
+def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
+    try:
+        zone = read_zone(request(query=query))
+    except InvalidRequest as refused:
+        assert refused.faults
+        return
+
+    assert zone.key in {"UTC", *(value for name, value in parse_qsl(query.decode()) if name == "tz")}
+
+
+@given(text=changed("019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70", texts) | texts)
+@effort(300)
+def test_a_task_id_is_a_uuid_in_its_usual_form_or_a_fault(text: str) -> None:
+    asked = request(task_id=text)
+    faults = Faults(asked)
+
+    task_id = faults.task_id()
+
+    try:
+        faults.raise_any()
+    except InvalidRequest:
+        assert not task_id.int
+    else:
+        assert str(task_id) == text.lower()

@@ -1,0 +1,164 @@
+"""Whole requests that are almost right: never 500, each error a problem, nothing of anybody else's."""
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from app.api.edge import Edge
+from app.composition import compose
+from app.infra.tokens import issue_token
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.fuzz.asking import Lines
+from tests.fuzz.effort import effort
+from tests.fuzz.near import changed
+from tests.fuzz.requests import Asked, filled, requests
+from tests.in_process import client_of
+from tests.people import TRUST, Person
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+SECRET_TITLE = "somebody else's, which no answer may show"
+PROBLEM = b"application/problem+json"
+
+
+@dataclass
+class Site:
+    """An application with somebody's task, and a task of somebody else."""
+
+    app: Edge
+    words: dict[str, str]
+    other: Person
+    others_task: dict[str, Any]
+
+    async def ask(self, asked: Asked) -> tuple[int, Lines, bytes]:
+        """Ask as a server would that has understood the request line and the header's form."""
+        path, _, query = filled(asked.target, **self.words).partition(b"?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "scheme": "http",
+            "server": ("127.0.0.1", 8000),
+            "client": ("127.0.0.1", 50000),
+            "root_path": "",
+            "method": asked.method,
+            "path": unquote(path.decode("latin-1").encode(), errors="replace"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": [(name, filled(value, **self.words)) for name, value in asked.headers],
+        }
+        messages = [{"type": "http.request", "body": filled(asked.body, **self.words), "more_body": False}]
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return sent[0]["status"], [*sent[0]["headers"]], body
+
+
+@pytest.fixture(scope="module")
+async def site(database_url: str) -> AsyncIterator[Site]:
+    app = compose(Settings.from_env(environment_for(database_url)))
+    async with client_of(app) as client:
+        me, other = Person(client, someone("fuzz")), Person(client, someone("other"))
+        mine, others = await me.create(), await other.create(SECRET_TITLE)
+        token = issue_token(TRUST, user_id=me.user_id, lifetime=100_000)
+        yield Site(app, {"token": token, "mine": mine["id"], "others": others["id"]}, other, others)
+
+
+def judge(method: str, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    """Hold an answer of the application to what every answer promises."""
+    assert 200 <= status < 500
+    assert SECRET_TITLE.encode() not in body
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert (b"www-authenticate" in headers) == (status == 401)
+    assert status != 405 or headers[b"allow"]
+    if status >= 400:
+        assert headers[b"content-type"] == PROBLEM
+    if status >= 400 and method != "HEAD":
+        problem = json.loads(body)
+        assert {"type", "title", "status", "detail", "instance", "request_id"} <= problem.keys()
+        assert (problem["status"], problem["request_id"].encode()) == (status, headers[b"x-request-id"])
+        assert status != 400 or problem.get("errors") or "Host" in problem["detail"]
+    elif headers.get(b"content-type") == b"application/json" and method != "HEAD":
+        json.loads(body)
+
+
+@given(asked=requests())
+@effort(350)
+async def test_a_request_that_is_almost_right_is_answered_or_refused_with_a_problem(
+    site: Site, asked: Asked
+) -> None:
+    status, headers, body = await site.ask(asked)
+
+    event(str(int(status)))
+    judge(asked.method, status, dict(headers), body)
+
+
+async def test_after_all_that_the_others_task_is_as_it_was(site: Site) -> None:
+    assert (await site.other.ask("GET")).json() == [site.others_task]
+
+
+def answer_of(service: Service, raw: bytes) -> bytes:
+    """Send bytes over a socket of their own, and return what comes before the server waits for more."""
+    address = urlsplit(service.url)
+    answer = b""
+    with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
+        connection.settimeout(0.2)
+        with suppress(OSError):  # it may wait for a body that never comes, or have closed long ago
+            connection.sendall(raw)
+            while part := connection.recv(65536):
+                answer += part
+    return answer
+
+
+@given(asked=requests(), data=st.data())
+@effort(60)
+def test_bytes_that_are_almost_a_request_are_answered_or_refused(
+    service: Service, asked: Asked, data: st.DataObject
+) -> None:
+    asked.headers.append((b"connection", b"close"))
+    words = {"token": service.token("fuzz"), "mine": "x", "others": "y"}
+    raw = filled(asked.raw(), **words)
+    raw = data.draw(
+        st.just(raw) | changed(raw, st.sampled_from([b"\r\n", b"\n", b"\0", b":", b" ", b"\xff"]))
+    )
+
+    answer = answer_of(service, raw)
+
+    if answer:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status_line, *lines = head.split(b"\r\n")
+        status = int(status_line.split(b" ")[1])
+        fields = (line.partition(b": ") for line in lines)
+        headers = {name.lower(): value for name, _, value in fields}
+        if b"x-request-id" in headers:  # else the server refused it, which the application never saw
+            body = body[: int(headers.get(b"content-length", b"0"))]  # a second answer may follow
+            judge("HEAD" if not body else asked.method, status, headers, body)
+        else:
+            assert 400 <= status < 500
+
+
+def test_after_all_that_the_service_has_met_nothing_unexpected(service: Service) -> None:
+    assert httpx.get(f"{service.url}/health").status_code == 200
+    told = service.log.read_text()
+    assert '"status": 500' not in told
+    assert "unexpected error" not in told
+    assert "Traceback" not in told

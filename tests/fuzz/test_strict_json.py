@@ -1,0 +1,80 @@
+"""The strict reader reads what the standard library's reads, save what two readers may understand differently."""
+
+import json
+from math import isfinite
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.strict_json import NotStrictJson, loads
+from tests.fuzz.effort import effort
+from tests.fuzz.near import binaries, changed, json_near
+
+MAX_DEPTH = 6
+GOOD = (
+    {"title": "x", "description": None, "completed": True, "tags": ["a", "ä"], "n": -1.5e3},
+    {"keys": [{"kty": "OKP", "x": {"y": [[{}]]}}], "\\": '"[{', "u": "\\ud83c\\udf31"},
+)
+SNIPPETS = b'{ } [ ] , : "a" "" \\u0041 \\ud83c\\udf31 \\udc00 0 -0 1e5 1E+2 .5 01 true null nul \xf0\x9f\x8c\xb1 \x01 \xff'
+
+
+class Twice(Exception):
+    """A member is named twice."""
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Twice
+    return dict(pairs)
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value can be held by every reader, and is not too deep."""
+    match value:
+        case dict():
+            inner = [*value, *value.values()]
+            return depth < MAX_DEPTH and all(is_plain(each, depth + 1) for each in inner)
+        case list():
+            return depth < MAX_DEPTH and all(is_plain(each, depth + 1) for each in value)
+        case float():
+            return isfinite(value)
+        case str():
+            return not any("\ud800" <= character <= "\udfff" for character in value)
+    return True
+
+
+def read_by_another(data: bytes) -> Any:
+    """Read with nothing but `json`, and look at what came out: slow, and plain to see through.
+
+    Raises:
+        ValueError, Twice, RecursionError: it is not strict JSON.
+
+    """
+    value = json.loads(data.decode(), object_pairs_hook=unique)
+    if not is_plain(value):
+        raise ValueError
+    return value
+
+
+@given(
+    data=json_near(GOOD)
+    | st.binary(max_size=40)
+    | st.lists(st.sampled_from(SNIPPETS.split(b" ")), max_size=25).map(b"".join)
+    | changed(b'{"a":[[[[{"b":1}]]]],"c":"[[[[[[["}', binaries)
+)
+@example(data=b'{"a":1,"a":1}')
+@example(data=b"[[[[[[[]]]]]]]")
+@example(data=b'"\\udc00\\ud800"')
+@example(data=b"\xef\xbb\xbf{}")
+@effort(600)
+def test_bytes_are_read_as_by_another_reader_or_refused_where_that_one_would_not_be_sure(data: bytes) -> None:
+    try:
+        expected = read_by_another(data)
+    except (ValueError, Twice, RecursionError):
+        with pytest.raises(NotStrictJson) as refused:
+            loads(data, max_depth=MAX_DEPTH)
+        assert str(refused.value)
+    else:
+        assert repr(loads(data, max_depth=MAX_DEPTH)) == repr(expected)  # so that 1, 1.0 and true differ

@@ -1,0 +1,103 @@
+"""Every line that the service logs in a run of the tests is searched for what is somebody's.
+
+The log of each process of `tests.service` comes here when it ends, and what the application in this process
+prints with each test. Whatever is found fails the run (the hooks are in `tests.conftest`).
+
+What is private is known in two ways: by its shape (tokens, e-mail addresses, ids as `someone` invents them,
+addresses with a password), and by what the tests said: the titles, descriptions, tags, words looked for,
+user ids and tokens of each request that goes through httpx, and what a visitor types. Shorter words than
+`SHORTEST` are left out, since they stand in lines by chance; so are other clients' words.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import httpx
+import pytest
+
+SHORTEST: Final = 8  # characters
+MEMBERS: Final = ("title", "description", "tags")
+SHAPES: Final = {
+    "a token": re.compile(r"eyJ[\w-]{8,}\.[\w-]+"),
+    "an e-mail address": re.compile(r"(?<=\w)@[\w-]+\.[a-z]{2,}"),
+    "a user id": re.compile(r"(?<=\w)(?<!\b00)-[0-9a-f]{32}\b"),
+    "a factory's text": re.compile(r"\b(task|about) \d{3,6}\b"),
+    "a password in an address": re.compile(r"://[^\s/:@]+:[^\s/@]+@"),
+}
+
+
+class LogSearch:
+    """What is private, what was searched, and what was found."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.found: dict[str, str] = {}  # the line by what is wrong with it
+        self._said: dict[str, set[str]] = {}  # words by how they begin, since there are many, and many lines
+
+    def note(self, *words: str) -> None:
+        """Remember what somebody said and no line may tell."""
+        for word in {*words, *(json.dumps(word)[1:-1] for word in words)}:  # as it stands, and as JSON has it
+            if len(word) >= SHORTEST:
+                self._said.setdefault(word[:SHORTEST], set()).add(word)
+
+    def note_request(self, request: httpx.Request) -> None:
+        """Remember what a request says about whom and what."""
+        self.note(request.headers.get("authorization", "").rpartition(" ")[2])
+        self.note(*(value for name, value in parse_qsl(request.url.query.decode()) if name in ("q", "tag")))
+        if owner := re.match(rb"/api/([^/]+)/tasks", request.url.raw_path):
+            self.note(unquote(owner[1].decode()), owner[1].decode())
+        try:
+            self.note(*_texts(json.loads(request.content)))
+        except (ValueError, RecursionError, httpx.RequestNotRead):
+            return
+
+    def look_at(self, source: str, text: str) -> None:
+        """Search what was logged."""
+        lines = text.splitlines()
+        self.lines += len(lines)
+        for line in lines:
+            for what in self.private_in(line):
+                self.found.setdefault(f"{source}: {what}", line)
+
+    def private_in(self, line: str) -> Iterator[str]:
+        """Name what is private in a line."""
+        yield from (what for what, shape in SHAPES.items() if shape.search(line))
+        begins = self._said
+        for start in range(len(line) - SHORTEST + 1):
+            for word in begins.get(line[start : start + SHORTEST], ()):
+                if line.startswith(word, start):
+                    yield f"{word!r}, which a test said"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Find the titles, descriptions and tags anywhere in a body."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            listed = member if isinstance(member, list) else [member]
+            if name in MEMBERS:
+                yield from (each for each in listed if isinstance(each, str))
+            yield from (text for each in listed for text in _texts(each))
+
+
+LOGS: Final = LogSearch()
+
+
+@contextmanager
+def listening_to_requests() -> Iterator[None]:
+    """Hear every request of httpx, whoever sends it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for client in (httpx.Client, httpx.AsyncClient):
+            patched.setattr(client, "send", _heard(client.send))
+        yield
+
+
+def _heard(send: Any) -> Any:
+    def send_and_note(client: Any, request: httpx.Request, **arguments: Any) -> Any:
+        LOGS.note_request(request)
+        return send(client, request, **arguments)
+
+    return send_and_note

@@ -1,0 +1,105 @@
+"""The search of the logs finds what is planted, of each kind, and fails the run for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.infra.tokens import issue_token
+from tests.factories import NewTaskFactory, TaskFactory, someone
+from tests.log_search import LogSearch, listening_to_requests
+from tests.people import TRUST
+
+ROOT = Path(__file__).parent.parent
+ADDRESS = "http://testserver/api/opaque%20owner/tasks?q=looked+for+words"
+BODY = {
+    "title": "said at the top",
+    "operations": [
+        {"op": "create", "title": "said in a batch", "description": "more of it", "tags": ["tägged so"]}
+    ],
+}
+PLANTED = {
+    "a token": f"reason: {issue_token(TRUST, user_id='x', lifetime=1)}",
+    "an e-mail address": "signed in as ann.b+c@mail.example.com",
+    "an invented user id": f'"owner": "{someone()}"',
+    "a user id in a path": f"GET /api/{someone('ä b')}/tasks",
+    "a factory's title": f"title={TaskFactory.build().title}",
+    "a factory's new title": f"title={NewTaskFactory.build().title}",
+    "a factory's description": f"({TaskFactory.build().description})",
+    "a password in an address": "cannot connect to postgresql://ann:hunter2@localhost:5432/db",
+    "a secret": "secret=only-for-these-tests",
+    "a token of no shape": "token=opaque-token",
+    "a title": "'said at the top' is refused",
+    "a title in a batch": "'said in a batch' is refused",
+    "a description": "more of it",
+    "a tag": "tägged so",
+    "a tag in JSON": r"t\u00e4gged so",
+    "a word looked for": "q='looked for words'",
+    "an owner": "opaque owner",
+    "an owner as it is in the path": "opaque%20owner",
+}
+HARMLESS = (
+    '"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"',
+    '{"method": "GET", "route": "/api/{user_id}/tasks", "status": 200, "event": "request"}',
+    '"request_id": "0123456789abcdef0123456789abcdef", "timestamp": "2026-01-01T12:00:00.000000Z"',
+    "database-unavailable reason=TimeoutError: the database does not answer",
+    "/home/someone/src/app/infra/tasks.py:12 NeonTaskRepository.get",
+    "keys not fetched reason=http://127.0.0.1:9/jwks answered 500",
+)
+
+
+@pytest.fixture(scope="module")
+def search() -> LogSearch:
+    """One that has heard a request."""
+    search = LogSearch()
+    search.note("only-for-these-tests")
+    headers = {"authorization": "Bearer opaque-token"}
+    search.note_request(httpx.Request("POST", ADDRESS, json=BODY, headers=headers))
+    return search
+
+
+@pytest.mark.parametrize("line", PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_is_found(search: LogSearch, line: str) -> None:
+    assert list(search.private_in(line))
+
+
+@pytest.mark.parametrize("line", HARMLESS, ids=lambda line: line[:20])
+def test_what_is_harmless_is_not(search: LogSearch, line: str) -> None:
+    assert not list(search.private_in(line))
+
+
+async def test_what_any_client_sends_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[httpx.Request] = []
+    monkeypatch.setattr(LogSearch, "note_request", lambda _, request: heard.append(request))
+    transport = httpx.MockTransport(lambda _: httpx.Response(204))
+
+    with listening_to_requests():
+        httpx.Client(transport=transport).get("http://testserver/1")
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get("http://testserver/2")
+
+    assert {request.url.path for request in heard} == {"/1", "/2"}
+
+
+@pytest.mark.parametrize(
+    ("printed", "status"), [("harmless", 0), (PLANTED["an e-mail address"], 1)], ids=["clean", "planted"]
+)
+def test_a_run_fails_if_and_only_if_a_line_of_it_is_private(
+    printed: str, status: int, tmp_path: Path
+) -> None:
+    test = tmp_path / "test_planted.py"
+    test.write_text(f"def test_that_passes():\n    print({printed!r})\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", str(test)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout
+    assert done.returncode == status
+    assert ("PRIVATE" in done.stdout) == bool(status)
