@@ -80,13 +80,15 @@ class BetterAuth:
 
 
 @asynccontextmanager
-async def better_auth(database_url: str, *, api_url: str = "", **variant: Any) -> AsyncIterator[BetterAuth]:
+async def better_auth(
+    database_url: str, *, api_url: str = "", port: int = 0, secret: str = "", **variant: Any
+) -> AsyncIterator[BetterAuth]:
     """Start a server on a database of its own, and stop it at the end."""
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
         pytest.skip("Better Auth needs Node, and `make setup`")
-    port = free_port()
-    url, secret = f"http://localhost:{port}", secrets.token_urlsafe(32)
+    port = port or free_port()
+    url, secret = f"http://localhost:{port}", secret or secrets.token_urlsafe(32)
     env = {
         **os.environ,
         "AUTH_PORT": str(port),

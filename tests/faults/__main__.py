@@ -1,0 +1,106 @@
+"""`make faults`: every fault, one after the other, and a table of what came of each."""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from benchmarks.machine import commit, place
+from tests.faults import rows
+from tests.faults.background import a_background
+from tests.faults.clusters import Cluster, a_place
+from tests.faults.judging import judge
+from tests.faults.row import ROWS, Row
+from tests.faults.scene import Scene
+from tests.faults.small_disk import NotHere
+from tests.faults.table import Result, aligned, markdown
+
+ROOT: Final = Path(__file__).parent.parent.parent
+
+
+def main() -> int:
+    """Play the rows; return how it went."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--long", action="store_true", help="more of the same: 300,000 requests, 10 s of flood")
+    options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
+    options.add_argument("--document", type=Path, help="write the table here, in Markdown")
+    chosen = options.parse_args()
+    rows.load()
+    names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or list(ROWS)
+    if unknown := [name for name in names if name not in ROWS]:
+        sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(ROWS)}\n")
+        return 2
+    with a_place() as folder:
+        cluster = Cluster(folder)
+        results = [told(play(ROWS[name], cluster, long=chosen.long)) for name in names]
+    say("\n" + aligned(results))
+    for result in results:
+        if not result.passed:
+            say(f"\n{result.title}: {'; '.join(result.reasons)}")
+    form = "long" if chosen.long else "short"
+    where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
+    written = {"where": where, "rows": [result.as_json() for result in results]}
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
+    chosen.results.write_text(json.dumps(written, indent=1) + "\n")
+    if chosen.document:
+        chosen.document.write_text(f"{where}\n\n{markdown(results)}")
+    failed = sum(not result.passed for result in results)
+    say(f"\n{len(results) - failed} of {len(results)} faults kept their promise. {chosen.results} has everything.")
+    return int(failed > 0)
+
+
+def play(row: Row, cluster: Cluster, *, long: bool) -> Result:
+    """Play one row in a place of its own."""
+    say(f"{row.name} ... ", end="")
+    start = time.monotonic()
+    result = Result(row.name, row.title, row.allowed, None)
+    with a_place() as folder:
+        scene = None
+        try:
+            with cluster.copy(folder / "postgres") as postgres, a_background() as background:
+                scene = Scene(postgres, folder, background, long=long)
+                row.play(scene)
+                result.verdict = judge(scene.record, row.allowed)
+        except (NotHere, pytest.skip.Exception) as reason:
+            result.trouble = f"cannot be played on this machine: {reason}"
+        except Exception:  # noqa: BLE001 - a row that breaks is a row that failed, and the next one is played
+            log = "\n".join(path.read_text()[-2000:] for path in folder.glob("**/log"))
+            result.trouble = f"{traceback.format_exc()}\n{log}"
+        if not result.passed:
+            keep_log(row.name, folder)
+        if scene is not None:
+            result.notes = scene.notes
+    result.seconds = round(time.monotonic() - start, 1)
+    return result
+
+
+def keep_log(name: str, folder: Path) -> None:
+    """Keep what the services said, to see why."""
+    kept = ROOT / ".state" / "faults"
+    kept.mkdir(parents=True, exist_ok=True)
+    said = (path.read_text(errors="replace") for path in sorted(folder.glob("**/log")))
+    (kept / f"{name}.log").write_text("\n".join(said))
+
+
+def told(result: Result) -> Result:
+    """Say how it went, as soon as it is known."""
+    say(f"{'kept' if result.passed else 'FAILED'} ({result.seconds:.0f} s)")
+    for note in result.reasons or result.notes:
+        say(f"    {note}")
+    return result
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell it now."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
