@@ -38,9 +38,11 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
+from app.supervision import Worker
 
 
 def utc_now() -> datetime:
@@ -50,7 +52,8 @@ def utc_now() -> datetime:
 
 def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
     """Build the application. A test passes its own verifier and clock."""
-    database = Database(settings.database)
+    database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
+    worker = Worker()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
 
@@ -59,16 +62,18 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
     async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
-        return tasks_of(request.user.user_id, database)
+        return tasks_of(request.user.user_id, WithinDeadline(database))
 
     @asynccontextmanager
-    async def together(owner: UserId) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
-        async with database.transaction() as transaction:
+    async def together(
+        owner: UserId, connection: Connection
+    ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
+        async with connection.transaction() as transaction:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
     async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
-        owner: UserId = request.user.user_id
-        return Desk(tasks_of(owner, database), partial(together, owner))
+        owner, connection = request.user.user_id, WithinDeadline(database)
+        return Desk(tasks_of(owner, connection), partial(together, owner, connection))
 
     async def keys_trouble() -> str | None:
         return None if keys is None or keys.ready else "no keys yet"
@@ -79,7 +84,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         if keys is not None:
             await keys.start()
         try:
-            yield
+            async with worker.watched():
+                yield
         finally:
             if keys is not None:
                 await keys.close()
@@ -88,7 +94,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
-        readiness(database=database.trouble, keys=keys_trouble),
+        readiness(database=database.trouble, keys=keys_trouble, process=worker.trouble),
     ]
     dependencies = {"tasks": Provide(provide_tasks), "desk": Provide(provide_desk)}
     document = openapi.document_of(handlers, dependencies, version("taskward"))
@@ -108,4 +114,10 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Edge(app, document, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)
+    return Edge(
+        app,
+        document,
+        cors=Cors(settings.cors_origins),
+        hosts=settings.listening.allowed_hosts,
+        worker=worker,
+    )

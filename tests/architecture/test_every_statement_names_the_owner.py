@@ -78,10 +78,9 @@ async def listened(database_url: str) -> AsyncIterator[tuple[Database, list[Logg
     await database.open()
     await database.trouble()
     heard: list[LoggedQuery] = []
-    assert database._pool is not None
-    connection = await database._pool.take()
+    connection = await database._lender.lend(database.deadline())
     connection.add_query_logger(heard.append)
-    database._pool.give_back(connection)
+    database._lender.take_back(connection)
     yield database, heard
     await database.close()
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.domain.errors import DatabaseUnavailable
-from app.infra.database import DEADLINE, Database
+from app.infra.database import TIMEOUT, Database
 from app.infra.migrate import upgrade
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
@@ -61,7 +61,7 @@ async def test_while_the_database_is_away_it_is_unavailable_and_afterwards_it_is
     began = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
         await mine.page(1, after=None)
-    assert time.monotonic() - began < DEADLINE + 0.5
+    assert time.monotonic() - began < TIMEOUT + 0.5
     assert await database.trouble() is not None
 
     await asyncio.to_thread(own.start)
@@ -97,7 +97,7 @@ async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
 async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on(
     database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.database.DEADLINE", 0.5)
+    monkeypatch.setattr(database, "_timeout", 0.5)
     mine = NeonTaskRepository(database, owner=someone())
     await mine.page(1, after=None)
     hold = asyncio.create_task(

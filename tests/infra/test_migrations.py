@@ -2,16 +2,19 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from app.infra.migrate import VERSION_TABLE, _connected, downgrade, upgrade, waiting
+from app.infra.connecting import driver_arguments
+from app.infra.migrate import VERSION_TABLE, _config, _connected, _patiently, downgrade, upgrade, waiting
 from app.infra.rows import OwnedRow
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -137,3 +140,47 @@ async def test_two_migrations_at_once_are_safe_also_in_two_databases(postgres: P
     assert [await process.wait() for process in processes] == [0] * 6
     for url in urls[:2]:
         assert await _connected(DatabaseAddress.parse(url), differences) == []
+
+
+COLUMNS = """
+SELECT table_name || '.' || column_name, data_type, is_nullable = 'YES', column_default IS NOT NULL
+FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> $1
+"""
+
+
+async def columns(address: DatabaseAddress) -> dict[str, tuple[str, bool, bool]]:
+    """Return the type of each column, whether it may be null, and whether it has a default."""
+    connection = await asyncpg.connect(**driver_arguments(address))
+    try:
+        rows = await connection.fetch(COLUMNS, VERSION_TABLE)
+    finally:
+        await connection.close()
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+async def test_each_migration_only_expands_so_that_the_version_before_goes_on_running(
+    postgres: PostgresServer,
+) -> None:
+    address = DatabaseAddress.parse(postgres.new_database())
+    broken: list[str] = []
+    before: dict[str, tuple[str, bool, bool]] = {}
+    for migration in MIGRATIONS:
+        revision = migration.partition(":")[0]
+        await _patiently(address, partial(to, revision=revision))
+        after = await columns(address)
+        broken += [f"{revision}: {name} is gone" for name in before.keys() - after.keys()]
+        for name, (kind, nullable, default) in after.items():
+            if name not in before:
+                is_new_table = not any(known.startswith(name.partition(".")[0] + ".") for known in before)
+                if not (nullable or default or is_new_table):
+                    broken.append(f"{revision}: {name} must be written, which the version before does not")
+            elif before[name][0] != kind or (before[name][1] and not nullable):
+                broken.append(f"{revision}: {name} takes less than before")
+        before = after
+
+    # Older than the first release, and older than the rule; it shows that a breach is found.
+    assert broken == ["0002: tasks.position must be written, which the version before does not"]
+
+
+def to(connection: Connection, *, revision: str) -> None:
+    command.upgrade(_config(connection), revision)

@@ -43,12 +43,11 @@ async def tasks_of(database: Database, owner: UserId) -> int:
 
 async def backend(database: Database) -> int:
     """Return which server process is behind the one connection."""
-    assert database._pool is not None
-    connection = await database._pool.take()
+    connection = await database._lender.lend(database.deadline())
     try:
         return connection.get_server_pid()
     finally:
-        database._pool.give_back(connection)
+        database._lender.take_back(connection)
 
 
 async def test_what_is_done_together_is_there_together(single: Database) -> None:
@@ -110,7 +109,7 @@ async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(sing
 async def test_one_that_is_held_up_ends_at_its_deadline_undone_and_makes_room(
     single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.database.DEADLINE", 0.5)
+    monkeypatch.setattr(single, "_timeout", 0.5)
     ann = someone()
     await add_two(single, ann)
     hold = f"BEGIN; SELECT FROM task_owners WHERE user_id = '{ann}' FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"

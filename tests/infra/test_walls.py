@@ -217,7 +217,7 @@ async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         async with database.transaction() as transaction:
             connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
-            hers = NeonKeptAnswers(connection, owner=ann)  # type: ignore[arg-type]  # it is one, but for the wall
+            hers = NeonKeptAnswers(connection, owner=ann)
             before = await hers.claim(asked, since=later(-1))
             await hers.keep(asked, told, at=later(2), since=later(1))
             await hers.keep(other, told, at=later(2), since=later(1))

@@ -124,7 +124,7 @@ export function createApi(options: ApiOptions) {
       });
       if (response instanceof Response && (response.ok || isGone(method, response, attempt))) return response;
       const problem = response instanceof Response ? await Problem.of(response) : response;
-      const busy = problem.status === 503 || (problem.status === 0 && !isConditional) || isInFlight(problem);
+      const busy = isUnknown(problem) ? !isConditional : problem.status === 503 || isInFlight(problem);
       const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
       if (!busy || !repeatable || attempt === ATTEMPTS || pause > PAUSE_MAX) throw problem;
       await aborted(sleep(pause), ask.signal);
@@ -214,6 +214,11 @@ async function decoded<T>(response: Response, signal?: AbortSignal): Promise<T> 
 /** A repeated DELETE finds nothing where the first did its work and only its answer was lost. */
 function isGone(method: string, response: Response, attempt: number): boolean {
   return method === "DELETE" && attempt > 1 && response.status === 404;
+}
+
+/** Nobody knows whether a write was done: no answer came, or the server itself does not know. */
+function isUnknown(problem: Problem): boolean {
+  return problem.status === 0 || problem.type === "urn:taskward:problem:outcome-unknown";
 }
 
 /** The server is still at work on the first of two requests with one key. */

@@ -670,7 +670,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -808,7 +808,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -973,7 +973,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1054,7 +1054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1155,7 +1155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1302,7 +1302,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1420,7 +1420,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1568,7 +1568,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1742,7 +1742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1889,7 +1889,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2016,7 +2016,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Try again later; nothing was done */
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
                     /** @description Seconds to wait */

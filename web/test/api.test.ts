@@ -72,6 +72,7 @@ function given(answers: Answer[], options: Partial<SessionOptions> = {}, token: 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
 const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retry-after": "2" });
+const unknown: Answer = () => json({ type: "urn:taskward:problem:outcome-unknown", detail: "x" }, 503);
 const unreachable: Answer = () => Promise.reject(new TypeError("fetch failed"));
 const isProblem = (status: number, type?: string) => (error: unknown) =>
   error instanceof Problem && error.status === status && (type === undefined || error.type.endsWith(type));
@@ -250,6 +251,16 @@ test("a conditional write whose answer was lost is not repeated: its own success
   await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(0));
   await assert.rejects(api.remove("1", { ifVersion: 1 }), isProblem(0));
   assert.equal(sent.length, 2);
+});
+
+test("nor is one of which the server does not know whether it was done, unless it has no condition", async () => {
+  const conditional = given([unknown]);
+  const plain = given([unknown, () => json({})]);
+
+  await assert.rejects(conditional.api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(503));
+  await plain.api.replace("1", { title: "x" });
+
+  assert.deepEqual([conditional.sent.length, plain.sent.length], [1, 2]);
 });
 
 test("a task that may have been created already is tried again under its key", async () => {

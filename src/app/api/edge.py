@@ -20,9 +20,11 @@ from app.api.cors import Cors
 from app.api.openapi import Document
 from app.api.problems import MEDIA_TYPE, allowed, document, of_status
 from app.logs import REQUEST_ID
+from app.supervision import Worker
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEALTH: Final = ("/health", "/health/ready")  # asked by address, not by name
+LAST: Final = (b"connection", b"close")
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
@@ -30,12 +32,13 @@ class Edge:
     """The ASGI application: Litestar, with an edge around it."""
 
     def __init__(
-        self, app: Litestar, document: Document, *, cors: Cors, hosts: Collection[str] | None
+        self, app: Litestar, document: Document, *, cors: Cors, hosts: Collection[str] | None, worker: Worker
     ) -> None:
         self.litestar = app
         self.document = document
         self._cors = cors
         self._hosts = hosts
+        self._worker = worker
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
@@ -55,6 +58,8 @@ class Edge:
         scope["instance"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         method, origin = scope["method"], headers.get(b"origin")
         extra = [(b"x-request-id", request_id.encode()), NOSNIFF, *self._cors.headers(origin)]
+        if self._worker.leaving:
+            extra.append(LAST)
         status = 0
 
         def answer(message: Message) -> Awaitable[None]:

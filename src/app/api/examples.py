@@ -159,5 +159,13 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _NOW,
     ),
     500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
-    503: ("Try again later; nothing was done", _example(PROBLEMS[domain.DatabaseUnavailable]), _RETRY),
+    503: (
+        "Try again later. Nothing was written, unless the type is `outcome-unknown`",
+        {
+            "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
+            "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
+            "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),
+        },
+        _RETRY,
+    ),
 }

@@ -91,7 +91,13 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database-unavailable",
         "Tasks cannot be reached just now",
-        "The database does not answer: try again after the time in Retry-After.",
+        "The database does not answer, and nothing was written: try again after the time in Retry-After.",
+    ),
+    domain.OutcomeUnknown: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "outcome-unknown",
+        "It is not known whether this was done",
+        "The database was lost midway: look before you repeat this, or repeat it under its Idempotency-Key.",
     ),
 }
 

@@ -1,19 +1,49 @@
 """`app serve`: the production server (`docs/decisions/0003-server.md` says why this one)."""
 
 import argparse
+import os
+import signal
 import sys
+import threading
+import time
+from contextlib import suppress
 from typing import Any, Final
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
 
 from app.cli.preflight import checked
 from app.settings.environment import environment
+from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
+LEAVE_AGAIN: Final = 0.2  # seconds
 HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8
 HEAD_TIMEOUT: Final = 75_000  # milliseconds for a whole head, and for a connection to lie idle
-DRAIN: Final = 10  # seconds for requests under way when told to stop
+
+
+class Server(MPServer):
+    """granian, which takes its leave before it stops."""
+
+    shutdown_delay = 0  # seconds
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
+        delay, self.shutdown_delay = self.shutdown_delay, 0
+        if args[:1] == (signal.SIGTERM,) and delay:
+            threading.Thread(target=self._take_leave, args=(delay,), daemon=True).start()
+        else:
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
+
+    def _take_leave(self, seconds: int) -> None:
+        """Let the workers know, again and again: one may be starting just now."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for worker in self.wrks:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.inner.pid, LEAVE)
+            time.sleep(min(left, LEAVE_AGAIN))
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
 
 
 def add_to(verbs: Any) -> None:
@@ -32,7 +62,9 @@ def run(_: argparse.Namespace) -> int:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     listening = settings.listening
-    Granian(
+    os.environ[MAIN_PROCESS] = str(os.getpid())
+    signal.signal(LEAVE, signal.SIG_IGN)  # and so do workers, until they listen
+    server = Server(
         "app.main:app",
         interface=Interfaces.ASGI,
         address=listening.host,
@@ -45,5 +77,7 @@ def run(_: argparse.Namespace) -> int:
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
         log_enabled=False,  # the service speaks for itself, one event a line
-    ).serve()
+    )
+    server.shutdown_delay = listening.shutdown_delay
+    server.serve()
     return 0

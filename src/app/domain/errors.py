@@ -12,7 +12,8 @@ DomainError
 ├── KeyReused              the key stands for another request
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
-    └── DatabaseUnavailable    the database
+    ├── DatabaseUnavailable    the database
+    └── OutcomeUnknown         the database, which may have done what it was asked
 
 An error carries facts, never an HTTP status and never prose for the end user:
 `app.api.problems` gives each type its one status, title and wording.
@@ -98,7 +99,7 @@ class KeyReused(DomainError):
 
 @dataclass(eq=False)
 class Unavailable(DomainError):
-    """Something outside cannot be reached; nothing was done, and trying again later is right."""
+    """Something outside cannot be reached. Unless its type says otherwise, nothing was done: try again."""
 
     reason: str  # for the log
     retry_after: int = 1  # seconds
@@ -110,3 +111,7 @@ class KeysUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer, or not in time."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The database was asked to write and did not say whether it has: it is done whole, or not at all."""

@@ -11,7 +11,7 @@ from app.settings.database_address import DatabaseAddress
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-CONNECT_TIMEOUT: Final = 3.0  # seconds for one attempt
+CONNECT_TIMEOUT: Final = 10.0  # seconds for one attempt, where the caller has no deadline of its own
 OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated
 FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each time
 
@@ -40,6 +40,8 @@ UNREACHABLE: Final = (
 
 async def connect(address: DatabaseAddress) -> Connection:
     """Open a connection, repeating the attempt within a budget while the server is not ready.
+
+    A Neon that wakes takes the connection at once and answers late, which is waited for.
 
     Raises:
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
@@ -75,6 +77,31 @@ def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
     }
 
 
-def means_unreachable(error: Exception) -> bool:
+async def bound(connection: Connection, seconds: float) -> None:
+    """Let the server itself end a statement, or a transaction that nobody goes on with, after this time.
+
+    What it ends is undone, and it says so; what we would have to cut off might be done all the same.
+    Not for behind a transaction pooler, whose connections are not ours to set.
+    """
+    milliseconds = int(seconds * 1000)
+    await connection.execute(
+        f"SET statement_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {milliseconds}"
+    )
+
+
+def means_unreachable(error: BaseException) -> bool:
     """Tell whether an error is the database's trouble. A value that the driver cannot write is our bug."""
     return isinstance(error, UNREACHABLE) and not isinstance(error, pg.DataError)
+
+
+def means_undone(error: BaseException) -> bool:
+    """Tell whether the server said that what it was asked has failed, so that nothing of it was done.
+
+    FATAL is not that: a server process that is ended may have committed a moment before.
+    """
+    return isinstance(error, pg.PostgresError) and getattr(error, "severity_en", None) == "ERROR"
+
+
+def means_lost(error: BaseException) -> bool:
+    """Tell whether the connection broke, or the server process behind it ended."""
+    return means_unreachable(error) and not means_undone(error) and not isinstance(error, TimeoutError)

@@ -1,89 +1,108 @@
-"""Neon, as statements that are run whole or not at all."""
+"""Neon, as statements that are run whole or not at all.
+
+When a connection breaks, what may be done again is: opening one, BEGIN, and whatever only reads. A write is
+never repeated here. Where it cannot be known whether it was done, that is what is told.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-import asyncpg
-import structlog
-
-from app.domain.errors import DatabaseUnavailable
-from app.infra.connecting import Connection, connect, means_unreachable
+from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
+from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable
+from app.infra.lending import Lender
 from app.infra.owned import Row
-from app.infra.pool import Pool
 from app.infra.statements.walls import Statement
-from app.infra.transaction import Transaction, begun
-from app.infra.wall import gaps
+from app.infra.transaction import Transaction
+from app.infra.waiting import Exhausted
 from app.settings.database_address import DatabaseAddress
 
-log = structlog.get_logger()
-
 POOL_SIZE: Final = 10  # connections a process
-DEADLINE: Final = 5.0  # seconds for waiting, connecting and the statement together
-IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
+TIMEOUT: Final = 5.0  # seconds for all that one request asks: waiting, connecting, statements, COMMIT
+SERVERS_SHARE: Final = 0.9  # of that, after which the server ends a statement by itself, and says so
+ANYBODY: Final = Statement("SELECT 1", ())
 
 
 class Database:
-    """A pool of connections that is opened when first needed and never asks anything by itself."""
+    """Connections that are opened when first needed; it never asks anything by itself."""
 
-    def __init__(self, address: DatabaseAddress, *, pool_size: int = POOL_SIZE) -> None:
-        self._address = address
-        self._pool_size = pool_size
-        self._pool: Pool | None = None
-        self._walled = False
+    def __init__(
+        self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
+    ) -> None:
+        self._timeout = timeout
+        self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
         self._trouble: str | None = "not asked yet"
 
     async def open(self) -> None:
-        """Make the pool. Connects to nothing, so it works while the database is away."""
-        self._pool = Pool(lambda: connect(self._address), size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
+        """Begin to lend connections. Connects to nothing, so it works while the database is away."""
+        await self._lender.open()
 
     async def close(self) -> None:
         """Give every connection back."""
-        if self._pool is not None:
-            await self._pool.close()
+        await self._lender.close()
 
-    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+    def deadline(self) -> float:
+        """Return the moment, on the loop's clock, until which a request that begins now may take."""
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def fetch(
+        self, statement: Statement, values: Mapping[str, object], *, until: float | None = None
+    ) -> Sequence[Row]:
         """Run one statement in its own transaction and return its rows.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, does not answer in time, or its wall is down.
+            OutcomeUnknown: the same, after a write was sent.
 
         """
+        until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
-        try:
-            async with asyncio.timeout(DEADLINE):
-                rows = await self._run(statement.sql, arguments)
-        except Exception as error:
-            if not means_unreachable(error):
-                raise
-            self._trouble = f"{type(error).__name__}: the database does not answer"
-            raise DatabaseUnavailable(self._trouble) from error
-        self._trouble = None
-        return rows
+        repeatable = statement.reads
+        while True:
+            connection = self._lender.idle() or await self._asked(self._lender.lend(until))
+            try:
+                async with asyncio.timeout_at(until):
+                    rows = await connection.fetch(statement.sql, *arguments)
+            except BaseException as error:
+                self._lender.take_back(connection, error)
+                if not (repeatable and means_lost(error)):
+                    self._tell(error, may_be_done=not statement.reads)
+                    raise
+                repeatable = False
+            else:
+                self._lender.take_back(connection)
+                self._trouble = None
+                return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, until: float | None = None) -> AsyncIterator[Transaction]:
         """Run several statements whole or not at all: whatever the block raises undoes them.
 
         They have one deadline together. COMMIT is confirmed before the block is left.
 
         Raises:
-            DatabaseUnavailable: as `fetch` does. It may have been done only where COMMIT was not confirmed.
+            DatabaseUnavailable: as `fetch` does.
+            OutcomeUnknown: COMMIT was sent and not confirmed.
 
         """
+        until = until or self.deadline()
+        connection = await self._asked(self._lender.lend_begun(until))
+        committing = False
         try:
-            async with (
-                asyncio.timeout(DEADLINE),
-                self._lent() as connection,
-                begun(connection) as transaction,
-            ):
-                yield transaction
-        except Exception as error:
-            if not means_unreachable(error):
-                raise
-            self._trouble = f"{type(error).__name__}: the database does not answer"
-            raise DatabaseUnavailable(self._trouble) from error
+            async with asyncio.timeout_at(until):
+                try:
+                    yield Transaction(connection)
+                except Exception:
+                    await connection.execute("ROLLBACK")
+                    raise
+                committing = True
+                await connection.execute("COMMIT")
+        except BaseException as error:
+            self._lender.take_back(connection, error)
+            self._tell(error, may_be_done=committing)
+            raise
+        self._lender.take_back(connection)
         self._trouble = None
 
     async def trouble(self) -> str | None:
@@ -93,47 +112,24 @@ class Database:
         """
         if self._trouble is not None:
             try:
-                await self.fetch(Statement("SELECT 1", ()), {})
+                await self.fetch(ANYBODY, {})
             except DatabaseUnavailable as error:
                 return error.reason
         return self._trouble
 
-    async def _run(self, sql: str, arguments: list[object]) -> Sequence[Row]:
-        if self._pool is None:
-            raise asyncpg.InterfaceError("the pool is not open")
-        connection = await self._pool.take()
+    async def _asked(self, lending: Awaitable[Connection]) -> Connection:
         try:
-            if not self._walled:
-                await self._check_wall(connection)
-            rows = await connection.fetch(sql, *arguments)
-        except (TimeoutError, asyncio.CancelledError):
-            connection.terminate()  # it would otherwise be waited for, longer than the deadline
+            return await lending
+        except Exception as error:
+            self._tell(error, may_be_done=False)
             raise
-        finally:
-            self._pool.give_back(connection)
-        return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
-    @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
-        if self._pool is None:
-            raise asyncpg.InterfaceError("the pool is not open")
-        connection = await self._pool.take()
-        try:
-            if not self._walled:
-                await self._check_wall(connection)
-            yield connection
-        except (TimeoutError, asyncio.CancelledError):
-            connection.terminate()
-            raise
-        finally:
-            self._pool.give_back(connection)
-
-    async def _check_wall(self, connection: Connection) -> None:
-        async with connection.transaction(readonly=True):
-            found = await gaps(connection)
-        if found:
-            reason = "the wall between owners does not stand: " + "; ".join(map(str, found))
-            log.error("wall down", gaps=[str(gap) for gap in found])
-            self._trouble = reason
-            raise DatabaseUnavailable(reason)
-        self._walled = True
+    def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
+        """Raise what the database's own trouble means to whoever asked; other errors are not ours to tell."""
+        if isinstance(error, DatabaseUnavailable):
+            self._trouble = error.reason
+        if not isinstance(error, Exhausted) and not means_unreachable(error):
+            return
+        self._trouble = f"{type(error).__name__}: the database does not answer"
+        unknown = may_be_done and not means_undone(error)
+        raise (OutcomeUnknown if unknown else DatabaseUnavailable)(self._trouble) from error

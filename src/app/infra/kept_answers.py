@@ -5,15 +5,14 @@ from datetime import datetime
 from app.domain.errors import KeyInFlight, KeyReused
 from app.domain.identity import UserId
 from app.domain.kept_answers import KeyedRequest, Told
-from app.infra.owned import OwnedConnection
+from app.infra.owned import Connection, OwnedConnection
 from app.infra.statements import kept_answers
-from app.infra.transaction import Transaction
 
 
 class NeonKeptAnswers:
     """The answers of one owner; see `app.domain.kept_answers` for what each method promises."""
 
-    def __init__(self, transaction: Transaction, *, owner: UserId) -> None:
+    def __init__(self, transaction: Connection, *, owner: UserId) -> None:
         self._mine = OwnedConnection(transaction, owner=owner)
 
     async def claim(self, asked: KeyedRequest, *, since: datetime) -> Told | None:

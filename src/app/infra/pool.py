@@ -6,7 +6,6 @@ idle connection are plain function calls; only a pool that has none to give make
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -14,8 +13,10 @@ from typing import Final
 import asyncpg
 
 from app.infra.connecting import Connection
+from app.infra.waiting import Line
 
 CLOSE_TIMEOUT: Final = 2.0  # seconds for saying goodbye to the server
+LINE: Final = 20  # who may wait, for each connection that there may be
 
 
 class Pool:
@@ -30,15 +31,25 @@ class Pool:
         self._idle: list[tuple[Connection, float]] = []  # with the moment since when
         self._lent: set[Connection] = set()
         self._opening = 0
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._line = Line(LINE * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    def take_idle(self) -> "Connection | None":
+        """Return a connection that lay idle, if there is one; the caller's until it is given back."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.is_closed():
+                self._lent.add(connection)
+                return connection
+        return None
 
     async def take(self) -> Connection:
         """Return a connection that is the caller's until it is given back.
 
         Raises:
+            Exhausted: too many wait already, or none was given back for too long.
             asyncpg.InterfaceError: the pool is closed.
             OSError, TimeoutError, asyncpg.PostgresError: no connection could be opened.
 
@@ -46,11 +57,8 @@ class Pool:
         while True:
             if self._closed:
                 raise asyncpg.InterfaceError("the pool is closed")
-            while self._idle:
-                connection, _ = self._idle.pop()
-                if not connection.is_closed():
-                    self._lent.add(connection)
-                    return connection
+            if (idle := self.take_idle()) is not None:
+                return idle
             if len(self._lent) + self._opening < self._size:
                 return await self._opened()
             if (handed := await self._handed_over()) is not None:
@@ -60,28 +68,32 @@ class Pool:
         """Take a connection back. A closed one makes room for another."""
         if connection.is_closed():
             self._lent.discard(connection)
-            self._wake(None)
+            self._line.serve(None)
         elif self._closed:
             self._lent.discard(connection)
             connection.terminate()
-        elif not self._wake(connection):
+        elif not self._line.serve(connection):
             self._lent.discard(connection)
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
             if self._sweep is None:
                 self._sweep = loop.call_later(self._idle_lifetime, self._close_unused)
 
+    def distrust(self) -> None:
+        """Close what lies idle: where one connection broke, the others may have, and not know it yet."""
+        for connection, _ in self._idle:
+            self._say_goodbye(connection)
+        self._idle.clear()
+
     async def close(self) -> None:
         """Close every connection; what is still lent is cut off."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        for connection, _ in self._idle:
-            self._say_goodbye(connection)
-        self._idle.clear()
+        self.distrust()
         for connection in self._lent:
             connection.terminate()
-        while self._wake(None):
+        while self._line.serve(None):
             pass
         await asyncio.gather(*self._farewells)
 
@@ -91,7 +103,7 @@ class Pool:
             connection = await self._connect()
         except BaseException:
             self._opening -= 1
-            self._wake(None)  # there is room for another attempt
+            self._line.serve(None)  # there is room for another attempt
             raise
         self._opening -= 1
         self._lent.add(connection)
@@ -99,27 +111,19 @@ class Pool:
 
     async def _handed_over(self) -> "Connection | None":
         """Wait for a connection, or for None: room to open one."""
-        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        turn = self._line.join()
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # handed over at the moment of giving up
                 handed = turn.result()
                 if handed is None:
-                    self._wake(None)
+                    self._line.serve(None)
                 else:
                     self.give_back(handed)
             raise
-
-    def _wake(self, connection: "Connection | None") -> bool:
-        """Give the one who waits longest a connection, which stays lent, or room; False if nobody waits."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(connection)
-                return True
-        return False
+        finally:
+            self._line.leave(turn)
 
     def _close_unused(self) -> None:
         """Close what lay idle too long: it may have died unnoticed, and Neon need not hold it."""

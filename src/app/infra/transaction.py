@@ -28,19 +28,3 @@ class Transaction:
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """Return itself: what is done in a part of it stands or falls with all of it."""
         yield self
-
-
-@asynccontextmanager
-async def begun(connection: Connection) -> AsyncIterator[Transaction]:
-    """Begin a transaction, and end it with the block.
-
-    Where the block is held up or its asker leaves, nothing is said to the server: it would be waited for.
-    Whoever lent the connection cuts it off, which undoes all of it.
-    """
-    await connection.execute("BEGIN")
-    try:
-        yield Transaction(connection)
-    except Exception:
-        await connection.execute("ROLLBACK")
-        raise
-    await connection.execute("COMMIT")

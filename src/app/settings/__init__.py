@@ -21,6 +21,8 @@ class Settings:
     trust: Trust
     listening: Listening
     cors_origins: tuple[str, ...]
+    request_timeout: int  # seconds for all that a request asks of the database
+    pool_size: int  # connections that a process may have open
     max_tasks: int  # that one person may have, the trash included
     require_if_match: bool
     log_level: str
@@ -39,6 +41,8 @@ class Settings:
         trust = read_trust(reader)
         listening = read_listening(reader)
         cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
+        request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
+        pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
         max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
@@ -51,6 +55,8 @@ class Settings:
             trust=trust,
             listening=listening,
             cors_origins=cors_origins,
+            request_timeout=request_timeout,
+            pool_size=pool_size,
             max_tasks=max_tasks,
             require_if_match=require_if_match,
             log_level=log_level,

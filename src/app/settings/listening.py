@@ -13,6 +13,7 @@ class Listening:
     host: str
     port: int
     workers: int  # processes
+    shutdown_delay: int  # seconds between being told to stop and refusing new connections
     allowed_hosts: frozenset[str] | None  # lower case, without port; None: any, on a loopback address only
 
 
@@ -30,6 +31,7 @@ def read_listening(reader: Reader) -> Listening:
         host=host,
         port=reader.read("PORT", number(1, 65535), 8000),
         workers=reader.read("WEB_CONCURRENCY", number(1, 64), 1),
+        shutdown_delay=reader.read("SHUTDOWN_DELAY", number(0, 300), 0),
         allowed_hosts=names,
     )
 

@@ -12,7 +12,8 @@ Every statement reads or writes a view `own_<table>` and holds two conjuncts:
 Both walls in one statement means both in one round trip.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, select, table, true
@@ -26,12 +27,19 @@ OWNER: Final = bindparam("owner", type_=Text)
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
 
+_WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """SQL text, and the names of the values that its `$1`, `$2`, … stand for."""
 
     sql: str
     names: tuple[str, ...]
+    reads: bool = field(init=False)  # nothing is written or locked: it may be run again
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", _WRITES.search(self.sql) is None)
 
 
 def view_of(row: type[OwnedRow]) -> TableClause:

@@ -1,0 +1,109 @@
+"""Connections for a while: to one statement, or to one transaction, that has not begun.
+
+Whatever goes wrong here, the database was asked for nothing yet.
+"""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+import structlog
+
+from app.domain.errors import DatabaseUnavailable
+from app.infra.connecting import Connection, bound, connect, means_lost
+from app.infra.pool import Pool
+from app.infra.wall import gaps
+from app.settings.database_address import DatabaseAddress
+
+log = structlog.get_logger()
+
+IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
+
+
+class Lender:
+    """Lends what the pool has, once the wall was seen to stand."""
+
+    def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
+        self._address = address
+        self._pool_size = pool_size
+        self._statement_timeout = statement_timeout
+        self._pool: Pool | None = None
+        self._walled = False
+
+    async def open(self) -> None:
+        """Make the pool. Connects to nothing, so it works while the database is away."""
+        self._pool = Pool(self._connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    def idle(self) -> "Connection | None":
+        """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
+        return self._pool.take_idle() if self._walled and self._pool is not None else None
+
+    async def lend(self, until: float) -> Connection:
+        """Return a connection, to be given back, as soon as there is one.
+
+        Raises:
+            DatabaseUnavailable: the wall is down.
+            TimeoutError, Exhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is none.
+
+        """
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the pool is not open")
+        async with asyncio.timeout_at(until):
+            connection = await self._pool.take()
+            if not self._walled:
+                try:
+                    await self._check_wall(connection)
+                except BaseException:
+                    connection.terminate()
+                    self.take_back(connection)
+                    raise
+        return connection
+
+    async def lend_begun(self, until: float) -> Connection:
+        """Return a connection with a transaction; one that broke while it lay idle is replaced by another."""
+        for another in (True, False):
+            connection = self.idle() or await self.lend(until)
+            try:
+                async with asyncio.timeout_at(until):
+                    await connection.execute("BEGIN")
+            except BaseException as error:
+                connection.terminate()
+                self.take_back(connection, error)
+                if not (another and isinstance(error, Exception) and means_lost(error)):
+                    raise
+            else:
+                return connection
+        raise AssertionError("the last attempt returns or raises")
+
+    def take_back(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Take a connection back. What broke, or was left midway, is closed."""
+        if self._pool is None:
+            return
+        if isinstance(error, Exception) and means_lost(error):
+            self._pool.distrust()  # the others may have broken too, and not know it yet
+        if isinstance(error, TimeoutError | asyncio.CancelledError):
+            connection.terminate()  # it would otherwise be waited for, longer than the deadline
+        self._pool.give_back(connection)
+
+    async def _connect(self) -> Connection:
+        connection = await connect(self._address)
+        if not self._address.pooled:
+            try:
+                await bound(connection, self._statement_timeout)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
+
+    async def _check_wall(self, connection: Connection) -> None:
+        async with connection.transaction(readonly=True):
+            found = await gaps(connection)
+        if found:
+            log.error("wall down", gaps=[str(gap) for gap in found])
+            raise DatabaseUnavailable("the wall between owners does not stand: " + "; ".join(map(str, found)))
+        self._walled = True

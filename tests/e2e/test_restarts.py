@@ -1,0 +1,123 @@
+"""Deployments: a process is told to stop, or is killed, and those who ask do not notice more than they must.
+
+How each test was seen to fail: SIGUSR1 not sent; connections kept; no delay; the worker not watching its
+main process; `respawn_failed_workers` off.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import environment_for
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+
+def workers(service: Service) -> list[psutil.Process]:
+    return [child for child in psutil.Process(service.process.pid).children() if child.is_running()]
+
+
+def until(fact: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ready(service: Service) -> httpx.Response | None:
+    try:
+        return httpx.get(f"{service.url}/health/ready", timeout=2)
+    except httpx.TransportError:
+        return None
+
+
+def stopped(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def test_told_to_stop_it_first_says_that_it_leaves_and_goes_on_serving(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, SHUTDOWN_DELAY="2", WEB_CONCURRENCY="2")
+    with serving(env, tmp_path) as service:
+        tasks, headers = f"{service.url}/api/me/tasks", service.headers()
+        assert httpx.get(tasks, headers=headers).headers.get("connection") != "close"
+        until(lambda: (told := ready(service)) and told.status_code == 200)
+
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+
+        told = [ready(service) for _ in range(10)]
+        assert {(it.status_code, it.json()["process"]) for it in told if it} == {(503, "unavailable")}
+        last = httpx.get(tasks, headers=headers)
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
+        assert not stopped(service.process, 1)
+        assert stopped(service.process, 5)
+        assert service.process.returncode == 0
+
+
+def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, SHUTDOWN_DELAY="1"), tmp_path) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as kept:
+            ask = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+            kept.sendall(ask)
+            assert b"connection: close" not in kept.recv(65536).lower()
+
+            service.process.send_signal(signal.SIGTERM)
+            until(lambda: (told := ready(service)) and told.status_code == 503, 1)
+
+            kept.sendall(ask)
+            assert b"connection: close" in kept.recv(65536).lower()
+            assert kept.recv(65536) == b""
+
+
+@pytest.mark.parametrize("sent", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["SIGINT", "twice"])
+def test_whoever_is_in_a_hurry_does_not_wait(
+    database_url: str, tmp_path: Path, sent: list[signal.Signals]
+) -> None:
+    with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
+        for one in sent:
+            service.process.send_signal(one)
+            time.sleep(0.2)
+
+        assert stopped(service.process, 5)
+        assert service.process.returncode == 0
+
+
+def test_a_worker_that_is_killed_is_replaced(database_url: str, tmp_path: Path) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (first,) = workers(service)
+
+        first.kill()
+
+        until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
+        until(lambda: (told := ready(service)) and told.status_code == 200)
+
+
+def test_given_a_main_process_that_is_killed_then_its_worker_leaves_the_port(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (worker,) = workers(service)
+
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+
+        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 5)
+        assert ready(service) is None

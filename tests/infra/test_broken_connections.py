@@ -1,0 +1,210 @@
+"""What a broken connection, a lock, or a full pool means to whoever asked.
+
+How each test was seen to fail: reads not repeated; writes repeated; every loss told as unknown, or none;
+no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
+from app.infra.database import Database
+from app.infra.request_deadline import WithinDeadline
+from app.infra.tasks import NeonTaskRepository
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.factories import MANY, TaskFactory, someone
+from tests.wire import read
+
+pytestmark = pytest.mark.server
+
+OURS = "datname = current_database() AND pid <> pg_backend_pid() AND usename = 'taskward'"
+
+
+class Place:
+    """A database of a test's own, and what can be done to it."""
+
+    def __init__(self, postgres: PostgresServer, url: str) -> None:
+        self.postgres = postgres
+        self.address = DatabaseAddress.parse(url)
+
+    def query(self, sql: str) -> str:
+        return self.postgres.query(sql, self.address.database)
+
+    def end(self, state: str) -> int:
+        """End our server processes in this state, and return how many there were."""
+        ended = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {OURS} AND state = '{state}'"
+        return int(self.query(ended))
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold a lock that every statement of a task meets."""
+        lock = "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(30)"
+        holding = asyncio.create_task(asyncio.to_thread(self.query, lock))
+        await self.until("wait_event = 'PgSleep'", 1)
+        try:
+            yield
+        finally:
+            self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            await asyncio.gather(holding, return_exceptions=True)
+
+    async def until(self, condition: str, count: int) -> None:
+        """Wait until so many server processes are so."""
+        asked = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
+        async with asyncio.timeout(5):
+            while int(await asyncio.to_thread(self.query, asked)) < count:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+    async def blocked(self, count: int = 1) -> None:
+        await self.until("wait_event_type = 'Lock'", count)
+
+
+@pytest.fixture
+async def place(postgres: PostgresServer, database_url: str) -> Place:
+    return Place(postgres, database_url)
+
+
+@asynccontextmanager
+async def opened(place: Place, *, seconds: float = 5, pool_size: int = 10) -> AsyncIterator[Database]:
+    database = Database(place.address, timeout=seconds, pool_size=pool_size)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def warmed(database: Database, connections: int) -> None:
+    """Open so many connections, and leave them idle."""
+    lent = [await database._lender.lend(database.deadline()) for _ in range(connections)]
+    for connection in lent:
+        database._lender.take_back(connection)
+
+
+async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> None:
+    async with opened(place) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        async with place.locked():
+            reading = asyncio.create_task(mine.page(1, after=None))
+            await place.blocked()
+            assert place.end("active") >= 1
+            await asyncio.sleep(0.1)
+
+        assert read(await reading) == []
+
+
+async def test_a_write_whose_server_process_ends_is_told_as_unknown_and_not_repeated(place: Place) -> None:
+    async with opened(place) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        async with place.locked():
+            writing = asyncio.create_task(mine.add(TaskFactory.build(), at_most=MANY))
+            await place.blocked()
+            place.end("active")
+            with pytest.raises(OutcomeUnknown):
+                await writing
+
+        assert read(await mine.page(1, after=None)) == []
+
+
+async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_be_undone(
+    place: Place,
+) -> None:
+    async with opened(place, seconds=1) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        async with place.locked():
+            began = time.monotonic()
+            with pytest.raises(DatabaseUnavailable) as raised:
+                await mine.add(TaskFactory.build(), at_most=MANY)
+            took = time.monotonic() - began
+
+        assert type(raised.value) is DatabaseUnavailable
+        assert took < 1.2
+        assert read(await mine.page(1, after=None)) == []
+
+
+async def test_behind_a_pooler_the_same_is_cut_off_and_told_as_unknown(place: Place) -> None:
+    place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
+    async with opened(place, seconds=1) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        async with place.locked():
+            with pytest.raises(OutcomeUnknown):
+                await mine.add(TaskFactory.build(), at_most=MANY)
+
+
+async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and_transactions(
+    place: Place,
+) -> None:
+    async with opened(place) as database:
+        ann = someone()
+        await warmed(database, 6)
+
+        assert place.end("idle") >= 6  # and nothing was awaited: the pool has not heard of it
+
+        assert read(await NeonTaskRepository(database, owner=ann).page(1, after=None)) == []
+        await warmed(database, 6)
+        assert place.end("idle") >= 6
+        async with database.transaction() as transaction:
+            await NeonTaskRepository(transaction, owner=ann).add(TaskFactory.build(), at_most=MANY)
+        assert len(read(await NeonTaskRepository(database, owner=ann).page(9, after=None))) == 1
+
+
+async def test_given_one_loss_then_the_other_idle_connections_are_not_trusted(place: Place) -> None:
+    async with opened(place) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await warmed(database, 6)
+        assert place.end("idle") >= 6
+
+        answers = [
+            await mine.page(1, after=None),
+            *[await mine.add(TaskFactory.build(), at_most=MANY) for _ in range(5)],
+        ]
+
+        assert len(answers) == 6
+
+
+async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refused_at_once(
+    place: Place,
+) -> None:
+    async with opened(place, pool_size=1) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        ask = partial(mine.page, 1, after=None)
+        async with place.locked():
+            holding = asyncio.create_task(ask())
+            await place.blocked()
+            took = sorted(await asyncio.gather(*(timed(ask()) for _ in range(30))))
+            await asyncio.gather(holding, return_exceptions=True)
+
+        assert took[9] < 0.1  # ten found the line full
+        assert 1.9 < took[10] < took[-1] < 2.5
+
+
+async def timed(asking: Awaitable[object]) -> float:
+    """Return how long it took to be told that the database is unavailable."""
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable):
+        await asking
+    return time.monotonic() - began
+
+
+async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
+    async with opened(place, seconds=1) as database:
+        within = WithinDeadline(database)
+        mine = NeonTaskRepository(within, owner=someone())
+        began = time.monotonic()
+        await mine.page(1, after=None)
+        await asyncio.sleep(0.7)
+        async with place.locked():
+            with pytest.raises(DatabaseUnavailable):
+                await mine.page(1, after=None)
+
+        assert time.monotonic() - began < 1.2
