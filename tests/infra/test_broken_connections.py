@@ -196,6 +196,22 @@ async def timed(asking: Awaitable[object]) -> float:
     return time.monotonic() - began
 
 
+async def test_who_gives_up_waiting_for_a_connection_leaves_the_line(place: Place) -> None:
+    async with opened(place, pool_size=1) as database:
+        lent = await database._lender.lend(database.deadline())
+        asking = asyncio.create_task(NeonTaskRepository(database, owner=someone()).page(1, after=None))
+        await asyncio.sleep(0.1)
+        assert database._lender._pool is not None
+        line = database._lender._pool._line
+        assert len(line) == 1
+
+        asking.cancel()
+        await asyncio.wait([asking])
+
+        assert len(line) == 0
+        database._lender.take_back(lent)
+
+
 async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
     async with opened(place, seconds=1) as database:
         within = WithinDeadline(database)
