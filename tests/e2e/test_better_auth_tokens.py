@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -38,7 +39,7 @@ async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
     ids=["as it comes", "ES256", "RS256", "uuid ids"],
 )
 async def test_a_token_speaks_for_whom_it_was_made(
-    postgres: PostgresServer, variant: dict[str, str], algorithm: str
+    postgres: PostgresServer, variant: dict[str, Any], algorithm: str
 ) -> None:
     async with better_auth(postgres.new_database(), **variant) as auth, verifier_for(auth) as verifier:
         ann, bob = await auth.sign_up("ann"), await auth.sign_up("bob")

@@ -27,7 +27,9 @@ ROOT: Final = Path(__file__).parent.parent.parent
 def main() -> int:
     """Play the rows; return how it went."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--long", action="store_true", help="more of the same: 300,000 requests, 10 s of flood")
+    options.add_argument(
+        "--short", action="store_true", help="less of the same, in 5 minutes: 12,000 requests and not 300,000"
+    )
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
     options.add_argument("--document", type=Path, help="write the table here, in Markdown")
     chosen = options.parse_args()
@@ -38,21 +40,23 @@ def main() -> int:
         return 2
     with a_place() as folder:
         cluster = Cluster(folder)
-        results = [told(play(ROWS[name], cluster, long=chosen.long)) for name in names]
+        results = [told(play(ROWS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
     for result in results:
         if not result.passed:
             say(f"\n{result.title}: {'; '.join(result.reasons)}")
-    form = "long" if chosen.long else "short"
+    form = "short" if chosen.short else "long"
     where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     written = {"where": where, "rows": [result.as_json() for result in results]}
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(written, indent=1) + "\n")
     if chosen.document:
         chosen.document.write_text(f"{where}\n\n{markdown(results)}")
-    failed = sum(not result.passed for result in results)
-    say(f"\n{len(results) - failed} of {len(results)} faults kept their promise. {chosen.results} has everything.")
-    return int(failed > 0)
+    kept = sum(result.passed for result in results)
+    say(f"\n{kept} of {len(results)} faults: the promise was kept. {chosen.results} has everything.")
+    return int(
+        any(not result.passed and not (result.skipped and "CI" not in os.environ) for result in results)
+    )
 
 
 def play(row: Row, cluster: Cluster, *, long: bool) -> Result:
@@ -64,11 +68,12 @@ def play(row: Row, cluster: Cluster, *, long: bool) -> Result:
         scene = None
         try:
             with cluster.copy(folder / "postgres") as postgres, a_background() as background:
-                scene = Scene(postgres, folder, background, long=long)
-                row.play(scene)
+                scene = Scene(cluster, postgres, folder, background, long=long)
+                with scene.always:
+                    row.play(scene)
                 result.verdict = judge(scene.record, row.allowed)
         except (NotHere, pytest.skip.Exception) as reason:
-            result.trouble = f"cannot be played on this machine: {reason}"
+            result.trouble, result.skipped = f"cannot be played on this machine: {reason}", True
         except Exception:  # noqa: BLE001 - a row that breaks is a row that failed, and the next one is played
             log = "\n".join(path.read_text()[-2000:] for path in folder.glob("**/log"))
             result.trouble = f"{traceback.format_exc()}\n{log}"

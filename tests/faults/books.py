@@ -125,7 +125,9 @@ class Book:
             self.findings.add("lost", f"{entry.title}: {entry.toggled} toggles acknowledged, {there} there")
         more = max(0, there - entry.toggled - entry.perhaps_toggled)
         if denied := min(more, entry.refused_toggles):
-            self.findings.add("denied", f"{entry.title}: {denied} toggles were refused, and are there", denied)
+            self.findings.add(
+                "denied", f"{entry.title}: {denied} toggles were refused, and are there", denied
+            )
         if twice := more - denied:
             self.findings.add("twice", f"{entry.title}: {twice} toggles more than were asked for", twice)
         if task["completed"] != bool(there % 2):

@@ -19,7 +19,9 @@ class Client:
         self._keep = keep
         self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, token: str, body: Any = None) -> tuple[str, dict[str, str], Any]:
+    async def ask(
+        self, method: str, path: str, token: str, body: Any = None
+    ) -> tuple[str, dict[str, str], Any]:
         """Return status, headers and what was told; `refused` and `broken` have neither."""
         sent = b"" if body is None else json.dumps(body).encode()
         kind = f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n" if sent else ""
@@ -58,6 +60,8 @@ class Client:
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], Any]:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+    }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     return first[9:12], headers, json.loads(body) if body else None

@@ -13,7 +13,9 @@ from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 
-SETTINGS: Final = {"synchronous_commit": "on"}  # what is acknowledged is written, so that it outlives a crash of the server
+SETTINGS: Final = {
+    "synchronous_commit": "on"
+}  # what is acknowledged is written, so that it outlives a crash of the server
 
 
 class Cluster:
@@ -31,7 +33,7 @@ class Cluster:
         """Start a copy, and end it with all its data."""
         server = PostgresServer(folder, durable=False, settings=SETTINGS)
         shutil.copy(self._folder / "postgres.password", folder)
-        subprocess.run(["cp", "-a", str(self._made.data), str(server.data)], check=True)
+        subprocess.run(["/bin/cp", "-a", str(self._made.data), str(server.data)], check=True)  # owners too
         server.through = through
         try:
             server.start()

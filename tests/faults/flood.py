@@ -26,7 +26,7 @@ def stranger(kind: str, number: int) -> str:
     return ".".join((b64(json.dumps(header).encode()), b64(json.dumps(claims).encode()), b64(os.urandom(64))))
 
 
-async def flood(port: int, kind: str, rate: float, seconds: float) -> dict[str, int]:
+async def flood(port: int, kind: str, rate: float, seconds: float) -> dict[str, float]:
     """Ask at a steady rate; return how often each status was told."""
     statuses: Counter[str] = Counter()
     start = time.monotonic()

@@ -26,7 +26,7 @@ class Allowed:
     before: float | None = 1.0  # least share; None where the fault is there from the start
     during: float = 0.0
     reads: float = 0.0  # least share of reads during
-    writes_fail_from: float | None = None  # after the beginning no write may be acknowledged: the fault is real
+    nothing_new_from: float | None = None  # after the beginning no task may be created: the fault is real
 
 
 @dataclass
@@ -90,13 +90,15 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
     reads = share_well([each for each in during if each.kind not in WRITES])
     if reads is not None and reads < allowed.reads:
         told.append(f"{reads:.1%} of the reads well during, not {allowed.reads:.1%}")
-    if allowed.writes_fail_from is not None:
-        told += _writes_that_did_not_fail(record, record.began + allowed.writes_fail_from)
+    if allowed.nothing_new_from is not None:
+        told += _created_all_the_same(record, record.began + allowed.nothing_new_from)
     if verdict.outage > allowed.outage:
         told.append(f"nothing was well for {verdict.outage:.2f} s, not {allowed.outage:g} s")
     if verdict.slowest > allowed.slowest:
         told.append(f"an answer took {verdict.slowest:.2f} s, not {allowed.slowest:g} s")
-    told += [f"{count} x {status}" for status, count in verdict.statuses.items() if status not in allowed.answers]
+    told += [
+        f"{count} x {status}" for status, count in verdict.statuses.items() if status not in allowed.answers
+    ]
     return verdict
 
 
@@ -113,13 +115,13 @@ def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
     return [f"{share:.1%} well {when}, not {wanted:.1%}"] if share < wanted else []
 
 
-def _writes_that_did_not_fail(record: Record, since: float) -> list[str]:
+def _created_all_the_same(record: Record, since: float) -> list[str]:
     asked = [each for each in record.answers if since <= each.asked < each.told <= record.healed]
-    writes = [each for each in asked if each.kind in WRITES]
-    if len(writes) < FEW:
-        return [f"only {len(writes)} writes during: this shows nothing"]
-    well = sum(each.well for each in writes)
-    return [f"{well} writes were acknowledged during: the fault was none"] if well else []
+    creating = [each for each in asked if each.kind == "create"]
+    if len(creating) < FEW:
+        return [f"only {len(creating)} tasks to be created during: this shows nothing"]
+    well = sum(each.well for each in creating)
+    return [f"{well} tasks were created during: there was no fault"] if well else []
 
 
 def _of_the_books(books: Findings) -> list[str]:

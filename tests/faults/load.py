@@ -65,7 +65,9 @@ class Person:
 
     async def audit(self) -> Findings:
         """Hold the books against what is there."""
-        return self.book.audit(await self.everything("limit=100"), await self.everything("limit=100&trashed=true"))
+        return self.book.audit(
+            await self.everything("limit=100"), await self.everything("limit=100&trashed=true")
+        )
 
     async def _ask(self, kind: str, method: str, path: str, body: Any = None) -> tuple[str, Any]:
         asked = time.monotonic()
@@ -92,7 +94,9 @@ class Load:
     @property
     def answers(self) -> list[Answer]:
         """Every answer so far, in the order in which they were asked."""
-        return sorted((each for person in self.people for each in person.answers), key=lambda each: each.asked)
+        return sorted(
+            (each for person in self.people for each in person.answers), key=lambda each: each.asked
+        )
 
     @property
     def count(self) -> int:
@@ -107,7 +111,7 @@ class Load:
     async def pause(self) -> None:
         """Hold everybody between two requests."""
         self._may.clear()
-        while self._busy:
+        while self._busy:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
 
     async def resume(self) -> None:

@@ -14,7 +14,8 @@ def locked(scene: Scene, mode: str, seconds: float) -> Iterator[None]:
     """Hold the table for a while: `SHARE` against writes, `ACCESS EXCLUSIVE` against everybody."""
     name = mode.title().replace(" ", "")
     holding = threading.Thread(
-        target=scene.sql, args=(f"BEGIN; LOCK TABLE tasks IN {mode} MODE; SELECT pg_sleep({seconds}); COMMIT",)
+        target=scene.sql,
+        args=(f"BEGIN; LOCK TABLE tasks IN {mode} MODE; SELECT pg_sleep({seconds}); COMMIT",),
     )
     holding.start()
     try:

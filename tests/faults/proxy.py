@@ -13,12 +13,17 @@ ASKING: Final = 0.1  # seconds between two questions whether a server is ready
 
 @dataclass
 class Proxy:
-    """Passes on to its targets in turn. `behaviour` is pass, hold or drip."""
+    """Passes on to its targets in turn.
+
+    `behaviour` is pass; hold (nothing goes on, until it may); drip (what comes back does so byte by byte); or mute (what comes
+    back is lost).
+    """
 
     targets: list[int]  # ports
     port: int = 0
     behaviour: str = "pass"
     _turns: "cycle[int]" = field(init=False)
+    _ends: "set[asyncio.StreamWriter]" = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.aim(self.targets)
@@ -27,6 +32,11 @@ class Proxy:
         """Send new connections there; old ones stay where they are."""
         self.targets, self._turns = targets, cycle(targets)
 
+    async def cut(self) -> None:
+        """End every connection that there is."""
+        for end in tuple(self._ends):
+            end.transport.abort()
+
     async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass bytes on in both directions."""
         try:
@@ -34,14 +44,20 @@ class Proxy:
         except (OSError, StopIteration):
             writer.close()
             return
-        await asyncio.gather(self._pass_on(reader, there[1]), self._pass_on(there[0], writer, slow=True))
+        self._ends |= {writer, there[1]}
+        await asyncio.gather(self._pass_on(reader, there[1]), self._pass_on(there[0], writer, back=True))
+        self._ends -= {writer, there[1]}
 
-    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, slow: bool = False) -> None:
+    async def _pass_on(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, back: bool = False
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                while self.behaviour == "hold":
+                while self.behaviour == "hold":  # noqa: ASYNC110 - a test switches it
                     await asyncio.sleep(0.01)
-                while slow and self.behaviour == "drip" and data:
+                if back and self.behaviour == "mute":
+                    continue
+                while back and self.behaviour == "drip" and data:
                     target.write(data[:1])
                     data = data[1:]
                     await asyncio.sleep(DRIP)

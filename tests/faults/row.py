@@ -20,7 +20,9 @@ class Row:
     play: Callable[[Scene], None]
 
 
-def row(title: str, allowed: Allowed, *, name: str = "") -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
+def row(
+    title: str, allowed: Allowed, *, name: str = ""
+) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Add a function to the table, under its own name."""
 
     def add(play: Callable[[Scene], None]) -> Callable[[Scene], None]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,21 +16,26 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.faults.background import Background
+from tests.faults.clusters import Cluster
 from tests.faults.judging import Record
 from tests.faults.load import Load
 from tests.people import TRUST
 from tests.service import Service, serving
 
 PEOPLE: Final = 8
-BEFORE: Final = 1.5  # seconds of work before the fault
-AFTER: Final = 2.0  # seconds of work after it
+BEFORE: Final = 1.0  # seconds of work before the fault
+AFTER: Final = 1.5  # seconds of work after it
+NOTHING: Final[Mapping[str, str]] = {}
 READY_WITHIN: Final = 20.0  # seconds
 
 
 class Scene:
     """What a row is given."""
 
-    def __init__(self, postgres: PostgresServer, folder: Path, background: Background, *, long: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, postgres: PostgresServer, folder: Path, background: Background, *, long: bool
+    ) -> None:
+        self.cluster = cluster
         self.postgres = postgres
         self.database_url = postgres.url
         self.folder = folder
@@ -39,6 +44,7 @@ class Scene:
         self.record = Record([], began=0, healed=0, start=0, end=0)
         self.load: Load
         self.notes: list[str] = []
+        self.always = ExitStack()  # what must outlive the reading of the books
 
     @property
     def database(self) -> str:
@@ -51,15 +57,18 @@ class Scene:
         self.background.run(upgrade(DatabaseAddress.parse(database_url)))
 
     @contextmanager
-    def serving(self, url: str = "", *, wait: bool = True, folder: str = "", **settings: str) -> Iterator[Service]:
+    def serving(
+        self, url: str = "", settings: Mapping[str, str] = NOTHING, *, folder: str = "."
+    ) -> Iterator[Service]:
         """Serve, on our database or through an address that leads to it."""
         place = self.folder / folder
         place.mkdir(exist_ok=True)
-        env = environment_for(url or self.database_url, RATE_LIMIT="off", LOG_LEVEL="warning") | settings
-        trusting = "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings
-        if trusting:
-            del env["BETTER_AUTH_SECRET"]
-        with serving(env, place, wait=wait) as service:
+        env = environment_for(url or self.database_url, RATE_LIMIT="off", LOG_LEVEL="warning") | dict(
+            settings
+        )
+        if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
+            del env["BETTER_AUTH_SECRET"]  # with which the tokens of other rows are signed
+        with serving(env, place) as service:
             yield service
 
     @contextmanager

@@ -6,7 +6,6 @@ room for that one PostgreSQL stops, which is another fault.
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,45 +23,35 @@ class NotHere(Exception):
     """This machine does not allow what a row needs; the message says what."""
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[tuple[PostgresServer, Path]]:
-    """Yield the server, and its small file system as we can reach it."""
+def in_a_small_place(folder: Path) -> tuple[str, ...]:
+    """Return the programs that start a server which has such a file system at this folder.
+
+    Raises:
+        NotHere: this machine does not allow it.
+
+    """
     user = unprivileged()
     uid, gid = (user.pw_uid, user.pw_gid) if user else (os.getuid(), os.getgid())
-    server = PostgresServer(folder, durable=False, settings={"synchronous_commit": "on"})
-    place = server.data.parent / f"small-{server.data.name}"
-    place.mkdir(exist_ok=True)
-    os.chown(place, uid, gid)
-    server.through = (
-        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", STEPS, "sh", str(SIZE), str(place)),
+    folder.mkdir()
+    os.chown(folder, uid, gid)
+    through = (
+        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", STEPS, "sh", str(SIZE), str(folder)),
         *("unshare", "--user", f"--map-user={uid}", f"--map-group={gid}", "setpriv", "--pdeathsig", "INT"),
     )
-    trial = subprocess.run(
-        [*server.through, "true"], user=uid, group=gid, extra_groups=[], capture_output=True, text=True, check=False
-    )
-    if trial.returncode:
-        raise NotHere(f"no mount namespace of one's own: {trial.stderr.strip()}")
+    who = {"user": uid, "group": gid, "extra_groups": []} if user else {}
     try:
-        server.start()
-        pid = server.process.pid if server.process else 0
-        server.query(f"CREATE TABLESPACE small LOCATION '{place}'")
-        yield server, Path(f"/proc/{pid}/root{place}")
-    finally:
-        server.remove()
-        shutil.rmtree(place, ignore_errors=True)
+        subprocess.run([*through, "true"], **who, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
+    except subprocess.CalledProcessError as error:
+        raise NotHere(f"no mount namespace of one's own: {error.stderr.strip()}") from error
+    return through
 
 
 @contextmanager
-def filled(small: Path) -> Iterator[None]:
-    """Leave no room on it for a while."""
-    filler = small / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
-        try:
-            yield
-        finally:
-            filler.unlink()
+def filled(server: PostgresServer, folder: Path) -> Iterator[None]:
+    """Leave no room on it for a while. The server does it, which alone sees it."""
+    filler = folder / "filler"
+    server.query(f"COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {filler} 2> /dev/null || true'")
+    try:
+        yield
+    finally:
+        server.query(f"COPY (SELECT 1) TO PROGRAM 'rm {filler}'")

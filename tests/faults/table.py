@@ -29,6 +29,7 @@ class Result:
     allowed: Allowed
     verdict: Verdict | None  # None: it could not be played here, and `trouble` says why
     trouble: str = ""
+    skipped: bool = False  # this machine does not allow it, which fails where everything should be there
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -51,7 +52,7 @@ class Result:
 def cells(result: Result) -> tuple[str, ...]:
     """Write a row."""
     verdict, allowed = result.verdict, result.allowed
-    word = "kept" if result.passed else "FAILED"
+    word = "kept" if result.passed else "not played" if result.skipped else "FAILED"
     if verdict is None:
         return (result.title, *("-" for _ in HEAD[2:]), word)
     statuses = ", ".join(f"{count} x {status}" for status, count in sorted(verdict.statuses.items()))
@@ -74,7 +75,9 @@ def aligned(results: Iterable[Result]) -> str:
     """Write the table for a terminal."""
     rows = [HEAD, *map(cells, results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows
+    )
 
 
 def percent(share: float | None) -> str:

@@ -41,21 +41,22 @@ def terminated_mid_query(scene: Scene) -> None:
         for _ in range(10):
             scene.sql(TERMINATE.format(scene.database), "postgres")
             time.sleep(0.1)
-        scene.promise(ended >= 4, f"{ended} queries were ended while they waited, then all connections ten times")
+        scene.promise(
+            ended >= 4, f"{ended} queries were ended while they waited, then all connections ten times"
+        )
 
 
 @row("killed (pg_ctl stop -m immediate) and started", Allowed(outage=DOWN + 2.5, slowest=5.5, back=2.0))
 def killed(scene: Scene) -> None:
-    with scene.serving() as service, scene.under_load(service, after=4.0):
-        with scene.fault():
-            scene.postgres.stop(signal.SIGQUIT)
-            time.sleep(DOWN)
-            scene.postgres.start()
+    with scene.serving() as service, scene.under_load(service, after=3.2), scene.fault():
+        scene.postgres.stop(signal.SIGQUIT)
+        time.sleep(DOWN)
+        scene.postgres.start()
 
 
 @row("all of PostgreSQL stopped (SIGSTOP) for 8 s", Allowed(outage=STOPPED + 1.0, slowest=5.5, back=1.0))
 def paused(scene: Scene) -> None:
-    with scene.serving() as service, scene.under_load(service, after=3.0):
+    with scene.serving() as service, scene.under_load(service, after=2.2):
         postmaster = psutil.Process(scene.postgres.process.pid if scene.postgres.process else 0)
         with scene.fault():
             postmaster.suspend()  # first, so that it starts nobody else

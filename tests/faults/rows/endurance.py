@@ -16,16 +16,22 @@ GROWTH: Final = 1.05  # of memory, after the warming up
 
 @row("very many requests at a steady rate", Allowed(outage=0.5, slowest=2.0, during=1.0))
 def endurance(scene: Scene) -> None:
-    total, warm = (300_000, 50_000) if scene.long else (20_000, 8_000)
-    with scene.serving(LOG_LEVEL="error") as service:
+    total, warm = (300_000, 50_000) if scene.long else (12_000, 5_000)
+    with scene.serving(settings={"LOG_LEVEL": "error"}) as service:
         with scene.under_load(service, people=PEOPLE, pace=PEOPLE / RATE) as load, scene.fault():
             wait_for(load, warm)
             warm_memory, warm_open = memory(service), descriptors(service)
             wait_for(load, total)
             growth = memory(service) / warm_memory
             more = descriptors(service) - warm_open
-            connections = int(scene.sql(f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'taskward' AND datname = '{scene.database}'"))
-        scene.promise(growth <= GROWTH, f"memory {warm_memory:.0f} MB after {warm:,}, {growth - 1:+.1%} after {total:,}")
+            connections = int(
+                scene.sql(
+                    f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'taskward' AND datname = '{scene.database}'"
+                )
+            )
+        scene.promise(
+            growth <= GROWTH, f"memory {warm_memory:.0f} MB after {warm:,}, {growth - 1:+.1%} after {total:,}"
+        )
         scene.promise(more <= 10, f"{more:+d} descriptors (a pool of 10 may still fill)")
         scene.promise(connections <= 10, f"{connections} connections to the database (10 are allowed)")
 

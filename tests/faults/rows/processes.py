@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import psutil
 
@@ -24,21 +25,21 @@ DELAY = 1  # seconds of SHUTDOWN_DELAY
     Allowed(outage=START, slowest=5.0, during=0.0, answers=SAID | {REFUSED}),
 )
 def sigterm(scene: Scene) -> None:
-    port = str(free_port())
+    settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}
     with ExitStack() as stack:
-        first = stack.enter_context(scene.serving(PORT=port, SHUTDOWN_DELAY="0"))
+        first = stack.enter_context(scene.serving(settings=settings))
         with scene.under_load(first), scene.fault():
             first.process.send_signal(signal.SIGTERM)
             code = first.process.wait(15)
             scene.promise(code == 0, f"exit status {code}")
-            stack.enter_context(scene.serving(PORT=port, SHUTDOWN_DELAY="0"))
+            stack.enter_context(scene.serving(settings=settings))
 
 
 @row("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=START))
 def worker_killed(scene: Scene) -> None:
     with scene.serving() as service:
         before = workers(service)
-        with scene.under_load(service, after=START + 2.0):
+        with scene.under_load(service, after=START + 1.0):
             with scene.fault():
                 os.kill(before[0].pid, signal.SIGKILL)
             wait_until(lambda: answers(service.url))
@@ -47,30 +48,36 @@ def worker_killed(scene: Scene) -> None:
         scene.promise(replaced, "the worker was replaced" if replaced else "the worker was not replaced")
 
 
-@row("the main process killed (SIGKILL), and started again", Allowed(outage=START + 2.0, slowest=5.0, answers=CUT))
+@row(
+    "the main process killed (SIGKILL), and started again",
+    Allowed(outage=START + 2.0, slowest=5.0, answers=CUT),
+)
 def main_killed(scene: Scene) -> None:
-    port = str(free_port())
+    settings = {"PORT": str(free_port())}
     with ExitStack() as stack:
-        first = stack.enter_context(scene.serving(PORT=port))
+        first = stack.enter_context(scene.serving(settings=settings))
         orphans = workers(first)
         try:
-            with scene.under_load(first, after=3.0), scene.fault():
+            with scene.under_load(first), scene.fault():
                 first.process.kill()
                 first.process.wait()
                 _, alive = psutil.wait_procs(orphans, timeout=2)
                 scene.promise(not alive, f"{len(alive)} workers outlived the main process by 2 s")
-                stack.enter_context(scene.serving(PORT=port))
+                stack.enter_context(scene.serving(settings=settings))
         finally:
             for process in psutil.wait_procs(orphans, timeout=0)[1]:
                 process.kill()
 
 
-@row("two processes behind a TCP proxy, replaced in turn", Allowed(outage=0.5, slowest=2.0, during=1.0, answers=ALWAYS))
+@row(
+    "two processes behind a TCP proxy, replaced in turn",
+    Allowed(outage=0.5, slowest=2.0, during=1.0, answers=ALWAYS),
+)
 def rolling(scene: Scene) -> None:
     with ExitStack() as stack:
 
         def another(name: str) -> Service:
-            return stack.enter_context(scene.serving(folder=name, SHUTDOWN_DELAY=str(DELAY)))
+            return stack.enter_context(scene.serving(folder=name, settings={"SHUTDOWN_DELAY": str(DELAY)}))
 
         old = [another("a"), another("b")]
         proxy = stack.enter_context(scene.background.entered(proxy_to(*map(port_of, old))))
@@ -80,7 +87,7 @@ def rolling(scene: Scene) -> None:
                 now.append(another(f"new-{number}"))
                 look(proxy, now)
                 leaving.process.send_signal(signal.SIGTERM)
-                turned = wait_until(lambda gone=leaving: not answers(gone.url, "/health/ready"), pause=0.05)
+                turned = wait_until(partial(unready, leaving), pause=0.05)
                 scene.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
                 now.remove(leaving)
                 look(proxy, now)
@@ -92,6 +99,11 @@ def look(proxy: Proxy, services: list[Service]) -> None:
     """Send new connections to whoever says that they are ready, as a balancer does."""
     wait_until(lambda: bool(services) and answers(services[-1].url, "/health/ready"))
     proxy.aim([port_of(service) for service in services if answers(service.url, "/health/ready")])
+
+
+def unready(service: Service) -> bool:
+    """Tell whether a service says that it takes no more."""
+    return not answers(service.url, "/health/ready")
 
 
 def workers(service: Service) -> list[psutil.Process]:
