@@ -15,6 +15,9 @@ SAID: Final = ALWAYS | {"503", UNKNOWN}  # an outage, as the contract tells it
 CUT: Final = SAID | {BROKEN, REFUSED}  # where the process itself ends
 
 
+BUSY: Final = 1.0  # seconds in which two cores that others use too may get nothing done: no outage
+
+
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
     """What a row allows. Times in seconds; shares are of answers that are 2xx."""

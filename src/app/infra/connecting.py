@@ -106,7 +106,8 @@ def means_undone(error: BaseException) -> bool:
 def means_unsent(error: BaseException) -> bool:
     """Tell whether the driver refused before it sent anything, so that even a write may be asked for again.
 
-    When a server process ends, asyncpg reads its last words some milliseconds before it knows the connection to be closed.
+    When a server process ends, asyncpg reads its last words some milliseconds before it knows that the
+    connection is closed.
     """
     about_to_close = isinstance(error, pg.InternalClientError) and "cannot switch to state" in str(error)
     closed = isinstance(error, pg.InterfaceError) and not isinstance(error, pg.DataError)

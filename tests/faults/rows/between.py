@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.faults.answers import UNKNOWN
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.proxy import Proxy, proxy_to
 from tests.faults.row import row
 from tests.faults.scene import Scene
@@ -31,7 +31,7 @@ def pooler_killed(scene: Scene) -> None:
         pooler.start()
 
 
-@row("pooler in transaction mode, 4 processes", Allowed(outage=0.5, slowest=2.0, during=1.0))
+@row("pooler in transaction mode, 4 processes", Allowed(outage=BUSY, slowest=2.0, during=1.0))
 def pooler_shared(scene: Scene) -> None:
     pooler = PgBouncer(scene.database_url, scene.folder / "pooler", server_connections=3)
     settings = {"WEB_CONCURRENCY": "4"}

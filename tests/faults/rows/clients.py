@@ -5,7 +5,7 @@ import struct
 import time
 from typing import Final
 
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.row import row
 from tests.faults.rows.processes import descriptors
 from tests.faults.scene import Scene, port_of, token
@@ -14,7 +14,7 @@ GONE: Final = 200
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
 
 
-@row("clients gone in the middle of their body", Allowed(outage=0.5, slowest=1.0, during=1.0))
+@row("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, during=1.0))
 def client_gone(scene: Scene) -> None:
     with scene.serving() as service, scene.under_load(service):
         time.sleep(0.5)

@@ -10,7 +10,7 @@ import httpx
 
 from app.infra.token_claims import LEEWAY
 from tests.faults.issuer import signed
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.row import row
 from tests.faults.scene import PEOPLE, Scene, somebody
 from tests.faults.small_disk import NotHere
@@ -18,7 +18,7 @@ from tests.jwks_server import jwks_server
 from tests.signing import SigningKey
 
 AGE: Final = 600  # seconds: older than any clock here is off
-ALLOWED: Final = Allowed(outage=0.5, slowest=1.0, during=1.0)
+ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, during=1.0)
 
 
 def clock_off(scene: Scene, seconds: int) -> None:

@@ -5,7 +5,7 @@ import time
 
 import psutil
 
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.locking import locked
 from tests.faults.row import row
 from tests.faults.scene import Scene
@@ -18,7 +18,7 @@ IDLE = TERMINATE + " AND state = 'idle'"
 WAITING = TERMINATE + " AND wait_event_type = 'Lock'"
 
 
-@row("idle connections terminated", Allowed(outage=0.5, slowest=1.0, during=1.0))
+@row("idle connections terminated", Allowed(outage=BUSY, slowest=2.0, during=1.0))
 def idle_terminated(scene: Scene) -> None:
     with scene.serving() as service, scene.under_load(service) as load, scene.fault():
         ended = 0
@@ -31,7 +31,7 @@ def idle_terminated(scene: Scene) -> None:
         scene.promise(ended >= 5, f"{ended} connections were ended")
 
 
-@row("terminated in the middle of a query", Allowed(outage=0.5, slowest=1.5, during=0.5, reads=1.0))
+@row("terminated in the middle of a query", Allowed(outage=BUSY, slowest=2.0, during=0.5, reads=1.0))
 def terminated_mid_query(scene: Scene) -> None:
     with scene.serving() as service, scene.under_load(service), scene.fault():
         ended = 0

@@ -14,14 +14,14 @@ import httpx
 from dev.postgres import free_port
 from tests.better_auth import better_auth
 from tests.faults.issuer import all_signed, signed
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.row import row
 from tests.faults.scene import PEOPLE, Scene, port_of, somebody
 from tests.jwks_server import JwksServer, jwks_server
 from tests.service import Service
 from tests.signing import SigningKey
 
-NOTHING_SEEN = Allowed(outage=0.5, slowest=1.0, during=1.0)
+NOTHING_SEEN = Allowed(outage=BUSY, slowest=2.0, during=1.0)
 RATE = 1000  # strangers a second
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from dev.postgres import LOGIN
-from tests.faults.judging import Allowed
+from tests.faults.judging import BUSY, Allowed
 from tests.faults.locking import locked
 from tests.faults.row import row
 from tests.faults.scene import Scene
@@ -15,7 +15,7 @@ from tests.faults.small_disk import filled, in_a_small_place
 
 HELD = 6.0  # seconds
 SETTLED = 1.5  # seconds, until what room there is within the pages is used up as well
-WORKS = Allowed(outage=0.5, slowest=1.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
+WORKS = Allowed(outage=BUSY, slowest=2.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 
 @row("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))
