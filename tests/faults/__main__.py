@@ -19,7 +19,7 @@ from tests.faults.judging import judge
 from tests.faults.row import ROWS, Row
 from tests.faults.scene import Scene
 from tests.faults.small_disk import NotHere
-from tests.faults.table import Result, aligned, markdown
+from tests.faults.table import Result, aligned, document
 
 ROOT: Final = Path(__file__).parent.parent.parent
 
@@ -31,13 +31,14 @@ def main() -> int:
         "--short", action="store_true", help="less of the same, in 5 minutes: 12,000 requests and not 300,000"
     )
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
-    options.add_argument("--document", type=Path, help="write the table here, in Markdown")
     chosen = options.parse_args()
     rows.load()
     names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or list(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
         sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(ROWS)}\n")
         return 2
+    form = "short" if chosen.short else "long"
+    where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     with a_place() as folder:
         cluster = Cluster(folder)
         results = [told(play(ROWS[name], cluster, long=not chosen.short)) for name in names]
@@ -45,13 +46,11 @@ def main() -> int:
     for result in results:
         if not result.passed:
             say(f"\n{result.title}: {'; '.join(result.reasons)}")
-    form = "short" if chosen.short else "long"
-    where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     written = {"where": where, "rows": [result.as_json() for result in results]}
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(written, indent=1) + "\n")
-    if chosen.document:
-        chosen.document.write_text(f"{where}\n\n{markdown(results)}")
+    if names == list(ROWS) and not chosen.short:
+        document(where, results)
     kept = sum(result.passed for result in results)
     say(f"\n{kept} of {len(results)} faults: the promise was kept. {chosen.results} has everything.")
     return int(

@@ -1,12 +1,16 @@
 """The table: what each fault did, and whether that is allowed."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from tests.faults.judging import Allowed, Verdict
 
-HEAD = (
+DOCUMENT: Final = Path(__file__).parent.parent.parent / "docs" / "faults.md"
+MARK: Final = "<!-- what follows is written by `make faults` -->"
+HEAD: Final = (
     "fault",
     "answers by status",
     "2xx before",
@@ -62,13 +66,16 @@ def cells(result: Result) -> tuple[str, ...]:
     return (result.title, statuses, *shares, outage, slowest, str(verdict.lost), str(verdict.twice), word)
 
 
-def markdown(results: Iterable[Result]) -> str:
-    """Write the table, and below it why rows failed."""
-    played = list(results)
+def document(where: str, played: list[Result]) -> None:
+    """Write the table into the document, and below it why rows failed."""
     lines = [HEAD, tuple("---" for _ in HEAD), *map(cells, played)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     failed = [f"- **{each.title}**: {'; '.join(each.reasons)}" for each in played if not each.passed]
-    return table + ("\n\nNot kept:\n\n" + "\n".join(failed) if failed else "") + "\n"
+    noted = [f"- {each.title}: {'; '.join(each.notes)}." for each in played if each.passed and each.notes]
+    parts = [f"{where}.", table, *(["Not kept:", "\n".join(failed)] if failed else [])]
+    parts += ["What rows said of their own:", "\n".join(noted)] if noted else []
+    prose = DOCUMENT.read_text().partition(MARK)[0]
+    DOCUMENT.write_text(prose + MARK + "\n\n".join(["", *parts]) + "\n")
 
 
 def aligned(results: Iterable[Result]) -> str:
@@ -81,5 +88,5 @@ def aligned(results: Iterable[Result]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Write a share."""
-    return "-" if share is None else f"{share:.1%}".replace("100.0%", "100%")
+    """Write a share, so that only all is 100 %."""
+    return "-" if share is None else "100%" if share == 1 else f"{math.floor(share * 1000) / 10}%"
