@@ -103,6 +103,12 @@ def test_a_row_that_wants_reads_to_go_on_fails_without_them() -> None:
     ]
 
 
+def test_a_row_that_wants_most_to_go_on_fails_without_that() -> None:
+    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, during=0.5)).reasons == [
+        "0.0% well during, not 50.0%"
+    ]
+
+
 def test_a_fault_during_which_everything_works_was_none() -> None:
     allowed = Allowed(outage=1.5, slowest=2.0, nothing_new_from=0.0)
 
@@ -161,6 +167,36 @@ def test_a_read_of_an_older_version_than_was_acknowledged_fails(book: Book) -> N
     book.read("one", "200", task("one", version=1))
 
     assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_version_that_is_told_again_fails(book: Book) -> None:
+    book.toggled("one", "200", task("one", version=2))
+
+    verdict = booked(steady(), book, [task("one", version=3), task("two")])
+
+    assert "version 2 of one was seen, and forgotten" in verdict.reasons[1]
+
+
+def test_a_read_of_another_title_fails(book: Book) -> None:
+    book.read("two", "200", task("two") | {"title": "three"})
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_an_acknowledged_task_that_is_read_as_absent_fails(book: Book) -> None:
+    book.read("two", "404", None)
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_version_that_does_not_agree_with_what_is_completed_fails(book: Book) -> None:
+    assert booked(steady(), book, [task("one", version=2, completed=False), task("two")]).lost == 1
+
+
+def test_a_task_that_was_never_asked_for_fails(book: Book) -> None:
+    there = [task("one", version=2), task("two"), task("four")]
+
+    assert "four was never asked for by ann" in booked(steady(), book, there).reasons[1]
 
 
 def test_a_creation_that_was_done_twice_fails(book: Book) -> None:
