@@ -31,6 +31,7 @@ def main() -> int:
         "--short", action="store_true", help="less of the same, in 5 minutes: 12,000 requests and not 300,000"
     )
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
+    options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")
     chosen = options.parse_args()
     rows.load()
     names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or list(ROWS)
@@ -49,7 +50,7 @@ def main() -> int:
     written = {"where": where, "rows": [result.as_json() for result in results]}
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(written, indent=1) + "\n")
-    if names == list(ROWS) and not chosen.short:
+    if chosen.document:
         document(where, results)
     kept = sum(result.passed for result in results)
     say(f"\n{kept} of {len(results)} faults: the promise was kept. {chosen.results} has everything.")

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from tests.faults.judging import BUSY, Allowed
+from tests.faults.judging import Allowed
 from tests.faults.load import Load
 from tests.faults.row import row
 from tests.faults.rows.processes import descriptors, memory
@@ -14,7 +14,7 @@ PEOPLE: Final = 32
 GROWTH: Final = 1.05  # of memory, after the warming up
 
 
-@row("very many requests at a steady rate", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+@row("very many requests at a steady rate", Allowed(outage=2.0, slowest=3.0, during=1.0))
 def endurance(scene: Scene) -> None:
     total, warm = (300_000, 50_000) if scene.long else (12_000, 5_000)
     with scene.serving(settings={"LOG_LEVEL": "error"}) as service:
