@@ -16,7 +16,7 @@ GROWTH: Final = 1.05  # of memory, after the warming up
 
 @row("very many requests at a steady rate", Allowed(outage=2.0, slowest=3.0, during=1.0))
 def endurance(scene: Scene) -> None:
-    total, warm = (300_000, 50_000) if scene.long else (12_000, 5_000)
+    total, warm = (300_000, 50_000) if scene.long else (8_000, 4_000)
     with scene.serving(settings={"LOG_LEVEL": "error"}) as service:
         with scene.under_load(service, people=PEOPLE, pace=PEOPLE / RATE) as load, scene.fault():
             wait_for(load, warm)

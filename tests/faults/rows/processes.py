@@ -38,11 +38,11 @@ def sigterm(scene: Scene) -> None:
             stack.enter_context(scene.serving(settings=settings))
 
 
-@row("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=START))
+@row("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0))
 def worker_killed(scene: Scene) -> None:
     with scene.serving() as service:
         before = workers(service)
-        with scene.under_load(service, after=START + 1.0):
+        with scene.under_load(service, after=4.0):
             with scene.fault():
                 os.kill(before[0].pid, signal.SIGKILL)
             wait_until(lambda: answers(service.url))
