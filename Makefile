@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test screenshots unit fuzz check fix migrate openapi bench bench-growth lock clean
+.PHONY: help setup web run serve test faults screenshots unit fuzz check fix migrate openapi bench bench-growth lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ serve: .venv/.complete ## serve the API as in production (settings: .env.example
 test: .venv/.complete web ## run every test, against real servers in temporary places
 	@if [ -d web/node_modules ]; then (cd web && npm test --silent); fi
 	@$(BIN)/python -m pytest
+
+# FORM=short takes 5 minutes; FAULTS=killed,disk-full plays those only.
+faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
+	@$(BIN)/python -m tests.faults $(FORM:%=--%)
 
 screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/
 	@$(BIN)/python -m tests.screenshots

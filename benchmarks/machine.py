@@ -56,6 +56,12 @@ def in_words(where: dict[str, Any]) -> str:
     )
 
 
+def place() -> str:
+    """Return the machine in a few words."""
+    memory = round(psutil.virtual_memory().total / 1e9)
+    return f"{os.cpu_count()} cores ({_processor()}), {memory} GB, Python {platform.python_version()}"
+
+
 def commit() -> str:
     """Return the commit that is checked out, and whether anything but results differs from it."""
     name = _says("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")

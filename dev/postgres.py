@@ -40,6 +40,7 @@ class PostgresServer:
             {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
         )
         self._settings |= settings or {}
+        self.through: tuple[str, ...] = ()  # programs that start the server in surroundings of its own
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -58,7 +59,7 @@ class PostgresServer:
             "unix_socket_directories": "",
             **self._settings,
         }
-        command = [str(self.bin / "postgres"), "-D", str(self.data)]
+        command = [*self.through, str(self.bin / "postgres"), "-D", str(self.data)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a program of ours

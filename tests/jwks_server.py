@@ -123,7 +123,9 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 @asynccontextmanager
-async def jwks_server(*keys: dict[str, Any], tls: ssl.SSLContext | None = None) -> AsyncIterator[JwksServer]:
+async def jwks_server(
+    *keys: dict[str, Any], tls: ssl.SSLContext | None = None, port: int = 0
+) -> AsyncIterator[JwksServer]:
     """Serve keys on a port of this machine."""
     told = JwksServer(keys=list(keys))
     tasks: set[asyncio.Task[None]] = set()
@@ -133,7 +135,7 @@ async def jwks_server(*keys: dict[str, Any], tls: ssl.SSLContext | None = None) 
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=tls)
     scheme, port = "https" if tls else "http", server.sockets[0].getsockname()[1]
     told.url = f"{scheme}://127.0.0.1:{port}/jwks"
     try:

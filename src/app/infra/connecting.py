@@ -27,6 +27,7 @@ UNREACHABLE: Final = (
     TimeoutError,
     OSError,
     pg.InterfaceError,  # the connection is closed
+    pg.InternalClientError,  # it is about to be, see `means_unsent`
     pg.PostgresConnectionError,  # class 08
     pg.InsufficientResourcesError,  # class 53: disk full, too many connections
     pg.OperatorInterventionError,  # class 57: shutdown, cancelled
@@ -100,6 +101,17 @@ def means_undone(error: BaseException) -> bool:
     FATAL is not that: a server process that is ended may have committed a moment before.
     """
     return isinstance(error, pg.PostgresError) and getattr(error, "severity_en", None) == "ERROR"
+
+
+def means_unsent(error: BaseException) -> bool:
+    """Tell whether the driver refused before it sent anything, so that even a write may be asked for again.
+
+    When a server process ends, asyncpg reads its last words some milliseconds before it knows that the
+    connection is closed.
+    """
+    about_to_close = isinstance(error, pg.InternalClientError) and "cannot switch to state" in str(error)
+    closed = isinstance(error, pg.InterfaceError) and not isinstance(error, pg.DataError)
+    return about_to_close or closed
 
 
 def means_lost(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """Neon, as statements that are run whole or not at all.
 
 When a connection breaks, what may be done again is: opening one, BEGIN, and whatever only reads. A write is
-never repeated here. Where it cannot be known whether it was done, that is what is told.
+never repeated here once it was sent. Where it cannot be known whether it was done, that is what is told.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
-from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable
+from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable, means_unsent
 from app.infra.lending import Lender
 from app.infra.owned import Row
 from app.infra.statements.walls import Statement
@@ -58,7 +58,7 @@ class Database:
         """
         until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
-        repeatable = statement.reads
+        again = True  # once
         while True:
             connection = self._lender.idle() or await self._asked(self._lender.lend(until))
             try:
@@ -66,10 +66,10 @@ class Database:
                     rows = await connection.fetch(statement.sql, *arguments)
             except BaseException as error:
                 self._lender.take_back(connection, error)
-                if not (repeatable and means_lost(error)):
+                if not (again and means_lost(error) and (statement.reads or means_unsent(error))):
                     self._tell(error, may_be_done=not statement.reads)
                     raise
-                repeatable = False
+                again = False
             else:
                 self._lender.take_back(connection)
                 self._trouble = None
@@ -131,5 +131,5 @@ class Database:
         if not isinstance(error, Exhausted) and not means_unreachable(error):
             return
         self._trouble = f"{type(error).__name__}: the database does not answer"
-        unknown = may_be_done and not means_undone(error)
+        unknown = may_be_done and not (means_undone(error) or means_unsent(error))
         raise (OutcomeUnknown if unknown else DatabaseUnavailable)(self._trouble) from error

@@ -86,7 +86,7 @@ class Lender:
             return
         if isinstance(error, Exception) and means_lost(error):
             self._pool.distrust()  # the others may have broken too, and not know it yet
-        if isinstance(error, TimeoutError | asyncio.CancelledError):
+        if isinstance(error, TimeoutError | asyncio.CancelledError | asyncpg.InternalClientError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline
         self._pool.give_back(connection)
 

@@ -1,0 +1,113 @@
+"""`make faults`: every fault, one after the other, and a table of what came of each."""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from benchmarks.machine import commit, place
+from tests.faults import rows
+from tests.faults.background import a_background
+from tests.faults.clusters import Cluster, a_place
+from tests.faults.judging import judge
+from tests.faults.row import ROWS, Row
+from tests.faults.scene import Scene
+from tests.faults.small_disk import NotHere
+from tests.faults.table import Result, aligned, document
+
+LONG_ONLY: Final = ("wire-drips", "clock-behind-40", "clock-ahead-120")  # others are much like them
+ROOT: Final = Path(__file__).parent.parent.parent
+
+
+def main() -> int:
+    """Play the rows; return how it went."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument(
+        "--short", action="store_true", help="less of the same, in 5 minutes: 8,000 requests and not 300,000"
+    )
+    options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
+    options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")
+    chosen = options.parse_args()
+    rows.load()
+    every = [name for name in ROWS if not (chosen.short and name in LONG_ONLY)]
+    names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or every
+    if unknown := [name for name in names if name not in ROWS]:
+        sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(ROWS)}\n")
+        return 2
+    form = "short" if chosen.short else "long"
+    where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
+    with a_place() as folder:
+        cluster = Cluster(folder)
+        results = [told(play(ROWS[name], cluster, long=not chosen.short)) for name in names]
+    say("\n" + aligned(results))
+    for result in results:
+        if not result.passed:
+            say(f"\n{result.title}: {'; '.join(result.reasons)}")
+    written = {"where": where, "rows": [result.as_json() for result in results]}
+    chosen.results.parent.mkdir(parents=True, exist_ok=True)
+    chosen.results.write_text(json.dumps(written, indent=1) + "\n")
+    if chosen.document:
+        document(where, results)
+    kept = sum(result.passed for result in results)
+    say(f"\n{kept} of {len(results)} faults: the promise was kept. {chosen.results} has everything.")
+    return int(
+        any(not result.passed and not (result.skipped and "CI" not in os.environ) for result in results)
+    )
+
+
+def play(row: Row, cluster: Cluster, *, long: bool) -> Result:
+    """Play one row in a place of its own."""
+    say(f"{row.name} ... ", end="")
+    start = time.monotonic()
+    result = Result(row.name, row.title, row.allowed, None)
+    with a_place() as folder:
+        scene = None
+        try:
+            with cluster.copy(folder / "postgres") as postgres, a_background() as background:
+                scene = Scene(cluster, postgres, folder, background, long=long)
+                with scene.always:
+                    row.play(scene)
+                result.verdict = judge(scene.record, row.allowed)
+        except (NotHere, pytest.skip.Exception) as reason:
+            result.trouble, result.skipped = f"cannot be played on this machine: {reason}", True
+        except Exception:  # noqa: BLE001 - a row that breaks is a row that failed, and the next one is played
+            log = "\n".join(path.read_text()[-2000:] for path in folder.glob("**/log"))
+            result.trouble = f"{traceback.format_exc()}\n{log}"
+        if not result.passed:
+            keep_log(row.name, folder)
+        if scene is not None:
+            result.notes = scene.notes
+    result.seconds = round(time.monotonic() - start, 1)
+    return result
+
+
+def keep_log(name: str, folder: Path) -> None:
+    """Keep what the services said, to see why."""
+    kept = ROOT / ".state" / "faults"
+    kept.mkdir(parents=True, exist_ok=True)
+    said = (path.read_text(errors="replace") for path in sorted(folder.glob("**/log")))
+    (kept / f"{name}.log").write_text("\n".join(said))
+
+
+def told(result: Result) -> Result:
+    """Say how it went, as soon as it is known."""
+    say(f"{'kept' if result.passed else 'FAILED'} ({result.seconds:.0f} s)")
+    for note in result.reasons or result.notes:
+        say(f"    {note}")
+    return result
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell it now."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

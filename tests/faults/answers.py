@@ -1,0 +1,35 @@
+"""What was asked under a fault, and how it was answered."""
+
+from dataclasses import dataclass
+from typing import Final
+
+UNKNOWN: Final = "503 unknown"  # the service says that it does not know whether the write was done
+BROKEN: Final = "broken"  # sent, and the connection ended, or said nothing for too long
+REFUSED: Final = "refused"  # no connection, so nothing was sent
+
+WRITES: Final = ("create", "toggle", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request, and what came of it."""
+
+    asked: float  # seconds of the monotonic clock
+    took: float  # seconds
+    kind: str  # create, read, list, toggle or delete
+    status: str  # the status code, or one of the words above
+
+    @property
+    def well(self) -> bool:
+        """Whether it was 2xx."""
+        return self.status.startswith("2")
+
+    @property
+    def told(self) -> float:
+        """When the answer was there."""
+        return self.asked + self.took
+
+
+def share_well(answers: list[Answer]) -> float | None:
+    """Return the share of 2xx; None where nothing was asked."""
+    return sum(answer.well for answer in answers) / len(answers) if answers else None

@@ -1,0 +1,146 @@
+"""What one person was told was done, held against what is there in the end.
+
+Each write is acknowledged (2xx), refused (told that it was not done: 4xx, a plain 503, or nothing was sent) or unknown (the
+connection broke, or the service says so). Acknowledged ones must be there, refused ones must not, and nothing is there twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.answers import BROKEN, UNKNOWN
+
+
+@dataclass
+class Entry:
+    """One task, as its owner knows it."""
+
+    title: str
+    toggled: int = 0
+    perhaps_toggled: int = 0
+    refused_toggles: int = 0
+    newest: int = 1  # the highest version seen
+    deleted: str = "no"  # no, yes or perhaps
+
+
+@dataclass
+class Findings:
+    """What the books say."""
+
+    lost: int = 0  # acknowledged, and not there
+    twice: int = 0  # there more often than it can have been asked for
+    denied: int = 0  # told that it was not done, and there
+    strangers: int = 0  # somebody else's
+    told: list[str] = field(default_factory=list)  # one sentence each
+
+    def add(self, what: str, sentence: str, count: int = 1) -> None:
+        """Count one."""
+        setattr(self, what, getattr(self, what) + count)
+        self.told.append(sentence)
+
+
+class Book:
+    """The books of one person."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.findings = Findings()
+        self.open: dict[str, Entry] = {}  # tasks that one may still do something to, by id
+        self.closed: dict[str, Entry] = {}  # deleted, surely or perhaps
+        self._perhaps: set[str] = set()  # titles
+        self._refused: set[str] = set()
+
+    def created(self, title: str, status: str, task: Any) -> None:
+        """Note a creation."""
+        if status == "201":
+            self.open[task["id"]] = Entry(title)
+            self._own(task)
+        else:
+            (self._perhaps if _perhaps(status) else self._refused).add(title)
+
+    def toggled(self, task_id: str, status: str, task: Any) -> None:
+        """Note a toggle: each that is acknowledged has a version of its own."""
+        entry = self.open[task_id]
+        if status == "200":
+            if task["version"] <= entry.newest:
+                self.findings.add("lost", f"version {entry.newest} of {entry.title} was seen, and forgotten")
+            entry.toggled += 1
+            self._seen(entry, task)
+        else:
+            entry.perhaps_toggled += _perhaps(status)
+            entry.refused_toggles += not _perhaps(status)
+
+    def deleted(self, task_id: str, status: str) -> None:
+        """Note a deletion."""
+        if status == "204" or _perhaps(status):
+            entry = self.closed[task_id] = self.open.pop(task_id)
+            entry.deleted = "yes" if status == "204" else "perhaps"
+
+    def read(self, task_id: str, status: str, task: Any) -> None:
+        """Note what was read."""
+        entry = self.open[task_id]
+        if status == "200":
+            if task["version"] < entry.newest or task["title"] != entry.title:
+                self.findings.add("lost", f"{entry.title} was read in an older version than was acknowledged")
+            self._seen(entry, task)
+        elif status == "404":
+            self.findings.add("lost", f"{entry.title} was acknowledged, and read as 404")
+
+    def listed(self, tasks: Iterable[Any]) -> None:
+        """Note a list: every row is the owner's."""
+        for task in tasks:
+            self._own(task)
+
+    def audit(self, listed: list[Any], trashed: list[Any]) -> Findings:
+        """Hold the books against everything that is there in the end."""
+        self.listed([*listed, *trashed])
+        live, ended = ({task["id"]: task for task in tasks} for tasks in (listed, trashed))
+        self._find_twice([*listed, *trashed])
+        for task_id, entry in self.open.items():
+            if task_id not in live:
+                self.findings.add("lost", f"{entry.title} was created, and is gone")
+            else:
+                self._count_toggles(entry, live[task_id])
+        for task_id, entry in self.closed.items():
+            if entry.deleted == "yes" and task_id in live:
+                self.findings.add("lost", f"{entry.title} was deleted, and is there")
+            elif task_id not in live and task_id not in ended:
+                self.findings.add("lost", f"{entry.title} is neither in the list nor in the trash")
+        return self.findings
+
+    def _find_twice(self, tasks: list[Any]) -> None:
+        known = {entry.title for entry in (*self.open.values(), *self.closed.values())}
+        for title, count in Counter(task["title"] for task in tasks).items():
+            if count > 1:
+                self.findings.add("twice", f"{title} is there {count} times", count - 1)
+            if title in self._refused:
+                self.findings.add("denied", f"{title} was refused, and is there")
+            elif title not in known and title not in self._perhaps:
+                self.findings.add("strangers", f"{title} was never asked for by {self.owner}")
+
+    def _count_toggles(self, entry: Entry, task: Any) -> None:
+        there = task["version"] - 1
+        if there < entry.toggled:
+            self.findings.add("lost", f"{entry.title}: {entry.toggled} toggles acknowledged, {there} there")
+        more = max(0, there - entry.toggled - entry.perhaps_toggled)
+        if denied := min(more, entry.refused_toggles):
+            self.findings.add(
+                "denied", f"{entry.title}: {denied} toggles were refused, and are there", denied
+            )
+        if twice := more - denied:
+            self.findings.add("twice", f"{entry.title}: {twice} toggles more than were asked for", twice)
+        if task["completed"] != bool(there % 2):
+            self.findings.add("lost", f"{entry.title}: version {there + 1} and completed do not agree")
+
+    def _seen(self, entry: Entry, task: Any) -> None:
+        entry.newest = max(entry.newest, task["version"])
+        self._own(task)
+
+    def _own(self, task: Any) -> None:
+        if task["user_id"] != self.owner:
+            self.findings.add("strangers", f"{self.owner} was shown a task of {task['user_id']}")
+
+
+def _perhaps(status: str) -> bool:
+    return status in (BROKEN, UNKNOWN, "500")

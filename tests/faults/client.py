@@ -1,0 +1,67 @@
+"""A client that costs little: one connection, one request at a time, as HTTP/1.1 says and no more."""
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any, Final
+
+from tests.faults.answers import BROKEN, REFUSED, UNKNOWN
+
+PATIENCE: Final = 20.0  # seconds: longer than any deadline that is promised
+UNKNOWN_TYPE: Final = "urn:taskward:problem:outcome-unknown"
+
+
+class Client:
+    """One connection that is kept, and opened anew when the server has closed it."""
+
+    def __init__(self, port: int, *, keep: bool = True) -> None:
+        self.port = port
+        self._keep = keep
+        self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(
+        self, method: str, path: str, token: str, body: Any = None
+    ) -> tuple[str, dict[str, str], Any]:
+        """Return status, headers and what was told; `refused` and `broken` have neither."""
+        sent = b"" if body is None else json.dumps(body).encode()
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n" if sent else ""
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{kind}\r\n"
+        try:
+            reader, writer = await self._connected()
+        except OSError:
+            return REFUSED, {}, None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                writer.write(head.encode() + sent)
+                status, headers, told = await _answer(reader)
+        except (OSError, EOFError, TimeoutError):
+            self.close()
+            return BROKEN, {}, None
+        if not self._keep or headers.get("connection") == "close":
+            self.close()
+        if status == "503" and told and told["type"] == UNKNOWN_TYPE:
+            status = UNKNOWN
+        return status, headers, told
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._ends is not None:
+            with suppress(OSError):
+                self._ends[1].close()
+        self._ends = None
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._ends is not None and (self._ends[0].at_eof() or self._ends[1].is_closing()):
+            self.close()
+        if self._ends is None:
+            self._ends = await asyncio.open_connection("127.0.0.1", self.port)
+        return self._ends
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], Any]:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+    }
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return first[9:12], headers, json.loads(body) if body else None

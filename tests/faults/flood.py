@@ -1,0 +1,57 @@
+"""Strangers: many tokens a second that nobody has signed, from a process of its own that steps back for others.
+
+In every second second (of the monotonic clock, which all processes share) their tokens are perfect but for a key that nobody
+knows. In the others they are of another issuer: they cost the client the same, and need no key to be refused.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections import Counter
+
+from tests.faults.client import Client
+from tests.people import ORIGIN
+from tests.signing import b64
+
+CONNECTIONS = 16
+
+
+def unknown_at(moment: float) -> bool:
+    """Tell which tokens are asked with in this second."""
+    return bool(int(moment) % 2)
+
+
+def stranger(number: int, *, unknown: bool) -> str:
+    """Write a token."""
+    now = int(time.time())
+    issuer = ORIGIN if unknown else "https://elsewhere.example.com"
+    claims = {"sub": "x", "iss": issuer, "aud": ORIGIN, "iat": now, "exp": now + 900, "jti": number}
+    header = {"alg": "EdDSA", "kid": f"{number}-{os.getpid()}"}
+    return ".".join((b64(json.dumps(header).encode()), b64(json.dumps(claims).encode()), b64(os.urandom(64))))
+
+
+async def flood(port: int, rate: float, seconds: float) -> dict[str, int]:
+    """Ask at a steady rate; return how often each status was told to those with unknown keys."""
+    statuses: Counter[str] = Counter()
+    start = time.monotonic()
+
+    async def ask(first: int) -> None:
+        client, number = Client(port), first
+        while (due := start + number / rate) < start + seconds:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            unknown = unknown_at(time.monotonic())
+            status, _, _ = await client.ask("GET", "/api/me/tasks", stranger(number, unknown=unknown))
+            statuses[status] += unknown
+            number += CONNECTIONS
+        client.close()
+
+    await asyncio.gather(*(ask(first) for first in range(CONNECTIONS)))
+    return dict(statuses)
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    told = asyncio.run(flood(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    sys.stdout.write(json.dumps(told))

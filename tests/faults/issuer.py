@@ -1,0 +1,21 @@
+"""An issuer of our own: keys that are made, served and taken away while a row runs."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from tests.people import ORIGIN
+from tests.signing import SigningKey
+
+LIFETIME: Final = 7200  # seconds: longer than any row
+
+
+def signed(key: SigningKey, owner: str, *, age: int = 0, lifetime: int = LIFETIME) -> str:
+    """Sign a token of this age, as Better Auth writes it. Both in seconds."""
+    issued = int(time.time()) - age
+    return key.sign({"sub": owner, "iss": ORIGIN, "aud": ORIGIN, "iat": issued, "exp": issued + lifetime})
+
+
+def all_signed(key: SigningKey, owners: Iterable[str]) -> dict[str, str]:
+    """Sign a token for each."""
+    return {owner: signed(key, owner) for owner in owners}

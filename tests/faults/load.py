@@ -1,0 +1,145 @@
+"""Several people at work, each with a list of their own: every request is timed and booked."""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from tests.faults.answers import Answer
+from tests.faults.books import Book, Findings
+from tests.faults.client import Client
+
+PACE: Final = 0.03  # seconds between one's requests
+KINDS: Final = {"create": 25, "read": 25, "list": 20, "toggle": 25, "delete": 5}  # how often, in a hundred
+
+
+class Person:
+    """Does one thing after the other."""
+
+    def __init__(self, owner: str, token: str, client: Client, seed: int) -> None:
+        self.book = Book(owner)
+        self.token = token
+        self.client = client
+        self.answers: list[Answer] = []
+        self._chance = random.Random(seed)
+
+    async def do_something(self) -> None:
+        """Ask once, whatever comes next."""
+        kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
+        if kind in ("create", "list") or not self.book.open:
+            await self.create() if kind != "list" else await self.look()
+            return
+        task_id = self._chance.choice(list(self.book.open))
+        match kind:
+            case "read":
+                self.book.read(task_id, *await self._ask("read", "GET", f"/{task_id}"))
+            case "toggle":
+                self.book.toggled(task_id, *await self._ask("toggle", "PATCH", f"/{task_id}/complete"))
+            case _:
+                status, _ = await self._ask("delete", "DELETE", f"/{task_id}")
+                self.book.deleted(task_id, status)
+
+    async def create(self) -> None:
+        """Create a task that nobody else has."""
+        title = f"{self.book.owner} {uuid4().hex}"
+        self.book.created(title, *await self._ask("create", "POST", "", {"title": title}))
+
+    async def look(self) -> None:
+        """Look at the first page."""
+        status, tasks = await self._ask("list", "GET", "")
+        if status == "200":
+            self.book.listed(tasks)
+
+    async def everything(self, query: str) -> list[Any]:
+        """Return all tasks, page after page."""
+        path, found = f"/api/me/tasks?{query}", []
+        while path:
+            status, headers, tasks = await self.client.ask("GET", path, self.token)
+            if status != "200":
+                raise OSError(f"the books cannot be read: {path} is answered {status}")
+            found += tasks
+            path = headers.get("link", "").partition(";")[0].strip("<>")
+        return found
+
+    async def audit(self) -> Findings:
+        """Hold the books against what is there."""
+        return self.book.audit(
+            await self.everything("limit=100"), await self.everything("limit=100&trashed=true")
+        )
+
+    async def _ask(self, kind: str, method: str, path: str, body: Any = None) -> tuple[str, Any]:
+        asked = time.monotonic()
+        status, _, told = await self.client.ask(method, f"/api/me/tasks{path}", self.token, body)
+        self.answers.append(Answer(asked, time.monotonic() - asked, kind, status))
+        return status, told
+
+
+class Load:
+    """People at work, until they are told to stop."""
+
+    def __init__(self, port: int, tokens: Mapping[str, str], *, pace: float = PACE) -> None:
+        self.people = [
+            # Some keep their connection, some open one for each request: services are met by both.
+            Person(owner, token, Client(port, keep=bool(number % 4)), number)
+            for number, (owner, token) in enumerate(tokens.items())
+        ]
+        self._pace = pace
+        self._may = asyncio.Event()
+        self._working: list[asyncio.Task[None]] = []
+        self._busy = 0
+        self._done = False
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Every answer so far, in the order in which they were asked."""
+        return sorted(
+            (each for person in self.people for each in person.answers), key=lambda each: each.asked
+        )
+
+    @property
+    def count(self) -> int:
+        """How many answers there are."""
+        return sum(len(person.answers) for person in self.people)
+
+    async def start(self) -> None:
+        """Begin."""
+        self._may.set()
+        self._working = [asyncio.create_task(self._work(person)) for person in self.people]
+
+    async def pause(self) -> None:
+        """Hold everybody between two requests."""
+        self._may.clear()
+        while self._busy:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+
+    async def resume(self) -> None:
+        """Go on, all at once."""
+        self._may.set()
+
+    async def stop(self) -> None:
+        """Let everybody finish what they are at."""
+        self._done = True
+        self._may.set()
+        await asyncio.gather(*self._working)
+
+    async def audit(self) -> Findings:
+        """Read everybody's books."""
+        total = Findings()
+        for person in self.people:
+            found = await person.audit()
+            for name in ("lost", "twice", "denied", "strangers", "told"):
+                setattr(total, name, getattr(total, name) + getattr(found, name))
+            person.client.close()
+        return total
+
+    async def _work(self, person: Person) -> None:
+        while not self._done:
+            await self._may.wait()
+            self._busy += 1
+            try:
+                await person.do_something()
+            finally:
+                self._busy -= 1
+            await asyncio.sleep(self._pace * random.uniform(0.5, 1.5))

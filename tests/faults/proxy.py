@@ -1,0 +1,88 @@
+"""A plain TCP proxy that knows nothing of what it passes on, and can hold it or let it drip."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Final
+
+DRIP: Final = 0.05  # seconds for each byte
+ASKING: Final = 0.1  # seconds between two questions whether a server is ready
+
+
+@dataclass
+class Proxy:
+    """Passes on to its targets in turn.
+
+    `behaviour` is pass; hold (nothing goes on, until it may); drip (what comes back does so byte by byte); or mute (what comes
+    back is lost).
+    """
+
+    targets: list[int]  # ports
+    port: int = 0
+    behaviour: str = "pass"
+    _turns: "cycle[int]" = field(init=False)
+    _ends: "set[asyncio.StreamWriter]" = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.aim(self.targets)
+
+    def aim(self, targets: list[int]) -> None:
+        """Send new connections there; old ones stay where they are."""
+        self.targets, self._turns = targets, cycle(targets)
+
+    async def cut(self) -> None:
+        """End every connection that there is."""
+        for end in tuple(self._ends):
+            end.transport.abort()
+
+    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass bytes on in both directions."""
+        try:
+            there = await asyncio.open_connection("127.0.0.1", next(self._turns))
+        except (OSError, StopIteration):
+            writer.close()
+            return
+        self._ends |= {writer, there[1]}
+        await asyncio.gather(self._pass_on(reader, there[1]), self._pass_on(there[0], writer, back=True))
+        self._ends -= {writer, there[1]}
+
+    async def _pass_on(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, back: bool = False
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                while self.behaviour == "hold":  # noqa: ASYNC110 - a test switches it
+                    await asyncio.sleep(0.01)
+                if back and self.behaviour == "mute":
+                    continue
+                while back and self.behaviour == "drip" and data:
+                    target.write(data[:1])
+                    data = data[1:]
+                    await asyncio.sleep(DRIP)
+                target.write(data)
+                await target.drain()
+        with suppress(OSError):
+            target.close()
+
+
+@asynccontextmanager
+async def proxy_to(*targets: int) -> AsyncIterator[Proxy]:
+    """Listen, and join whoever connects."""
+    proxy, tasks = Proxy(list(targets)), set[asyncio.Task[None]]()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(proxy.join(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

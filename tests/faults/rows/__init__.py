@@ -1,0 +1,11 @@
+"""The faults, by what they happen to."""
+
+from importlib import import_module
+
+ALL = ("database", "refusals", "between", "keys", "processes", "clock", "clients", "endurance")
+
+
+def load() -> None:
+    """Read them all, so that they are in the table, in this order."""
+    for name in ALL:
+        import_module(f"{__name__}.{name}")

@@ -1,0 +1,38 @@
+"""Clients that leave, and clients that never end."""
+
+import socket
+import struct
+import time
+from typing import Final
+
+from tests.faults.judging import BUSY, Allowed
+from tests.faults.row import row
+from tests.faults.rows.processes import descriptors
+from tests.faults.scene import Scene, port_of, token
+
+GONE: Final = 200
+RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
+
+
+@row("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+def client_gone(scene: Scene) -> None:
+    with scene.serving() as service, scene.under_load(service):
+        time.sleep(0.5)
+        open_before = descriptors(service)
+        with scene.fault():
+            for number in range(GONE):
+                leave(port_of(service), abruptly=bool(number % 2))
+            time.sleep(1.0)
+        more = descriptors(service) - open_before
+        scene.promise(more <= 4, f"{GONE} left; {more} descriptors more are open afterwards")
+        scene.promise('"status": 500' not in service.log.read_text(), "no 500 in the log")
+
+
+def leave(port: int, *, abruptly: bool) -> None:
+    """Say that 99 bytes follow, send one, and go."""
+    head = f"POST /api/me/tasks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('leaver')}\r\n"
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode())
+    if abruptly:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    connection.close()

@@ -1,0 +1,128 @@
+"""The service's own processes end, and are replaced."""
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from functools import partial
+
+import psutil
+
+from dev.postgres import free_port
+from tests.faults.answers import REFUSED
+from tests.faults.judging import ALWAYS, BUSY, CUT, SAID, Allowed
+from tests.faults.proxy import Proxy, proxy_to
+from tests.faults.row import row
+from tests.faults.scene import Scene, answers, port_of, wait_until
+from tests.service import Service
+
+START = 5.0  # seconds that a process may take, on two cores that others use
+ORPHANED = (
+    4.0  # seconds: a worker looks each second whether its main process lives, and finishes what it is at
+)
+DELAY = 1  # seconds of SHUTDOWN_DELAY
+
+
+@row(
+    "SIGTERM, and started again",
+    Allowed(outage=START, slowest=5.0, during=0.0, answers=SAID | {REFUSED}),
+)
+def sigterm(scene: Scene) -> None:
+    settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}
+    with ExitStack() as stack:
+        first = stack.enter_context(scene.serving(settings=settings))
+        with scene.under_load(first), scene.fault():
+            first.process.send_signal(signal.SIGTERM)
+            code = first.process.wait(15)
+            scene.promise(code == 0, f"exit status {code}")
+            stack.enter_context(scene.serving(settings=settings))
+
+
+@row("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0))
+def worker_killed(scene: Scene) -> None:
+    with scene.serving() as service:
+        before = workers(service)
+        with scene.under_load(service, after=4.0):
+            with scene.fault():
+                os.kill(before[0].pid, signal.SIGKILL)
+            wait_until(lambda: answers(service.url))
+        after = workers(service)
+        replaced = len(after) == len(before) and after[0].pid != before[0].pid
+        scene.promise(replaced, "the worker was replaced" if replaced else "the worker was not replaced")
+
+
+@row(
+    "the main process killed (SIGKILL), and started again",
+    Allowed(outage=START + 2.0, slowest=5.0, answers=CUT),
+)
+def main_killed(scene: Scene) -> None:
+    settings = {"PORT": str(free_port())}
+    with ExitStack() as stack:
+        first = stack.enter_context(scene.serving(settings=settings))
+        orphans = workers(first)
+        try:
+            with scene.under_load(first), scene.fault():
+                first.process.kill()
+                first.process.wait()
+                _, alive = psutil.wait_procs(orphans, timeout=ORPHANED)
+                scene.promise(not alive, f"{len(alive)} workers outlived the main process by {ORPHANED:g} s")
+                stack.enter_context(scene.serving(settings=settings))
+        finally:
+            for process in psutil.wait_procs(orphans, timeout=0)[1]:
+                process.kill()
+
+
+@row(
+    "two processes behind a TCP proxy, replaced in turn",
+    Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS),
+)
+def rolling(scene: Scene) -> None:
+    with ExitStack() as stack:
+
+        def another(name: str) -> Service:
+            return stack.enter_context(scene.serving(folder=name, settings={"SHUTDOWN_DELAY": str(DELAY)}))
+
+        old = [another("a"), another("b")]
+        proxy = stack.enter_context(scene.background.entered(proxy_to(*map(port_of, old))))
+        with scene.under_load(proxy.port), scene.fault():
+            now = list(old)
+            for number, leaving in enumerate(old):
+                now.append(another(f"new-{number}"))
+                look(proxy, now)
+                leaving.process.send_signal(signal.SIGTERM)
+                turned = wait_until(partial(unready, leaving), pause=0.05)
+                scene.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
+                now.remove(leaving)
+                look(proxy, now)
+                scene.promise((code := leaving.process.wait(15)) == 0, f"exit status {code}")
+                time.sleep(0.5)
+
+
+def look(proxy: Proxy, services: list[Service]) -> None:
+    """Send new connections to whoever says that they are ready, as a balancer does."""
+    wait_until(lambda: bool(services) and answers(services[-1].url, "/health/ready"))
+    proxy.aim([port_of(service) for service in services if answers(service.url, "/health/ready")])
+
+
+def unready(service: Service) -> bool:
+    """Tell whether a service says that it takes no more."""
+    return not answers(service.url, "/health/ready")
+
+
+def workers(service: Service) -> list[psutil.Process]:
+    """Return the processes that answer."""
+    return [
+        child
+        for child in psutil.Process(service.process.pid).children(recursive=True)
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
+
+
+def descriptors(service: Service) -> int:
+    """Return how many files and sockets they have open."""
+    return sum(worker.num_fds() for worker in workers(service))
+
+
+def memory(service: Service) -> float:
+    """Return what they hold, in MB."""
+    return sum(worker.memory_info().rss for worker in workers(service)) / 1e6

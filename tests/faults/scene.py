@@ -1,0 +1,154 @@
+"""Where a row is played: a PostgreSQL, a service on a database of its own, people at work, and the moments of the fault."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+
+from app.infra.migrate import upgrade
+from app.infra.tokens import issue_token
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.faults.background import Background
+from tests.faults.clusters import Cluster
+from tests.faults.judging import Record
+from tests.faults.load import Load
+from tests.people import TRUST
+from tests.service import Service, serving
+
+PEOPLE: Final = 8
+WARM: Final = 5  # requests of each, until a new process is at its pace
+BEFORE: Final = 1.0  # seconds of work before the fault
+AFTER: Final = 1.5  # seconds of work after it
+NOTHING: Final[Mapping[str, str]] = {}
+READY_WITHIN: Final = 20.0  # seconds
+
+
+class Scene:
+    """What a row is given."""
+
+    def __init__(
+        self, cluster: Cluster, postgres: PostgresServer, folder: Path, background: Background, *, long: bool
+    ) -> None:
+        self.cluster = cluster
+        self.postgres = postgres
+        self.database_url = postgres.url
+        self.folder = folder
+        self.background = background
+        self.long = long
+        self.record = Record([], began=0, healed=0, start=0, end=0)
+        self.load: Load
+        self.notes: list[str] = []
+        self.always = ExitStack()  # what must outlive the reading of the books
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return urlsplit(self.database_url).path.removeprefix("/")
+
+    def use(self, postgres: PostgresServer, database_url: str) -> None:
+        """Go to another server, with an empty database."""
+        self.postgres, self.database_url = postgres, database_url
+        self.background.run(upgrade(DatabaseAddress.parse(database_url)))
+
+    @contextmanager
+    def serving(
+        self, url: str = "", settings: Mapping[str, str] = NOTHING, *, folder: str = "."
+    ) -> Iterator[Service]:
+        """Serve, on our database or through an address that leads to it."""
+        place = self.folder / folder
+        place.mkdir(exist_ok=True)
+        env = environment_for(url or self.database_url, RATE_LIMIT="off", LOG_LEVEL="warning") | dict(
+            settings
+        )
+        if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
+            del env["BETTER_AUTH_SECRET"]  # with which the tokens of other rows are signed
+        with serving(env, place) as service:
+            yield service
+
+    @contextmanager
+    def under_load(
+        self,
+        service: Service | int,
+        *,
+        tokens: Mapping[str, str] | None = None,
+        people: int = PEOPLE,
+        after: float = AFTER,
+        **how: Any,
+    ) -> Iterator[Load]:
+        """Let people work, before what the block does and after it; then read their books."""
+        port = service if isinstance(service, int) else port_of(service)
+        tokens = tokens or {owner: token(owner) for owner in somebody(people)}
+        self.load = load = Load(port, tokens, **how)
+        self.record.start = self.record.began = self.record.healed = time.monotonic()
+        self.background.run(load.start())
+        try:
+            wait_until(lambda: load.count > WARM * len(load.people))
+            self.record.start = time.monotonic()
+            time.sleep(BEFORE)
+            yield load
+            time.sleep(after)
+        finally:
+            self.background.run(load.stop())
+            self.record.end = time.monotonic()
+            self.record.answers = [each for each in load.answers if each.told >= self.record.start]
+        self.record.books = self.background.run(load.audit())
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        """Note when it began and when it was over."""
+        self.record.began = time.monotonic()
+        self.record.healed = float("inf")
+        try:
+            yield
+        finally:
+            self.record.healed = time.monotonic()
+
+    def promise(self, kept: bool, sentence: str) -> None:  # noqa: FBT001 - it is what was found
+        """Hold the row to something of its own. The sentence says what was seen."""
+        if not kept:
+            self.record.broken.append(sentence)
+        self.notes.append(sentence)
+
+    def sql(self, statement: str, database: str = "") -> str:
+        """Run SQL as the superuser."""
+        return self.postgres.query(statement, database or self.database)
+
+
+def somebody(count: int) -> list[str]:
+    """Invent people."""
+    return [f"person-{number}-{uuid4().hex[:6]}" for number in range(count)]
+
+
+def token(owner: str) -> str:
+    """Return a token that lasts longer than any row."""
+    return issue_token(TRUST, user_id=owner, lifetime=7200)
+
+
+def port_of(service: Service) -> int:
+    """Return where a service listens."""
+    return urlsplit(service.url).port or 0
+
+
+def wait_until(fact: Callable[[], bool], *, seconds: float = READY_WITHIN, pause: float = 0.02) -> float:
+    """Wait until something is so; return how long it took, in seconds."""
+    start = time.monotonic()
+    while not fact():
+        if time.monotonic() - start > seconds:
+            raise TimeoutError(f"waited {seconds:g} s in vain")
+        time.sleep(pause)
+    return time.monotonic() - start
+
+
+def answers(url: str, path: str = "/health") -> bool:
+    """Tell whether a service answers 200."""
+    try:
+        return httpx.get(f"{url}{path}", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,57 @@
+"""A PostgreSQL that has a small file system for its tables, which can be filled.
+
+It is a tmpfs in a mount namespace of the server's own, which an ordinary user may make where user namespaces are allowed:
+nothing is mounted on this machine, and it ends with the server. The log of transactions lies elsewhere, because without
+room for that one PostgreSQL stops, which is another fault.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from dev.children import unprivileged
+from dev.postgres import PostgresServer
+
+SIZE: Final = 48  # MB: a new database takes about 8
+STEPS: Final = 'mount -t tmpfs -o size="$1"m,mode=0777 small "$2" && shift 2 && exec "$@"'
+
+
+class NotHere(Exception):
+    """This machine does not allow what a row needs; the message says what."""
+
+
+def in_a_small_place(folder: Path) -> tuple[str, ...]:
+    """Return the programs that start a server which has such a file system at this folder.
+
+    Raises:
+        NotHere: this machine does not allow it.
+
+    """
+    user = unprivileged()
+    uid, gid = (user.pw_uid, user.pw_gid) if user else (os.getuid(), os.getgid())
+    folder.mkdir()
+    os.chown(folder, uid, gid)
+    through = (
+        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", STEPS, "sh", str(SIZE), str(folder)),
+        *("unshare", "--user", f"--map-user={uid}", f"--map-group={gid}", "setpriv", "--pdeathsig", "INT"),
+    )
+    who = {"user": uid, "group": gid, "extra_groups": []} if user else {}
+    try:
+        subprocess.run([*through, "true"], **who, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
+    except subprocess.CalledProcessError as error:
+        raise NotHere(f"no mount namespace of one's own: {error.stderr.strip()}") from error
+    return through
+
+
+@contextmanager
+def filled(server: PostgresServer, folder: Path) -> Iterator[None]:
+    """Leave no room on it for a while. The server does it, which alone sees it."""
+    filler = folder / "filler"
+    server.query(f"COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {filler} 2> /dev/null || true'")
+    try:
+        yield
+    finally:
+        server.query(f"COPY (SELECT 1) TO PROGRAM 'rm {filler}'")

@@ -1,0 +1,243 @@
+"""The judge fails what must fail, and says why: a suite that could not fail would show nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.faults.answers import BROKEN, REFUSED, UNKNOWN, Answer
+from tests.faults.books import Book
+from tests.faults.judging import CUT, Allowed, Record, Verdict, judge, longest_outage
+
+STRICT = Allowed(outage=1.5, slowest=2.0)
+BEGAN, HEALED, END = 2.0, 3.0, 5.0  # seconds
+
+
+def answered(at: float, status: str = "200", *, took: float = 0.01, kind: str = "read") -> Answer:
+    return Answer(at, took, kind, status)
+
+
+def steady(status_of: Any = lambda at: "503" if BEGAN <= at < HEALED else "200", **how: Any) -> Record:
+    """Return what is seen of twenty requests a second; well but for one second."""
+    moments = [number / 20 for number in range(100)]
+    answers = [answered(at, status_of(at), **how) for at in moments]
+    return Record(answers, began=BEGAN, healed=HEALED, start=0.0, end=END)
+
+
+def booked(record: Record, book: Book, tasks: list[Any], trash: list[Any] | None = None) -> Verdict:
+    record.books = book.audit(tasks, trash or [])
+    return judge(record, STRICT)
+
+
+def task(title: str, *, version: int = 1, owner: str = "ann", **members: Any) -> dict[str, Any]:
+    return {
+        "id": title,
+        "user_id": owner,
+        "title": title,
+        "version": version,
+        "completed": version % 2 == 0,
+        **members,
+    }
+
+
+@pytest.fixture
+def book() -> Book:
+    """Ann's, who was told that two tasks were created, and that the first was toggled."""
+    book = Book("ann")
+    for title in ("one", "two"):
+        book.created(title, "201", task(title))
+    book.toggled("one", "200", task("one", version=2))
+    return book
+
+
+def test_a_second_of_503_is_kept_where_a_second_and_a_half_is_allowed() -> None:
+    verdict = judge(steady(), STRICT)
+
+    assert verdict.passed, verdict.reasons
+    assert (verdict.before, verdict.during, verdict.after) == (1.0, 0.0, 1.0)
+    assert verdict.outage == pytest.approx(1.05)
+
+
+def test_a_service_that_answers_503_to_everything_fails() -> None:
+    verdict = judge(steady(lambda _: "503"), STRICT)
+
+    assert verdict.reasons == [
+        "0.0% well before, not 100.0%",
+        "0.0% well after, not 100.0%",
+        "nothing was well for 5.00 s, not 1.5 s",
+    ]
+
+
+def test_one_500_fails() -> None:
+    assert judge(steady(lambda at: "500" if at == 2.5 else "200"), STRICT).reasons == ["1 x 500"]
+
+
+@pytest.mark.parametrize("status", [BROKEN, REFUSED, "404", "401", "429"])
+def test_what_the_row_does_not_allow_fails(status: str) -> None:
+    record = steady(lambda at: status if at == 2.5 else "200")
+
+    assert judge(record, STRICT).reasons == [f"1 x {status}"]
+
+
+def test_a_broken_connection_is_allowed_where_a_process_was_killed() -> None:
+    record = steady(lambda at: BROKEN if at == 2.5 else "200")
+
+    assert judge(record, Allowed(outage=1.5, slowest=2.0, answers=CUT)).passed
+
+
+def test_one_answer_that_is_not_well_after_the_fault_fails() -> None:
+    assert judge(steady(lambda at: "503" if at == 4.5 else "200"), STRICT).reasons == [
+        "97.5% well after, not 100.0%"
+    ]
+
+
+def test_a_slow_answer_fails() -> None:
+    record = steady()
+    record.answers.append(answered(2.0, took=2.1))
+
+    assert judge(record, STRICT).reasons == ["an answer took 2.10 s, not 2 s"]
+
+
+def test_a_row_that_wants_reads_to_go_on_fails_without_them() -> None:
+    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, reads=1.0)).reasons == [
+        "0.0% of the reads well during, not 100.0%"
+    ]
+
+
+def test_a_row_that_wants_most_to_go_on_fails_without_that() -> None:
+    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, during=0.5)).reasons == [
+        "0.0% well during, not 50.0%"
+    ]
+
+
+def test_a_fault_during_which_everything_works_was_none() -> None:
+    allowed = Allowed(outage=1.5, slowest=2.0, nothing_new_from=0.0)
+
+    assert not judge(steady(lambda _: "201", kind="create"), allowed).passed
+    assert judge(steady(kind="create"), allowed).passed
+
+
+def test_nobody_asking_fails() -> None:
+    verdict = judge(Record([], began=BEGAN, healed=HEALED, start=0.0, end=END), STRICT)
+
+    assert "only 0 requests before: this shows nothing" in verdict.reasons
+
+
+def test_a_promise_of_the_row_itself_that_was_not_kept_fails() -> None:
+    record = steady()
+    record.broken.append("the worker was not replaced")
+
+    assert judge(record, STRICT).reasons == ["the worker was not replaced"]
+
+
+def test_an_outage_counts_from_the_start_and_until_the_end() -> None:
+    assert longest_outage([answered(3.0, took=0.0)], 0.0, 5.0) == 3.0
+    assert longest_outage([answered(1.0, took=0.0)], 0.0, 5.0) == 4.0
+
+
+def test_books_that_agree_are_kept(book: Book) -> None:
+    assert booked(steady(), book, [task("one", version=2), task("two")]).passed
+
+
+def test_an_acknowledged_creation_that_is_gone_fails(book: Book) -> None:
+    verdict = booked(steady(), book, [task("one", version=2)])
+
+    assert (verdict.lost, verdict.reasons) == (
+        1,
+        ["1 acknowledged writes lost", "e.g. two was created, and is gone"],
+    )
+
+
+def test_an_acknowledged_toggle_that_is_gone_fails(book: Book) -> None:
+    assert booked(steady(), book, [task("one", version=1), task("two")]).lost == 1
+
+
+def test_an_acknowledged_deletion_that_was_undone_fails(book: Book) -> None:
+    book.deleted("two", "204")
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_deletion_that_took_the_task_from_the_trash_as_well_fails(book: Book) -> None:
+    book.deleted("two", "204")
+
+    assert booked(steady(), book, [task("one", version=2)]).lost == 1
+
+
+def test_a_read_of_an_older_version_than_was_acknowledged_fails(book: Book) -> None:
+    book.read("one", "200", task("one", version=1))
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_version_that_is_told_again_fails(book: Book) -> None:
+    book.toggled("one", "200", task("one", version=2))
+
+    verdict = booked(steady(), book, [task("one", version=3), task("two")])
+
+    assert "version 2 of one was seen, and forgotten" in verdict.reasons[1]
+
+
+def test_a_read_of_another_title_fails(book: Book) -> None:
+    book.read("two", "200", task("two") | {"title": "three"})
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_an_acknowledged_task_that_is_read_as_absent_fails(book: Book) -> None:
+    book.read("two", "404", None)
+
+    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_version_that_does_not_agree_with_what_is_completed_fails(book: Book) -> None:
+    assert booked(steady(), book, [task("one", version=2, completed=False), task("two")]).lost == 1
+
+
+def test_a_task_that_was_never_asked_for_fails(book: Book) -> None:
+    there = [task("one", version=2), task("two"), task("four")]
+
+    assert "four was never asked for by ann" in booked(steady(), book, there).reasons[1]
+
+
+def test_a_creation_that_was_done_twice_fails(book: Book) -> None:
+    verdict = booked(
+        steady(), book, [task("one", version=2), task("two"), task("two") | {"id": "another two"}]
+    )
+
+    assert (verdict.twice, verdict.reasons[0]) == (1, "1 writes done twice")
+
+
+def test_a_toggle_that_was_done_twice_fails(book: Book) -> None:
+    assert booked(steady(), book, [task("one", version=3), task("two")]).twice == 1
+
+
+@pytest.mark.parametrize("status", [UNKNOWN, BROKEN])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_write_of_unknown_outcome_may_be_there_or_not(book: Book, status: str, version: int) -> None:
+    book.toggled("one", status, None)
+    book.created("three", status, None)
+    there = [task("one", version=version), task("two")] + [task("three")] * (version == 3)
+
+    assert booked(steady(), book, there).passed
+
+
+def test_a_write_of_unknown_outcome_that_was_done_twice_fails(book: Book) -> None:
+    book.toggled("one", UNKNOWN, None)
+
+    assert booked(steady(), book, [task("one", version=4), task("two")]).twice == 1
+
+
+@pytest.mark.parametrize("status", ["503", REFUSED, "429"])
+def test_what_was_told_as_not_done_and_is_there_fails(book: Book, status: str) -> None:
+    book.toggled("one", status, None)
+    book.created("three", status, None)
+
+    verdict = booked(steady(), book, [task("one", version=3), task("two"), task("three")])
+
+    assert verdict.reasons[0] == "2 writes told as not done, and done"
+
+
+def test_a_row_of_somebody_else_fails(book: Book) -> None:
+    book.listed([task("bobs", owner="bob")])
+
+    assert "1 rows of somebody else" in booked(steady(), book, [task("one", version=2), task("two")]).reasons
