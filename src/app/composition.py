@@ -5,10 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
-from litestar import Litestar, Request
-from litestar.di import Provide
+from litestar import Litestar
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
@@ -17,6 +16,7 @@ from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
 from app.api.conditions import REQUIRE_IF_MATCH
 from app.api.cors import Cors
+from app.api.desks import DESK_OF
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
@@ -61,9 +61,6 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
-    async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
-        return tasks_of(request.user.user_id, WithinDeadline(database))
-
     @asynccontextmanager
     async def together(
         owner: UserId, connection: Connection
@@ -71,8 +68,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         async with connection.transaction() as transaction:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
-    async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
-        owner, connection = request.user.user_id, WithinDeadline(database)
+    def desk_of(owner: UserId) -> Desk:
+        connection = WithinDeadline(database)
         return Desk(tasks_of(owner, connection), partial(together, owner, connection))
 
     async def keys_trouble() -> str | None:
@@ -96,12 +93,11 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         alive,
         readiness(database=database.trouble, keys=keys_trouble, process=worker.trouble),
     ]
-    dependencies = {"tasks": Provide(provide_tasks), "desk": Provide(provide_desk)}
-    document = openapi.document_of(handlers, dependencies, version("taskward"))
+    document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
         middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
-        dependencies=dependencies,
+        state=State({DESK_OF: desk_of}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,

@@ -4,9 +4,10 @@ A task's entity tag is its version in quotes, and strong: the same version is th
 """
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from app.api.faults import Faults, TaskRequest
+from app.api.headers import lines
 from app.domain.task import UNSAID, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"
@@ -68,6 +69,5 @@ def is_known(request: TaskRequest, tag: bytes) -> bool:
 
 def _header(request: TaskRequest, name: bytes) -> str | None:
     """Return a list header, its lines joined (RFC 9110 §5.3)."""
-    headers: Any = request.scope["headers"]
-    lines = [value.decode("latin-1") for key, value in headers if key == name]
-    return ", ".join(lines) if lines else None
+    given = lines(request, name)
+    return ", ".join(given) if given else None

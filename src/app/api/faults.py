@@ -97,7 +97,7 @@ class Faults:
     def key(self) -> None:
         """Look at the request's key, where it has one (`app.api.idempotency`)."""
         try:
-            read_key(self._request.headers)
+            read_key(self._request)
         except ValueError as wrong:
             self.add(f"/{KEY_HEADER}", str(wrong), "header")
 

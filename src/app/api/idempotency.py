@@ -32,7 +32,7 @@ async def once(
         KeyInFlight, KeyReused: as `KeptAnswers.claim` does.
 
     """
-    key = read_key(request.headers)
+    key = read_key(request)
     if key is None:
         return await act(desk.tasks)
     asked = KeyedRequest(route, key, _fingerprint(await request.body()))

@@ -1,9 +1,11 @@
 """`Idempotency-Key`, as clients send it: draft-ietf-httpapi-idempotency-key-header-07."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from litestar.datastructures import Headers
+from litestar import Request
+
+from app.api.headers import lines
 
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_MAX: Final = 255  # characters
@@ -15,16 +17,16 @@ _BARE: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
-def read_key(headers: Headers) -> str | None:
+def read_key(request: Request[Any, Any, Any]) -> str | None:
     """Return the key, without the quotes in which the draft wants it and many clients do not send it.
 
     Raises:
         ValueError: it is not one key.
 
     """
-    if KEY_HEADER not in headers:
+    given = lines(request, KEY_HEADER.lower().encode())
+    if not given:
         return None
-    given = headers.getall(KEY_HEADER)
     if len(given) > 1:
         raise ValueError("is given more than once")
     if quoted := _QUOTED.fullmatch(given[0]):

@@ -36,7 +36,8 @@ class Asked:
 
     def query_of(self, cursor: str) -> str:
         """Return the query that asks for the page which begins there."""
-        return urlencode([*self.said, ("limit", self.limit), ("cursor", cursor)])
+        said = f"{urlencode(self.said)}&" if self.said else ""
+        return f"{said}limit={self.limit}&cursor={cursor}"  # neither has anything to encode
 
 
 def read_list(request: TaskRequest) -> Asked:

@@ -6,6 +6,7 @@ from typing import Final
 from litestar.exceptions import HTTPException, InternalServerException
 
 from app.api.faults import TaskRequest
+from app.api.headers import first
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
@@ -18,7 +19,7 @@ async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
         HTTPException: 406.
 
     """
-    accept = request.headers.get("accept")
+    accept = first(request, b"accept")
     if accept is not None and not accepts_json(accept):
         raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
 
@@ -30,10 +31,9 @@ async def json_body(request: TaskRequest, *types: str) -> bytes:
         HTTPException: 415 or 413.
 
     """
-    headers = request.headers
-    announced = headers.get("content-type")
-    empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-    if "content-encoding" in headers or not (
+    announced = first(request, b"content-type")
+    empty = first(request, b"content-length") in (None, "0") and first(request, b"transfer-encoding") is None
+    if first(request, b"content-encoding") is not None or not (
         empty if announced is None else _is_one_of(types or (JSON,), announced)
     ):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)

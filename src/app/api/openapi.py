@@ -23,7 +23,7 @@ press **Authorize** and paste it. In a path, `me` stands for your own user id.
 Document = Callable[[], dict[str, Any]]
 
 
-def document_of(handlers: Sequence[Any], dependencies: dict[str, Any], version: str) -> Document:
+def document_of(handlers: Sequence[Any], version: str) -> Document:
     """Return what makes the document, when it is first asked for.
 
     It comes from an application of its own that is never served: Litestar's would add pages and a
@@ -34,7 +34,6 @@ def document_of(handlers: Sequence[Any], dependencies: dict[str, Any], version: 
     def document() -> dict[str, Any]:
         described = Litestar(
             route_handlers=handlers,
-            dependencies=dependencies,
             openapi_config=_config(version),
             logging_config=None,
         ).openapi_schema

@@ -4,12 +4,12 @@ from hashlib import blake2b
 from typing import Any
 
 from litestar import Controller, delete, get, patch, post, put
-from litestar.di import NamedDependency
 
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
 from app.api.batch import BATCH_MAX, read_batch, results
 from app.api.conditions import asks_for_news, etag, is_known
+from app.api.desks import desk_of, tasks_of
 from app.api.faults import TaskRequest
 from app.api.idempotency import once
 from app.api.list_query import Asked, read_list, read_zone
@@ -24,13 +24,9 @@ from app.api.reading import (
     read_task_id,
     read_update,
 )
-from app.domain.desk import Desk
 from app.domain.page import Page
 from app.domain.task import Shown, TaskId
 from app.domain.task_service import TaskService
-
-Tasks = NamedDependency[TaskService]
-Desks = NamedDependency[Desk]
 
 
 class TaskController(Controller):
@@ -41,9 +37,9 @@ class TaskController(Controller):
     before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
 
     @get("/", **operations.LIST)
-    async def list_tasks(self, request: TaskRequest, tasks: Tasks) -> Answer[list[schemas.Task]]:
+    async def list_tasks(self, request: TaskRequest) -> Answer[list[schemas.Task]]:
         """List tasks."""
-        asked = read_list(request)
+        asked, tasks = read_list(request), tasks_of(request)
         if asks_for_news(request) and is_known(request, tag := _list_tag(request, await tasks.revision())):
             return Answer(b"", status=304, headers=((b"etag", tag),))
         page = await tasks.list(asked.selection, limit=asked.limit, after=asked.after)
@@ -51,76 +47,76 @@ class TaskController(Controller):
         return Answer(page.json, headers=((b"etag", tag), *_next(request, page, asked)))
 
     @get("/summary", **operations.SUMMARY)
-    async def summarize_tasks(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Summary]:
+    async def summarize_tasks(self, request: TaskRequest) -> Answer[schemas.Summary]:
         """Count tasks."""
-        return Answer(schemas.encode(await tasks.summary(read_zone(request))))
+        return Answer(schemas.encode(await tasks_of(request).summary(read_zone(request))))
 
     @post("/", **operations.CREATE)
-    async def create_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
+    async def create_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Create a task."""
         new = await read_new_task(request)
 
         async def create(tasks: TaskService) -> Answer[schemas.Task]:
             return _created(request, *await tasks.create(new))
 
-        return await once(request, desk, "create", create)
+        return await once(request, desk_of(request), "create", create)
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
-    async def batch_tasks(self, request: TaskRequest, desk: Desks) -> Answer[schemas.BatchResults]:
+    async def batch_tasks(self, request: TaskRequest) -> Answer[schemas.BatchResults]:
         """Do many things at once."""
         wanted = await read_batch(request)
 
         async def do(tasks: TaskService) -> Answer[schemas.BatchResults]:
             return Answer(results(wanted, await tasks.batch(wanted)))
 
-        return await once(request, desk, "batch", do)
+        return await once(request, desk_of(request), "batch", do)
 
     @get("/{task_id:str}", **operations.READ)
-    async def get_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def get_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Read a task."""
-        shown = await tasks.show(await read_task_id(request))
+        shown = await tasks_of(request).show(await read_task_id(request))
         if is_known(request, tag := etag(shown.version)):
             return Answer(b"", status=304, headers=((b"etag", tag),))
         return _told(shown)
 
     @put("/{task_id:str}", **operations.UPDATE)
-    async def update_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def update_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Update a task."""
         named, changes = await read_update(request)
-        return _told(await tasks.change(named.task_id, changes, named.if_match))
+        return _told(await tasks_of(request).change(named.task_id, changes, named.if_match))
 
     @patch("/{task_id:str}", **operations.PATCH)
-    async def patch_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def patch_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Change some fields of a task."""
         named, changes = await read_patch(request)
-        return _told(await tasks.change(named.task_id, changes, named.if_match))
+        return _told(await tasks_of(request).change(named.task_id, changes, named.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
-    async def delete_task(self, request: TaskRequest, tasks: Tasks) -> None:
+    async def delete_task(self, request: TaskRequest) -> None:
         """Delete a task."""
         named, permanently = await read_removal(request)
-        await tasks.remove(named.task_id, named.if_match, permanently=permanently)
+        await tasks_of(request).remove(named.task_id, named.if_match, permanently=permanently)
 
     @post("/{task_id:str}/restore", **operations.RESTORE)
-    async def restore_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def restore_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Take a task out of the trash."""
         named = await read_named(request)
-        return _told(await tasks.restore(named.task_id, named.if_match))
+        return _told(await tasks_of(request).restore(named.task_id, named.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
-    async def move_task(self, request: TaskRequest, tasks: Tasks) -> Answer[schemas.Task]:
+    async def move_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Move a task in one's own order."""
-        return _told(await tasks.move(await read_move(request)))
+        return _told(await tasks_of(request).move(await read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
-    async def complete_task(self, request: TaskRequest, desk: Desks) -> Answer[schemas.Task]:
+    async def complete_task(self, request: TaskRequest) -> Answer[schemas.Task]:
         """Complete or reopen a task."""
         named, completed = await read_completion(request)
 
         async def complete(tasks: TaskService) -> Answer[schemas.Task]:
             return _told(await tasks.complete(named.task_id, completed, named.if_match))
 
-        return await once(request, desk, f"complete/{named.task_id}", complete)
+        return await once(request, desk_of(request), f"complete/{named.task_id}", complete)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> Answer[schemas.Task]:

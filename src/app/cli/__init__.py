@@ -3,18 +3,29 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
 
-from app.cli import document, migrations, purging, serving, tokens
 from app.settings import SettingsError
+
+VERBS: Final = {
+    "serve": "serving",
+    "migrate": "migrations",
+    "purge": "purging",
+    "openapi": "document",
+    "token": "tokens",
+}
+"""The module of each verb. Only the one that is asked for is imported: together they take a second."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. A wrong setting ends it with one message that names them all, and status 1."""
     parser = argparse.ArgumentParser(prog="app", description="Taskward: the task API behind Better Auth.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in (serving, migrations, purging, document, tokens):
-        verb.add_to(verbs)
-    chosen = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for module in [VERBS[name] for name in given[:1] if name in VERBS] or VERBS.values():
+        import_module(f"app.cli.{module}").add_to(verbs)
+    chosen = parser.parse_args(given)
     try:
         sys.exit(chosen.run(chosen))
     except SettingsError as error:

@@ -16,6 +16,7 @@ Position = NewType("Position", str)
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
 CLOCK: Final = 14  # digits that tell the time of a new task
+_UPPER: Final = DIGITS[1:]
 HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
 _UNIQUE: Final = 4  # digits that keep two tasks of one microsecond, or two racing moves, apart
 
@@ -75,4 +76,11 @@ def _stepped(position: Position, step: int) -> str:
 
 def _unique() -> str:
     """Return digits that nobody else has, most likely; the last is not the lowest."""
-    return "".join(secrets.choice(DIGITS[1:]) for _ in range(_UNIQUE))
+    number, digits = (
+        secrets.randbelow(len(_UPPER) ** _UNIQUE),
+        "",
+    )  # chance is drawn once: it is asked of the kernel
+    for _ in range(_UNIQUE):
+        number, rest = divmod(number, len(_UPPER))
+        digits += _UPPER[rest]
+    return digits

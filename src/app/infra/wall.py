@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.infra.connecting import Connection
-from app.infra.rows import OwnedRow
 
 ROLE: Final = "taskward_app"
 POLICY: Final = "own_rows"
-TABLES: Final = tuple(OwnedRow.metadata.tables)
+TABLES: Final = ("task_owners", "tasks", "kept_answers")
+"""Every table of `app.infra.rows`, whose import takes as long as all else that is done before the start."""
 CONDITION: Final = "(user_id = NULLIF(current_setting('app.user_id'::text, true), ''::text))"
 """The policy, as PostgreSQL writes it back. After a transaction the setting is `''`, not NULL."""
 

@@ -1,0 +1,12 @@
+"""The start looks at the wall around each table, without importing the tables' shapes.
+
+Broken on purpose: a table taken out of `TABLES`.
+"""
+
+from app.infra.rows import OwnedRow
+from app.infra.wall import TABLES
+
+
+def test_the_wall_is_looked_at_around_every_table_there_is() -> None:
+    assert set(TABLES) == set(OwnedRow.metadata.tables)
+    assert len(TABLES) == len(set(TABLES))
