@@ -15,11 +15,13 @@ from litestar.types import ControllerRouterHandler
 
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
+from app.api.client_addresses import ClientAddresses
 from app.api.conditions import REQUIRE_IF_MATCH
 from app.api.cors import Cors
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
+from app.api.negotiation import BODY_TIMEOUT
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -33,14 +35,17 @@ from app.domain.desk import Desk
 from app.domain.errors import DomainError
 from app.domain.identity import TokenVerifier, UserId
 from app.domain.moments import Clock
+from app.domain.rate_limit import Counts, Policy, RateLimit
 from app.domain.task_service import TaskService
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.process_counts import counts_in
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
+from app.settings.rate_limits import RateLimits
 
 
 def utc_now() -> datetime:
@@ -53,6 +58,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     database = Database(settings.database)
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
+    counts = counts_in(settings.rate_limits.store)
+    person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
@@ -83,6 +90,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         finally:
             if keys is not None:
                 await keys.close()
+            await counts.close()
             await database.close()
 
     handlers: list[ControllerRouterHandler] = [
@@ -94,7 +102,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     document = openapi.document_of(handlers, dependencies, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
-        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier, limit=person_limit)],
         dependencies=dependencies,
         exception_handlers={
             DomainError: on_domain_error,
@@ -102,10 +110,28 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
             HTTPException: on_http_error,
             Exception: on_unexpected,
         },
-        opt={REQUIRE_IF_MATCH: settings.require_if_match},
+        opt={REQUIRE_IF_MATCH: settings.require_if_match, BODY_TIMEOUT: settings.body_timeout},
         openapi_config=None,
         request_max_body_size=BODY_MAX,
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Edge(app, document, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)
+    return Edge(
+        app,
+        document,
+        cors=Cors(settings.cors_origins),
+        hosts=settings.listening.allowed_hosts,
+        clients=ClientAddresses(settings.rate_limits.trusted_proxies),
+        limit=address_limit,
+    )
+
+
+def limits_of(settings: RateLimits, counts: Counts) -> tuple[RateLimit | None, RateLimit | None]:
+    """Return how often a person, and an address, may ask; None: as often as they like."""
+    if not settings.on:
+        return None, None
+    person, address = settings.person, settings.address
+    return (
+        RateLimit(Policy("person", person.requests, person.seconds), counts),
+        RateLimit(Policy("address", address.requests, address.seconds), counts),
+    )
