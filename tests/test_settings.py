@@ -4,6 +4,7 @@ import pytest
 
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, MalformedAddress
+from app.settings.rate_limits import Quota
 
 NEON = "postgresql://ann:p%40ss@ep-x-pooler.region.aws.neon.tech/db?sslmode=require&channel_binding=require"
 GOOD = {"DATABASE_URL": NEON, "BETTER_AUTH_URL": "https://app.example.com"}
@@ -80,6 +81,28 @@ def test_each_source_of_trust_says_whose_tokens_are_believed(
         ({**GOOD, "PORT": "http"}, ["PORT"]),
         ({**GOOD, "PORT": "70000"}, ["PORT"]),
         ({**GOOD, "LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
+        ({**GOOD, "RATE_LIMIT": "maybe"}, ["RATE_LIMIT"]),
+        *(
+            ({**GOOD, "RATE_LIMIT_PERSON": wrong}, ["RATE_LIMIT_PERSON"])
+            for wrong in ("x", "100", "0/60", "1/0", "-1/60", "1/60/60", "1/86401", "1.5/60", "²/60")
+        ),
+        ({**GOOD, "RATE_LIMIT_ADDRESS": "100 per minute"}, ["RATE_LIMIT_ADDRESS"]),
+        *(
+            ({**GOOD, "RATE_LIMIT_STORE": wrong}, ["RATE_LIMIT_STORE"])
+            for wrong in (
+                "localhost:6379",
+                "http://x",
+                "redis://",
+                "redis://x:port",
+                "redis://x/a",
+                "redis://x?y=1",
+            )
+        ),
+        *(
+            ({**GOOD, "TRUSTED_PROXIES": wrong}, ["TRUSTED_PROXIES"])
+            for wrong in ("proxy", "10.0.0.1/8", "10.0.0.0/33", "*", "10.0.0.0/8;2001:db8::/32")
+        ),
+        ({**GOOD, "BODY_TIMEOUT": "0"}, ["BODY_TIMEOUT"]),
         (
             {"DATABASE_URL": "mysql://x", "BETTER_AUTH_SECRET": "x", "PORT": "x", "LOG_FORMAT": "x"},
             ["DATABASE_URL", "BETTER_AUTH_SECRET", "PORT", "LOG_FORMAT"],
@@ -114,8 +137,33 @@ def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
         DatabaseAddress.parse(url)
 
 
+def test_limits_a_store_and_proxies_are_read() -> None:
+    limits = Settings.from_env(
+        {
+            **GOOD,
+            "RATE_LIMIT_PERSON": "5/10",
+            "RATE_LIMIT_ADDRESS": " 50 / 20 ",
+            "RATE_LIMIT_STORE": "valkeys://user:hunter2@store.example:6380/3",
+            "TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32,192.0.2.1",
+        }
+    ).rate_limits
+
+    assert (limits.on, limits.person, limits.address) == (True, Quota(5, 10), Quota(50, 20))
+    assert limits.store == "valkeys://user:hunter2@store.example:6380/3"
+    assert [str(network) for network in limits.trusted_proxies] == [
+        "10.0.0.0/8",
+        "2001:db8::/32",
+        "192.0.2.1/32",
+    ]
+    assert "hunter2" not in repr(limits)
+
+
 def test_a_fault_never_quotes_a_password_or_secret() -> None:
-    told = faults_of(DATABASE_URL="postgresql://ann:hunter2@host/db?x=1", BETTER_AUTH_SECRET="swordfish")
+    told = faults_of(
+        DATABASE_URL="postgresql://ann:hunter2@host/db?x=1",
+        BETTER_AUTH_SECRET="swordfish",
+        RATE_LIMIT_STORE="redis://ann:hunter2@host/x",
+    )
 
     assert "hunter2" not in str(told)
     assert "swordfish" not in str(told)

@@ -14,12 +14,14 @@ from litestar.types import ControllerRouterHandler
 
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
+from app.api.client_addresses import ClientAddresses
 from app.api.conditions import REQUIRE_IF_MATCH
 from app.api.cors import Cors
 from app.api.desks import DESK_OF
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
+from app.api.negotiation import BODY_TIMEOUT
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -33,15 +35,18 @@ from app.domain.desk import Desk
 from app.domain.errors import DomainError
 from app.domain.identity import TokenVerifier, UserId
 from app.domain.moments import Clock
+from app.domain.rate_limit import Counts, Policy, RateLimit
 from app.domain.task_service import TaskService
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.process_counts import counts_in
 from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.settings import Settings
+from app.settings.rate_limits import RateLimits
 from app.supervision import Worker
 
 
@@ -56,6 +61,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     worker = Worker()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     verifier = verifier or JwtVerifier(settings.trust, keys)
+    counts = counts_in(settings.rate_limits.store)
+    person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
@@ -86,6 +93,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         finally:
             if keys is not None:
                 await keys.close()
+            await counts.close()
             await database.close()
 
     handlers: list[ControllerRouterHandler] = [
@@ -96,7 +104,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
-        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier, limit=person_limit)],
         state=State({DESK_OF: desk_of}),
         exception_handlers={
             DomainError: on_domain_error,
@@ -104,7 +112,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
             HTTPException: on_http_error,
             Exception: on_unexpected,
         },
-        opt={REQUIRE_IF_MATCH: settings.require_if_match},
+        opt={REQUIRE_IF_MATCH: settings.require_if_match, BODY_TIMEOUT: settings.body_timeout},
         openapi_config=None,
         request_max_body_size=BODY_MAX,
         lifespan=[lifespan],
@@ -116,4 +124,17 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         cors=Cors(settings.cors_origins),
         hosts=settings.listening.allowed_hosts,
         worker=worker,
+        clients=ClientAddresses(settings.rate_limits.trusted_proxies),
+        limit=address_limit,
+    )
+
+
+def limits_of(settings: RateLimits, counts: Counts) -> tuple[RateLimit | None, RateLimit | None]:
+    """Return how often a person, and an address, may ask; None: as often as they like."""
+    if not settings.on:
+        return None, None
+    person, address = settings.person, settings.address
+    return (
+        RateLimit(Policy("person", person.requests, person.seconds), counts),
+        RateLimit(Policy("address", address.requests, address.seconds), counts),
     )

@@ -197,7 +197,7 @@ async def test_every_answer_errors_too_can_be_read_by_our_front_end(people: Peop
     exposed = response.headers["access-control-expose-headers"].split(", ")
     assert set(exposed) == {
         *("Link", "ETag", "Location", "Retry-After"),
-        *("Idempotency-Replayed", "X-Request-ID"),
+        *("RateLimit", "RateLimit-Policy", "Idempotency-Replayed", "X-Request-ID"),
     }
     assert response.headers["vary"] == "Origin"
 

@@ -661,6 +661,21 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A bug */
             500: {
                 headers: {
@@ -761,6 +776,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description It cannot be done as things stand */
             409: {
                 headers: {
@@ -793,6 +819,21 @@ export interface operations {
             /** @description The Idempotency-Key stands for another request */
             422: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -904,6 +945,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description It cannot be done as things stand */
             409: {
                 headers: {
@@ -958,6 +1010,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1039,6 +1106,21 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1140,6 +1222,21 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1253,6 +1350,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1287,6 +1395,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1411,6 +1534,21 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A bug */
             500: {
                 headers: {
@@ -1519,6 +1657,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1553,6 +1702,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1673,6 +1837,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description It cannot be done as things stand */
             409: {
                 headers: {
@@ -1727,6 +1902,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1840,6 +2030,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    /** @description `close` */
+                    Connection?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1874,6 +2075,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2001,6 +2217,21 @@ export interface operations {
                 headers: {
                     /** @description The version that the task has now */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests of this person, or from this address */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.errors import NotAuthenticated, NotYours
+from app.domain.errors import NotAuthenticated, NotYours, TooManyRequests
 from app.domain.identity import TokenVerifier
+from app.domain.rate_limit import RateLimit
 
 PUBLIC: Final[dict[str, Any]] = {"public": True}
 """Put in a handler's `opt` to open it to everyone. There is no path-pattern way in."""
@@ -16,11 +17,15 @@ ME: Final = "me"
 
 
 class AuthenticationMiddleware:
-    """Reads `Authorization: Bearer …`, asks the verifier whose it is, and compares the path's owner."""
+    """Reads `Authorization: Bearer …`, asks the verifier whose it is, and compares the path's owner.
 
-    def __init__(self, app: ASGIApp, verifier: TokenVerifier) -> None:
+    From here on somebody asks, so here each person's requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, verifier: TokenVerifier, limit: RateLimit | None) -> None:
         self._app = app
         self._verifier = verifier
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the principal in.
@@ -29,6 +34,7 @@ class AuthenticationMiddleware:
             NotAuthenticated: no bearer token, or not one we believe.
             KeysUnavailable: there is no key to judge it with.
             NotYours: the path's `user_id` is neither the principal's nor `me`.
+            TooManyRequests: the principal asks too often.
 
         """
         if not scope["route_handler"].opt.get("public"):
@@ -36,6 +42,11 @@ class AuthenticationMiddleware:
             scope["user"], scope["auth"] = principal, None
             if scope["path_params"].get("user_id", ME) not in (ME, principal.user_id):
                 raise NotYours
+            if self._limit is not None:
+                standing = await self._limit.standing(principal.user_id)
+                scope["rate_limit"] = standing  # type: ignore[typeddict-unknown-key]  # for the edge to tell
+                if standing.exceeded:
+                    raise TooManyRequests(standing.reset)
         await self._app(scope, receive, send)
 
 

@@ -5,7 +5,9 @@ from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
 
-EXPOSED: Final = b"Link, ETag, Location, Retry-After, Idempotency-Replayed, X-Request-ID"
+EXPOSED: Final = (
+    b"Link, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-ID"
+)
 ALLOWED_HEADERS: Final = (
     b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID"
 )

@@ -17,7 +17,6 @@ POLICY: Final = (
     " form-action 'none'; frame-ancestors 'none'; img-src 'self' data:"  # data: the arrows in its style sheet
 )
 HEADERS: Final = {
-    "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",  # asked for each time, and answered 304
     "vary": "Accept-Encoding",

@@ -1,11 +1,12 @@
 """The outermost layer: what holds for every request, whatever the router says.
 
-A request id, the names we answer to, HEAD wherever GET works, OPTIONS for every path, CORS, and one
-line in the log. Litestar's router answers 404 and 405 before any of its middleware, so this is around it.
+A request id, how often an address may ask, the names we answer to, HEAD wherever GET works, OPTIONS for
+every path, CORS, and one line in the log. Litestar's router answers 404 and 405 before any of its
+middleware, so this is around it.
 """
 
 import re
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from http import HTTPStatus
 from random import getrandbits
 from time import perf_counter
@@ -16,29 +17,43 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
 from app import logs
+from app.api.client_addresses import ClientAddresses
 from app.api.cors import Cors
 from app.api.openapi import Document
-from app.api.problems import MEDIA_TYPE, allowed, document, of_status
+from app.api.problems import MEDIA_TYPE, PROBLEMS, Problem, allowed, document, of_status
+from app.api.rate_limits import told
+from app.api.security_headers import security_headers
+from app.domain.errors import TooManyRequests
+from app.domain.rate_limit import RateLimit
 from app.logs import REQUEST_ID
 from app.supervision import Worker
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_HEALTH: Final = ("/health", "/health/ready")  # asked by address, not by name
+_HEALTH: Final = ("/health", "/health/ready")  # asked by address, not by name, and as often as one likes
 LAST: Final = (b"connection", b"close")
-NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
 class Edge:
     """The ASGI application: Litestar, with an edge around it."""
 
-    def __init__(
-        self, app: Litestar, document: Document, *, cors: Cors, hosts: Collection[str] | None, worker: Worker
+    def __init__(  # noqa: PLR0913 - keywords, each given at its one call
+        self,
+        app: Litestar,
+        document: Document,
+        *,
+        cors: Cors,
+        hosts: Collection[str] | None,
+        clients: ClientAddresses,
+        limit: RateLimit | None,
+        worker: Worker,
     ) -> None:
         self.litestar = app
         self.document = document
         self._cors = cors
         self._hosts = hosts
         self._worker = worker
+        self._clients = clients
+        self._limit = limit  # of each address
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
@@ -57,7 +72,11 @@ class Edge:
         scope["request_id"] = request_id
         scope["instance"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         method, origin = scope["method"], headers.get(b"origin")
-        extra = [(b"x-request-id", request_id.encode()), NOSNIFF, *self._cors.headers(origin)]
+        extra = [
+            (b"x-request-id", request_id.encode()),
+            *security_headers(scope["path"], secure=self._clients.is_secure(scope)),
+            *self._cors.headers(origin),
+        ]
         if self._worker.leaving:
             extra.append(LAST)
         status = 0
@@ -66,14 +85,20 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message["headers"], *extra]
+                message["headers"] = [*message["headers"], *extra, *told(scope.get("rate_limit"))]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {**message, "body": b""}  # the answer to GET, without its body
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         try:
-            if not self._is_ours(scope, headers):
-                await _refuse_host(scope, answer)
+            if method != "OPTIONS" and self._limit is not None and scope["path"] not in _HEALTH:
+                scope["rate_limit"] = await self._limit.standing(self._clients.name(scope))
+            if (standing := scope.get("rate_limit")) and standing.exceeded:
+                wait = [(b"retry-after", b"%d" % standing.reset)]
+                await _refuse(answer, scope, PROBLEMS[TooManyRequests], wait)
+            elif not self._is_ours(scope, headers):
+                detail = "This service does not answer to the name in `Host`."
+                await _refuse(answer, scope, of_status(HTTPStatus.BAD_REQUEST), detail=detail)
             elif method == "OPTIONS" and (methods := self._methods_of(scope["path"])):
                 preflight = b"access-control-request-method" in headers
                 more = self._cors.preflight(origin, methods) if preflight and origin else []
@@ -109,16 +134,23 @@ def _request_id(sent: bytes) -> str:
     return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
 
 
-async def _refuse_host(scope: Any, send: Send) -> None:
-    problem = of_status(HTTPStatus.BAD_REQUEST)
-    body = document(
-        problem,
-        instance=scope["instance"],
-        request_id=scope["request_id"],
-        detail="This service does not answer to the name in `Host`.",
-    )
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": problem.status.value, "headers": headers})
+async def _refuse(
+    send: Send,
+    scope: Any,
+    problem: Problem,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    detail: str = "",
+) -> None:
+    instance, request_id = scope["instance"], scope["request_id"]
+    body = document(problem, instance=instance, request_id=request_id, detail=detail)
+    told = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": problem.status.value, "headers": told})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

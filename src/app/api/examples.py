@@ -118,6 +118,10 @@ def _example(problem: Problem, **more: Any) -> dict[str, Json]:
 
 _NOW: Final = {"ETag": "The version that the task has now"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
+_LIMITS: Final = {
+    "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
+    "RateLimit": 'How many are left, and how many seconds the window: `"person";r=0;t=17`',
+}
 _FAULTS: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
     {"pointer": "/titel", "detail": "is not a member that is known here"},
@@ -132,6 +136,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), {}),
     404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
     406: ("JSON is not accepted", _example(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
+    408: (
+        "The body did not come in time",
+        _example(of_status(HTTPStatus.REQUEST_TIMEOUT)),
+        {"Connection": "`close`"},
+    ),
     409: (
         "It cannot be done as things stand",
         {
@@ -157,6 +166,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
         _example(PRECONDITION_REQUIRED),
         _NOW,
+    ),
+    429: (
+        "Too many requests of this person, or from this address",
+        _example(PROBLEMS[domain.TooManyRequests]),
+        {**_RETRY, **_LIMITS},
     ),
     500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
     503: (

@@ -1,7 +1,7 @@
 """Whether anyone is there, and whether they can work."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -12,11 +12,13 @@ from app.api.authentication import PUBLIC
 Part = Callable[[], Awaitable[str | None]]
 """Returns why a part cannot be used, or None."""
 
+NOW: Final = {"cache-control": "no-store"}
+
 
 @get("/health", opt=PUBLIC, **operations.HEALTH)
-async def alive() -> dict[str, str]:
+async def alive() -> Response[dict[str, str]]:
     """Answer, if the process does."""
-    return {"status": "ok"}
+    return Response({"status": "ok"}, headers=NOW)
 
 
 def readiness(**parts: Part) -> HTTPRouteHandler:
@@ -30,7 +32,7 @@ def readiness(**parts: Part) -> HTTPRouteHandler:
         return Response(
             {"status": "ok" if well else "unavailable", **told},
             status_code=200 if well else 503,
-            headers={} if well else {"retry-after": "1"},
+            headers=NOW if well else {**NOW, "retry-after": "1"},
         )
 
     return ready

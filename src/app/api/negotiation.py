@@ -1,5 +1,6 @@
 """Which media types go in and out: JSON, in UTF-8."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,8 @@ from app.api.headers import first
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
+BODY_TIMEOUT: Final = "body_timeout"
+"""The name in a handler's `opt` of the seconds that a whole body may take to come."""
 
 
 async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
@@ -28,7 +31,7 @@ async def json_body(request: TaskRequest, *types: str) -> bytes:
     """Return the body, which may be empty, if it is of one of these media types: JSON, where none is said.
 
     Raises:
-        HTTPException: 415 or 413.
+        HTTPException: 415, 413 or 408.
 
     """
     announced = first(request, b"content-type")
@@ -40,7 +43,12 @@ async def json_body(request: TaskRequest, *types: str) -> bytes:
     if empty:
         return b""
     try:
-        return await request.body()
+        async with asyncio.timeout(request.route_handler.opt[BODY_TIMEOUT]):
+            return await request.body()
+    except TimeoutError as error:  # RFC 9110 §15.5.9: and then the connection closes
+        raise HTTPException(
+            status_code=HTTPStatus.REQUEST_TIMEOUT, headers={"connection": "close"}
+        ) from error
     except InternalServerException as error:  # Litestar's word for a client that left
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
 

@@ -50,7 +50,9 @@ def route_to(document: Document) -> HTTPRouteHandler:
 
     @get("/openapi.json", opt=PUBLIC, include_in_schema=False)
     async def openapi() -> Response[bytes]:
-        return Response(encode(document()), media_type="application/json")
+        return Response(
+            encode(document()), media_type="application/json", headers={"cache-control": "no-cache"}
+        )
 
     return openapi
 

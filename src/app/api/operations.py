@@ -65,12 +65,12 @@ _KEY = Parameter(
 _REPLAYED: Final = {"Idempotency-Replayed": "`true` where the answer is that of an earlier request"}
 
 
-_OWNED: Final = (401, 403)
+_OWNED: Final = (401, 403, 429)
 _READ: Final = (*_OWNED, 400)
 _ONE: Final = (*_READ, 404)
 _WRITTEN: Final = (*_ONE, 412, 428)
 _ETAG: Final = {"ETag": 'The task\'s version: `"3"`'}
-_SENT: Final = (406, 413, 415)
+_SENT: Final = (406, 408, 413, 415)
 _ALWAYS: Final = (500, 503)
 
 LIST: Final = operation(

@@ -45,6 +45,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Not your list",
         "The path names another person's list: use your own user id, or `me`.",
     ),
+    domain.TooManyRequests: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-requests",
+        "Too many requests",
+        "Nothing was done: try again after the time in Retry-After, and ask less often.",
+    ),
     domain.TaskNotFound: Problem(
         HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."
     ),
@@ -114,6 +120,7 @@ DETAILS: Final = {
     HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: `Allow` lists those it takes.",
     HTTPStatus.NOT_ACCEPTABLE: "Answers are JSON: accept `application/json`.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time, and nothing was done: send it again.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
@@ -138,7 +145,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     match error:
         case domain.InvalidTask(broken=broken):
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
-        case domain.KeyInFlight(retry_after=seconds):
+        case domain.KeyInFlight(retry_after=seconds) | domain.TooManyRequests(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
             problem = PRECONDITION_REQUIRED if expected == UNSAID else problem

@@ -42,6 +42,12 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         faults += found
     if settings is None or faults:
         raise SettingsError(faults)
+    workers, limits = settings.listening.workers, settings.rate_limits
+    if workers > 1 and limits.on and limits.store is None:
+        warnings.append(
+            f"each of {workers} processes counts requests by itself, so rate limits are up to {workers} times"
+            " as high: set RATE_LIMIT_STORE to a Valkey or Redis to share them"
+        )
     return settings, warnings
 
 

@@ -3,6 +3,7 @@
 DomainError
 ├── NotAuthenticated       no one, or no one we can believe, is asking
 ├── NotYours               the asker named somebody else's list
+├── TooManyRequests        the asker asks too often
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
 ├── TaskChanged            the task is no longer what the asker saw
@@ -39,6 +40,13 @@ class NotAuthenticated(DomainError):
 @dataclass(eq=False)
 class NotYours(DomainError):
     """The path names an owner who is not the asker."""
+
+
+@dataclass(eq=False)
+class TooManyRequests(DomainError):
+    """Somebody, or an address, has asked as often as they may in this window of time."""
+
+    retry_after: int  # seconds
 
 
 @dataclass(eq=False)

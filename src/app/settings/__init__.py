@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, SettingsError, flag, number, one_of, origin, web_address
 from app.settings.listening import Listening, read_listening
+from app.settings.rate_limits import RateLimits, read_rate_limits
 from app.settings.trust import Trust, read_trust
 
 __all__ = ("Settings", "SettingsError")
@@ -23,6 +24,8 @@ class Settings:
     cors_origins: tuple[str, ...]
     request_timeout: int  # seconds for all that a request asks of the database
     pool_size: int  # connections that a process may have open
+    rate_limits: RateLimits
+    body_timeout: int  # seconds that a whole body may take to come
     max_tasks: int  # that one person may have, the trash included
     require_if_match: bool
     log_level: str
@@ -43,6 +46,8 @@ class Settings:
         cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
         request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
         pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
+        rate_limits = read_rate_limits(reader)
+        body_timeout = reader.read("BODY_TIMEOUT", number(1, 3600), 10)
         max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
@@ -57,6 +62,8 @@ class Settings:
             cors_origins=cors_origins,
             request_timeout=request_timeout,
             pool_size=pool_size,
+            rate_limits=rate_limits,
+            body_timeout=body_timeout,
             max_tasks=max_tasks,
             require_if_match=require_if_match,
             log_level=log_level,

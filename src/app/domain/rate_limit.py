@@ -1,0 +1,66 @@
+"""How often somebody may ask: so many requests in each window of time, counted for everyone by themselves.
+
+A window is fixed, so one addition says all there is to know, in memory as in a shared store. Across the
+boundary of two windows twice the quota may come at once: a quota guards the service, it bills nobody.
+Windows of different people begin at different moments, so those who wait do not all come back together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import time
+from typing import Protocol
+from zlib import crc32
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many requests are let through in a window."""
+
+    name: str  # a word, which clients are told
+    quota: int
+    window: int  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where somebody stands, a request of theirs included."""
+
+    policy: Policy
+    remaining: int  # requests until the window ends; -1: this one is too many
+    reset: int  # seconds until then, rounded up
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the request is to be refused."""
+        return self.remaining < 0
+
+
+class Counts(Protocol):
+    """Counts of each name, in the present window only."""
+
+    async def add(self, name: str, number: int, window: int) -> int:
+        """Count one more in the window of this number, and return how many there are.
+
+        Additions at the same time are all counted. Numbers of a name only grow; `window` is in seconds.
+        Never raises: what cannot be counted well is counted as well as it can be.
+        """
+
+    async def close(self) -> None:
+        """Let go of where they are kept."""
+
+
+class RateLimit:
+    """Applies one policy to everyone. Processes that share counts need the same time, to about a second."""
+
+    def __init__(self, policy: Policy, counts: Counts, now: Callable[[], float] = time) -> None:
+        self._policy = policy
+        self._counts = counts
+        self._now = now
+
+    async def standing(self, who: str) -> Standing:
+        """Count a request of somebody's, a refused one too, and tell where they stand."""
+        policy, name = self._policy, f"{self._policy.name}:{who}"
+        phase = crc32(name.encode("utf-8", "surrogatepass")) % policy.window
+        number, elapsed = divmod(int(self._now()) + phase, policy.window)
+        count = await self._counts.add(name, number, policy.window)
+        return Standing(policy, max(policy.quota - count, -1), policy.window - elapsed)

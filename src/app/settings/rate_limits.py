@@ -1,0 +1,72 @@
+"""How often one may ask, where that is counted, and who may say for whom they ask."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.settings.environment import Reader, one_of
+
+Network = IPv4Network | IPv6Network
+
+STORES: Final = ("redis", "rediss", "valkey", "valkeys")
+QUOTA_MAX: Final = 1_000_000_000
+WINDOW_MAX: Final = 86_400  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many requests in so many seconds."""
+
+    requests: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What is limited. None of it where another limiter stands before the service."""
+
+    on: bool
+    person: Quota
+    address: Quota
+    store: str | None = field(repr=False)  # a URL, maybe with a password; None: each process counts by itself
+    trusted_proxies: tuple[Network, ...]  # whose word in X-Forwarded-For is believed
+
+
+def read_rate_limits(reader: Reader) -> RateLimits:
+    """Read the limits."""
+    return RateLimits(
+        on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
+        person=reader.read("RATE_LIMIT_PERSON", _quota, Quota(1_200, 60)),
+        address=reader.read("RATE_LIMIT_ADDRESS", _quota, Quota(12_000, 60)),
+        store=reader.read("RATE_LIMIT_STORE", _store, None),
+        trusted_proxies=reader.read("TRUSTED_PROXIES", _networks, ()),
+    )
+
+
+def _quota(text: str) -> Quota:
+    requests, _, seconds = (part.strip() for part in text.partition("/"))
+    if requests.isascii() and requests.isdigit() and seconds.isascii() and seconds.isdigit():
+        quota = Quota(int(requests), int(seconds))
+        if 1 <= quota.requests <= QUOTA_MAX and 1 <= quota.seconds <= WINDOW_MAX:
+            return quota
+    raise ValueError(f"is {text!r}, which must be requests/seconds, as in 1200/60")
+
+
+def _store(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        wrong = url.scheme not in STORES or not url.hostname or url.port == 0
+        wrong = wrong or bool(url.path.strip("/") and not url.path.strip("/").isdecimal())
+    except ValueError:
+        wrong = True
+    if wrong or url.query or url.fragment:
+        raise ValueError("is not an address like redis://[user:password@]host[:port][/number]")  # nor quoted
+    return text
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(item) for item in filter(None, map(str.strip, text.split(","))))
+    except ValueError as error:
+        raise ValueError(f"has a network that is none ({error}): say 10.0.0.0/8, 2001:db8::/32") from None

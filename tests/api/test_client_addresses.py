@@ -1,0 +1,97 @@
+"""From which address a request comes: only our own proxies are believed, and from the right."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from app.api.client_addresses import ClientAddresses
+
+PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "2001:db8:ffff::/48")]
+PROXY = "10.0.0.1"
+
+
+def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> Any:
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
+    headers += [(b"x-forwarded-proto", value.encode()) for value in proto]
+    return {"client": None if peer is None else (peer, 1234), "headers": headers}
+
+
+@pytest.mark.parametrize(
+    ("peer", "name"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+@pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
+def test_who_connects_is_named_by_address_or_by_the_first_64_bits_of_one(
+    clients: ClientAddresses, peer: str | None, name: str
+) -> None:
+    assert clients.name(asked(peer)) == name
+
+
+@pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
+def test_a_stranger_is_not_believed(clients: ClientAddresses) -> None:
+    assert clients.name(asked("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "name"),
+    [
+        (["192.0.2.1"], "192.0.2.1"),
+        (["192.0.2.1:5678"], "192.0.2.1"),
+        (["[2001:db8:1:2::3]:5678"], "2001:db8:1:2::/64"),
+        (["[2001:db8:1:2::3]"], "2001:db8:1:2::/64"),
+        (["2001:db8:1:2::3"], "2001:db8:1:2::/64"),
+        (["::ffff:192.0.2.1"], "192.0.2.1"),
+        (["[::ffff:192.0.2.1]:80"], "192.0.2.1"),
+        (["203.0.113.5, 192.0.2.1"], "192.0.2.1"),  # the left one is what the client says of itself
+        (["203.0.113.5,192.0.2.1 ,\t10.1.1.1"], "192.0.2.1"),
+        (["203.0.113.5", "192.0.2.1, 10.1.1.1", "10.2.2.2"], "192.0.2.1"),
+        (["192.0.2.1, ::ffff:10.1.1.1, 2001:db8:ffff::1"], "192.0.2.1"),
+        (["10.1.1.1, 10.2.2.2"], "10.1.1.1"),  # one of ours asks
+        (["unknown"], PROXY),
+        ([""], PROXY),
+        ([","], PROXY),
+        (["192.0.2.1, unknown"], PROXY),
+        (["192.0.2.1, _hidden, 10.1.1.1"], "10.1.1.1"),
+        (["192.0.2.1, 10.1.1.1 x"], PROXY),
+        (["192.0.2.300"], PROXY),
+        (["\xff\x00"], PROXY),
+        (["1" * 10_000], PROXY),
+        (["[" * 1000], PROXY),
+        ([","] * 500, PROXY),
+        ([], PROXY),
+    ],
+)
+def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
+    forwarded: list[str], name: str
+) -> None:
+    assert ClientAddresses(PROXIES).name(asked(PROXY, *forwarded)) == name
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "secure"),
+    [
+        (PROXY, ("https",), True),
+        (PROXY, ("http",), False),
+        (PROXY, (), False),
+        (PROXY, ("https", "http"), False),
+        ("192.0.2.1", ("https",), False),
+        (None, ("https",), False),
+    ],
+)
+def test_only_our_proxy_can_say_that_it_was_asked_by_tls(
+    peer: str | None,
+    proto: tuple[str, ...],
+    secure: bool,  # noqa: FBT001
+) -> None:
+    assert ClientAddresses(PROXIES).is_secure(asked(peer, proto=proto)) is secure
+    assert not ClientAddresses().is_secure(asked(peer, proto=proto))

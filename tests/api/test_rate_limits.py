@@ -1,0 +1,219 @@
+"""Who asks too often is told so, and when to come back: an address before, and a person after it is known who asks."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+import pytest
+
+from app.composition import compose
+from app.infra.statements.lists import page_of
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.in_process import client_of
+from tests.people import ORIGIN, People
+
+pytestmark = pytest.mark.server
+
+HOUR = "/3600"  # a window that does not end within a test
+PeopleWith = Callable[..., AbstractAsyncContextManager[People]]
+
+
+@pytest.fixture
+def people_with(database_url: str) -> PeopleWith:
+    """Everybody, at a service with settings of its own."""
+
+    @asynccontextmanager
+    async def made(**env: str) -> AsyncIterator[People]:
+        app = compose(Settings.from_env(environment_for(database_url, **env)))
+        async with client_of(app) as client:
+            yield People(client)
+
+    return made
+
+
+async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_told_429(
+    people_with: PeopleWith,
+) -> None:
+    async with people_with(RATE_LIMIT_PERSON="3" + HOUR) as people:
+        ann = people.one()
+
+        answers = [await ann.ask("GET") for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"person";q=3;w=3600'}
+    told = [re.fullmatch(r'"person";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert [match and match[1] for match in told] == ["2", "1", "0", "0"]
+    refused, problem = answers[-1], answers[-1].json()
+    assert refused.headers["retry-after"] == (told[-1] and told[-1][2])
+    assert 0 < int(refused.headers["retry-after"]) <= 3600
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["cache-control"] == "no-store"
+    assert (problem["type"], problem["status"]) == ("urn:taskward:problem:too-many-requests", 429)
+    assert problem["request_id"] == refused.headers["x-request-id"]
+
+
+async def test_an_address_is_told_429_before_it_is_known_who_asks(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="3" + HOUR) as people:
+        ann = people.one()
+
+        answers = [await people.client.get("/api/me/tasks") for _ in range(4)]
+        good = await ann.ask("GET")
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"address";q=3;w=3600'
+    assert answers[0].headers["ratelimit"].startswith('"address";r=2;t=')
+    assert (good.status_code, good.json()["type"]) == (429, "urn:taskward:problem:too-many-requests")
+    assert good.json()["instance"].startswith("/api/ann")
+    assert good.headers["retry-after"]
+    assert good.headers["cache-control"] == "no-store"
+
+
+async def test_another_person_and_what_needs_no_person_are_still_answered(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
+        ann, bob = people.one("ann"), people.one("bob")
+        await ann.ask("GET")
+
+        assert (await ann.ask("GET")).status_code == 429
+        assert (await bob.ask("GET")).status_code == 200
+        assert (await ann.ask("GET", "/openapi.json")).status_code == 200
+
+
+async def test_who_may_not_or_is_not_believed_is_told_that_and_not_429(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
+        ann = people.one()
+        await ann.ask("GET")
+
+        assert (await ann.ask("GET", "/api/bob/tasks")).status_code == 403
+        assert (await people.client.get("/api/me/tasks")).status_code == 401
+
+
+async def test_429_is_told_before_what_is_wrong_with_the_request(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
+        ann = people.one()
+        await ann.ask("GET")
+
+        answers = [
+            await ann.ask("POST", content=b"x", headers={"content-type": "text/plain"}),
+            await ann.ask("POST", content=b" " * 300_000, headers={"content-type": "application/json"}),
+            await ann.ask("GET", "?x=1"),
+            await ann.ask("GET", "not-a-uuid"),
+        ]
+
+    assert [answer.status_code for answer in answers] == [429] * 4
+
+
+async def test_nothing_is_done_for_who_is_refused(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_PERSON="2" + HOUR) as people:
+        ann = people.one()
+        await ann.create("kept")
+        await ann.create("kept too")
+
+        assert (await ann.ask("POST", json={"title": "not kept"})).status_code == 429
+
+    async with people_with() as again:
+        ann.client = again.client
+        assert await ann.titles() == ["kept too", "kept"]
+
+
+async def test_it_is_exact_when_all_come_at_once(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_PERSON="20" + HOUR) as people:
+        ann = people.one()
+
+        answers = await asyncio.gather(*(ann.ask("GET") for _ in range(60)))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 20, 429: 40}
+
+
+async def test_whoever_asks_for_health_or_options_is_never_refused_and_counts_for_nobody(
+    people_with: PeopleWith,
+) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="2" + HOUR) as people:
+        client = people.client
+        for _ in range(10):
+            assert (await client.get("/health")).status_code == 200
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.options("/api/me/tasks")).status_code == 204
+        assert (await client.get("/nope")).status_code == 404
+        assert (await client.get("/nope")).status_code == 404
+
+        assert (await client.get("/nope")).status_code == 429
+        assert (await client.get("/health")).status_code == 200
+        assert "ratelimit" not in (await client.get("/health")).headers
+        assert (await client.options("/api/me/tasks")).status_code == 204
+
+
+async def test_our_front_end_can_read_a_refusal_and_when_to_come_back(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
+        await people.client.get("/nope")
+        refused = await people.client.get("/nope", headers={"origin": ORIGIN})
+
+    assert refused.headers["access-control-allow-origin"] == ORIGIN
+    exposed = set(refused.headers["access-control-expose-headers"].split(", "))
+    assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= exposed
+
+
+async def test_head_is_counted_and_refused_without_a_body(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
+        await people.client.head("/docs")
+        refused = await people.client.head("/docs")
+
+    assert (refused.status_code, refused.content) == (429, b"")
+
+
+async def test_given_another_limiter_before_it_then_off_limits_nothing_and_tells_nothing(
+    people_with: PeopleWith,
+) -> None:
+    off = {"RATE_LIMIT": "off", "RATE_LIMIT_PERSON": "1" + HOUR, "RATE_LIMIT_ADDRESS": "1" + HOUR}
+    async with people_with(**off) as people:
+        ann = people.one()
+
+        answers = [await ann.ask("GET") for _ in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert not [name for name in answers[0].headers if name.startswith("ratelimit")]
+
+
+async def test_addresses_behind_our_proxy_are_counted_each_by_itself(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR, TRUSTED_PROXIES="127.0.0.0/8") as people:
+
+        async def asked(forwarded: str) -> int:
+            return (await people.client.get("/nope", headers={"x-forwarded-for": forwarded})).status_code
+
+        assert await asked("192.0.2.1") == 404
+        assert await asked("192.0.2.2") == 404
+        assert await asked("192.0.2.7, 192.0.2.1") == 429  # what it says of itself is not believed
+
+
+async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: PeopleWith) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
+        await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.1"})
+
+        refused: httpx.Response = await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.2"})
+
+    assert refused.status_code == 429
+
+
+async def test_who_asks_for_ever_other_lists_makes_the_service_compile_no_more_than_they_may_ask(
+    people_with: PeopleWith,
+) -> None:
+    queries = [
+        f"?sort={sign}{key}&{condition}&q={'+'.join('abcdefgh'[:words])}"
+        for key in ("created", "updated", "title", "due", "priority", "position")
+        for sign in ("", "-")
+        for condition in ("completed=true", "priority=low", "tag=x", "due=none")
+        for words in range(1, 6)
+    ]
+    page_of.cache_clear()
+    async with people_with(RATE_LIMIT_PERSON="10" + HOUR) as people:
+        ann = people.one()
+
+        answers = [await ann.ask("GET", query) for query in queries[:60]]
+
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses == {200: 10, 429: 50}, answers[0].text
+    assert page_of.cache_info().misses <= 10
+    assert page_of.cache_info().maxsize == 1024

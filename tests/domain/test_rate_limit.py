@@ -1,0 +1,71 @@
+"""How often somebody may ask."""
+
+import asyncio
+from collections import Counter
+
+from app.domain.rate_limit import Policy, RateLimit
+from app.infra.process_counts import ProcessCounts
+
+POLICY = Policy("person", quota=3, window=60)
+
+
+class Clock:
+    """Stands still unless told."""
+
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limit_at(clock: Clock, policy: Policy = POLICY) -> RateLimit:
+    return RateLimit(policy, ProcessCounts(), clock)
+
+
+async def test_the_quota_is_let_through_and_not_one_more() -> None:
+    limit = limit_at(Clock())
+
+    standings = [await limit.standing("ann") for _ in range(5)]
+
+    assert [standing.remaining for standing in standings] == [2, 1, 0, -1, -1]
+    assert [standing.exceeded for standing in standings] == [False, False, False, True, True]
+
+
+async def test_everyone_has_a_quota_of_their_own() -> None:
+    limit = limit_at(Clock())
+    for _ in range(4):
+        await limit.standing("ann")
+
+    assert not (await limit.standing("bob")).exceeded
+
+
+async def test_once_the_time_is_over_that_it_told_and_not_before_the_quota_is_whole_again() -> None:
+    clock = Clock()
+    limit = limit_at(clock)
+    told = [await limit.standing("ann") for _ in range(4)][-1].reset
+
+    clock.now += told - 1
+    early = await limit.standing("ann")
+    clock.now += 1
+    late = await limit.standing("ann")
+
+    assert 1 <= told <= POLICY.window
+    assert (early.exceeded, early.reset) == (True, 1)
+    assert (late.remaining, late.reset) == (2, 60)
+
+
+async def test_those_who_wait_do_not_all_come_back_together() -> None:
+    limit = limit_at(Clock())
+
+    resets = Counter([(await limit.standing(f"person {number}")).reset for number in range(1000)])
+
+    assert len(resets) == 60
+    assert max(resets.values()) < 50
+
+
+async def test_it_is_exact_when_all_come_at_once() -> None:
+    limit = limit_at(Clock(), Policy("person", quota=50, window=60))
+
+    standings = await asyncio.gather(*(limit.standing("ann") for _ in range(200)))
+
+    assert sum(not standing.exceeded for standing in standings) == 50
