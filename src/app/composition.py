@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -20,6 +20,7 @@ from app.api.cors import Cors
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
+from app.api.observation import Observation
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -38,9 +39,15 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.readings import readings
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
+from app.infra.traced import TracedDatabase
 from app.settings import Settings
+
+if TYPE_CHECKING:  # imported only where they are wanted
+    from app.metrics import Metrics
+    from app.tracing import Tracing
 
 
 def utc_now() -> datetime:
@@ -48,30 +55,43 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
-    """Build the application. A test passes its own verifier and clock."""
+def compose(
+    settings: Settings,
+    *,
+    verifier: TokenVerifier | None = None,
+    clock: Clock = utc_now,
+    metrics: "Metrics | None" = None,
+    tracing: "Tracing | None" = None,
+) -> Edge:
+    """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database)
+    connection = TracedDatabase(database, tracing.statement) if tracing else database
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
-    verifier = verifier or JwtVerifier(settings.trust, keys)
+    tokens = JwtVerifier(settings.trust, keys)
+    observation = Observation(metrics, tracing)
 
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
     async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
-        return tasks_of(request.user.user_id, database)
+        return tasks_of(request.user.user_id, connection)
 
     @asynccontextmanager
     async def together(owner: UserId) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
-        async with database.transaction() as transaction:
+        async with connection.transaction() as transaction:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
     async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
         owner: UserId = request.user.user_id
-        return Desk(tasks_of(owner, database), partial(together, owner))
+        return Desk(tasks_of(owner, connection), partial(together, owner))
 
     async def keys_trouble() -> str | None:
         return None if keys is None or keys.ready else "no keys yet"
+
+    def present() -> dict[str, float]:
+        in_flight = {"taskward_http_requests_in_flight": observation.in_flight}
+        return in_flight | readings(database, keys, tokens.cache)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -79,7 +99,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         if keys is not None:
             await keys.start()
         try:
-            yield
+            async with observation.lasting(present):
+                yield
         finally:
             if keys is not None:
                 await keys.close()
@@ -94,7 +115,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     document = openapi.document_of(handlers, dependencies, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
-        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens)],
         dependencies=dependencies,
         exception_handlers={
             DomainError: on_domain_error,
@@ -108,4 +129,10 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Edge(app, document, cors=Cors(settings.cors_origins), hosts=settings.listening.allowed_hosts)
+    return Edge(
+        app,
+        document,
+        cors=Cors(settings.cors_origins),
+        hosts=settings.listening.allowed_hosts,
+        observation=observation,
+    )

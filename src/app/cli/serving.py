@@ -1,6 +1,8 @@
 """`app serve`: the production server (`docs/decisions/0003-server.md` says why this one)."""
 
 import argparse
+import os
+import secrets
 import sys
 from typing import Any, Final
 
@@ -8,6 +10,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
+from app.cli.exposing import exposing
 from app.cli.preflight import checked
 from app.settings.environment import environment
 
@@ -32,7 +35,9 @@ def run(_: argparse.Namespace) -> int:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     listening = settings.listening
-    Granian(
+    if settings.observing.log_user_key is None:  # one for all workers, also those that replace others
+        os.environ["LOG_USER_KEY"] = secrets.token_urlsafe(32)
+    server = Granian(
         "app.main:app",
         interface=Interfaces.ASGI,
         address=listening.host,
@@ -45,5 +50,7 @@ def run(_: argparse.Namespace) -> int:
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
         log_enabled=False,  # the service speaks for itself, one event a line
-    ).serve()
+    )
+    with exposing(settings.observing):
+        server.serve()
     return 0

@@ -11,7 +11,7 @@ import structlog
 from app.domain.errors import DatabaseUnavailable
 from app.infra.connecting import Connection, connect, means_unreachable
 from app.infra.owned import Row
-from app.infra.pool import Pool
+from app.infra.pool import Counts, Pool
 from app.infra.statements.walls import Statement
 from app.infra.transaction import Transaction, begun
 from app.infra.wall import gaps
@@ -42,6 +42,10 @@ class Database:
         """Give every connection back."""
         if self._pool is not None:
             await self._pool.close()
+
+    def counts(self) -> Counts:
+        """Tell how the pool stands."""
+        return self._pool.counts() if self._pool is not None else Counts(self._pool_size, 0, 0, 0, 0)
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         """Run one statement in its own transaction and return its rows.

@@ -9,13 +9,23 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
 from app.infra.connecting import Connection
 
 CLOSE_TIMEOUT: Final = 2.0  # seconds for saying goodbye to the server
+
+
+class Counts(NamedTuple):
+    """How a pool stands."""
+
+    size: int  # connections that may be open
+    lent: int
+    idle: int
+    opening: int
+    waiting: int  # who wait for one
 
 
 class Pool:
@@ -34,6 +44,10 @@ class Pool:
         self._sweep: asyncio.TimerHandle | None = None
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    def counts(self) -> Counts:
+        """Tell how it stands."""
+        return Counts(self._size, len(self._lent), len(self._idle), self._opening, len(self._waiting))
 
     async def take(self) -> Connection:
         """Return a connection that is the caller's until it is given back.
