@@ -87,7 +87,7 @@ def compose(
         return Desk(tasks_of(owner, connection), partial(together, owner))
 
     async def keys_trouble() -> str | None:
-        return None if keys is None or keys.ready else "no keys yet"
+        return None if keys is None else keys.trouble
 
     def present() -> dict[str, float]:
         in_flight = {"taskward_http_requests_in_flight": observation.in_flight}

@@ -39,7 +39,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("taskward")
 
-    def begun(self, method: str, headers: dict[bytes, bytes]) -> tuple[Begun, str]:
+    def begun(self, headers: dict[bytes, bytes]) -> tuple[Begun, str]:
         """Begin a request's span, below the one that `traceparent` names."""
         carrier = {
             name: headers[name.encode()].decode("latin-1")
@@ -47,7 +47,7 @@ class Tracing:
             if name.encode() in headers
         }
         above = W3C.extract(carrier)
-        span = self._tracer.start_span(method, above, SpanKind.SERVER)
+        span = self._tracer.start_span("HTTP", above, SpanKind.SERVER)
         token = context.attach(trace.set_span_in_context(span, above))
         return (span, token), f"{span.get_span_context().trace_id:032x}"
 
@@ -57,8 +57,8 @@ class Tracing:
         context.detach(token)
         if span.is_recording():
             span.set_attribute("http.request.method", method)
+            span.update_name(f"{method} {route}" if route is not None else method)
             if route is not None:
-                span.update_name(f"{method} {route}")
                 span.set_attribute("http.route", route)
             if status:
                 span.set_attribute("http.response.status_code", status)

@@ -152,7 +152,25 @@ def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_i
 
         assert client.get("/health/ready").status_code == 200
         assert client.get("/api/me/tasks", headers=service.headers()).json() == []
+        assert service.log.read_text().count("part available again") == 1
     server.remove()
+
+
+def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
+    database_url: str, tmp_path: Path
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/jwks"
+
+    with serving(environment_for(database_url, JWKS_URL=nobody), tmp_path) as service:
+        time.sleep(1)  # the first fetch fails
+        answers = [httpx.get(f"{service.url}/health/ready") for _ in range(3)]
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert answers[-1].json() == {"status": "unavailable", "database": "ok", "keys": "unavailable"}
+    told = [line["reason"] for line in lines if line["event"] == "part unavailable"]
+    assert len(told) == 1
+    assert nobody in told[0]
 
 
 def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(

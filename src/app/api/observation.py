@@ -13,6 +13,9 @@ _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )  # W3C Trace Context §3.2; later versions may say more, the first may not
 
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "_OTHER"  # OpenTelemetry's word for methods that anybody can make up
+
 
 class Counts(Protocol):
     """Whatever counts requests."""
@@ -33,7 +36,7 @@ class Counts(Protocol):
 class Spans(Protocol):
     """Whatever draws a request as a span of a trace."""
 
-    def begun(self, method: str, headers: dict[bytes, bytes]) -> tuple[Any, str]:
+    def begun(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
         """Begin the span; return it, and the trace's id."""
         ...
 
@@ -71,7 +74,7 @@ class Observation:
         began = perf_counter()
         self.in_flight += 1
         if self._spans is not None:
-            scope["span"], scope["trace_id"] = self._spans.begun(scope["method"], headers)
+            scope["span"], scope["trace_id"] = self._spans.begun(headers)
         elif (sent := headers.get(b"traceparent")) is not None:
             scope["trace_id"] = trace_id_of(sent)
         return began
@@ -84,6 +87,8 @@ class Observation:
         user_id = None if person is None else person.user_id
         trace_id = scope.get("trace_id")
         logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
+        if method not in METHODS:
+            method = OTHER
         if self._counts is not None:
             self._counts.answered(route, method, status, seconds)
             if problem is not None:

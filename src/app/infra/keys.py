@@ -51,6 +51,11 @@ class KeySet:
         return bool(self._keys)
 
     @property
+    def trouble(self) -> str | None:
+        """Why no token can be judged; None if one can."""
+        return None if self._keys else self._trouble or "not fetched yet"
+
+    @property
     def age(self) -> float | None:
         """How many seconds ago the last good set came; None: never one did."""
         return None if self._fetched == -math.inf else self._clock() - self._fetched
