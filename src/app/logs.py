@@ -28,8 +28,7 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     """
     global _by_hand, _user_key  # noqa: PLW0603 - logging is the process's
     _by_hand = form == "json" and logging.getLevelName(level.upper()) <= logging.INFO
-    if user_key is not None:
-        _user_key = blake2b(user_key.encode(), digest_size=32).digest()
+    _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
     shared: list[Processor] = [
         _add_request_id,
