@@ -89,17 +89,13 @@ def compose(
     async def keys_trouble() -> str | None:
         return None if keys is None else keys.trouble
 
-    def present() -> dict[str, float]:
-        in_flight = {"taskward_http_requests_in_flight": observation.in_flight}
-        return in_flight | readings(database, keys, tokens.cache)
-
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.open()
         if keys is not None:
             await keys.start()
         try:
-            async with observation.lasting(present):
+            async with observation.lasting(partial(readings, database, keys, tokens.cache)):
                 yield
         finally:
             if keys is not None:

@@ -53,14 +53,20 @@ class Observation:
     """Told by the edge when a request begins and when it is answered."""
 
     def __init__(self, counts: Counts | None = None, spans: Spans | None = None) -> None:
-        self.in_flight = 0
+        self._in_flight = 0
         self._counts = counts
         self._spans = spans
 
     @asynccontextmanager
     async def lasting(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
         """Observe for as long as the block lasts, also what `read` tells of the rest of the service."""
-        copying = asyncio.create_task(self._counts.copy_for_ever(read)) if self._counts is not None else None
+
+        def everything() -> dict[str, float]:
+            return {"taskward_http_requests_in_flight": self._in_flight, **read()}
+
+        copying = (
+            None if self._counts is None else asyncio.create_task(self._counts.copy_for_ever(everything))
+        )
         try:
             yield
         finally:
@@ -72,7 +78,7 @@ class Observation:
     def begun(self, scope: Any, headers: dict[bytes, bytes]) -> float:
         """Note that a request begins; return when, for `answered`."""
         began = perf_counter()
-        self.in_flight += 1
+        self._in_flight += 1
         if self._spans is not None:
             scope["span"], scope["trace_id"] = self._spans.begun(headers)
         elif (sent := headers.get(b"traceparent")) is not None:
@@ -81,7 +87,7 @@ class Observation:
 
     def answered(self, scope: Any, method: str, status: int, began: float) -> None:
         """Note how a request ended; status 0: without an answer."""
-        self.in_flight -= 1
+        self._in_flight -= 1
         seconds = perf_counter() - began
         route, problem, person = scope.get("path_template"), scope.get("problem"), scope.get("user")
         user_id = None if person is None else person.user_id
