@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -22,6 +23,7 @@ from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
 from app.api.negotiation import BODY_TIMEOUT
+from app.api.observation import Observation
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -35,19 +37,23 @@ from app.domain.desk import Desk
 from app.domain.errors import DomainError
 from app.domain.identity import TokenVerifier, UserId
 from app.domain.moments import Clock
-from app.domain.rate_limit import Counts, Policy, RateLimit
 from app.domain.task_service import TaskService
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
-from app.infra.process_counts import counts_in
+from app.infra.rate_limiting import counts_in, limits_of
+from app.infra.readings import readings
 from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
+from app.infra.traced import TracedConnection
 from app.settings import Settings
-from app.settings.rate_limits import RateLimits
 from app.supervision import Worker
+
+if TYPE_CHECKING:  # imported only where they are wanted
+    from app.metrics import Metrics
+    from app.tracing import Tracing
 
 
 def utc_now() -> datetime:
@@ -55,12 +61,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
-    """Build the application. A test passes its own verifier and clock."""
+def compose(
+    settings: Settings,
+    *,
+    verifier: TokenVerifier | None = None,
+    clock: Clock = utc_now,
+    metrics: "Metrics | None" = None,
+    tracing: "Tracing | None" = None,
+) -> Edge:
+    """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     worker = Worker()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
-    verifier = verifier or JwtVerifier(settings.trust, keys)
+    tokens = JwtVerifier(settings.trust, keys)
+    observation = Observation(metrics, tracing)
     counts = counts_in(settings.rate_limits.store)
     person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
@@ -76,11 +90,13 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
     def desk_of(owner: UserId) -> Desk:
-        connection = WithinDeadline(database)
+        connection: Connection = WithinDeadline(database)
+        if tracing is not None:
+            connection = TracedConnection(connection, tracing.statement)
         return Desk(tasks_of(owner, connection), partial(together, owner, connection))
 
     async def keys_trouble() -> str | None:
-        return None if keys is None or keys.ready else "no keys yet"
+        return None if keys is None else keys.trouble
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -88,7 +104,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         if keys is not None:
             await keys.start()
         try:
-            async with worker.watched():
+            async with worker.watched(), observation.lasting(partial(readings, database, keys, tokens.cache)):
                 yield
         finally:
             if keys is not None:
@@ -104,7 +120,9 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
-        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier, limit=person_limit)],
+        middleware=[
+            DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
+        ],
         state=State({DESK_OF: desk_of}),
         exception_handlers={
             DomainError: on_domain_error,
@@ -123,18 +141,8 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         document,
         cors=Cors(settings.cors_origins),
         hosts=settings.listening.allowed_hosts,
+        observation=observation,
         worker=worker,
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
-    )
-
-
-def limits_of(settings: RateLimits, counts: Counts) -> tuple[RateLimit | None, RateLimit | None]:
-    """Return how often a person, and an address, may ask; None: as often as they like."""
-    if not settings.on:
-        return None, None
-    person, address = settings.person, settings.address
-    return (
-        RateLimit(Policy("person", person.requests, person.seconds), counts),
-        RateLimit(Policy("address", address.requests, address.seconds), counts),
     )

@@ -119,7 +119,7 @@ def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
     except InvalidRequest:
         return
 
-    key = read_key(asked.headers)
+    key = read_key(asked)
 
     assert (key is None) == (not headers)
     assert key is None or re.fullmatch(rf"[ -~]{{1,{KEY_MAX}}}", key)

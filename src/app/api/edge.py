@@ -6,21 +6,21 @@ middleware, so this is around it.
 """
 
 import re
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection
 from http import HTTPStatus
 from random import getrandbits
-from time import perf_counter
 from typing import Any, Final
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
-from app import logs
 from app.api.client_addresses import ClientAddresses
 from app.api.cors import Cors
+from app.api.early_answers import empty, refuse
+from app.api.observation import Observation
 from app.api.openapi import Document
-from app.api.problems import MEDIA_TYPE, PROBLEMS, Problem, allowed, document, of_status
+from app.api.problems import PROBLEMS, allowed, of_status
 from app.api.rate_limits import told
 from app.api.security_headers import security_headers
 from app.domain.errors import TooManyRequests
@@ -46,6 +46,7 @@ class Edge:
         clients: ClientAddresses,
         limit: RateLimit | None,
         worker: Worker,
+        observation: Observation,
     ) -> None:
         self.litestar = app
         self.document = document
@@ -54,6 +55,7 @@ class Edge:
         self._worker = worker
         self._clients = clients
         self._limit = limit  # of each address
+        self._observation = observation
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
@@ -65,17 +67,17 @@ class Edge:
         if scope["type"] != "http":
             await self.litestar(scope, receive, send)
             return
-        began = perf_counter()
         headers = dict(scope["headers"])
+        began = self._observation.begun(scope, headers)
         request_id = _request_id(headers.get(b"x-request-id", b""))
         token = REQUEST_ID.set(request_id)
         scope["request_id"] = request_id
         scope["instance"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-        method, origin = scope["method"], headers.get(b"origin")
+        method = scope["method"]
         extra = [
             (b"x-request-id", request_id.encode()),
             *security_headers(scope["path"], secure=self._clients.is_secure(scope)),
-            *self._cors.headers(origin),
+            *self._cors.headers(headers.get(b"origin")),
         ]
         if self._worker.leaving:
             extra.append(LAST)
@@ -91,26 +93,30 @@ class Edge:
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         try:
-            if method != "OPTIONS" and self._limit is not None and scope["path"] not in _HEALTH:
-                scope["rate_limit"] = await self._limit.standing(self._clients.name(scope))
-            if (standing := scope.get("rate_limit")) and standing.exceeded:
-                wait = [(b"retry-after", b"%d" % standing.reset)]
-                await _refuse(answer, scope, PROBLEMS[TooManyRequests], wait)
-            elif not self._is_ours(scope, headers):
-                detail = "This service does not answer to the name in `Host`."
-                await _refuse(answer, scope, of_status(HTTPStatus.BAD_REQUEST), detail=detail)
-            elif method == "OPTIONS" and (methods := self._methods_of(scope["path"])):
-                preflight = b"access-control-request-method" in headers
-                more = self._cors.preflight(origin, methods) if preflight and origin else []
-                await _empty(answer, [(b"allow", methods.encode()), *more])
-            else:
-                if method == "HEAD":
-                    scope["method"] = "GET"
-                await self.litestar(scope, receive, answer)
+            await self._respond(scope, receive, answer, headers)
         finally:
-            route = scope.get("path_template")  # never the path: it names a person
-            logs.request(request_id, method, route, status, (perf_counter() - began) * 1000)
+            self._observation.answered(scope, method, status, began)
             REQUEST_ID.reset(token)
+
+    async def _respond(self, scope: Any, receive: Any, answer: Send, headers: dict[bytes, bytes]) -> None:
+        """Refuse what need not go further, answer what the router would not, and pass on the rest."""
+        method = scope["method"]
+        if method != "OPTIONS" and self._limit is not None and scope["path"] not in _HEALTH:
+            scope["rate_limit"] = await self._limit.standing(self._clients.name(scope))
+        if (standing := scope.get("rate_limit")) and standing.exceeded:
+            wait = [(b"retry-after", b"%d" % standing.reset)]
+            await refuse(answer, scope, PROBLEMS[TooManyRequests], wait)
+        elif not self._is_ours(scope, headers):
+            detail = "This service does not answer to the name in `Host`."
+            await refuse(answer, scope, of_status(HTTPStatus.BAD_REQUEST), detail=detail)
+        elif method == "OPTIONS" and (methods := self._methods_of(scope["path"])):
+            origin, preflight = headers.get(b"origin"), b"access-control-request-method" in headers
+            more = self._cors.preflight(origin, methods) if preflight and origin else []
+            await empty(answer, [(b"allow", methods.encode()), *more])
+        else:
+            if method == "HEAD":
+                scope["method"] = "GET"
+            await self.litestar(scope, receive, answer)
 
     def _is_ours(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         if self._hosts is None or scope["path"] in _HEALTH:
@@ -132,28 +138,3 @@ class Edge:
 def _request_id(sent: bytes) -> str:
     """Take over the client's id, so that its logs and ours can be read together; replace a hostile one."""
     return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
-
-
-async def _refuse(
-    send: Send,
-    scope: Any,
-    problem: Problem,
-    headers: Sequence[tuple[bytes, bytes]] = (),
-    *,
-    detail: str = "",
-) -> None:
-    instance, request_id = scope["instance"], scope["request_id"]
-    body = document(problem, instance=instance, request_id=request_id, detail=detail)
-    told = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *headers,
-    ]
-    await send({"type": "http.response.start", "status": problem.status.value, "headers": told})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _empty(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-    await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

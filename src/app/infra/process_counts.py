@@ -6,8 +6,6 @@ ten thousand of them (docs/decisions/0009-rate-limits.md), so that a flood would
 
 from typing import Final
 
-from app.domain.rate_limit import Counts
-
 NAMES_MAX: Final = 50_000
 """Of each of two generations: 15 MB if all are in use."""
 
@@ -34,13 +32,3 @@ class ProcessCounts:
         return count
 
     async def close(self) -> None: ...
-
-
-def counts_in(store: str | None) -> Counts:
-    """Return counts of this process, or those that the store of this URL keeps for several."""
-    own = ProcessCounts()
-    if store is None:
-        return own
-    from app.infra.shared_counts import SharedCounts  # noqa: PLC0415 - a client that few need
-
-    return SharedCounts(store, own)
