@@ -56,7 +56,7 @@ lock: .venv/.complete ## make the lock files anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --constraint requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+		--python-version 3.11 --constraint requirements.lock pyproject.toml --extra otel --group dev -o requirements-dev.lock
 	@for peer in $(wildcard benchmarks/peers/*/requirements.in); do $(BIN)/uv pip compile --quiet --universal \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 $$peer -o $${peer%.in}.lock; done
 	@if command -v npm >/dev/null; then cd benchmarks/peers/hono && npm install --silent --package-lock-only; fi

@@ -60,7 +60,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     except SettingsError as error:
         faults += error.faults
     listening = read_listening(Reader(env))
-    faults += port_faults(listening)
+    faults += port_faults(env)
     if node and not is_free(auth_port):
         faults.append(f"AUTH_PORT {auth_port} is used by another program: stop that, or set it to another")
     if node and auth_port == listening.port:

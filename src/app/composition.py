@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -20,6 +20,7 @@ from app.api.cors import Cors
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
+from app.api.observation import Observation
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -38,11 +39,17 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.readings import readings
 from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
+from app.infra.traced import TracedConnection
 from app.settings import Settings
 from app.supervision import Worker
+
+if TYPE_CHECKING:  # imported only where they are wanted
+    from app.metrics import Metrics
+    from app.tracing import Tracing
 
 
 def utc_now() -> datetime:
@@ -50,19 +57,31 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock: Clock = utc_now) -> Edge:
-    """Build the application. A test passes its own verifier and clock."""
+def compose(
+    settings: Settings,
+    *,
+    verifier: TokenVerifier | None = None,
+    clock: Clock = utc_now,
+    metrics: "Metrics | None" = None,
+    tracing: "Tracing | None" = None,
+) -> Edge:
+    """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     worker = Worker()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
-    verifier = verifier or JwtVerifier(settings.trust, keys)
+    tokens = JwtVerifier(settings.trust, keys)
+    observation = Observation(metrics, tracing)
+
+    def connection_of_request() -> Connection:
+        within = WithinDeadline(database)
+        return TracedConnection(within, tracing.statement) if tracing else within
 
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
     async def provide_tasks(request: Request[Any, Any, Any]) -> TaskService:
-        return tasks_of(request.user.user_id, WithinDeadline(database))
+        return tasks_of(request.user.user_id, connection_of_request())
 
     @asynccontextmanager
     async def together(
@@ -72,11 +91,11 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
             yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
 
     async def provide_desk(request: Request[Any, Any, Any]) -> Desk:
-        owner, connection = request.user.user_id, WithinDeadline(database)
+        owner, connection = request.user.user_id, connection_of_request()
         return Desk(tasks_of(owner, connection), partial(together, owner, connection))
 
     async def keys_trouble() -> str | None:
-        return None if keys is None or keys.ready else "no keys yet"
+        return None if keys is None else keys.trouble
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -84,7 +103,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         if keys is not None:
             await keys.start()
         try:
-            async with worker.watched():
+            async with worker.watched(), observation.lasting(partial(readings, database, keys, tokens.cache)):
                 yield
         finally:
             if keys is not None:
@@ -100,7 +119,7 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
     document = openapi.document_of(handlers, dependencies, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
-        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier)],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens)],
         dependencies=dependencies,
         exception_handlers={
             DomainError: on_domain_error,
@@ -120,4 +139,5 @@ def compose(settings: Settings, *, verifier: TokenVerifier | None = None, clock:
         cors=Cors(settings.cors_origins),
         hosts=settings.listening.allowed_hosts,
         worker=worker,
+        observation=observation,
     )

@@ -1,19 +1,32 @@
 """`uvicorn app.main:app --reload`. The only module whose import does something."""
 
 import gc
+import os
 import sys
 
 from app import logs
 from app.composition import compose
 from app.settings import Settings, SettingsError
 from app.settings.environment import environment
+from app.settings.observing import COUNT_FILES, otel_variables
 
+env = environment()
 try:
-    settings = Settings.from_env(environment())
+    settings = Settings.from_env(env)
 except SettingsError as error:
     sys.exit(f"Taskward cannot start:\n{error}")
 
-logs.configure(settings.log_level, settings.log_format)
-app = compose(settings)
+observing = settings.observing
+metrics = tracing = None
+if observing.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` shows them
+    from app.metrics import Metrics
+
+    metrics = Metrics()
+if observing.traced:
+    from app.tracing import Tracing
+
+    tracing = Tracing(otel_variables(env))
+logs.configure(settings.log_level, settings.log_format, observing.log_user_key)
+app = compose(settings, metrics=metrics, tracing=tracing)
 gc.collect()
 gc.freeze()  # what lives as long as the process is not looked through again and again: 50 ms each time

@@ -90,19 +90,37 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(service: Se
 
 
 def test_the_log_tells_each_request_and_no_token_title_or_secret(service: Service) -> None:
-    headers = service.headers("logged") | {"x-request-id": "find-me-in-the-log"}
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = service.headers("logged") | {
+        "x-request-id": "find-me-in-the-log",
+        "traceparent": f"00-{trace}-b7ad6b7169203331-01",
+    }
 
     httpx.post(f"{service.url}/api/me/tasks", json={"title": "a very private title"}, headers=headers)
+    httpx.get(f"{service.url}/api/me/tasks/none", headers=headers)
     httpx.get(f"{service.url}/api/me/tasks", headers={"authorization": "Bearer very.private.token"})
 
     text = service.log.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     mine = [line for line in lines if line.get("request_id") == "find-me-in-the-log"]
-    assert [(line["event"], line["method"], line["route"], line["status"]) for line in mine] == [
-        ("request", "POST", "/api/{user_id}/tasks", 201)
+    assert [(line["method"], line["route"], line["status"], line["problem"]) for line in mine] == [
+        ("POST", "/api/{user_id}/tasks", 201, None),
+        ("GET", "/api/{user_id}/tasks/{task_id}", 400, "invalid-request"),
     ]
+    assert {line["trace_id"] for line in mine} == {trace}
+    assert len({line["user"] for line in mine}) == 1
+    assert mine[0]["milliseconds"] > 0
     for private in ("private", headers["authorization"][7:], SECRET.decode(), "logged"):
         assert private not in text
+
+
+def test_both_workers_of_a_start_call_a_person_by_the_same_name(database_url: str, tmp_path: Path) -> None:
+    with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
+        for _ in range(30):  # each on a connection of its own: both workers are met
+            httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann"))
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+
+    assert len({line["user"] for line in lines if line["route"] == "/api/{user_id}/tasks"}) == 1
 
 
 def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_is_there(
@@ -124,13 +142,35 @@ def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_i
         assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
         assert (listed.status_code, listed.headers["retry-after"]) == (503, "1")
         assert client.get("/api/me/tasks").status_code == 401
-        assert "cannot be reached yet" in service.log.read_text()
+        said = service.log.read_text()
+        assert "cannot be reached yet" in said
+        assert "part unavailable" in said
+        assert "ConnectionRefusedError" in said
+        assert "Connection" not in ready.text
 
         server.start()
 
         assert client.get("/health/ready").status_code == 200
         assert client.get("/api/me/tasks", headers=service.headers()).json() == []
+        assert service.log.read_text().count("part available again") == 1
     server.remove()
+
+
+def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
+    database_url: str, tmp_path: Path
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/jwks"
+
+    with serving(environment_for(database_url, JWKS_URL=nobody), tmp_path) as service:
+        time.sleep(1)  # the first fetch fails
+        answers = [httpx.get(f"{service.url}/health/ready") for _ in range(3)]
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert answers[-1].json() == {"status": "unavailable", "database": "ok", "keys": "unavailable"}
+    told = [line["reason"] for line in lines if line["event"] == "part unavailable"]
+    assert len(told) == 1
+    assert nobody in told[0]
 
 
 def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(

@@ -96,7 +96,7 @@ async def test_a_token_that_is_refused_is_not_remembered(bad: dict[str, Any]) ->
         with pytest.raises(NotAuthenticated):
             await verifier.verify(shared(CLAIMS | bad, secret=secret))
 
-    assert len(verifier._cache) == 0
+    assert len(verifier.cache) == 0
 
 
 async def test_a_forged_token_is_not_remembered() -> None:
@@ -105,7 +105,7 @@ async def test_a_forged_token_is_not_remembered() -> None:
     with pytest.raises(NotAuthenticated):
         await verifier.verify(shared(secret=b"another" * 9))
 
-    assert len(verifier._cache) == 0
+    assert len(verifier.cache) == 0
 
 
 def test_given_more_tokens_than_fit_then_those_go_that_were_not_used_for_longest() -> None:

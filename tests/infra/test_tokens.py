@@ -51,6 +51,20 @@ async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys:
         await JwtVerifier(replace(TRUST, secret=b"another" * 9), None, now=lambda: NOW).verify(token)
 
 
+async def test_while_the_secret_is_replaced_both_are_believed_and_no_third_one() -> None:
+    new, old = b"the-new-one" * 4, b"the-old-one" * 4
+    trust = replace(TRUST, secret=new, previous_secret=old)
+    verifier = JwtVerifier(trust, None, now=lambda: NOW)
+
+    for secret in (new, old):
+        assert (await verifier.verify(shared(secret=secret))).user_id == "ann"
+    with pytest.raises(NotAuthenticated, match="signature"):
+        await verifier.verify(shared(secret=b"a-third-one" * 4))
+    assert jwt.decode(
+        issue_token(trust, user_id="ann", lifetime=9), new, algorithms=["HS256"], audience=ORIGIN
+    )
+
+
 async def test_given_no_key_set_then_only_the_shared_secret_is_believed() -> None:
     with pytest.raises(NotAuthenticated, match="only HS256"):
         await JwtVerifier(TRUST, None, now=lambda: NOW).verify(KEYS["EdDSA"].sign())

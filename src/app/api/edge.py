@@ -8,15 +8,14 @@ import re
 from collections.abc import Awaitable, Collection
 from http import HTTPStatus
 from random import getrandbits
-from time import perf_counter
 from typing import Any, Final
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
-from app import logs
 from app.api.cors import Cors
+from app.api.observation import Observation
 from app.api.openapi import Document
 from app.api.problems import MEDIA_TYPE, allowed, document, of_status
 from app.logs import REQUEST_ID
@@ -31,14 +30,22 @@ NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 class Edge:
     """The ASGI application: Litestar, with an edge around it."""
 
-    def __init__(
-        self, app: Litestar, document: Document, *, cors: Cors, hosts: Collection[str] | None, worker: Worker
+    def __init__(  # noqa: PLR0913 - keywords, each given at its one call
+        self,
+        app: Litestar,
+        document: Document,
+        *,
+        cors: Cors,
+        hosts: Collection[str] | None,
+        observation: Observation,
+        worker: Worker,
     ) -> None:
         self.litestar = app
         self.document = document
         self._cors = cors
         self._hosts = hosts
         self._worker = worker
+        self._observation = observation
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
@@ -50,8 +57,8 @@ class Edge:
         if scope["type"] != "http":
             await self.litestar(scope, receive, send)
             return
-        began = perf_counter()
         headers = dict(scope["headers"])
+        began = self._observation.begun(scope, headers)
         request_id = _request_id(headers.get(b"x-request-id", b""))
         token = REQUEST_ID.set(request_id)
         scope["request_id"] = request_id
@@ -83,8 +90,7 @@ class Edge:
                     scope["method"] = "GET"
                 await self.litestar(scope, receive, answer)
         finally:
-            route = scope.get("path_template")  # never the path: it names a person
-            logs.request(request_id, method, route, status, (perf_counter() - began) * 1000)
+            self._observation.answered(scope, method, status, began)
             REQUEST_ID.reset(token)
 
     def _is_ours(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
@@ -111,12 +117,7 @@ def _request_id(sent: bytes) -> str:
 
 async def _refuse_host(scope: Any, send: Send) -> None:
     problem = of_status(HTTPStatus.BAD_REQUEST)
-    body = document(
-        problem,
-        instance=scope["instance"],
-        request_id=scope["request_id"],
-        detail="This service does not answer to the name in `Host`.",
-    )
+    body = document(problem, scope, detail="This service does not answer to the name in `Host`.")
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

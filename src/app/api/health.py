@@ -3,11 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from app.api import operations
 from app.api.authentication import PUBLIC
+
+log = structlog.get_logger()
 
 Part = Callable[[], Awaitable[str | None]]
 """Returns why a part cannot be used, or None."""
@@ -21,11 +24,22 @@ async def alive() -> dict[str, str]:
 
 def readiness(**parts: Part) -> HTTPRouteHandler:
     """Make the handler that asks every part. What the trouble is goes to the log, not to strangers."""
+    known: dict[str, str | None] = dict.fromkeys(parts)
+
+    def note(part: str, reason: str | None) -> None:
+        if reason != known[part]:  # said once: whoever asks, asks each second
+            tell = log.warning if reason else log.info
+            tell("part unavailable" if reason else "part available again", part=part, reason=reason)
+            known[part] = reason
 
     @get("/health/ready", opt=PUBLIC, **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
-        told = {name: "ok" if await trouble() is None else "unavailable" for name, trouble in parts.items()}
+        told = {}
+        for name, trouble in parts.items():
+            reason = await trouble()
+            note(name, reason)
+            told[name] = "ok" if reason is None else "unavailable"
         well = set(told.values()) <= {"ok"}
         return Response(
             {"status": "ok" if well else "unavailable", **told},

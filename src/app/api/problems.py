@@ -1,6 +1,6 @@
 """Errors, told to clients once and the same way: RFC 9457 problem documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -189,17 +189,18 @@ def allowed(methods: Sequence[str]) -> str:
 
 
 def document(
-    problem: Problem, *, instance: str, request_id: str, faults: Sequence[Fault] = (), detail: str = ""
+    problem: Problem, scope: MutableMapping[str, Any], *, faults: Sequence[Fault] = (), detail: str = ""
 ) -> bytes:
-    """Write the document. `instance` is the path that was asked for."""
+    """Write the document, and note on the request's scope what was told, for `api/observation.py`."""
+    scope["problem"] = problem.slug or "about:blank"
     return schemas.encode(
         schemas.Problem(
             type=type_of(problem),
             title=problem.title,
             status=problem.status.value,
             detail=detail or problem.detail,
-            instance=instance,
-            request_id=request_id,
+            instance=scope["instance"],  # the path that was asked for
+            request_id=scope["request_id"],
             errors=tuple(faults),
         )
     )
@@ -216,7 +217,7 @@ def _response(
     headers: dict[str, str],
     faults: Sequence[Fault] = (),
 ) -> Response[bytes]:
-    scope: Mapping[str, Any] = request.scope
-    body = document(problem, instance=scope["instance"], request_id=scope["request_id"], faults=faults)
+    scope: Any = request.scope
+    body = document(problem, scope, faults=faults)
     headers["cache-control"] = "no-store"  # what is wrong now may be right a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

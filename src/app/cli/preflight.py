@@ -15,7 +15,8 @@ from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader
-from app.settings.listening import Listening, read_listening
+from app.settings.listening import read_listening
+from app.settings.observing import read_observing
 
 
 def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -33,8 +34,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         settings = Settings.from_env(env)
     except SettingsError as error:
         faults += error.faults
-    listening = Reader(env)
-    faults += port_faults(read_listening(listening)) if not listening.faults else []
+    faults += port_faults(env)
     database, direct = read_database(Reader(env))
     warnings: list[str] = []
     if database and direct:
@@ -45,24 +45,35 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     return settings, warnings
 
 
-def port_faults(listening: Listening) -> list[str]:
-    """Tell why the socket cannot be had, if so."""
+def port_faults(env: Mapping[str, str]) -> list[str]:
+    """Tell which sockets cannot be had, and why. Settings that cannot be read have been told already."""
+    reader = Reader(env)
+    listening, observing = read_listening(reader), read_observing(reader)
+    if reader.faults:
+        return []
+    faults = _socket_faults(listening.host, listening.port)
+    if observing.metrics_port is not None:
+        faults += _socket_faults(observing.metrics_host, observing.metrics_port, prefix="METRICS_")
+    return faults
+
+
+def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
+    """Its variables are `<prefix>HOST` and `<prefix>PORT`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except OSError as error:
+        name = f"{prefix}PORT"
         if error.errno == errno.EADDRINUSE:
-            return [
-                f"PORT {listening.port} is used by another program: stop that, or set PORT to another number"
-            ]
+            return [f"{name} {port} is used by another program: stop that, or set {name} to another number"]
         if error.errno == errno.EACCES:
-            return [f"PORT {listening.port} may not be used by this user: set PORT to 1024 or more"]
+            return [f"{name} {port} may not be used by this user: set {name} to 1024 or more"]
         return [
-            f"HOST {listening.host} is not an address of this machine: set it to one, or to 0.0.0.0 for all"
+            f"{prefix}HOST {host} is not an address of this machine: set it to one, or to 0.0.0.0 for all"
         ]
     return []
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
+from app.cli.exposing import exposing
 from app.cli.preflight import checked
 from app.settings.environment import environment
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
@@ -63,6 +65,8 @@ def run(_: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     listening = settings.listening
     os.environ[MAIN_PROCESS] = str(os.getpid())
+    if settings.observing.log_user_key is None:  # one for all workers, also those that replace others
+        os.environ["LOG_USER_KEY"] = secrets.token_urlsafe(32)
     signal.signal(LEAVE, signal.SIG_IGN)  # and so do workers, until they listen
     server = Server(
         "app.main:app",
@@ -79,5 +83,6 @@ def run(_: argparse.Namespace) -> int:
         log_enabled=False,  # the service speaks for itself, one event a line
     )
     server.shutdown_delay = listening.shutdown_delay
-    server.serve()
+    with exposing(settings.observing):
+        server.serve()
     return 0

@@ -13,6 +13,7 @@ from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable
 from app.infra.lending import Lender
 from app.infra.owned import Row
+from app.infra.pool import Counts
 from app.infra.statements.walls import Statement
 from app.infra.transaction import Transaction
 from app.infra.waiting import Exhausted
@@ -41,6 +42,10 @@ class Database:
     async def close(self) -> None:
         """Give every connection back."""
         await self._lender.close()
+
+    def counts(self) -> Counts:
+        """Tell how the pool stands."""
+        return self._lender.counts()
 
     def deadline(self) -> float:
         """Return the moment, on the loop's clock, until which a request that begins now may take."""

@@ -32,6 +32,7 @@ class KeySet:
     def __init__(
         self, url: str, *, clock: Callable[[], float] = time.monotonic, refresh: float = REFRESH
     ) -> None:
+        self.fetches = self.failures = 0
         self.generation = 0  # grows when a key leaves: whatever it signed is no longer believed
         self._url = url
         self._clock = clock
@@ -48,6 +49,21 @@ class KeySet:
     def ready(self) -> bool:
         """Whether there are keys to judge a token with."""
         return bool(self._keys)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no token can be judged; None if one can."""
+        return None if self._keys else self._trouble or "not fetched yet"
+
+    @property
+    def age(self) -> float | None:
+        """How many seconds ago the last good set came; None: never one did."""
+        return None if self._fetched == -math.inf else self._clock() - self._fetched
+
+    @property
+    def count(self) -> int:
+        """How many keys are at hand."""
+        return len(self._keys)
 
     async def start(self) -> None:
         """Begin to fetch in the background. Waits for nothing."""
@@ -111,6 +127,7 @@ class KeySet:
     async def _fetch(self, fetcher: Fetcher) -> str:
         """Fetch the keys and take them over; return what the trouble is, if any."""
         trouble = ""
+        self.fetches += 1
         try:
             self._take_over(await fetcher.fetch())
         except (CannotFetch, BadKeySet) as error:
@@ -120,6 +137,7 @@ class KeySet:
             trouble = "a bug, which the log tells"
         finally:
             self._fetching = None  # before anyone who waits goes on
+        self.failures += bool(trouble)
         if trouble and self._clock() - self._fetched >= LIFETIME:
             self._take_over(())
         if trouble != self._trouble:

@@ -11,7 +11,7 @@ import structlog
 
 from app.domain.errors import DatabaseUnavailable
 from app.infra.connecting import Connection, bound, connect, means_lost
-from app.infra.pool import Pool
+from app.infra.pool import Counts, Pool
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 
@@ -38,6 +38,10 @@ class Lender:
         """Give every connection back."""
         if self._pool is not None:
             await self._pool.close()
+
+    def counts(self) -> Counts:
+        """Tell how the pool stands."""
+        return self._pool.counts() if self._pool is not None else Counts(self._pool_size, 0, 0, 0, 0)
 
     def idle(self) -> "Connection | None":
         """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""

@@ -8,7 +8,7 @@ idle connection are plain function calls; only a pool that has none to give make
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -17,6 +17,16 @@ from app.infra.waiting import Line
 
 CLOSE_TIMEOUT: Final = 2.0  # seconds for saying goodbye to the server
 LINE: Final = 20  # who may wait, for each connection that there may be
+
+
+class Counts(NamedTuple):
+    """How a pool stands."""
+
+    size: int  # connections that may be open
+    lent: int
+    idle: int
+    opening: int
+    waiting: int  # who wait for one
 
 
 class Pool:
@@ -44,6 +54,10 @@ class Pool:
                 self._lent.add(connection)
                 return connection
         return None
+
+    def counts(self) -> Counts:
+        """Tell how it stands."""
+        return Counts(self._size, len(self._lent), len(self._idle), self._opening, len(self._line))
 
     async def take(self) -> Connection:
         """Return a connection that is the caller's until it is given back.

@@ -20,6 +20,7 @@ class TokenCache:
     """
 
     def __init__(self, size: int = SIZE) -> None:
+        self.hits = self.misses = 0
         self._size = size
         self._generation = 0
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
@@ -32,10 +33,12 @@ class TokenCache:
         if generation != self._generation:
             self._entries.clear()
             self._generation = generation
-            return None
         name = _hash(token)
         entry = self._entries.get(name)
-        if entry is not None:
+        if entry is None:
+            self.misses += 1
+        else:
+            self.hits += 1
             self._entries.move_to_end(name)
         return entry
 

@@ -36,12 +36,12 @@ class JwtVerifier:
         self._trust = trust
         self._keys = keys
         self._now = now
-        self._cache = TokenCache()
+        self.cache = TokenCache()
 
     async def verify(self, token: str) -> Principal:
         if len(token) > TOKEN_MAX:
             raise NotAuthenticated("the token is too long")
-        known = self._cache.get(token, self._generation)
+        known = self.cache.get(token, self._generation)
         if known is not None:
             said, principal = known
             refuse_outside_its_time(said, self._now())
@@ -49,9 +49,9 @@ class JwtVerifier:
         header, payload = opened(token)
         # Cheap checks first: only a token that would be believed may cause a fetch of keys.
         said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience, now=self._now())
-        self._check_signature(token, header, await self._key_for(header))
+        self._check_signature(token, header, await self._keys_for(header))
         principal = Principal(UserId(said.subject))
-        self._cache.put(
+        self.cache.put(
             token, self._generation, said, principal
         )  # nothing was awaited since the key was found
         return principal
@@ -60,18 +60,21 @@ class JwtVerifier:
     def _generation(self) -> int:
         return self._keys.generation if self._keys is not None else 0
 
-    async def _key_for(self, header: Header) -> Any:
+    async def _keys_for(self, header: Header) -> tuple[Any, ...]:
         if header.algorithm == "HS256":
             if self._trust.secret is None:
                 raise NotAuthenticated("HS256 is not believed here")
             if self._keys is not None and self._keys.has(header.key_id):
                 raise NotAuthenticated("the key is made for another algorithm")
-            return self._trust.secret
+            previous = self._trust.previous_secret
+            return (self._trust.secret,) if previous is None else (self._trust.secret, previous)
         if self._keys is None:
             raise NotAuthenticated("only HS256 is believed here")
-        return await self._keys.find(header.key_id, header.algorithm)
+        return (await self._keys.find(header.key_id, header.algorithm),)
 
-    def _check_signature(self, token: str, header: Header, key: Any) -> None:
+    def _check_signature(self, token: str, header: Header, keys: tuple[Any, ...]) -> None:
+        """Check that the first of the keys signed the token, or one of the others."""
+        key, *others = keys
         try:
             jwt.decode(
                 token,
@@ -83,6 +86,10 @@ class JwtVerifier:
                 # Times are judged by `claims`, against the injected clock.
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_sub": False},
             )
+        except jwt.InvalidSignatureError as error:
+            if not others:
+                raise NotAuthenticated("the signature does not hold (InvalidSignatureError)") from error
+            self._check_signature(token, header, tuple(others))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError) as error:
             raise NotAuthenticated(f"the signature does not hold ({type(error).__name__})") from error
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, SettingsError, flag, number, one_of, origin, web_address
 from app.settings.listening import Listening, read_listening
+from app.settings.observing import Observing, read_observing
 from app.settings.trust import Trust, read_trust
 
 __all__ = ("Settings", "SettingsError")
@@ -27,6 +28,7 @@ class Settings:
     require_if_match: bool
     log_level: str
     log_format: str  # json or console
+    observing: Observing
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -47,6 +49,7 @@ class Settings:
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
+        observing = read_observing(reader)
         if reader.faults or not database or not direct or not trust:
             raise SettingsError(reader.faults)
         return cls(
@@ -61,6 +64,7 @@ class Settings:
             require_if_match=require_if_match,
             log_level=log_level,
             log_format=log_format,
+            observing=observing,
         )
 
 

@@ -21,6 +21,7 @@ class Trust:
     audience: str  # the only `aud` believed
     jwks_url: str | None = None  # where public keys are fetched
     secret: bytes | None = field(default=None, repr=False)  # HS256; 32 bytes or more
+    previous_secret: bytes | None = field(default=None, repr=False)  # still believed, while tokens of it live
 
 
 def read_trust(reader: Reader) -> Trust | None:
@@ -31,7 +32,7 @@ def read_trust(reader: Reader) -> Trust | None:
         reader.read("NEON_AUTH_URL", web_address, None),
     )
     jwks = reader.read("JWKS_URL", web_address, None)
-    secret = reader.read("BETTER_AUTH_SECRET", _secret, None)
+    secret, previous = _read_secrets(reader)
     if reader.get("BETTER_AUTH_URL") and reader.get("NEON_AUTH_URL"):
         reader.fault(
             "NEON_AUTH_URL", "contradicts BETTER_AUTH_URL: only one of them can issue the tokens; unset one"
@@ -55,7 +56,16 @@ def read_trust(reader: Reader) -> Trust | None:
                 reader.fault(name, "is not set, and no BETTER_AUTH_URL or NEON_AUTH_URL says it: set it")
     if len(reader.faults) > before or not issuer or not audience:
         return None
-    return Trust(issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret)
+    return Trust(issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret, previous_secret=previous)
+
+
+def _read_secrets(reader: Reader) -> tuple[bytes | None, bytes | None]:
+    """Read the secret, and the one before it."""
+    name = "BETTER_AUTH_SECRET_PREVIOUS"
+    secret, previous = reader.read("BETTER_AUTH_SECRET", _secret, None), reader.read(name, _secret, None)
+    if previous is not None and not reader.get("BETTER_AUTH_SECRET"):
+        reader.fault(name, "is set without BETTER_AUTH_SECRET: set that to the new secret")
+    return secret, previous
 
 
 def _secret(text: str) -> bytes:

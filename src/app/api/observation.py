@@ -1,0 +1,111 @@
+"""What is noted of each request: a line in the log, counts, a span. Never a path: it names a person."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any, Final, Protocol
+
+from app import logs
+
+_TRACEPARENT: Final = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)  # W3C Trace Context §3.2; later versions may say more, the first may not
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "_OTHER"  # OpenTelemetry's word for methods that anybody can make up
+
+
+class Counts(Protocol):
+    """Whatever counts requests."""
+
+    def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        ...
+
+    def told(self, problem: str) -> None:
+        """Count a problem by the tail of its type."""
+        ...
+
+    async def copy_for_ever(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Take over what others count, again and again, until cancelled."""
+        ...
+
+
+class Spans(Protocol):
+    """Whatever draws a request as a span of a trace."""
+
+    def begun(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
+        """Begin the span; return it, and the trace's id."""
+        ...
+
+    def ended(self, span: Any, method: str, route: str | None, status: int) -> None:
+        """End the span."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left."""
+        ...
+
+
+class Observation:
+    """Told by the edge when a request begins and when it is answered."""
+
+    def __init__(self, counts: Counts | None = None, spans: Spans | None = None) -> None:
+        self._in_flight = 0
+        self._counts = counts
+        self._spans = spans
+
+    @asynccontextmanager
+    async def lasting(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
+        """Observe for as long as the block lasts, also what `read` tells of the rest of the service."""
+
+        def everything() -> dict[str, float]:
+            return {"taskward_http_requests_in_flight": self._in_flight, **read()}
+
+        copying = (
+            None if self._counts is None else asyncio.create_task(self._counts.copy_for_ever(everything))
+        )
+        try:
+            yield
+        finally:
+            if copying is not None:
+                copying.cancel()
+            if self._spans is not None:
+                self._spans.close()
+
+    def begun(self, scope: Any, headers: dict[bytes, bytes]) -> float:
+        """Note that a request begins; return when, for `answered`."""
+        began = perf_counter()
+        self._in_flight += 1
+        if self._spans is not None:
+            scope["span"], scope["trace_id"] = self._spans.begun(headers)
+        elif (sent := headers.get(b"traceparent")) is not None:
+            scope["trace_id"] = trace_id_of(sent)
+        return began
+
+    def answered(self, scope: Any, method: str, status: int, began: float) -> None:
+        """Note how a request ended; status 0: without an answer."""
+        self._in_flight -= 1
+        seconds = perf_counter() - began
+        route, problem, person = scope.get("path_template"), scope.get("problem"), scope.get("user")
+        user_id = None if person is None else person.user_id
+        trace_id = scope.get("trace_id")
+        logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
+        if method not in METHODS:
+            method = OTHER
+        if self._counts is not None:
+            self._counts.answered(route, method, status, seconds)
+            if problem is not None:
+                self._counts.told(problem)
+        if self._spans is not None:
+            self._spans.ended(scope["span"], method, route, status)
+
+
+def trace_id_of(traceparent: bytes) -> str | None:
+    """Return the trace's id out of a valid `traceparent`."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None or (match[2] and traceparent.startswith(b"00")):
+        return None
+    return match[1].decode()

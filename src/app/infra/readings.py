@@ -1,0 +1,32 @@
+"""What the parts that keep something say of it, under the names of `app.metrics`."""
+
+import time
+
+from app.infra.database import Database
+from app.infra.keys import KeySet
+from app.infra.token_cache import TokenCache
+
+
+def readings(database: Database, keys: KeySet | None, tokens: TokenCache) -> dict[str, float]:
+    """Read all that can change. A service without a key set has none to tell of."""
+    pool = database.counts()
+    read = {
+        "taskward_workers": 1.0,
+        "taskward_database_pool_size": pool.size,
+        "taskward_database_connections_lent": pool.lent,
+        "taskward_database_connections_idle": pool.idle,
+        "taskward_database_connections_opening": pool.opening,
+        "taskward_database_requests_waiting": pool.waiting,
+        "taskward_token_cache_entries": len(tokens),
+        "taskward_token_cache_hits_total": tokens.hits,
+        "taskward_token_cache_misses_total": tokens.misses,
+    }
+    if keys is not None:
+        age = keys.age
+        read |= {
+            "taskward_keys": keys.count,
+            "taskward_keys_last_success_timestamp_seconds": 0.0 if age is None else time.time() - age,
+            "taskward_keys_fetches_total": keys.fetches,
+            "taskward_keys_fetch_failures_total": keys.failures,
+        }
+    return read

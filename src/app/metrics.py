@@ -1,0 +1,94 @@
+"""What the service counts, for Prometheus; all workers together.
+
+Each worker counts in files of its own that the parent process reads and adds up (the multiprocess mode of
+prometheus-client, `app.cli.exposing`): what a worker counted outlives it. What belongs to a request is
+counted as it happens; the rest, which its parts keep as plain numbers, is copied each second.
+
+Imported only where there is somebody to count for: prometheus-client looks for the files when it is imported.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)  # seconds
+PERIOD: Final = 1.0  # seconds between copies
+_Mode = Literal["livesum", "livemin"]
+
+GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
+    "taskward_workers": ("livesum", "Worker processes that live"),
+    "taskward_http_requests_in_flight": ("livesum", "Requests being answered"),
+    "taskward_database_pool_size": ("livesum", "Connections that may be open"),
+    "taskward_database_connections_lent": ("livesum", "Connections that a request uses"),
+    "taskward_database_connections_idle": ("livesum", "Open connections that nobody uses"),
+    "taskward_database_connections_opening": ("livesum", "Connections being opened"),
+    "taskward_database_requests_waiting": ("livesum", "Requests that wait for a connection"),
+    "taskward_keys": ("livemin", "Public keys of the issuer at hand, in the worker that has fewest"),
+    "taskward_keys_last_success_timestamp_seconds": (
+        "livemin",
+        "When a good set of keys was last fetched, in the worker for which that is longest ago; 0: never",
+    ),
+    "taskward_token_cache_entries": ("livesum", "Tokens that need no verifying again"),
+}
+COUNTERS: Final = {
+    "taskward_keys_fetches_total": "Attempts to fetch the issuer's keys",
+    "taskward_keys_fetch_failures_total": "Attempts that brought no good set",
+    "taskward_token_cache_hits_total": "Tokens found verified already",
+    "taskward_token_cache_misses_total": "Tokens that had to be verified",
+}
+
+
+class Metrics:
+    """The counts of this process."""
+
+    def __init__(self) -> None:
+        self._durations = Histogram(
+            "taskward_http_request_duration_seconds",
+            "Requests answered, by route template; status 0: whoever asked left before the answer",
+            ("route", "method", "status"),
+            buckets=BUCKETS,
+            registry=None,
+        )
+        self._problems = Counter(
+            "taskward_problems_total", "Problem documents told (RFC 9457)", ("type",), registry=None
+        )
+        self._bound: dict[tuple[str | None, str, int], Histogram] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[str, tuple[Counter, float]] = {}  # with what was copied already
+
+    def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
+        """Count a request. The route is a template: ids in it would be somebody's, and without end."""
+        try:
+            bound = self._bound[route, method, status]
+        except KeyError:
+            bound = self._durations.labels(route or "none", method, str(status))
+            self._bound[route, method, status] = bound
+        bound.observe(seconds)
+
+    def told(self, problem: str) -> None:
+        """Count a problem by the tail of its type, or as `about:blank`."""
+        self._problems.labels(problem).inc()
+
+    def copy(self, readings: Mapping[str, float]) -> None:
+        """Take over what the parts of the service count by themselves, under the names above."""
+        for name, value in readings.items():
+            if name in GAUGES:
+                if name not in self._gauges:
+                    mode, text = GAUGES[name]
+                    self._gauges[name] = Gauge(name, text, multiprocess_mode=mode, registry=None)
+                self._gauges[name].set(value)
+            else:
+                counter, before = self._counters.get(name) or (
+                    Counter(name, COUNTERS[name], registry=None),
+                    0.0,
+                )
+                counter.inc(value - before)
+                self._counters[name] = counter, value
+
+    async def copy_for_ever(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Copy each second, until cancelled."""
+        while True:
+            self.copy(read())
+            await asyncio.sleep(PERIOD)

@@ -1,0 +1,71 @@
+"""What an operator sees of the service: counts, traces, and whom a line in the log is about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Final
+
+from app.settings.environment import Reader, number, one_of
+
+COUNT_FILES: Final = "PROMETHEUS_MULTIPROC_DIR"  # set by `app serve` for its workers
+LOG_KEY_MIN: Final = 16  # bytes; whoever can guess the key can try ids
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observing:
+    """Where counts are shown, where traces go, how people are named in the log."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None  # None: nothing is counted
+    log_user_key: str | None = field(default=None, repr=False)  # None: a random one for each start
+    traced: bool = False
+
+
+def read_observing(reader: Reader) -> Observing:
+    """Read all of it."""
+    return Observing(
+        metrics_host=reader.get("METRICS_HOST") or "127.0.0.1",
+        metrics_port=_metrics_port(reader),
+        log_user_key=reader.read("LOG_USER_KEY", _key, None),
+        traced=_traced(reader),
+    )
+
+
+def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that OpenTelemetry's SDK reads by itself, for those that only `.env` has."""
+    return {name: value for name, value in env.items() if name.startswith("OTEL_") and value}
+
+
+def _metrics_port(reader: Reader) -> int | None:
+    port: int | None = reader.read("METRICS_PORT", number(1, 65535), None)
+    if port is not None and port == reader.read("PORT", number(1, 65535), 8000):
+        reader.fault("METRICS_PORT", f"is {port}, the port of the API: the counts need one of their own")
+        return None
+    return port
+
+
+def _traced(reader: Reader) -> bool:
+    """Tell whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
+    wanted = next((name for name in ENDPOINTS if reader.get(name)), None)
+    off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"
+    if wanted is None or off or reader.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    for name in PROTOCOLS:
+        reader.read(name, one_of("http/protobuf"), "http/protobuf")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        reader.fault(
+            wanted, "is set, and OpenTelemetry is not installed: install `taskward[otel]`, or unset it"
+        )
+        return False
+    return True
+
+
+def _key(text: str) -> str:
+    if len(text.encode()) < LOG_KEY_MIN:
+        raise ValueError(
+            f"has {len(text.encode())} bytes, and needs {LOG_KEY_MIN} or more:"
+            " make one with `openssl rand -base64 32`"
+        )
+    return text

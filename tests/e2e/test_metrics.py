@@ -1,0 +1,177 @@
+"""What a Prometheus sees of two real workers.
+
+Broken on purpose, each seen to fail here: dead workers' gauges kept, the raw path as the route, any method as
+a label, counters copied whole instead of by difference.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from dev.postgres import PostgresServer, free_port
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.jwks_server import jwks_server
+from tests.metrics import Samples, eventually, scraped, total
+from tests.service import Service, app, serving
+from tests.signing import SigningKey
+
+pytestmark = pytest.mark.server
+
+COUNT = "taskward_http_request_duration_seconds_count"
+LISTS = "/api/{user_id}/tasks"
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def two(database_url: str, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Two workers."""
+    env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
+    with serving(env, tmp_path_factory.mktemp("two")) as service:
+        yield service
+
+
+def ask(service: Service, times: int, path: str = "/api/me/tasks", method: str = "GET") -> None:
+    """Ask on a new connection each time, so that it meets either worker."""
+    for _ in range(times):
+        httpx.request(method, f"{service.url}{path}", headers=service.headers())
+
+
+def lists(samples: Samples) -> float:
+    return total(samples, COUNT, route=LISTS, method="GET", status=200)
+
+
+def test_requests_are_counted_over_all_workers_by_template_method_and_status(two: Service, port: int) -> None:
+    before = scraped(port)
+
+    ask(two, 40)
+    ask(two, 2, "/api/me/tasks/no-uuid")
+    httpx.get(f"{two.url}/api/{someone()}/tasks", headers=two.headers())
+
+    after = eventually(port, lambda samples: total(samples, "taskward_workers") == 2)
+    assert lists(after) - lists(before) == 40
+    assert total(after, COUNT, route="/api/{user_id}/tasks/{task_id}", status=400) == 2
+    assert total(after, COUNT, route=LISTS, status=403) == 1
+    assert total(after, "taskward_problems_total", type="invalid-request") == 2
+    assert total(after, "taskward_problems_total", type="not-yours") == 1
+
+
+def test_no_label_holds_what_a_stranger_can_make_up(two: Service, port: int) -> None:
+    ann = someone("ann")
+
+    for method, path in (("BREW", f"/api/{ann}/tasks"), ("GET", f"/{ann}"), ("OPTIONS", f"/api/{ann}/tasks")):
+        ask(two, 1, path, method)
+
+    labels = str([said for _, said in scraped(port)])
+    assert "_OTHER" in labels
+    for made_up in ("BREW", ann, "/api/me"):
+        assert made_up not in labels
+
+
+def test_the_pool_and_the_requests_under_way_are_told_while_a_lock_holds_them(
+    two: Service, port: int, postgres: PostgresServer, database_url: str
+) -> None:
+    name = database_url.rpartition("/")[2]
+    ask(two, 1)
+    held = threading.Thread(
+        target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(4); COMMIT", name)
+    )
+    held.start()
+    asking = [threading.Thread(target=ask, args=(two, 1)) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+
+    samples = eventually(
+        port, lambda samples: total(samples, "taskward_database_connections_lent") == len(asking)
+    )
+    assert total(samples, "taskward_http_requests_in_flight") >= len(asking)
+    assert total(samples, "taskward_database_pool_size") >= 2 * len(asking)
+    for thread in (*asking, held):
+        thread.join()
+    for name in ("taskward_database_connections_lent", "taskward_http_requests_in_flight"):
+        eventually(port, lambda samples, name=name: total(samples, name) == 0)  # type: ignore[misc]  # of the loop
+
+
+def test_a_token_met_again_is_a_hit(two: Service, port: int) -> None:
+    headers = two.headers(someone())
+    before = scraped(port)
+
+    with httpx.Client(base_url=two.url, headers=headers) as client:  # one connection: one worker
+        for _ in range(5):
+            client.get("/api/me/tasks")
+
+    def both(samples: Samples) -> tuple[float, float]:
+        return tuple(  # type: ignore[return-value]  # two of them
+            total(samples, f"taskward_token_cache_{name}_total")
+            - total(before, f"taskward_token_cache_{name}_total")
+            for name in ("hits", "misses")
+        )
+
+    eventually(port, lambda samples: both(samples) == (4, 1))
+
+
+def test_given_a_worker_is_killed_then_what_it_counted_stays_and_its_state_goes(
+    two: Service, port: int
+) -> None:
+    ask(two, 20)
+    eventually(port, lambda samples: total(samples, "taskward_workers") == 2)
+    before = lists(scraped(port))
+    worker = psutil.Process(two.process.pid).children()[0]
+
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait(5)
+
+    without = eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
+    assert lists(without) == before
+    eventually(port, lambda samples: total(samples, "taskward_workers") == 2)  # it was replaced
+    ask(two, 10)
+    assert lists(scraped(port)) == before + 10
+
+
+async def test_keys_are_told_by_how_many_there_are_and_when_they_came(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+
+    def seen(url: str) -> Samples:
+        with serving(environment_for(database_url, JWKS_URL=url, METRICS_PORT=str(port)), tmp_path):
+            return eventually(port, lambda samples: total(samples, "taskward_keys") == 1)
+
+    async with jwks_server(SigningKey().public) as server:
+        samples = await asyncio.to_thread(seen, server.url)
+
+    assert total(samples, "taskward_keys_fetches_total") == server.asked
+    assert total(samples, "taskward_keys_fetch_failures_total") == 0
+    assert 0 < time.time() - total(samples, "taskward_keys_last_success_timestamp_seconds") < 60
+
+
+def test_the_counts_are_nowhere_on_the_public_port_and_nowhere_at_all_by_default(service: Service) -> None:
+    listening = psutil.Process(service.process.pid).net_connections("inet")
+
+    assert httpx.get(f"{service.url}/metrics").status_code == 404
+    assert {connection.laddr.port for connection in listening if connection.status == "LISTEN"} <= {
+        int(service.url.rpartition(":")[2])
+    }
+
+
+def test_a_port_that_is_used_is_told_before_the_start(
+    database_url: str, service: Service, tmp_path: Path
+) -> None:
+    used = service.url.rpartition(":")[2]
+
+    said = app("serve", env=environment_for(database_url, METRICS_PORT=used), cwd=tmp_path)
+
+    assert said.returncode == 1
+    assert f"METRICS_PORT {used} is used" in said.stderr

@@ -1,0 +1,203 @@
+"""The commands of docs/operations.md are run in their order, against a real service under load."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from app.infra.migrate import upgrade
+from app.infra.tokens import issue_token
+from app.settings.database_address import DatabaseAddress
+from app.settings.trust import Trust
+from dev.binaries import find
+from dev.postgres import PostgresServer
+from tests.better_auth import better_auth
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.people import ORIGIN, SECRET
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+PATIENCE = 15  # seconds until workers are replaced
+RUN = {
+    "The log": 1,
+    "Replacing the shared secret": 2,
+    "Replacing the keys": 2,
+    "Neon's roles and branches": 1,
+}
+"""How many snippets the sections have; a test below runs each."""
+
+
+def snippets(heading: str) -> list[tuple[str, str]]:
+    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```(sh|python)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def run(snippet: tuple[str, str], **env: str) -> str:
+    language, code = snippet
+    command = ("bash", "-euo", "pipefail", "-c", code) if language == "sh" else (sys.executable, "-c", code)
+    path = f"{find()}:{os.environ['PATH']}"
+    done = subprocess.run(command, env={"PATH": path, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def status(service: Service, token: str) -> int:
+    """Ask on a new connection, as somebody who just came."""
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx.get(f"{service.url}/api/me/tasks", headers=headers, timeout=10).status_code
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@contextmanager
+def asked_meanwhile(service: Service, token: str) -> Iterator[None]:
+    """Ask again and again; whatever is not 200 fails the block."""
+    answers: list[int | str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                answers.append(status(service, token))
+            except httpx.HTTPError as error:
+                answers.append(type(error).__name__)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
+    assert len(answers) > 3
+    assert set(answers) == {200}
+
+
+@contextmanager
+def workers_replaced(service: Service) -> Iterator[None]:
+    """Wait at the end of the block until none of its beginning's workers is left."""
+
+    def workers() -> set[int]:
+        return {child.pid for child in psutil.Process(service.process.pid).children()}
+
+    before = workers()
+    yield
+    until(lambda: bool(workers()) and not workers() & before)
+
+
+def test_every_snippet_of_the_page_is_run() -> None:
+    assert {heading: len(snippets(heading)) for heading in RUN} == RUN
+    assert PAGE.read_text().count("```") == 2 * sum(RUN.values())
+
+
+def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: str, tmp_path: Path) -> None:
+    settings = environment_for(database_url)
+    del settings["BETTER_AUTH_SECRET"]
+    file = tmp_path / ".env"
+    file.write_text(f"BETTER_AUTH_SECRET={SECRET.decode()}\nMAX_TASKS=7\n")
+
+    def token_of(secret: str) -> str:
+        trust = Trust(issuer=ORIGIN, audience=ORIGIN, secret=secret.encode())
+        return issue_token(trust, user_id="ann", lifetime=900)
+
+    old = token_of(SECRET.decode())
+    both, one = snippets("Replacing the shared secret")
+    with serving(settings, tmp_path) as service:
+        env = {"ENV_FILE": str(file), "TASKWARD_PID": str(service.process.pid)}
+
+        with asked_meanwhile(service, old), workers_replaced(service):
+            run(both, **env)
+        new = token_of(re.findall(r"^BETTER_AUTH_SECRET=(.*)$", file.read_text(), re.MULTILINE)[0])
+        assert [status(service, token) for token in (old, new)] == [200, 200]
+        with asked_meanwhile(service, new), workers_replaced(service):
+            run(one, **env)
+        assert [status(service, token) for token in (old, new)] == [401, 200]
+
+    assert re.findall("^[A-Z_]+", file.read_text(), re.MULTILINE) == ["MAX_TASKS", "BETTER_AUTH_SECRET"]
+
+
+async def test_the_keys_are_replaced_gently_and_at_once(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    gently, at_once = snippets("Replacing the keys")
+    auth_database = postgres.new_database()
+    async with better_auth(auth_database) as auth:
+        ann = await auth.sign_up()
+        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_URL": auth.url, "LOG_FORMAT": "json"}
+        with serving(settings, tmp_path) as service:
+            env = {"AUTH_DATABASE_URL": auth_database, "TASKWARD_PID": str(service.process.pid)}
+            old = await ann.token()
+            assert status(service, old) == 200
+
+            await asyncio.to_thread(run, gently, **env)
+            new = await ann.token()
+            assert [status(service, token) for token in (new, old)] == [200, 200]
+            assert old.partition(".")[0] != new.partition(".")[0]  # the key's id is in the head
+
+            await asyncio.to_thread(run, at_once, **env)
+            newest = await ann.token()
+            await asyncio.to_thread(until, lambda: status(service, newest) == 200)
+            await asyncio.to_thread(until, lambda: status(service, new) == 401)
+            assert status(service, newest) == 200
+
+
+async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServer, tmp_path: Path) -> None:
+    owner = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(owner))
+
+    run(snippets("Neon's roles and branches")[0], OWNER_URL=owner, PASSWORD="only-for-tests")
+
+    weaker = re.sub(r"//[^@]*@", "//taskward_serving:only-for-tests@", owner)
+    with serving(environment_for(weaker), tmp_path) as service:
+        await asyncio.to_thread(use, service)
+    connection = await asyncpg.connect(weaker)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM tasks") == 0
+        for forbidden in ("DROP TABLE tasks", "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(forbidden)
+    finally:
+        await connection.close()
+
+
+def use(service: Service) -> None:
+    """Do what needs most of the database: a transaction with a key, a batch, a deletion for good."""
+    headers = service.headers(someone()) | {"idempotency-key": '"k"'}
+    with httpx.Client(base_url=service.url, headers=headers) as client:
+        task = client.post("/api/me/tasks", json={"title": "x"}).json()
+        assert client.get("/api/me/tasks").json() == [task]
+        assert client.delete(f"/api/me/tasks/{task['id']}?permanent=true").status_code == 204
+        batch = {"operations": [{"op": "create", "title": "y"}]}
+        assert client.post("/api/me/tasks/batch", json=batch).status_code == 200
+        assert client.get("/health/ready").status_code == 200
+
+
+def test_somebodys_lines_are_found_by_the_hash_of_their_id(database_url: str, tmp_path: Path) -> None:
+    ann, key = someone(), "a-key-of-the-operator"
+
+    with serving(environment_for(database_url, LOG_USER_KEY=key), tmp_path) as service:
+        httpx.get(f"{service.url}/api/me/tasks", headers=service.headers(ann))
+    name = run(snippets("The log")[0], LOG_USER_KEY=key, USER_ID=ann).strip()
+
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["route"] for line in lines if line.get("user") == name] == ["/api/{user_id}/tasks"]

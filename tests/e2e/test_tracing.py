@@ -1,0 +1,197 @@
+"""Traces of a real service, as a real OTLP receiver gets them.
+
+Broken on purpose, each seen to fail here: the caller's `traceparent` ignored, the statement's span begun
+outside the request's, the error's message recorded, the import done without an endpoint, the last batch not sent.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from app.api.observation import trace_id_of
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.otlp import Receiver, attributes, receiving
+from tests.service import BARE, Service, app, serving
+
+pytestmark = pytest.mark.server
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+READ = "GET /api/{user_id}/tasks/{task_id}"
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def traced(
+    database_url: str, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service that sends its traces each tenth of a second."""
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with serving(environment_for(database_url, **more), tmp_path_factory.mktemp("traced")) as service:
+        yield service
+
+
+def below(parent: Span, receiver: Receiver) -> list[Span]:
+    """Return the spans right below one; they end before it, so they are there when it is."""
+    return [span for span in receiver.spans if span.parent_span_id == parent.span_id]
+
+
+def test_a_request_is_a_span_below_the_callers_and_its_statement_one_below_it(
+    traced: Service, receiver: Receiver
+) -> None:
+    headers = traced.headers(someone()) | {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    created = httpx.post(f"{traced.url}/api/me/tasks", json={"title": "x"}, headers=headers)
+    httpx.get(f"{traced.url}{created.headers['location']}", headers=headers | {"x-request-id": "traced"})
+
+    span = receiver.named(READ)[0]
+
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert span.kind == Span.SPAN_KIND_SERVER
+    assert attributes(span) == {
+        "http.request.method": "GET",
+        "http.route": "/api/{user_id}/tasks/{task_id}",
+        "http.response.status_code": 200,
+    }
+    statement = below(span, receiver)[0]
+    assert attributes(statement)["db.system.name"] == "postgresql"
+    assert "own_tasks" in str(attributes(statement)["db.query.text"])
+    assert statement.kind == Span.SPAN_KIND_CLIENT
+    assert receiver.services == {"taskward"}
+    line = next(line for line in traced.log.read_text().splitlines() if '"request_id": "traced"' in line)
+    assert json.loads(line)["trace_id"] == TRACE
+
+
+def test_statements_of_one_transaction_are_below_the_request_too(traced: Service, receiver: Receiver) -> None:
+    httpx.post(
+        f"{traced.url}/api/me/tasks",
+        json={"title": "x"},
+        headers=traced.headers(someone())
+        | {"idempotency-key": '"k"', "traceparent": f"00-{'c' * 32}-{PARENT}-01"},
+    )
+
+    spans = receiver.named("POST /api/{user_id}/tasks", 2)
+
+    mine = next(span for span in spans if span.trace_id.hex() == "c" * 32)
+    assert len(below(mine, receiver)) > 2
+
+
+def test_no_id_title_or_token_leaves_with_a_trace(
+    traced: Service, receiver: Receiver, database_url: str, postgres: PostgresServer
+) -> None:
+    ann = someone("ann")
+    headers = traced.headers(ann)
+    created = httpx.post(f"{traced.url}/api/{ann}/tasks", json={"title": "very private"}, headers=headers)
+    name = database_url.rpartition("/")[2]
+    postgres.query(
+        "ALTER TABLE tasks ADD CONSTRAINT no_secrets CHECK (title <> 'very private 2') NOT VALID", name
+    )
+    try:  # PostgreSQL's message quotes the whole row
+        failed = httpx.post(
+            f"{traced.url}/api/{ann}/tasks", json={"title": "very private 2"}, headers=headers
+        )
+    finally:
+        postgres.query("ALTER TABLE tasks DROP CONSTRAINT no_secrets", name)
+    httpx.delete(f"{traced.url}{created.headers['location']}", headers=headers)
+
+    receiver.named("DELETE /api/{user_id}/tasks/{task_id}")
+
+    assert failed.status_code == 500
+    span = next(span for span in receiver.spans if attributes(span).get("http.response.status_code") == 500)
+    assert [attributes(below)["error.type"] for below in below(span, receiver)] == ["CheckViolationError"]
+    sent = bytes(receiver.raw)
+    for private in (ann, "very private", headers["authorization"][7:], created.json()["id"]):
+        assert private.encode() not in sent
+
+
+def test_the_last_spans_are_sent_before_the_end_and_a_receiver_that_hangs_does_not_delay_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    for hang in (False, True):
+        with receiving(hang=hang) as receiver:
+            env = environment_for(database_url, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+            with serving(env, tmp_path) as service:
+                asked = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
+                began = time.monotonic()
+                service.process.send_signal(signal.SIGTERM)
+
+                assert service.process.wait(10) == 0
+                assert asked.status_code == 200
+                assert time.monotonic() - began < 5
+            if not hang:
+                assert receiver.named("GET /api/{user_id}/tasks")
+
+
+def test_the_samplers_variable_is_heard(database_url: str, tmp_path: Path) -> None:
+    with receiving() as receiver:
+        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_TRACES_SAMPLER": "always_off"}
+        with serving(environment_for(database_url, **more), tmp_path) as service:
+            httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
+
+    assert receiver.spans == []
+
+
+@pytest.mark.parametrize(
+    ("env", "imported"),
+    [
+        ({}, "False"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}, "False"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "True"),
+    ],
+)
+def test_nothing_of_it_is_imported_where_no_endpoint_is_set(
+    env: dict[str, str], imported: str, tmp_path: Path
+) -> None:
+    code = "import sys, app.main; print(*(name in sys.modules for name in ('opentelemetry.sdk', 'prometheus_client')))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=BARE | environment_for("postgresql://a@127.0.0.1:1/x") | env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == [imported, "False"]
+
+
+def test_another_protocol_than_the_one_we_speak_is_told(database_url: str, tmp_path: Path) -> None:
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+
+    said = app("serve", env=environment_for(database_url, **more), cwd=tmp_path)
+
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace"),
+    [
+        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (f"01-{TRACE}-{PARENT}-01", TRACE),
+        (f"01-{TRACE}-{PARENT}-01-more", TRACE),
+        (f"00-{TRACE}-{PARENT}-01-more", None),
+        (f"ff-{TRACE}-{PARENT}-01", None),
+        (f"00-{'0' * 32}-{PARENT}-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE.upper()}-{PARENT}-01", None),
+        (f"00-{TRACE}-{PARENT}", None),
+        (f'00-{TRACE}-{PARENT}-01", "user": "x', None),
+        ("", None),
+    ],
+)
+def test_a_trace_is_named_only_by_a_valid_traceparent(sent: str, trace: str | None) -> None:
+    assert trace_id_of(sent.encode()) == trace

@@ -1,0 +1,86 @@
+"""The table of tasks in partitions by the hash of `user_id`: nothing of the service has to change for it.
+
+Each key and index begins with `user_id`, there is no foreign key, and each statement names one owner.
+"""
+
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from app.infra.migrate import upgrade
+from app.infra.statements.lists import Shape, page_of
+from app.infra.wall import CONDITION, POLICY, ROLE, gaps
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.plans import KINDS, plan_of
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+MODULUS = 4
+RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+PARTITIONS = "".join(
+    f"CREATE TABLE tasks_{n} PARTITION OF tasks FOR VALUES WITH (MODULUS {MODULUS}, REMAINDER {n});"
+    for n in range(MODULUS)
+)
+REBUILD = f"""
+DROP VIEW own_tasks;
+DROP TABLE IF EXISTS tasks_whole;
+ALTER TABLE tasks RENAME TO tasks_whole;
+CREATE TABLE tasks (LIKE tasks_whole INCLUDING ALL) PARTITION BY HASH (user_id);
+{PARTITIONS}
+INSERT INTO tasks SELECT * FROM tasks_whole;
+DROP TABLE tasks_whole;
+ALTER TABLE tasks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
+CREATE POLICY {POLICY} ON tasks TO {ROLE} USING {CONDITION} WITH CHECK {CONDITION};
+GRANT {RIGHTS} ON tasks TO {ROLE};
+CREATE VIEW own_tasks AS SELECT * FROM tasks;
+GRANT {RIGHTS} ON own_tasks TO CURRENT_USER;
+GRANT CREATE ON SCHEMA public TO {ROLE};
+ALTER VIEW own_tasks OWNER TO {ROLE};
+REVOKE CREATE ON SCHEMA public FROM {ROLE};
+"""
+
+
+async def test_the_service_works_on_partitions_and_asks_only_the_owners(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    connection = await asyncpg.connect(url)
+    ann = someone()
+    try:
+        await connection.execute(REBUILD)
+        assert await gaps(connection) == []
+
+        with serving(environment_for(url), tmp_path) as service:
+            used_by_many(service, ann)
+
+        places = await connection.fetch("SELECT DISTINCT tableoid::regclass::text FROM tasks")
+        assert len(places) > 1
+        values = {"owner": ann, "limit": 51}
+        for kind in KINDS:
+            plan = await plan_of(connection, kind, page_of(Shape()), values)
+            asked = {scan["Relation Name"] for scan in plan.scans if scan["Actual Loops"]}
+            assert len(asked & {f"tasks_{n}" for n in range(MODULUS)}) == 1, plan
+    finally:
+        await connection.close()
+
+
+def used_by_many(service: Service, ann: str) -> None:
+    for person in (ann, *(someone() for _ in range(12))):
+        with httpx.Client(base_url=service.url, headers=service.headers(person)) as client:
+            task = client.post("/api/me/tasks", json={"title": "x"})
+            location = task.headers["location"]
+            assert client.put(location, json={"title": "y"}).json()["title"] == "y"
+            assert client.patch(f"{location}/complete").json()["completed"] is True
+            assert client.get(location, headers=service.headers(someone())).status_code == 404
+            assert [found["title"] for found in client.get("/api/me/tasks").json()] == ["y"]
+            other = client.post("/api/me/tasks", json={"title": "z"}).json()["id"]
+            assert client.post(f"{location}/move", json={"before": other}).status_code == 200
+            assert client.delete(location).status_code == 204

@@ -1,0 +1,38 @@
+"""What a Prometheus would read of a running service."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE = 10  # seconds; what is not counted at the request is copied each second
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scraped(port: int) -> Samples:
+    """Read every sample, by name and labels."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def total(samples: Samples, name: str, **labels: Any) -> float:
+    """Add up the samples that have these labels at least."""
+    wanted = {(label, str(value)) for label, value in labels.items()}
+    return sum(value for (found, said), value in samples.items() if found == name and wanted <= said)
+
+
+def eventually(port: int, holds: Callable[[Samples], bool]) -> Samples:
+    """Scrape until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds(samples := scraped(port)):
+        assert time.monotonic() < deadline, samples
+        time.sleep(0.1)
+    return samples

@@ -1,0 +1,79 @@
+"""A receiver of traces: OTLP over HTTP, as a collector speaks it, in a thread."""
+
+import gzip
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+PATIENCE = 10  # seconds
+
+
+@dataclass
+class Receiver:
+    """What came."""
+
+    url: str = ""
+    raw: bytearray = field(default_factory=bytearray)
+    spans: list[Span] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+
+    def take(self, body: bytes) -> None:
+        """Read one batch."""
+        self.raw += body
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            told = {item.key: item.value.string_value for item in resource.resource.attributes}
+            self.services.add(told["service.name"])
+            self.spans += [span for scope in resource.scope_spans for span in scope.spans]
+
+    def named(self, name: str, count: int = 1) -> list[Span]:
+        """Wait for as many spans of a name."""
+        deadline = time.monotonic() + PATIENCE
+        while len(found := [span for span in self.spans if span.name == name]) < count:
+            assert time.monotonic() < deadline, [span.name for span in self.spans]
+            time.sleep(0.05)
+        return found
+
+
+def attributes(span: Span) -> dict[str, str | int]:
+    """Return what a span tells."""
+    return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
+
+
+@contextmanager
+def receiving(*, hang: bool = False) -> Iterator[Receiver]:
+    """Receive on a port of this machine; or take connections and never answer."""
+    receiver, over = Receiver(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if hang:
+                over.wait()
+                return
+            assert self.path == "/v1/traces"
+            packed = self.headers.get("content-encoding") == "gzip"
+            receiver.take(gzip.decompress(body) if packed else body)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
