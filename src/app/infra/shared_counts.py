@@ -17,7 +17,7 @@ from app.domain.rate_limit import Counts
 
 log = structlog.get_logger()
 
-PATIENCE: Final = 0.1  # seconds for the store to answer
+PATIENCE: Final = 0.5  # seconds for the store to answer: a busy machine has more to do
 CONNECTIONS: Final = 8  # of each process, opened as they are needed
 RETRY: Final = 1.0  # seconds between questions whether it is back
 PREFIX: Final = "taskward"

@@ -1,0 +1,254 @@
+"""Floods, and those who send slowly, against real processes and a real store."""
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.conftest import environment_for
+from tests.factories import someone
+from tests.service import Service, app, serving
+from tests.store import Store, store_in
+
+pytestmark = pytest.mark.server
+
+HOUR = "/3600"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with store_in(tmp_path) as store:
+        yield store
+
+
+def asked(services: list[Service], times: int, user: str) -> Counter[int]:
+    """Ask all of them at once, and count the answers by status."""
+    headers = services[0].headers(user)
+    with httpx.Client(timeout=10) as client, ThreadPoolExecutor(16) as threads:
+        return Counter(
+            threads.map(
+                lambda number: (
+                    (
+                        client.get(f"{services[number % len(services)].url}/api/me/tasks", headers=headers)
+                    ).status_code
+                ),
+                range(times),
+            )
+        )
+
+
+def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
+    database_url: str, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    env = environment_for(
+        database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="100" + HOUR, WEB_CONCURRENCY="2"
+    )
+    with ExitStack() as stack:
+        services = [
+            stack.enter_context(serving(env, tmp_path_factory.mktemp("service"))) for _ in range(2)
+        ]  # of two processes each
+
+        answers = asked(services, 400, someone())
+
+    assert answers == {200: 100, 429: 300}
+
+
+def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is_said_once(
+    database_url: str, store: Store, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, RATE_LIMIT_STORE=store.url)
+    with serving(env, tmp_path) as service:
+        headers, durations, statuses = service.headers(someone()), [], Counter[int]()
+        with httpx.Client(timeout=10) as client:
+            until = time.monotonic() + 5
+            killed = threading.Timer(1.5, store.kill)
+            killed.start()
+            while time.monotonic() < until:
+                began = time.monotonic()
+                statuses[client.get(f"{service.url}/api/me/tasks", headers=headers).status_code] += 1
+                durations.append(time.monotonic() - began)
+        killed.join()
+
+        log = service.log.read_text()
+    assert set(statuses) == {200}
+    assert max(durations) < 0.5
+    assert log.count("rate limits are not shared") == 1
+
+
+def test_given_that_the_store_is_away_then_each_process_limits_by_itself(
+    database_url: str, store: Store, tmp_path: Path
+) -> None:
+    store.kill()
+    env = environment_for(database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="20" + HOUR)
+    with serving(env, tmp_path) as service:
+        answers = asked([service], 60, someone())
+
+    assert answers == {200: 20, 429: 40}
+
+
+def test_several_processes_without_a_store_are_warned_of_at_the_start(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
+        assert "rate limits are up to 2 times as high: set RATE_LIMIT_STORE" in service.log.read_text()
+
+
+def test_wrong_limits_stop_the_start_all_named_at_once(database_url: str, tmp_path: Path) -> None:
+    wrong = {"RATE_LIMIT_PERSON": "many", "RATE_LIMIT_STORE": "store:6379", "TRUSTED_PROXIES": "me"}
+
+    done = app("serve", env=environment_for(database_url, **wrong), cwd=tmp_path)
+
+    assert done.returncode != 0
+    assert all(name in done.stderr for name in wrong)
+
+
+@pytest.fixture(scope="module")
+def impatient(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits two seconds for a body."""
+    env = environment_for(database_url, BODY_TIMEOUT="2")
+    with serving(env, tmp_path_factory.mktemp("impatient")) as service:
+        yield service
+
+
+@contextmanager
+def begun(
+    service: Service, *headers: str, method: str = "POST", signed: bool = True
+) -> Iterator[socket.socket]:
+    """Send the head of a request."""
+    address = urlsplit(service.url)
+    lines = [f"{method} /api/me/tasks HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    if signed:
+        lines.append(f"Authorization: {service.headers(someone())['authorization']}")
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        yield connection
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """Read until the connection is closed."""
+    found = b""
+    try:
+        while more := connection.recv(65536):
+            found += more
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Callable[[], int]:
+    """Send drop by drop, until it cannot be sent any more; return what stops it and tells how many went."""
+    count, stop = 0, threading.Event()
+
+    def drip() -> None:
+        nonlocal count
+        while not stop.wait(pause):
+            try:
+                connection.sendall(drop)
+            except OSError:
+                return
+            count += 1
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+
+    def stopped() -> int:
+        stop.set()
+        thread.join()
+        return count
+
+    return stopped
+
+
+@pytest.mark.parametrize(
+    ("header", "drop"),
+    [("Content-Length: 1000", b" "), ("Transfer-Encoding: chunked", b"1\r\n \r\n")],
+    ids=["length", "chunked"],
+)
+def test_a_body_that_drips_is_cut_off_with_408_when_its_time_is_over(
+    impatient: Service, header: str, drop: bytes
+) -> None:
+    with begun(impatient, header) as connection:
+        began = time.monotonic()
+        stop = dripping(connection, drop)
+        answer = answer_of(connection)
+        took = time.monotonic() - began
+        stop()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+    assert b"connection: close" in answer.lower()
+    assert 1.9 < took < 4
+
+
+def test_a_body_that_stops_is_cut_off_with_408(impatient: Service) -> None:
+    with begun(impatient, "Content-Length: 1000") as connection:
+        connection.sendall(b"{")
+        began = time.monotonic()
+        answer = answer_of(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert 1.9 < time.monotonic() - began < 4
+
+
+def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None:
+    body = b'{"title": "slowly but surely"}'
+    with begun(impatient, f"Content-Length: {len(body)}", "Connection: close") as connection:
+        for byte in body:
+            time.sleep(0.02)
+            connection.sendall(bytes([byte]))
+        answer = answer_of(connection)
+
+    assert answer.startswith(b"HTTP/1.1 201 ")
+
+
+def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_on(impatient: Service) -> None:
+    with begun(impatient, "Transfer-Encoding: chunked") as connection:
+        stop = dripping(connection, b"4000\r\n" + b" " * 0x4000 + b"\r\n", pause=0.001)
+        answer = answer_of(connection)
+        sent = stop() * 0x4000
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert sent < 8 * 1024 * 1024
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
+    with begun(impatient, "Content-Length: 1000000", "Connection: close") as connection:
+        began = time.monotonic()
+        answer = connection.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert time.monotonic() - began < 1
+
+
+def test_who_is_refused_holds_no_connection_open_by_dripping_on(impatient: Service) -> None:
+    with begun(impatient, "Content-Length: 100000", signed=False) as connection:
+        began = time.monotonic()
+        stop = dripping(connection, b" ")
+        answer = answer_of(connection)
+        took = time.monotonic() - began
+        stop()
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert took < 5
+
+
+def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(begun(impatient, "Content-Length: 1000"))
+        durations = []
+        with httpx.Client(base_url=impatient.url, headers=impatient.headers(someone())) as client:
+            for _ in range(20):
+                began = time.monotonic()
+                assert client.get("/api/me/tasks").status_code == 200
+                durations.append(time.monotonic() - began)
+
+    assert sorted(durations)[10] < 0.1
