@@ -32,7 +32,7 @@ def keyed(key: str | None = None) -> dict[str, str]:
 
 def told(response: httpx.Response) -> tuple[Any, ...]:
     """Return all of an answer but what belongs to this one request, and that it is told again."""
-    own = ("x-request-id", "idempotency-replayed")
+    own = ("x-request-id", "ratelimit", "idempotency-replayed")
     headers = {name: value for name, value in response.headers.items() if name not in own}
     return response.status_code, headers, response.content
 

@@ -11,7 +11,7 @@ import redis
 from structlog.testing import capture_logs
 
 from app.infra.process_counts import ProcessCounts
-from app.infra.shared_counts import PATIENCE, RETRY, SharedCounts
+from app.infra.shared_counts import CONNECTIONS, PATIENCE, RETRY, SharedCounts
 from tests.store import Store, store_in
 
 pytestmark = pytest.mark.server
@@ -37,6 +37,13 @@ async def test_two_processes_count_together(store: Store, counts: SharedCounts) 
 
     assert sorted(found) == list(range(1, 201))
     await other.close()
+
+
+async def test_a_burst_opens_few_connections(store: Store, counts: SharedCounts) -> None:
+    await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
+
+    with redis.Redis(port=store.port) as client:
+        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one that asks
 
 
 async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(

@@ -124,7 +124,7 @@ export function createApi(options: ApiOptions) {
       });
       if (response instanceof Response && (response.ok || isGone(method, response, attempt))) return response;
       const problem = response instanceof Response ? await Problem.of(response) : response;
-      const busy = isUnknown(problem) ? !isConditional : problem.status === 503 || isInFlight(problem);
+      const busy = isUnknown(problem) ? !isConditional : [429, 503].includes(problem.status) || isInFlight(problem);
       const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
       if (!busy || !repeatable || attempt === ATTEMPTS || pause > PAUSE_MAX) throw problem;
       await aborted(sleep(pause), ask.signal);

@@ -73,6 +73,7 @@ const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
 const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retry-after": "2" });
 const unknown: Answer = () => json({ type: "urn:taskward:problem:outcome-unknown", detail: "x" }, 503);
+const flooded: Answer = () => json({ title: "Too many", detail: "later" }, 429, { "retry-after": "2" });
 const unreachable: Answer = () => Promise.reject(new TypeError("fetch failed"));
 const isProblem = (status: number, type?: string) => (error: unknown) =>
   error instanceof Problem && error.status === status && (type === undefined || error.type.endsWith(type));
@@ -222,14 +223,14 @@ for (const [name, call] of Object.entries({
   create: ({ api }: ReturnType<typeof given>) => api.create({ title: "x" }),
   complete: ({ api }: ReturnType<typeof given>) => api.complete("1"),
 }))
-  for (const [what, answer] of Object.entries({ busy, unreachable }))
+  for (const [what, answer] of Object.entries({ busy, flooded, unreachable }))
     test(`${name} is safe to repeat, and is repeated where the server is ${what}`, async () => {
       const api = given([answer, answer, () => json({})]);
 
       await call(api);
 
       assert.equal(api.sent.length, 3);
-      assert.deepEqual(api.slept, what === "busy" ? [2000, 2000] : [500, 1000]);
+      assert.deepEqual(api.slept, what === "unreachable" ? [500, 1000] : [2000, 2000]);
       assert.equal(new Set(api.sent.map(({ headers }) => headers.get("idempotency-key"))).size, 1);
     });
 
