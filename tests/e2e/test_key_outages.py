@@ -100,14 +100,17 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
                 must_wait(await asked.ask(token_of(OLD)))
                 assert await asked.ready() == (
                     503,
-                    {"status": "unavailable", "database": "ok", "keys": "unavailable"},
+                    {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
                 )
             assert (await asked.ask()).status_code == 401
             assert (await asked.ask(token_of(OLD, iss="https://evil.example.com"))).status_code == 401
             server.behaviour = "good"
 
             assert await asked.seconds_until_it_believes(token_of(OLD)) < 2
-            assert await asked.ready() == (200, {"status": "ok", "database": "ok", "keys": "ok"})
+            assert await asked.ready() == (
+                200,
+                {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"},
+            )
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "reset"])  # tests/infra/test_key_fetching.py has all of them
@@ -184,7 +187,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
         must_wait(await asked.ask(early))
         assert await asked.ready() == (
             503,
-            {"status": "unavailable", "database": "ok", "keys": "unavailable"},
+            {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
         )
         assert (await asked.client.get("/health")).status_code == 200
 

@@ -7,6 +7,7 @@ from litestar.datastructures import Headers
 
 from app.api.conditions import REQUIRE_IF_MATCH
 from app.api.faults import TaskRequest
+from app.api.negotiation import BODY_TIMEOUT
 from app.domain.identity import UserId
 
 ANN = UserId("ann")
@@ -25,6 +26,6 @@ def request(
             headers=Headers.from_scope(cast("Any", scope)),
             path_params={"task_id": task_id},
             user=SimpleNamespace(user_id=ANN),
-            route_handler=SimpleNamespace(opt={REQUIRE_IF_MATCH: must_match}),
+            route_handler=SimpleNamespace(opt={REQUIRE_IF_MATCH: must_match, BODY_TIMEOUT: 10}),
         ),
     )

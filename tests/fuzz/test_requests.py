@@ -31,6 +31,9 @@ pytestmark = pytest.mark.server
 
 SECRET_TITLE = "somebody else's, which no answer may show"
 PROBLEM = b"application/problem+json"
+CONTINUE = (
+    b"HTTP/1.1 100 Continue\r\n\r\n"  # said before the answer, where that was wanted (RFC 9110 §10.1.1)
+)
 
 
 @dataclass
@@ -143,6 +146,7 @@ def test_bytes_that_are_almost_a_request_are_answered_or_refused(
 
     answer = answer_of(service, raw)
 
+    answer = answer.removeprefix(CONTINUE)
     if answer:
         head, _, body = answer.partition(b"\r\n\r\n")
         status_line, *lines = head.split(b"\r\n")

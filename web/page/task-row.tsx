@@ -22,7 +22,9 @@ export function TaskRow({ task, list, isTrash, isOwnOrder, onTag, onGone }: Prop
 
   function close() {
     setEditing(false);
-    requestAnimationFrame(() => title.current?.focus());
+    requestAnimationFrame(() => {
+      if (document.activeElement === document.body) title.current?.focus(); // not from whoever writes elsewhere by now
+    });
   }
 
   if (isEditing)
