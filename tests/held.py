@@ -19,6 +19,7 @@ class Wire:
     held: threading.Event = field(
         default_factory=threading.Event
     )  # a COMMIT was confirmed, and is not passed on
+    asked: list[bytes] = field(default_factory=list)  # what was sent to the database
     _ends: list[socket.socket] = field(default_factory=list)
 
     def cut(self) -> None:
@@ -31,11 +32,13 @@ class Wire:
         """Pass bytes on in both directions."""
         self._ends += [client, server]
         for source, target in ((client, server), (server, client)):
-            threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+            heard = self.asked if source is client else []
+            threading.Thread(target=self._pass_on, args=(source, target, heard), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, heard: list[bytes]) -> None:
         with source, suppress(OSError):
             while data := source.recv(65536):
+                heard.append(data)
                 if self.holding.is_set() and CONFIRMED in data:
                     self.held.set()
                     continue

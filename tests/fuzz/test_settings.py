@@ -81,6 +81,8 @@ def test_any_environment_is_settings_or_faults_that_name_their_variables(env: di
 
 @given(url=st.sampled_from(ADDRESSES).flatmap(lambda good: changed(good, texts)))
 @example(url=f"postgresql://a@h/d?sslrootcert={'x' * 5000}")
+@example(url="postgresql://a@ep-x-pooler.ep-x-pooler.aws.neon.tech/d")
+@example(url="postgresql://a@ep-x-pooler-pooler.aws.neon.tech/d")
 @effort(500)
 def test_a_text_that_is_almost_an_address_is_one_or_is_refused_with_a_reason(url: str) -> None:
     try:

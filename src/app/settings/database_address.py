@@ -1,5 +1,6 @@
 """A PostgreSQL address, exactly as Neon's console gives it."""
 
+import re
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 SCHEMES: Final = ("postgresql", "postgres")
 VERIFIED: Final = ("require", "verify-ca", "verify-full")
 POOLER: Final = "-pooler."
+_POOLERS: Final = re.compile(r"(-pooler)+\.")
 
 
 class MalformedAddress(ValueError):
@@ -74,7 +76,7 @@ class DatabaseAddress:
 
     def direct(self) -> "DatabaseAddress":
         """Return the same database without Neon's pooler in between."""
-        return replace(self, host=self.host.replace(POOLER, ".", 1), pooled=False)
+        return replace(self, host=_POOLERS.sub(".", self.host), pooled=False)
 
 
 def _missing(scheme: str, host: str, user: str | None, database: str) -> list[str]:

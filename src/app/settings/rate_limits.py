@@ -61,7 +61,9 @@ def _store(text: str) -> str:
     except ValueError:
         wrong = True
     if wrong or url.query or url.fragment:
-        raise ValueError("is not an address like redis://[user:password@]host[:port][/number]")  # nor quoted
+        raise ValueError(
+            "is not an address like redis://cache.example.com:6379 (.env.example has all of its form)"
+        )  # nor quoted
     return text
 
 
