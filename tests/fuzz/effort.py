@@ -13,7 +13,7 @@ def effort(examples: int) -> settings:
     return settings(
         max_examples=examples * TIMES,
         deadline=None,
-        derandomize=TIMES == 1,  # a run of all tests tries the same each time; `make fuzz` goes where none was
+        derandomize=TIMES == 1,  # all tests try the same each time; `make fuzz` goes where none was
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,  # the fixtures that are used here keep nothing of an example
             HealthCheck.too_slow,
