@@ -64,6 +64,7 @@ def environments(draw: st.DrawFn) -> dict[str, str]:
 @given(env=environments())
 @example(env={**GOOD, "PORT": "9" * 5000})
 @example(env={**GOOD, "HOST": "a..b"})
+@example(env={**GOOD, "NEON_AUTH_URL": "", "CORS_ORIGINS": "https://\ud800.example.com"})
 @effort(300)
 def test_any_environment_is_settings_or_faults_that_name_their_variables(env: dict[str, str]) -> None:
     try:
@@ -81,6 +82,10 @@ def test_any_environment_is_settings_or_faults_that_name_their_variables(env: di
 
 @given(url=st.sampled_from(ADDRESSES).flatmap(lambda good: changed(good, texts)))
 @example(url=f"postgresql://a@h/d?sslrootcert={'x' * 5000}")
+@example(url="postgresql://a@h/d%00")
+@example(url="postgresql://a:%00@h/d")
+@example(url="postgresql://a@h/d?application_name=%00")
+@example(url="postgresql://a@a..b/d")
 @example(url="postgresql://a@ep-x-pooler.ep-x-pooler.aws.neon.tech/d")
 @example(url="postgresql://a@ep-x-pooler-pooler.aws.neon.tech/d")
 @effort(500)
@@ -106,6 +111,7 @@ def test_a_text_that_is_almost_an_address_is_one_or_is_refused_with_a_reason(url
 
 
 @given(password=st.text("pw0?#/@:[]%&=", min_size=6, max_size=12), rest=st.sampled_from(ADDRESSES))
+@example(password="0?0000", rest=ADDRESS)
 @effort(400)
 def test_a_password_that_is_not_percent_encoded_is_not_told_either(password: str, rest: str) -> None:
     url = re.sub(r"://.*@", lambda _: f"://ann:{password}@", rest)

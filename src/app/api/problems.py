@@ -152,7 +152,9 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
-            log.warning(problem.slug, reason=reason)
+            # Strangers can ask for unknown keys without end; `app.infra.keys` tells once that they are away.
+            tell = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
+            tell(problem.slug, reason=reason)
         case domain.NotAuthenticated(reason=reason):
             log.info(problem.slug, reason=reason)
             if "authorization" in request.headers:  # RFC 6750 §3.1: no code where nothing was sent
