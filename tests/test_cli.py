@@ -1,5 +1,6 @@
 """The command line: one message that names everything wrong, exit status 1, no traceback."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from app.cli.preflight import database_faults
 from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
@@ -100,6 +102,18 @@ def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_t
 
 
 @pytest.mark.server
+async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cli.preflight.PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{silent.getsockname()[1]}/db")
+
+        async with asyncio.timeout(2):
+            faults, warnings = await database_faults(address, address)
+
+    assert faults == []
+    assert "cannot be reached yet" in warnings[0]
+
+
 async def test_a_table_of_somebody_else_in_our_place_is_told_and_left_alone(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:

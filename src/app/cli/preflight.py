@@ -5,6 +5,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Mapping
+from typing import Final
 
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
@@ -17,6 +18,8 @@ from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader
 from app.settings.listening import read_listening
 from app.settings.observing import read_observing
+
+PATIENCE: Final = 5.0  # seconds to look at the database: a start does not wait for one that sleeps or hangs
 
 
 def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -87,12 +90,13 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
 async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
     """Return what is wrong with the database, and what is only not yet right."""
     try:
-        connection = await connect(database)
-        try:
-            found = await gaps(connection)
-        finally:
-            await connection.close()
-        missing = await waiting(direct)
+        async with asyncio.timeout(PATIENCE):
+            connection = await connect(database)
+            try:
+                found = await gaps(connection)
+            finally:
+                await connection.close()
+            missing = await waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
         fault = connection_fault(database, error)
         if fault:
