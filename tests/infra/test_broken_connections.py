@@ -1,7 +1,7 @@
 """What a broken connection, a lock, or a full pool means to whoever asked.
 
 How each test was seen to fail: reads not repeated; writes repeated; every loss told as unknown, or none;
-no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement.
+no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a broken connection that no write may survive.
 """
 
 import asyncio
@@ -12,13 +12,17 @@ from functools import partial
 
 import pytest
 
+from app.api.desks import DESK_OF
+from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.database import Database
-from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
+from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
+from tests.conftest import environment_for
 from tests.factories import MANY, TaskFactory, someone
+from tests.in_process import client_of
 from tests.wire import read
 
 pytestmark = pytest.mark.server
@@ -213,17 +217,34 @@ async def test_who_gives_up_waiting_for_a_connection_leaves_the_line(place: Plac
 
 
 async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
-    async with opened(place, seconds=1) as database:
-        within = WithinDeadline(database)
-        mine = NeonTaskRepository(within, owner=someone())
+    url = place.postgres.url_of(place.address.database)
+    app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))
+    async with client_of(app):
+        tasks = app.litestar.state[DESK_OF](someone()).tasks  # as for one request
         began = time.monotonic()
-        await mine.page(1, after=None)
+        await tasks.revision()
         await asyncio.sleep(0.7)
         async with place.locked():
             with pytest.raises(DatabaseUnavailable):
-                await mine.page(1, after=None)
+                await tasks.list()
 
         assert time.monotonic() - began < 1.2
+
+
+async def test_a_write_that_the_driver_did_not_send_is_asked_for_once_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(place) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        await mine.page(1, after=None)
+        broken = await database._lender.lend(database.deadline())
+        broken.terminate()
+        idle = iter([broken])  # as if the pool had not heard of it yet
+        monkeypatch.setattr(database._lender, "idle", lambda: next(idle, None))
+
+        await mine.add(TaskFactory.build(), at_most=MANY)
+
+        assert len(read(await mine.page(9, after=None))) == 1
 
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.003, 0.01, 0.03])
