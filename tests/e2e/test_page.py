@@ -133,6 +133,34 @@ async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> N
     await expect(ann.done("Buy milk")).to_be_visible()
 
 
+TYPE_ON_AS_SOON_AS_IT_IS_SAVED = """
+    new MutationObserver((_, watching) => {
+        if (document.querySelector(".editor") || !document.querySelector(".task")) return;
+        watching.disconnect();
+        if (%s) document.querySelector("[aria-label='New task']").focus();
+    }).observe(document.body, { childList: true, subtree: true })
+"""
+
+
+@pytest.mark.parametrize("writes_on", [True, False], ids=["who writes elsewhere", "who waits"])
+async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_whoever_writes_elsewhere(
+    site: Site,
+    page: Page,
+    writes_on: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Water the plants")
+    await ann.edit("Water the plants", Notes="The fern too")
+    await page.evaluate(TYPE_ON_AS_SOON_AS_IT_IS_SAVED % str(writes_on).lower())
+
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator(".editor")).to_have_count(0)
+    await page.wait_for_timeout(200)
+
+    there = page.get_by_label("New task") if writes_on else page.locator(".task .title")
+    await expect(there).to_be_focused()
+
+
 async def test_what_is_refused_is_taken_back_and_nothing_else(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("refused", "kept", "also refused")
