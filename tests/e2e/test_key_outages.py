@@ -168,6 +168,8 @@ async def test_a_flood_of_unknown_keys_is_told_to_wait_and_costs_few_fetches(
         for response in answers:
             if response.status_code == 503:
                 must_wait(response)
+        log = (tmp_path / "log").read_text()  # a flood of them must not become a flood of warnings
+        assert sum("warning" in line and "keys-unavailable" in line for line in log.splitlines()) == 0
         assert server.asked <= 1 + 3 + 1  # at the start, the burst, and the one that is earned in ten seconds
         assert (await asked.ask(token_of(OLD))).status_code == 200
 
