@@ -76,10 +76,8 @@ def _stepped(position: Position, step: int) -> str:
 
 def _unique() -> str:
     """Return digits that nobody else has, most likely; the last is not the lowest."""
-    number, digits = (
-        secrets.randbelow(len(_UPPER) ** _UNIQUE),
-        "",
-    )  # chance is drawn once: it is asked of the kernel
+    number = secrets.randbelow(len(_UPPER) ** _UNIQUE)  # one draw: chance is asked of the kernel
+    digits = ""
     for _ in range(_UNIQUE):
         number, rest = divmod(number, len(_UPPER))
         digits += _UPPER[rest]

@@ -22,7 +22,7 @@ from app.settings.database_address import DatabaseAddress
 POOL_SIZE: Final = 10  # connections a process
 TIMEOUT: Final = 5.0  # seconds for all that one request asks: waiting, connecting, statements, COMMIT
 SERVERS_SHARE: Final = 0.9  # of that, after which the server ends a statement by itself, and says so
-ANYBODY: Final = Statement("SELECT 1", ())
+PING: Final = Statement("SELECT 1", ())
 
 
 class Database:
@@ -117,7 +117,7 @@ class Database:
         """
         if self._trouble is not None:
             try:
-                await self.fetch(ANYBODY, {})
+                await self.fetch(PING, {})
             except DatabaseUnavailable as error:
                 return error.reason
         return self._trouble

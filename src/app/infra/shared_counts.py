@@ -40,9 +40,7 @@ class SharedCounts:
         self._searching: asyncio.Task[None] | None = None
 
     async def add(self, name: str, number: int, window: int) -> int:
-        async with (
-            self._places
-        ):  # a place is waited for without losing patience: that is no fault of the store's
+        async with self._places:  # waited for without losing patience: that is no fault of the store's
             if self._searching is None:
                 try:
                     async with asyncio.timeout(PATIENCE):

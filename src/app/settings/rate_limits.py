@@ -61,9 +61,8 @@ def _store(text: str) -> str:
     except ValueError:
         wrong = True
     if wrong or url.query or url.fragment:
-        raise ValueError(
-            "is not an address like redis://cache.example.com:6379 (.env.example has all of its form)"
-        )  # nor quoted
+        # The value is not quoted: it may hold a password.
+        raise ValueError("is not an address like redis://cache.example.com:6379: see .env.example")
     return text
 
 
