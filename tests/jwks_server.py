@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.infra.keys import KeySet
+from tests.listening import listening
 from tests.signing import written
 
 Keys = list[dict[str, Any]]
@@ -128,20 +129,6 @@ async def jwks_server(
 ) -> AsyncIterator[JwksServer]:
     """Serve keys on a port of this machine."""
     told = JwksServer(keys=list(keys))
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(told.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=tls)
-    scheme, port = "https" if tls else "http", server.sockets[0].getsockname()[1]
-    told.url = f"{scheme}://127.0.0.1:{port}/jwks"
-    try:
+    async with listening(told.serve, port=port, tls=tls) as chosen:
+        told.url = f"{'https' if tls else 'http'}://127.0.0.1:{chosen}/jwks"
         yield told
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

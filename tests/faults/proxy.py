@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Final
 
+from tests.listening import listening
+
 DRIP: Final = 0.05  # seconds for each byte
 ASKING: Final = 0.1  # seconds between two questions whether a server is ready
 
@@ -70,19 +72,6 @@ class Proxy:
 @asynccontextmanager
 async def proxy_to(*targets: int) -> AsyncIterator[Proxy]:
     """Listen, and join whoever connects."""
-    proxy, tasks = Proxy(list(targets)), set[asyncio.Task[None]]()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(proxy.join(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+    proxy = Proxy(list(targets))
+    async with listening(proxy.join) as proxy.port:
         yield proxy
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
