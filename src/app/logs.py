@@ -1,5 +1,6 @@
 """How the service speaks to its operator: one event a line, on standard output."""
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -14,8 +15,11 @@ from structlog.typing import EventDict, Processor
 
 ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
 
+FLUSH_AFTER: Final = 0.02  # seconds
+
 log = structlog.get_logger()
 _by_hand = False
+_flushing: asyncio.TimerHandle | None = None
 _user_key = secrets.token_bytes(32)
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
@@ -87,13 +91,29 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
             **{name: value for name, value in told.items() if value is not None},
         )
         return
-    sys.stdout.write(
+    _write_soon(
         f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
         f' "milliseconds": {milliseconds:.2f}, "user": {_quoted(user)}, "problem": {_quoted(problem)},'
         f' "event": "request", "request_id": "{request_id}", "trace_id": {_quoted(trace_id)},'
         f' "level": "info",'
         f' "timestamp": "{datetime.now(UTC).isoformat(timespec="microseconds")[:26]}Z"}}\n'
     )
+
+
+def _write_soon(line: str) -> None:
+    """Write a line that may wait for others: a system call for each costs more than the line itself.
+
+    Any other event is written at once, and these lines before it.
+    """
+    global _flushing  # noqa: PLW0603 - standard output is the process's
+    sys.stdout.write(line)
+    if _flushing is None:
+        _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, _flush)
+
+
+def _flush() -> None:
+    global _flushing  # noqa: PLW0603
+    _flushing = None
     sys.stdout.flush()
 
 

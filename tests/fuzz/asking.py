@@ -6,8 +6,8 @@ from typing import Any, cast
 from litestar.datastructures import Headers
 
 from app.api.conditions import REQUIRE_IF_MATCH
-from app.api.faults import TaskRequest
 from app.api.negotiation import BODY_TIMEOUT
+from app.api.requests import TaskRequest
 from app.domain.identity import UserId
 
 ANN = UserId("ann")

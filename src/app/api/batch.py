@@ -8,9 +8,10 @@ from litestar.exceptions import HTTPException
 
 from app.api import schemas
 from app.api.conditions import REQUIRE_IF_MATCH, read_versions
-from app.api.faults import CLEARED, FIELDS, Faults, Members, Reader, TaskRequest, kind
+from app.api.faults import CLEARED, FIELDS, Faults, Members, Reader, kind
 from app.api.negotiation import json_body
 from app.api.reading import BODY_MAX, read_id
+from app.api.requests import TaskRequest
 from app.domain.batch import OPERATIONS_MAX, Change, Restore, Trash, Wanted
 from app.domain.task import UNSAID, NewTask, Shown, TaskChanges, TaskId, Versions
 

@@ -6,8 +6,9 @@ A task's entity tag is its version in quotes, and strong: the same version is th
 import re
 from typing import Final
 
-from app.api.faults import Faults, TaskRequest
+from app.api.faults import Faults
 from app.api.headers import lines
+from app.api.requests import TaskRequest
 from app.domain.task import UNSAID, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"

@@ -6,7 +6,7 @@ Plain calls, not dependencies that Litestar injects: docs/decisions/0005-the-hot
 from collections.abc import Callable
 from typing import Final
 
-from app.api.faults import TaskRequest
+from app.api.requests import TaskRequest
 from app.domain.desk import Desk
 from app.domain.identity import UserId
 from app.domain.task_service import TaskService

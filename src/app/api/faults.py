@@ -6,17 +6,14 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from litestar import Request
-
 from app import strict_json
 from app.api.keys import KEY_HEADER, read_key
 from app.api.problems import InvalidRequest
+from app.api.requests import TaskRequest
 from app.api.schemas import Fault
 from app.domain.due import NEITHER, Due
-from app.domain.identity import Principal
 from app.domain.task import Priority, TaskId, broken_rules
 
-TaskRequest = Request[Principal, None, Any]
 Members = dict[str, Any]
 T = TypeVar("T")
 
@@ -157,6 +154,15 @@ class Faults:
         """Add the rules of the domain that the members break."""
         for broken in broken_rules(members):
             self.add(f"/{broken.field}", broken.rule)
+
+    def raise_any_with_rules(self, members: Members) -> None:
+        """Raise any fault, and with it the rules of the domain that the members break.
+
+        Where there is none, the domain judges by itself what it is given, and tells it in the same words.
+        """
+        if self._found:
+            self.rules(members)
+            self.raise_any()
 
 
 class WrongItem(ValueError):

@@ -14,4 +14,8 @@ def lines(request: Request[Any, Any, Any], name: bytes) -> list[str]:
 def first(request: Request[Any, Any, Any], name: bytes) -> str | None:
     """Return the first line of a header; None where there is none."""
     headers: Any = request.scope["headers"]
-    return next((value.decode("latin-1") for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            decoded: str = value.decode("latin-1")
+            return decoded
+    return None

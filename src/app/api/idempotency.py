@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 from app import strict_json
 from app.api.answers import Answer
-from app.api.faults import TaskRequest
 from app.api.keys import read_key
+from app.api.requests import TaskRequest
 from app.domain.desk import Desk
 from app.domain.kept_answers import KEPT_FOR, KeyedRequest, Told
 from app.domain.task_service import TaskService

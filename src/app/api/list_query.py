@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from app.api import cursors
-from app.api.faults import PRIORITIES, Faults, TaskRequest
+from app.api.faults import PRIORITIES, Faults
+from app.api.requests import TaskRequest
 from app.domain.due import Due
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Bookmark
 from app.domain.search import Search
@@ -22,7 +23,11 @@ SORTS: Final = {
     for sign in ("", "-")
 }
 UTC: Final = "UTC"
+KNOWN_MAX: Final = 1_000  # queries that are remembered
+KNOWN_LENGTH: Final = 200  # bytes of each
 T = TypeVar("T")
+
+_known: dict[bytes, "Asked"] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,24 @@ class Asked:
 
 
 def read_list(request: TaskRequest) -> Asked:
-    """Read which tasks are asked for, how many, and from where on."""
-    if not request.scope["query_string"]:
-        return Asked()
+    """Read which tasks are asked for, how many, and from where on.
+
+    Clients ask for the same few lists again and again, and what was read once need not be read twice. What
+    is one person's own is not remembered: a cursor, what they search for, their tags.
+    """
+    query = request.scope["query_string"]
+    if (known := _known.get(query)) is not None:
+        return known
+    asked = _read(request)
+    own = asked.after or asked.selection.search or asked.selection.tags
+    if not own and len(query) <= KNOWN_LENGTH:
+        if len(_known) >= KNOWN_MAX:
+            _known.clear()
+        _known[query] = asked
+    return asked
+
+
+def _read(request: TaskRequest) -> Asked:
     faults = Faults(request)
     given = faults.parameters((*_READERS, "tag"), repeatable=("tag",))
     values: dict[str, Any] = {}
@@ -56,7 +76,7 @@ def read_list(request: TaskRequest) -> Asked:
         faults.add("/due", f"contradicts {other}", "query")
     limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
     faults.raise_any()
-    selection = Selection(**values)
+    selection = Selection(**values) if values else NEWEST
     after = None
     if cursor is not None:
         after = _tried(faults, "cursor", cursors.read, cursor, request.user.user_id, selection)

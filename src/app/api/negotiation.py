@@ -6,8 +6,8 @@ from typing import Final
 
 from litestar.exceptions import HTTPException, InternalServerException
 
-from app.api.faults import TaskRequest
 from app.api.headers import first
+from app.api.requests import TaskRequest
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396

@@ -5,8 +5,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.api.conditions import read_if_match
-from app.api.faults import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults, TaskRequest
+from app.api.faults import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults
 from app.api.negotiation import JSON, MERGE_PATCH, json_body
+from app.api.requests import TaskRequest
 from app.domain.own_order import Move
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
@@ -53,8 +54,7 @@ async def read_new_task(request: TaskRequest) -> NewTask:
     members = faults.members(await json_body(request), FIELDS)
     if "title" not in members and not faults.has("/title"):
         faults.add("/title", "must be given")
-    faults.rules(members)
-    faults.raise_any()
+    faults.raise_any_with_rules(members)
     return NewTask(**members)
 
 
@@ -118,8 +118,7 @@ def _named(request: TaskRequest, faults: Faults) -> Named:
 
 
 def _changes(faults: Faults, named: Named, members: dict[str, Any]) -> tuple[Named, TaskChanges]:
-    faults.rules(members)
-    faults.raise_any()
+    faults.raise_any_with_rules(members)
     return named, TaskChanges(**members)
 
 

@@ -10,7 +10,6 @@ from app.api.answers import Answer
 from app.api.batch import BATCH_MAX, read_batch, results
 from app.api.conditions import asks_for_news, etag, is_known
 from app.api.desks import desk_of, tasks_of
-from app.api.faults import TaskRequest
 from app.api.idempotency import once
 from app.api.list_query import Asked, read_list, read_zone
 from app.api.negotiation import refuse_what_cannot_be_accepted
@@ -24,6 +23,7 @@ from app.api.reading import (
     read_task_id,
     read_update,
 )
+from app.api.requests import TaskRequest
 from app.domain.page import Page
 from app.domain.task import Shown, TaskId
 from app.domain.task_service import TaskService
@@ -34,6 +34,7 @@ class TaskController(Controller):
 
     path = "/api/{user_id:str}/tasks"
     tags = ("Tasks",)
+    request_class = TaskRequest
     before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
 
     @get("/", **operations.LIST)

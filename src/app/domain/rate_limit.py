@@ -8,7 +8,7 @@ Windows of different people begin at different moments, so those who wait do not
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 
@@ -21,8 +21,7 @@ class Policy:
     window: int  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where somebody stands, a request of theirs included."""
 
     policy: Policy

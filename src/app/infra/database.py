@@ -11,6 +11,7 @@ from typing import Final
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable, means_unsent
+from app.infra.deadlines import Deadlines
 from app.infra.lending import Lender
 from app.infra.owned import Row
 from app.infra.pool import Counts
@@ -33,6 +34,7 @@ class Database:
     ) -> None:
         self._timeout = timeout
         self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
+        self._deadlines = Deadlines()
         self._trouble: str | None = "not asked yet"
 
     async def open(self) -> None:
@@ -66,16 +68,19 @@ class Database:
         again = True  # once
         while True:
             connection = self._lender.idle() or await self._asked(self._lender.lend(until))
+            self._deadlines.watch(connection, until)
             try:
-                async with asyncio.timeout_at(until):
-                    rows = await connection.fetch(statement.sql, *arguments)
-            except BaseException as error:
+                rows = await connection.fetch(statement.sql, *arguments)
+            except BaseException as caught:
+                late = self._deadlines.let_go(connection) and isinstance(caught, Exception)
+                error = TimeoutError() if late else caught
                 self._lender.take_back(connection, error)
                 if not (again and means_lost(error) and (statement.reads or means_unsent(error))):
                     self._tell(error, may_be_done=not statement.reads)
                     raise
                 again = False
             else:
+                self._deadlines.let_go(connection)
                 self._lender.take_back(connection)
                 self._trouble = None
                 return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, time
 from uuid import UUID
 
 from app.domain.page import Bookmark, Page
-from app.domain.selection import Order, Selection
+from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import Day, Summary, TagCount
 from app.infra.owned import OwnedConnection
-from app.infra.statements.lists import CONDITIONS, REVISION, Shape, page_of
+from app.infra.statements.lists import CONDITIONS, NEWEST_FIRST, REVISION, Shape, page_of
 from app.infra.statements.summary import SUMMARY
 
 
@@ -49,6 +49,8 @@ def next_id(task_id: UUID, *, descending: bool) -> UUID:
 
 def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
     """Return the values of a page's statement, and its shape."""
+    if selection is NEWEST and after is None:  # nearly always
+        return {}, NEWEST_FIRST
     said = selection.said()
     values: dict[str, object] = {name: said[name] for name in CONDITIONS if name in said}
     conditions = tuple(values)

@@ -63,6 +63,7 @@ class Shape:
     undated: bool = False  # which stands among the tasks without a due date
 
 
+NEWEST_FIRST: Final = Shape()
 REVISION: Final = compiled(select(OWNERS.c.revision).where(*walls(OWNERS)))
 
 
