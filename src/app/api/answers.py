@@ -3,7 +3,7 @@
 from typing import Final, TypeVar
 
 from litestar import Response
-from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -22,10 +22,6 @@ class Answer(Response[T]):
         self.body = body
         self.status = self.status_code = status
         self.fields = headers
-
-    def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # type: ignore[override]
-        """Return the application that sends it: this answer itself."""
-        return self.__call__
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         """Send it."""

@@ -3,13 +3,14 @@
 from hashlib import blake2b
 from typing import Any
 
-from litestar import Controller, delete, get, patch, post, put
+from litestar import Controller
 
 from app.api import cursors, operations, schemas
 from app.api.answers import Answer
 from app.api.batch import BATCH_MAX, read_batch, results
 from app.api.conditions import asks_for_news, etag, is_known
 from app.api.desks import desk_of, tasks_of
+from app.api.handlers import delete, get, patch, post, put
 from app.api.idempotency import once
 from app.api.list_query import Asked, read_list, read_zone
 from app.api.negotiation import refuse_what_cannot_be_accepted
