@@ -1,10 +1,16 @@
 """What the log says: where an error was, who asked under another name, and nothing that is somebody's."""
 
+import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
 
 import asyncpg
 import pytest
+import structlog
 
 from app import logs
 from app.logs import user_name, where
@@ -49,7 +55,7 @@ def test_a_person_has_one_name_for_as_long_as_the_key_is_kept() -> None:
 
 
 @pytest.mark.parametrize("nothing", [True, False])
-def test_the_line_written_by_hand_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+async def test_the_line_written_by_hand_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
     logs.configure("info", "json")
 
     logs.request(
@@ -68,3 +74,29 @@ def test_the_line_written_by_hand_is_json(nothing: bool, capsys: pytest.CaptureF
     told = line["trace_id"], line["user"], line["route"], line["problem"]
     assert all(value is None for value in told) if nothing else None not in told
     assert "ann" not in str(line)
+    assert datetime.now(UTC) - datetime.fromisoformat(line["timestamp"]) < timedelta(seconds=5)
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[TextIO]:
+    """A file to write to."""
+    with (tmp_path / "log").open("w") as file:
+        yield file
+
+
+async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event(log_file: TextIO) -> None:
+    def written() -> list[str]:
+        return [json.loads(line)["event"] for line in Path(log_file.name).read_text().splitlines()]
+
+    with redirect_stdout(log_file):
+        logs.configure("info", "json")
+        logs.request("id", None, None, "GET", None, 200, None, 1.0)
+        at_once = written()
+        await asyncio.sleep(5 * logs.FLUSH_AFTER)
+        soon = written()
+        logs.request("id", None, None, "GET", None, 200, None, 1.0)
+        structlog.get_logger().warning("another")
+        with_another = written()
+
+    assert (at_once, soon) == ([], ["request"])
+    assert with_another == ["request", "request", "another"]

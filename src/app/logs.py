@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import sys
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,10 +31,11 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
 
     Under the same `user_key` a person has the same name in every log; without one it is this process's own.
     """
-    global _by_hand, _user_key  # noqa: PLW0603 - logging is the process's
+    global _by_hand, _flushing, _user_key  # noqa: PLW0603 - logging is the process's
     _by_hand = form == "json" and logging.getLevelName(level.upper()) <= logging.INFO
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
+    _flushing = None
     shared: list[Processor] = [
         _add_request_id,
         structlog.processors.add_log_level,
@@ -96,8 +98,18 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
         f' "milliseconds": {milliseconds:.2f}, "user": {_quoted(user)}, "problem": {_quoted(problem)},'
         f' "event": "request", "request_id": "{request_id}", "trace_id": {_quoted(trace_id)},'
         f' "level": "info",'
-        f' "timestamp": "{datetime.now(UTC).isoformat(timespec="microseconds")[:26]}Z"}}\n'
+        f' "timestamp": "{_timestamp()}"}}\n'
     )
+
+
+def _timestamp() -> str:
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _write_soon(line: str) -> None:

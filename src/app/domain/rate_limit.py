@@ -7,6 +7,7 @@ Windows of different people begin at different moments, so those who wait do not
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from time import time
 from typing import NamedTuple, Protocol
 from zlib import crc32
@@ -59,7 +60,11 @@ class RateLimit:
     async def standing(self, who: str) -> Standing:
         """Count a request of somebody's, a refused one too, and tell where they stand."""
         policy, name = self._policy, f"{self._policy.name}:{who}"
-        phase = crc32(name.encode("utf-8", "surrogatepass")) % policy.window
-        number, elapsed = divmod(int(self._now()) + phase, policy.window)
+        number, elapsed = divmod(int(self._now()) + _phase(name, policy.window), policy.window)
         count = await self._counts.add(name, number, policy.window)
         return Standing(policy, max(policy.quota - count, -1), policy.window - elapsed)
+
+
+@lru_cache(maxsize=10_000)
+def _phase(name: str, window: int) -> int:
+    return crc32(name.encode("utf-8", "surrogatepass")) % window
