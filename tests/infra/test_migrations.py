@@ -13,8 +13,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from app.infra.connecting import driver_arguments
-from app.infra.migrate import VERSION_TABLE, _config, _connected, _patiently, downgrade, upgrade, waiting
+from app.infra.connecting import connect, driver_arguments
+from app.infra.current import VERSION_TABLE, is_current
+from app.infra.migrate import _config, _connected, _patiently, downgrade, upgrade, waiting
 from app.infra.rows import OwnedRow
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -127,6 +128,25 @@ async def test_a_database_that_is_ahead_of_this_version_has_nothing_waiting(post
     postgres.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", address.database)
 
     assert await waiting(address) == []
+
+
+async def test_a_start_knows_without_alembic_whether_the_database_is_as_this_version_needs_it(
+    postgres: PostgresServer,
+) -> None:
+    address = DatabaseAddress.parse(postgres.new_database())
+    connection = await connect(address)
+    try:
+        empty = await is_current(connection)
+        await upgrade(address)
+        newest = await is_current(connection)
+        await downgrade(address, to="-1")
+        older = await is_current(connection)
+        await connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+        ahead = await is_current(connection)
+    finally:
+        await connection.close()
+
+    assert (empty, newest, older, ahead) == (False, True, False, False)
 
 
 async def test_two_migrations_at_once_are_safe_also_in_two_databases(postgres: PostgresServer) -> None:

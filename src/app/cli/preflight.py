@@ -11,7 +11,7 @@ from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
 from app.infra.connecting import connect
-from app.infra.migrate import waiting
+from app.infra.current import is_current
 from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
@@ -94,9 +94,10 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
             connection = await connect(database)
             try:
                 found = await gaps(connection)
+                current = await is_current(connection)
             finally:
                 await connection.close()
-            missing = await waiting(direct)
+            missing = [] if current else await _waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
         fault = connection_fault(database, error)
         if fault:
@@ -106,6 +107,12 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
         return [f"DATABASE_URL names a database for which {count} waiting: run `app migrate`"], []
     return [f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found], []
+
+
+async def _waiting(address: DatabaseAddress) -> list[str]:
+    from app.infra.migrate import waiting  # noqa: PLC0415 - see `app.infra.current`
+
+    return await waiting(address)
 
 
 def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:

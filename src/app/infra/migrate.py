@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.infra.connecting import connect
+from app.infra.current import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
 
-VERSION_TABLE: Final = "taskward_version"  # of our own, so another project's Alembic is not disturbed
 ATTEMPTS: Final = 5  # roles are the cluster's: a migration of another database may touch ours at once
 
 
