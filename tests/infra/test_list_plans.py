@@ -1,7 +1,8 @@
-"""What a page costs: in every order as many rows as it has, and one more; else no more than its owner has.
+"""What a page costs: in every order its rows and one or two more; else no more than its owner has.
 
-How each test was seen to fail: `completed` taken out of the second index of each order in `0002_richer_tasks`;
-the comparison of rows written out with `OR`, or made strict; the parts by due date read as one.
+How each test was seen to fail: `completed` taken out of the index of each order in `0002_richer_tasks`; the
+halves not limited; the comparison of rows written out with `OR`, or made strict; the parts by due date read
+as one.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -101,10 +102,11 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_one_more(
             for page, values in pages
         ]
 
-    for page, first, plan in read:
-        path = "_".join(dict.fromkeys((*first, ORDERS[order], "id")))
+    for page, conditions, plan in read:
+        merged = order != "created" and not conditions
+        path = "_".join(dict.fromkeys((*(["completed"] if merged else conditions), ORDERS[order], "id")))
         assert plan.indexes == {f"ix_tasks_{path}"}, page
-        assert plan.rows_read <= PAGE + 1, page
+        assert plan.rows_read <= PAGE + 1 + merged, page  # the half that is not next has been looked at
         assert not plan.sorts, page
 
 

@@ -28,6 +28,7 @@ MIGRATIONS = [
     "0001: the table of tasks, and its wall",
     "0002: due dates, priorities, tags, order, trash and versions, and what is known of each owner",
     "0003: what requests with a key were answered, for whoever repeats them",
+    "0004: one index for each order of lists: what is done and what is not are merged",
 ]
 
 UNWALLED = """

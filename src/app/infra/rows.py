@@ -88,13 +88,9 @@ class TaskRow(OwnedRow):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Hold the values to their rules, and give every order its index, with `completed` and without."""
+        """Hold the values to their rules, and give every order its index (`app.infra.statements.halves`)."""
         alive = text("trashed_at IS NULL")
-        paths = [
-            dict.fromkeys((*first, column, "id"))
-            for column in ORDERS.values()
-            for first in ((), ("completed",))
-        ]
+        paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
         return (
             *super().__table_args__,
             CheckConstraint("char_length(title) BETWEEN 1 AND 255", name="title"),

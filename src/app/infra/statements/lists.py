@@ -1,8 +1,7 @@
 """The statements that read many tasks at once: one for each shape of list, made when first asked for.
 
 A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
-page has. Every order has an index that begins with the owner, and another that has `completed` before its
-key: a union of both halves would read them whole. The comparison is not strict, and begins with the id that
+page has. The comparison is not strict, and begins with the id that
 follows: PostgreSQL guesses by the first column how many rows are left, and thinks that nothing is greater
 than the greatest priority, however many tasks have it; then any index looks good.
 """
@@ -30,6 +29,7 @@ from sqlalchemy import (
 )
 
 from app.infra.rows import ORDERS
+from app.infra.statements.halves import merged
 from app.infra.statements.json_text import task_json
 from app.infra.statements.owners import ONE, OWNERS
 from app.infra.statements.tasks import ALIVE, TASKS
@@ -91,19 +91,17 @@ def page_of(shape: Shape) -> Statement:
 def _part(shape: Shape, *conditions: ColumnElement[bool]) -> Select[Any]:
     key = TASKS.c[ORDERS[shape.order]]
     path = [ID] if key is ID else [key, ID]
-    return (
-        select(ID, *(column.label("key") for column in path[:-1]), task_json(TASKS).label("json"))
-        .where(
-            *walls(TASKS),
-            TASKS.c.trashed_at.is_not(None) if shape.trashed else ALIVE,
-            *(CONDITIONS[name] for name in shape.conditions),
-            *(_has(TASKS.c.title_words, TASKS.c.description_words, f"word{n}") for n in range(shape.words)),
-            *([_has(TASKS.c.title, TASKS.c.description, "verbatim")] if shape.verbatim else []),
-            *conditions,
-        )
-        .order_by(*(column.desc() if shape.descending else column for column in path))
-        .limit(LIMIT)
+    read = select(ID, *(column.label("key") for column in path[:-1]), task_json(TASKS).label("json")).where(
+        *walls(TASKS),
+        TASKS.c.trashed_at.is_not(None) if shape.trashed else ALIVE,
+        *(CONDITIONS[name] for name in shape.conditions),
+        *(_has(TASKS.c.title_words, TASKS.c.description_words, f"word{n}") for n in range(shape.words)),
+        *([_has(TASKS.c.title, TASKS.c.description, "verbatim")] if shape.verbatim else []),
+        *conditions,
     )
+    if key is ID or shape.trashed or "completed" in shape.conditions:
+        return read.order_by(*(column.desc() if shape.descending else column for column in path)).limit(LIMIT)
+    return merged(read, order=("key", "id"), descending=shape.descending, limit=LIMIT)
 
 
 def _parts(shape: Shape) -> list[list[ColumnElement[bool]]]:

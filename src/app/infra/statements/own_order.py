@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from app.domain.position import CLOCK
+from app.infra.statements.halves import merged
 from app.infra.statements.owners import counting
 from app.infra.statements.tasks import (
     ALIVE,
@@ -45,11 +46,9 @@ STANDING: Final = compiled(
 def _neighbour(*, before: bool) -> Statement:
     place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(value_of("position"), BESIDE)
     beyond = place < beside if before else place > beside
-    order = (TASKS.c.position, TASKS.c.id)
-    found = select(TASKS.c.position).where(*walls(TASKS), ALIVE, TASKS.c.id != ROW, beyond)
-    return compiled(
-        found.order_by(*((c.desc() for c in order) if before else order)).limit(literal_column("1"))
-    )
+    found = select(TASKS.c.position, TASKS.c.id).where(*walls(TASKS), ALIVE, TASKS.c.id != ROW, beyond)
+    one = literal_column("1", Integer)
+    return compiled(merged(found, order=("position", "id"), descending=before, limit=one))
 
 
 BEFORE: Final = _neighbour(before=True)
