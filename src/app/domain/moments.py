@@ -8,11 +8,12 @@ Clock = Callable[[], datetime]
 """Returns the present moment, aware and in UTC."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def microseconds_since_epoch(moment: datetime) -> int:
     """Return whole microseconds since 1970 began in UTC."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def written(moment: datetime) -> str:
