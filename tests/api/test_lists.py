@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.api import cursors
+from app.api import cursors, list_query
+from app.api.list_query import read_list
 from app.domain.page import Bookmark
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import TaskId
 from tests.factories import a_task_id, someone
+from tests.fuzz.asking import request
 from tests.people import People, Person
 
 pytestmark = pytest.mark.server
@@ -120,7 +122,7 @@ async def test_a_cursor_is_good_for_its_own_list_with_any_limit_and_for_no_other
 
     good = await ann.ask("GET", "/api/me/tasks", params={**right, "limit": "2"})
     refused = [
-        await bob.ask("GET", "/api/me/tasks", params=right),
+        await bob.ask("GET", "/api/me/tasks", params={**right, "limit": "2"}),  # word for word
         *[
             await ann.ask("GET", "/api/me/tasks", params={**right, **other})
             for other in ({"sort": f"-{sort}"}, {"completed": "true"}, {"q": "task"}, {"trashed": "true"})
@@ -131,6 +133,20 @@ async def test_a_cursor_is_good_for_its_own_list_with_any_limit_and_for_no_other
     assert [task["title"] for task in good.json()] in (["task 1", "task 2"], ["task 1", "task 0"])
     assert [response.status_code for response in refused] == [400] * 6
     assert all(response.json()["errors"][0]["pointer"] == "/cursor" for response in refused)
+
+
+def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.list_query.KNOWN_MAX", 3)
+    list_query._known.clear()
+
+    for limit in range(1, 9):
+        read_list(request(query=b"limit=%d" % limit))
+        read_list(request(query=b"limit=%d&tag=private" % limit))
+        read_list(request(query=b"limit=%d&q=private" % limit))
+        read_list(request(query=b"&" * list_query.KNOWN_LENGTH + b"limit=%d" % limit))
+
+    assert 1 <= len(list_query._known) <= 3
+    assert not any(b"private" in query or b"&" in query for query in list_query._known)
 
 
 async def test_a_cursor_does_not_mind_in_which_words_the_same_list_is_asked_for(people: People) -> None:

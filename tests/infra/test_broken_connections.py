@@ -15,7 +15,8 @@ import pytest
 from app.api.desks import DESK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
-from app.infra.database import Database
+from app.infra.database import PING, Database
+from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
@@ -142,6 +143,27 @@ async def test_behind_a_pooler_the_same_is_cut_off_and_told_as_unknown(place: Pl
         async with place.locked():
             with pytest.raises(OutcomeUnknown):
                 await mine.add(TaskFactory.build(), at_most=MANY)
+
+
+async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connection_is_distrusted(
+    place: Place,
+) -> None:
+    place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
+    async with opened(place, seconds=1) as database:
+        await warmed(database, 4)
+        with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
+            await database.fetch(Statement("SELECT pg_sleep(30)", ()), {})
+
+        assert (database.counts().idle, database.counts().lent) == (3, 0)
+
+
+async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None:
+    async with opened(place, seconds=0.5) as database:
+        await database.fetch(PING, {})
+        await asyncio.sleep(1)
+        (connection,) = [one for one, _ in database._lender._pool._idle]  # type: ignore[union-attr]  # it is open
+
+        assert not connection.is_closed()
 
 
 async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and_transactions(

@@ -1,0 +1,71 @@
+"""How the body of a request is received.
+
+How each test was seen to fail: the announced length not looked at; a client that left taken for the end.
+"""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from litestar.exceptions import ClientException, HTTPException, InternalServerException
+
+from app.api.requests import TaskRequest
+
+AT_MOST = 10  # bytes
+
+
+def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskRequest, list[dict[str, Any]]]:
+    """Make a request, and the messages that it has not received yet."""
+    left = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    handler = SimpleNamespace(resolve_request_max_body_size=lambda: AT_MOST)
+    headers = [] if length is None else [(b"content-length", length.encode())]
+    scope = {"type": "http", "headers": headers, "route_handler": handler, "state": {}}
+    return TaskRequest(cast("Any", scope), cast("Any", receive)), left
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def test_a_body_is_received_once_whatever_its_parts() -> None:
+    asked, _ = request(part(b"hello ", more=True), part(b"", more=True), part(b"you"))
+
+    assert await asked.body() == await asked.body() == b"hello you"
+
+
+async def test_a_body_that_says_that_it_is_too_long_is_not_received_at_all() -> None:
+    asked, left = request(part(b"hello"), length="11")
+
+    with pytest.raises(HTTPException) as refused:
+        await asked.body()
+
+    assert refused.value.status_code == 413
+    assert len(left) == 1
+
+
+async def test_a_body_that_turns_out_too_long_is_received_no_further() -> None:
+    asked, left = request(*[part(b"four", more=True)] * 4)
+
+    with pytest.raises(HTTPException) as refused:
+        await asked.body()
+
+    assert refused.value.status_code == 413
+    assert len(left) == 1
+
+
+async def test_a_client_that_leaves_has_sent_no_body() -> None:
+    asked, _ = request(part(b"{", more=True), {"type": "http.disconnect"})
+
+    with pytest.raises(InternalServerException):
+        await asked.body()
+
+
+async def test_a_length_that_is_no_number_is_refused() -> None:
+    asked, _ = request(part(b"hello"), length="five")
+
+    with pytest.raises(ClientException):
+        await asked.body()
