@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
+from app import logs
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
 from app.api.client_addresses import ClientAddresses
@@ -111,6 +112,7 @@ def compose(
                 await keys.close()
             await counts.close()
             await database.close()
+            logs.flush()
 
     handlers: list[ControllerRouterHandler] = [
         TaskController,

@@ -17,10 +17,12 @@ from structlog.typing import EventDict, Processor
 ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
 
 FLUSH_AFTER: Final = 0.02  # seconds
+TOGETHER_MAX: Final = 4096  # bytes
 
 log = structlog.get_logger()
 _by_hand = False
 _flushing: asyncio.TimerHandle | None = None
+_pending = 0  # bytes
 _user_key = secrets.token_bytes(32)
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
@@ -31,11 +33,11 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
 
     Under the same `user_key` a person has the same name in every log; without one it is this process's own.
     """
-    global _by_hand, _flushing, _user_key  # noqa: PLW0603 - logging is the process's
+    global _by_hand, _flushing, _pending, _user_key  # noqa: PLW0603 - logging is the process's
     _by_hand = form == "json" and logging.getLevelName(level.upper()) <= logging.INFO
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
-    _flushing = None
+    _flushing, _pending = None, 0
     shared: list[Processor] = [
         _add_request_id,
         structlog.processors.add_log_level,
@@ -115,17 +117,24 @@ def _second(seconds: int) -> str:
 def _write_soon(line: str) -> None:
     """Write a line that may wait for others: a system call for each costs more than the line itself.
 
-    Any other event is written at once, and these lines before it.
+    Any other event is written at once, and these lines before it. What goes out together is no more than a
+    pipe takes whole (POSIX: PIPE_BUF), so lines of several processes do not mix.
     """
-    global _flushing  # noqa: PLW0603 - standard output is the process's
+    global _flushing, _pending  # noqa: PLW0603 - standard output is the process's
+    if _pending + len(line) > TOGETHER_MAX:
+        flush()
     sys.stdout.write(line)
+    _pending += len(line)
     if _flushing is None:
-        _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, _flush)
+        _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, flush)
 
 
-def _flush() -> None:
-    global _flushing  # noqa: PLW0603
-    _flushing = None
+def flush() -> None:
+    """Write what waits."""
+    global _flushing, _pending
+    if _flushing is not None:
+        _flushing.cancel()
+    _flushing, _pending = None, 0
     sys.stdout.flush()
 
 

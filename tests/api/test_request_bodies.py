@@ -64,8 +64,9 @@ async def test_a_client_that_leaves_has_sent_no_body() -> None:
         await asked.body()
 
 
-async def test_a_length_that_is_no_number_is_refused() -> None:
-    asked, _ = request(part(b"hello"), length="five")
+@pytest.mark.parametrize("length", ["five", "0" * 5000 + "5"])
+async def test_a_length_that_is_no_number_or_an_endless_one_is_refused(length: str) -> None:
+    asked, _ = request(part(b"hello"), length=length)
 
     with pytest.raises(ClientException):
         await asked.body()

@@ -23,6 +23,9 @@ SORTS: Final = {
     for sign in ("", "-")
 }
 UTC: Final = "UTC"
+COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
+"""Parameters that have few values, and the same ones for everybody."""
+
 KNOWN_MAX: Final = 1_000  # queries that are remembered
 KNOWN_LENGTH: Final = 200  # bytes of each
 T = TypeVar("T")
@@ -49,14 +52,14 @@ def read_list(request: TaskRequest) -> Asked:
     """Read which tasks are asked for, how many, and from where on.
 
     Clients ask for the same few lists again and again, and what was read once need not be read twice. What
-    is one person's own is not remembered: a cursor, what they search for, their tags.
+    is one person's own is not remembered: a cursor, what they search for, their tags; nor is a moment.
     """
     query = request.scope["query_string"]
     if (known := _known.get(query)) is not None:
         return known
     asked = _read(request)
-    own = asked.after or asked.selection.search or asked.selection.tags
-    if not own and len(query) <= KNOWN_LENGTH:
+    common = asked.after is None and all(name in COMMON for name, _ in asked.said)
+    if common and len(query) <= KNOWN_LENGTH:
         if len(_known) >= KNOWN_MAX:
             _known.clear()
         _known[query] = asked

@@ -1,6 +1,6 @@
 """The request that handlers are given: Litestar's, of a principal, with a body that costs less to read."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 from litestar.exceptions import ClientException, InternalServerException
@@ -9,6 +9,8 @@ from litestar.types import Empty
 
 from app.api.headers import first
 from app.domain.identity import Principal
+
+LENGTH_DIGITS: Final = 18
 
 
 class TaskRequest(Request[Principal, None, Any]):
@@ -25,7 +27,7 @@ class TaskRequest(Request[Principal, None, Any]):
         if self._body is Empty:
             at_most = self.route_handler.resolve_request_max_body_size() or 0
             announced = first(self, b"content-length") or "0"
-            if not announced.isdecimal():
+            if not announced.isdecimal() or len(announced) > LENGTH_DIGITS:
                 raise ClientException
             if int(announced) > at_most:
                 raise RequestEntityTooLarge

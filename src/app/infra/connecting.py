@@ -74,6 +74,7 @@ def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
         "ssl": ssl.create_default_context(cafile=address.ca_file) if address.tls else False,
         "timeout": CONNECT_TIMEOUT,
         "statement_cache_size": 0 if address.pooled else 100,
+        "max_cacheable_statement_size": 64 * 1024,  # bytes; a search for twenty words by due date has 17 KB
         "server_settings": {"application_name": address.application_name},
     }
 

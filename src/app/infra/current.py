@@ -7,7 +7,7 @@ answer is no.
 from pathlib import Path
 from typing import Final
 
-from asyncpg import UndefinedTableError
+from asyncpg import InsufficientPrivilegeError, UndefinedTableError
 
 from app.infra.connecting import Connection
 
@@ -17,9 +17,9 @@ LATEST: Final = max(path.stem for path in (Path(__file__).parent / "migrations" 
 
 
 async def is_current(connection: Connection) -> bool:
-    """Tell whether the newest migration is applied, and nothing newer."""
+    """Tell whether the newest migration is applied, and nothing newer; False where that cannot be seen."""
     try:
         applied = await connection.fetch(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a name of ours
-    except UndefinedTableError:
+    except (UndefinedTableError, InsufficientPrivilegeError):
         return False
     return [row["version_num"] for row in applied] == [LATEST.partition("_")[0]]

@@ -39,6 +39,7 @@ class Database:
 
     async def open(self) -> None:
         """Begin to lend connections. Connects to nothing, so it works while the database is away."""
+        self._deadlines = Deadlines()  # on the loop that runs now
         await self._lender.open()
 
     async def close(self) -> None:
@@ -72,8 +73,8 @@ class Database:
             try:
                 rows = await connection.fetch(statement.sql, *arguments)
             except BaseException as caught:
-                late = self._deadlines.let_go(connection) and isinstance(caught, Exception)
-                error = TimeoutError() if late else caught
+                cut_off = self._deadlines.let_go(connection) and isinstance(caught, Exception)
+                error = TimeoutError() if cut_off and not means_undone(caught) else caught
                 self._lender.take_back(connection, error)
                 if not (again and means_lost(error) and (statement.reads or means_unsent(error))):
                     self._tell(error, may_be_done=not statement.reads)

@@ -1,9 +1,9 @@
 """The statements that read many tasks at once: one for each shape of list, made when first asked for.
 
 A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
-page has. The comparison is not strict, and begins with the id that
-follows: PostgreSQL guesses by the first column how many rows are left, and thinks that nothing is greater
-than the greatest priority, however many tasks have it; then any index looks good.
+page has. The comparison is not strict, and begins with the id that follows: PostgreSQL guesses by the
+first column how many rows are left, and thinks that nothing is greater than the greatest priority, however
+many tasks have it; then any index looks good.
 """
 
 from dataclasses import dataclass
