@@ -14,9 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.infra.connecting import connect, driver_arguments
-from app.infra.current import VERSION_TABLE, is_current
 from app.infra.migrate import _config, _connected, _patiently, downgrade, upgrade, waiting
 from app.infra.rows import OwnedRow
+from app.infra.schema_version import VERSION_TABLE, is_current
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 

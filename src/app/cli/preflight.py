@@ -11,7 +11,7 @@ from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
 from app.infra.connecting import connect
-from app.infra.current import is_current
+from app.infra.schema_version import is_current
 from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
@@ -110,7 +110,7 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
 
 async def _waiting(address: DatabaseAddress) -> list[str]:
-    from app.infra.migrate import waiting  # noqa: PLC0415 - see `app.infra.current`
+    from app.infra.migrate import waiting  # noqa: PLC0415 - see `app.infra.schema_version`
 
     return await waiting(address)
 

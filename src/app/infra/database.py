@@ -34,7 +34,6 @@ class Database:
     ) -> None:
         self._timeout = timeout
         self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
-        self._deadlines = Deadlines()
         self._trouble: str | None = "not asked yet"
 
     async def open(self) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.infra.connecting import connect
-from app.infra.current import VERSION_TABLE
+from app.infra.schema_version import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")

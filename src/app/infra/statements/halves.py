@@ -2,7 +2,7 @@
 
 Each order but that of creation has one index, which has `completed` before its key. A list of both reads the
 two halves from where they begin, and no further than the page: PostgreSQL merges them without a sort. An
-index without `completed` would spare it that, and cost each write more than all else that a write does
+index without `completed` would spare it that, and be one more that each write has to write to
 (docs/decisions/0005-the-hot-path.md).
 """
 
@@ -18,17 +18,10 @@ def merged(
     read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
     """Return the first rows in an order, by names of columns that `read` returns."""
-    done = TASKS.c.completed
-    parts = (_first(read.where(half), order, descending, limit) for half in (done, not_(done)))
-    both = union_all(*parts).subquery("both")
-    return _first(select(both), order, descending, limit)
 
+    def first(rows: Select[Any]) -> Select[Any]:
+        columns = (rows.selected_columns[name] for name in order)
+        return rows.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
 
-def _first(
-    read: Select[Any],
-    order: Sequence[str],
-    descending: bool,  # noqa: FBT001 - of a list of arguments that is passed on
-    limit: ColumnElement[int],
-) -> Select[Any]:
-    columns = (read.selected_columns[name] for name in order)
-    return read.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
+    halves = (first(read.where(half)) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
+    return first(select(union_all(*halves).subquery("both")))

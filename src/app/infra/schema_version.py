@@ -12,7 +12,8 @@ from asyncpg import InsufficientPrivilegeError, UndefinedTableError
 from app.infra.connecting import Connection
 
 VERSION_TABLE: Final = "taskward_version"  # of our own, so another project's Alembic is not disturbed
-LATEST: Final = max(path.stem for path in (Path(__file__).parent / "migrations" / "versions").glob("0*.py"))
+_SCRIPTS: Final = Path(__file__).parent / "migrations" / "versions"
+LATEST: Final = max(script.stem for script in _SCRIPTS.glob("[0-9]*.py"))
 """The newest migration, by its file: `<revision>_<name>`."""
 
 
