@@ -84,6 +84,21 @@ def log_file(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
+async def test_what_goes_out_together_is_no_more_than_a_pipe_takes_whole(
+    log_file: TextIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    with redirect_stdout(log_file):
+        logs.configure("info", "json")
+        monkeypatch.setattr(log_file, "flush", lambda: sizes.append(logs._pending), raising=False)
+        for _ in range(50):
+            logs.request("id" * 30, "a" * 32, "ann", "GET", "/api/{user_id}/tasks", 200, None, 1.0)
+            sizes.append(logs._pending)
+
+    assert max(sizes) <= logs.TOGETHER_MAX
+    assert max(sizes) > logs.TOGETHER_MAX / 2
+
+
 async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event(log_file: TextIO) -> None:
     def written() -> list[str]:
         return [json.loads(line)["event"] for line in Path(log_file.name).read_text().splitlines()]

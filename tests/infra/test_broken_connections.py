@@ -7,15 +7,17 @@ no `statement_timeout`; idle connections trusted after a loss; a deadline for ea
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
+from asyncpg import DivisionByZeroError
 
 from app.api.desks import DESK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.database import PING, Database
+from app.infra.deadlines import Deadlines
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings
@@ -155,6 +157,32 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
             await database.fetch(Statement("SELECT pg_sleep(30)", ()), {})
 
         assert (database.counts().idle, database.counts().lent) == (3, 0)
+
+
+async def test_what_the_server_refused_at_the_last_moment_is_told_as_that(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(place) as database:
+        monkeypatch.setattr(Deadlines, "let_go", lambda *_: True)  # its time was up in the same moment
+        with pytest.raises(DivisionByZeroError):
+            await database.fetch(Statement("SELECT 1 / 0", ()), {})
+
+
+async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Place) -> None:
+    place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
+    database = Database(place.address, timeout=0.5)
+
+    async def asked(seconds: int) -> float:
+        await database.open()
+        began = time.monotonic()
+        with suppress(DatabaseUnavailable):
+            await database.fetch(Statement(f"SELECT pg_sleep({seconds})", ()), {})
+        await database.close()
+        return time.monotonic() - began
+
+    await asyncio.to_thread(asyncio.run, asked(0))  # a loop of its own, which ends before the deadline
+
+    assert await asked(3) < 2
 
 
 async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None:

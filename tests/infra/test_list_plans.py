@@ -12,10 +12,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.infra.connecting import Connection
+from app.infra.connecting import Connection, driver_arguments
 from app.infra.migrate import upgrade
 from app.infra.rows import ORDERS
-from app.infra.statements.lists import Shape, page_of
+from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.statements.summary import SUMMARY
 from app.infra.task_lists import next_id
 from app.settings.database_address import DatabaseAddress
@@ -108,6 +108,13 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_one_more(
         assert plan.indexes == {f"ix_tasks_{path}"}, page
         assert plan.rows_read <= PAGE + 1 + merged, page  # the half that is not next has been looked at
         assert not plan.sorts, page
+
+
+def test_the_longest_statement_is_one_that_the_driver_remembers() -> None:
+    longest = page_of(Shape(order="due", conditions=tuple(CONDITIONS), words=20, verbatim=True, after=True))
+    arguments = driver_arguments(DatabaseAddress.parse("postgresql://u:p@localhost/d"))
+
+    assert len(longest.sql) < arguments["max_cacheable_statement_size"]
 
 
 async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either(connection: Any) -> None:
