@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app import logs
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -69,6 +70,19 @@ async def test_head_is_get_without_its_body(people: People, path: str) -> None:
     assert head.status_code == got.status_code == 200
     same = ("content-type", "content-length")
     assert [head.headers[name] for name in same] == [got.headers[name] for name in same]
+
+
+async def test_a_service_that_stops_leaves_no_line_of_its_log_behind(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "FLUSH_AFTER", 60)
+    logs.configure("info", "json")
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        await client.get("/health")
+        waiting = logs._pending
+
+    assert waiting > 0
+    assert logs._pending == 0
 
 
 async def test_head_sends_no_body_whatever_the_server_below_would_do(database_url: str) -> None:

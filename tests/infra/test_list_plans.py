@@ -111,7 +111,15 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_one_more(
 
 
 def test_the_longest_statement_is_one_that_the_driver_remembers() -> None:
-    longest = page_of(Shape(order="due", conditions=tuple(CONDITIONS), words=20, verbatim=True, after=True))
+    longest = page_of(
+        Shape(
+            order="due",
+            conditions=tuple(CONDITIONS.keys() - {"completed"}),
+            words=20,
+            verbatim=True,
+            after=True,
+        )
+    )
     arguments = driver_arguments(DatabaseAddress.parse("postgresql://u:p@localhost/d"))
 
     assert len(longest.sql) < arguments["max_cacheable_statement_size"]
