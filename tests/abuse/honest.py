@@ -1,0 +1,79 @@
+"""One honest person, who uses the service at a human pace while somebody else abuses it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from statistics import median, quantiles
+from typing import Final
+
+import httpx
+
+from tests.factories import someone
+from tests.service import Service
+
+PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, within the default limits
+TIMEOUT: Final = 20.0  # seconds that the person waits for one answer
+
+
+@dataclass
+class Measured:
+    """What the honest person got: for each request its status (0: no answer) and how long it took."""
+
+    requests: list[tuple[int, float]] = field(default_factory=list)  # (status, seconds)
+
+    @property
+    def share_answered(self) -> float:
+        """Return the share of requests answered 2xx, 0 to 1."""
+        return sum(200 <= status < 300 for status, _ in self.requests) / len(self.requests)
+
+    @property
+    def median(self) -> float:
+        """Return the median duration in seconds."""
+        return median(seconds for _, seconds in self.requests)
+
+    @property
+    def p99(self) -> float:
+        """Return the 99th percentile of durations in seconds."""
+        durations = [seconds for _, seconds in self.requests]
+        return quantiles(durations, n=100)[98] if len(durations) > 1 else durations[0]
+
+    @property
+    def worst(self) -> float:
+        """Return the longest duration in seconds."""
+        return max(seconds for _, seconds in self.requests)
+
+
+@contextmanager
+def honest_person(service: Service, path: str = "/api/me/tasks") -> Iterator[Measured]:
+    """Let an honest person create and list tasks until the block ends.
+
+    Another `path`, `/health` for example, is only read.
+    """
+    measured, stop = Measured(), threading.Event()
+    headers = service.headers(someone("honest"))
+
+    def work() -> None:
+        with httpx.Client(base_url=service.url, headers=headers, timeout=TIMEOUT) as client:
+            for number in cycle(range(10)):
+                if stop.is_set():
+                    return
+                create = number == 0 and path == "/api/me/tasks"
+                began = time.monotonic()
+                try:
+                    answer = client.post(path, json={"title": "honest"}) if create else client.get(path)
+                    status = answer.status_code
+                except httpx.HTTPError:
+                    status = 0
+                measured.requests.append((status, time.monotonic() - began))
+                stop.wait(PAUSE)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield measured
+    finally:
+        stop.set()
+        thread.join()
