@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -112,6 +113,27 @@ def test_the_log_tells_each_request_and_no_token_title_or_secret(service: Servic
     assert mine[0]["milliseconds"] > 0
     for private in ("private", headers["authorization"][7:], SECRET.decode(), "logged"):
         assert private not in text
+
+
+def eventually_logged(service: Service, request_id: str) -> dict[str, Any]:
+    """Return the log's line of a request: lines are written up to 20 ms after the answer."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for line in service.log.read_text().splitlines():
+            if request_id in line:
+                told: dict[str, Any] = json.loads(line)
+                return told
+        time.sleep(0.02)
+    raise AssertionError(f"no line of {request_id}")
+
+
+def test_a_made_up_method_does_not_lengthen_its_line_in_the_log(service: Service) -> None:
+    method = "BREW" * 3_750  # 15,000 letters, nearly all that a head may have
+
+    httpx.request(method, f"{service.url}/health", headers={"x-request-id": "made-up-method"})
+
+    assert eventually_logged(service, "made-up-method")["method"] == "_OTHER"
+    assert "BREW" not in service.log.read_text()
 
 
 def test_both_workers_of_a_start_call_a_person_by_the_same_name(database_url: str, tmp_path: Path) -> None:

@@ -92,9 +92,9 @@ class Observation:
         route, problem, person = scope.get("path_template"), scope.get("problem"), scope.get("user")
         user_id = None if person is None else person.user_id
         trace_id = scope.get("trace_id")
-        logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
         if method not in METHODS:
             method = OTHER
+        logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
         if self._counts is not None:
             self._counts.answered(route, method, status, seconds)
             if problem is not None:
