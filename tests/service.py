@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +44,12 @@ class Service:
         return {"authorization": f"Bearer {self.token(user_id)}"}
 
 
-def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the command line to its end."""
+def app(
+    *arguments: str, env: Mapping[str, str], cwd: Path, under: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end; `under` is a command that runs another."""
     done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [*under, sys.executable, "-m", "app", *arguments],
         env={**BARE, "PORT": str(free_port()), **env},
         cwd=cwd,
         capture_output=True,
@@ -61,13 +63,15 @@ def app(*arguments: str, env: Mapping[str, str], cwd: Path) -> "subprocess.Compl
 
 
 @contextmanager
-def serving(env: Mapping[str, str], folder: Path, *, wait: bool = True) -> Iterator[Service]:
-    """Serve, in a folder without a `.env`, until the end."""
+def serving(
+    env: Mapping[str, str], folder: Path, *, wait: bool = True, under: Sequence[str] = ()
+) -> Iterator[Service]:
+    """Serve, in a folder without a `.env`, until the end; `under` is a command that runs another."""
     LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
+            [*under, sys.executable, "-m", "app", "serve"],
             env={**BARE, **env, "PORT": str(port)},
             cwd=folder,
             stdout=output,

@@ -14,6 +14,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
+from app.cli.descriptors import connections_within_limit
 from app.cli.exposing import exposing
 from app.cli.preflight import checked
 from app.settings.environment import environment
@@ -21,7 +22,8 @@ from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
 LEAVE_AGAIN: Final = 0.2  # seconds
 HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8
-HEAD_TIMEOUT: Final = 75_000  # milliseconds for a whole head, and for a connection to lie idle
+HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole head, and for a connection to lie idle
+BACKLOG: Final = 4096  # connections that wait to be taken, in the kernel (which may allow fewer: somaxconn)
 
 
 class Server(MPServer):
@@ -61,7 +63,8 @@ def add_to(verbs: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Serve until told to stop; whatever can be known to be wrong is told before."""
     settings, warnings = checked(environment())
-    for warning in warnings:
+    connections, few = connections_within_limit(settings.pool_size)
+    for warning in (*warnings, *filter(None, [few])):
         print(f"warning: {warning}", file=sys.stderr)
     listening = settings.listening
     os.environ[MAIN_PROCESS] = str(os.getpid())
@@ -79,6 +82,8 @@ def run(_: argparse.Namespace) -> int:
         loop=Loops.uvloop,
         http=HTTPModes.http1,
         websockets=False,
+        backlog=BACKLOG,
+        backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
         log_enabled=False,  # the service speaks for itself, one event a line
     )

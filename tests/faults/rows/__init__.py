@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-ALL = ("database", "refusals", "between", "keys", "processes", "clock", "clients", "endurance")
+ALL = ("database", "refusals", "between", "keys", "processes", "clock", "clients", "connections", "endurance")
 
 
 def load() -> None:

@@ -7,8 +7,8 @@ from typing import Final
 
 from tests.faults.judging import BUSY, Allowed
 from tests.faults.row import row
-from tests.faults.rows.processes import descriptors
 from tests.faults.scene import Scene, port_of, token
+from tests.processes import descriptors
 
 GONE: Final = 200
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN

@@ -6,8 +6,8 @@ from typing import Final
 from tests.faults.judging import Allowed
 from tests.faults.load import Load
 from tests.faults.row import row
-from tests.faults.rows.processes import descriptors, memory
 from tests.faults.scene import Scene
+from tests.processes import descriptors, memory
 
 RATE: Final = 900  # requests a second at most, which leaves two cores some room
 PEOPLE: Final = 32

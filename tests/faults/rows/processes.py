@@ -14,6 +14,7 @@ from tests.faults.judging import ALWAYS, BUSY, CUT, SAID, Allowed
 from tests.faults.proxy import Proxy, proxy_to
 from tests.faults.row import row
 from tests.faults.scene import Scene, answers, port_of, wait_until
+from tests.processes import workers
 from tests.service import Service
 
 START = 5.0  # seconds that a process may take, on two cores that others use
@@ -107,22 +108,3 @@ def look(proxy: Proxy, services: list[Service]) -> None:
 def unready(service: Service) -> bool:
     """Tell whether a service says that it takes no more."""
     return not answers(service.url, "/health/ready")
-
-
-def workers(service: Service) -> list[psutil.Process]:
-    """Return the processes that answer."""
-    return [
-        child
-        for child in psutil.Process(service.process.pid).children(recursive=True)
-        if "resource_tracker" not in " ".join(child.cmdline())
-    ]
-
-
-def descriptors(service: Service) -> int:
-    """Return how many files and sockets they have open."""
-    return sum(worker.num_fds() for worker in workers(service))
-
-
-def memory(service: Service) -> float:
-    """Return what they hold, in MB."""
-    return sum(worker.memory_info().rss for worker in workers(service)) / 1e6

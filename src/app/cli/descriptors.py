@@ -1,0 +1,43 @@
+"""How many connections a worker takes at once, within the limit on its open files.
+
+A worker that runs out of descriptors cannot accept a connection and tries again without end, so it takes
+fewer connections than it may open files.
+"""
+
+import resource
+from typing import Final
+
+from app.settings import SettingsError
+
+CONNECTIONS: Final = 4096
+"""Connections that a worker has open at most; more wait in the kernel's queue until one closes."""
+
+CONNECTIONS_MIN: Final = 64  # with fewer there is no point in starting
+RESERVED: Final = 64  # files of a worker besides connections: code, log, event loops, keys, traces
+
+
+def connections_within_limit(pool_size: int) -> tuple[int, str | None]:
+    """Raise the soft limit on open files to what a worker needs, as far as the hard limit allows.
+
+    Returns how many connections each worker may take, and a warning where they are fewer than `CONNECTIONS`.
+    Processes that are started afterwards have the same limit.
+
+    Raises:
+        SettingsError: the hard limit leaves fewer than `CONNECTIONS_MIN`.
+
+    """
+    needed = CONNECTIONS + pool_size + RESERVED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit == needed:
+        return CONNECTIONS, None
+    connections = limit - pool_size - RESERVED
+    remedy = f"raise its hard limit (`ulimit -Hn`, LimitNOFILE= in systemd) to {needed} or more"
+    if connections < CONNECTIONS_MIN:
+        raise SettingsError([f"a process may open {limit} files here, too few to take connections: {remedy}"])
+    return connections, (
+        f"a process may open {limit} files here, so each worker takes {connections} connections at once"
+        f" instead of {CONNECTIONS}: {remedy}"
+    )

@@ -1,0 +1,49 @@
+"""Many connections at once, opened by one machine."""
+
+import resource
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+from tests.service import Service
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def address_of(service: Service) -> tuple[str, int]:
+    """Return where it listens."""
+    url = urlsplit(service.url)
+    return url.hostname or "", url.port or 0
+
+
+@contextmanager
+def connected(service: Service, times: int, *, sends: bytes = b"") -> Iterator[list[socket.socket]]:
+    """Open connections, send the same bytes over each, and hold them until the block ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < times + 256:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(times + 256, hard), hard))
+    with ExitStack() as stack:
+        connections = []
+        for _ in range(times):
+            connection = stack.enter_context(socket.create_connection(address_of(service), timeout=30))
+            if sends:
+                connection.sendall(sends)
+            connections.append(connection)
+        yield connections
+
+
+def answered(connections: list[socket.socket], *, within: float) -> int:
+    """Return how many have something to read within so many seconds."""
+    waiting, deadline = set(connections), time.monotonic() + within
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    by_number = {connection.fileno(): connection for connection in connections}
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for number, _ in poll.poll(left * 1000):
+            poll.unregister(number)
+            waiting.discard(by_number[number])
+    return len(connections) - len(waiting)

@@ -1,0 +1,167 @@
+"""Connections that send nothing, or too little, take nothing from anybody else."""
+
+import resource
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.abuse.conftest import default_environment
+from tests.abuse.honest import honest_person
+from tests.abuse.sockets import HEALTH, address_of, answered, connected
+from tests.processes import cpu_seconds, descriptors, memory, workers
+from tests.service import Service, app, serving
+
+pytestmark = pytest.mark.server
+
+IDLE = 2_000
+KEEP_ALIVE = 1_100
+UNFINISHED = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + b"a" * 15_000
+
+
+def test_given_2000_connections_that_send_nothing_an_honest_person_is_answered_as_ever(
+    default_service: Service,
+) -> None:
+    before = descriptors(default_service)
+
+    with connected(default_service, IDLE), honest_person(default_service) as honest:
+        with honest_person(default_service, "/health") as health:
+            time.sleep(4)
+        held = descriptors(default_service) - before
+
+    assert held >= IDLE
+    assert honest.share_answered == health.share_answered == 1
+    assert max(honest.worst, health.worst) < 3  # they waited for ten seconds, or for ever
+    assert eventually_at_most(default_service, before + 12) <= before + 12  # a pool of 10 may have filled
+
+
+def test_given_1100_people_who_keep_their_connections_one_more_is_answered(default_service: Service) -> None:
+    with connected(default_service, KEEP_ALIVE, sends=HEALTH) as connections:
+        assert answered(connections, within=8) == KEEP_ALIVE
+
+        with honest_person(default_service) as honest:
+            time.sleep(3)
+
+    assert honest.share_answered == 1
+    assert honest.worst < 3
+
+
+def test_a_second_flood_of_unfinished_heads_takes_no_more_memory_than_the_first(
+    default_service: Service,
+) -> None:
+    with connected(default_service, IDLE, sends=UNFINISHED):
+        time.sleep(2)
+        first = memory(default_service)
+    time.sleep(1)
+
+    with connected(default_service, IDLE, sends=UNFINISHED), honest_person(default_service) as honest:
+        time.sleep(2)
+        second = memory(default_service)
+
+    assert honest.share_answered == 1
+    assert second - first < 30  # MB; each time they send 30 MB
+
+
+def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whole_head(
+    default_service: Service,
+) -> None:
+    address, began = address_of(default_service), time.monotonic()
+    ended: dict[str, float] = {}
+    with ExitStack() as stack:
+        connections = {
+            name: stack.enter_context(socket.create_connection(address)) for name in ("idle", "slow", "kept")
+        }
+        connections["kept"].sendall(HEALTH)
+        assert connections["kept"].recv(65536).startswith(b"HTTP/1.1 200")
+        while connections and time.monotonic() - began < 30:
+            for name, connection in [*connections.items()]:
+                connection.settimeout(0.5)
+                if is_ended(connection, sends=b"G" if name == "slow" else b""):
+                    ended[name] = time.monotonic() - began
+                    del connections[name]
+
+    assert ended.keys() == {"idle", "slow", "kept"}
+    assert all(8 < seconds < 20 for seconds in ended.values())
+
+
+def is_ended(connection: socket.socket, *, sends: bytes) -> bool:
+    """Tell whether the other side has closed a connection, within half a second."""
+    try:
+        connection.sendall(sends)
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_the_start_raises_the_soft_limit_on_open_files_to_what_it_needs(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(
+        default_environment(database_url), tmp_path, under=("prlimit", "--nofile=256:8192")
+    ) as service:
+        limits = [worker.rlimit(resource.RLIMIT_NOFILE) for worker in workers(service)]
+
+    assert limits[0][0] >= 4_096 + 10 + 64
+    assert "warning" not in service.log.read_text()
+
+
+def test_the_soft_limit_is_raised_by_us_not_by_an_accident_of_the_server() -> None:
+    count = (
+        "import resource; from app.cli.descriptors import connections_within_limit;"
+        " print(connections_within_limit(10), resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+
+    done = subprocess.run(
+        ["prlimit", "--nofile=256:8192", sys.executable, "-c", count],  # noqa: S607 - from util-linux
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout == b"(4096, None) (4170, 8192)\n"
+
+
+def test_given_256_descriptors_the_start_says_so_and_a_flood_makes_no_worker_spin(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(default_environment(database_url), tmp_path, under=("prlimit", "--nofile=256")) as service:
+        with connected(service, 400):
+            time.sleep(0.5)
+            used = cpu_seconds(service)
+            time.sleep(4)
+            used = cpu_seconds(service) - used
+            held = descriptors(service)
+        after = httpx.get(f"{service.url}/health", timeout=20)
+
+    assert used < 1.5  # seconds of 4: one that spins uses them all
+    assert held < 256
+    assert after.status_code == 200
+    assert (
+        "warning: a process may open 256 files here, so each worker takes 182 connections at once instead of"
+        " 4096: raise its hard limit (`ulimit -Hn`, LimitNOFILE= in systemd) to 4170 or more\n"
+    ) in service.log.read_text()
+
+
+def test_with_too_few_descriptors_for_any_connections_the_start_is_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = default_environment(database_url)
+
+    done = app("serve", env=env, cwd=tmp_path, under=("prlimit", "--nofile=100"))
+
+    assert done.returncode == 1
+    assert "a process may open 100 files here, too few to take connections" in done.stderr
+
+
+def eventually_at_most(service: Service, number: int) -> int:
+    """Wait up to 15 seconds until no more descriptors are open, and return how many are."""
+    deadline = time.monotonic() + 15
+    while (now := descriptors(service)) > number and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return now
