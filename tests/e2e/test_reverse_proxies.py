@@ -1,0 +1,159 @@
+"""The examples of docs/examples/, the very files, in front of the service as operators run it."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.abuse.conftest import default_environment
+from tests.factories import someone
+from tests.processes import descriptors
+from tests.reverse_proxies import EXAMPLES, NAME, ReverseProxy, caddy, edited, nginx
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+CAP = 64  # requests under way of one address, in nginx.conf
+
+
+@pytest.fixture(scope="module")
+def behind(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service, set as the examples say."""
+    env = default_environment(database_url, TRUSTED_PROXIES="127.0.0.1/32", ALLOWED_HOSTS=f"{NAME},127.0.0.1")
+    with serving(env, tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
+def proxy(
+    request: pytest.FixtureRequest, behind: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReverseProxy]:
+    run: Callable[[Service, Path], AbstractContextManager[ReverseProxy]] = request.param
+    with run(behind, tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def capped(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReverseProxy]:
+    with nginx(behind, tmp_path_factory.mktemp("capped")) as proxy:
+        yield proxy
+
+
+def counted(answer: httpx.Response) -> int:
+    """Return how many requests an address has left."""
+    policy, left, _ = answer.headers["ratelimit"].split(";")
+    assert policy == '"address"'
+    return int(left.removeprefix("r="))
+
+
+def test_requests_go_through_the_proxy_over_tls(proxy: ReverseProxy, behind: Service) -> None:
+    tls = {"sni_hostname": NAME}
+    with proxy.client(**behind.headers(someone("ann"))) as client:
+        created = client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=tls)
+        listed = client.get("/api/me/tasks", extensions=tls)
+
+    assert created.status_code == 201
+    assert listed.json() == [created.json()]
+    assert "strict-transport-security" in listed.headers  # it believed X-Forwarded-Proto
+
+
+def test_each_client_is_counted_by_its_own_address_whatever_it_says_of_itself(proxy: ReverseProxy) -> None:
+    one = counted(proxy.ask("/nowhere", "127.0.0.2"))
+    forged = {"x-forwarded-for": "127.0.0.3", "forwarded": "for=127.0.0.3", "x-real-ip": "127.0.0.3"}
+
+    again = counted(proxy.ask("/nowhere", "127.0.0.2", **forged))
+    another = counted(proxy.ask("/nowhere", "127.0.0.3"))
+
+    assert again == one - 1
+    assert another > again
+
+
+def test_a_body_that_is_too_large_is_refused_by_the_service_in_its_own_words(
+    proxy: ReverseProxy, behind: Service
+) -> None:
+    headers = {**behind.headers(someone("ann")), "content-type": "application/json"}
+
+    with proxy.client(**headers) as client:
+        answer = client.post(
+            "/api/me/tasks/batch", content=b" " * 2_500_000, extensions={"sni_hostname": NAME}
+        )
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_service_does(
+    proxy: ReverseProxy, behind: Service
+) -> None:
+    time.sleep(6)  # those of other tests have ended
+    before = descriptors(behind)
+
+    proxy.ask("/health")
+    time.sleep(1)
+    kept = descriptors(behind) - before
+    time.sleep(6.5)
+
+    assert kept == 1
+    assert descriptors(behind) <= before  # 7.5 seconds later: the service itself would end it after 10
+
+
+def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_and_others_do_not(
+    capped: ReverseProxy, behind: Service
+) -> None:
+    head = f"POST /api/me/tasks HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: {behind.headers()['authorization']}\r\n"
+    unfinished = f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode()
+    with ExitStack() as stack:
+        for _ in range(CAP):
+            plain = socket.create_connection(("127.0.0.1", capped.port), source_address=("127.0.0.2", 0))
+            under_way = stack.enter_context(capped.trust.wrap_socket(plain, server_hostname=NAME))
+            under_way.sendall(unfinished)
+        time.sleep(0.5)
+
+        refused = capped.ask("/health", "127.0.0.2")
+        another = capped.ask("/health", "127.0.0.3")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["status"] == 429
+    assert another.status_code == 200
+
+
+def test_without_the_service_nginx_says_503_as_a_problem(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    env = default_environment(database_url, ALLOWED_HOSTS="*")
+    with serving(env, tmp_path_factory.mktemp("service")) as service:
+        stack = ExitStack()
+        proxy = stack.enter_context(nginx(service, tmp_path_factory.mktemp("proxy")))
+    with stack:
+        answer = proxy.ask("/health")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["status"] == 503
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    program, user = Path(sys.executable).with_name("app"), Path.home().owner()
+    changes = {"/opt/taskward/bin/app": str(program), "User=taskward": f"User={user}"}
+    (tmp_path / "taskward.service").write_text(edited("taskward.service", changes))
+    verify = shutil.which("systemd-analyze")
+    assert verify, "systemd is not installed: `.ci/run` does it"
+
+    done = subprocess.run(
+        [verify, "verify", str(tmp_path / "taskward.service")], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_operations_page_names_every_example() -> None:
+    page = (EXAMPLES.parent / "operations.md").read_text()
+
+    assert all(f"(examples/{example.name})" in page for example in EXAMPLES.iterdir())

@@ -1,0 +1,132 @@
+"""The proxies of docs/examples/, in front of a service: the very files, with other ports, certificates and folders."""
+
+import os
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from dev.children import prepare
+from dev.postgres import free_port
+from tests import certificates
+from tests.service import BARE, Service
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+NAME = "tasks.example.com"
+START = 20  # seconds
+
+
+@dataclass
+class ReverseProxy:
+    """A running proxy."""
+
+    port: int
+    trust: ssl.SSLContext
+
+    def client(self, address: str = "127.0.0.1", **headers: str) -> httpx.Client:
+        """Return a client that connects from one of this machine's addresses."""
+        return httpx.Client(
+            base_url=f"https://127.0.0.1:{self.port}",
+            headers={"host": NAME, **headers},
+            transport=httpx.HTTPTransport(verify=self.trust, local_address=address),
+            timeout=30,
+        )
+
+    def ask(self, path: str, address: str = "127.0.0.1", **headers: str) -> httpx.Response:
+        """Ask once, over a connection of its own."""
+        with self.client(address, **headers) as client:
+            return client.get(path, extensions={"sni_hostname": NAME})
+
+
+def edited(name: str, changes: Mapping[str, str]) -> str:
+    """Return an example with places changed that each occur once in it."""
+    text = (EXAMPLES / name).read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"{name} has {old!r} {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+@contextmanager
+def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
+    """Run nginx."""
+    certificates.make(folder, NAME)
+    port, temporary = free_port(), f"{folder}/nginx-"
+    places = "".join(
+        f"{kind}_temp_path {temporary}{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    changes = {
+        "http {\n": f"http {{\n{places}\n",
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "127.0.0.1:8000": service.url.removeprefix("http://"),
+        "/etc/ssl/tasks.example.com.crt": f"{folder}/server.crt",
+        "/etc/ssl/private/tasks.example.com.key": f"{folder}/server.key",
+    }
+    (folder / "nginx.conf").write_text(edited("nginx.conf", changes))
+    process = f"daemon off; pid {folder}/nginx.pid; error_log stderr;"
+    if os.geteuid() == 0:
+        process += " user root;"  # else its workers may not write into the folder
+    command = [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", process]
+    with _running(command, folder, port) as proxy:
+        yield proxy
+
+
+@contextmanager
+def caddy(service: Service, folder: Path) -> Iterator[ReverseProxy]:
+    """Run Caddy."""
+    certificates.make(folder, NAME)
+    port = free_port()
+    changes = {
+        "{\n\tservers {": "{\n\tadmin off\n\tauto_https disable_redirects\n\tservers {",
+        "tasks.example.com {": f"{NAME}:{port} {{\n\ttls {folder}/server.crt {folder}/server.key",
+        "reverse_proxy 127.0.0.1:8000": f"reverse_proxy {service.url.removeprefix('http://')}",
+    }
+    (folder / "Caddyfile").write_text(edited("Caddyfile", changes))
+    command = [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+    with _running(command, folder, port) as proxy:
+        yield proxy
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, port: int) -> Iterator[ReverseProxy]:
+    with (folder / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env={**BARE, "HOME": str(folder)},
+            stdout=log,
+            stderr=log,
+            preexec_fn=prepare(),  # noqa: PLW1509 - no threads here
+        )
+    proxy = ReverseProxy(port, ssl.create_default_context(cafile=folder / "root.crt"))
+    try:
+        _until_it_answers(proxy, process, folder / "proxy.log")
+        yield proxy
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        try:
+            proxy.ask("/health")
+        except httpx.HTTPError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    assert found, f"{name} is not installed: `.ci/run` does it"
+    return found
