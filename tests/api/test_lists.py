@@ -317,3 +317,23 @@ async def test_an_unknown_zone_is_refused(people: People, tz: str) -> None:
 
     assert response.status_code == 400
     assert [(error["pointer"], error["in"]) for error in response.json()["errors"]] == [("/tz", "query")]
+
+
+async def test_a_page_ends_at_1_mb_and_its_link_asks_for_as_many_tasks_as_before(people: People) -> None:
+    ann, longest = people.one(), "𝄞 " * 5_000  # 25,000 bytes
+    operations = [{"op": "create", "title": str(number), "description": longest} for number in range(60)]
+    answer = await ann.ask("POST", "batch", json={"operations": operations})
+    assert answer.status_code == 200
+
+    path: str | None = "/api/me/tasks?limit=60&completed=false"
+    titles, sizes = [], []
+    while path is not None:
+        page = await ann.ask("GET", path)
+        titles += [task["title"] for task in page.json()]
+        sizes.append(len(page.content))
+        path = page.links["next"]["url"] if "next" in page.links else None
+        assert path is None or "limit=60&" in path
+
+    assert sorted(titles, key=int) == [str(number) for number in range(60)]
+    assert len(sizes) > 1
+    assert max(sizes) <= 1024 * 1024

@@ -584,7 +584,7 @@ export interface operations {
                  */
                 trashed?: boolean;
                 /**
-                 * @description How many tasks at most
+                 * @description How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on
                  * @example 50
                  */
                 limit?: number;

@@ -76,7 +76,7 @@ LIST_QUERY: Final = (
     ),
     _query(
         "limit",
-        "How many tasks at most",
+        "How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on",
         50,
         type=OpenAPIType.INTEGER,
         minimum=1,

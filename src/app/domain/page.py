@@ -24,11 +24,12 @@ class Bookmark:
 
 PAGE_MAX: Final = 200  # tasks
 PAGE_DEFAULT: Final = 50  # tasks
+PAGE_BYTES: Final = 1024 * 1024  # of JSON, at most; a page of more ends earlier
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most as many tasks as were asked for, as people see them."""
+    """At most as many tasks as were asked for, in at most `PAGE_BYTES`, as people see them."""
 
     json: bytes  # an array, UTF-8
     next: Bookmark | None  # None: this page is the last

@@ -42,6 +42,7 @@ class TaskRepository(Protocol):
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
         """Return at most `limit` of the selected tasks, beginning with the first that comes after `after`.
 
+        There are fewer, and a bookmark to go on from, where all of them would take more than `PAGE_BYTES`.
         The revision is that of the very tasks which are returned.
         """
         ...

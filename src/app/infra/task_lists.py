@@ -12,10 +12,14 @@ from app.infra.statements.summary import SUMMARY
 
 
 async def page(mine: OwnedConnection, limit: int, after: Bookmark | None, selection: Selection) -> Page:
-    """Read a page."""
+    """Read a page; one that is too large is read again, with a quarter of its tasks."""
     values, shape = _asked(selection, after)
     (row,) = await mine.rows(page_of(shape), **values, limit=limit + 1)  # one more tells whether any is left
-    found = row["shown"] or []
+    found = row["shown"]
+    if found is None:  # no task
+        return Page(b"[]", None, row["revision"])
+    if not found or None in found:
+        return await page(mine, limit // 4, after, selection)
     following = Bookmark(row["last_id"], row.get("last_key")) if len(found) > limit else None
     return Page(b"[" + b",".join(found[:limit]) + b"]", following, row["revision"])
 

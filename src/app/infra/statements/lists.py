@@ -16,18 +16,22 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    LargeBinary,
     Select,
     Text,
     Uuid,
     bindparam,
+    case,
     func,
     literal_column,
+    null,
     or_,
     select,
     tuple_,
     union_all,
 )
 
+from app.domain.page import PAGE_BYTES
 from app.infra.rows import ORDERS
 from app.infra.statements.halves import merged
 from app.infra.statements.json_text import task_json
@@ -38,6 +42,9 @@ from app.infra.statements.walls import Statement, compiled, walls
 LIMIT: Final = bindparam("limit", type_=Integer)
 FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
+TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # in place of a page of more than PAGE_BYTES
+READ_MAX: Final = literal_column(str(10 * PAGE_BYTES), Integer)
+"""Bytes that PostgreSQL brings together for a page, to find that it is too large."""
 CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
     "completed": TASKS.c.completed == bindparam("completed", type_=TASKS.c.completed.type),
     "priority": TASKS.c.priority == bindparam("priority", type_=TASKS.c.priority.type),
@@ -71,6 +78,10 @@ REVISION: Final = compiled(select(OWNERS.c.revision).where(*walls(OWNERS)))
 def page_of(shape: Shape) -> Statement:
     """Return the statement that reads a page, and what the next one begins after, as a single row.
 
+    A page is not read whatever its size: `shown` is `TOO_LARGE` where it has more than PAGE_BYTES, and has
+    NULL in place of a task that takes more than its share of READ_MAX, whose text is then not even read.
+    Whoever meets either asks for fewer tasks.
+
     One with `completed` is another statement than one without, so each finds its index in any kind of plan.
     """
     revision = select(OWNERS.c.revision).where(*walls(OWNERS)).scalar_subquery()
@@ -78,10 +89,12 @@ def page_of(shape: Shape) -> Statement:
     whole = parts[0] if len(parts) == 1 else union_all(*parts).limit(LIMIT)
     found = whole.subquery("found")
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
+    shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
+    too_large = func.pg_column_size(shown) > literal_column(str(PAGE_BYTES), Integer)
     return compiled(
         select(
             func.coalesce(revision, literal_column("0", BigInteger)).label("revision"),
-            func.array_agg(found.c.json).label("shown"),
+            case((too_large, TOO_LARGE), else_=shown).label("shown"),
             func.array_agg(found.c.id)[last].label("last_id"),
             *(func.array_agg(column)[last].label("last_key") for column in found.c if column.name == "key"),
         )
@@ -91,7 +104,9 @@ def page_of(shape: Shape) -> Statement:
 def _part(shape: Shape, *conditions: ColumnElement[bool]) -> Select[Any]:
     key = TASKS.c[ORDERS[shape.order]]
     path = [ID] if key is ID else [key, ID]
-    read = select(ID, *(column.label("key") for column in path[:-1]), task_json(TASKS).label("json")).where(
+    too_long = func.octet_length(TASKS.c.description) * LIMIT > READ_MAX
+    json = case((too_long, null()), else_=task_json(TASKS)).label("json")
+    read = select(ID, *(column.label("key") for column in path[:-1]), json).where(
         *walls(TASKS),
         TASKS.c.trashed_at.is_not(None) if shape.trashed else ALIVE,
         *(CONDITIONS[name] for name in shape.conditions),

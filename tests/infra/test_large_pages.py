@@ -1,0 +1,140 @@
+"""A page has at most 1 MB, whatever the tasks in it are like; the database reads no more than ten of them for it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from app.domain.due import Due
+from app.domain.identity import UserId
+from app.domain.page import PAGE_BYTES, Page
+from app.domain.search import Search
+from app.domain.selection import Order, Selection
+from app.infra.database import Database
+from app.infra.owned import Connection, Row
+from app.infra.statements.lists import NEWEST_FIRST, page_of
+from app.infra.statements.walls import Statement
+from app.infra.tasks import NeonTaskRepository
+from tests.factories import NOON, TaskFactory, later, someone
+
+pytestmark = pytest.mark.server
+
+LONGEST = "𝄞 " * 5_000  # 25,000 bytes
+COUNT = 70
+SELECTIONS = {
+    **{
+        f"{'-' * descending}{order.value}": Selection(order=order, descending=descending)
+        for order in Order
+        for descending in (True, False)
+    },
+    "done": Selection(order=Order.TITLE, completed=True),
+    "found": Selection(search=Search.parse("task")),
+    "trashed": Selection(trashed=True),
+}
+
+
+class Counting:
+    """A connection that counts what is read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.rows: list[Sequence[Row]] = []
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        self.rows.append(await self._database.fetch(statement, values))
+        return self.rows[-1]
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        return self._database.transaction()
+
+
+async def keep(
+    database: Database, owner: UserId, descriptions: Sequence[str], *, trashed: bool = False
+) -> None:
+    """Keep tasks of every kind, each of which any of SELECTIONS finds or not."""
+    mine = NeonTaskRepository(database, owner=owner)
+    for number, description in enumerate(descriptions):
+        task = TaskFactory.build(
+            description=description,
+            completed=bool(number % 2),
+            completed_at=NOON if number % 2 else None,
+            due=Due.parse("2026-01-31") if number % 3 else None,
+            created_at=later(number),
+            updated_at=later(number),
+        )
+        await mine.add(task, at_most=1_000)
+        if trashed:
+            await mine.trash(task.id, at=NOON)
+
+
+async def walked(database: Database, owner: UserId, selection: Selection, limit: int) -> list[Page]:
+    mine, after = NeonTaskRepository(database, owner=owner), None
+    pages: list[Page] = []
+    while not pages or after is not None:
+        pages.append(await mine.page(limit, after=after, selection=selection))
+        after = pages[-1].next
+    return pages
+
+
+@pytest.fixture(scope="module")
+async def owners(database: Database) -> dict[bool, UserId]:
+    """Two people with long tasks: in the list, and in the trash."""
+    found = {}
+    for trashed in (False, True):
+        found[trashed] = someone()
+        await keep(database, found[trashed], [LONGEST] * COUNT, trashed=trashed)
+    return found
+
+
+@pytest.mark.parametrize("limit", [200, 1_000])
+@pytest.mark.parametrize("selection", SELECTIONS.values(), ids=SELECTIONS)
+async def test_a_list_in_large_pages_is_whole_and_no_page_has_more_than_1_mb(
+    database: Database, owners: dict[bool, UserId], selection: Selection, limit: int
+) -> None:
+    expected = await walked(database, owners[selection.trashed], selection, 10)
+
+    pages = await walked(database, owners[selection.trashed], selection, limit)
+
+    assert [task for page in pages for task in json.loads(page.json)] == [
+        task for page in expected for task in json.loads(page.json)
+    ]
+    assert all(len(page.json) <= PAGE_BYTES for page in pages)
+    assert len(pages) < len(expected)
+
+
+async def test_a_page_that_is_small_enough_is_read_once_and_another_again_for_fewer(
+    database: Database, owners: dict[bool, UserId]
+) -> None:
+    ann = someone()
+    await keep(database, ann, ["short"] * COUNT)
+
+    asked = {}
+    for owner in (ann, owners[False]):
+        connection = Counting(database)
+        await NeonTaskRepository(connection, owner=owner).page(200, after=None)
+        asked[owner] = len(connection.rows)
+
+    assert asked[ann] == 1
+    assert asked[owners[False]] > 1
+
+
+async def test_of_a_page_that_is_too_large_nothing_is_sent_by_the_database(
+    database: Database, owners: dict[bool, UserId]
+) -> None:
+    values = {"owner": owners[False], "limit": COUNT}
+
+    (row,) = await database.fetch(page_of(NEWEST_FIRST), values)
+
+    assert row["shown"] == []
+
+
+async def test_a_task_that_takes_more_than_its_share_is_not_read(database: Database) -> None:
+    ann = someone()
+    await keep(database, ann, [LONGEST, "short"])
+
+    (among_many,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 1_001})
+    (among_few,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 251})
+
+    assert sorted(task is None for task in among_many["shown"]) == [False, True]
+    assert None not in among_few["shown"]
