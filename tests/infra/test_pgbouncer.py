@@ -2,15 +2,26 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+import httpx
 import pytest
+from asyncpg import DuplicatePreparedStatementError
+from structlog.testing import capture_logs
 
-from app.infra.database import Database
+from app.domain.errors import DatabaseUnavailable
+from app.infra.database import PING, Database
+from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
 from tests.factories import MANY, TaskFactory, someone
 from tests.pgbouncer import pgbouncer
+from tests.service import app, serving
 
 pytestmark = pytest.mark.server
 
@@ -21,17 +32,18 @@ OWNERS = 8
 READER = """
 import asyncio, json, sys
 from uuid import UUID
+from app.infra import database, lending
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.domain.identity import UserId
 from app.settings.database_address import DatabaseAddress
 
 async def main(url, reads, owners):
-    database = Database(DatabaseAddress.parse(url), pool_size=4)
-    await database.open()
+    connections = Database(DatabaseAddress.parse(url), pool_size=4)
+    await connections.open()
     async def read(number):
         owner = owners[number % len(owners)]
-        mine = NeonTaskRepository(database, owner=UserId(owner))
+        mine = NeonTaskRepository(connections, owner=UserId(owner))
         tasks = json.loads((await mine.page(10 + number % 3, after=None)).json)
         assert [task["title"] for task in tasks] == [owner] * 3, f"{owner} read {tasks}"
         assert json.loads((await mine.show(UUID(tasks[0]["id"]))).json)["title"] == owner
@@ -40,16 +52,18 @@ async def main(url, reads, owners):
         async with limit:
             await read(number)
     await asyncio.gather(*(one(number) for number in range(reads)))
-    await database.close()
+    await connections.close()
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+if sys.argv[3] == "learn nothing":
+    database.means_pooler = lending.means_pooler = lambda error: False
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[4:]))
 """
 
 
-async def read_by_four_processes(url: str, owners: list[str]) -> list[int | None]:
+async def read_by_four_processes(url: str, owners: list[str], how: str = "") -> list[int | None]:
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", READER, url, str(READS), *owners),
+            *(sys.executable, "-c", READER, url, str(READS), how, *owners),
             cwd=ROOT,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -78,14 +92,188 @@ async def test_two_thousand_reads_by_four_processes_over_two_connections_hold_th
         assert await read_by_four_processes(f"{through}?pgbouncer=true", owners) == [0, 0, 0, 0]
 
 
-async def test_the_same_fails_when_the_pooler_is_not_told(
+async def test_the_same_holds_where_the_address_does_not_name_the_pooler(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    """Shows that the test above tests something: with the statement cache on, PgBouncer 1.18 mixes answers up."""
     owners = await planted(database)
 
     with pgbouncer(database_url, tmp_path) as through:
-        assert await read_by_four_processes(through, owners) != [0, 0, 0, 0]
+        assert await read_by_four_processes(through, owners) == [0, 0, 0, 0]
+
+
+async def test_the_same_fails_where_the_address_denies_the_pooler_and_nothing_is_learnt_from_errors(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Shows that the tests above test something: with the statement cache on, PgBouncer 1.18 mixes answers up."""
+    owners = await planted(database)
+
+    with pgbouncer(database_url, tmp_path) as through:
+        statuses = await read_by_four_processes(f"{through}?pgbouncer=false", owners, "learn nothing")
+
+    assert statuses != [0, 0, 0, 0]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = Database(DatabaseAddress.parse(url), timeout=3)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def ask_through(url: str, sql: str) -> str:
+    """Run a statement as another client of the pooler does, and return its one value."""
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    try:
+        return str(await connection.fetchval(sql))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+async def test_nothing_is_set_for_the_other_clients_of_a_pooler(
+    database_url: str, tmp_path: Path, said: str
+) -> None:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as through:
+        async with opened(through + said) as ours:
+            await ours.fetch(PING, {})
+
+            for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                assert await ask_through(through, f"SHOW {setting}") == "0"
+
+
+async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, tmp_path: Path) -> None:
+    with pgbouncer(database_url, tmp_path) as through, capture_logs() as logged:
+        async with opened(through) as ours:
+            await asyncio.gather(*(ours.fetch(PING, {}) for _ in range(10)))
+
+    assert [(line["event"], line["log_level"]) for line in logged] == [
+        ("transaction pooler found", "warning")
+    ]
+    assert "pgbouncer=true" in logged[0]["advice"]
+
+
+async def test_postgresql_itself_is_not_taken_for_a_pooler(database_url: str) -> None:
+    with capture_logs() as logged:
+        async with opened(database_url) as ours:
+            (row,) = await ours.fetch(
+                Statement("SELECT current_setting('statement_timeout') AS timeout", ()), {}
+            )
+
+    assert (row["timeout"], logged) == ("2700ms", [])
+
+
+WRITE = Statement("UPDATE tasks SET title = title WHERE false", ())
+
+
+@pytest.mark.parametrize("statement", [PING, WRITE], ids=["a read", "a write"])
+async def test_the_first_error_of_an_unnamed_pooler_is_repeated_in_the_right_mode(
+    database_url: str, tmp_path: Path, statement: Statement
+) -> None:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as through, capture_logs() as logged:
+        async with opened(f"{through}?pgbouncer=false") as ours:
+            await ours.fetch(statement, {})
+            await ask_through(through, "DEALLOCATE ALL")  # as if another server connection had been chosen
+
+            await ours.fetch(statement, {})
+            await ask_through(through, "DEALLOCATE ALL")
+            await ours.fetch(statement, {})
+
+    assert [(line["event"], line["sign"]) for line in logged] == [
+        ("transaction pooler found", "InvalidSQLStatementNameError")
+    ]
+
+
+async def test_within_a_transaction_the_first_error_of_an_unnamed_pooler_is_503_and_the_next_is_well(
+    database_url: str, tmp_path: Path
+) -> None:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as through:
+        async with opened(f"{through}?pgbouncer=false") as ours:
+            await ours.fetch(PING, {})
+            await ask_through(through, "DEALLOCATE ALL")
+            with pytest.raises(DatabaseUnavailable) as raised:
+                async with ours.transaction() as transaction:
+                    await transaction.fetch(PING, {})
+
+            async with ours.transaction() as transaction:
+                assert await transaction.fetch(PING, {})
+
+    assert type(raised.value) is DatabaseUnavailable  # and not OutcomeUnknown
+
+
+async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_afterwards(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as ours:
+        async with ours.transaction() as other:
+            await other.fetch(PING, {})
+            ours._lender.take_back(
+                await ours._lender.lend(ours.deadline()), DuplicatePreparedStatementError("already exists")
+            )
+            assert (await other.fetch(PING, {}))[0]
+
+        assert (ours.counts().idle, ours.counts().lent) == (0, 0)
+
+
+@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
+    postgres: PostgresServer, tmp_path: Path, said: str
+) -> None:
+    with pgbouncer(postgres.new_database(), tmp_path, server_connections=1) as through:
+        env = {"DATABASE_URL": through + said}
+        done = [app("migrate", env=env, cwd=tmp_path) for _ in range(3)]
+        purged = app("purge", "--older-than", "1d", env=env, cwd=tmp_path)
+
+    assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 3
+    assert (purged.returncode, purged.stdout) == (0, "0 tasks ended\n")
+
+
+def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "service").mkdir()
+    with (
+        pgbouncer(database_url, tmp_path) as through,
+        serving(environment_for(through), folder) as service,
+    ):
+        headers = service.headers(someone())
+        statuses = [
+            httpx.post(f"{service.url}/api/me/tasks", json={"title": "x"}, headers=headers).status_code
+            for _ in range(5)
+        ]
+
+    said = service.log.read_text()
+    assert statuses == [201] * 5
+    assert (
+        said.count("warning: the database is reached through a transaction pooler: add pgbouncer=true") == 1
+    )
+    assert said.count('"event": "transaction pooler found"') == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "pooled"),
+    [
+        ("db.example.com", "", None),
+        ("db.example.com", "?pgbouncer=true", True),
+        ("db.example.com", "?pgbouncer=false", False),
+        ("ep-x-pooler.aws.neon.tech", "", True),
+        (
+            "ep-x.aws.neon.tech",
+            "",
+            False,
+        ),  # Neon's proxy makes up the key for cancelling too, and keeps sessions
+    ],
+)
+def test_an_address_says_whether_a_pooler_is_there_or_leaves_it_open(
+    host: str,
+    said: str,
+    pooled: bool | None,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert DatabaseAddress.parse(f"postgresql://ann:x@{host}/db{said}").pooled is pooled
+
+
+def test_the_flag_of_a_pooler_is_kept_for_migrations_where_the_host_is_the_same() -> None:
+    address = DatabaseAddress.parse("postgresql://ann:x@pooler.example.com/db?pgbouncer=true")
+
+    assert address.direct() == address
 
 
 def test_neons_pooler_is_known_by_its_name_and_migrations_go_past_it() -> None:

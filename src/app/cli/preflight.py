@@ -10,7 +10,7 @@ from typing import Final
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
-from app.infra.connecting import connect
+from app.infra.connector import ADVICE, Connector
 from app.infra.schema_version import is_current
 from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, read_database
@@ -89,9 +89,10 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
 
 async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
     """Return what is wrong with the database, and what is only not yet right."""
+    connector = Connector(database)
     try:
         async with asyncio.timeout(PATIENCE):
-            connection = await connect(database)
+            connection = await connector.connect()
             try:
                 found = await gaps(connection)
                 current = await is_current(connection)
@@ -106,7 +107,12 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
     if missing:
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
         return [f"DATABASE_URL names a database for which {count} waiting: run `app migrate`"], []
-    return [f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found], []
+    warnings = []
+    if connector.address.pooled and not database.pooled:
+        warnings.append(f"the database is reached through a transaction pooler: {ADVICE}")
+    return [
+        f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found
+    ], warnings
 
 
 async def _waiting(address: DatabaseAddress) -> list[str]:

@@ -23,7 +23,14 @@ NOT_YET: Final = (
 )
 """A server that is starting, stopping or waking. Nothing was sent, so trying again is safe."""
 
+POOLERS: Final = (
+    pg.InvalidSQLStatementNameError,  # 26000: prepared on another server connection
+    pg.DuplicatePreparedStatementError,  # 42P05: prepared there by another client
+)
+"""What a transaction pooler's servers say to a client that keeps prepared statements."""
+
 UNREACHABLE: Final = (
+    *POOLERS,
     TimeoutError,
     OSError,
     pg.InterfaceError,  # the connection is closed
@@ -79,18 +86,6 @@ def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
     }
 
 
-async def bound(connection: Connection, seconds: float) -> None:
-    """Let the server itself end a statement, or a transaction that nobody goes on with, after this time.
-
-    What it ends is undone, and it says so; what we would have to cut off might be done all the same.
-    Not for behind a transaction pooler, whose connections are not ours to set.
-    """
-    milliseconds = int(seconds * 1000)
-    await connection.execute(
-        f"SET statement_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {milliseconds}"
-    )
-
-
 def means_unreachable(error: BaseException) -> bool:
     """Tell whether an error is the database's trouble. A value that the driver cannot write is our bug."""
     return isinstance(error, UNREACHABLE) and not isinstance(error, pg.DataError)
@@ -113,6 +108,12 @@ def means_unsent(error: BaseException) -> bool:
     about_to_close = isinstance(error, pg.InternalClientError) and "cannot switch to state" in str(error)
     closed = isinstance(error, pg.InterfaceError) and not isinstance(error, pg.DataError)
     return about_to_close or closed
+
+
+def means_pooler(error: BaseException) -> bool:
+    """Tell whether a statement failed because a transaction pooler sent it where it was not prepared."""
+    mixed_up = isinstance(error, pg.ProtocolViolationError) and "prepared statement" in str(error)
+    return isinstance(error, POOLERS) or mixed_up
 
 
 def means_lost(error: BaseException) -> bool:

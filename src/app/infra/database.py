@@ -10,7 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
-from app.infra.connecting import Connection, means_lost, means_undone, means_unreachable, means_unsent
+from app.infra.connecting import (
+    Connection,
+    means_lost,
+    means_pooler,
+    means_undone,
+    means_unreachable,
+    means_unsent,
+)
 from app.infra.deadlines import Deadlines
 from app.infra.lending import Lender
 from app.infra.owned import Row
@@ -75,7 +82,8 @@ class Database:
                 cut_off = self._deadlines.let_go(connection) and isinstance(caught, Exception)
                 error = TimeoutError() if cut_off and not means_undone(caught) else caught
                 self._lender.take_back(connection, error)
-                if not (again and means_lost(error) and (statement.reads or means_unsent(error))):
+                lost = means_lost(error) and (statement.reads or means_unsent(error))
+                if not (again and (lost or means_pooler(error))):
                     self._tell(error, may_be_done=not statement.reads)
                     raise
                 again = False

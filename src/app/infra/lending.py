@@ -10,7 +10,8 @@ import asyncpg
 import structlog
 
 from app.domain.errors import DatabaseUnavailable
-from app.infra.connecting import Connection, bound, connect, means_lost
+from app.infra.connecting import Connection, means_lost, means_pooler
+from app.infra.connector import ADVICE, Connector
 from app.infra.pool import Counts, Pool
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
@@ -24,15 +25,18 @@ class Lender:
     """Lends what the pool has, once the wall was seen to stand."""
 
     def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
-        self._address = address
+        self._connector = Connector(
+            address,
+            statement_timeout=statement_timeout,
+            report=lambda sign: log.warning("transaction pooler found", sign=sign, advice=ADVICE),
+        )
         self._pool_size = pool_size
-        self._statement_timeout = statement_timeout
         self._pool: Pool | None = None
         self._walled = False
 
     async def open(self) -> None:
         """Make the pool. Connects to nothing, so it works while the database is away."""
-        self._pool = Pool(self._connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
+        self._pool = Pool(self._connector.connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -90,19 +94,12 @@ class Lender:
             return
         if isinstance(error, Exception) and means_lost(error):
             self._pool.distrust()  # the others may have broken too, and not know it yet
+        if isinstance(error, Exception) and means_pooler(error):
+            self._connector.pooler_found(type(error).__name__)
+            self._pool.retire()  # each keeps prepared statements
         if isinstance(error, TimeoutError | asyncio.CancelledError | asyncpg.InternalClientError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline
         self._pool.give_back(connection)
-
-    async def _connect(self) -> Connection:
-        connection = await connect(self._address)
-        if not self._address.pooled:
-            try:
-                await bound(connection, self._statement_timeout)
-            except BaseException:
-                connection.terminate()
-                raise
-        return connection
 
     async def _check_wall(self, connection: Connection) -> None:
         async with connection.transaction(readonly=True):

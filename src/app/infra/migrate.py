@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.infra.connecting import connect
+from app.infra.connector import Connector
 from app.infra.schema_version import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
@@ -74,7 +74,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: connect(address), poolclass=NullPool
+        "postgresql+asyncpg://", async_creator=Connector(address).connect, poolclass=NullPool
     )
     try:
         async with engine.begin() as connection:

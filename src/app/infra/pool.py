@@ -40,6 +40,7 @@ class Pool:
         self._idle_lifetime = idle_lifetime  # seconds
         self._idle: list[tuple[Connection, float]] = []  # with the moment since when
         self._lent: set[Connection] = set()
+        self._retired: set[Connection] = set()  # lent, and closed when they are given back
         self._opening = 0
         self._line = Line(LINE * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
@@ -80,6 +81,9 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back. A closed one makes room for another."""
+        if self._retired and connection in self._retired:
+            self._retired.discard(connection)
+            connection.terminate()
         if connection.is_closed():
             self._lent.discard(connection)
             self._line.serve(None)
@@ -98,6 +102,11 @@ class Pool:
         for connection, _ in self._idle:
             self._say_goodbye(connection)
         self._idle.clear()
+
+    def retire(self) -> None:
+        """Close what lies idle now, and what is lent once it is given back."""
+        self.distrust()
+        self._retired.update(self._lent)
 
     async def close(self) -> None:
         """Close every connection; what is still lent is cut off."""

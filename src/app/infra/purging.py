@@ -9,7 +9,7 @@ are held before their tasks, as in every write.
 from datetime import datetime
 from typing import Final
 
-from app.infra.connecting import connect
+from app.infra.connector import Connector
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners
@@ -36,7 +36,7 @@ _FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FR
 
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
     """End every task that was moved to the trash before a moment; return how many there were."""
-    connection = await connect(address)
+    connection = await Connector(address).connect()
     try:
         total = 0
         while True:
@@ -53,7 +53,7 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
 
 async def forget_old_answers(address: DatabaseAddress) -> None:
     """Delete the answers that nobody is told any more. An owner who goes on asking needs no such help."""
-    connection = await connect(address)
+    connection = await Connector(address).connect()
     try:
         deleted = ""
         while deleted != "DELETE 0":

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 SCHEMES: Final = ("postgresql", "postgres")
 VERIFIED: Final = ("require", "verify-ca", "verify-full")
 POOLER: Final = "-pooler."
+NEON: Final = ".neon.tech"  # whose names say whether a pooler is behind them
 _POOLERS: Final = re.compile(r"(-pooler)+\.")
 
 
@@ -28,7 +29,7 @@ class DatabaseAddress:
     database: str
     tls: bool  # certificate and host name are always verified: what stands in for channel binding
     ca_file: str | None  # who signs the server's certificate; None: those the system trusts
-    pooled: bool  # behind a transaction pooler, which must not be trusted with prepared statements
+    pooled: bool | None  # by a transaction pooler, which keeps no session; None: connecting tells
     application_name: str
 
     @classmethod
@@ -36,7 +37,7 @@ class DatabaseAddress:
         """Read `postgresql://user:password@host[:port]/database[?parameters]`.
 
         Known parameters: `sslmode`, `sslrootcert`, `channel_binding`, `application_name`, and
-        `pgbouncer=true`, which says of any host what `-pooler.` in its name says of Neon's.
+        `pgbouncer=true` or `false`, which says of any host what `-pooler.` in its name says of Neon's.
 
         Raises:
             MalformedAddress: with everything that is wrong.
@@ -70,13 +71,20 @@ class DatabaseAddress:
             database=database,
             tls=mode in VERIFIED,
             ca_file=given.get("sslrootcert") if given.get("sslrootcert") != "system" else None,
-            pooled=POOLER in host or given.get("pgbouncer") == "true",
+            pooled=_pooled(host, given.get("pgbouncer")),
             application_name=given.get("application_name", "taskward"),
         )
 
     def direct(self) -> "DatabaseAddress":
-        """Return the same database without Neon's pooler in between."""
-        return replace(self, host=_POOLERS.sub(".", self.host), pooled=False)
+        """Return the same database without Neon's pooler in between; any other host has no other name."""
+        host = _POOLERS.sub(".", self.host)
+        return self if host == self.host else replace(self, host=host, pooled=_pooled(host, None))
+
+
+def _pooled(host: str, said: str | None) -> bool | None:
+    if POOLER in host or said == "true":
+        return True
+    return False if host.endswith(NEON) or said == "false" else None
 
 
 def _missing(scheme: str, host: str, user: str | None, database: str) -> list[str]:

@@ -1,0 +1,78 @@
+"""Opens connections in the mode that the other end needs: PostgreSQL itself, or a transaction pooler.
+
+A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections.
+A prepared statement would be missing there, or be another client's; what is SET there stays, and holds for
+other clients. So behind a pooler nothing is prepared for later and nothing is SET.
+
+`pgbouncer=true` says so. Where the address says nothing, the first connection finds out: PostgreSQL names its
+own process in the key for cancelling (BackendKeyData), a pooler makes that key up.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from app.infra.connecting import Connection, connect
+from app.settings.database_address import DatabaseAddress
+
+ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
+
+
+class Connector:
+    """Opens connections to one address; what it learns about it holds for all later ones."""
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        *,
+        statement_timeout: float | None = None,  # seconds; None leaves the server's own
+        report: Callable[[str], None] = lambda _: None,  # is called once, with the sign of a pooler
+    ) -> None:
+        self.address = address
+        self._statement_timeout = statement_timeout
+        self._report = report
+
+    async def connect(self) -> Connection:
+        """Open a connection.
+
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
+
+        """
+        connection = await connect(self.address)
+        if self.address.pooled:
+            return connection
+        try:
+            has_session = await self._set_timeouts(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        if has_session:
+            return connection
+        connection.terminate()
+        self.pooler_found("the key for cancelling is not its server's")
+        return await connect(self.address)
+
+    def pooler_found(self, sign: str) -> None:
+        """Open connections for a transaction pooler from now on, and report that once."""
+        if not self.address.pooled:
+            self.address = replace(self.address, pooled=True)
+            self._report(sign)
+
+    async def _set_timeouts(self, connection: Connection) -> bool:
+        """Set the server's timeouts, unless this is a pooler's connection; tell whether it is none.
+
+        The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
+        One statement looks and sets, so that it cannot look at one server connection and set on another.
+        """
+        settings = ""
+        if self._statement_timeout is not None:
+            milliseconds = int(self._statement_timeout * 1000)
+            settings = ", ".join(
+                f"set_config('{name}', '{milliseconds}', false)"
+                for name in ("statement_timeout", "idle_in_transaction_session_timeout")
+            )
+        condition = "true"
+        if self.address.pooled is None:
+            condition = f"pg_backend_pid() = {connection.get_server_pid()}"
+        return await connection.execute(f"SELECT {settings} WHERE {condition}") == "SELECT 1"
