@@ -23,6 +23,7 @@ class Store:
 
     program: str
     folder: Path
+    options: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -32,7 +33,16 @@ class Store:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = [self.program, "--port", str(self.port), "--save", "", "--dir", str(self.folder)]
+        command = [
+            self.program,
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            *self.options,
+        ]
         with (self.folder / "store.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=prepare())  # noqa: PLW1509 - no threads here
         for _ in range(100):
@@ -55,12 +65,12 @@ class Store:
 
 
 @contextmanager
-def store_in(folder: Path) -> Iterator[Store]:
-    """Start one; it ends with the block."""
+def store_in(folder: Path, *options: str) -> Iterator[Store]:
+    """Start one with the server's options; it ends with the block."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("neither Redis nor Valkey is installed")
-    store = Store(program, folder)
+    store = Store(program, folder, options)
     store.start()
     try:
         yield store

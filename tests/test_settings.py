@@ -1,5 +1,7 @@
 """Settings: everything wrong is named at once, and nothing has a secret for a default."""
 
+from pathlib import Path
+
 import pytest
 
 from app.settings import Settings, SettingsError
@@ -109,8 +111,11 @@ def test_each_source_of_trust_says_whose_tokens_are_believed(
                 "redis://x:port",
                 "redis://x/a",
                 "redis://x?y=1",
+                f"redis://{'x' * 64}.example",
             )
         ),
+        ({**GOOD, "RATE_LIMIT_STORE_CA": "/nowhere"}, ["RATE_LIMIT_STORE_CA"]),
+        ({**GOOD, "RATE_LIMIT_STORE": "redis://x", "RATE_LIMIT_STORE_CA": __file__}, ["RATE_LIMIT_STORE_CA"]),
         *(
             ({**GOOD, "TRUSTED_PROXIES": wrong}, ["TRUSTED_PROXIES"])
             for wrong in ("proxy", "10.0.0.1/8", "10.0.0.0/33", "*", "10.0.0.0/8;2001:db8::/32")
@@ -169,6 +174,17 @@ def test_limits_a_store_and_proxies_are_read() -> None:
         "192.0.2.1/32",
     ]
     assert "hunter2" not in repr(limits)
+
+
+def test_a_store_without_a_port_is_asked_on_the_usual_one_and_its_authority_is_a_file(tmp_path: Path) -> None:
+    (authority := tmp_path / "root.crt").touch()
+
+    limits = Settings.from_env(
+        {**GOOD, "RATE_LIMIT_STORE": "rediss://ann:x@store.example/2", "RATE_LIMIT_STORE_CA": str(authority)}
+    ).rate_limits
+
+    assert limits.store == "rediss://ann:x@store.example:6379/2"
+    assert limits.store_ca == str(authority)
 
 
 def test_a_fault_never_quotes_a_password_or_secret() -> None:

@@ -43,7 +43,7 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
-from app.infra.rate_limiting import counts_in, limits_of
+from app.infra.rate_limiting import counts_for, limits_of
 from app.infra.readings import readings
 from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
@@ -76,7 +76,7 @@ def compose(
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     tokens = JwtVerifier(settings.trust, keys)
     observation = Observation(metrics, tracing)
-    counts = counts_in(settings.rate_limits.store)
+    counts = counts_for(settings.rate_limits)
     person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
@@ -99,13 +99,19 @@ def compose(
     async def keys_trouble() -> str | None:
         return None if keys is None else keys.trouble
 
+    async def store_trouble() -> str | None:
+        return counts.trouble
+
+    shared = settings.rate_limits.on and settings.rate_limits.store is not None
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.open()
+        await counts.start()
         if keys is not None:
             await keys.start()
         try:
-            async with worker.watched(), observation.lasting(partial(readings, database, keys, tokens.cache)):
+            async with worker.watched(), observation.lasting(read):
                 yield
         finally:
             if keys is not None:
@@ -114,10 +120,14 @@ def compose(
             await database.close()
             logs.flush()
 
+    read = partial(readings, database, keys, tokens.cache, counts if shared else None)
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
-        readiness(database=database.trouble, keys=keys_trouble, process=worker.trouble),
+        readiness(
+            {"database": database.trouble, "keys": keys_trouble, "process": worker.trouble},
+            optional={"rate_limit_store": store_trouble} if shared else {},
+        ),
     ]
     document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(

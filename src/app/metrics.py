@@ -30,6 +30,10 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
         "livemin",
         "When a good set of keys was last fetched, in the worker for which that is longest ago; 0: never",
     ),
+    "taskward_rate_limit_store_up": (
+        "livemin",
+        "1 where all workers count requests in the store, 0 where one counts by itself",
+    ),
     "taskward_token_cache_entries": ("livesum", "Tokens that need no verifying again"),
 }
 COUNTERS: Final = {

@@ -1,6 +1,6 @@
 """Whether anyone is there, and whether they can work."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -24,8 +24,11 @@ async def alive() -> Response[dict[str, str]]:
     return Response({"status": "ok"}, headers=NOW)
 
 
-def readiness(**parts: Part) -> HTTPRouteHandler:
-    """Make the handler that asks every part. What the trouble is goes to the log, not to strangers."""
+def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTTPRouteHandler:
+    """Make the handler that asks every part. What the trouble is goes to the log, not to strangers.
+
+    Requests can be served without an optional part, which logs its own trouble.
+    """
     known: dict[str, str | None] = dict.fromkeys(parts)
 
     def note(part: str, reason: str | None) -> None:
@@ -43,6 +46,8 @@ def readiness(**parts: Part) -> HTTPRouteHandler:
             note(name, reason)
             told[name] = "ok" if reason is None else "unavailable"
         well = set(told.values()) <= {"ok"}
+        for name, trouble in optional.items():
+            told[name] = "ok" if await trouble() is None else "unavailable"
         return Response(
             {"status": "ok" if well else "unavailable", **told},
             status_code=200 if well else 503,

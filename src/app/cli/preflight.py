@@ -45,6 +45,8 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         faults += found
     if settings is None or faults:
         raise SettingsError(faults)
+    if settings.rate_limits.on and settings.rate_limits.store is not None:
+        warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
     workers, limits = settings.listening.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
         warnings.append(
@@ -113,6 +115,19 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
     return [
         f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found
     ], warnings
+
+
+async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
+    """Tell what is wrong with the store of rate limits: no fault, since requests are served without it."""
+    from app.infra.process_counts import ProcessCounts  # noqa: PLC0415 - a client that few need
+    from app.infra.shared_counts import SharedCounts  # noqa: PLC0415
+
+    counts = SharedCounts(url, ProcessCounts(), ca_file=ca_file)
+    try:
+        trouble = await counts.probe(PATIENCE)
+    finally:
+        await counts.close()
+    return [] if trouble is None else [f"{trouble}; until then each process counts requests by itself"]
 
 
 async def _waiting(address: DatabaseAddress) -> list[str]:

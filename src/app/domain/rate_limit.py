@@ -45,6 +45,13 @@ class Counts(Protocol):
         Never raises: what cannot be counted well is counted as well as it can be.
         """
 
+    @property
+    def trouble(self) -> str | None:
+        """Why they are not shared though they should be; None if all is well."""
+
+    async def start(self) -> None:
+        """Begin to look where they are kept. Waits for nothing."""
+
     async def close(self) -> None:
         """Let go of where they are kept."""
 

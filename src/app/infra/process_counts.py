@@ -18,6 +18,8 @@ class ProcessCounts:
         self._young: dict[str, tuple[int, int]] = {}  # the number of the window, and the count in it
         self._old: dict[str, tuple[int, int]] = {}
 
+    trouble: Final = None
+
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
@@ -30,5 +32,7 @@ class ProcessCounts:
         count = known[1] + 1 if known[0] == number else 1
         self._young[name] = number, count
         return count
+
+    async def start(self) -> None: ...
 
     async def close(self) -> None: ...

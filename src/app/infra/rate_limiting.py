@@ -5,14 +5,14 @@ from app.infra.process_counts import ProcessCounts
 from app.settings.rate_limits import RateLimits
 
 
-def counts_in(store: str | None) -> Counts:
-    """Return counts of this process, or those that the store of this URL keeps for several."""
+def counts_for(settings: RateLimits) -> Counts:
+    """Return counts of this process, or those that a store keeps for several."""
     own = ProcessCounts()
-    if store is None:
+    if settings.store is None or not settings.on:
         return own
     from app.infra.shared_counts import SharedCounts  # noqa: PLC0415 - a client that few need
 
-    return SharedCounts(store, own)
+    return SharedCounts(settings.store, own, ca_file=settings.store_ca)
 
 
 def limits_of(settings: RateLimits, counts: Counts) -> tuple[RateLimit | None, RateLimit | None]:

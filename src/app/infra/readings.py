@@ -2,13 +2,16 @@
 
 import time
 
+from app.domain.rate_limit import Counts
 from app.infra.database import Database
 from app.infra.keys import KeySet
 from app.infra.token_cache import TokenCache
 
 
-def readings(database: Database, keys: KeySet | None, tokens: TokenCache) -> dict[str, float]:
-    """Read all that can change. A service without a key set has none to tell of."""
+def readings(
+    database: Database, keys: KeySet | None, tokens: TokenCache, shared: Counts | None
+) -> dict[str, float]:
+    """Read all that can change. What a service does not have is left out."""
     pool = database.counts()
     read = {
         "taskward_workers": 1.0,
@@ -29,4 +32,6 @@ def readings(database: Database, keys: KeySet | None, tokens: TokenCache) -> dic
             "taskward_keys_fetches_total": keys.fetches,
             "taskward_keys_fetch_failures_total": keys.failures,
         }
+    if shared is not None:
+        read["taskward_rate_limit_store_up"] = float(shared.trouble is None)
     return read

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -74,6 +75,22 @@ def web_address(text: str) -> SplitResult:
     if wrong or url.username or url.query or url.fragment:
         raise ValueError("is not an address like https://app.example.com")
     return url
+
+
+def file(text: str) -> str:
+    """Accept the name of a file that is there.
+
+    Raises:
+        ValueError: there is none.
+
+    """
+    try:
+        found = Path(text).is_file()
+    except OSError:  # too long for a name, or in a folder that may not be looked into
+        found = False
+    if not found:
+        raise ValueError(f"is {text!r}, which is not a file")
+    return text
 
 
 def one_of(*words: str) -> Callable[[str], str]:

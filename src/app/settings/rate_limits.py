@@ -3,13 +3,15 @@
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from app.settings.environment import Reader, one_of
+from app.settings.environment import Reader, file, one_of
 
 Network = IPv4Network | IPv6Network
 
 STORES: Final = ("redis", "rediss", "valkey", "valkeys")
+TLS: Final = ("rediss://", "valkeys://")
+STORE_PORT: Final = 6379
 QUOTA_MAX: Final = 1_000_000_000
 WINDOW_MAX: Final = 86_400  # seconds
 
@@ -30,16 +32,24 @@ class RateLimits:
     person: Quota
     address: Quota
     store: str | None = field(repr=False)  # a URL, maybe with a password; None: each process counts by itself
+    store_ca: str | None  # who signs the store's certificate; None: those the system trusts
     trusted_proxies: tuple[Network, ...]  # whose word in X-Forwarded-For is believed
 
 
 def read_rate_limits(reader: Reader) -> RateLimits:
     """Read the limits."""
+    store = reader.read("RATE_LIMIT_STORE", _store, None)
+    store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)
+    if store_ca and not (store and store.startswith(TLS)):
+        reader.fault(
+            "RATE_LIMIT_STORE_CA", "is set, and RATE_LIMIT_STORE speaks no TLS: write rediss:// or valkeys://"
+        )
     return RateLimits(
         on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
         person=reader.read("RATE_LIMIT_PERSON", _quota, Quota(1_200, 60)),
         address=reader.read("RATE_LIMIT_ADDRESS", _quota, Quota(12_000, 60)),
-        store=reader.read("RATE_LIMIT_STORE", _store, None),
+        store=store,
+        store_ca=store_ca,
         trusted_proxies=reader.read("TRUSTED_PROXIES", _networks, ()),
     )
 
@@ -56,6 +66,7 @@ def _quota(text: str) -> Quota:
 def _store(text: str) -> str:
     try:
         url = urlsplit(text)
+        (url.hostname or "").encode("idna")  # what looking it up begins with
         wrong = url.scheme not in STORES or not url.hostname or url.port == 0
         wrong = wrong or bool(url.path.strip("/") and not url.path.strip("/").isdecimal())
     except ValueError:
@@ -63,7 +74,7 @@ def _store(text: str) -> str:
     if wrong or url.query or url.fragment:
         # The value is not quoted: it may hold a password.
         raise ValueError("is not an address like redis://cache.example.com:6379: see .env.example")
-    return text
+    return text if url.port else urlunsplit(url._replace(netloc=f"{url.netloc.rstrip(':')}:{STORE_PORT}"))
 
 
 def _networks(text: str) -> tuple[Network, ...]:

@@ -1,0 +1,45 @@
+"""What the errors of the store for rate limits mean to an operator, without its password."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
+
+UNTRUSTED: Final = (
+    "names {host}, whose certificate is not valid for it ({error.verify_message}):"
+    " check the host name, or name its authority in RATE_LIMIT_STORE_CA"
+)
+MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (AuthenticationError, "has a user or password that {host} refuses"),
+    (NoPermissionError, "names a user of {host} who may not count: allow EVALSHA, SCRIPT LOAD and INCRBY"),
+    (ReadOnlyError, "names {host}, a replica that only reads: name its primary"),
+    (ResponseError, "names {host}, which answers: {error}"),
+    (ssl.SSLCertVerificationError, UNTRUSTED),
+    (ssl.SSLError, "names {host}, with which no TLS connection can be made"),
+    (socket.gaierror, "names {host}, a name that cannot be looked up"),
+    (ConnectionRefusedError, "names {host}, where nothing listens on port {port}"),
+    (TimeoutError, "names {host}, which does not answer in time on port {port}: does it speak TLS there?"),
+    (BaseException, "names {host}, with which the connection breaks"),
+)
+"""The first that one error of the chain is an instance of says what is wrong."""
+
+NO_SUCH_DATABASE: Final = "DB index is out of range"
+
+
+def store_fault(url: str, error: BaseException) -> str:
+    """Say what is wrong with the store at a URL, beginning with its setting."""
+    parts, errors = urlsplit(url), list(_chain(error))
+    if any(NO_SUCH_DATABASE in str(error) for error in errors):
+        number = parts.path.strip("/")
+        return f"RATE_LIMIT_STORE names the database {number}, which {parts.hostname} does not have"
+    meaning, found = next((text, one) for kind, text in MEANINGS for one in errors if isinstance(one, kind))
+    return f"RATE_LIMIT_STORE {meaning.format(host=parts.hostname, port=parts.port, error=found)}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
