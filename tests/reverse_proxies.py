@@ -64,7 +64,7 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     )
     changes = {
         "http {\n": f"http {{\n{places}\n",
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "listen 443 ssl": f"listen 127.0.0.1:{port} sndbuf=64k ssl",  # as on a network that is not this machine's
         "127.0.0.1:8000": service.url.removeprefix("http://"),
         "/etc/ssl/tasks.example.com.crt": f"{folder}/server.crt",
         "/etc/ssl/private/tasks.example.com.key": f"{folder}/server.key",

@@ -23,6 +23,7 @@ from app.api.desks import DESK_OF
 from app.api.docs import DOCS_HANDLERS
 from app.api.edge import Edge
 from app.api.health import alive, readiness
+from app.api.large_answers import LARGE_ANSWERS, LargeAnswers
 from app.api.negotiation import BODY_TIMEOUT
 from app.api.observation import Observation
 from app.api.problems import (
@@ -49,6 +50,7 @@ from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
 from app.infra.tokens import JwtVerifier
 from app.infra.traced import TracedConnection
+from app.send_buffers import limited_send_buffers
 from app.settings import Settings
 from app.supervision import Worker
 
@@ -72,7 +74,7 @@ def compose(
 ) -> Edge:
     """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
-    worker = Worker()
+    worker, large = Worker(), LargeAnswers()
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     tokens = JwtVerifier(settings.trust, keys)
     observation = Observation(metrics, tracing)
@@ -111,7 +113,11 @@ def compose(
         if keys is not None:
             await keys.start()
         try:
-            async with worker.watched(), observation.lasting(read):
+            async with (
+                worker.watched(),
+                limited_send_buffers(settings.listening.port),
+                observation.lasting(read),
+            ):
                 yield
         finally:
             if keys is not None:
@@ -135,7 +141,7 @@ def compose(
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
-        state=State({DESK_OF: desk_of}),
+        state=State({DESK_OF: desk_of, LARGE_ANSWERS: large}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
@@ -155,6 +161,7 @@ def compose(
         hosts=settings.listening.allowed_hosts,
         observation=observation,
         worker=worker,
+        large=large,
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
     )

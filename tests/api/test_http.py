@@ -179,6 +179,17 @@ async def test_the_schemes_case_does_not_matter(people: People, scheme: str) -> 
     assert response.status_code == 200
 
 
+async def test_head_of_a_large_answer_says_its_length_and_sends_nothing(people: People) -> None:
+    path, plain = "/docs/swagger-ui-bundle.js", {"accept-encoding": "identity"}
+
+    whole = await people.client.get(path, headers=plain)
+    head = await people.client.head(path, headers=plain)
+
+    assert len(whole.content) > 1_000_000
+    assert head.headers["content-length"] == whole.headers["content-length"] == str(len(whole.content))
+    assert head.content == b""
+
+
 async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: People) -> None:
     asked = {
         "origin": ORIGIN,

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from tests.abuse.conftest import default_environment
+from tests.abuse.readers import LARGE_LIST, hoarder
 from tests.factories import someone
 from tests.processes import descriptors
 from tests.reverse_proxies import EXAMPLES, NAME, ReverseProxy, caddy, edited, nginx
@@ -102,6 +104,24 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
 
     assert kept == 1
     assert descriptors(behind) <= before  # 7.5 seconds later: the service itself would end it after 10
+
+
+def test_slow_readers_are_the_proxys_and_hold_nothing_of_the_service(
+    proxy: ReverseProxy, behind: Service
+) -> None:
+    ann = hoarder(behind)
+    head = f"GET {LARGE_LIST} HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {behind.token(ann)}\r\n\r\n"
+    with ExitStack() as stack:
+        answered = Counter[bytes]()
+        for _ in range(20):  # each of 1 MB, of which the service would let 4 wait
+            plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+            reader = stack.enter_context(proxy.trust.wrap_socket(plain, server_hostname=NAME))
+            reader.sendall(head.encode())
+            answered[reader.recv(12)] += 1
+        direct = httpx.get(f"{behind.url}{LARGE_LIST}", headers=behind.headers(ann))
+
+    assert answered == {b"HTTP/1.1 200": 20}
+    assert direct.status_code == 200
 
 
 def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_and_others_do_not(

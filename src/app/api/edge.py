@@ -18,6 +18,7 @@ from litestar.types import Message, Scope, Send
 from app.api.client_addresses import ClientAddresses
 from app.api.cors import Cors
 from app.api.early_answers import empty, refuse
+from app.api.large_answers import LargeAnswers, is_large, person_of
 from app.api.observation import Observation
 from app.api.openapi import Document
 from app.api.problems import PROBLEMS, allowed, of_status
@@ -46,6 +47,7 @@ class Edge:
         clients: ClientAddresses,
         limit: RateLimit | None,
         worker: Worker,
+        large: LargeAnswers,
         observation: Observation,
     ) -> None:
         self.litestar = app
@@ -53,6 +55,7 @@ class Edge:
         self._cors = cors
         self._hosts = hosts
         self._worker = worker
+        self._large = large
         self._clients = clients
         self._limit = limit  # of each address
         self._observation = observation
@@ -82,14 +85,22 @@ class Edge:
         if self._worker.leaving:
             extra.append(LAST)
         status = 0
+        held: Message | None = None
 
         def answer(message: Message) -> Awaitable[None]:
-            nonlocal status
+            nonlocal status, held
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 message["headers"] = [*message["headers"], *extra, *told(scope.get("rate_limit"))]
-            elif method == "HEAD" and message["type"] == "http.response.body":
-                message = {**message, "body": b""}  # the answer to GET, without its body
+                if method != "HEAD" and is_large(message):
+                    held = message
+                    return _nothing()
+            elif message["type"] == "http.response.body":
+                if method == "HEAD":
+                    message = {**message, "body": b""}  # the answer to GET, without its body
+                elif held is not None:
+                    start, held = held, None
+                    return self._send_large(scope, send, answer, start, message["body"])
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         try:
@@ -118,6 +129,16 @@ class Edge:
                 scope["method"] = "GET"
             await self.litestar(scope, receive, answer)
 
+    async def _send_large(self, scope: Any, send: Any, answer: Send, start: Message, body: bytes) -> None:
+        """Send a large answer, or a refusal in its place if nothing was written for it."""
+        person = person_of(scope)
+        refusal = self._large.refusal(person, len(body)) if scope["method"] == "GET" else None
+        if refusal is None:
+            await self._large.send(send, start, body, person)
+        else:
+            wait = [(b"retry-after", b"%d" % refusal.retry_after)]
+            await refuse(answer, scope, PROBLEMS[type(refusal)], wait)
+
     def _is_ours(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         if self._hosts is None or scope["path"] in _HEALTH:
             return True
@@ -133,6 +154,10 @@ class Edge:
         path = path.rstrip("/") or "/"
         found = next((methods for pattern, methods in self._methods if pattern.fullmatch(path)), ())
         return allowed(sorted(found)) if found else ""
+
+
+async def _nothing() -> None:
+    pass
 
 
 def _request_id(sent: bytes) -> str:

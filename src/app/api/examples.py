@@ -168,8 +168,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _NOW,
     ),
     429: (
-        "Too many requests of this person, or from this address",
-        _example(PROBLEMS[domain.TooManyRequests]),
+        "Too many requests of this person or from this address, or too many large answers that are not read",
+        {
+            "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
+            "answers are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
+        },
         {**_RETRY, **_LIMITS},
     ),
     500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
@@ -179,6 +182,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
             "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),
+            "too many large answers wait to be read": _document(PROBLEMS[domain.TooBusy]),
         },
         _RETRY,
     ),

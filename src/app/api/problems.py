@@ -51,6 +51,18 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Too many requests",
         "Nothing was done: try again after the time in Retry-After, and ask less often.",
     ),
+    domain.AnswersNotTaken: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "answers-not-taken",
+        "Answers wait for you",
+        "Nothing was done: read the answers that are on their way to you, or close their connections, first.",
+    ),
+    domain.TooBusy: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too-busy",
+        "Too busy for large answers",
+        "Nothing was done: try again after the time in Retry-After, or ask for fewer tasks.",
+    ),
     domain.TaskNotFound: Problem(
         HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."
     ),
@@ -145,7 +157,11 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     match error:
         case domain.InvalidTask(broken=broken):
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
-        case domain.KeyInFlight(retry_after=seconds) | domain.TooManyRequests(retry_after=seconds):
+        case (
+            domain.KeyInFlight(retry_after=seconds)
+            | domain.TooManyRequests(retry_after=seconds)
+            | domain.AnswersNotTaken(retry_after=seconds)
+        ):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
             problem = PRECONDITION_REQUIRED if expected == UNSAID else problem

@@ -12,6 +12,7 @@ from app.api.conditions import asks_for_news, etag, is_known
 from app.api.desks import desk_of, tasks_of
 from app.api.handlers import delete, get, patch, post, put
 from app.api.idempotency import once
+from app.api.large_answers import expect_answers_taken
 from app.api.list_query import Asked, read_list, read_zone
 from app.api.negotiation import refuse_what_cannot_be_accepted
 from app.api.reading import (
@@ -66,6 +67,7 @@ class TaskController(Controller):
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
     async def batch_tasks(self, request: TaskRequest) -> Answer[schemas.BatchResults]:
         """Do many things at once."""
+        expect_answers_taken(request)
         wanted = await read_batch(request)
 
         async def do(tasks: TaskService) -> Answer[schemas.BatchResults]:

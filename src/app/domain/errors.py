@@ -4,6 +4,8 @@ DomainError
 ├── NotAuthenticated       no one, or no one we can believe, is asking
 ├── NotYours               the asker named somebody else's list
 ├── TooManyRequests        the asker asks too often
+├── AnswersNotTaken        the asker does not take the answers that they have
+├── TooBusy                too many do not take theirs
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
 ├── TaskChanged            the task is no longer what the asker saw
@@ -47,6 +49,20 @@ class TooManyRequests(DomainError):
     """Somebody, or an address, has asked as often as they may in this window of time."""
 
     retry_after: int  # seconds
+
+
+@dataclass(eq=False)
+class AnswersNotTaken(DomainError):
+    """Somebody has as much of large answers on its way to them as anyone may, and does not take it."""
+
+    retry_after: int = 5  # seconds
+
+
+@dataclass(eq=False)
+class TooBusy(DomainError):
+    """All the room for large answers is taken by others."""
+
+    retry_after: int = 1  # seconds
 
 
 @dataclass(eq=False)

@@ -1,0 +1,97 @@
+"""Answers too large for the kernel to take at once: they stay in memory until their reader has taken them.
+
+So they are counted, for each person and for the process, for as long as they are on their way. Small answers
+are with the kernel at once (`app.send_buffers`), and are not counted.
+"""
+
+from typing import Any, Final
+
+from litestar.types import HTTPResponseBodyEvent, Message, Send
+
+from app.api.requests import TaskRequest
+from app.domain.errors import AnswersNotTaken, TooBusy
+from app.domain.page import PAGE_BYTES
+
+LARGE: Final = 128 * 1024  # bytes; up to here the kernel takes an answer at once
+PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that wait to be taken
+PROCESS_MAX: Final = 64 * 1024 * 1024  # bytes that wait to be taken, of all people
+STRANGERS_MAX: Final = 16 * 1024 * 1024  # bytes that wait to be taken, of all who need not sign in
+STRANGERS: Final = ""  # no person has this name
+LARGE_ANSWERS: Final = "large_answers"
+"""In the application's state: those of this process. `app.composition` puts it there."""
+
+PIECE: Final = 64 * 1024  # bytes
+QUEUE: Final = 4  # pieces that granian takes before it lets a sender wait
+_DIGITS: Final = len(str(LARGE))
+
+
+def is_large(start: Message) -> bool:
+    """Tell by the head of an answer whether its body is large."""
+    for name, value in start["headers"]:  # type: ignore[typeddict-item]  # the head of an answer has them
+        if name == b"content-length":
+            return len(value) >= _DIGITS and int(value) > LARGE
+    return False
+
+
+class LargeAnswers:
+    """Those that are on their way out of this process."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, int] = {}  # bytes, by person
+        self._total = 0
+
+    def refusal(self, person: str, size: int) -> AnswersNotTaken | TooBusy | None:
+        """Return why an answer of this size must not be sent now, or None."""
+        waiting = self._waiting.get(person, 0)
+        if person == STRANGERS:
+            return TooBusy() if waiting + size > STRANGERS_MAX else None
+        if waiting and waiting + size > PERSON_MAX:
+            return AnswersNotTaken()
+        return TooBusy() if self._total + size > PROCESS_MAX else None
+
+    async def send(self, send: Send, start: Message, body: bytes, person: str) -> None:
+        """Send an answer, and count it until the kernel has taken nearly all of it.
+
+        The last bytes go one by one, more of them than granian queues: when the last is queued, the first has
+        left the queue, and all before it with it.
+        """
+        self._count(person, len(body))
+        try:
+            await send(start)
+            whole = len(body) - QUEUE - 1
+            for begin in range(0, whole, PIECE):
+                await send(_piece(body[begin : min(begin + PIECE, whole)]))
+            for place in range(whole, len(body)):
+                await send(_piece(body[place : place + 1]))
+            await send(_piece(b"", more=False))
+        finally:
+            self._count(person, -len(body))
+
+    def _count(self, person: str, size: int) -> None:
+        if person != STRANGERS:
+            self._total += size
+        self._waiting[person] = self._waiting.get(person, 0) + size
+        if not self._waiting[person]:
+            del self._waiting[person]
+
+
+def expect_answers_taken(request: TaskRequest) -> None:
+    """Refuse a write whose answer may be large while others wait to be taken: what is done is answered.
+
+    Raises:
+        AnswersNotTaken: somebody has no room left for a page.
+
+    """
+    large: LargeAnswers = request.app.state[LARGE_ANSWERS]
+    if isinstance(refusal := large.refusal(request.user.user_id, PAGE_BYTES), AnswersNotTaken):
+        raise refusal
+
+
+def person_of(scope: Any) -> str:
+    """Return who is answered."""
+    principal = scope.get("user")
+    return STRANGERS if principal is None else principal.user_id
+
+
+def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": body, "more_body": more}

@@ -1,0 +1,52 @@
+"""Readers who ask and do not read, and somebody whose list is worth it."""
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import httpx
+
+from tests.abuse.sockets import address_of
+from tests.factories import someone
+from tests.service import Service
+
+LARGE_LIST: Final = "/api/me/tasks?limit=200"  # 1 MB, for `hoarder`
+SMALLEST: Final = 4_096  # bytes that a reader's own kernel takes in
+
+
+def written(service: Service, path: str, body: Any, user: str) -> httpx.Response:
+    return httpx.post(
+        f"{service.url}/api/me/tasks{path}", json=body, headers=service.headers(user), timeout=30
+    )
+
+
+def hoarder(service: Service) -> str:
+    """Return somebody whose list has nearly 1 MB."""
+    owner, tasks = someone("hoarder"), [{"op": "create", "title": "x", "description": "y" * 4_600}] * 100
+    for _ in range(2):
+        done = written(service, "/batch", {"operations": tasks}, owner)
+        assert done.status_code == 200, done.text
+    return owner
+
+
+@contextmanager
+def asking(service: Service, times: int, path: str, user: str = "") -> Iterator[list[socket.socket]]:
+    """Ask so many times at once, and read nothing."""
+    who = f"Authorization: Bearer {service.token(user)}\r\n" if user else ""
+    with ExitStack() as stack:
+        readers = []
+        for _ in range(times):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST)
+            reader.settimeout(20)
+            reader.connect(address_of(service))
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\n".encode())
+            readers.append(reader)
+        yield readers
+
+
+def statuses(readers: list[socket.socket]) -> Counter[int]:
+    """Look at what each has been answered, without taking anything."""
+    return Counter(int(reader.recv(12, socket.MSG_PEEK).split()[1]) for reader in readers)

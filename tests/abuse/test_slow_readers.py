@@ -1,0 +1,138 @@
+"""Readers who ask for large answers and do not read them: what waits for them is bounded, and so is the time."""
+
+import json
+import socket
+import time
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.abuse.honest import honest_person
+from tests.abuse.readers import LARGE_LIST, asking, hoarder, statuses, written
+from tests.processes import descriptors, memory
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+CUT = 45  # seconds: a connection of which nothing is taken is cut after 30
+
+
+def asked(service: Service, path: str, user: str = "") -> httpx.Response:
+    headers = {"accept-encoding": "identity", **(service.headers(user) if user else {})}
+    return httpx.get(f"{service.url}{path}", headers=headers, timeout=20)
+
+
+def eventually_answered(service: Service, path: str, user: str) -> int:
+    """Ask until there is a 200, for as long as connections that are not read may last; return the last status."""
+    deadline = time.monotonic() + CUT
+    while (status := asked(service, path, user).status_code) != 200 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return status
+
+
+def read_steadily(reader: socket.socket, bytes_per_second: int) -> bytes:
+    """Read until the other side closes or all of the body is there, at a pace."""
+    taken, began = b"", time.monotonic()
+    while chunk := reader.recv(4_096):
+        taken += chunk
+        head, _, body = taken.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        if len(body) == length:
+            return body
+        time.sleep(max(0.0, len(taken) / bytes_per_second - (time.monotonic() - began)))
+    raise AssertionError(f"it ended after {len(taken)} bytes")
+
+
+def test_sixty_large_answers_that_one_person_does_not_read_hold_back_only_that_person(
+    default_service: Service,
+) -> None:
+    hog = hoarder(default_service)
+    asked(default_service, LARGE_LIST, hog)
+    open_before, held_before = descriptors(default_service), memory(default_service)
+
+    with asking(default_service, 60, LARGE_LIST, hog) as readers, honest_person(default_service) as honest:
+        answered = statuses(readers)
+        time.sleep(3)
+        held = memory(default_service) - held_before
+        refused = asked(default_service, LARGE_LIST, hog)
+        small = asked(default_service, "/api/me/tasks?limit=1", hog)
+        batch = written(default_service, "/batch", {"operations": [{"op": "create", "title": "x"}]}, hog)
+        created = written(default_service, "", {"title": "x"}, hog)
+        after = eventually_answered(default_service, LARGE_LIST, hog)
+
+    assert answered == {200: 4, 429: 56}
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert refused.json()["type"] == "urn:taskward:problem:answers-not-taken"
+    assert (small.status_code, created.status_code) == (200, 201)
+    assert (batch.status_code, batch.json()["type"]) == (429, refused.json()["type"])
+    assert held < 60  # MB, where each answer has 1 MB
+    assert after == 200  # those that did not read were cut
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
+    assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
+
+
+def test_answers_that_fit_into_the_servers_own_queue_count_until_they_are_taken(
+    default_service: Service,
+) -> None:
+    hog = hoarder(default_service)
+
+    with asking(default_service, 40, "/api/me/tasks?limit=60", hog) as readers:  # 300 KB each
+        answered = statuses(readers)
+
+    assert answered.keys() == {200, 429}
+    assert 12 <= answered[200] <= 16  # 4 MB
+
+
+def test_large_answers_of_all_people_have_a_bound_and_small_ones_are_answered_as_ever(
+    default_service: Service,
+) -> None:
+    hogs = [hoarder(default_service) for _ in range(20)]
+    held_before = memory(default_service)
+
+    with ExitStack() as stack, honest_person(default_service) as honest:
+        readers = [
+            reader
+            for hog in hogs
+            for reader in stack.enter_context(asking(default_service, 4, LARGE_LIST, hog))
+        ]
+        answered = statuses(readers)
+        time.sleep(2)
+        held = memory(default_service) - held_before
+
+    assert answered.keys() == {200, 503}
+    assert 60 <= answered[200] <= 75  # 64 MB
+    assert held < 200  # MB
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
+
+
+def test_strangers_who_do_not_read_the_documentation_hold_back_strangers_only(
+    default_service: Service,
+) -> None:
+    bundle = "/docs/swagger-ui-bundle.js"  # 1.4 MB
+    ann = hoarder(default_service)
+    held_before = memory(default_service)
+
+    with asking(default_service, 100, bundle) as readers, honest_person(default_service) as honest:
+        answered = statuses(readers)
+        refused = asked(default_service, bundle)
+        mine = asked(default_service, LARGE_LIST, ann)
+        held = memory(default_service) - held_before
+
+    assert answered.keys() == {200, 503}
+    assert answered[200] < 20  # 16 MB
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:taskward:problem:too-busy")
+    assert mine.status_code == 200
+    assert held < 60  # MB
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
+
+
+def test_a_slow_reader_who_reads_gets_the_whole_answer(default_service: Service) -> None:
+    ann = hoarder(default_service)
+    began = time.monotonic()
+
+    with asking(default_service, 1, LARGE_LIST, ann) as (reader,):
+        body = read_steadily(reader, 25_000)
+
+    assert time.monotonic() - began > 35  # it took longer than a reader may pause
+    assert len(json.loads(body)) == 200
