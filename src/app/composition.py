@@ -34,6 +34,8 @@ from app.api.problems import (
     on_unexpected,
 )
 from app.api.reading import BODY_MAX
+from app.api.requests import BODIES, BODIES_OF_ALL, BODIES_OF_ONE
+from app.api.room import Room
 from app.api.tasks import TaskController
 from app.domain.desk import Desk
 from app.domain.errors import DomainError
@@ -75,6 +77,7 @@ def compose(
     """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     worker, large = Worker(), LargeAnswers()
+    bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
     tokens = JwtVerifier(settings.trust, keys)
     observation = Observation(metrics, tracing)
@@ -141,7 +144,7 @@ def compose(
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
-        state=State({DESK_OF: desk_of, LARGE_ANSWERS: large}),
+        state=State({DESK_OF: desk_of, LARGE_ANSWERS: large, BODIES: bodies}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
@@ -162,6 +165,7 @@ def compose(
         observation=observation,
         worker=worker,
         large=large,
+        bodies=bodies,
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
     )

@@ -2,7 +2,7 @@
 
 Both are options that connections inherit from the socket that listens (socket(7), tcp(7)). granian 2.8 opens
 that socket after the application has started, and lets nobody set them: so it is looked for among the
-descriptors of the process. docs/decisions/0013-slow-readers.md says why.
+descriptors of the process. docs/decisions/0013-slow-readers-and-senders.md says why.
 """
 
 import asyncio

@@ -661,7 +661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -825,7 +825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1016,7 +1016,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1112,7 +1112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1228,7 +1228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1401,7 +1401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1534,7 +1534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1708,7 +1708,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1908,7 +1908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2081,7 +2081,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2223,7 +2223,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or from this address, or too many large answers that are not read */
+            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */

@@ -23,6 +23,8 @@ from app.api.observation import Observation
 from app.api.openapi import Document
 from app.api.problems import PROBLEMS, allowed, of_status
 from app.api.rate_limits import told
+from app.api.requests import release_body
+from app.api.room import Room
 from app.api.security_headers import security_headers
 from app.domain.errors import TooManyRequests
 from app.domain.rate_limit import RateLimit
@@ -48,6 +50,7 @@ class Edge:
         limit: RateLimit | None,
         worker: Worker,
         large: LargeAnswers,
+        bodies: Room,
         observation: Observation,
     ) -> None:
         self.litestar = app
@@ -56,6 +59,7 @@ class Edge:
         self._hosts = hosts
         self._worker = worker
         self._large = large
+        self._bodies = bodies
         self._clients = clients
         self._limit = limit  # of each address
         self._observation = observation
@@ -106,6 +110,7 @@ class Edge:
         try:
             await self._respond(scope, receive, answer, headers)
         finally:
+            release_body(scope, self._bodies)
             self._observation.answered(scope, method, status, began)
             REQUEST_ID.reset(token)
 

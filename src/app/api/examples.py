@@ -168,10 +168,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _NOW,
     ),
     429: (
-        "Too many requests of this person or from this address, or too many large answers that are not read",
+        "Too many requests of this person or this address, or too much of large answers and bodies under way",
         {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
             "answers are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
+            "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
         },
         {**_RETRY, **_LIMITS},
     ),
@@ -182,7 +183,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
             "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),
-            "too many large answers wait to be read": _document(PROBLEMS[domain.TooBusy]),
+            "too much of large answers and bodies is on its way": _document(PROBLEMS[domain.TooBusy]),
         },
         _RETRY,
     ),

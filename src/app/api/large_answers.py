@@ -1,7 +1,7 @@
 """Answers too large for the kernel to take at once: they stay in memory until their reader has taken them.
 
-So they are counted, for each person and for the process, for as long as they are on their way. Small answers
-are with the kernel at once (`app.send_buffers`), and are not counted.
+So they are counted for as long as they are on their way. Small answers are with the kernel at once
+(`app.send_buffers`), and are not counted.
 """
 
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar.types import HTTPResponseBodyEvent, Message, Send
 
 from app.api.requests import TaskRequest
+from app.api.room import Full, Room
 from app.domain.errors import AnswersNotTaken, TooBusy
 from app.domain.page import PAGE_BYTES
 
@@ -37,17 +38,15 @@ class LargeAnswers:
     """Those that are on their way out of this process."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, int] = {}  # bytes, by person
-        self._total = 0
+        self._people = Room(of_one=PERSON_MAX, of_all=PROCESS_MAX)
+        self._strangers = Room(of_one=STRANGERS_MAX, of_all=STRANGERS_MAX)
 
     def refusal(self, person: str, size: int) -> AnswersNotTaken | TooBusy | None:
         """Return why an answer of this size must not be sent now, or None."""
-        waiting = self._waiting.get(person, 0)
-        if person == STRANGERS:
-            return TooBusy() if waiting + size > STRANGERS_MAX else None
-        if waiting and waiting + size > PERSON_MAX:
-            return AnswersNotTaken()
-        return TooBusy() if self._total + size > PROCESS_MAX else None
+        full = self._room_of(person).full(person, size)
+        if full is None:
+            return None
+        return AnswersNotTaken() if full is Full.ONES_OWN and person != STRANGERS else TooBusy()
 
     async def send(self, send: Send, start: Message, body: bytes, person: str) -> None:
         """Send an answer, and count it until the kernel has taken nearly all of it.
@@ -55,7 +54,8 @@ class LargeAnswers:
         The last bytes go one by one, more of them than granian queues: when the last is queued, the first has
         left the queue, and all before it with it.
         """
-        self._count(person, len(body))
+        room = self._room_of(person)
+        room.take(person, len(body))
         try:
             await send(start)
             whole = len(body) - QUEUE - 1
@@ -65,14 +65,10 @@ class LargeAnswers:
                 await send(_piece(body[place : place + 1]))
             await send(_piece(b"", more=False))
         finally:
-            self._count(person, -len(body))
+            room.give_back(person, len(body))
 
-    def _count(self, person: str, size: int) -> None:
-        if person != STRANGERS:
-            self._total += size
-        self._waiting[person] = self._waiting.get(person, 0) + size
-        if not self._waiting[person]:
-            del self._waiting[person]
+    def _room_of(self, person: str) -> Room:
+        return self._strangers if person == STRANGERS else self._people
 
 
 def expect_answers_taken(request: TaskRequest) -> None:

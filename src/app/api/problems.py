@@ -57,11 +57,17 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Answers wait for you",
         "Nothing was done: read the answers that are on their way to you, or close their connections, first.",
     ),
+    domain.BodiesUnderWay: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "bodies-under-way",
+        "Too much of yours is on its way",
+        "Nothing was done: send large bodies one after the other.",
+    ),
     domain.TooBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "too-busy",
-        "Too busy for large answers",
-        "Nothing was done: try again after the time in Retry-After, or ask for fewer tasks.",
+        "Too busy for large requests",
+        "Nothing was done: try again after the time in Retry-After, or ask for fewer tasks, or send fewer.",
     ),
     domain.TaskNotFound: Problem(
         HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."
@@ -161,6 +167,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             domain.KeyInFlight(retry_after=seconds)
             | domain.TooManyRequests(retry_after=seconds)
             | domain.AnswersNotTaken(retry_after=seconds)
+            | domain.BodiesUnderWay(retry_after=seconds)
+            | domain.TooBusy(retry_after=seconds)
         ):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):

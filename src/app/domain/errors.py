@@ -5,7 +5,8 @@ DomainError
 ├── NotYours               the asker named somebody else's list
 ├── TooManyRequests        the asker asks too often
 ├── AnswersNotTaken        the asker does not take the answers that they have
-├── TooBusy                too many do not take theirs
+├── BodiesUnderWay         the asker sends too much at once
+├── TooBusy                too many others do either
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
 ├── TaskChanged            the task is no longer what the asker saw
@@ -59,8 +60,15 @@ class AnswersNotTaken(DomainError):
 
 
 @dataclass(eq=False)
+class BodiesUnderWay(DomainError):
+    """Somebody has as much of large bodies on its way here as anyone may."""
+
+    retry_after: int = 1  # seconds
+
+
+@dataclass(eq=False)
 class TooBusy(DomainError):
-    """All the room for large answers is taken by others."""
+    """All the room for large answers, or for large bodies, is taken by others."""
 
     retry_after: int = 1  # seconds
 

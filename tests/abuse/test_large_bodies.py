@@ -1,0 +1,101 @@
+"""Large bodies that never end: what has come of them is in memory, and so it has a bound."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from tests.abuse.honest import honest_person
+from tests.abuse.readers import written
+from tests.abuse.sockets import address_of
+from tests.factories import someone
+from tests.processes import descriptors, memory
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+LENGTH = 2 * 1024 * 1024  # bytes, all that a batch may have
+SENT = 1_900_000  # bytes
+LONG = {"op": "create", "title": "x", "description": "y" * 9_500}
+BODY_TIMEOUT = 10  # seconds
+
+
+@contextmanager
+def sending(
+    service: Service, times: int, path: str, user: str, *, length: int = LENGTH
+) -> Iterator[list[socket.socket]]:
+    """Send nearly all of so many bodies, and hold the connections."""
+    head = (
+        f"POST /api/me/tasks{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {service.token(user)}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        senders = []
+        for _ in range(times):
+            sender = stack.enter_context(socket.create_connection(address_of(service), timeout=20))
+            with suppress(ConnectionError):  # it was answered before it had sent everything
+                sender.sendall(head.encode() + b" " * SENT)
+            senders.append(sender)
+        yield senders
+
+
+def answers(senders: list[socket.socket]) -> Counter[str]:
+    """Return the status that each has been answered by now, or `none`."""
+    found = Counter[str]()
+    for sender in senders:
+        sender.settimeout(0.05)
+        try:
+            found[sender.recv(12).decode()[9:] or "closed"] += 1
+        except TimeoutError:
+            found["none"] += 1
+        except ConnectionError:
+            found["closed"] += 1  # what it had sent besides was thrown away, and the answer with it
+    return found
+
+
+def test_bodies_that_one_person_never_ends_hold_back_only_that_person(default_service: Service) -> None:
+    hog = someone("hog")
+    open_before, held_before = descriptors(default_service), memory(default_service)
+
+    with sending(default_service, 60, "/batch", hog) as senders, honest_person(default_service) as honest:
+        held = memory(default_service) - held_before
+        small = written(default_service, "", {"title": "x"}, hog)
+        large = written(default_service, "/batch", {"operations": [LONG] * 100}, hog)
+        came = answers(senders)
+        time.sleep(BODY_TIMEOUT + 1)
+        ended = answers(senders)
+    after = written(default_service, "/batch", {"operations": [LONG] * 100}, hog)
+
+    assert came["none"] == 4  # of 2 MB, within 8
+    assert came["429"] + came["closed"] == 56
+    assert ended["408"] == 4
+    assert held < 60  # MB
+    assert (small.status_code, after.status_code) == (201, 200)
+    assert large.status_code == 429
+    assert large.json()["type"] == "urn:taskward:problem:bodies-under-way"
+    assert large.headers["retry-after"] == "1"
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
+    assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
+
+
+def test_bodies_of_all_people_have_a_bound_and_small_ones_are_read_as_ever(default_service: Service) -> None:
+    held_before = memory(default_service)
+
+    with ExitStack() as stack, honest_person(default_service) as honest:
+        senders = [
+            sender
+            for _ in range(12)
+            for sender in stack.enter_context(sending(default_service, 4, "/batch", someone("hog")))
+        ]
+        time.sleep(1)
+        held = memory(default_service) - held_before
+        refused = written(default_service, "/batch", {"operations": [LONG] * 100}, someone())
+        came = answers(senders)
+
+    assert 30 <= came["none"] <= 36  # 64 MB
+    assert held < 150  # MB
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:taskward:problem:too-busy")
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
