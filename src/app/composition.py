@@ -157,6 +157,7 @@ def compose(
         lifespan=[lifespan],
         logging_config=None,
     )
+    observation.expect(app.routes)
     return Edge(
         app,
         document,

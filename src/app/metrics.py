@@ -8,12 +8,13 @@ Imported only where there is somebody to count for: prometheus-client looks for 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)  # seconds
+FAILURES: Final = (500, 503)  # statuses
 PERIOD: Final = 1.0  # seconds between copies
 _Mode = Literal["livesum", "livemin"]
 
@@ -61,6 +62,15 @@ class Metrics:
         self._bound: dict[tuple[str | None, str, int], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, tuple[Counter, float]] = {}  # with what was copied already
+
+    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Begin the series of failures of these routes and methods at 0.
+
+        Prometheus sees an increase only where there was a number before: the first failure would be missed.
+        """
+        for route, method in routes:
+            for status in FAILURES:
+                self._bound[route, method, status] = self._durations.labels(route, method, str(status))
 
     def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count a request. The route is a template: ids in it would be somebody's, and without end."""

@@ -5,11 +5,14 @@ a label, counters copied whole instead of by difference.
 """
 
 import asyncio
+import json
 import os
+import platform
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -138,6 +141,116 @@ def test_given_a_worker_is_killed_then_what_it_counted_stays_and_its_state_goes(
     eventually(port, lambda samples: total(samples, "taskward_workers") == 2)  # it was replaced
     ask(two, 10)
     assert lists(scraped(port)) == before + 10
+
+
+def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase(
+    two: Service, port: int
+) -> None:
+    with httpx.Client(base_url=two.url) as client:
+        routes = client.get("/openapi.json").json()["paths"]
+
+    counted = {
+        (said["route"], said["method"], said["status"])
+        for (name, labels), value in scraped(port).items()
+        if name == COUNT and value == 0 and (said := dict(labels))
+    }
+
+    expected = {
+        (path, method.upper())
+        for path, methods in routes.items()
+        for method in methods
+        if method != "parameters"
+    }
+    assert len(expected) >= 12
+    for route, method in expected:
+        assert {(route, method, "500"), (route, method, "503")} <= counted
+
+
+def test_which_version_runs_and_how_many_workers_there_should_be_is_told(two: Service, port: int) -> None:
+    samples = scraped(port)
+
+    assert (
+        total(samples, "taskward_build_info", version=version("taskward"), python=platform.python_version())
+        == 1
+    )
+    assert total(samples, "taskward_workers_configured") == 2
+
+
+def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    with serving(environment_for(database_url, METRICS_PORT=str(port)), tmp_path) as service:
+        (folder,) = folders_of(service)
+        for times in (1, 2):
+            ask(service, 5)
+            (worker,) = psutil.Process(service.process.pid).children()
+            if times > 1:
+                time.sleep(6)  # one that dies again sooner ends the service
+            worker.kill()
+            worker.wait(5)
+            eventually(port, lambda samples: total(samples, "taskward_worker_restarts_total") == times)  # noqa: B023 - called at once
+            eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
+        ask(service, 5)
+        samples = scraped(port)
+
+        assert lists(samples) == 15
+        assert (
+            len({file.stem.rpartition("_")[2] for file in folder.glob("*.db")}) == 2
+        )  # the living and the dead
+
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    told = [line for line in lines if line["event"] == "worker replaced"]
+    assert [(line["cause"], line["restarts"], line["level"]) for line in told] == [
+        ("SIGKILL", 1, "error"),
+        ("SIGKILL", 2, "error"),
+    ]
+
+
+def test_where_nobody_reads_the_counts_the_files_of_a_dead_worker_go_too(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, METRICS_PORT=str(free_port())), tmp_path) as service:
+        (folder,) = folders_of(service)
+        (worker,) = psutil.Process(service.process.pid).children()
+
+        worker.kill()
+
+        deadline = time.monotonic() + 10
+        while list(folder.glob(f"*_{worker.pid}.db")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def folders_of(service: Service) -> list[Path]:
+    """Return where the workers of a service count."""
+    files = {
+        Path(mapped.path)
+        for child in psutil.Process(service.process.pid).children()
+        for mapped in child.memory_maps()
+        if mapped.path.endswith(".db")
+    }
+    return list({file.parent for file in files})
+
+
+def test_the_folder_of_a_start_that_was_killed_is_removed_by_the_next_and_that_of_a_living_one_stays(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, METRICS_PORT=str(free_port()))
+    with serving(env, tmp_path) as killed:
+        (left,) = folders_of(killed)
+        killed.kill()
+        killed.process.wait()
+    assert left.exists()
+
+    env["METRICS_PORT"] = str(free_port())
+    with serving(env, tmp_path) as living:
+        (held,) = folders_of(living)
+        assert not left.exists()
+        with serving(env | {"METRICS_PORT": str(free_port())}, tmp_path):
+            assert held.exists()
+        assert held.exists()
+    assert not held.exists()
 
 
 async def test_keys_are_told_by_how_many_there_are_and_when_they_came(

@@ -4,19 +4,24 @@ How each test was seen to fail: SIGUSR1 not sent; connections kept; no delay; th
 main process; `respawn_failed_workers` off.
 """
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from dev.postgres import free_port
 from tests.conftest import environment_for
+from tests.people import ORIGIN
 from tests.service import Service, serving
 
 pytestmark = pytest.mark.server
@@ -100,7 +105,14 @@ def test_whoever_is_in_a_hurry_does_not_wait(
         assert service.process.returncode == 0
 
 
-def test_a_worker_that_is_killed_is_replaced(database_url: str, tmp_path: Path) -> None:
+def events(service: Service, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line[0] == "{"]
+    return [line for line in lines if line["event"] == name]
+
+
+def test_a_worker_that_is_killed_is_replaced_and_one_line_of_the_log_says_so(
+    database_url: str, tmp_path: Path
+) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
         (first,) = workers(service)
 
@@ -108,6 +120,77 @@ def test_a_worker_that_is_killed_is_replaced(database_url: str, tmp_path: Path) 
 
         until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
         until(lambda: (told := ready(service)) and told.status_code == 200)
+
+    (line,) = events(service, "worker replaced")
+    assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
+
+
+def test_a_worker_that_dies_again_at_once_ends_the_service_and_the_log_says_why(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        for _ in range(2):
+            (worker,) = workers(service)
+            worker.kill()
+            until(lambda: not any(it.pid == worker.pid for it in workers(service)))  # noqa: B023 - called at once
+            until(lambda: stopped(service.process, 0.05) or workers(service))
+
+        assert stopped(service.process, 5)
+        assert service.process.returncode == 1
+
+    (line,) = events(service, "worker died again at once: stopping")
+    assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
+
+
+def test_workers_that_are_replaced_as_asked_are_logged_and_not_counted(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (first,) = workers(service)
+
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: not first.is_running())
+
+    (line,) = events(service, "worker replaced")
+    assert (line["pid"], line["cause"], line["restarts"], line["level"]) == (
+        first.pid,
+        "asked by SIGHUP",
+        0,
+        "info",
+    )
+
+
+@pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
+def test_told_to_stop_within_a_second_of_its_start_it_ends_within_two(
+    database_url: str, tmp_path: Path, after: float
+) -> None:
+    port = free_port()
+    env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
+    with serving(env, tmp_path, wait=False) as service:
+        time.sleep(after)
+
+        service.process.send_signal(signal.SIGTERM)
+
+        assert stopped(service.process, 2)
+    assert service.process.returncode in (
+        0,
+        -signal.SIGTERM,
+    )  # which Python itself has until it runs our code
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_the_start_says_in_one_line_where_it_listens_and_for_whom(database_url: str, tmp_path: Path) -> None:
+    with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
+        (line,) = events(service, "serving")
+
+    said = {name: line[name] for name in ("url", "workers", "issuer", "database", "version")}
+    assert said == {
+        "url": service.url,
+        "workers": 2,
+        "issuer": ORIGIN,
+        "database": "127.0.0.1",
+        "version": version("taskward"),
+    }
 
 
 def test_given_a_main_process_that_is_killed_then_its_worker_leaves_the_port(

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any, Final, Protocol
+
+from litestar.routes import BaseRoute, HTTPRoute
 
 from app import logs
 
@@ -19,6 +21,10 @@ OTHER: Final = "_OTHER"  # OpenTelemetry's word for methods that anybody can mak
 
 class Counts(Protocol):
     """Whatever counts requests."""
+
+    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Begin to count failures of these routes and methods at 0."""
+        ...
 
     def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -56,6 +62,16 @@ class Observation:
         self._in_flight = 0
         self._counts = counts
         self._spans = spans
+
+    def expect(self, routes: Iterable[BaseRoute]) -> None:
+        """Begin to count failures of these routes at 0."""
+        if self._counts is not None:
+            self._counts.expect(
+                (route.path_format, method)
+                for route in routes
+                if isinstance(route, HTTPRoute)
+                for method in {*route.methods, *(["HEAD"] if "GET" in route.methods else [])} - {"OPTIONS"}
+            )
 
     @asynccontextmanager
     async def lasting(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:

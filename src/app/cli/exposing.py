@@ -1,54 +1,67 @@
 """`/metrics`, on a listener of its own, in the parent of the workers: one answer for all of them."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+import platform
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 
-from app.settings.observing import COUNT_FILES, Observing
-
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a full disk would kill whoever writes to a mapped file
+from app.cli.count_files import count_folder, merge_dead
+from app.settings import Settings
+from app.settings.observing import COUNT_FILES
 
 
 @contextmanager
-def exposing(observing: Observing) -> Iterator[None]:
-    """Show what the workers started within count; nothing, where no port is set."""
+def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
+    """Show what the workers started within count; nothing, where no port is set.
+
+    Yields what is to be called when a worker was replaced. `restarts` is how many died so far.
+    """
+    observing = settings.observing
     if observing.metrics_port is None:
-        yield
+        yield lambda: None
         return
-    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with TemporaryDirectory(prefix="taskward-metrics-", dir=place) as folder:
-        os.environ[COUNT_FILES] = folder  # before the import, which looks for it; the workers inherit it
+    with count_folder() as folder:
+        os.environ[COUNT_FILES] = str(folder)  # before the import, which looks for it; the workers inherit it
         from prometheus_client import CollectorRegistry, Metric, start_http_server  # noqa: PLC0415
-        from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: PLC0415
+        from prometheus_client.metrics_core import (  # noqa: PLC0415
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            InfoMetricFamily,
+        )
+        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
+        one_at_a_time = threading.Lock()
+
+        def forget_dead() -> None:
+            with one_at_a_time:
+                merge_dead(folder)
 
         class Workers:
-            """The counts of all, and the present state of those who live."""
+            """The counts of all, the present state of those who live, and what only their parent knows."""
 
             def collect(self) -> Iterable[Metric]:
-                for pid in {file.stem.rpartition("_")[2] for file in Path(folder).glob("gauge_live*.db")}:
-                    if not _lives(int(pid)):
-                        with suppress(FileNotFoundError):  # another scrape was faster
-                            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # untyped there
-                metrics: Iterable[Metric] = MultiProcessCollector(None, folder).collect()  # type: ignore[no-untyped-call]  # untyped there
-                return metrics
+                with one_at_a_time:
+                    merge_dead(folder)
+                    yield from MultiProcessCollector(None, str(folder)).collect()
+                yield CounterMetricFamily(
+                    "taskward_worker_restarts_total", "Workers that died and were replaced", restarts()
+                )
+                yield GaugeMetricFamily(
+                    "taskward_workers_configured",
+                    "Worker processes that there should be",
+                    settings.listening.workers,
+                )
+                build = {"version": version("taskward"), "python": platform.python_version()}
+                yield InfoMetricFamily("taskward_build", "Which version runs", build)
 
         registry = CollectorRegistry()
         registry.register(Workers())
         server, _ = start_http_server(observing.metrics_port, observing.metrics_host, registry)
         os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port
         try:
-            yield
+            yield forget_dead
         finally:
             server.shutdown()
             server.server_close()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -5,49 +5,27 @@ import os
 import secrets
 import signal
 import sys
-import threading
-import time
-from contextlib import suppress
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
 
+import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
-from granian.server.mp import MPServer
 
+from app import logs
 from app.cli.descriptors import connections_within_limit
 from app.cli.exposing import exposing
 from app.cli.preflight import checked
+from app.cli.server import Server, let_starting_workers_be_stopped
+from app.settings import Settings
 from app.settings.environment import environment
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
-LEAVE_AGAIN: Final = 0.2  # seconds
+log = structlog.get_logger()
+
 HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8
 HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole head, and for a connection to lie idle
 BACKLOG: Final = 4096  # connections that wait to be taken, in the kernel (which may allow fewer: somaxconn)
-
-
-class Server(MPServer):
-    """granian, which takes its leave before it stops."""
-
-    shutdown_delay = 0  # seconds
-
-    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
-        delay, self.shutdown_delay = self.shutdown_delay, 0
-        if args[:1] == (signal.SIGTERM,) and delay:
-            threading.Thread(target=self._take_leave, args=(delay,), daemon=True).start()
-        else:
-            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
-
-    def _take_leave(self, seconds: int) -> None:
-        """Let the workers know, again and again: one may be starting just now."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            for worker in self.wrks:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.inner.pid, LEAVE)
-            time.sleep(min(left, LEAVE_AGAIN))
-        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
 
 
 def add_to(verbs: Any) -> None:
@@ -62,6 +40,7 @@ def add_to(verbs: Any) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Serve until told to stop; whatever can be known to be wrong is told before."""
+    signal.signal(signal.SIGTERM, _stop_starting)
     settings, warnings = checked(environment())
     connections, few = connections_within_limit(settings.pool_size)
     for warning in (*warnings, *filter(None, [few])):
@@ -88,6 +67,28 @@ def run(_: argparse.Namespace) -> int:
         log_enabled=False,  # the service speaks for itself, one event a line
     )
     server.shutdown_delay = listening.shutdown_delay
-    with exposing(settings.observing):
+    logs.configure(settings.log_level, settings.log_format)
+    server.on_startup(lambda: _tell_start(settings))
+    let_starting_workers_be_stopped()
+    with exposing(settings, restarts=lambda: server.restarts) as server.after_replacing:
         server.serve()
     return 0
+
+
+def _stop_starting(*_: object) -> NoReturn:
+    """Stop where nothing is served yet; granian puts its own answer to SIGTERM in place of this."""
+    sys.exit(0)
+
+
+def _tell_start(settings: Settings) -> None:
+    """Log where the service listens, and for whom."""
+    listening = settings.listening
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    log.info(
+        "serving",
+        url=f"http://{host}:{listening.port}",
+        workers=listening.workers,
+        issuer=settings.trust.issuer,
+        database=settings.database.host,
+        version=version("taskward"),
+    )

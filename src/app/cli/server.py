@@ -1,0 +1,94 @@
+"""The main process of `app serve`: granian's, with what it does not do by itself.
+
+It lets workers leave before it stops, ends a worker that is still starting at once, and logs and counts each
+worker that died.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from granian.server.mp import MPServer, WorkerProcess
+
+from app.supervision import LEAVE
+
+log = structlog.get_logger()
+
+LEAVE_AGAIN: Final = 0.2  # seconds
+STOP: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Server(MPServer):
+    """granian's main process."""
+
+    shutdown_delay = 0  # seconds
+    restarts = 0  # workers that died and were replaced
+    after_replacing: Callable[[], None]  # is called when workers were replaced
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
+        delay, self.shutdown_delay = self.shutdown_delay, 0
+        if args[:1] == (signal.SIGTERM,) and delay:
+            threading.Thread(target=self._take_leave, args=(delay,), daemon=True).start()
+        else:
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop; log why, where that is a worker that died again within seconds."""
+        for worker in (self.wrks[index] for index in self.interrupt_children):
+            log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
+
+    def _respawn_workers(
+        self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
+    ) -> None:
+        for worker in (self.wrks[index] for index in workers):
+            died = not worker.is_alive()
+            self.restarts += died
+            (log.error if died else log.info)(
+                "worker replaced",
+                pid=worker.inner.pid,
+                cause=_cause(worker) if died else "asked by SIGHUP",
+                restarts=self.restarts,
+            )
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        self.after_replacing()
+
+    def _take_leave(self, seconds: int) -> None:
+        """Let the workers know, again and again: one may be starting just now."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for worker in self.wrks:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.inner.pid, LEAVE)
+            time.sleep(min(left, LEAVE_AGAIN))
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
+
+
+def let_starting_workers_be_stopped() -> None:
+    """Give each worker its own answer to SIGTERM from its first instruction until its event loop listens.
+
+    It would otherwise have the main process's handler, which tells that it stops to nobody there, and be
+    killed when its time is up. SIGINT, which a terminal sends to all, is left to the main process.
+    """
+
+    def in_worker() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, STOP),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP),
+        after_in_child=in_worker,
+    )
+
+
+def _cause(worker: WorkerProcess) -> str:
+    status = worker.inner.exitcode
+    return signal.Signals(-status).name if status is not None and status < 0 else f"exit status {status}"
