@@ -142,7 +142,7 @@ def test_both_workers_of_a_start_call_a_person_by_the_same_name(database_url: st
             httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann"))
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
 
-    assert len({line["user"] for line in lines if line["route"] == "/api/{user_id}/tasks"}) == 1
+    assert len({line["user"] for line in lines if line.get("route") == "/api/{user_id}/tasks"}) == 1
 
 
 def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_is_there(
