@@ -20,6 +20,10 @@ from tests.service import BARE, Service
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 NAME = "tasks.example.com"
 START = 20  # seconds
+NGINX_FOLDERS = "".join(
+    f"{kind}_temp_path {{folder}}/nginx-{kind};\n"
+    for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+)
 
 
 @dataclass
@@ -57,13 +61,9 @@ def edited(name: str, changes: Mapping[str, str]) -> str:
 def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     """Run nginx."""
     certificates.make(folder, NAME)
-    port, temporary = free_port(), f"{folder}/nginx-"
-    places = "".join(
-        f"{kind}_temp_path {temporary}{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
+    port = free_port()
     changes = {
-        "http {\n": f"http {{\n{places}\n",
+        "http {\n": "http {\n" + NGINX_FOLDERS.format(folder=folder),
         "listen 443 ssl": f"listen 127.0.0.1:{port} sndbuf=64k ssl",  # as on a network that is not this machine's
         "127.0.0.1:8000": service.url.removeprefix("http://"),
         "/etc/ssl/tasks.example.com.crt": f"{folder}/server.crt",
@@ -73,7 +73,7 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     process = f"daemon off; pid {folder}/nginx.pid; error_log stderr;"
     if os.geteuid() == 0:
         process += " user root;"  # else its workers may not write into the folder
-    command = [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", process]
+    command = [program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", process]
     with _running(command, folder, port) as proxy:
         yield proxy
 
@@ -89,7 +89,7 @@ def caddy(service: Service, folder: Path) -> Iterator[ReverseProxy]:
         "reverse_proxy 127.0.0.1:8000": f"reverse_proxy {service.url.removeprefix('http://')}",
     }
     (folder / "Caddyfile").write_text(edited("Caddyfile", changes))
-    command = [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+    command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
     with _running(command, folder, port) as proxy:
         yield proxy
 
@@ -126,7 +126,8 @@ def _until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", l
     raise AssertionError(log.read_text())
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Return where a program is."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     assert found, f"{name} is not installed: `.ci/run` does it"
     return found

@@ -4,14 +4,17 @@ import json
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import LARGE_LIST, asking, hoarder, statuses, written
+from tests.pgbouncer import pgbouncer
 from tests.processes import descriptors, memory
-from tests.service import Service
+from tests.service import Service, serving
 
 pytestmark = pytest.mark.server
 
@@ -124,6 +127,22 @@ def test_strangers_who_do_not_read_the_documentation_hold_back_strangers_only(
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:taskward:problem:too-busy")
     assert mine.status_code == 200
     assert held < 60  # MB
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
+
+
+def test_answers_that_wait_hold_no_connection_of_a_pooler(
+    database_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with (
+        pgbouncer(database_url, tmp_path, server_connections=1) as through,
+        serving(default_environment(through), tmp_path_factory.mktemp("service")) as service,
+    ):
+        hog = hoarder(service)
+        with asking(service, 40, LARGE_LIST, hog) as readers, honest_person(service) as honest:
+            answered = statuses(readers)
+            time.sleep(2)
+
+    assert answered == {200: 4, 429: 36}
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 

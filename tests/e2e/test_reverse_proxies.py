@@ -1,5 +1,6 @@
 """The examples of docs/examples/, the very files, in front of the service as operators run it."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -143,6 +144,14 @@ def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_a
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["status"] == 429
     assert another.status_code == 200
+
+
+def test_ipv6_addresses_of_one_site_share_its_cap(tmp_path: Path) -> None:
+    command = ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.ipv6_sites", str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent.parent, check=False)
+
+    assert json.loads(done.stdout or "{}") == {"same site": 429, "another site": 503}, done.stderr
 
 
 def test_without_the_service_nginx_says_503_as_a_problem(

@@ -1,0 +1,78 @@
+"""nginx.conf of docs/examples/ under IPv6, in a network of its own: `unshare --map-root-user --net`.
+
+One address holds as many requests as the cap allows; then others ask, of the same 64 bits and of other ones.
+There is no service behind nginx: who is let through is answered 503.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests import certificates
+from tests.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
+
+CAP = 64
+ONE, SAME_SITE, ANOTHER_SITE = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"  # 64 bits in common, or 63
+PORT = 8099
+UNFINISHED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+
+
+def main(folder: Path) -> None:
+    """Print what the others are answered."""
+    certificates.make(folder, NAME)
+    ip = program("ip")
+    subprocess.run([ip, "link", "set", "lo", "up"], check=True)
+    for address in (ONE, SAME_SITE, ANOTHER_SITE):
+        subprocess.run([ip, "-6", "address", "add", f"{address}/64", "dev", "lo", "nodad"], check=True)
+    changes = {
+        "http {\n": "http {\n" + NGINX_FOLDERS.format(folder=folder),
+        "listen 443 ssl http2": f"listen [::]:{PORT}",
+        "/etc/ssl/tasks.example.com.crt": f"{folder}/server.crt",
+        "/etc/ssl/private/tasks.example.com.key": f"{folder}/server.key",
+    }
+    (folder / "nginx.conf").write_text(edited("nginx.conf", changes))
+    process = f"daemon off; pid {folder}/nginx.pid; error_log stderr; user root;"
+    nginx = subprocess.Popen([program("nginx"), "-c", str(folder / "nginx.conf"), "-g", process])
+    try:
+        with ExitStack() as stack:
+            for _ in range(CAP):
+                stack.enter_context(connected(ONE)).sendall(UNFINISHED)
+            time.sleep(0.5)
+            found = {"same site": asked(SAME_SITE), "another site": asked(ANOTHER_SITE)}
+    finally:
+        nginx.terminate()
+        nginx.wait()
+    sys.stdout.write(json.dumps(found))
+
+
+def connected(address: str) -> socket.socket:
+    """Connect from an address, as soon as nginx listens."""
+    deadline = time.monotonic() + 10
+    while True:
+        client = socket.socket(socket.AF_INET6)
+        client.settimeout(5)
+        client.bind((address, 0))
+        try:
+            client.connect((ONE, PORT))
+        except ConnectionRefusedError:
+            client.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return client
+
+
+def asked(address: str) -> int:
+    """Return the status that a request is answered."""
+    with connected(address) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return int(client.recv(12).split()[1])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
