@@ -64,9 +64,17 @@ def app(
 
 @contextmanager
 def serving(
-    env: Mapping[str, str], folder: Path, *, wait: bool = True, under: Sequence[str] = ()
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    wait: bool = True,
+    under: Sequence[str] = (),
+    stdout: int | None = None,
 ) -> Iterator[Service]:
-    """Serve, in a folder without a `.env`, until the end; `under` is a command that runs another."""
+    """Serve, in a folder without a `.env`, until the end; `under` is a command that runs another.
+
+    Standard output goes to the log, as standard error does, or to the descriptor `stdout`.
+    """
     LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"
     with log.open("ab") as output:
@@ -74,7 +82,7 @@ def serving(
             [*under, sys.executable, "-m", "app", "serve"],
             env={**BARE, **env, "PORT": str(port)},
             cwd=folder,
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
             preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
         )

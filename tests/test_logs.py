@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ import asyncpg
 import pytest
 import structlog
 
-from app import logs
+from app import log_output, logs
 from app.logs import user_name, where
 
 
@@ -90,13 +92,13 @@ async def test_what_goes_out_together_is_no_more_than_a_pipe_takes_whole(
     sizes = []
     with redirect_stdout(log_file):
         logs.configure("info", "json")
-        monkeypatch.setattr(log_file, "flush", lambda: sizes.append(logs._pending), raising=False)
+        monkeypatch.setattr(log_file, "flush", lambda: sizes.append(log_output._pending), raising=False)
         for _ in range(50):
             logs.request("id" * 30, "a" * 32, "ann", "GET", "/api/{user_id}/tasks", 200, None, 1.0)
-            sizes.append(logs._pending)
+            sizes.append(log_output._pending)
 
-    assert max(sizes) <= logs.TOGETHER_MAX
-    assert max(sizes) > logs.TOGETHER_MAX / 2
+    assert max(sizes) <= log_output.TOGETHER_MAX
+    assert max(sizes) > log_output.TOGETHER_MAX / 2
 
 
 async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event(log_file: TextIO) -> None:
@@ -109,7 +111,7 @@ async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event
         for _ in range(2):
             logs.request("id", None, None, "GET", None, 200, None, 1.0)
             at_once = len(written())
-            await asyncio.sleep(5 * logs.FLUSH_AFTER)
+            await asyncio.sleep(5 * log_output.FLUSH_AFTER)
             seen.append((at_once, len(written())))
         logs.request("id", None, None, "GET", None, 200, None, 1.0)
         structlog.get_logger().warning("another")
@@ -117,3 +119,53 @@ async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event
 
     assert seen == [(0, 1), (1, 2)]
     assert with_another == ["request", "request", "request", "another"]
+
+
+def lead_to(place: str, file: TextIO) -> None:
+    """Let a file's descriptor lead somewhere else."""
+    with Path(place).open("w") as another:
+        os.dup2(another.fileno(), file.fileno())
+
+
+def written_to(file: TextIO) -> list[str]:
+    return Path(file.name).read_text().splitlines()
+
+
+@pytest.mark.usefixtures("_configured_back")
+async def test_where_the_log_cannot_be_written_nothing_fails_and_that_is_said_once_each_time(
+    log_file: TextIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with log_file, redirect_stdout(log_file):
+        log_output.never_fail()
+        logs.configure("info", "json")
+        for place in ("/dev/full", log_file.name, "/dev/full"):
+            lead_to(place, log_file)
+            for _ in range(50):
+                logs.request("id", None, None, "GET", None, 200, None, 1.0)
+                structlog.get_logger().warning("another")
+                logging.getLogger("library").warning("another")
+            log_output.flush()
+
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
+    assert len(written_to(log_file)) == 150
+
+
+@pytest.mark.usefixtures("_configured_back")
+async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "console")
+
+    logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks", 200, None, 17.4)
+    logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks/{task_id}", 404, "task-not-found", 3.2)
+    logs.request("id", None, None, "GET", None, 404, None, 0.2)
+    logs.request("id", None, None, "GET", "/health", 200, None, 0.2)
+    logs.request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
+    log_output.flush()
+
+    assert capsys.readouterr().out.splitlines() == [
+        "GET /api/me/tasks 200 17 ms",
+        "GET /api/me/tasks/{task_id} 404 3 ms  task-not-found",
+        "GET (no such path) 404 0 ms",
+    ]

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
-from app import logs
+from app import log_output
 from app.api import openapi
 from app.api.authentication import AuthenticationMiddleware
 from app.api.client_addresses import ClientAddresses
@@ -127,7 +127,7 @@ def compose(
                 await keys.close()
             await counts.close()
             await database.close()
-            logs.flush()
+            log_output.flush()
 
     read = partial(readings, database, keys, tokens.cache, counts if shared else None)
     handlers: list[ControllerRouterHandler] = [

@@ -8,7 +8,7 @@ gc.disable()  # nothing of what is made here is garbage, and looking for it take
 import os
 import sys
 
-from app import logs
+from app import log_output, logs
 from app.composition import compose
 from app.settings import Settings, SettingsError
 from app.settings.environment import environment
@@ -18,7 +18,7 @@ env = environment()
 try:
     settings = Settings.from_env(env)
 except SettingsError as error:
-    sys.exit(f"Taskward cannot start:\n{error}")
+    sys.exit(str(error))
 
 observing = settings.observing
 metrics = tracing = None
@@ -30,6 +30,7 @@ if observing.traced:
     from app.tracing import Tracing
 
     tracing = Tracing(otel_variables(env))
+log_output.never_fail()
 logs.configure(settings.log_level, settings.log_format, observing.log_user_key)
 app = compose(settings, metrics=metrics, tracing=tracing)
 gc.freeze()  # what lives as long as the process is never looked through; some garbage with it, less than a MB

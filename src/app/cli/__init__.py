@@ -20,6 +20,8 @@ VERBS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. A wrong setting ends it with one message that names them all, and status 1."""
+    if sys.stdout is None:  # what is opened next would be written to in its place
+        sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     parser = argparse.ArgumentParser(prog="app", description="Taskward: the task API behind Better Auth.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -29,6 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(chosen.run(chosen))
     except SettingsError as error:
-        sys.exit(f"Taskward cannot start, because of its settings:\n{error}")
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,7 +12,7 @@ import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
-from app import logs
+from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
 from app.cli.exposing import exposing
 from app.cli.preflight import checked
@@ -67,6 +67,7 @@ def run(_: argparse.Namespace) -> int:
         log_enabled=False,  # the service speaks for itself, one event a line
     )
     server.shutdown_delay = listening.shutdown_delay
+    log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
     server.on_startup(lambda: _tell_start(settings))
     let_starting_workers_be_stopped()

@@ -87,7 +87,7 @@ def read_database(reader: Reader) -> tuple[DatabaseAddress | None, DatabaseAddre
 
 
 def _natural_log_format() -> str:
-    return "console" if sys.stdout.isatty() else "json"
+    return "console" if sys.stdout is not None and sys.stdout.isatty() else "json"
 
 
 def _origin_of_better_auth(reader: Reader) -> tuple[str, ...]:

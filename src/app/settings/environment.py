@@ -16,12 +16,23 @@ class SettingsError(Exception):
 
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
-        super().__init__("\n".join(f"  {fault}" for fault in faults))
+        listed = faults[0] if len(faults) == 1 else "\n  ".join(["", *faults])
+        super().__init__(f"Taskward cannot start: {listed}".replace(": \n", ":\n"))
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the process, over those of the nearest `.env` at or above this folder."""
-    written = dotenv_values(find_dotenv(usecwd=True), interpolate=False)
+    """Return the variables of the process, over those of the nearest `.env` at or above this folder.
+
+    Raises:
+        SettingsError: this folder was deleted.
+
+    """
+    try:
+        written = dotenv_values(find_dotenv(usecwd=True), interpolate=False)
+    except FileNotFoundError:
+        raise SettingsError(
+            ["the folder that it is started in is gone: start it in one that exists"]
+        ) from None
     return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
 
 

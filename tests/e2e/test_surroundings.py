@@ -1,0 +1,150 @@
+"""Where the service is started in surroundings that it cannot live in, one line says so; a log that nobody reads harms nothing."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from dev.postgres import free_port
+from tests.conftest import environment_for
+from tests.metrics import eventually, scraped, total
+from tests.service import BARE, app, serving
+
+pytestmark = pytest.mark.server
+
+GONE = "the log cannot be written to standard output"
+SAID = f"{GONE} (Broken pipe): lines are dropped until it can"
+COUNT = "taskward_http_request_duration_seconds_count"
+READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
+
+
+def started(
+    env: dict[str, str], folder: Path, script: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `app serve` by a script of a shell, which finds the command in `"$@"`."""
+    command = ["sh", "-c", script, *(arguments or ("sh",)), sys.executable, "-m", "app", "serve"]
+    return subprocess.run(
+        command,
+        env={**BARE, "PORT": str(free_port()), **env},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_from_a_folder_that_is_gone_one_line_says_so(database_url: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "gone").mkdir()
+
+    done = started(environment_for(database_url), folder, 'rmdir "$PWD" && exec "$@"')
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr
+        == "Taskward cannot start: the folder that it is started in is gone: start it in one that exists\n"
+    )
+
+
+@pytest.mark.parametrize("verb", ["serve", "migrate"])
+def test_with_standard_output_closed_one_line_says_so(database_url: str, tmp_path: Path, verb: str) -> None:
+    done = started(environment_for(database_url), tmp_path, f'exec "$1" -m app {verb} >&-')
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == "Taskward cannot start: standard output is closed: open it, or send it to /dev/null\n"
+    )
+
+
+def test_with_counts_and_no_folder_to_write_them_to_one_line_says_so(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, METRICS_PORT=str(free_port()), TMPDIR="/proc")
+    in_namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
+
+    if subprocess.run([*in_namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace of one's own")
+
+    done = app("serve", env=env, cwd=tmp_path, under=in_namespace)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "Taskward cannot start: METRICS_PORT needs a folder to write to, /dev/shm or a temporary one"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_lost_and_it_is_said_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    reading, writing = os.pipe()
+    with serving(environment_for(database_url, METRICS_PORT=str(port)), tmp_path, stdout=writing) as service:
+        os.close(writing)
+        before = eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
+        os.close(reading)
+        with httpx.Client(base_url=service.url, headers=service.headers()) as client:
+            answers = [client.get("/api/me/tasks").status_code for _ in range(300)]
+            unknown = [client.get("/nowhere").status_code for _ in range(300)]
+        after = scraped(port)
+
+    assert (set(answers), set(unknown)) == ({200}, {404})
+    assert total(after, COUNT, status=200) - total(before, COUNT, status=200) == 300
+    assert total(after, COUNT, status=404) - total(before, COUNT, status=404) == 300
+    assert service.process.returncode == 0
+    said = service.log.read_text().splitlines()
+    assert said == [
+        "the log cannot be written to standard output (Broken pipe): lines are dropped until it can"
+    ]
+
+
+def test_without_a_reader_of_the_log_the_main_process_ends_well_too(
+    database_url: str, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    with serving(environment_for(database_url), tmp_path, stdout=writing) as service:
+        os.close(writing)
+        os.close(reading)
+        (worker,) = psutil.Process(service.process.pid).children()
+        worker.kill()  # which the main process logs
+        until(lambda: GONE in service.log.read_text())
+        until(lambda: answers(f"{service.url}/health"))
+
+    assert service.process.returncode == 0
+    assert set(service.log.read_text().splitlines()) == {SAID}
+
+
+def test_where_standard_error_is_gone_too_a_worker_is_replaced_all_the_same(
+    database_url: str, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    both = ("sh", "-c", 'exec "$@" 2>&1', "sh")
+    with serving(environment_for(database_url), tmp_path, stdout=writing, under=both) as service:
+        os.close(writing)
+        os.close(reading)
+        (worker,) = psutil.Process(service.process.pid).children()
+        worker.kill()
+        worker.wait(5)
+        until(lambda: answers(f"{service.url}/health"))
+
+    assert service.process.returncode == 0
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
