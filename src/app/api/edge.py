@@ -26,7 +26,7 @@ from app.api.rate_limits import told
 from app.api.requests import release_body
 from app.api.room import Room
 from app.api.security_headers import security_headers
-from app.domain.errors import TooManyRequests
+from app.domain.errors import AnswersNotTaken, TooBusy, TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.logs import REQUEST_ID
 from app.supervision import Worker
@@ -103,8 +103,11 @@ class Edge:
                 if method == "HEAD":
                     message = {**message, "body": b""}  # the answer to GET, without its body
                 elif held is not None:
-                    start, held = held, None
-                    return self._send_large(scope, send, answer, start, message["body"])
+                    refusal = self._large.refusal(scope, len(message["body"]))
+                    if refusal is None:
+                        return self._large.send(send, held, message["body"], person_of(scope))
+                    status = int(PROBLEMS[type(refusal)].status)
+                    return _refuse_large(scope, send, refusal, extra)
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         try:
@@ -134,16 +137,6 @@ class Edge:
                 scope["method"] = "GET"
             await self.litestar(scope, receive, answer)
 
-    async def _send_large(self, scope: Any, send: Any, answer: Send, start: Message, body: bytes) -> None:
-        """Send a large answer, or a refusal in its place if nothing was written for it."""
-        person = person_of(scope)
-        refusal = self._large.refusal(person, len(body)) if scope["method"] == "GET" else None
-        if refusal is None:
-            await self._large.send(send, start, body, person)
-        else:
-            wait = [(b"retry-after", b"%d" % refusal.retry_after)]
-            await refuse(answer, scope, PROBLEMS[type(refusal)], wait)
-
     def _is_ours(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         if self._hosts is None or scope["path"] in _HEALTH:
             return True
@@ -163,6 +156,14 @@ class Edge:
 
 async def _nothing() -> None:
     pass
+
+
+async def _refuse_large(
+    scope: Any, send: Send, refusal: AnswersNotTaken | TooBusy, extra: list[tuple[bytes, bytes]]
+) -> None:
+    """Refuse in place of a large answer for which nothing was written."""
+    wait = (b"retry-after", b"%d" % refusal.retry_after)
+    await refuse(send, scope, PROBLEMS[type(refusal)], [wait, *extra, *told(scope.get("rate_limit"))])
 
 
 def _request_id(sent: bytes) -> str:

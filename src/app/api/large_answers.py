@@ -41,8 +41,12 @@ class LargeAnswers:
         self._people = Room(of_one=PERSON_MAX, of_all=PROCESS_MAX)
         self._strangers = Room(of_one=STRANGERS_MAX, of_all=STRANGERS_MAX)
 
-    def refusal(self, person: str, size: int) -> AnswersNotTaken | TooBusy | None:
-        """Return why an answer of this size must not be sent now, or None."""
+    def refusal(self, scope: Any, size: int) -> AnswersNotTaken | TooBusy | None:
+        """Return why an answer of this size must not be sent now, or None; what wrote is always answered."""
+        return self.lack(person_of(scope), size) if scope["method"] == "GET" else None
+
+    def lack(self, person: str, size: int) -> AnswersNotTaken | TooBusy | None:
+        """Return why there is no room for an answer of this size, or None."""
         full = self._room_of(person).full(person, size)
         if full is None:
             return None
@@ -79,7 +83,7 @@ def expect_answers_taken(request: TaskRequest) -> None:
 
     """
     large: LargeAnswers = request.app.state[LARGE_ANSWERS]
-    if isinstance(refusal := large.refusal(request.user.user_id, PAGE_BYTES), AnswersNotTaken):
+    if isinstance(refusal := large.lack(request.user.user_id, PAGE_BYTES), AnswersNotTaken):
         raise refusal
 
 
