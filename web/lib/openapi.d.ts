@@ -574,7 +574,7 @@ export interface operations {
                  */
                 updated_since?: string;
                 /**
-                 * @description Only those with all these words in title and description, in any order; the last may be the beginning of one. Case and punctuation do not count, and there is no syntax. At most 20 words; a text without any word, as `?!`, is looked for as it stands
+                 * @description Only those with all these words in title and description, in any order; the last may be the beginning of one. Case and punctuation do not count, and there is no syntax. At most 10 words of at most 40 characters; a text without any word, as `?!`, is looked for as it stands
                  * @example water pla
                  */
                 q?: string;

@@ -9,7 +9,7 @@ from app.api.cursors import CURSOR_MAX
 from app.api.faults import PRIORITIES
 from app.api.list_query import SORTS, UTC
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX
-from app.domain.search import SEARCH_MAX, SEARCH_WORDS_MAX
+from app.domain.search import SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 
 _STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
@@ -65,7 +65,8 @@ LIST_QUERY: Final = (
         "q",
         "Only those with all these words in title and description, in any order; the last may be the "
         "beginning of one. Case and punctuation do not count, and there is no syntax. At most "
-        f"{SEARCH_WORDS_MAX} words; a text without any word, as `?!`, is looked for as it stands",
+        f"{SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
+        "a text without any word, as `?!`, is looked for as it stands",
         "water pla",
         type=_STRING,
         min_length=1,

@@ -14,8 +14,7 @@ from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Bookmark
 from app.domain.search import Search
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import zone_of
-from app.domain.tags import TAG_MAX, TAGS_MAX, tag_key, trimmed
-from app.domain.text import unstorable
+from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
 
 SORTS: Final = {
     f"{sign}{order.value}": {"order": order, "descending": bool(sign)}
@@ -114,11 +113,10 @@ def _tags(texts: list[str], faults: Faults) -> tuple[str, ...]:
     if len(texts) > TAGS_MAX:
         faults.add("/tag", f"must be given at most {TAGS_MAX} times", "query")
     for text in texts[:TAGS_MAX]:
-        if not 1 <= len(trimmed(text)) <= TAG_MAX:
-            faults.add("/tag", f"must have 1 to {TAG_MAX} characters", "query")
-        for broken in unstorable("tag", text):
+        if (broken := broken_tag_rule("tag", text)) is not None:
             faults.add("/tag", broken.rule, "query")
-    return tuple(sorted(set(map(tag_key, texts))))
+            return ()
+    return tuple(sorted(set(map(tag_key, texts[:TAGS_MAX]))))
 
 
 def _sort(text: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Final
 from app.domain.text import UNSPACED, unstorable, words
 
 SEARCH_MAX: Final = 500  # characters
-SEARCH_WORDS_MAX: Final = 20  # different ones
+SEARCH_WORDS_MAX: Final = 10  # different ones
+SEARCH_WORD_MAX: Final = 40  # characters of each: looking for one costs its length for each letter of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,16 @@ class Search:
         if not text.strip():
             raise ValueError("must not be blank: leave it out to see all")
         if not (found := words(text)):
-            return cls(verbatim=text.strip())
-        *whole, last = found
+            return cls(verbatim=_short_enough(text.strip()))
+        *whole, last = map(_short_enough, found)
         needles = {word if UNSPACED.match(word) else f" {word} " for word in whole}
         needles.add(last if UNSPACED.match(last) else f" {last}")
         if len(needles) > SEARCH_WORDS_MAX:
             raise ValueError(f"must have at most {SEARCH_WORDS_MAX} different words")
         return cls(tuple(sorted(needles, key=len, reverse=True)))  # the longest is the rarest, most likely
+
+
+def _short_enough(word: str) -> str:
+    if len(word) > SEARCH_WORD_MAX:
+        raise ValueError(f"must have words of at most {SEARCH_WORD_MAX} characters")
+    return word

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
+NO_PLACES: Final = frozenset({"localtime", "Factory"})  # in the files of the database, and no zone of a place
 ZONES = lru_cache(available_timezones)  # it looks at hundreds of files
 
 
@@ -54,6 +56,6 @@ def zone_of(name: str) -> ZoneInfo:
         ValueError: there is none.
 
     """
-    if name not in ZONES():
+    if name in NO_PLACES or name not in ZONES():
         raise ValueError("must be the name of a time zone, like Europe/Berlin (IANA time zone database)")
     return ZoneInfo(name)

@@ -13,11 +13,12 @@ from app.domain.errors import BrokenRule, InvalidTask
 from app.domain.moments import microseconds_since_epoch
 from app.domain.position import Position
 from app.domain.tags import broken_tag_rules, trimmed
-from app.domain.text import unstorable
+from app.domain.text import broken_text_rules, is_blank
 
 TaskId = NewType("TaskId", UUID)
 
 TITLE_MAX: Final = 255  # characters (code points), after trimming
+NORMALIZED_TITLE_MAX: Final = 4 * TITLE_MAX  # characters, in normal form KC
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
 FIRST_VERSION: Final = 1  # a task's version grows with each change of it
 
@@ -134,16 +135,15 @@ def new_task_id(now: datetime) -> TaskId:
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
     """Name each rule that these fields break; texts are judged as they are after trimming."""
     if (title := values.get("title")) is not None:
-        kept = title.strip()
-        if not kept:
+        if is_blank(title):
             yield BrokenRule("title", "must not be blank")
-        elif len(kept) > TITLE_MAX:
-            yield BrokenRule("title", f"must have at most {TITLE_MAX} characters")
-        yield from unstorable("title", kept)
+        yield from broken_text_rules(
+            "title", title.strip(), at_most=TITLE_MAX, normalized_at_most=NORMALIZED_TITLE_MAX
+        )
     if (description := values.get("description")) is not None:
-        if len(description) > DESCRIPTION_MAX:
-            yield BrokenRule("description", f"must have at most {DESCRIPTION_MAX} characters")
-        yield from unstorable("description", description)
+        yield from broken_text_rules(
+            "description", description, at_most=DESCRIPTION_MAX, normalized_at_most=2 * DESCRIPTION_MAX
+        )
     if tags := values.get("tags"):
         yield from broken_tag_rules(tags)
 

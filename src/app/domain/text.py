@@ -1,13 +1,17 @@
 """What text is, for every field that holds some: what is stored, sorted by, and searched."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
-from unicodedata import category, normalize
+from unicodedata import category, is_normalized, normalize
 
 from app.domain.errors import BrokenRule
 
 SORT_KEY_MAX: Final = 300  # characters, which count; an index entry holds 2,700 bytes, the owner's included
+
+MARKS_MAX: Final = 30  # non-starters in a row (UAX #15 §13, stream-safe text): sorting a run is quadratic
 
 UNSPACED: Final = re.compile(
     "["
@@ -29,12 +33,61 @@ _DOTTED_I: Final = re.compile("i\u0307+")  # what a Turkish `İ` is without case
 _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # of a look only
 
 
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 but for tab, line feed, carriage return
+_NON_STARTERS_END: Final = 0x20000  # no character behind has a combining class
+_FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and a symbol that show nothing
+
+
+def broken_text_rules(
+    field: str, text: str, *, at_most: int, normalized_at_most: int
+) -> Iterator[BrokenRule]:
+    """Name each rule that a text breaks. Lengths come first: all else takes time that grows with them.
+
+    `at_most` counts code points; `normalized_at_most` those of its normal form KC, which can be 18 times as
+    long (U+FDFA) and is what is searched and sorted.
+    """
+    if len(text) > at_most:
+        yield BrokenRule(field, f"must have at most {at_most} characters")
+        return
+    broken = tuple(unstorable(field, text))
+    yield from broken
+    if not broken and not text.isascii() and not is_normalized("NFKC", text):
+        length = len(normalize("NFKC", text))
+        if length > normalized_at_most:
+            rule = f"must have at most {normalized_at_most} characters in normal form KC, and has {length}"
+            yield BrokenRule(field, rule)
+
+
 def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
-    """Name what no PostgreSQL text can hold: U+0000, and halves of surrogate pairs."""
-    if "\0" in text:
-        yield BrokenRule(field, "must not contain the character U+0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    """Name what no text may hold: control characters, halves of surrogate pairs, long runs of marks."""
+    if control := _CONTROLS.search(text):
+        yield BrokenRule(field, f"must not contain the control character U+{ord(control[0]):04X}")
+    if text.isascii():
+        return
+    if any("\ud800" <= character <= "\udfff" for character in text):
         yield BrokenRule(field, "must not contain half of a surrogate pair")
+    if _run_of_marks().search(text):
+        yield BrokenRule(field, f"must not contain more than {MARKS_MAX} combining marks in a row")
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nothing of a text can be seen."""
+    return not text.strip() or (not text.isascii() and all(map(_is_invisible, text)))
+
+
+@lru_cache
+def _run_of_marks() -> re.Pattern[str]:
+    """Return the pattern of a run of non-starters that is too long; made at the first text beyond ASCII."""
+    marks = (chr(code) for code in range(0x300, _NON_STARTERS_END) if unicodedata.combining(chr(code)))
+    return re.compile(f"[{''.join(marks)}]{{{MARKS_MAX + 1}}}")
+
+
+def _is_invisible(character: str) -> bool:
+    return (
+        character in _FILLERS
+        or category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf")
+        or _SELECTORS.match(character) is not None
+    )
 
 
 def sort_key(text: str) -> str:

@@ -1,0 +1,120 @@
+"""What a text may hold, and what judging one costs."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.search import SEARCH_WORD_MAX, SEARCH_WORDS_MAX, Search
+from app.domain.summary import zone_of
+from app.domain.task import DESCRIPTION_MAX, broken_rules
+from app.domain.text import MARKS_MAX, broken_text_rules, is_blank
+
+ACUTE, CEDILLA = "\u0301", "\u0327"
+
+
+def rules_of(**values: object) -> dict[str, str]:
+    return {broken.field: broken.rule for broken in broken_rules(values)}
+
+
+@pytest.mark.parametrize("field", ["title", "description", "tags"])
+def test_more_than_30_combining_marks_in_a_row_are_refused_and_30_are_not(field: str) -> None:
+    def value(marks: int) -> object:
+        text = "a" + (ACUTE + CEDILLA) * (marks // 2) + ACUTE * (marks % 2)
+        return [text] if field == "tags" else text
+
+    assert rules_of(**{field: value(MARKS_MAX)}) == {}
+    assert "more than 30 combining marks" in "".join(rules_of(**{field: value(MARKS_MAX + 1)}).values())
+
+
+def test_each_character_with_a_combining_class_counts_as_a_mark() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.combining(chr(code))]
+
+    missed = [
+        mark
+        for mark in marks
+        if not list(broken_text_rules("x", mark * 31, at_most=99, normalized_at_most=999))
+    ]
+
+    assert missed == []
+
+
+@pytest.mark.parametrize("code", [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20)])
+def test_control_characters_but_tab_and_line_breaks_are_refused(code: int) -> None:
+    rules = rules_of(title=f"a{chr(code)}b", description=f"a{chr(code)}b", tags=[f"a{chr(code)}b"])
+
+    assert set(rules) == {"title", "description", "tags/0"}
+    assert all(f"U+{code:04X}" in rule for rule in rules.values())
+
+
+def test_tab_line_feed_and_carriage_return_are_kept() -> None:
+    assert rules_of(title="a\tb", description="a\tb\r\nc\rd") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "\u200b", "\u3164\u115f", "\u2800 \u2800", "\ufe0f", "\u00a0\u2003"]
+)
+def test_a_title_of_nothing_visible_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert rules_of(title=text) == {"title": "must not be blank"}
+
+
+@given(
+    st.text(
+        st.characters(categories=["L", "N", "P", "S"], exclude_characters="\u2800\u115f\u1160\u3164\uffa0"),
+        min_size=1,
+    )
+)
+def test_a_text_with_a_letter_or_symbol_is_not_blank(text: str) -> None:
+    assert not is_blank(text)
+
+
+def test_a_text_that_grows_in_normal_form_is_bounded() -> None:
+    salutation = "\ufdfa"  # one character, 18 in normal form KC
+
+    assert "normal form KC" in rules_of(description=salutation * 2_000)["description"]
+    assert rules_of(description=f"{salutation} and more") == {}
+
+
+@pytest.mark.parametrize("field", ["title", "description", "tags"])
+@pytest.mark.parametrize("text", [ACUTE + CEDILLA, "\ufdfa", "\x00", "\ud800", " "])
+def test_a_text_of_megabytes_is_refused_by_its_length_first(field: str, text: str) -> None:
+    huge = "a" + text * 200_000 + "a"
+    began = time.process_time()
+
+    rules = rules_of(**{field: [huge] if field == "tags" else huge})
+
+    assert "must have at most" in "".join(rules.values())
+    assert time.process_time() - began < 1  # sorting its marks took half a minute
+
+
+def test_a_description_as_long_as_allowed_costs_no_more_for_marks_than_for_letters() -> None:
+    def cost(text: str) -> float:
+        times = []
+        for _ in range(5):
+            began = time.process_time()
+            rules_of(description=text)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    letters = "ä" * DESCRIPTION_MAX
+    marks = ("a" + ACUTE + CEDILLA) * (DESCRIPTION_MAX // 3)
+
+    assert cost(marks) < 50 * cost(letters) + 0.02
+
+
+def test_a_search_has_at_most_10_words_of_at_most_40_characters() -> None:
+    longest = [f"{number:02}" + "x" * (SEARCH_WORD_MAX - 2) for number in range(SEARCH_WORDS_MAX)]
+    assert len(Search.parse(" ".join(longest)).needles) == SEARCH_WORDS_MAX
+
+    for text in (" ".join([*longest, "y"]), "x" * (SEARCH_WORD_MAX + 1), "?" * (SEARCH_WORD_MAX + 1)):
+        with pytest.raises(ValueError, match="at most"):
+            Search.parse(text)
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory"])
+def test_a_time_zone_without_a_place_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        zone_of(name)
