@@ -92,6 +92,12 @@ def test_the_pool_and_the_requests_under_way_are_told_while_a_lock_holds_them(
         target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(4); COMMIT", name)
     )
     held.start()
+    deadline = time.monotonic() + 10
+    while (
+        postgres.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted", name)
+        == "0"
+    ):
+        assert time.monotonic() < deadline
     asking = [threading.Thread(target=ask, args=(two, 1)) for _ in range(3)]
     for thread in asking:
         thread.start()

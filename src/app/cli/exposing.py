@@ -24,7 +24,12 @@ def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callab
         return
     with count_folder() as folder:
         os.environ[COUNT_FILES] = str(folder)  # before the import, which looks for it; the workers inherit it
-        from prometheus_client import CollectorRegistry, Metric, start_http_server  # noqa: PLC0415
+        from prometheus_client import (  # noqa: PLC0415
+            CollectorRegistry,
+            Metric,
+            ProcessCollector,
+            start_http_server,
+        )
         from prometheus_client.metrics_core import (  # noqa: PLC0415
             CounterMetricFamily,
             GaugeMetricFamily,
@@ -58,6 +63,7 @@ def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callab
 
         registry = CollectorRegistry()
         registry.register(Workers())
+        ProcessCollector(registry=registry)  # of the main process: when it was started
         server, _ = start_http_server(observing.metrics_port, observing.metrics_host, registry)
         os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port
         try:

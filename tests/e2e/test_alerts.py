@@ -1,0 +1,185 @@
+"""The alarms of docs/examples/prometheus-alerts.yml: by promtool, each with what fires it and what does not, and in a real Prometheus."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from dev.children import prepare
+from dev.postgres import free_port
+from tests.conftest import environment_for
+from tests.metrics import eventually, scraped, total
+from tests.service import serving
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parent.parent.parent
+RULES = ROOT / "docs" / "examples" / "prometheus-alerts.yml"
+TESTS = ROOT / "tests" / "prometheus" / "alerts_test.yml"
+ALWAYS = "group by (instance) ({__name__=~'taskward.*|process.*|up'})"
+ALERTS = re.findall(r"- alert: (\w+)", RULES.read_text())
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed (Debian: prometheus)")
+    return found
+
+
+def promtool(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [program("promtool"), *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def failures(rules: str, folder: Path) -> set[str]:
+    """Run the tests of the alarms on other rules; return the alarms of which a test fails."""
+    (folder / "rules.yml").write_text(rules)
+    (folder / "tests.yml").write_text(
+        TESTS.read_text().replace("../../docs/examples/prometheus-alerts.yml", "rules.yml")
+    )
+    done = promtool("test", "rules", "tests.yml", cwd=folder)
+    return set(re.findall(r"alertname: (\w+), time", done.stdout + done.stderr))
+
+
+def test_each_alarm_fires_when_it_should_and_only_then() -> None:
+    done = promtool("test", "rules", str(TESTS))
+
+    assert done.returncode == 0, done.stdout
+    assert promtool("check", "rules", str(RULES)).returncode == 0
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+@pytest.mark.parametrize("condition", ["vector(0) > 1", ALWAYS], ids=["never", "always"])
+def test_an_alarm_that_never_fires_or_always_does_is_found(
+    tmp_path: Path, alert: str, condition: str
+) -> None:
+    broken = re.sub(
+        rf"(- alert: {alert}\n +expr: ).*?(\n +(?:for|labels):)",
+        rf"\g<1>{condition}\g<2>",
+        RULES.read_text(),
+        flags=re.DOTALL,
+    )
+
+    assert broken != RULES.read_text()
+    assert failures(broken, tmp_path) == {alert}
+
+
+def test_the_page_tells_of_each_alarm() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    assert re.findall(r"^\| `(Taskward\w+)` \|", page, re.MULTILINE) == ALERTS
+
+
+@contextmanager
+def prometheus(target: int, folder: Path) -> Iterator[httpx.Client]:
+    """Run a Prometheus that reads a service's counts each half second, with our alarms."""
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        json.dumps(
+            {
+                "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
+                "rule_files": [str(RULES)],
+                "scrape_configs": [
+                    {"job_name": "taskward", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+                ],
+            }
+        )
+    )
+    command = [
+        program("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}"],
+            stdout=log,
+            stderr=log,
+            preexec_fn=prepare(),  # noqa: PLW1509 - no threads here
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/") as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def firing(client: httpx.Client) -> set[str]:
+    try:
+        alerts = client.get("alerts").json()["data"]["alerts"]
+    except (httpx.HTTPError, ValueError):
+        return set()
+    return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+
+def value(client: httpx.Client, query: str) -> float | None:
+    try:
+        result = client.get("query", params={"query": query}).json()["data"]["result"]
+    except (httpx.HTTPError, ValueError):
+        return None
+    return float(result[0]["value"][1]) if result else None
+
+
+def test_a_real_prometheus_sees_the_first_error_of_a_service_and_the_first_worker_that_dies(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    nowhere = environment_for(f"postgresql://nobody@127.0.0.1:{free_port()}/none", METRICS_PORT=str(port))
+    (folder := tmp_path / "prometheus").mkdir()
+    with serving(nowhere, tmp_path) as service, prometheus(port, folder) as client:
+        until(
+            lambda: (
+                value(client, 'count(taskward_http_request_duration_seconds_count{status="503"})') is not None
+            )
+        )
+        assert firing(client) == set()
+
+        assert (
+            httpx.get(f"{service.url}/api/me/tasks", headers=service.headers(), timeout=10).status_code == 503
+        )
+        until(lambda: "TaskwardError" in firing(client))
+        assert "TaskwardWorkerDied" not in firing(client)
+
+        psutil.Process(service.process.pid).children()[0].kill()
+        until(lambda: "TaskwardWorkerDied" in firing(client))
+
+
+def test_each_metric_of_an_alarm_is_one_that_the_service_shows(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    env = environment_for(
+        database_url,
+        METRICS_PORT=str(port),
+        RATE_LIMIT_STORE="redis://127.0.0.1:1",
+        JWKS_URL="http://127.0.0.1:1/jwks",
+    )
+    with serving(env, tmp_path):
+        eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
+        shown = {name for name, _ in scraped(port)} | {"up"}
+
+    conditions = re.findall(r"expr:(.*?)\n +(?:for|labels):", RULES.read_text(), re.DOTALL)
+    used = {
+        name
+        for condition in conditions
+        for name in re.findall(r"\b(?:taskward|process)_\w+|\bup\b", condition)
+    }
+    assert len(used) > 8
+    assert used <= shown, os.linesep.join(sorted(shown))
