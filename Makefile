@@ -22,7 +22,7 @@ test: .venv/.complete web ## run every test, against real servers in temporary p
 	@if [ -d web/node_modules ]; then (cd web && npm test --silent); fi
 	@$(BIN)/python -m pytest
 
-# FORM=short takes 5 minutes; FAULTS=killed,disk-full plays those only.
+# FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
 	@$(BIN)/python -m tests.faults $(FORM:%=--%)
 

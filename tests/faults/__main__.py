@@ -32,7 +32,7 @@ def main() -> int:
     """Play the rows; return how it went."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
-        "--short", action="store_true", help="less of the same, in 5 minutes: 8,000 requests and not 300,000"
+        "--short", action="store_true", help="less of the same, in 6 minutes: 8,000 requests and not 300,000"
     )
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
     options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")

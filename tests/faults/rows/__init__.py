@@ -2,7 +2,18 @@
 
 from importlib import import_module
 
-ALL = ("database", "refusals", "between", "keys", "processes", "clock", "clients", "connections", "endurance")
+ALL = (
+    "database",
+    "refusals",
+    "between",
+    "keys",
+    "processes",
+    "clock",
+    "clients",
+    "connections",
+    "operations",
+    "endurance",
+)
 
 
 def load() -> None:
