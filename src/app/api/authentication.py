@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.errors import NotAuthenticated, NotYours, TooManyRequests
+from app.domain.errors import Mistake, NotAuthenticated, NotYours, TooManyRequests
 from app.domain.identity import TokenVerifier
 from app.domain.rate_limit import RateLimit
 
@@ -59,9 +59,11 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """
     given = [value for name, value in headers if name == b"authorization"]
     if len(given) != 1:
-        raise NotAuthenticated("more than one Authorization header" if given else "no Authorization header")
+        if given:
+            raise NotAuthenticated("more than one Authorization header", Mistake.NO_BEARER)
+        raise NotAuthenticated("no Authorization header", Mistake.NO_HEADER)
     scheme, _, token = given[0].partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer" or not token or not token.isascii():
-        raise NotAuthenticated("the Authorization header holds no bearer token")
+        raise NotAuthenticated("the Authorization header holds no bearer token", Mistake.NO_BEARER)
     return token.decode("ascii")

@@ -14,6 +14,8 @@ from app.domain.task import UNSAID, Versions
 REQUIRE_IF_MATCH: Final = "require_if_match"
 """In a handler's `opt`: whether a write without `If-Match` is refused (428)."""
 
+NO_VERSION: Final[Versions] = frozenset()
+
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -22,6 +24,20 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 def etag(version: int) -> bytes:
     """Write the entity tag of a version."""
     return b'"%d"' % version
+
+
+def read_expected_versions(request: TaskRequest, faults: Faults) -> Versions | None:
+    """Read which versions a write expects; None: any.
+
+    `If-None-Match: *` expects none: the task must not exist (§13.1.2), so a write of it is 412.
+    """
+    unwanted = _header(request, b"if-none-match")
+    expected = read_if_match(request, faults)
+    if unwanted is None:
+        return expected
+    if unwanted.strip(" \t") != "*":
+        faults.add("/If-None-Match", "must be `*` in a write: use `If-Match` to name a version", "header")
+    return NO_VERSION
 
 
 def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:

@@ -23,6 +23,7 @@ class Cors:
         self._allowed = {
             origin.encode(): [
                 (b"access-control-allow-origin", origin.encode()),
+                (b"access-control-allow-credentials", b"true"),  # fetch's `credentials: "include"`
                 (b"access-control-expose-headers", EXPOSED),
                 VARY,
             ]

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from app import strict_json
+from app.api import hints
+from app.api.hints import hint
 from app.api.keys import KEY_HEADER, read_key
 from app.api.problems import InvalidRequest
 from app.api.requests import TaskRequest
@@ -43,6 +45,11 @@ class Faults:
         """Remember a fault, unless there are more than a person would read."""
         if len(self._found) < FAULTS_MAX:
             self._found.append(Fault(self._within + pointer, detail, place))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many faults as are kept."""
+        return len(self._found) >= FAULTS_MAX
 
     def has(self, pointer: str) -> bool:
         """Tell whether a fault is known at this place."""
@@ -85,7 +92,10 @@ class Faults:
         seen: set[str] = set()
         for name, _ in pairs:
             if name not in known:
-                self.add(f"/{_escaped(name)}", "is not a parameter of this operation", "query")
+                if self.is_full:
+                    break
+                near = hint(name, known, hints.PARAMETERS)
+                self.add(f"/{_escaped(name)}", f"is not a parameter of this operation{near}", "query")
             elif name in seen and name not in repeatable:
                 self.add(f"/{name}", "is given more than once", "query")
             seen.add(name)
@@ -145,9 +155,9 @@ class Faults:
             elif name in ignored:
                 members[name] = member
             elif name in SERVERS_OWN:
-                self.add(f"/{name}", "is the server's to say")
-            else:
-                self.add(f"/{_escaped(name)}", "is not a member that is known here")
+                self.add(f"/{name}", "is read-only")
+            elif not self.is_full:
+                self.add(f"/{_escaped(name)}", f"unknown field{hint(name, fields, hints.FIELDS)}")
         return members
 
     def rules(self, members: Members) -> None:
@@ -201,7 +211,8 @@ def _due(value: object) -> Due | None:
 
 def _priority(value: object) -> Priority:
     if not isinstance(value, str) or value not in PRIORITIES:
-        raise ValueError(f"must be one of {', '.join(PRIORITIES)}")
+        near = hint(value, PRIORITIES, {}) if isinstance(value, str) else ""
+        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{near}")
     return PRIORITIES[value]
 
 

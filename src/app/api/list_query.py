@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.api import cursors
 from app.api.faults import PRIORITIES, Faults
+from app.api.hints import hint
 from app.api.requests import TaskRequest
 from app.domain.due import Due
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX, Bookmark
@@ -123,6 +124,7 @@ def _sort(text: str) -> dict[str, Any]:
     if text not in SORTS:
         raise ValueError(
             f"must be one of {', '.join(order.value for order in Order)}, for descending with - before"
+            + hint(text, SORTS, {})
         )
     return SORTS[text]
 
@@ -138,7 +140,7 @@ def _boolean(field: str) -> Callable[[str], dict[str, Any]]:
 
 def _priority(text: str) -> dict[str, Any]:
     if text not in PRIORITIES:
-        raise ValueError(f"must be one of {', '.join(PRIORITIES)}")
+        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{hint(text, PRIORITIES, {})}")
     return {"priority": PRIORITIES[text]}
 
 

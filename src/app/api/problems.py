@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.api import schemas
+from app.api.negotiation import ContentCodingRefused
 from app.api.schemas import Fault
 from app.domain import errors as domain
 from app.domain.task import UNSAID
@@ -134,7 +135,17 @@ PRECONDITION_REQUIRED: Final = Problem(
 
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
-DETAILS: Final = {
+MISTAKES: Final[Mapping[domain.Mistake, str]] = {
+    domain.Mistake.NO_HEADER: "Send a token: the request has no Authorization header.",
+    domain.Mistake.NO_BEARER: "Send one Authorization header of the form `Bearer <token>`.",
+    domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth: "
+    "get a JWT from its /api/auth/token.",
+    domain.Mistake.EXPIRED: "The token is expired: get a new one from the sign-in service.",
+    domain.Mistake.NOT_BELIEVED: "The token is not believed: get one from the sign-in service of this API.",
+}
+"""What a 401 says. None of it tells a forger which key or claim would have passed."""
+
+DETAILS: Final[Mapping[object, str]] = {
     HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: `Allow` lists those it takes.",
     HTTPStatus.NOT_ACCEPTABLE: "Answers are JSON: accept `application/json`.",
@@ -142,6 +153,7 @@ DETAILS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
+    ContentCodingRefused: "Send the body uncompressed: without `Content-Encoding`.",
     HTTPStatus.BAD_REQUEST: "The request cannot be read: send a host's name as `Host`, and the body whole.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here: report the `request_id` to the operator.",
 }
@@ -160,6 +172,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     problem = PROBLEMS[type(error)]
     headers = dict(problem.headers)
     faults: Sequence[Fault] = ()
+    detail = ""
     match error:
         case domain.InvalidTask(broken=broken):
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
@@ -179,13 +192,14 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             # Strangers can ask for unknown keys without end; `app.infra.keys` tells once that they are away.
             tell = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
             tell(problem.slug, reason=reason)
-        case domain.NotAuthenticated(reason=reason):
+        case domain.NotAuthenticated(reason=reason, mistake=mistake):
             log.info(problem.slug, reason=reason)
-            if "authorization" in request.headers:  # RFC 6750 §3.1: no code where nothing was sent
-                headers["www-authenticate"] += ', error="invalid_token"'
+            detail = MISTAKES[mistake]
+            if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no code where nothing was sent
+                headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
         faults = [Fault(f"/operations/{error.operation}", problem.title)]
-    return _response(request, problem, headers, faults)
+    return _response(request, problem, headers, faults, detail)
 
 
 def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> Response[bytes]:
@@ -198,7 +212,8 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if "allow" in headers:
         headers["allow"] = allowed(headers["allow"].split(", "))
-    return _response(request, of_status(HTTPStatus(error.status_code)), headers)
+    detail = DETAILS.get(type(error), "")
+    return _response(request, of_status(HTTPStatus(error.status_code)), headers, detail=detail)
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -231,12 +246,18 @@ def document(
             type=type_of(problem),
             title=problem.title,
             status=problem.status.value,
-            detail=detail or problem.detail,
+            detail=detail or (first_of(faults[0]) if faults else problem.detail),
             instance=scope["instance"],  # the path that was asked for
             request_id=scope["request_id"],
             errors=tuple(faults),
         )
     )
+
+
+def first_of(fault: Fault) -> str:
+    """Return the first thing wrong, with its place: many clients show `detail` alone."""
+    place = fault.pointer.removeprefix("/") or ("body" if fault.in_ == "body" else fault.in_)
+    return f"{place}: {fault.detail}"
 
 
 def type_of(problem: Problem) -> str:
@@ -249,8 +270,9 @@ def _response(
     problem: Problem,
     headers: dict[str, str],
     faults: Sequence[Fault] = (),
+    detail: str = "",
 ) -> Response[bytes]:
     scope: Any = request.scope
-    body = document(problem, scope, faults=faults)
+    body = document(problem, scope, faults=faults, detail=detail)
     headers["cache-control"] = "no-store"  # what is wrong now may be right a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from app.api.conditions import read_if_match
+from app.api.conditions import read_expected_versions
 from app.api.faults import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults
 from app.api.negotiation import JSON, MERGE_PATCH, json_body
 from app.api.requests import TaskRequest
@@ -52,7 +52,7 @@ async def read_new_task(request: TaskRequest) -> NewTask:
     faults.query()
     faults.key()
     members = faults.members(await json_body(request), FIELDS)
-    if "title" not in members and not faults.has("/title"):
+    if "title" not in members and not (faults.has("/title") or faults.has("")):
         faults.add("/title", "must be given")
     faults.raise_any_with_rules(members)
     return NewTask(**members)
@@ -80,19 +80,16 @@ async def read_patch(request: TaskRequest) -> tuple[Named, TaskChanges]:
 
 
 async def read_completion(request: TaskRequest) -> tuple[Named, bool | None]:
-    """Read whether a task shall be completed; None, from an empty body: the opposite of what it is."""
+    """Read whether to complete a task. None, from an empty body, `{}` or `null`: toggle it."""
     faults = Faults(request)
     named = _named(request, faults)
     faults.query()
     faults.key()
-    body = await json_body(request)
-    if not body:
+    body = await json_body(request, optional=True)
+    if body.strip() in (b"", b"null"):
         return faults.raised_or((named, None))
     members = faults.members(body, {"completed": FIELDS["completed"]})
-    if "completed" not in members and not faults.has("/completed"):
-        faults.add("/completed", "must be given (or send no body at all, to toggle)")
-    faults.raise_any()
-    return named, members["completed"]
+    return faults.raised_or((named, members.get("completed")))
 
 
 async def read_move(request: TaskRequest) -> Move:
@@ -101,7 +98,7 @@ async def read_move(request: TaskRequest) -> Move:
     named = _named(request, faults)
     faults.query()
     members = faults.members(await json_body(request), {"before": read_id, "after": read_id})
-    if len(members) != 1 and not (faults.has("/before") or faults.has("/after")):
+    if len(members) != 1 and not (faults.has("/before") or faults.has("/after") or faults.has("")):
         faults.add("", "must have one member, `before` or `after`")
     faults.raise_any()
     ((side, beside),) = members.items()
@@ -114,7 +111,7 @@ def same(sent: object, right: str, *, ignoring_case: bool) -> bool:
 
 
 def _named(request: TaskRequest, faults: Faults) -> Named:
-    return Named(faults.task_id(), read_if_match(request, faults))
+    return Named(faults.task_id(), read_expected_versions(request, faults))
 
 
 def _changes(faults: Faults, named: Named, members: dict[str, Any]) -> tuple[Named, TaskChanges]:

@@ -24,6 +24,7 @@ An error carries facts, never an HTTP status and never prose for the end user:
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from uuid import UUID
 
 
@@ -33,11 +34,22 @@ class DomainError(Exception):
     operation: int | None = None  # of a batch, counted from 0, if it was one that could not be done
 
 
+class Mistake(Enum):
+    """What is wrong with the token of a request, as far as the caller learns it."""
+
+    NO_HEADER = auto()
+    NO_BEARER = auto()
+    NOT_A_JWT = auto()
+    EXPIRED = auto()
+    NOT_BELIEVED = auto()
+
+
 @dataclass(eq=False)
 class NotAuthenticated(DomainError):
     """The bearer token is absent, malformed, expired or not ours."""
 
-    reason: str  # for the log; the caller is never told which key or claim would have passed
+    reason: str  # for the log; the caller never learns which key or claim would have passed
+    mistake: Mistake = Mistake.NOT_BELIEVED
 
 
 @dataclass(eq=False)

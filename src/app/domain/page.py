@@ -22,8 +22,8 @@ class Bookmark:
     key: Key = None
 
 
-PAGE_MAX: Final = 200  # tasks
-PAGE_DEFAULT: Final = 50  # tasks
+PAGE_MAX: Final = 1_000  # tasks
+PAGE_DEFAULT: Final = PAGE_MAX  # many clients do not follow `Link`
 PAGE_BYTES: Final = 1024 * 1024  # of JSON, at most; a page of more ends earlier
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app import strict_json
-from app.domain.errors import NotAuthenticated
+from app.domain.errors import Mistake, NotAuthenticated
 
 TOKEN_MAX: Final = 8192  # characters
 KID_MAX: Final = 255  # characters
@@ -50,7 +50,7 @@ def opened(token: str) -> tuple[Header, dict[str, Any]]:
     """
     parts = token.split(".", 3)
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
-        raise NotAuthenticated("the token has not three parts")
+        raise NotAuthenticated("the token has not three parts", Mistake.NOT_A_JWT)
     header, payload, _ = [_decoded(part) for part in parts]
     return _header(_object(header, "header")), _object(payload, "payload")
 
@@ -82,7 +82,7 @@ def claims(payload: dict[str, Any], *, issuer: str, audience: str, now: float) -
 def refuse_outside_its_time(said: Claims, now: float) -> None:
     """Raise NotAuthenticated if a token is expired, or not valid yet."""
     if now >= said.expires + LEEWAY:
-        raise NotAuthenticated("the token is expired")
+        raise NotAuthenticated("the token is expired", Mistake.EXPIRED)
     if now < said.not_before - LEEWAY:
         raise NotAuthenticated("the token is not valid yet")
 
