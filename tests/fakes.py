@@ -1,6 +1,6 @@
 """Stand-ins that keep the domain's promises. `tests/contracts` holds them to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -9,16 +9,20 @@ import msgspec
 from app.api import schemas
 from app.domain.batch import Change, Operation, Restore, first_of
 from app.domain.errors import (
+    AnswerGone,
     BrokenRule,
     DomainError,
     InvalidTask,
+    KeyReused,
     NotAuthenticated,
     NotInTrash,
     TaskChanged,
     TaskNotFound,
+    TooManyKeys,
     TooManyTasks,
 )
 from app.domain.identity import Principal, UserId
+from app.domain.kept_answers import KeptAtMost, KeyedRequest, Told
 from app.domain.moments import written
 from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
@@ -37,6 +41,66 @@ class Shelf:
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     trashed: dict[tuple[UserId, TaskId], datetime] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
+    answers: dict[tuple[UserId, str, str], "KeptAnswer"] = field(default_factory=dict)
+
+
+@dataclass
+class KeptAnswer:
+    """What one request was answered."""
+
+    fingerprint: bytes
+    told: Told | None  # None: it is gone
+    shows: Collection[TaskId]
+    at: datetime
+
+    @property
+    def octets(self) -> int:
+        return len(self.told.body) if self.told else 0
+
+
+@dataclass(frozen=True)
+class MemoryKeptAnswers:
+    """What one owner was answered, on a shelf that may be shared. Nobody asks twice at once."""
+
+    owner: UserId
+    shelf: Shelf
+    at_most: KeptAtMost = field(default_factory=KeptAtMost)
+
+    async def claim(self, asked: KeyedRequest, *, since: datetime) -> Told | None:
+        kept = self._mine(since).get((self.owner, asked.route, asked.key))
+        if kept is None:
+            self._expect_room(0, since)
+            return None
+        if kept.fingerprint != asked.fingerprint:
+            raise KeyReused
+        if kept.told is None:
+            raise AnswerGone
+        return kept.told
+
+    async def keep(
+        self, asked: KeyedRequest, told: Told, *, shows: Collection[TaskId], at: datetime, since: datetime
+    ) -> None:
+        self._expect_room(len(told.body), since)
+        kept = KeptAnswer(asked.fingerprint, told, shows, at)
+        self.shelf.answers[self.owner, asked.route, asked.key] = kept
+
+    def _mine(self, since: datetime) -> dict[tuple[UserId, str, str], KeptAnswer]:
+        of_all = self.shelf.answers.items()
+        return {name: kept for name, kept in of_all if name[0] == self.owner and kept.at > since}
+
+    def _expect_room(self, octets: int, since: datetime) -> None:
+        kept = sorted(self._mine(since).values(), key=lambda each: each.at)
+        for number, oldest in enumerate(kept):
+            left = kept[number:]
+            if len(left) < self.at_most.answers and (
+                sum(each.octets for each in left) + octets <= self.at_most.octets
+            ):
+                break
+            soonest = oldest.at
+        else:
+            number = len(kept)
+        if number:
+            raise TooManyKeys(int((soonest - since).total_seconds()))
 
 
 @dataclass(frozen=True)
@@ -99,6 +163,9 @@ class MemoryTaskRepository:
         self._get(task_id, if_match, anywhere=True)
         del self.shelf.tasks[self.owner, task_id]
         self.shelf.trashed.pop((self.owner, task_id), None)
+        for (owner, _, _), kept in self.shelf.answers.items():
+            if owner == self.owner and task_id in kept.shows:
+                kept.told = None
         self._count()
 
     async def move(self, move: Move, *, at: datetime) -> Shown:

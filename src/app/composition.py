@@ -40,6 +40,7 @@ from app.api.tasks import TaskController
 from app.domain.desk import Desk
 from app.domain.errors import DomainError
 from app.domain.identity import TokenVerifier, UserId
+from app.domain.kept_answers import KeptAtMost
 from app.domain.moments import Clock
 from app.domain.task_service import TaskService
 from app.infra.database import Database
@@ -84,6 +85,8 @@ def compose(
     counts = counts_for(settings.rate_limits)
     person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
+    kept_at_most = KeptAtMost(settings.max_keys, settings.max_kept_mb * 1024 * 1024)
+
     def tasks_of(owner: UserId, connection: Connection) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
@@ -93,7 +96,8 @@ def compose(
         owner: UserId, connection: Connection
     ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
         async with connection.transaction() as transaction:
-            yield tasks_of(owner, transaction), NeonKeptAnswers(transaction, owner=owner)
+            kept = NeonKeptAnswers(transaction, owner=owner, at_most=kept_at_most)
+            yield tasks_of(owner, transaction), kept
 
     def desk_of(owner: UserId) -> Desk:
         connection: Connection = WithinDeadline(database)

@@ -11,8 +11,8 @@ import pytest
 from asyncpg.connection import LoggedQuery
 
 from app.domain.batch import Change, Restore, Trash
-from app.domain.errors import TaskNotFound
-from app.domain.kept_answers import KeyedRequest, Told
+from app.domain.errors import TaskNotFound, TooManyKeys
+from app.domain.kept_answers import KeptAtMost, KeyedRequest, Told
 from app.domain.own_order import Move
 from app.domain.page import Bookmark
 from app.domain.position import Position
@@ -44,7 +44,7 @@ def parts_of(sql: str) -> list[str]:
                 break
         parts.append(flat[start + 1 : end])
         flat = f"{flat[:start]}…{flat[end + 1 :]}"
-    return [*parts, re.sub(r"^WITH \w+ AS … ", "", flat)]
+    return [*parts, re.sub(r"^WITH (\w+ AS …,? )+", "", flat)]
 
 
 def owner_parameters(part: str) -> set[int]:
@@ -118,11 +118,15 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     async with database.transaction() as transaction:
         kept = NeonKeptAnswers(transaction, owner=ann)
         await kept.claim(asked := KeyedRequest("create", "key", b""), since=NOON)
-        await kept.keep(asked, Told(201, (), b"{}"), at=NOON, since=NOON)
+        await kept.keep(asked, Told(201, (), b"{}"), shows=(), at=NOON, since=NOON)
+    async with database.transaction() as transaction:
+        full = NeonKeptAnswers(transaction, owner=ann, at_most=KeptAtMost(answers=1))
+        with suppress(TooManyKeys):
+            await full.claim(KeyedRequest("create", "another", b""), since=later(-1))
 
     await asyncio.sleep(0)  # the driver tells its listeners a turn later
     about_tasks = [query for query in heard if OWNED.search(query.query)]
-    assert len(about_tasks) >= 31
+    assert len(about_tasks) >= 37
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []
 
 

@@ -29,6 +29,7 @@ MIGRATIONS = [
     "0002: due dates, priorities, tags, order, trash and versions, and what is known of each owner",
     "0003: what requests with a key were answered, for whoever repeats them",
     "0004: one index for each order of lists: what is done and what is not are merged",
+    "0005: how much is kept of each owner's answers, and which tasks they show",
 ]
 
 UNWALLED = """

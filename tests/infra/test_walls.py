@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 
 from app.domain.batch import Change, Operation, Restore, Trash
-from app.domain.errors import TaskNotFound
+from app.domain.errors import TaskNotFound, TooManyKeys
 from app.domain.identity import UserId
-from app.domain.kept_answers import KeyedRequest, Told
+from app.domain.kept_answers import KeptAtMost, KeyedRequest, Told
 from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
 from app.domain.position import Position
@@ -210,21 +210,32 @@ async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_
     database, name = own
     ann, bob = someone("ann"), someone("bob")
     asked, other = KeyedRequest("create", "key", b"x"), KeyedRequest("create", "other", b"x")
-    told = Told(201, (("location", "/"),), b"{}")
+    told, task = Told(201, (("location", "/"),), b"{}"), TaskFactory.build()
+    for owner in (ann, bob):
+        await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
     async with database.transaction() as transaction:
-        await NeonKeptAnswers(transaction, owner=bob).keep(asked, told, at=NOON, since=later(-1))
+        his = NeonKeptAnswers(transaction, owner=bob)
+        await his.keep(asked, told, shows=[task.id], at=NOON, since=later(-1))
+    counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
+    counted = postgres.query(counts, name)
 
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         async with database.transaction() as transaction:
             connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
             hers = NeonKeptAnswers(connection, owner=ann)
             before = await hers.claim(asked, since=later(-1))
-            await hers.keep(asked, told, at=later(2), since=later(1))
-            await hers.keep(other, told, at=later(2), since=later(1))
+            await hers.keep(asked, told, shows=(), at=later(2), since=later(1))
+            await hers.keep(other, told, shows=(), at=later(2), since=later(1))
+            full = NeonKeptAnswers(connection, owner=ann, at_most=KeptAtMost(answers=2))
+            with pytest.raises(TooManyKeys):  # everything of hers was counted anew, and what is old deleted
+                await full.claim(KeyedRequest("create", "third", b"x"), since=later(1))
+        blind = WithoutPredicate(database) if wall == "predicate" else database
+        await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
     async with database.transaction() as transaction:
-        his = await NeonKeptAnswers(transaction, owner=bob).claim(asked, since=later(-1))
-    assert (before, his) == (None, told)
+        kept = await NeonKeptAnswers(transaction, owner=bob).claim(asked, since=later(-1))
+    assert (before, kept) == (None, told)
+    assert postgres.query(counts, name) == counted
 
 
 async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statement(

@@ -661,7 +661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -798,6 +798,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The answer under this Idempotency-Key is gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
@@ -825,7 +834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -967,6 +976,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The answer under this Idempotency-Key is gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1016,7 +1034,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1112,7 +1130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1228,7 +1246,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1401,7 +1419,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1534,7 +1552,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1708,7 +1726,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1859,6 +1877,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The answer under this Idempotency-Key is gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1908,7 +1935,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2081,7 +2108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2223,7 +2250,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too much of large answers and bodies under way */
+            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
                     /** @description Seconds to wait */

@@ -150,6 +150,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         },
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
+    410: ("The answer under this Idempotency-Key is gone", _example(PROBLEMS[domain.AnswerGone]), {}),
     412: (
         "The task has changed",
         _example(PROBLEMS[domain.TaskChanged]),
@@ -168,11 +169,12 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _NOW,
     ),
     429: (
-        "Too many requests of this person or this address, or too much of large answers and bodies under way",
+        "Too many requests of this person or this address, or too many keys, or too much under way",
         {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
             "answers are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
             "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
+            "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
         },
         {**_RETRY, **_LIMITS},
     ),

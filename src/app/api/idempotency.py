@@ -6,7 +6,7 @@ A refusal undoes the transaction, and so is not kept.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -16,6 +16,7 @@ from app.api.keys import read_key
 from app.api.requests import TaskRequest
 from app.domain.desk import Desk
 from app.domain.kept_answers import KEPT_FOR, KeyedRequest, Told
+from app.domain.task import TaskId
 from app.domain.task_service import TaskService
 
 T = TypeVar("T")
@@ -24,25 +25,30 @@ REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
 async def once(
-    request: TaskRequest, desk: Desk, route: str, act: Callable[[TaskService], Awaitable[Answer[T]]]
+    request: TaskRequest,
+    desk: Desk,
+    route: str,
+    act: Callable[[TaskService], Awaitable[tuple[Answer[T], Collection[TaskId]]]],
 ) -> Answer[T]:
     """Act on a request that has been read, unless it was acted on before.
 
+    `act` returns the answer, and the tasks that it shows.
+
     Raises:
-        KeyInFlight, KeyReused: as `KeptAnswers.claim` does.
+        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: as `KeptAnswers.claim` does.
 
     """
     key = read_key(request)
     if key is None:
-        return await act(desk.tasks)
+        return (await act(desk.tasks))[0]
     asked = KeyedRequest(route, key, _fingerprint(await request.body()))
     now = desk.tasks.now()
     since = now - KEPT_FOR
     async with desk.together() as (tasks, kept):
         if (told := await kept.claim(asked, since=since)) is not None:
             return Answer(told.body, status=told.status, headers=(*_on_the_wire(told), REPLAYED))
-        answer = await act(tasks)
-        await kept.keep(asked, _told(answer), at=now, since=since)
+        answer, shows = await act(tasks)
+        await kept.keep(asked, _told(answer), shows=shows, at=now, since=since)
         return answer
 
 

@@ -100,7 +100,7 @@ CREATE: Final = operation(
     "createTask",
     parameters=(_USER_ID, _KEY),
     body="NewTask",
-    errors=(*_READ, 409, *_SENT, 422, *_ALWAYS),
+    errors=(*_READ, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
     security=BEARER,
@@ -109,7 +109,7 @@ BATCH: Final = operation(
     "batchTasks",
     parameters=(_USER_ID, _KEY),
     body="Batch",
-    errors=(*_READ, 404, 409, 412, *_SENT, 422, 428, *_ALWAYS),
+    errors=(*_READ, 404, 409, 410, 412, *_SENT, 422, 428, *_ALWAYS),
     headers=_REPLAYED,
     summary="Do many things at once",
     description="All of it is done, or none: `errors` then points at the operation that was refused. A body"
@@ -179,7 +179,7 @@ COMPLETE: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
     body="Completion",
     body_required=False,
-    errors=(*_WRITTEN, 409, *_SENT, 422, *_ALWAYS),
+    errors=(*_WRITTEN, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
     description="Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a"

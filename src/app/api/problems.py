@@ -106,6 +106,18 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "This key stands for another request",
         "This Idempotency-Key was used with another body: use a new key for each new request.",
     ),
+    domain.AnswerGone: Problem(
+        HTTPStatus.GONE,
+        "answer-gone",
+        "The answer is gone",
+        "This was done, and is not done again: a task that its answer showed has been deleted for good.",
+    ),
+    domain.TooManyKeys: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-keys",
+        "Too many answers are kept for you",
+        "Nothing was done: try again after the time in Retry-After, or without an Idempotency-Key.",
+    ),
     domain.KeysUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys-unavailable",
@@ -178,6 +190,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
         case (
             domain.KeyInFlight(retry_after=seconds)
+            | domain.TooManyKeys(retry_after=seconds)
             | domain.TooManyRequests(retry_after=seconds)
             | domain.AnswersNotTaken(retry_after=seconds)
             | domain.BodiesUnderWay(retry_after=seconds)

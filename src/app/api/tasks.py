@@ -1,5 +1,6 @@
 """`/api/{user_id}/tasks`: decode, call one method of the service, encode."""
 
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
@@ -59,8 +60,9 @@ class TaskController(Controller):
         """Create a task."""
         new = await read_new_task(request)
 
-        async def create(tasks: TaskService) -> Answer[schemas.Task]:
-            return _created(request, *await tasks.create(new))
+        async def create(tasks: TaskService) -> tuple[Answer[schemas.Task], Collection[TaskId]]:
+            task_id, task = await tasks.create(new)
+            return _created(request, task_id, task), (task_id,)
 
         return await once(request, desk_of(request), "create", create)
 
@@ -70,8 +72,10 @@ class TaskController(Controller):
         expect_answers_taken(request)
         wanted = await read_batch(request)
 
-        async def do(tasks: TaskService) -> Answer[schemas.BatchResults]:
-            return Answer(results(wanted, await tasks.batch(wanted)))
+        async def do(tasks: TaskService) -> tuple[Answer[schemas.BatchResults], Collection[TaskId]]:
+            done = await tasks.batch(wanted)
+            shows = [task_id for task_id, task in done if task is not None]
+            return Answer(results(wanted, [task for _, task in done])), shows
 
         return await once(request, desk_of(request), "batch", do)
 
@@ -117,8 +121,8 @@ class TaskController(Controller):
         """Complete or reopen a task."""
         named, completed = await read_completion(request)
 
-        async def complete(tasks: TaskService) -> Answer[schemas.Task]:
-            return _told(await tasks.complete(named.task_id, completed, named.if_match))
+        async def complete(tasks: TaskService) -> tuple[Answer[schemas.Task], Collection[TaskId]]:
+            return _told(await tasks.complete(named.task_id, completed, named.if_match)), (named.task_id,)
 
         return await once(request, desk_of(request), f"complete/{named.task_id}", complete)
 

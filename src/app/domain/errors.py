@@ -14,6 +14,8 @@ DomainError
 ├── TooManyTasks           the owner's list is full
 ├── KeyInFlight            the same request, under the same key, is being answered
 ├── KeyReused              the key stands for another request
+├── AnswerGone             the key's request was done, and its answer is gone
+├── TooManyKeys            the asker used as many keys as may be kept
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
     ├── DatabaseUnavailable    the database
@@ -139,6 +141,18 @@ class KeyInFlight(DomainError):
 @dataclass(eq=False)
 class KeyReused(DomainError):
     """The key was used for a request that said something else."""
+
+
+@dataclass(eq=False)
+class AnswerGone(DomainError):
+    """The request was done, and its answer showed a task that has been deleted for good."""
+
+
+@dataclass(eq=False)
+class TooManyKeys(DomainError):
+    """As much is kept of the owner's answers as may be; no key is forgotten before its time."""
+
+    retry_after: int  # seconds, until there is room for this answer
 
 
 @dataclass(eq=False)

@@ -1,10 +1,21 @@
 """Requests that can be repeated safely: whoever repeats one with its key gets the answer that it had."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from app.domain.task import TaskId
+
 KEPT_FOR: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAtMost:
+    """What is kept for one person. No key is forgotten early: whoever has as many is refused."""
+
+    answers: int = 10_000
+    octets: int = 32 * 1024 * 1024  # of bodies, as they were sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +39,34 @@ class Told:
 class KeptAnswers(Protocol):
     """The answers that exactly one owner was given, within one transaction.
 
-    What is kept stands or falls with whatever else the transaction does.
+    What is kept stands or falls with whatever else the transaction does. When a task is deleted for good, so
+    is every answer that shows it; the keys of these answers stay taken.
     """
 
     async def claim(self, asked: KeyedRequest, *, since: datetime) -> Told | None:
-        """Return what was told since then. None: nothing was, and until the transaction ends only it may ask.
+        """Return what was told since then.
+
+        None: nothing was. Until the transaction ends only it may ask this, and nobody else writes anything of
+        this owner's.
 
         Raises:
             KeyInFlight: somebody is asking at this moment.
             KeyReused: the key stands for a request that said something else.
+            AnswerGone: it was done, and its answer showed a task that has been deleted for good.
+            TooManyKeys: there is no room for another answer.
 
         """
         ...
 
-    async def keep(self, asked: KeyedRequest, told: Told, *, at: datetime, since: datetime) -> None:
-        """Keep the answer to a request that was claimed, and forget some that are older than `since`."""
+    async def keep(
+        self, asked: KeyedRequest, told: Told, *, shows: Collection[TaskId], at: datetime, since: datetime
+    ) -> None:
+        """Keep the answer to a request that was claimed, and forget some that are older than `since`.
+
+        `shows` names the tasks whose text is in the answer.
+
+        Raises:
+            TooManyKeys: there is no room for this answer.
+
+        """
         ...

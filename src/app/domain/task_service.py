@@ -47,14 +47,19 @@ class TaskService:
         task = _made(new, self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
-    async def batch(self, wanted: Sequence[Wanted]) -> Sequence[Shown | None]:
-        """Do all of it or nothing, as `TaskRepository.apply` does. What is created later is newer."""
+    async def batch(self, wanted: Sequence[Wanted]) -> Sequence[tuple[TaskId, Shown | None]]:
+        """Do all of it or nothing, as `TaskRepository.apply` does. What is created later is newer.
+
+        Each task is returned with its id.
+        """
         now = self.now()
         operations = [
             _made(one, now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
             for number, one in enumerate(wanted)
         ]
-        return await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
+        done = await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
+        ids = (one.id if isinstance(one, Task) else one.task_id for one in operations)
+        return list(zip(ids, done, strict=True))
 
     async def show(self, task_id: TaskId) -> Shown:
         """Return one task."""

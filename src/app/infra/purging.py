@@ -9,7 +9,13 @@ are held before their tasks, as in every write.
 from datetime import datetime
 from typing import Final
 
+from app.domain.identity import UserId
+from app.domain.task import TaskId
+from app.infra.connecting import Connection
 from app.infra.connector import Connector
+from app.infra.owned import OwnedConnection
+from app.infra.statements import kept_answers
+from app.infra.transaction import Transaction
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners
@@ -23,13 +29,13 @@ SELECT user_id FROM task_owners WHERE user_id IN (
 """
 _END: Final = """
 WITH gone AS (
-    DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id
+    DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id, id
 ), counted AS (
     UPDATE task_owners SET revision = revision + 1, tasks = task_owners.tasks - ended.tasks
     FROM (SELECT user_id, count(*) AS tasks FROM gone GROUP BY user_id) AS ended
     WHERE task_owners.user_id = ended.user_id
 )
-SELECT count(*) FROM gone
+SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
 """
 _FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
 
@@ -45,10 +51,19 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                 held = [row["user_id"] for row in await connection.fetch(_HOLD, before, BATCH)]
                 if not held:
                     return total
-                ended = await connection.fetchval(_END, held, before)
-            total += ended
+                ended = await connection.fetch(_END, held, before)
+                await connection.execute("SET LOCAL ROLE NONE")
+                for row in ended:
+                    await _end_answers(connection, row["user_id"], row["ids"])
+            total += sum(len(row["ids"]) for row in ended)
     finally:
         await connection.close()
+
+
+async def _end_answers(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
+    """End what an owner was answered of tasks that are gone, as the service does it: within both walls."""
+    transaction = OwnedConnection(Transaction(connection), owner=owner)
+    await transaction.rows(kept_answers.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
 
 
 async def forget_old_answers(address: DatabaseAddress) -> None:

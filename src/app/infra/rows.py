@@ -6,7 +6,17 @@ from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import DateTimeUTC
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
@@ -57,6 +67,9 @@ class TaskOwnerRow(OwnedRow):
 
     revision: Mapped[int] = mapped_column(BigInteger)  # grows with each write, in its transaction
     tasks: Mapped[int]  # how many there are, those in the trash too
+    # Of `kept_answers`. What is old may be gone and still counted: whoever finds them full counts anew.
+    kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
+    kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class TaskRow(OwnedRow):
@@ -117,9 +130,16 @@ class KeptAnswerRow(OwnedRow):
     headers: Mapped[list[list[str]]] = mapped_column(ARRAY(Text))  # pairs of name and value
     body: Mapped[bytes] = mapped_column(LargeBinary)
     kept_at: Mapped[datetime] = mapped_column(DateTimeUTC(timezone=True))
+    task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # shown in `body`; NULL: not known
 
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Find what is old."""
-        return (*super().__table_args__, Index("ix_kept_answers_kept_at", "user_id", "kept_at"))
+        """Find what is old, and bound what a request can choose."""
+        return (
+            *super().__table_args__,
+            CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key"),
+            CheckConstraint("char_length(route) <= 255", name="route"),
+            CheckConstraint("cardinality(task_ids) <= 100", name="task_ids"),
+            Index("ix_kept_answers_kept_at", "user_id", "kept_at"),
+        )

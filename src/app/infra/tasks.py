@@ -15,6 +15,7 @@ from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
 from app.infra import batch, own_order, task_lists
 from app.infra.owned import Connection, OwnedConnection
 from app.infra.statements import tasks
+from app.infra.statements.owners import HOLD
 from app.infra.statements.tasks import Write
 from app.infra.task_rows import columns, columns_of, expect, judged, shown
 
@@ -71,7 +72,9 @@ class NeonTaskRepository:
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
-        await self._written(write, task_id, if_match, trashed=None)
+        async with self._mine.together() as mine:
+            await mine.one(HOLD)
+            await self._written(write, task_id, if_match, trashed=None, mine=mine)
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         async with self._mine.together() as mine:
@@ -90,16 +93,18 @@ class NeonTaskRepository:
         if_match: Versions | None,
         *,
         trashed: bool | None = False,  # where the task must be; None: anywhere
+        mine: OwnedConnection | None = None,
         **values: object,
     ) -> Shown:
         """Write, or tell why not. A task that meets every condition a moment later is tried again."""
         if if_match is not None:
             values["versions"] = sorted(if_match)
+        mine = mine or self._mine
         for _ in range(ATTEMPTS):
-            row = await self._mine.one(write.act, row=task_id, **values)
+            row = await mine.one(write.act, row=task_id, **values)
             if row is not None:
                 return shown(row)
-            seen = await self._mine.one(write.look, row=task_id, **values)
+            seen = await mine.one(write.look, row=task_id, **values)
             task = judged(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task

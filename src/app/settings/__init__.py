@@ -28,6 +28,8 @@ class Settings:
     rate_limits: RateLimits
     body_timeout: int  # seconds that a whole body may take to come
     max_tasks: int  # that one person may have, the trash included
+    max_keys: int  # Idempotency-Keys of one person within 24 hours
+    max_kept_mb: int  # of what was answered under them
     require_if_match: bool
     log_level: str
     log_format: str  # json or console
@@ -51,6 +53,8 @@ class Settings:
         rate_limits = read_rate_limits(reader)
         body_timeout = reader.read("BODY_TIMEOUT", number(1, 3600), 10)
         max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
+        max_keys = reader.read("MAX_KEYS", number(1, 1_000_000), 10_000)
+        max_kept_mb = reader.read("MAX_KEPT_MB", number(8, 100_000), 32)
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
@@ -68,6 +72,8 @@ class Settings:
             rate_limits=rate_limits,
             body_timeout=body_timeout,
             max_tasks=max_tasks,
+            max_keys=max_keys,
+            max_kept_mb=max_kept_mb,
             require_if_match=require_if_match,
             log_level=log_level,
             log_format=log_format,

@@ -23,9 +23,8 @@ def _hold() -> Statement:
     first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(told())
     new = insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
     same = {"revision": OWNERS.c.revision}
-    return compiled(
-        new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same).returning(OWNERS.c.tasks)
-    )
+    held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
+    return compiled(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
 
 
 HOLD: Final = _hold()

@@ -7,11 +7,13 @@ from typing import Any, Final
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Text,
     Update,
     Uuid,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -23,10 +25,11 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import BigInteger
 
 from app.infra.rows import TaskRow
+from app.infra.statements import kept_answers
 from app.infra.statements.json_text import task_json
 from app.infra.statements.owners import ONE, OWNERS, counting, counting_a_new_task
 from app.infra.statements.walls import OWNER, Statement, compiled, told, view_of, walls
@@ -37,6 +40,7 @@ VERSIONS: Final = bindparam("versions", type_=ARRAY(BigInteger))
 AT: Final = bindparam("at", type_=TASKS.c.updated_at.type)
 ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
+ANYTHING: Final = literal_column("'%'", Text)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
 CHANGED: Final = {"version": TASKS.c.version + literal_column("1", BigInteger), "updated_at": AT}
 
@@ -102,18 +106,18 @@ def restore(*, conditional: bool) -> Write:
 
 @lru_cache
 def purge(*, conditional: bool) -> Write:
-    """Return the write that ends a task, wherever it is.
+    """Return the write that ends a task, wherever it is, and every kept answer that shows it.
 
-    What is counted is what is gone, lest two who end the same task at once count it twice: so the owner's
-    row is held first, and counted last.
+    The owner's row must be held before (`app.infra.statements.owners.HOLD`), in a statement of its own: this
+    one sees all answers that were kept until then. What is counted is what is gone.
     """
     this = and_(*walls(TASKS), TASKS.c.id == ROW)
-    held = select(OWNERS.c.revision).where(*walls(OWNERS)).with_for_update().cte("held")
-    is_held = select(func.count()).select_from(held).scalar_subquery().is_not(None)
-    gone = delete(TASKS).where(this, *_expected(conditional), is_held).returning(*SHOWN).cte("gone")
+    gone = delete(TASKS).where(this, *_expected(conditional)).returning(*SHOWN).cte("gone")
     counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
     counted = counted.where(*walls(OWNERS), exists(select(gone.c.version)))
-    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"))
+    forgotten = kept_answers.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
+    forgotten = forgotten.where(exists(select(gone.c.version)))
+    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), forgotten.cte("forgotten"))
     return Write(compiled(act), _look(true()))
 
 
