@@ -200,7 +200,9 @@ export function createApi(options: ApiOptions) {
 
 const one = (id: string): string => `/${encodeURIComponent(id)}`;
 
-const newKey = (): string => crypto.randomUUID();
+/** A new key for a request that may be repeated. `crypto.randomUUID` is not there on plain http. */
+export const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 async function decoded<T>(response: Response, signal?: AbortSignal): Promise<T> {
   try {

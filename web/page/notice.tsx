@@ -1,7 +1,13 @@
-/** What happened, in a sentence, and what can be done about it. */
+/** What happened, in a sentence, and what the person can do. */
 
 import { useEffect } from "react";
-import type { Notice } from "./use-tasks";
+import { Words } from "./words";
+
+export interface Notice {
+  readonly title?: string; // of the task that it is about
+  readonly text: string; // begins in lower case behind a title
+  readonly action?: { readonly label: string; readonly run: () => void };
+}
 
 const STAYS = 10_000; // milliseconds
 
@@ -16,7 +22,14 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
     <div className="notice" role="status" aria-live="polite" data-shown={notice !== null}>
       {notice && (
         <>
-          <span>{notice.text}</span>
+          <span className="text" key={`${notice.title} ${notice.text}`}>
+            {notice.title !== undefined && (
+              <>
+                “<Words text={notice.title} />”{" "}
+              </>
+            )}
+            {notice.text}
+          </span>
           {notice.action && (
             <button
               type="button"

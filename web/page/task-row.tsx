@@ -2,68 +2,113 @@
 
 import { useRef, useState } from "react";
 import type { Task } from "../lib/api";
+import { Confirm } from "./confirm";
 import { dueInWords } from "./due";
+import { focusNeighbour, focusTask } from "./focus";
 import { TaskEditor } from "./task-editor";
 import { DRAFT, type useTasks } from "./use-tasks";
+import { Words } from "./words";
 
 interface Props {
   readonly task: Task;
   readonly list: ReturnType<typeof useTasks>;
+  readonly now: Date;
   readonly isTrash: boolean;
   readonly isOwnOrder: boolean;
   readonly onTag: (tag: string) => void;
-  readonly onGone: () => void;
+  readonly onLastGone: () => void; // the only row left the list, and had the focus
 }
 
-export function TaskRow({ task, list, isTrash, isOwnOrder, onTag, onGone }: Props) {
+export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGone }: Props) {
   const [isEditing, setEditing] = useState(false);
-  const title = useRef<HTMLButtonElement>(null);
+  const [isEnding, setEnding] = useState(false);
+  const row = useRef<HTMLLIElement>(null);
   const isDraft = task.id.startsWith(DRAFT);
 
   function close() {
     setEditing(false);
     requestAnimationFrame(() => {
-      if (document.activeElement === document.body) title.current?.focus(); // not from whoever writes elsewhere by now
+      if (document.activeElement === document.body) focusTask(task.id); // not from a person who writes elsewhere by now
     });
+  }
+
+  /** Gives the focus to the neighbour before this row leaves the list. */
+  function leave(act: () => Promise<void>) {
+    if (row.current && !focusNeighbour(row.current)) onLastGone();
+    void act();
   }
 
   if (isEditing)
     return (
-      <li className="task">
-        <TaskEditor task={task} onSave={(changes) => list.save(task, changes)} onClose={close} />
+      <li className="task" id={`task-${task.id}`}>
+        <TaskEditor
+          task={task}
+          onSave={list.save}
+          onSaveAsNew={async ({ title, description, due, priority, tags }) => {
+            const isKept = await list.add({ title, description, due, priority, tags });
+            if (isKept) list.forget(task);
+            return isKept;
+          }}
+          onClose={close}
+        />
       </li>
     );
   return (
-    <li className="task" data-done={task.completed} data-priority={task.priority}>
+    <li className="task" id={`task-${task.id}`} ref={row} data-done={task.completed} data-priority={task.priority}>
       {!isTrash && (
-        <input
-          type="checkbox"
-          aria-label={`Done: ${task.title}`}
-          checked={task.completed}
-          disabled={isDraft}
-          onChange={() => void list.toggle(task)}
-        />
+        <label className="check">
+          <input
+            type="checkbox"
+            aria-label={`Done: ${task.title}`}
+            checked={task.completed}
+            disabled={isDraft}
+            onChange={() => void list.toggle(task)}
+          />
+        </label>
       )}
       <div className="what">
         {isTrash ? (
-          <span className="title">{task.title}</span>
+          <Words text={task.title} className="title" />
         ) : (
-          <button ref={title} type="button" className="title" disabled={isDraft} onClick={() => setEditing(true)}>
-            {task.title}
+          <button type="button" className="title" disabled={isDraft} onClick={() => setEditing(true)}>
+            <Words text={task.title} />
             <span className="quiet">, edit</span>
           </button>
         )}
-        {task.description && <p className="about">{task.description}</p>}
-        <Facts task={task} onTag={onTag} />
+        {task.description && (
+          <p className="about" dir="auto" key={task.description}>
+            {task.description}
+          </p>
+        )}
+        <Facts task={task} now={now} onTag={onTag} />
       </div>
       {isTrash ? (
         <div className="actions">
-          <button type="button" onClick={() => void list.restore(task)} aria-label={`Restore ${task.title}`}>
+          <button type="button" onClick={() => leave(() => list.restore(task))} aria-label={`Restore ${task.title}`}>
             Restore
           </button>
-          <button type="button" onClick={() => void list.end(task)} aria-label={`Delete ${task.title} for good`}>
-            Delete
+          <button
+            type="button"
+            className="danger"
+            onClick={() => setEnding(true)}
+            aria-label={`Delete forever: ${task.title}`}
+          >
+            Delete forever
           </button>
+          {isEnding && (
+            <Confirm
+              title="Delete forever?"
+              keep="Keep it"
+              act="Delete forever"
+              onKeep={() => setEnding(false)}
+              onAct={() => {
+                setEnding(false);
+                leave(() => list.end(task));
+              }}
+            >
+              “<Words text={task.title} />” will be gone, and nobody can bring it back.
+            </Confirm>
+          )}
         </div>
       ) : (
         <div className="actions">
@@ -81,10 +126,7 @@ export function TaskRow({ task, list, isTrash, isOwnOrder, onTag, onGone }: Prop
             type="button"
             aria-label={`Delete ${task.title}`}
             disabled={isDraft}
-            onClick={() => {
-              void list.remove(task);
-              onGone();
-            }}
+            onClick={() => leave(() => list.remove(task))}
           >
             ✕
           </button>
@@ -94,22 +136,36 @@ export function TaskRow({ task, list, isTrash, isOwnOrder, onTag, onGone }: Prop
   );
 }
 
-function Facts({ task, onTag }: { readonly task: Task; readonly onTag: (tag: string) => void }) {
-  const due = task.due && dueInWords(task.due, new Date());
+interface FactsProps {
+  readonly task: Task;
+  readonly now: Date;
+  readonly onTag: (tag: string) => void;
+}
+
+function Facts({ task, now, onTag }: FactsProps) {
+  const due = task.due && dueInWords(task.due, now);
   if (!due && task.priority === "none" && task.tags.length === 0) return null;
   return (
     <p className="facts">
-      {due && <span data-late={due.isLate && !task.completed}>{due.text}</span>}
-      {task.priority !== "none" && <span className="priority">{task.priority} priority</span>}
+      {due && (
+        <span key={due.text} data-late={due.isLate && !task.completed}>
+          {due.text}
+        </span>
+      )}
+      {task.priority !== "none" && (
+        <span key={task.priority} className="priority">
+          {task.priority} priority
+        </span>
+      )}
       {task.tags.map((tag) => (
         <button
-          key={tag}
+          key={`#${tag}`}
           type="button"
           className="tag"
           onClick={() => onTag(tag)}
           aria-label={`Show tasks tagged ${tag}`}
         >
-          #{tag}
+          #<Words text={tag} />
         </button>
       ))}
     </p>

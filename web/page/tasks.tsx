@@ -3,11 +3,12 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import type { Api, Selection, Task } from "../lib/api";
 import type { Person } from "../lib/auth";
-import { Problem } from "../lib/problem";
 import { Skeleton } from "./loading";
-import { NoticeBar } from "./notice";
+import { type Notice, NoticeBar } from "./notice";
 import { TaskRow } from "./task-row";
-import { type Notice, useTasks } from "./use-tasks";
+import { useNow } from "./use-now";
+import { useTasks } from "./use-tasks";
+import { explain, isWorthRepeating, Words } from "./words";
 
 const FILTERS = { open: "Open", done: "Done", all: "All", trash: "Trash" } as const;
 const ORDERS = {
@@ -18,6 +19,7 @@ const ORDERS = {
   title: "Title",
   "-updated": "Last changed",
 } as const;
+const TITLE_MAX = 255; // characters, each emoji one
 type Filter = keyof typeof FILTERS;
 type Order = keyof typeof ORDERS;
 
@@ -36,13 +38,18 @@ export function Tasks({ api, person, onSignOut }: Props) {
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const query = useSettled(words.trim());
   const list = useTasks(api, selected(filter, order, query, tag), setNotice);
+  const now = useNow();
   const input = useRef<HTMLInputElement>(null);
+  const search = useRef<HTMLInputElement>(null);
   const end = useRef<HTMLDivElement>(null);
+  const isTrash = filter === "trash";
+  const focusFirst = () => (input.current ?? search.current)?.focus();
+
   async function leave() {
     try {
       await onSignOut();
     } catch (error) {
-      setNotice({ text: `You are still signed in. ${error instanceof Problem ? error.detail : ""}` });
+      setNotice({ text: `You are still signed in. ${explain(error)}` });
     }
   }
 
@@ -74,6 +81,11 @@ export function Tasks({ api, person, onSignOut }: Props) {
     const field = input.current;
     const title = field?.value.trim();
     if (!field || !title) return;
+    const length = [...title].length;
+    if (length > TITLE_MAX) {
+      setNotice({ text: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` });
+      return;
+    }
     field.value = "";
     if (!(await list.add({ title, ...(tag && { tags: [tag] }) })) && field.value === "") field.value = title;
   }
@@ -82,7 +94,9 @@ export function Tasks({ api, person, onSignOut }: Props) {
     <main className="page">
       <header className="top">
         <h1 className="brand">Taskward</h1>
-        <span className="who">{person.name}</span>
+        <span className="who">
+          <Words text={person.name} />
+        </span>
         <button type="button" className="link" onClick={() => void leave()}>
           Sign out
         </button>
@@ -94,19 +108,21 @@ export function Tasks({ api, person, onSignOut }: Props) {
         </p>
       )}
 
-      <form className="add" onSubmit={(event) => void add(event)}>
-        <input
-          ref={input}
-          name="title"
-          aria-label="New task"
-          placeholder="What is to be done?"
-          maxLength={255}
-          autoComplete="off"
-        />
-        <button type="submit" className="primary">
-          Add
-        </button>
-      </form>
+      {!isTrash && (
+        <form className="add" onSubmit={(event) => void add(event)}>
+          <input
+            ref={input}
+            name="title"
+            dir="auto"
+            aria-label="New task"
+            placeholder="What do you want to do?"
+            autoComplete="off"
+          />
+          <button type="submit" className="primary">
+            Add
+          </button>
+        </form>
+      )}
 
       <div className="tools">
         <fieldset className="filters" aria-label="Which tasks">
@@ -117,7 +133,9 @@ export function Tasks({ api, person, onSignOut }: Props) {
           ))}
         </fieldset>
         <input
+          ref={search}
           type="search"
+          dir="auto"
           aria-label="Search"
           placeholder="Search"
           value={words}
@@ -133,7 +151,10 @@ export function Tasks({ api, person, onSignOut }: Props) {
       </div>
       {tag && (
         <p className="chosen">
-          Tagged <strong>{tag}</strong>{" "}
+          Tagged{" "}
+          <strong>
+            <Words text={tag} />
+          </strong>{" "}
           <button type="button" className="link" onClick={() => setTag(null)}>
             Show all
           </button>
@@ -143,10 +164,12 @@ export function Tasks({ api, person, onSignOut }: Props) {
       {list.phase === "loading" && list.tasks.length === 0 && <Skeleton />}
       {list.phase === "failed" && (
         <p className="banner" role="status">
-          The list cannot be loaded just now.{" "}
-          <button type="button" className="link" onClick={() => void list.reload()}>
-            Try again
-          </button>
+          <span key={explain(list.error)}>{explain(list.error)}</span>{" "}
+          {isWorthRepeating(list.error) && (
+            <button type="button" className="link" onClick={() => void list.reload()}>
+              Try again
+            </button>
+          )}
         </p>
       )}
       {list.phase === "ready" && list.tasks.length === 0 && (
@@ -159,10 +182,11 @@ export function Tasks({ api, person, onSignOut }: Props) {
             key={task.id}
             task={task}
             list={list}
-            isTrash={filter === "trash"}
-            isOwnOrder={order === "position" && query === "" && filter !== "trash"}
+            now={now}
+            isTrash={isTrash}
+            isOwnOrder={order === "position" && query === "" && !isTrash}
             onTag={setTag}
-            onGone={() => input.current?.focus()}
+            onLastGone={focusFirst}
           />
         ))}
       </ul>
@@ -179,7 +203,7 @@ function Empty({ filter, isSearch }: { readonly filter: Filter; readonly isSearc
         open: ["All done", "Write down what comes to mind, and press Enter."],
         done: ["Nothing done yet", "What you complete is kept here."],
         all: ["No tasks yet", "Write down what comes to mind, and press Enter."],
-        trash: ["The trash is empty", "What you delete waits here until you end it."],
+        trash: ["The trash is empty", "Deleted tasks wait here until you delete them forever."],
       }[filter];
   return (
     <div className="empty">

@@ -1,45 +1,70 @@
-/** The tasks on the screen: changed at once, put back where the server refuses. */
+/** The tasks on the screen: changed at once, and put back where the server refuses. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { Api, NewTask, Page, Selection, Task, TaskPatch } from "../lib/api";
+import { type Api, type NewTask, newKey, type Page, type Selection, type Task, type TaskPatch } from "../lib/api";
 import { Problem } from "../lib/problem";
-
-export interface Notice {
-  readonly text: string;
-  readonly action?: { readonly label: string; readonly run: () => void };
-}
+import { belongs, placed } from "./arrange";
+import { focusTask } from "./focus";
+import type { Notice } from "./notice";
+import { explain, type FieldErrors, fieldErrors, isWorthRepeating } from "./words";
 
 interface Shown {
   readonly tasks: readonly Task[];
   readonly next: string | null;
   readonly phase: "loading" | "ready" | "failed";
+  readonly error?: unknown; // why it failed
 }
 
+/** What became of an edit. */
+export type Saved =
+  | { readonly kind: "kept" }
+  | { readonly kind: "conflict"; readonly now: Task } // somebody else changed the task since it was opened
+  | { readonly kind: "gone" }
+  | { readonly kind: "refused"; readonly message: string; readonly errors: FieldErrors };
+
 export const DRAFT = "draft-"; // begins the id of a task that the server has not answered yet
+const PAGE = 50; // tasks
+const LIST_MAX = 1_000; // tasks that one request can read
+let drafts = 0;
 
 export function useTasks(api: Api, selection: Selection, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const loading = useRef<AbortController | null>(null);
-  const written = useRef(0); // how many writes have ended
-  const unsure = useRef(new Map<string, string>()); // keys of tasks of which nobody knows whether they were kept
+  const written = useRef(0); // how many writes have begun or ended
+  const underway = useRef(0); // how many writes were sent and not answered
+  const unsure = useRef(new Map<string, string>()); // keys of tasks that may have been kept without an answer
+  const count = useRef(0); // of tasks on the screen
+  const isLoadingMore = useRef(false);
   const wanted = JSON.stringify(selection);
+  count.current = shown.tasks.length;
 
   const setTasks = useCallback(
     (change: Change) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
     [],
   );
+  /** Puts a task where the list has it, or takes it off. One that was just completed stays, to be reopened. */
+  const place = (task: Task) =>
+    setShown((before) => {
+      const { completed, ...others } = selection;
+      const isTicked = completed === false && task.completed;
+      const tasks = placed(before.tasks, task, isTicked ? others : selection, { hasMore: before.next !== null });
+      return { ...before, tasks };
+    });
 
+  /** Loads the list from its beginning, or with a cursor the page that follows. */
   const load = useCallback(
-    async (cursor?: string) => {
+    async (cursor?: string, limit?: number) => {
       loading.current?.abort();
       loading.current = new AbortController();
       const { signal } = loading.current;
+      isLoadingMore.current = cursor !== undefined;
+      const query = { ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }), ...(limit && { limit }) };
       try {
         let page: Page;
         let before: number;
         do {
           before = written.current;
-          page = await api.list({ ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }) }, { signal });
+          page = await api.list(query, { signal });
         } while (!cursor && before !== written.current); // a list that was read while something was written is old
         setShown(({ tasks }) => ({
           // What is being written stays, whatever was read meanwhile.
@@ -47,12 +72,19 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
           next: page.next,
           phase: "ready",
         }));
-      } catch {
-        if (!signal.aborted) setShown((before) => ({ ...before, phase: "failed" }));
+      } catch (error) {
+        if (!signal.aborted) setShown((before) => ({ ...before, phase: "failed", error }));
+      } finally {
+        if (!signal.aborted) isLoadingMore.current = false;
       }
     },
     [api, wanted],
   );
+  /** Reads again all that is on the screen, unless a write or a page that follows is under way. */
+  const refresh = useCallback(async () => {
+    if (underway.current > 0 || isLoadingMore.current) return;
+    await load(undefined, Math.min(LIST_MAX, Math.max(PAGE, count.current)));
+  }, [load]);
 
   useEffect(() => {
     setShown((before) => ({ ...before, phase: before.tasks.length > 0 ? before.phase : "loading" }));
@@ -60,29 +92,53 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     return () => loading.current?.abort();
   }, [load]);
 
+  useEffect(() => {
+    // What changed in another window or on another device is seen on coming back.
+    const look = () => document.visibilityState === "visible" && void refresh();
+    document.addEventListener("visibilitychange", look);
+    window.addEventListener("focus", look);
+    window.addEventListener("online", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      window.removeEventListener("focus", look);
+      window.removeEventListener("online", look);
+    };
+  }, [refresh]);
+
+  async function write<T>(send: () => Promise<T>): Promise<T> {
+    written.current += 1;
+    underway.current += 1;
+    try {
+      return await send();
+    } finally {
+      written.current += 1;
+      underway.current -= 1;
+    }
+  }
+
   /** Shows a change before it is written; takes back this change, and no other, where it is refused. */
-  async function act<T>(what: string, change: Change, back: Change, write: () => Promise<T>) {
+  async function act<T>(task: Task, failed: string, change: Change, back: Change, send: () => Promise<T>) {
     setTasks(change);
     try {
-      const answer = await write();
-      written.current += 1;
-      return answer;
+      return await write(send);
     } catch (error) {
-      setTasks(back);
-      if (error instanceof Problem && error.type.startsWith("urn:taskward:client:")) return undefined;
+      const isGone = error instanceof Problem && error.status === 404;
+      setTasks(isGone ? without(task.id) : back);
+      if (isOurs(error)) return undefined;
+      const again = () => void act(task, failed, change, back, send).then(refresh);
       notify({
-        text: `${what} ${error instanceof Problem ? error.detail : "That did not work."}`,
-        action: { label: "Try again", run: () => void act(what, change, back, write).then(() => load()) },
+        title: task.title,
+        text: `${failed} ${explain(error)}`,
+        ...(isWorthRepeating(error) && { action: { label: "Try again", run: again } }),
       });
       return undefined;
     }
   }
 
-  const replace = (task: Task) => setTasks((tasks) => tasks.map((each) => (each.id === task.id ? task : each)));
   /** Does what takes a task off the list. */
-  const actWithout = <T>(what: string, task: Task, write: () => Promise<T>) => {
+  const actWithout = <T>(failed: string, task: Task, send: () => Promise<T>) => {
     const at = shown.tasks.findIndex(({ id }) => id === task.id);
-    return act(what, without(task.id), inserted(task, at), write).then((answer) => {
+    return act(task, failed, without(task.id), inserted(task, at), send).then((answer) => {
       if (answer !== undefined) setTasks(without(task.id)); // a list that was read meanwhile may have it
       return answer;
     });
@@ -93,78 +149,92 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     reload: () => load(),
     more: () => (shown.next && shown.phase === "ready" ? load(shown.next) : undefined),
 
-    /** Adds a task at the top; resolves to whether it was kept. */
+    /** Adds a task in its place; resolves to whether it was kept. */
     async add(task: NewTask): Promise<boolean> {
-      const said = JSON.stringify(task);
-      const key = unsure.current.get(said) ?? crypto.randomUUID(); // it may have been kept, and its answer lost
-      const draft = { ...EMPTY, ...task, id: `${DRAFT}${crypto.randomUUID()}` } as Task;
-      setTasks((tasks) => [draft, ...tasks]);
+      const text = JSON.stringify(task);
+      drafts += 1;
+      const now = new Date().toISOString();
+      // Sorts behind every id of version 7, as the newest task does.
+      const draft = { ...EMPTY, ...task, id: `${DRAFT}${drafts}`, created_at: now, updated_at: now } as Task;
+      let key = "";
       try {
-        const made = await api.create(task, { key });
-        written.current += 1;
-        unsure.current.delete(said);
-        setTasks((tasks) => {
-          const others = tasks.filter(({ id }) => id !== made.id);
-          return others.some(({ id }) => id === draft.id)
-            ? others.map((each) => (each.id === draft.id ? made : each))
-            : [made, ...others];
-        });
+        key = unsure.current.get(text) ?? newKey(); // it may have been kept, and its answer lost
+        place(draft);
+        const made = await write(() => api.create(task, { key }));
+        unsure.current.delete(text);
+        setTasks(without(draft.id));
+        place(made);
+        if (!belongs(made, selection)) notify({ title: made.title, text: "was added. This list does not show it." });
         return true;
       } catch (error) {
-        if (error instanceof Problem && (error.status === 0 || error.status === 503)) unsure.current.set(said, key);
+        if (key && error instanceof Problem && (error.status === 0 || error.status === 503))
+          unsure.current.set(text, key);
         setTasks(without(draft.id));
-        notify({ text: `Not added. ${error instanceof Problem ? error.detail : ""}` });
+        if (!isOurs(error)) notify({ title: task.title, text: `was not added. ${explain(error)}` });
         return false;
       }
     },
 
-    async toggle({ id, completed, title }: Task) {
-      const task = await act(
-        `“${title}” is as it was.`,
+    async toggle(task: Task) {
+      const { id, completed } = task;
+      const answer = await act(
+        task,
+        "was not changed.",
         changed(id, { completed: !completed }),
         changed(id, { completed }),
         () => api.complete(id, !completed),
       );
-      if (task) replace(task);
+      if (answer) setTasks(changed(id, answer));
     },
 
-    /** Saves an edit of the version that was seen; resolves to whether it was kept. */
-    async save({ id, version }: Task, changes: TaskPatch): Promise<boolean> {
+    /** Saves an edit of the version that was seen. */
+    async save({ id, version }: Task, changes: TaskPatch): Promise<Saved> {
       try {
-        replace(await api.update(id, changes, { ifVersion: version }));
-        return true;
+        const saved = await write(() => api.update(id, changes, { ifVersion: version }));
+        place(saved);
+        return { kind: "kept" };
       } catch (error) {
         if (error instanceof Problem && error.status === 412) {
           const now = await api.get(id).catch(() => null);
-          if (now) replace(now);
-          notify({ text: "Somebody changed this task meanwhile. Look at it again, and save once more." });
-        } else notify({ text: `Not saved. ${error instanceof Problem ? error.detail : ""}` });
-        return false;
+          if (now && now.trashed_at === null) {
+            setTasks(changed(id, now));
+            return { kind: "conflict", now };
+          }
+          return { kind: "gone" };
+        }
+        if (error instanceof Problem && error.status === 404) return { kind: "gone" };
+        return { kind: "refused", message: `Not saved. ${explain(error)}`, errors: fieldErrors(error) };
       }
     },
 
+    /** Takes a task off the screen that is no longer there. */
+    forget: ({ id }: Task) => setTasks(without(id)),
+
     async remove(task: Task) {
-      const done = await actWithout(`“${task.title}” is still there.`, task, () =>
-        api.remove(task.id).then(() => true),
-      );
+      const done = await actWithout("is still there.", task, () => api.remove(task.id).then(() => true));
       if (!done) return;
       const undo = async () => {
         notify(null);
-        const restored = await api.restore(task.id).catch(() => null);
-        if (restored) await load();
-        else notify({ text: "Not brought back: it waits in the trash." });
+        try {
+          place(await write(() => api.restore(task.id)));
+          focusTask(task.id);
+        } catch (error) {
+          notify({ title: task.title, text: `is still in the trash. ${explain(error)}` });
+        }
       };
-      notify({ text: `“${task.title}” is in the trash.`, action: { label: "Undo", run: () => void undo() } });
+      notify({
+        title: task.title,
+        text: "is in the trash.",
+        action: { label: "Undo", run: () => void undo() },
+      });
     },
 
     async restore(task: Task) {
-      await actWithout(`“${task.title}” is still in the trash.`, task, () => api.restore(task.id));
+      await actWithout("is still in the trash.", task, () => api.restore(task.id));
     },
 
     async end(task: Task) {
-      await actWithout(`“${task.title}” is still there.`, task, () =>
-        api.remove(task.id, { permanent: true }).then(() => true),
-      );
+      await actWithout("is still in the trash.", task, () => api.remove(task.id, { permanent: true }).then(() => true));
     },
 
     /** Puts a task one place up or down, in one's own order. */
@@ -173,13 +243,10 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       const beside = shown.tasks[at + by];
       if (!beside) return;
       const to = by < 0 ? { before: beside.id } : { after: beside.id };
-      const moved = await act(
-        `“${task.title}” stayed where it was.`,
-        shifted(task.id, by),
-        shifted(task.id, by < 0 ? 1 : -1),
-        () => api.move(task.id, to),
+      const moved = await act(task, "was not moved.", shifted(task.id, by), shifted(task.id, by < 0 ? 1 : -1), () =>
+        api.move(task.id, to),
       );
-      if (moved) replace(moved);
+      if (moved) setTasks(changed(task.id, moved));
     },
   };
 }
@@ -210,6 +277,9 @@ const shifted =
   };
 
 const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
+
+/** The session's own problems: the page shows them elsewhere. */
+const isOurs = (error: unknown): boolean => error instanceof Problem && error.type.startsWith("urn:taskward:client:");
 
 /** One list after another, each task once. */
 function merged(first: readonly Task[], second: readonly Task[]): readonly Task[] {

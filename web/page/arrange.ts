@@ -1,0 +1,67 @@
+/**
+ * Which tasks a list shows, and in which order: what the server decides, so that a change is in its place at once.
+ * Words and titles are compared nearly as the server does; a list that is loaded again is the server's.
+ */
+
+import type { Selection, Task } from "../lib/api";
+
+/** Tells whether a task belongs to a list. A word of a search may be anywhere in title and notes. */
+export function belongs(task: Task, selection: Selection): boolean {
+  const { completed, trashed, tag = [], q } = selection;
+  if ((task.trashed_at !== null) !== (trashed ?? false)) return false;
+  if (completed !== undefined && completed !== task.completed) return false;
+  const tags = task.tags.map(folded);
+  if (![tag].flat().every((each) => tags.includes(folded(each)))) return false;
+  const text = folded(`${task.title} ${task.description ?? ""}`);
+  return folded(q ?? "")
+    .split(/[^\p{L}\p{M}\p{N}]+/u)
+    .every((word) => text.includes(word));
+}
+
+/** Compares two tasks in the order of a list; equal ones are ordered by id, as on the server. */
+export function compare(a: Task, b: Task, sort: Selection["sort"] = "-created"): number {
+  const descending = sort.startsWith("-");
+  const by = sort.replace("-", "");
+  if (by === "due" && (a.due === null) !== (b.due === null)) return a.due === null ? 1 : -1; // last, both ways
+  const [first, second] = [key(a, by), key(b, by)];
+  const order = first < second ? -1 : first > second ? 1 : a.id < b.id ? -1 : Number(a.id > b.id);
+  return descending ? -order : order;
+}
+
+/**
+ * Puts a task in its place, or leaves it out if the list does not show it.
+ * `hasMore`: a place behind the last task may be on a page that is not loaded, so the task is left out too.
+ */
+export function placed(
+  tasks: readonly Task[],
+  task: Task,
+  selection: Selection,
+  { hasMore }: { readonly hasMore: boolean },
+): readonly Task[] {
+  const others = tasks.filter(({ id }) => id !== task.id);
+  if (!belongs(task, selection)) return others;
+  const found = others.findIndex((each) => compare(task, each, selection.sort) < 0);
+  if (found === -1) return hasMore ? others : [...others, task];
+  return [...others.slice(0, found), task, ...others.slice(found)];
+}
+
+function key(task: Task, by: string): string | number {
+  switch (by) {
+    case "updated":
+      return task.updated_at;
+    case "due":
+      return task.due === null ? "" : new Date(task.due).toISOString(); // a day counts as its start in UTC
+    case "priority":
+      return PRIORITIES.indexOf(task.priority);
+    case "title":
+      return folded(task.title).normalize("NFKD");
+    case "position":
+      return task.position;
+    default:
+      return task.id; // version 7: by the moment of creation
+  }
+}
+
+const PRIORITIES = ["none", "low", "medium", "high"];
+
+const folded = (text: string): string => text.normalize("NFKC").toLowerCase().trim();

@@ -1,0 +1,59 @@
+/** What a person changed in the form of a task. Fields they did not touch are never sent, whatever browsers make of them. */
+
+import type { Task } from "../lib/api";
+import { withTags } from "./tag-field";
+import type { Field } from "./words";
+
+/** What the inputs show. */
+export interface Draft {
+  readonly title: string;
+  readonly description: string;
+  readonly day: string; // as `<input type="date">` has it, or ""
+  readonly time: string; // as `<input type="time">` has it, or "": due all day
+  readonly priority: Task["priority"];
+  readonly tags: readonly string[];
+  readonly pendingTag: string;
+}
+
+export function draftOf(task: Task): Draft {
+  const [day, time] = dayAndTime(task.due);
+  const { title, description, priority, tags } = task;
+  return { title, description: description ?? "", day, time, priority, tags, pendingTag: "" };
+}
+
+/** What a form can change: its values are those of a task. */
+export type Changes = Partial<Pick<Task, Field>>;
+
+/** Returns what differs between the form as it was opened and as it is. */
+export function changesBetween(opened: Draft, draft: Draft): Changes {
+  const tags = withTags(draft.tags, [draft.pendingTag]);
+  return {
+    ...(draft.title !== opened.title && { title: draft.title }),
+    ...(draft.description !== opened.description && { description: draft.description || null }),
+    ...((draft.day !== opened.day || draft.time !== opened.time) && { due: dueOf(draft.day, draft.time) }),
+    ...(draft.priority !== opened.priority && { priority: draft.priority }),
+    ...(JSON.stringify(tags) !== JSON.stringify(opened.tags) && { tags: [...tags] }),
+  };
+}
+
+/** Returns the fields that both changed, each in its own way. */
+export function conflictsOf(changes: Changes, opened: Task, now: Task): Field[] {
+  const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+  return (Object.keys(changes) as Field[]).filter(
+    (field) => !isSame(opened[field], now[field]) && !isSame(changes[field], now[field]),
+  );
+}
+
+function dueOf(day: string, time: string): string | null {
+  if (!day) return null;
+  return time ? new Date(`${day}T${time}`).toISOString() : day;
+}
+
+function dayAndTime(due: string | null): [day: string, time: string] {
+  if (due === null || !due.includes("T")) return [due ?? "", ""];
+  const at = new Date(due);
+  const two = (part: number) => String(part).padStart(2, "0");
+  const day = `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const seconds = at.getSeconds() ? `:${two(at.getSeconds())}` : "";
+  return [day, `${two(at.getHours())}:${two(at.getMinutes())}${seconds}`];
+}

@@ -1,0 +1,72 @@
+/** What the page says: a person's own text in the list, and problems in a person's words. */
+
+import { Problem } from "../lib/problem";
+
+/**
+ * A text that a person wrote, in its own direction.
+ * The key replaces the whole element: a browser that translates the page has changed the text node inside.
+ */
+export function Words({ text, className }: { readonly text: string; readonly className?: string }) {
+  return (
+    <bdi key={text} dir="auto" className={className}>
+      {text}
+    </bdi>
+  );
+}
+
+/** The fields of a task that the page has an input for. */
+const FIELDS = ["title", "description", "due", "priority", "tags"] as const;
+export type Field = (typeof FIELDS)[number];
+export type FieldErrors = Partial<Record<Field, string>>;
+
+const LABELS: Record<Field, string> = {
+  title: "The title",
+  description: "The text of the notes",
+  due: "The due date",
+  priority: "The priority",
+  tags: "Each tag",
+};
+
+/** Returns the errors of a 400 for each field of the form, in sentences. */
+export function fieldErrors(error: unknown): FieldErrors {
+  const found: FieldErrors = {};
+  if (!(error instanceof Problem)) return found;
+  for (const { pointer, detail } of error.errors) {
+    const field = FIELDS.find((name) => pointer === `/${name}` || pointer.startsWith(`/${name}/`));
+    if (field) found[field] ??= `${LABELS[field]} ${detail}.`;
+  }
+  return found;
+}
+
+/** Returns what happened and what the person can do, in one or two sentences. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Problem)) return "Something went wrong on this page. Reload it, and try again.";
+  const wait = error.retryAfter ? `in ${seconds(error.retryAfter)}` : "in a moment";
+  if (error.type.endsWith("outcome-unknown"))
+    return "The connection broke at the last moment. Look whether it was saved before you try again.";
+  switch (error.status) {
+    case 0:
+      return "The server cannot be reached. Check your connection, and try again.";
+    case 400: {
+      const first =
+        Object.values(fieldErrors(error))[0] ?? error.errors.find(({ pointer }) => pointer === "/q")?.detail;
+      return first ?? error.detail;
+    }
+    case 404:
+      return "This task was deleted, in another window or on another device.";
+    case 412:
+      return "This task was changed in another window or on another device.";
+    case 429:
+      return `That was too much at once. Try again ${wait}.`;
+    case 503:
+      return `The server is busy, and nothing was changed. Try again ${wait}.`;
+    default:
+      return error.status >= 500 ? "The server made a mistake. Try again in a moment." : error.detail;
+  }
+}
+
+/** Tells whether to ask again can help: not where the request itself was refused. */
+export const isWorthRepeating = (error: unknown): boolean =>
+  !(error instanceof Problem) || ![400, 403, 404, 412, 413].includes(error.status);
+
+const seconds = (count: number): string => (count === 1 ? "a second" : `${count} seconds`);
