@@ -59,6 +59,31 @@ async def editing(page: Page, site: Site) -> None:
     await ann.edit("Water the plants")
 
 
+async def conflict(page: Page, site: Site) -> None:
+    ann = await long_list(page, site)
+    await ann.edit("Water the plants", Notes="Only the fern.", Priority="low")
+    await page.evaluate(
+        """async (api) => {
+          const {token} = await (await fetch("/api/auth/token")).json();
+          const headers = {authorization: `Bearer ${token}`, "content-type": "application/merge-patch+json"};
+          const [task] = await (await fetch(`${api}/api/me/tasks?q=plants`, {headers})).json();
+          const body = JSON.stringify({description: "Twice a week.", priority: "high"});
+          await fetch(`${api}/api/me/tasks/${task.id}`, {method: "PATCH", headers, body});
+        }""",
+        f"http://127.0.0.1:{site.env['PORT']}",
+    )
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".conflict")).to_be_visible()
+
+
+async def delete_forever(page: Page, site: Site) -> None:
+    ann = await long_list(page, site)
+    await page.get_by_role("button", name="Delete Buy milk").click()
+    await ann.show("Trash")
+    await page.get_by_role("button", name="Delete forever: Buy milk").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+
+
 async def undo_offered(page: Page, site: Site) -> None:
     await long_list(page, site)
     await page.get_by_role("button", name="Delete Water the plants").click()
@@ -86,6 +111,8 @@ STATES: Mapping[str, Callable[[Page, Site], Awaitable[object]]] = {
     "empty-list": empty_list,
     "long-list": long_list,
     "editing": editing,
+    "conflict": conflict,
+    "delete-forever": delete_forever,
     "undo-offered": undo_offered,
     "session-over": session_over,
     "offline": offline,

@@ -1,8 +1,26 @@
-/** Builds the page, which `serve.ts` gives out. */
+/** Builds the page, which `serve.ts` gives out, each file also packed by brotli and gzip. */
 
-import { defineConfig } from "vite";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+const ASSETS = join(import.meta.dirname, "dist", "assets");
+
+const precompress: Plugin = {
+  name: "precompress",
+  closeBundle() {
+    for (const name of readdirSync(ASSETS).filter((file) => /\.(js|css)$/.test(file))) {
+      const file = join(ASSETS, name);
+      const bytes = readFileSync(file);
+      writeFileSync(`${file}.br`, brotliCompressSync(bytes));
+      writeFileSync(`${file}.gz`, gzipSync(bytes, { level: 9 }));
+    }
+  },
+};
 
 export default defineConfig({
   root: "page",
+  plugins: [precompress],
   build: { outDir: "../dist", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
 });

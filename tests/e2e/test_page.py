@@ -98,6 +98,11 @@ async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_ke
     async with httpx.AsyncClient(base_url=site.url) as client:
         html = await client.get("/")
         script = await client.get(html.text.split('src="')[1].split('"')[0])
+        length = len(script.content)
+        packed = {
+            coding: await client.get(script.url, headers={"accept-encoding": coding})
+            for coding in ("br", "gzip", "identity")
+        }
 
     policy = html.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -105,6 +110,11 @@ async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_ke
     assert "frame-ancestors 'none'" in policy
     assert html.headers["cache-control"] == "no-cache"
     assert "immutable" in script.headers["cache-control"]
+    for coding in ("br", "gzip"):
+        assert packed[coding].headers["content-encoding"] == coding
+        assert "accept-encoding" in packed[coding].headers["vary"].lower()
+        assert int(packed[coding].headers["content-length"]) < length / 2
+    assert "content-encoding" not in packed["identity"].headers
 
 
 async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> None:
@@ -327,7 +337,7 @@ async def test_while_the_server_is_away_it_is_said_plainly_and_afterwards_it_wor
         await expect(ann.done("Water the plants")).not_to_be_checked()
         await page.get_by_label("New task").fill("Written while it was away")
         await page.keyboard.press("Enter")
-        await expect(page.locator(".notice")).to_contain_text("Not added", timeout=8000)
+        await expect(page.locator(".notice")).to_contain_text("was not added", timeout=8000)
         await expect(page.get_by_label("New task")).to_have_value("Written while it was away")
 
         with site.api():

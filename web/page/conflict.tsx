@@ -1,5 +1,6 @@
 /** Two people, or one on two devices, changed the same fields: shows both, and lets the person choose. */
 
+import { useEffect, useRef } from "react";
 import type { Task } from "../lib/api";
 import { dueInWords } from "./due";
 import { type Field, Words } from "./words";
@@ -23,8 +24,10 @@ const NAMES: Record<Field, string> = {
 };
 
 export function Conflict({ fields, mine, theirs, choices, onChoose }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), []);
   return (
-    <div className="conflict" role="alert">
+    <div className="conflict" role="alert" ref={box}>
       <p>This task was changed in another window or on another device. Choose which to keep, and save again.</p>
       {fields.map((field) => (
         <fieldset key={field}>

@@ -2,9 +2,11 @@
 
 const IN_A_ROW = ".title:is(button), .actions button"; // what a row offers first
 
-/** Focuses the row of a task, once it is on the screen. */
+/** Focuses the row of a task, once it is on the screen, unless the person writes elsewhere by then. */
 export function focusTask(id: string): void {
-  requestAnimationFrame(() => focusIn(document.getElementById(`task-${id}`)));
+  requestAnimationFrame(() => {
+    if (document.activeElement === document.body) focusIn(document.getElementById(`task-${id}`));
+  });
 }
 
 /** Focuses the next row, or else the one before; false where there is no other. */

@@ -95,7 +95,10 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
 
   function press(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return; // Escape and Enter are the input method's
-    if (event.key === "Escape") leave();
+    if (event.key === "Escape") {
+      event.preventDefault(); // or it closes the question that it opens
+      leave();
+    }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       void save();
@@ -154,7 +157,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
           />
           <input
             type="time"
-            aria-label="Time it is due"
+            aria-label="Time of day"
             step={draft.time.length > 5 ? 1 : 60}
             value={draft.time}
             disabled={!draft.day}

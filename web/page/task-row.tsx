@@ -27,9 +27,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
 
   function close() {
     setEditing(false);
-    requestAnimationFrame(() => {
-      if (document.activeElement === document.body) focusTask(task.id); // not from a person who writes elsewhere by now
-    });
+    focusTask(task.id);
   }
 
   /** Gives the focus to the neighbour before this row leaves the list. */

@@ -1,0 +1,397 @@
+"""Nothing that a person typed or kept is lost: the page in a real browser, with two browsers where two are needed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Page, Route, expect
+
+from dev.postgres import PostgresServer
+from tests.browser import chromium
+from tests.site import PASSWORD, Site, Visitor, site_of
+
+pytestmark = pytest.mark.server
+
+COMPOSING_ESCAPE = """(field) => field.dispatchEvent(
+  new KeyboardEvent("keydown", {key: "Escape", keyCode: 229, isComposing: true, bubbles: true}))"""
+TRANSLATE = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode);
+  for (const text of texts) if (text.textContent.trim()) {
+    const font = document.createElement("font");
+    text.replaceWith(font);
+    font.textContent = `~${text.textContent}`;
+  }
+}"""
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, select, input:not([type=checkbox]), label.check")]
+  .filter((target) => target.offsetParent !== null)
+  .filter((target) => { const {width, height} = target.getBoundingClientRect(); return width < 44 || height < 44; })
+  .map((target) => `${target.tagName} ${target.className} ${target.getAttribute("aria-label") ?? target.textContent}`)"""
+
+
+@pytest.fixture(scope="module")
+async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with site_of(postgres, tmp_path_factory.mktemp("site")) as site:
+        with site.api():
+            yield site
+
+
+@pytest.fixture(scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BrowserContext]:
+    async with chromium(tmp_path_factory.mktemp("profile"), timezone_id="Europe/Lisbon") as browser:
+        yield browser
+
+
+@pytest.fixture
+async def page(browser: BrowserContext, site: Site) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    page.set_default_timeout(8000)
+    yield page
+    await browser.clear_cookies()
+    await page.close()
+
+
+async def ask(page: Page, site: Site, method: str, path: str, body: object = None) -> Any:
+    """Let this person ask the API from elsewhere, as another device of theirs would."""
+    return await page.evaluate(
+        """async ([api, method, path, body]) => {
+          const {token} = await (await fetch("/api/auth/token")).json();
+          const headers = {authorization: `Bearer ${token}`, "content-type": "application/json"};
+          if (method === "PATCH") headers["content-type"] = "application/merge-patch+json";
+          const answer = await fetch(`${api}/api/me/tasks${path}`,
+            {method, headers, ...(body === null ? {} : {body: JSON.stringify(body)})});
+          return answer.status === 204 ? null : await answer.json();
+        }""",
+        [f"http://127.0.0.1:{site.env['PORT']}", method, path, body],
+    )
+
+
+async def task_of(page: Page, site: Site, title: str) -> Any:
+    """Return the task with this title, as the API has it."""
+    tasks = await ask(page, site, "GET", "")
+    return next(task for task in tasks if task["title"] == title)
+
+
+def row(page: Page, title: str) -> Any:
+    return page.locator(".task").filter(has_text=title)
+
+
+async def save(page: Page) -> None:
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".editor")).to_have_count(0)
+
+
+async def test_the_trash_has_no_field_to_add_a_task_and_delete_forever_asks_first(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Old letters", "Keep me")
+    await page.get_by_role("button", name="Delete Old letters").click()
+    await ann.show("Trash")
+
+    await expect(page.get_by_label("New task")).to_have_count(0)
+    await page.get_by_role("button", name="Delete forever: Old letters").click()
+    await page.get_by_role("button", name="Keep it").click()
+    await expect(row(page, "Old letters")).to_be_visible()
+    await page.get_by_role("button", name="Delete forever: Old letters").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete forever").click()
+
+    await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    assert await ask(page, site, "GET", "?trashed=true") == []
+
+
+async def test_a_new_task_is_shown_in_its_place_and_only_in_a_list_that_has_it(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Alpha", "Mike")
+    await page.get_by_label("Order").select_option("title")
+    await expect(page.locator(".task .title").first).to_contain_text("Alpha")
+
+    await ann.add("Zulu", "Bravo")
+    assert await ann.titles() == ["Alpha", "Bravo", "Mike", "Zulu"]
+    await page.get_by_label("Search").fill("alp")
+    await expect(page.locator(".task")).to_have_count(1)
+    await page.get_by_label("New task").fill("Yankee")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".notice")).to_contain_text("This list does not show it")
+    await page.get_by_label("Search").fill("")
+    await ann.show("Done")
+    await page.get_by_label("New task").fill("Open one")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".notice")).to_contain_text("“Open one” was added")
+
+    await expect(page.locator(".task")).to_have_count(0)
+
+
+async def test_a_task_whose_due_date_changes_moves_to_its_place(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("first", "second")
+    for title, day in (("first", "2027-01-01"), ("second", "2027-02-01")):
+        await ann.edit(title, Due=day)
+        await save(page)
+    await page.get_by_label("Order").select_option("due")
+    await expect(page.locator(".task .title").first).to_contain_text("first")
+
+    await ann.edit("first", Due="2028-01-01")
+    await save(page)
+
+    assert await ann.titles() == ["second", "first"]
+
+
+async def test_saving_a_priority_leaves_every_other_field_as_it_is(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    odd = {
+        "title": "line one\nline two",
+        "description": "dos\r\nlines",
+        "tags": ["one, two", "b"],
+        "due": "2027-03-01T10:20:30.5Z",
+    }
+    await ask(page, site, "POST", "", odd)
+    await page.reload()
+
+    await ann.edit("line one", Priority="high")
+    await save(page)
+
+    kept = (await ask(page, site, "GET", ""))[0]
+    assert {name: kept[name] for name in odd} == {**odd, "due": "2027-03-01T10:20:30.500000Z"}
+    assert kept["priority"] == "high"
+
+
+async def test_a_due_time_stays_when_the_day_changes_and_255_emoji_can_be_edited(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    emoji = "😀" * 254 + "z"
+    await ask(page, site, "POST", "", {"title": emoji, "due": "2027-01-15T17:00:00Z"})
+    await page.reload()
+
+    await ann.edit("😀", Title="😀" * 255, Due="2027-01-16")
+    await save(page)
+
+    kept = (await ask(page, site, "GET", ""))[0]
+    assert kept["title"] == "😀" * 255
+    assert datetime.fromisoformat(kept["due"]) == datetime.fromisoformat("2027-01-16T17:00:00Z")
+
+
+async def test_changes_of_different_fields_are_both_kept_and_of_the_same_field_the_person_chooses(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Plan the trip")
+    task = await task_of(page, site, "Plan the trip")
+    await ann.edit("Plan the trip", Notes="mine")
+    await ask(page, site, "PATCH", f"/{task['id']}", {"priority": "high"})
+    await save(page)
+    assert (await task_of(page, site, "Plan the trip"))["priority"] == "high"
+    assert (await task_of(page, site, "Plan the trip"))["description"] == "mine"
+
+    await ann.edit("Plan the trip", Notes="mine again", Priority="low")
+    await ask(page, site, "PATCH", f"/{task['id']}", {"description": "theirs", "priority": "medium"})
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".conflict")).to_contain_text("mine again")
+    await expect(page.locator(".conflict")).to_contain_text("theirs")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".editor")).to_contain_text("Choose which to keep")
+    await page.get_by_role("group", name="Notes").get_by_label("Yours").check()
+    await page.get_by_role("group", name="Priority").get_by_label("The other").check()
+    await save(page)
+
+    kept = await task_of(page, site, "Plan the trip")
+    assert (kept["description"], kept["priority"]) == ("mine again", "medium")
+
+
+async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new_one(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Write the report")
+    task = await task_of(page, site, "Write the report")
+    await ann.edit("Write the report", Notes="three pages of it")
+    await ask(page, site, "DELETE", f"/{task['id']}")
+
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await page.get_by_role("button", name="Save as a new task").click()
+    await expect(page.locator(".editor")).to_have_count(0)
+
+    assert (await task_of(page, site, "Write the report"))["description"] == "three pages of it"
+
+
+async def test_a_task_deleted_elsewhere_leaves_the_list_and_nothing_is_to_be_tried_again(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Shared errand")
+    task = await task_of(page, site, "Shared errand")
+    await ask(page, site, "DELETE", f"/{task['id']}")
+
+    await ann.done("Shared errand").click()
+
+    await expect(page.locator(".notice")).to_contain_text("was deleted")
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    await expect(ann.done("Shared errand")).to_have_count(0)
+
+
+async def test_escape_of_an_input_method_and_a_slip_lose_nothing_and_ctrl_enter_saves(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Call home")
+    await ann.edit("Call home", Notes="a long story")
+    notes = page.locator(".editor").get_by_label("Notes")
+
+    await notes.evaluate(COMPOSING_ESCAPE)
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await notes.press("Escape")
+    await page.get_by_role("button", name="Keep editing").click()
+    await expect(notes).to_have_value("a long story")
+    await notes.press("Control+Enter")
+    await expect(page.locator(".editor")).to_have_count(0)
+
+    assert (await task_of(page, site, "Call home"))["description"] == "a long story"
+
+
+async def test_each_error_of_the_api_is_shown_beside_its_field(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Tidy up")
+    await ann.edit("Tidy up", Title="x" * 256, Notes="y" * 10_001)
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".editor .field").filter(has_text="Title")).to_contain_text("256 characters")
+    await expect(page.locator(".editor .field").filter(has_text="Notes")).to_contain_text("10001 characters")
+    await ann.page.locator(".editor").get_by_label("Title").fill("Tidy up")
+    await ann.page.locator(".editor").get_by_label("Notes").fill("")
+    await ann.page.locator(".editor").get_by_label("Tags").fill("t" * 300 + ",")
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+    await expect(page.locator(".editor .field").filter(has_text="Tags")).to_contain_text("Each tag must")
+
+
+async def test_a_search_of_too_many_words_is_explained_and_not_to_be_tried_again(
+    site: Site, page: Page
+) -> None:
+    await Visitor.signed_up(page, site)
+
+    await page.get_by_label("Search").fill(" ".join(f"w{number}" for number in range(25)))
+
+    await expect(page.locator(".banner")).to_contain_text("words")
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
+async def test_without_crypto_random_uuid_a_task_is_added(site: Site, page: Page) -> None:
+    await page.add_init_script("delete Crypto.prototype.randomUUID")
+    ann = await Visitor.signed_up(page, site)
+
+    await ann.add("On plain http")
+
+    assert await ann.titles() == ["On plain http"]
+
+
+async def test_the_focus_goes_to_the_neighbour_of_a_deleted_task_and_the_page_does_not_scroll_away(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    for number in range(40):
+        await ask(page, site, "POST", "", {"title": f"task {number:02}"})
+    await page.reload()
+    await expect(page.locator(".task")).to_have_count(40)
+    await page.get_by_role("button", name="Delete task 05").focus()
+    before = await page.evaluate("scrollY")
+
+    await page.keyboard.press("Enter")
+    await expect(ann.done("task 05")).to_have_count(0)
+
+    assert "task 04" in await page.evaluate("document.activeElement.closest('.task')?.textContent ?? ''")
+    assert abs(await page.evaluate("scrollY") - before) < 200
+
+
+async def test_a_page_that_the_browser_translated_goes_on_showing_what_is_true(
+    site: Site, page: Page
+) -> None:
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Buy bread", "Buy milk")
+    await page.evaluate(TRANSLATE)
+
+    await ann.edit("Buy bread", Title="Buy rye bread")
+    await page.locator(".editor button[type=submit]").click()
+    await expect(page.locator(".editor")).to_have_count(0)
+    await page.get_by_label("Delete Buy milk").click()
+
+    await expect(page.locator(".task")).to_have_count(1)
+    await expect(page.locator(".task .title")).to_contain_text("Buy rye bread")
+    assert complaints == []
+
+
+async def test_targets_are_44_pixels_wide_and_high(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Touch me")
+    await ann.edit("Touch me", Tags="a,b")
+    await page.set_viewport_size({"width": 360, "height": 740})
+
+    assert await page.evaluate(SMALL_TARGETS) == []
+    await save(page)
+    await page.get_by_label("Order").select_option("position")
+    assert await page.evaluate(SMALL_TARGETS) == []
+
+
+async def test_today_becomes_yesterday_at_midnight(site: Site, page: Page) -> None:
+    now = datetime(2027, 1, 5, 23, 58)
+    await page.clock.install(time=now)
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Due soon")
+    await ann.edit("Due soon", Due=now.date().isoformat())
+    await page.locator(".editor button[type=submit]").click()
+    await expect(page.get_by_text("Due today")).to_be_visible()
+
+    await page.clock.fast_forward(timedelta(minutes=3).seconds * 1000)
+
+    await expect(page.get_by_text("Overdue: yesterday")).to_be_visible()
+
+
+async def test_a_change_in_another_browser_is_seen_on_coming_back(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Here first")
+    async with chromium(tmp_path / "other") as another:
+        other = await another.new_page()
+        await other.goto(site.url)
+        elsewhere = Visitor(other, site, ann.email)
+        await other.get_by_label("E-mail").fill(ann.email)
+        await other.get_by_label("Password").fill(PASSWORD)
+        await other.get_by_role("button", name="Sign in", exact=True).click()
+        await elsewhere.add("From the other browser")
+
+    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+
+    await expect(ann.done("From the other browser")).to_be_visible()
+
+
+async def test_a_title_that_could_not_be_sent_is_put_back_into_its_field(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    refused = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        refused.set()
+        await route.fulfill(
+            status=400,
+            json={
+                "title": "No",
+                "detail": "title: is odd",
+                "errors": [{"pointer": "/title", "detail": "is odd"}],
+            },
+            headers={"access-control-allow-origin": site.url},
+        )
+
+    await page.route("**/api/me/tasks", refuse, times=1)
+    await page.get_by_label("New task").fill("odd one")
+    await page.keyboard.press("Enter")
+    await refused.wait()
+
+    await expect(page.get_by_label("New task")).to_have_value("odd one")
+    await expect(page.locator(".notice")).to_contain_text("The title is odd")
