@@ -35,7 +35,7 @@ unit: .venv/.complete ## run the tests that need no server
 fuzz: .venv/.complete ## search longer for inputs that break something: FUZZ=100 times as many as `make test` does
 	@FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest tests/fuzz -q --show-capture=no
 
-check: .venv/.complete web ## lint, types, import contracts, TypeScript
+check: .venv/.complete web ## lint, types, import contracts, TypeScript, the OpenAPI document
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

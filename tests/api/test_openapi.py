@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.api.examples import ANSWERS
 from app.cli.document import written
 
 DOCUMENT: dict[str, Any] = json.loads(written())
@@ -49,9 +50,9 @@ def test_every_operation_on_tasks_asks_for_a_token_and_documents_each_error_with
     answers = OWNED[name]["responses"]
     errors = {status: answer for status, answer in answers.items() if status >= "400"}
 
-    expected = {"400", "401", "403", "500", "503"}
+    expected = {"400", "401", "403", "406", "500", "503"}
     expected |= {"404"} if "{task_id}" in str([p["name"] for p in OWNED[name]["parameters"]]) else set()
-    expected |= {"406", "413", "415"} if "requestBody" in OWNED[name] else set()
+    expected |= {"408", "413", "415"} if "requestBody" in OWNED[name] else set()
     assert OWNED[name]["security"] == [{"bearer": []}]
     assert expected <= set(errors) | {"404"}
     for status, answer in errors.items():
@@ -82,6 +83,65 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_limits_are_the_domains() -> None:
-    title = DOCUMENT["components"]["schemas"]["NewTask"]["properties"]["title"]
+    title = DOCUMENT["components"]["schemas"]["TaskCreate"]["properties"]["title"]
 
     assert (title["minLength"], title["maxLength"]) == (1, 255)
+
+
+def test_no_member_of_a_body_or_an_answer_has_a_default() -> None:
+    text = json.dumps({**DOCUMENT["components"]["schemas"], "Sort": None})
+
+    assert '"default"' not in text  # a generated client sends it, and so wipes what was there
+
+
+def test_members_of_answers_that_may_be_missing_are_not_required_and_the_others_are() -> None:
+    optional = {
+        (name, member)
+        for name in ("Task", "BatchResult", "BatchResults", "Summary", "TagCount", "Fault", "Problem")
+        for member in DOCUMENT["components"]["schemas"][name]["properties"]
+        if member not in DOCUMENT["components"]["schemas"][name]["required"]
+    }
+
+    assert optional == {("BatchResult", "task"), ("Fault", "in"), ("Problem", "errors")}
+
+
+def test_priority_and_sort_have_one_name_wherever_they_occur() -> None:
+    components = DOCUMENT["components"]["schemas"]
+    priority = {"$ref": "#/components/schemas/Priority"}
+    query = {parameter["name"]: parameter["schema"] for parameter in OPERATIONS["listTasks"]["parameters"]}
+    create = components["Batch"]["properties"]["operations"]["items"]["oneOf"][0]
+
+    for shape in (components["Task"], components["TaskCreate"], components["TaskUpdate"], create):
+        assert shape["properties"]["priority"] == priority
+    assert components["TaskPatch"]["properties"]["priority"] == {"oneOf": [priority, {"type": "null"}]}
+    assert (query["priority"], query["sort"]) == (priority, {"$ref": "#/components/schemas/Sort"})
+
+
+@pytest.mark.parametrize("name", ["health", "ready"])
+def test_health_needs_no_token_and_says_so(name: str) -> None:
+    assert OPERATIONS[name]["security"] == []
+
+
+def test_readiness_documents_what_it_says_while_a_part_is_unavailable() -> None:
+    answer = OPERATIONS["ready"]["responses"]["503"]
+
+    assert answer["content"]["application/json"]["examples"]["example"]["value"]["status"] == "unavailable"
+    assert "Retry-After" in answer["headers"]
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_only_the_owner_in_the_path_is_filled_in_for_people_who_try_an_operation(name: str) -> None:
+    filled = {
+        parameter["name"]
+        for parameter in OWNED[name]["parameters"]
+        if "example" in parameter or "examples" in parameter or "examples" in parameter["schema"]
+    }
+
+    assert filled == {"user_id"}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in ANSWERS if name in OWNED and name != "summarizeTasks"])
+def test_examples_of_tasks_keep_their_nulls(name: str) -> None:
+    text = json.dumps(OWNED[name]["responses"])
+
+    assert '"trashed_at": null' in text

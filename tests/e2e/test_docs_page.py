@@ -5,13 +5,21 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Request, Route, expect
+from playwright.async_api import Page, Request, Route, expect
 
 from tests.browser import chromium
 from tests.factories import someone
 from tests.service import Service
 
 pytestmark = pytest.mark.server
+
+
+async def authorize(page: Page, token: str) -> None:
+    """Press Authorize, and paste a token."""
+    await page.get_by_role("button", name="Authorize").click()
+    await page.locator(".auth-container input").fill(token)
+    await page.locator(".auth-btn-wrapper button.authorize").click()
+    await page.locator(".auth-btn-wrapper .btn-done").click()
 
 
 async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody_else(
@@ -36,10 +44,7 @@ async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
         await page.goto(service.url)
-        await page.get_by_role("button", name="Authorize").click()
-        await page.locator(".auth-container input").fill(service.token(ann))
-        await page.locator(".auth-btn-wrapper button.authorize").click()
-        await page.locator(".auth-btn-wrapper .btn-done").click()
+        await authorize(page, service.token(ann))
         create = page.locator("#operations-Tasks-createTask")
         await create.locator(".opblock-summary-control").click()
         await create.get_by_role("button", name="Try it out").click()
@@ -59,6 +64,70 @@ async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody
     assert outside == []
     assert complaints == []
     assert kept == '[{},{},""]'
+
+
+NEEDS_A_TASK = ("getTask", "updateTask", "patchTask", "completeTask", "moveTask", "deleteTask", "restoreTask")
+ANSWERED = {
+    "listTasks": "200",
+    "summarizeTasks": "200",
+    "createTask": "201",
+    "batchTasks": "200",
+    "getTask": "200",
+    "updateTask": "200",
+    "patchTask": "200",
+    "completeTask": "200",
+    "moveTask": "200",
+    "deleteTask": "204",
+    "restoreTask": "200",
+}
+
+
+async def test_try_it_out_untouched_works_on_every_operation(service: Service, tmp_path: Path) -> None:
+    ann, answered = someone("ann"), dict[str, str]()
+    async with httpx.AsyncClient(base_url=service.url, headers=service.headers(ann)) as client:
+        task, other = [
+            (await client.post("/api/me/tasks", json={"title": title})).json()["id"] for title in "ab"
+        ]
+
+    async with chromium(tmp_path) as browser:
+        page = await browser.new_page()
+        await page.goto(f"{service.url}/docs")
+        await authorize(page, service.token(ann))
+        for name in ANSWERED:
+            operation = page.locator(f"#operations-Tasks-{name}")
+            await operation.locator(".opblock-summary-control").click()
+            await operation.get_by_role("button", name="Try it out").click()
+            if name in NEEDS_A_TASK:
+                await operation.locator('tr[data-param-name="task_id"] input').fill(task)
+            if name == "moveTask":
+                await operation.locator("textarea").first.fill(f'{{"before": "{other}"}}')
+            await operation.get_by_role("button", name="Execute").click()
+            status = operation.locator(".live-responses-table td.response-col_status:not(.col_header)").first
+            await expect(status).to_be_visible()
+            answered[name] = (await status.inner_text()).split()[0]
+            await operation.locator(".opblock-summary-control").click()
+
+    assert answered == ANSWERED
+
+
+async def test_an_operation_on_one_task_asks_for_its_id_before_anything_is_sent(
+    service: Service, tmp_path: Path
+) -> None:
+    sent: list[str] = []
+
+    async with chromium(tmp_path) as browser:
+        page = await browser.new_page()
+        await page.goto(f"{service.url}/docs")
+        page.on("request", lambda request: sent.append(request.url))
+        operation = page.locator("#operations-Tasks-getTask")
+        await operation.locator(".opblock-summary-control").click()
+        await operation.get_by_role("button", name="Try it out").click()
+        await operation.get_by_role("button", name="Execute").click()
+
+        field = operation.locator('tr[data-param-name="task_id"] input')
+        await expect(field).to_have_class("invalid")
+
+    assert [url for url in sent if "/api/" in url] == []
 
 
 def test_the_page_and_its_files_come_with_a_strict_policy_and_small(service: Service) -> None:

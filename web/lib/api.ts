@@ -19,7 +19,7 @@ export { Session, type SessionOptions } from "./session";
 
 type Schemas = components["schemas"];
 export type Task = Schemas["Task"];
-export type NewTask = Schemas["NewTask"];
+export type NewTask = Schemas["TaskCreate"];
 export type TaskPatch = Schemas["TaskPatch"];
 export type TaskUpdate = Schemas["TaskUpdate"];
 export type BatchOperation = Schemas["Batch"]["operations"][number];

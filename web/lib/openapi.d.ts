@@ -196,8 +196,7 @@ export interface components {
         BatchResult: {
             /** @description 201: created; 200: as `task` says; 204: in the trash */
             status: number;
-            /** @description Not said of one that is in the trash */
-            task?: components["schemas"]["Task"] | null;
+            task?: components["schemas"]["Task"];
         };
         /** BatchResults */
         BatchResults: {
@@ -209,10 +208,7 @@ export interface components {
             /** @description RFC 6901, into the body; `/<name>` for a parameter or header */
             pointer: string;
             detail: string;
-            /**
-             * @description `query`, `path` or `header`; not said for the body
-             * @default body
-             */
+            /** @description `query`, `path` or `header`; not said for the body */
             in?: string;
         };
         /** Problem */
@@ -225,10 +221,7 @@ export interface components {
             instance: string;
             /** @description The same as the header X-Request-ID */
             request_id: string;
-            /**
-             * @description What is wrong with the request
-             * @default []
-             */
+            /** @description What is wrong with the request */
             errors?: components["schemas"]["Fault"][];
         };
         /** Summary */
@@ -262,8 +255,7 @@ export interface components {
             completed: boolean;
             /** @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC */
             due: string | null;
-            /** @enum {string} */
-            priority: "none" | "low" | "medium" | "high";
+            priority: components["schemas"]["Priority"];
             tags: string[];
             /** @description Where it stands in its owner's own order: sort by code point */
             position: string;
@@ -284,7 +276,15 @@ export interface components {
             /** @description When it was moved to the trash; null: it is not there */
             trashed_at: string | null;
         };
-        NewTask: {
+        /** @enum {string} */
+        Priority: "none" | "low" | "medium" | "high";
+        /**
+         * @default -created
+         * @enum {string}
+         */
+        Sort: "created" | "-created" | "updated" | "-updated" | "due" | "-due" | "priority" | "-priority" | "title" | "-title" | "position" | "-position";
+        /** @description `completed` is false and `priority` is `none` where they are not sent */
+        TaskCreate: {
             /**
              * @description Trimmed; not blank
              * @example Water the plants
@@ -300,11 +300,7 @@ export interface components {
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
-            /**
-             * @default none
-             * @enum {string}
-             */
-            priority?: "none" | "low" | "medium" | "high";
+            priority?: components["schemas"]["Priority"];
             /**
              * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
              * @example [
@@ -331,11 +327,7 @@ export interface components {
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
-            /**
-             * @default none
-             * @enum {string}
-             */
-            priority?: "none" | "low" | "medium" | "high";
+            priority?: components["schemas"]["Priority"];
             /**
              * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
              * @example [
@@ -378,8 +370,7 @@ export interface components {
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
-            /** @enum {string|null} */
-            priority?: "none" | "low" | "medium" | "high" | null;
+            priority?: components["schemas"]["Priority"] | null;
             /**
              * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
              * @example [
@@ -424,11 +415,7 @@ export interface components {
                  * @example 2026-01-09T17:00:00+01:00
                  */
                 due?: string | null;
-                /**
-                 * @default none
-                 * @enum {string}
-                 */
-                priority?: "none" | "low" | "medium" | "high";
+                priority?: components["schemas"]["Priority"];
                 /**
                  * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
                  * @example [
@@ -465,8 +452,7 @@ export interface components {
                  * @example 2026-01-09T17:00:00+01:00
                  */
                 due?: string | null;
-                /** @enum {string|null} */
-                priority?: "none" | "low" | "medium" | "high" | null;
+                priority?: components["schemas"]["Priority"] | null;
                 /**
                  * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
                  * @example [
@@ -488,7 +474,6 @@ export interface components {
                  * @example "3"
                  */
                 if_match?: string;
-                /** @default true */
                 completed?: boolean;
             } | {
                 /** @constant */
@@ -530,75 +515,33 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /**
-                 * @description The order; `-`: descending. Tasks without a due date come last in both directions; among equals the id decides
-                 * @example due
-                 */
-                sort?: "created" | "-created" | "updated" | "-updated" | "due" | "-due" | "priority" | "-priority" | "title" | "-title" | "position" | "-position";
-                /**
-                 * @description Only those that are, or are not
-                 * @example false
-                 */
+                /** @description The order; `-`: descending. Tasks without a due date come last in both directions; among equals the id decides */
+                sort?: components["schemas"]["Sort"];
+                /** @description Only those that are, or are not */
                 completed?: boolean;
-                /**
-                 * @description Only those of this priority
-                 * @example high
-                 */
-                priority?: "none" | "low" | "medium" | "high";
-                /**
-                 * @description Only those with this tag, whatever its case; repeated: with all of them
-                 * @example [
-                 *       "home",
-                 *       "garden"
-                 *     ]
-                 */
+                /** @description Only those of this priority */
+                priority?: components["schemas"]["Priority"];
+                /** @description Only those with this tag, whatever its case; repeated: with all of them */
                 tag?: string[];
-                /**
-                 * @description `none`: only those without a due date
-                 * @example none
-                 */
+                /** @description `none`: only those without a due date */
                 due?: "none";
-                /**
-                 * @description Only those due earlier. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`)
-                 * @example 2026-02-01
-                 */
+                /** @description Only those due earlier. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-02-01` */
                 due_before?: string;
-                /**
-                 * @description Only those due later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`)
-                 * @example 2026-01-31T17:00:00Z
-                 */
+                /** @description Only those due later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-01-31T17:00:00Z` */
                 due_after?: string;
-                /**
-                 * @description Only those changed then or later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`)
-                 * @example 2026-01-05T08:30:00Z
-                 */
+                /** @description Only those changed then or later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-01-05T08:30:00Z` */
                 updated_since?: string;
-                /**
-                 * @description Only those with all these words in title and description, in any order; the last may be the beginning of one. Case and punctuation do not count, and there is no syntax. At most 10 words of at most 40 characters; a text without any word, as `?!`, is looked for as it stands
-                 * @example water pla
-                 */
+                /** @description Only those with all these words in title and description, in any order; the last may be the beginning of one: `water pla`. Case and punctuation do not count, and there is no syntax. At most 10 words of at most 40 characters; a text without any word, as `?!`, is looked for as it stands */
                 q?: string;
-                /**
-                 * @description `true`: those in the trash, and no others
-                 * @example true
-                 */
+                /** @description `true`: those in the trash, and no others */
                 trashed?: boolean;
-                /**
-                 * @description How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on
-                 * @example 50
-                 */
+                /** @description How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on */
                 limit?: number;
-                /**
-                 * @description Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the parameters that it was given out for: with others, but for `limit`, it is 400
-                 * @example 8Xl3Lw0nqTKZ5bV1oYcBAZqPPlwAexyMXi9tGptOcA
-                 */
+                /** @description Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the parameters that it was given out for: with others, but for `limit`, it is 400 */
                 cursor?: string;
             };
             header?: {
-                /**
-                 * @description Answer 304 if nothing of this person's has changed since one of these ETags was given
-                 * @example "3f1c0a9be2d47c55.17"
-                 */
+                /** @description Answer 304 if nothing of this person's has changed since one of these ETags was given */
                 "If-None-Match"?: string;
             };
             path: {
@@ -661,6 +604,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description JSON is not accepted */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
@@ -702,10 +654,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
-                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
-                 */
+                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -719,7 +668,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewTask"];
+                "application/json": components["schemas"]["TaskCreate"];
             };
         };
         responses: {
@@ -875,10 +824,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
-                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
-                 */
+                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -1074,10 +1020,7 @@ export interface operations {
     summarizeTasks: {
         parameters: {
             query?: {
-                /**
-                 * @description Where the person is: the name of a zone in the IANA time zone database
-                 * @example Europe/Berlin
-                 */
+                /** @description Where the person is: the name of a zone in the IANA time zone database, as `Europe/Berlin` */
                 tz?: string;
             };
             header?: never;
@@ -1130,6 +1073,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description JSON is not accepted */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
@@ -1171,10 +1123,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Answer 304 if the task has one of these ETags
-                 * @example "3"
-                 */
+                /** @description Answer 304 if the task has one of these ETags, as `"3"` */
                 "If-None-Match"?: string;
             };
             path: {
@@ -1183,7 +1132,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -1246,6 +1195,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description JSON is not accepted */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests of this person or this address, or too many keys, or too much under way */
             429: {
                 headers: {
@@ -1287,10 +1245,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
             };
             path: {
@@ -1299,7 +1254,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -1459,17 +1414,11 @@ export interface operations {
     deleteTask: {
         parameters: {
             query?: {
-                /**
-                 * @description Delete for good, from the trash or not
-                 * @example true
-                 */
+                /** @description Delete for good, from the trash or not */
                 permanent?: boolean;
             };
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
             };
             path: {
@@ -1478,7 +1427,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -1523,6 +1472,15 @@ export interface operations {
             };
             /** @description No such task for this owner */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description JSON is not accepted */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1593,10 +1551,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
             };
             path: {
@@ -1605,7 +1560,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -1767,15 +1722,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
-                /**
-                 * @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept
-                 * @example "8e03978e-40d5-43dd-bc93-6894a57f9324"
-                 */
+                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -1784,7 +1733,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -1976,10 +1925,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
             };
             path: {
@@ -1988,7 +1934,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -2149,10 +2095,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Write only if the task has one of these ETags; `*`: any
-                 * @example "3"
-                 */
+                /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
             };
             path: {
@@ -2161,7 +2104,7 @@ export interface operations {
                  * @example me
                  */
                 user_id: string;
-                /** @example 019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70 */
+                /** @description The id of one of your tasks */
                 task_id: string;
             };
             cookie?: never;
@@ -2210,6 +2153,15 @@ export interface operations {
             };
             /** @description No such task for this owner */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description JSON is not accepted */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2326,6 +2278,19 @@ export interface operations {
                 content: {
                     "application/json": {
                         [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A part is unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
                     };
                 };
             };

@@ -1,4 +1,4 @@
-"""Bodies in the OpenAPI document: what `app.api.reading` reads, with the limits of the domain."""
+"""Named schemas of the OpenAPI document: bodies as `app.api.reading` reads them, with the domain's limits."""
 
 from typing import Any, Final
 
@@ -6,6 +6,7 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api.faults import PRIORITIES, SERVERS_OWN
+from app.api.list_query import SORTS
 from app.api.schemas import DUE
 from app.domain.batch import OPERATIONS_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
@@ -13,6 +14,7 @@ from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
 IN_THE_PATH: Final = ("id", "user_id")
 STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+PRIORITY: Final = Reference("#/components/schemas/Priority")
 
 _TITLE = Schema(
     type=STRING,
@@ -26,7 +28,6 @@ _COMPLETED = Schema(type=BOOLEAN, examples=[False])
 _DUE = Schema(
     type=[STRING, OpenAPIType.NULL], description=DUE, examples=["2026-01-09", "2026-01-09T17:00:00+01:00"]
 )
-_PRIORITY = Schema(type=STRING, enum=list(PRIORITIES), default="none")
 _TAGS_OF: Final[dict[str, Any]] = {
     "type": OpenAPIType.ARRAY,
     "items": Schema(type=STRING, min_length=1, max_length=TAG_MAX),
@@ -41,7 +42,7 @@ _FIELDS: Final[dict[str, Schema | Reference]] = {
     "description": _DESCRIPTION,
     "completed": _COMPLETED,
     "due": _DUE,
-    "priority": _PRIORITY,
+    "priority": PRIORITY,
     "tags": _TAGS,
 }
 _SERVERS: Final[dict[str, Schema | Reference]] = {
@@ -54,7 +55,7 @@ _SERVERS: Final[dict[str, Schema | Reference]] = {
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
 _PATCHED: Final[dict[str, Schema | Reference]] = {
     **_FIELDS,
-    "priority": Schema(type=[STRING, OpenAPIType.NULL], enum=[*PRIORITIES, None]),
+    "priority": Schema(one_of=[PRIORITY, Schema(type=OpenAPIType.NULL)]),
     "tags": Schema(**{**_TAGS_OF, "type": [OpenAPIType.ARRAY, OpenAPIType.NULL]}),
 }
 
@@ -87,16 +88,23 @@ _OPERATIONS = Schema(
             _kind("update", "As `patchTask`", _PATCHED),
             _kind(
                 "complete",
-                "As `completeTask` with a body, which is `true` if not said",
-                {"completed": Schema(type=BOOLEAN, default=True)},
+                "As `completeTask` with a body; without `completed` it completes",
+                {"completed": Schema(type=BOOLEAN)},
             ),
             _kind("delete", "As `deleteTask`: to the trash", {}),
             _kind("restore", "As `restoreTask`", {}),
         ]
     ),
 )
-BODIES: Final[dict[str, Schema]] = {
-    "NewTask": Schema(**_OBJECT, properties=_FIELDS, required=["title"]),
+COMPONENTS: Final[dict[str, Schema]] = {
+    "Priority": Schema(type=STRING, enum=list(PRIORITIES)),
+    "Sort": Schema(type=STRING, enum=list(SORTS), default="-created"),
+    "TaskCreate": Schema(
+        **_OBJECT,
+        properties=_FIELDS,
+        required=["title"],
+        description="`completed` is false and `priority` is `none` where they are not sent",
+    ),
     "TaskUpdate": Schema(
         **_OBJECT, properties={**_FIELDS, **_SERVERS}, description="What is not sent keeps its value"
     ),

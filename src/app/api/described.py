@@ -25,6 +25,15 @@ from app.api.schemas import Problem
 STRING: Final = OpenAPIType.STRING
 
 
+@dataclass
+class WholeExample(Example):
+    """An example with its nulls, which Litestar leaves out of whatever it writes."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """Return it."""
+        return {"value": self.value}
+
+
 def operation(  # noqa: PLR0913 - keywords, each read at its one call
     name: str,
     *,
@@ -35,6 +44,7 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
     errors: tuple[int, ...] = (),
     headers: dict[str, str] | None = None,
     not_modified: bool = False,
+    unavailable: bool = False,
     **handler: Any,
 ) -> dict[str, Any]:
     """Return the keyword arguments of a handler's decorator."""
@@ -45,6 +55,7 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
 
         def __post_init__(self) -> None:
             self.parameters = list(parameters) or None
+            self.security = self.security or []  # said: this needs no token
             if body:
                 media = OpenAPIMediaType(
                     schema=Reference(f"#/components/schemas/{body}"), examples=_named(examples.BODIES[name])
@@ -67,12 +78,25 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
                     **(self.responses or {}),
                     "304": OpenAPIResponse(description="Not modified"),
                 }
+            if unavailable:  # the same shape as where all is well
+                self.responses = {**(self.responses or {}), "503": _unavailable(name)}
             self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
 
     Described.__name__ = f"{name}Operation"
     if errors:  # makes Litestar put the shape of a problem among the components
         handler["responses"] = {errors[0]: ResponseSpec(Problem, generate_examples=False)}
     return {"operation_id": name, "operation_class": Described, **handler}
+
+
+def _unavailable(name: str) -> OpenAPIResponse:
+    shape = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=STRING))
+    return OpenAPIResponse(
+        description="A part is unavailable",
+        headers={"Retry-After": OpenAPIHeader(schema=Schema(type=STRING), description="Seconds to wait")},
+        content={
+            JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.ANSWERS[name, 503]}))
+        },
+    )
 
 
 def _error(status: int) -> OpenAPIResponse:
@@ -93,4 +117,4 @@ def _error(status: int) -> OpenAPIResponse:
 
 
 def _named(values: dict[str, Any]) -> dict[str, Example | Reference]:
-    return {name: Example(value=value) for name, value in values.items()}
+    return {name: WholeExample(value=value) for name, value in values.items()}

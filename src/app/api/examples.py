@@ -55,6 +55,12 @@ BODIES: Final[dict[str, Json]] = {
         "after another": {"after": "019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f01"},
     },
     "batchTasks": {
+        "create two": {
+            "operations": [
+                {"op": "create", "title": "Water the plants", "tags": ["home"]},
+                {"op": "create", "title": "Feed the cat", "priority": "high"},
+            ]
+        },
         "one of each": {
             "operations": [
                 {"op": "create", "title": "Water the plants", "tags": ["home"]},
@@ -97,6 +103,7 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("completeTask", 200): {**TASK, **_COMPLETED},
     ("health", 200): {"status": "ok"},
     ("ready", 200): _WELL,
+    ("ready", 503): {**_WELL, "status": "unavailable", "database": "unavailable"},
 }
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
-from litestar.openapi.spec import Parameter, Schema
+from litestar.openapi.spec import Parameter, Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.cursors import CURSOR_MAX
-from app.api.faults import PRIORITIES
-from app.api.list_query import SORTS, UTC
+from app.api.list_query import UTC
 from app.domain.page import PAGE_DEFAULT, PAGE_MAX
 from app.domain.search import SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
@@ -18,24 +17,26 @@ _MOMENT: Final = (
 )
 
 
-def _query(name: str, description: str, example: Any, **schema: Any) -> Parameter:
-    return Parameter(
-        name=name, param_in="query", schema=Schema(**schema), description=description, example=example
-    )
+def _query(name: str, description: str, **schema: Any) -> Parameter:
+    # No `example`: pages that let people try an operation fill it in, and then the request says too much.
+    return Parameter(name=name, param_in="query", schema=Schema(**schema), description=description)
 
 
 LIST_QUERY: Final = (
-    _query(
-        "sort",
-        "The order; `-`: descending. Tasks without a due date come last in both directions; "
+    Parameter(
+        name="sort",
+        param_in="query",
+        schema=Reference("#/components/schemas/Sort"),
+        description="The order; `-`: descending. Tasks without a due date come last in both directions; "
         "among equals the id decides",
-        "due",
-        type=_STRING,
-        enum=list(SORTS),
-        default="-created",
     ),
-    _query("completed", "Only those that are, or are not", example=False, type=_BOOLEAN),
-    _query("priority", "Only those of this priority", "high", type=_STRING, enum=list(PRIORITIES)),
+    _query("completed", "Only those that are, or are not", type=_BOOLEAN),
+    Parameter(
+        name="priority",
+        param_in="query",
+        schema=Reference("#/components/schemas/Priority"),
+        description="Only those of this priority",
+    ),
     Parameter(
         name="tag",
         param_in="query",
@@ -47,38 +48,35 @@ LIST_QUERY: Final = (
         style="form",
         explode=True,
         description="Only those with this tag, whatever its case; repeated: with all of them",
-        example=["home", "garden"],
     ),
-    _query("due", "`none`: only those without a due date", "none", type=_STRING, enum=["none"]),
-    _query("due_before", f"Only those due earlier. {_MOMENT}", "2026-02-01", type=_STRING, max_length=35),
+    _query("due", "`none`: only those without a due date", type=_STRING, enum=["none"]),
+    _query("due_before", f"Only those due earlier. {_MOMENT}: `2026-02-01`", type=_STRING, max_length=35),
     _query(
-        "due_after", f"Only those due later. {_MOMENT}", "2026-01-31T17:00:00Z", type=_STRING, max_length=35
+        "due_after",
+        f"Only those due later. {_MOMENT}: `2026-01-31T17:00:00Z`",
+        type=_STRING,
+        max_length=35,
     ),
     _query(
         "updated_since",
-        f"Only those changed then or later. {_MOMENT}",
-        "2026-01-05T08:30:00Z",
+        f"Only those changed then or later. {_MOMENT}: `2026-01-05T08:30:00Z`",
         type=_STRING,
         max_length=35,
     ),
     _query(
         "q",
         "Only those with all these words in title and description, in any order; the last may be the "
-        "beginning of one. Case and punctuation do not count, and there is no syntax. At most "
+        "beginning of one: `water pla`. Case and punctuation do not count, and there is no syntax. At most "
         f"{SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
         "a text without any word, as `?!`, is looked for as it stands",
-        "water pla",
         type=_STRING,
         min_length=1,
         max_length=SEARCH_MAX,
     ),
-    _query(
-        "trashed", "`true`: those in the trash, and no others", example=True, type=_BOOLEAN, default=False
-    ),
+    _query("trashed", "`true`: those in the trash, and no others", type=_BOOLEAN, default=False),
     _query(
         "limit",
         "How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on",
-        50,
         type=OpenAPIType.INTEGER,
         minimum=1,
         maximum=PAGE_MAX,
@@ -88,15 +86,13 @@ LIST_QUERY: Final = (
         "cursor",
         'Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the '
         "parameters that it was given out for: with others, but for `limit`, it is 400",
-        "8Xl3Lw0nqTKZ5bV1oYcBAZqPPlwAexyMXi9tGptOcA",
         type=_STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",
     ),
 )
 TIME_ZONE: Final = _query(
     "tz",
-    "Where the person is: the name of a zone in the IANA time zone database",
-    "Europe/Berlin",
+    "Where the person is: the name of a zone in the IANA time zone database, as `Europe/Berlin`",
     type=_STRING,
     max_length=64,
     default=UTC,
@@ -106,5 +102,4 @@ LIST_IF_NONE_MATCH: Final = Parameter(
     param_in="header",
     schema=Schema(type=_STRING),
     description="Answer 304 if nothing of this person's has changed since one of these ETags was given",
-    example='"3f1c0a9be2d47c55.17"',
 )

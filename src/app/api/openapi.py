@@ -7,12 +7,13 @@ from typing import Any, Final
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
 from app.api.authentication import PUBLIC
-from app.api.bodies import BODIES
+from app.api.bodies import COMPONENTS, PRIORITY
 from app.api.schemas import encode
 
+TASK: Final = Reference("#/components/schemas/Task")
 LEAD: Final = """Each person's tasks, and nobody else's.
 
 Sign in at Better Auth and send its JWT: `Authorization: Bearer <token>`. To try it here, get a token
@@ -38,7 +39,8 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
             logging_config=None,
         ).openapi_schema
         schemas = described.components.schemas = described.components.schemas or {}
-        schemas.update(BODIES)
+        schemas.update(COMPONENTS)
+        _correct_answers(schemas)
         described.paths = dict(sorted((described.paths or {}).items()))
         return described.to_schema()
 
@@ -55,6 +57,16 @@ def route_to(document: Document) -> HTTPRouteHandler:
         )
 
     return openapi
+
+
+def _correct_answers(schemas: dict[str, Schema]) -> None:
+    """Name what has a name, and give no defaults to answers: what has one counts as always there."""
+    for name in ("BatchResult", "Fault", "Problem"):
+        for member in (schemas[name].properties or {}).values():
+            if isinstance(member, Schema):
+                member.default = None
+    schemas["Task"].properties = {**(schemas["Task"].properties or {}), "priority": PRIORITY}
+    schemas["BatchResult"].properties = {**(schemas["BatchResult"].properties or {}), "task": TASK}
 
 
 def _config(version: str) -> OpenAPIConfig:

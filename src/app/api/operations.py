@@ -9,7 +9,6 @@ from typing import Final
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from app.api import examples
 from app.api.described import operation
 from app.api.keys import KEY_HEADER, KEY_MAX
 from app.api.list_parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
@@ -31,46 +30,43 @@ _TASK_ID = Parameter(
     param_in="path",
     required=True,
     schema=Schema(type=STRING, format=OpenAPIFormat.UUID),
-    example=examples.TASK["id"],
+    description="The id of one of your tasks",
 )
 _IF_MATCH = Parameter(
     name="If-Match",
     param_in="header",
     schema=Schema(type=STRING),
-    description="Write only if the task has one of these ETags; `*`: any",
-    example='"3"',
+    description='Write only if the task has one of these ETags, as `"3"`; `*`: any',
 )
 _IF_NONE_MATCH = Parameter(
     name="If-None-Match",
     param_in="header",
     schema=Schema(type=STRING),
-    description="Answer 304 if the task has one of these ETags",
-    example='"3"',
+    description='Answer 304 if the task has one of these ETags, as `"3"`',
 )
 _PERMANENT = Parameter(
     name="permanent",
     param_in="query",
     schema=Schema(type=BOOLEAN, default=False),
     description="Delete for good, from the trash or not",
-    example=True,
 )
 _KEY = Parameter(
     name=KEY_HEADER,
     param_in="header",
     schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
     description="Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as"
-    " the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare. A refusal is not kept",
-    example='"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+    " the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each."
+    " A refusal is not kept",
 )
 _REPLAYED: Final = {"Idempotency-Replayed": "`true` where the answer is that of an earlier request"}
 
 
 _OWNED: Final = (401, 403, 429)
-_READ: Final = (*_OWNED, 400)
+_READ: Final = (*_OWNED, 400, 406)
 _ONE: Final = (*_READ, 404)
 _WRITTEN: Final = (*_ONE, 412, 428)
 _ETAG: Final = {"ETag": 'The task\'s version: `"3"`'}
-_SENT: Final = (406, 408, 413, 415)
+_SENT: Final = (408, 413, 415)
 _ALWAYS: Final = (500, 503)
 
 LIST: Final = operation(
@@ -99,7 +95,7 @@ SUMMARY: Final = operation(
 CREATE: Final = operation(
     "createTask",
     parameters=(_USER_ID, _KEY),
-    body="NewTask",
+    body="TaskCreate",
     errors=(*_READ, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
@@ -191,5 +187,6 @@ READY: Final = operation(
     "ready",
     summary="Can requests be served?",
     description="503 while a part is unavailable.",
+    unavailable=True,
     tags=["Health"],
 )
