@@ -11,6 +11,9 @@ from asyncpg import DuplicateTableError, PostgresError
 from app.cli.preflight import connection_fault
 from app.infra import migrate
 from app.infra.connecting import means_unreachable
+from app.infra.connector import Connector
+from app.infra.migrations.rls_setup import ForeignView
+from app.infra.wall import gaps
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, environment
@@ -43,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError(reader.faults)
     try:
         return asyncio.run(_migrate(address, chosen))
-    except CommandError as error:
+    except (CommandError, ForeignView) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         raise SettingsError([_told(address, error)]) from error
@@ -67,6 +70,19 @@ async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:
     if chosen.down_to:
         await migrate.downgrade(address, to=chosen.down_to)
         return 0
-    for line in await migrate.upgrade(address):
+    mended: list[str] = []
+    applied = await migrate.upgrade(address, mended.append)
+    for line in applied:
         print(f"applied {line}")
-    return 0
+    for line in mended:
+        print(f"mended {line}")
+    connection = await Connector(address).connect()
+    try:
+        found = await gaps(connection)
+    finally:
+        await connection.close()
+    for gap in found:
+        print(f"not mended: {gap}", file=sys.stderr)
+    if not (applied or mended or found):
+        print("nothing is waiting")
+    return 1 if found else 0

@@ -10,7 +10,7 @@ from typing import Any, Final
 from asyncpg import PostgresError
 
 from app.cli.preflight import connection_fault
-from app.infra.purging import forget_old_answers, purge_trash
+from app.infra.purging import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import Reader, environment
@@ -40,6 +40,8 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError(reader.faults)
     try:
         ended = asyncio.run(_purge(address, chosen.older_than))
+    except CannotPurge as error:
+        sys.exit(f"app purge: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         sys.exit(f"app purge: {connection_fault(address, error) or error}")
     print(f"{ended} {'task' if ended == 1 else 'tasks'} ended")
@@ -47,6 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 async def _purge(address: DatabaseAddress, age: timedelta) -> int:
+    await expect_purge_possible(address)
     await forget_old_answers(address)
     return await purge_trash(address, before=datetime.now(UTC) - age)
 

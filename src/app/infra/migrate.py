@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.infra.connector import Connector
+from app.infra.migrations.rls_setup import make_whole
 from app.infra.schema_version import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
@@ -41,13 +42,21 @@ async def waiting(address: DatabaseAddress) -> list[str]:
     return await _connected(address, look)
 
 
-async def upgrade(address: DatabaseAddress) -> list[str]:
-    """Apply what is waiting and return it. All of it happens in one transaction.
+async def upgrade(address: DatabaseAddress, report: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Apply what is waiting and return it, and mend what is missing of row-level security.
+
+    `report` gets what was mended. All of it happens in one transaction.
 
     Two at once are safe: the second waits for the first and finds nothing to do.
     """
     before = await waiting(address)
-    await _patiently(address, lambda connection: command.upgrade(_config(connection), "head"))
+
+    def act(connection: Connection) -> list[str]:
+        command.upgrade(_config(connection), "head")
+        return make_whole(connection)
+
+    for each in await _patiently(address, act):
+        report(each)
     return before
 
 
@@ -56,14 +65,14 @@ async def downgrade(address: DatabaseAddress, *, to: str) -> None:
     await _patiently(address, lambda connection: command.downgrade(_config(connection), to))
 
 
-async def _patiently(address: DatabaseAddress, act: Callable[[Connection], None]) -> None:
+async def _patiently(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return await _connected(address, act)
         except InternalServerError:  # "tuple concurrently updated"
             if attempt == ATTEMPTS:
                 raise
-    return None
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _config(connection: Connection | None = None) -> Config:

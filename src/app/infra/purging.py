@@ -40,6 +40,31 @@ SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
 _FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
 
 
+_MAY: Final = """
+SELECT has_schema_privilege(r.oid, t.relnamespace, 'USAGE')
+       AND has_table_privilege(r.oid, t.oid, 'SELECT') AND has_table_privilege(r.oid, t.oid, 'DELETE')
+       AND has_table_privilege(r.oid, 'task_owners', 'UPDATE')
+       AND has_table_privilege(r.oid, 'kept_answers', 'DELETE')
+       AND (SELECT count(*) FROM pg_policy WHERE r.oid = ANY(polroles) AND polrelid IN
+            (t.oid, 'task_owners'::regclass, 'kept_answers'::regclass)) >= 5
+FROM pg_roles r, pg_class t WHERE r.rolname = $1 AND t.oid = to_regclass('tasks')
+"""
+
+
+class CannotPurge(Exception):
+    """The maintenance role is missing, or its policies or grants are: it would see nothing to purge."""
+
+
+async def expect_purge_possible(address: DatabaseAddress) -> None:
+    """Raise CannotPurge where a purge would end nothing, and say nothing of it."""
+    connection = await Connector(address).connect()
+    try:
+        if not await connection.fetchval(_MAY, ROLE):
+            raise CannotPurge(f"the role {ROLE} lacks policies or grants: run `app migrate`")
+    finally:
+        await connection.close()
+
+
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
     """End every task that was moved to the trash before a moment; return how many there were."""
     connection = await Connector(address).connect()

@@ -5,8 +5,10 @@ policy. PostgreSQL checks a view with its owner's rights, so through it even a l
 everything (as the one that Neon hands out) sees what the policy allows and nothing else.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
+from uuid import uuid4
 
 from app.infra.connecting import Connection
 
@@ -17,6 +19,8 @@ TABLES: Final = ("task_owners", "tasks", "kept_answers")
 CONDITION: Final = "(user_id = NULLIF(current_setting('app.user_id'::text, true), ''::text))"
 """The policy, as PostgreSQL writes it back. After a transaction the setting is `''`, not NULL."""
 
+VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
+NOBODY: Final = "nobody-" + uuid4().hex  # an owner of no rows
 MIGRATE: Final = "app migrate"
 
 
@@ -35,7 +39,12 @@ _STATE: Final = """
 SELECT r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin AS powerful,
        t.oid IS NOT NULL AS "table", t.relrowsecurity AS enabled, t.relforcerowsecurity AS forced,
        v.oid IS NOT NULL AS view, v.relowner = r.oid AS owned,
-       coalesce(v.reloptions && '{security_invoker=true,security_invoker=on}', false) AS invoker
+       EXISTS (SELECT FROM pg_options_to_table(v.reloptions)
+               WHERE option_name = 'security_invoker' AND option_value::boolean) AS invoker,
+       has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS used,
+       (SELECT bool_and(has_table_privilege(r.oid, t.oid, verb)) FROM unnest($3::text[]) verb) AS granted,
+       (SELECT bool_and(has_table_privilege(v.oid, verb)) FROM unnest($3::text[]) verb) AS ours,
+       CASE v.relkind WHEN 'v' THEN pg_get_viewdef(v.oid) ELSE '' END AS definition
 FROM (SELECT) AS nothing
 LEFT JOIN pg_roles r ON r.rolname = $1
 LEFT JOIN pg_class t ON t.oid = to_regclass($2)
@@ -58,7 +67,7 @@ async def gaps(connection: Connection) -> list[Gap]:
 
 
 async def _gaps(connection: Connection, table: str) -> list[Gap]:
-    state = await connection.fetchrow(_STATE, ROLE, table)
+    state = await connection.fetchrow(_STATE, ROLE, table, list(VERBS))
     if state is None or not (state["role"] and state["table"] and state["view"]):
         return [Gap(f"the table {table} and its wall are not there yet", MIGRATE)]
     view = f"own_{table}"
@@ -77,7 +86,14 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
                 state["forced"],
                 Gap(f"{table} does not bind its owner", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
             ),
-            (state["owned"], Gap(f"{view} is not {ROLE}'s", f"ALTER VIEW {view} OWNER TO {ROLE}")),
+            (state["owned"], Gap(f"{view} is not {ROLE}'s", MIGRATE)),
+            (state["used"], Gap(f"{ROLE} may not use the schema of {table}", MIGRATE)),
+            (state["granted"], Gap(f"{ROLE} lacks rights on {table}", MIGRATE)),
+            (state["ours"], Gap(f"this login lacks rights on {view}", MIGRATE)),
+            (
+                has_our_definition(state["definition"], table),
+                Gap(f"{view} shows something else than {table}", f"DROP VIEW {view}"),
+            ),
             (
                 not state["invoker"],
                 Gap(f"{view} asks with its caller's rights", f"ALTER VIEW {view} RESET (security_invoker)"),
@@ -85,7 +101,23 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
         )
         if not stands
     ]
-    return found + await _policy_gaps(connection, table)
+    found += await _policy_gaps(connection, table)
+    return found or await _leaks(connection, view)
+
+
+async def _leaks(connection: Connection, view: str) -> list[Gap]:
+    """Ask the view itself. No row is anybody's without an owner, or with one who has none."""
+    asked = f"SELECT EXISTS (SELECT FROM {view}"  # noqa: S608 - a constant of ours
+    set_owner = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL"
+    shown = [await connection.fetchval(f"{asked})")]
+    shown += [await connection.fetchval(f"{asked} WHERE {set_owner})", owner) for owner in ("", NOBODY)]
+    return [Gap(f"{view} shows rows to nobody", f"DROP VIEW {view}")] if any(shown) else []
+
+
+def has_our_definition(definition: str, table: str) -> bool:
+    """Tell whether a view shows all rows of a table, column by column, and nothing else."""
+    plain = re.sub(rf"\s+|\"|\b{table}\.", " ", definition).strip()
+    return re.fullmatch(rf"SELECT( \w+ ?,)* \w+ FROM {table} ?;", re.sub(r" +", " ", plain)) is not None
 
 
 async def _policy_gaps(connection: Connection, table: str) -> list[Gap]:

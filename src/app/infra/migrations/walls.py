@@ -1,59 +1,34 @@
-"""Building the second wall around a table: what each migration that makes an owned table calls.
-
-Roles belong to the whole cluster, so the role is shared with every other copy of this service: one that
-is there is taken as it is (and refused if it could pass the wall), and none is ever dropped.
-"""
+"""Building the second wall around a table: what each migration that makes an owned table calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import op
-from sqlalchemy import text
 
-from app.infra.wall import CONDITION, POLICY, ROLE
+from app.infra.migrations import rls_setup
+from app.infra.migrations.rls_setup import POLICIES, create_policy
+from app.infra.wall import POLICY, ROLE
 
 
 def ensure_role(role: str = ROLE) -> None:
     """Make a role that cannot log in where it is absent, and let this login act as it."""
-    op.execute(f"""
-        DO $$
-        DECLARE option text := CASE WHEN current_setting('server_version_num')::int >= 160000
-                                    THEN 'SET' ELSE 'MEMBER' END;
-        BEGIN
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
-                BEGIN
-                    CREATE ROLE {role} NOLOGIN;
-                EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                    NULL;  -- made by a migration of another database at the same moment
-                END;
-            END IF;
-            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}'
-                       AND (rolsuper OR rolbypassrls OR rolcanlogin)) THEN
-                RAISE EXCEPTION 'the role {role} can log in or pass row-level security'
-                    USING HINT = 'ALTER ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS';
-            END IF;
-            IF NOT pg_has_role(current_user, '{role}', option) THEN
-                GRANT {role} TO CURRENT_USER;
-            END IF;
-        END $$""")  # noqa: S608 - constants of ours
+    rls_setup.ensure_role(op.get_bind(), role)
 
 
 def build_wall(table: str) -> None:
     """Put a table under its policy, and make the view through which it is used."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY {POLICY} ON {table} TO {ROLE} USING {CONDITION} WITH CHECK {CONDITION}")
+    (policy,) = (each for each in POLICIES if (each.table, each.name) == (table, POLICY))
+    op.execute(create_policy(policy))
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {ROLE}")
-    rebuild_view(table)
+    rls_setup.create_view(op.get_bind(), table)
 
 
 def rebuild_view(table: str) -> None:
-    """Make the view anew, with all columns that the table has now; others see the old one until we commit."""
-    view = f"own_{table}"
-    op.execute(f"DROP VIEW IF EXISTS {view}")
-    op.execute(f"CREATE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - a constant of ours
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {view} TO CURRENT_USER")
-    _give_to_role(view)
+    """Make our view anew, with all columns that the table has now; others see the old one until we commit."""
+    op.execute(f"DROP VIEW IF EXISTS own_{table}")
+    rls_setup.create_view(op.get_bind(), table)
 
 
 def show_new_columns(table: str) -> None:
@@ -67,23 +42,3 @@ def as_table_owner(table: str) -> Iterator[None]:
     op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     yield
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-
-
-def _give_to_role(view: str) -> None:
-    """Make the role the view's owner, which takes CREATE on the schema for this moment only."""
-    schema, may_create = (
-        op.get_bind()
-        .execute(
-            text(
-                "SELECT quote_ident(current_schema()),"
-                f" has_schema_privilege('{ROLE}', current_schema(), 'CREATE')"
-            )
-        )
-        .one()
-    )
-    op.execute(f"GRANT USAGE ON SCHEMA {schema} TO {ROLE}")
-    if not may_create:
-        op.execute(f"GRANT CREATE ON SCHEMA {schema} TO {ROLE}")
-    op.execute(f"ALTER VIEW {view} OWNER TO {ROLE}")
-    if not may_create:
-        op.execute(f"REVOKE CREATE ON SCHEMA {schema} FROM {ROLE}")

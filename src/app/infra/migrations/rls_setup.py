@@ -1,0 +1,222 @@
+"""Row-level security, made whole: roles, policies, grants and views, whatever of them is missing.
+
+Migrations build it once. `app migrate` calls `make_whole` after them, so that a database that was restored,
+or changed by hand, ends as one that was migrated. Roles belong to the whole cluster: one that is there is
+taken as it is (and refused if it could pass a policy), and none is ever dropped.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.infra.purging import ROLE as MAINTENANCE
+from app.infra.wall import CONDITION, POLICY, ROLE, TABLES, VERBS, has_our_definition
+
+_ALL_VERBS: Final = ", ".join(VERBS)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one role may do with which rows of a table."""
+
+    table: str
+    name: str
+    verb: str  # ALL, SELECT or DELETE
+    role: str
+    rows: str  # SQL, without outer parentheses
+
+
+_OLD: Final = "kept_at < now() - interval '24 hours'"
+POLICIES: Final = (
+    *(Policy(table, POLICY, "ALL", ROLE, CONDITION[1:-1]) for table in TABLES),
+    Policy("tasks", "maintenance_sees_trash", "SELECT", MAINTENANCE, "trashed_at IS NOT NULL"),
+    Policy("tasks", "maintenance_ends_trash", "DELETE", MAINTENANCE, "trashed_at IS NOT NULL"),
+    Policy("task_owners", "maintenance_counts", "ALL", MAINTENANCE, "true"),
+    Policy("kept_answers", "maintenance_sees_old", "SELECT", MAINTENANCE, _OLD),
+    Policy("kept_answers", "maintenance_ends_old", "DELETE", MAINTENANCE, _OLD),
+)
+GRANTS: Final = (
+    *((table, ROLE, VERBS) for table in TABLES),
+    ("tasks", MAINTENANCE, ("SELECT", "DELETE")),
+    ("task_owners", MAINTENANCE, ("SELECT", "UPDATE")),
+    ("kept_answers", MAINTENANCE, ("SELECT", "DELETE")),
+)
+
+
+class ForeignView(Exception):
+    """A relation in the place of one of our views is not ours; the message names it."""
+
+
+def make_whole(connection: Connection) -> list[str]:
+    """Mend what is missing, and return what it was. Runs in the caller's transaction.
+
+    Raises:
+        ForeignView: nothing was done.
+        DBAPIError: this login may not do it.
+
+    """
+    for table in TABLES:
+        _refuse_a_foreign_view(connection, table)
+    repair = _Repair(connection)
+    for role in (ROLE, MAINTENANCE):
+        _mend_role(repair, role)
+    for table in TABLES:
+        _mend_table(repair, table)
+    for policy in POLICIES:
+        if not repair.holds(_policy_stands(policy)):
+            drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
+            repair.mend(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
+    for table, role, verbs in GRANTS:
+        if not repair.holds(_may(f"'{role}'", table, verbs)):
+            grant = f"GRANT {', '.join(verbs)} ON {table} TO {role}"
+            repair.mend(f"the rights of {role} on {table}", grant)
+    for table in TABLES:
+        _mend_view(repair, table)
+    return repair.mended
+
+
+class _Repair:
+    """Asks the catalog, runs statements, and remembers what was mended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.mended: list[str] = []
+
+    def holds(self, condition: str) -> bool:
+        """Tell whether an SQL condition is true."""
+        return bool(self.connection.exec_driver_sql(f"SELECT {condition}").scalar())
+
+    def mend(self, what: str, *statements: str) -> None:
+        """Run statements."""
+        for statement in statements:
+            self.connection.exec_driver_sql(statement)
+        self.mended.append(what)
+
+
+def _mend_role(repair: _Repair, role: str) -> None:
+    if not repair.holds(f"EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')"):
+        repair.mend(f"the role {role}")
+    ensure_role(repair.connection, role)
+    if not repair.holds(f"has_schema_privilege('{role}', current_schema(), 'USAGE')"):
+        schema = repair.connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
+        repair.mend(f"the right of {role} to use the schema", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+
+
+def _mend_table(repair: _Repair, table: str) -> None:
+    for column, verb in (("relrowsecurity", "ENABLE"), ("relforcerowsecurity", "FORCE")):
+        if not repair.holds(f"{column} FROM pg_class WHERE oid = '{table}'::regclass"):
+            alter = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
+            repair.mend(f"{verb} row-level security on {table}", alter)
+
+
+def ensure_role(connection: Connection, role: str = ROLE) -> None:
+    """Make a role that cannot log in where it is absent, and let this login act as it."""
+    connection.exec_driver_sql(f"""
+        DO $$
+        DECLARE option text := CASE WHEN current_setting('server_version_num')::int >= 160000
+                                    THEN 'SET' ELSE 'MEMBER' END;
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+                BEGIN
+                    CREATE ROLE {role} NOLOGIN;
+                EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                    NULL;  -- made by a migration of another database at the same moment
+                END;
+            END IF;
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}'
+                       AND (rolsuper OR rolbypassrls OR rolcanlogin)) THEN
+                RAISE EXCEPTION 'the role {role} can log in or pass row-level security'
+                    USING HINT = 'ALTER ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS';
+            END IF;
+            IF NOT pg_has_role(current_user, '{role}', option) THEN
+                GRANT {role} TO CURRENT_USER;
+            END IF;
+        END $$""")  # noqa: S608 - constants of ours
+
+
+def create_policy(policy: Policy) -> str:
+    """Return the statement that makes a policy."""
+    check = f" WITH CHECK ({policy.rows})" if policy.name == POLICY else ""
+    return (
+        f"CREATE POLICY {policy.name} ON {policy.table} FOR {policy.verb} TO {policy.role}"
+        f" USING ({policy.rows}){check}"
+    )
+
+
+def create_view(connection: Connection, table: str) -> None:
+    """Make the view through which a table is used. One of this name that is there already is an error."""
+    view = f"own_{table}"
+    connection.exec_driver_sql(f"CREATE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - a constant of ours
+    connection.exec_driver_sql(f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER")
+    give_to_role(connection, view)
+
+
+def give_to_role(connection: Connection, view: str) -> None:
+    """Make the application role the view's owner, which takes CREATE on the schema for this moment only."""
+    schema, may_create = connection.exec_driver_sql(
+        f"SELECT quote_ident(current_schema()), has_schema_privilege('{ROLE}', current_schema(), 'CREATE')"
+    ).one()
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {ROLE}")
+    if not may_create:
+        connection.exec_driver_sql(f"GRANT CREATE ON SCHEMA {schema} TO {ROLE}")
+    connection.exec_driver_sql(f"ALTER VIEW {view} OWNER TO {ROLE}")
+    if not may_create:
+        connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA {schema} FROM {ROLE}")
+
+
+def _refuse_a_foreign_view(connection: Connection, table: str) -> None:
+    view = f"own_{table}"
+    definition = "CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END"
+    found = connection.exec_driver_sql(
+        f"SELECT {definition} FROM pg_class WHERE oid = to_regclass('{view}')"  # noqa: S608 - constants of ours
+    ).first()
+    if found is not None and not has_our_definition(found[0], table):
+        raise ForeignView(f"{view} shows something else than {table}: rename or drop it first")
+
+
+def _mend_view(repair: _Repair, table: str) -> None:
+    view = f"own_{table}"
+    if not repair.holds(f"to_regclass('{view}') IS NOT NULL"):
+        create_view(repair.connection, table)
+        repair.mend(f"the view {view}")
+        return
+    of_view = f"FROM pg_class WHERE oid = '{view}'::regclass"
+    if not repair.holds(f"relowner = '{ROLE}'::regrole {of_view}"):
+        give_to_role(repair.connection, view)
+        repair.mend(f"the owner of {view}")
+    if repair.holds(f"reloptions IS NOT NULL {of_view}"):
+        reset = f"ALTER VIEW {view} RESET (security_invoker, security_barrier)"
+        repair.mend(f"the options of {view}", reset)
+    if not repair.holds(f"({_columns_of(table)}) = ({_columns_of(view)})"):
+        replace = f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}"  # noqa: S608 - constants of ours
+        repair.mend(f"the columns of {view}", replace)
+    if not repair.holds(_may("current_user", view, VERBS)):
+        grant = f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER"
+        repair.mend(f"the rights of this login on {view}", grant)
+
+
+def _columns_of(relation: str) -> str:
+    return (
+        "SELECT count(*) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped"  # noqa: S608 - constants of ours
+        f" AND attrelid = '{relation}'::regclass"
+    )
+
+
+def _may(role: str, relation: str, verbs: tuple[str, ...]) -> str:
+    return " AND ".join(f"has_table_privilege({role}, '{relation}', '{verb}')" for verb in verbs)
+
+
+def _policy_stands(policy: Policy) -> str:
+    verb = {"ALL": "*", "SELECT": "r", "DELETE": "d"}[policy.verb]
+    condition = f"pg_get_expr(polqual, polrelid) = '{CONDITION.replace(chr(39), chr(39) * 2)}'"
+    exact = (
+        f" AND {condition} AND {condition.replace('polqual', 'polwithcheck')}"
+        if policy.name == POLICY
+        else ""
+    )
+    return (
+        f"EXISTS (SELECT FROM pg_policy WHERE polrelid = '{policy.table}'::regclass"
+        f" AND polname = '{policy.name}' AND polcmd = '{verb}' AND polpermissive"
+        f" AND polroles = ARRAY['{policy.role}'::regrole::oid]{exact})"
+    )
