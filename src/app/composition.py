@@ -26,6 +26,7 @@ from app.api.health import alive, readiness
 from app.api.large_answers import LARGE_ANSWERS, LargeAnswers
 from app.api.negotiation import BODY_TIMEOUT
 from app.api.observation import Observation
+from app.api.problem_pages import PROBLEM_HANDLERS
 from app.api.problems import (
     InvalidRequest,
     on_domain_error,
@@ -36,6 +37,7 @@ from app.api.problems import (
 from app.api.reading import BODY_MAX
 from app.api.requests import BODIES, BODIES_OF_ALL, BODIES_OF_ONE
 from app.api.room import Room
+from app.api.security_headers import PROBLEM_PAGES
 from app.api.tasks import TaskController
 from app.domain.desk import Desk
 from app.domain.errors import DomainError
@@ -144,7 +146,7 @@ def compose(
     ]
     document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(
-        route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS],
+        route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS, *PROBLEM_HANDLERS],
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
@@ -171,6 +173,7 @@ def compose(
         worker=worker,
         large=large,
         bodies=bodies,
+        problem_base=settings.problem_base_url or PROBLEM_PAGES,
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
     )

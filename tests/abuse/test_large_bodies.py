@@ -75,7 +75,7 @@ def test_bodies_that_one_person_never_ends_hold_back_only_that_person(default_se
     assert held < 60  # MB
     assert (small.status_code, after.status_code) == (201, 200)
     assert large.status_code == 429
-    assert large.json()["type"] == "urn:taskward:problem:bodies-under-way"
+    assert large.json()["type"] == "/problems/bodies-under-way"
     assert large.headers["retry-after"] == "1"
     assert (honest.share_answered, honest.worst < 3) == (1, True)
     assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
@@ -97,5 +97,5 @@ def test_bodies_of_all_people_have_a_bound_and_small_ones_are_read_as_ever(defau
 
     assert 30 <= came["none"] <= 36  # 64 MB
     assert held < 150  # MB
-    assert (refused.status_code, refused.json()["type"]) == (503, "urn:taskward:problem:too-busy")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
     assert (honest.share_answered, honest.worst < 3) == (1, True)

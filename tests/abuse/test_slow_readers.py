@@ -76,7 +76,7 @@ def test_sixty_large_answers_that_one_person_does_not_read_hold_back_only_that_p
 
     assert answered == {200: 4, 429: 56}
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-    assert refused.json()["type"] == "urn:taskward:problem:answers-not-taken"
+    assert refused.json()["type"] == "/problems/answers-not-taken"
     assert (small.status_code, created.status_code) == (200, 201)
     assert (batch.status_code, batch.json()["type"]) == (429, refused.json()["type"])
     assert held < 60  # MB, where each answer has 1 MB
@@ -134,7 +134,7 @@ def test_strangers_who_do_not_read_the_documentation_hold_back_strangers_only(
 
     assert answered.keys() == {200, 503}
     assert answered[200] < 20  # 16 MB
-    assert (refused.status_code, refused.json()["type"]) == (503, "urn:taskward:problem:too-busy")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
     assert mine.status_code == 200
     assert held < 60  # MB
     assert (honest.share_answered, honest.worst < 3) == (1, True)

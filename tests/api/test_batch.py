@@ -135,7 +135,7 @@ async def test_a_full_list_is_409_and_nothing_is_created(database_url: str) -> N
         absent = await batch(ann, {"op": "complete", "id": ID})
         whichever = await batch(ann, {"op": "complete", "id": task["id"], "if_match": "*"})
 
-    assert (full.status_code, full.json()["type"]) == (409, "urn:taskward:problem:too-many-tasks")
+    assert (full.status_code, full.json()["type"]) == (409, "/problems/too-many-tasks")
     assert (unsaid.status_code, places(unsaid), unsaid.headers["etag"]) == (428, {"/operations/0"}, '"1"')
     assert absent.status_code == 404
     assert whichever.status_code == 200

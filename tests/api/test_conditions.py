@@ -46,7 +46,7 @@ async def test_given_a_version_that_is_gone_then_a_write_is_412_and_writes_nothi
 
     assert response.status_code == 412
     assert response.headers["etag"] == '"2"'
-    assert response.json()["type"] == "urn:taskward:problem:task-changed"
+    assert response.json()["type"] == "/problems/task-changed"
     assert (await ann.ask("GET", task["id"])).json() == before
 
 
@@ -136,7 +136,7 @@ async def test_where_it_is_required_a_write_without_it_is_428_and_an_absent_task
     assert (refused.status_code, absent.status_code) == (428, 404)
     assert (refused.headers["etag"], refused.json()["type"]) == (
         '"1"',
-        "urn:taskward:problem:if-match-required",
+        "/problems/if-match-required",
     )
     assert accepted.status_code in DONE[write]
 

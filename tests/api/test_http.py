@@ -144,7 +144,7 @@ async def test_a_problem_has_every_member_that_rfc_9457_names(people: People) ->
     problem = (await people.client.get("/api/me/tasks?x=1")).json()
 
     assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id"]
-    assert problem["type"] == "urn:taskward:problem:not-authenticated"
+    assert problem["type"] == "/problems/not-authenticated"
     assert problem["instance"] == "/api/me/tasks"
 
 

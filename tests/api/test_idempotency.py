@@ -119,7 +119,7 @@ async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people
     other = await ann.ask("POST", json={"title": "other"}, headers=key)
 
     assert other.status_code == 422
-    assert other.json()["type"] == "urn:taskward:problem:key-reused"
+    assert other.json()["type"] == "/problems/key-reused"
     assert await ann.titles() == [TITLE["title"]]
 
 
@@ -155,7 +155,7 @@ async def test_a_refusal_within_the_work_undoes_it_and_leaves_the_key_free(
         await ann.ask("DELETE", f"{first['id']}?permanent=true")
         again = await ann.ask("POST", json=TITLE, headers=key)
 
-    assert (full.status_code, full.json()["type"]) == (409, "urn:taskward:problem:too-many-tasks")
+    assert (full.status_code, full.json()["type"]) == (409, "/problems/too-many-tasks")
     assert again.status_code == 201
 
 
@@ -219,7 +219,7 @@ async def fifty_at_once(ann: Person) -> None:
     assert len(made) + len(in_flight) == 50
     assert {told(answer)[2] for answer in made} == {made[0].content}
     for refused in in_flight:
-        assert refused.json()["type"] == "urn:taskward:problem:key-in-flight"
+        assert refused.json()["type"] == "/problems/key-in-flight"
         assert refused.headers["retry-after"] == "1"
         assert told(await ann.ask("POST", json=TITLE, headers=key)) == told(made[0])
     assert len(await ann.titles()) == 1

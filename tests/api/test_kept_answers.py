@@ -23,7 +23,7 @@ from tests.pgbouncer import pgbouncer
 pytestmark = pytest.mark.server
 
 DAY: Final = 24 * 60 * 60  # seconds
-MANY: Final = "type", "urn:taskward:problem:too-many-keys"
+MANY: Final = "type", "/problems/too-many-keys"
 
 
 def keyed(key: str | None = None) -> dict[str, str]:
@@ -158,7 +158,7 @@ async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_ke
     assert await rows_with(database_url, secret) == {}
     for (method, path, body), key in zip((create, complete, batch, again), "kkkl", strict=True):
         answer = await ann.ask(method, path, json=body, headers=keyed(key))
-        assert (answer.status_code, answer.json()["type"]) == (410, "urn:taskward:problem:answer-gone")
+        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/answer-gone")
         assert secret not in answer.text
     assert (await ann.ask("POST", json={"title": "y"}, headers=keyed("k"))).status_code == 422
     assert (await ann.ask(*other[:2], json=other[2], headers=keyed("k"))).content == told[3].content

@@ -104,4 +104,4 @@ async def test_a_full_list_is_told_as_a_conflict_of_its_own(full_people: People)
     accepted = await ann.ask("POST", json={"title": "x"})
 
     assert [r.status_code for r in (refused, still_refused, accepted)] == [409, 409, 201]
-    assert refused.json()["type"] == "urn:taskward:problem:too-many-tasks"
+    assert refused.json()["type"] == "/problems/too-many-tasks"

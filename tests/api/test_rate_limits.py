@@ -52,7 +52,7 @@ async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_told
     assert 0 < int(refused.headers["retry-after"]) <= 3600
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.headers["cache-control"] == "no-store"
-    assert (problem["type"], problem["status"]) == ("urn:taskward:problem:too-many-requests", 429)
+    assert (problem["type"], problem["status"]) == ("/problems/too-many-requests", 429)
     assert problem["request_id"] == refused.headers["x-request-id"]
 
 
@@ -66,7 +66,7 @@ async def test_an_address_is_told_429_before_it_is_known_who_asks(people_with: P
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert answers[0].headers["ratelimit-policy"] == '"address";q=3;w=3600'
     assert answers[0].headers["ratelimit"].startswith('"address";r=2;t=')
-    assert (good.status_code, good.json()["type"]) == (429, "urn:taskward:problem:too-many-requests")
+    assert (good.status_code, good.json()["type"]) == (429, "/problems/too-many-requests")
     assert good.json()["instance"].startswith("/api/ann")
     assert good.headers["retry-after"]
     assert good.headers["cache-control"] == "no-store"

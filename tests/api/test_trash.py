@@ -52,7 +52,7 @@ async def test_restoring_what_is_not_in_the_trash_is_a_conflict_of_its_own(peopl
     response = await ann.ask("POST", f"{task['id']}/restore")
 
     assert response.status_code == 409
-    assert response.json()["type"] == "urn:taskward:problem:not-in-trash"
+    assert response.json()["type"] == "/problems/not-in-trash"
 
 
 @pytest.mark.parametrize("trashed_first", [True, False])

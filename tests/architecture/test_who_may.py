@@ -26,7 +26,7 @@ def test_a_repository_gets_its_owner_in_one_place() -> None:
 
 
 def test_only_documentation_and_health_are_public() -> None:
-    assert places(r"opt=PUBLIC") == {"api/docs.py", "api/health.py", "api/openapi.py"}
+    assert places(r"opt=PUBLIC") == {"api/docs.py", "api/health.py", "api/openapi.py", "api/problem_pages.py"}
 
 
 def test_arrows_point_inward() -> None:

@@ -57,7 +57,7 @@ class Api:
 def must_wait(response: httpx.Response) -> None:
     """Hold an answer to what is promised where a token cannot be judged."""
     assert response.status_code == 503
-    assert response.json()["type"] == "urn:taskward:problem:keys-unavailable"
+    assert response.json()["type"] == "/problems/keys-unavailable"
     assert 1 <= int(response.headers["retry-after"]) <= 10
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tests.faults.answers import BROKEN, REFUSED, UNKNOWN
 
 PATIENCE: Final = 20.0  # seconds: longer than any deadline that is promised
-UNKNOWN_TYPE: Final = "urn:taskward:problem:outcome-unknown"
+UNKNOWN_TYPE: Final = "/problems/outcome-unknown"
 
 
 class Client:

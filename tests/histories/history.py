@@ -127,7 +127,7 @@ class History(RuleBasedStateMachine):
 
     def refused(self, answer: httpx.Response, refusal: Refusal) -> None:
         assert answer.status_code == REFUSALS[refusal.kind], answer.text
-        assert answer.json()["type"] == f"urn:taskward:problem:{refusal.kind}"
+        assert answer.json()["type"] == f"/problems/{refusal.kind}"
 
     @invariant()
     def every_list_is_what_the_model_says(self) -> None:

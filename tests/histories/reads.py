@@ -78,7 +78,7 @@ class Reads(History):
         assert [again.headers.get(name) for name in TOLD] == [kept.answer.headers.get(name) for name in TOLD]
         assert again.headers["idempotency-replayed"] == "true"
         other = self.again(kept, OTHER.get(kept.path, {"completed": kept.body == {"completed": False}}))
-        assert (other.status_code, other.json()["type"]) == (422, "urn:taskward:problem:key-reused")
+        assert (other.status_code, other.json()["type"]) == (422, "/problems/key-reused")
 
     def again(self, kept: Kept, body: Json | None) -> Any:
         headers = {"idempotency-key": kept.key}

@@ -220,7 +220,7 @@ function isGone(method: string, response: Response, attempt: number): boolean {
 
 /** Nobody knows whether a write was done: no answer came, or the server itself does not know. */
 function isUnknown(problem: Problem): boolean {
-  return problem.status === 0 || problem.type === "urn:taskward:problem:outcome-unknown";
+  return problem.status === 0 || problem.type.endsWith("/outcome-unknown");
 }
 
 /** The server is still at work on the first of two requests with one key. */

@@ -213,6 +213,7 @@ export interface components {
         };
         /** Problem */
         Problem: {
+            /** @description Opens: a page about this type of problem. Compare what follows the last `/` */
             type: string;
             title: string;
             status: number;

@@ -72,7 +72,7 @@ function given(answers: Answer[], options: Partial<SessionOptions> = {}, token: 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
 const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retry-after": "2" });
-const unknown: Answer = () => json({ type: "urn:taskward:problem:outcome-unknown", detail: "x" }, 503);
+const unknown: Answer = () => json({ type: "/problems/outcome-unknown", detail: "x" }, 503);
 const flooded: Answer = () => json({ title: "Too many", detail: "later" }, 429, { "retry-after": "2" });
 const unreachable: Answer = () => Promise.reject(new TypeError("fetch failed"));
 const isProblem = (status: number, type?: string) => (error: unknown) =>

@@ -22,12 +22,13 @@ HEADERS: Final = {
     "vary": "Accept-Encoding",
 }
 _TYPES: Final = {
-    "docs.html": "text/html; charset=utf-8",
-    "docs.css": "text/css; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
+    "docs.html": "text/html",
+    "docs.css": "text/css",
+    "problems.css": "text/css",
+    "docs.js": "text/javascript",
     "icon.svg": "image/svg+xml",
-    "swagger-ui/swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui/swagger-ui.css": "text/css",
+    "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
 
 

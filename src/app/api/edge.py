@@ -21,7 +21,7 @@ from app.api.early_answers import empty, refuse
 from app.api.large_answers import LargeAnswers, is_large, person_of
 from app.api.observation import Observation
 from app.api.openapi import Document
-from app.api.problems import PROBLEMS, allowed, of_status
+from app.api.problems import PROBLEM_BASE, PROBLEMS, allowed, of_status
 from app.api.rate_limits import told
 from app.api.requests import release_body
 from app.api.room import Room
@@ -52,6 +52,7 @@ class Edge:
         large: LargeAnswers,
         bodies: Room,
         observation: Observation,
+        problem_base: str,
     ) -> None:
         self.litestar = app
         self.document = document
@@ -63,6 +64,7 @@ class Edge:
         self._clients = clients
         self._limit = limit  # of each address
         self._observation = observation
+        self._problem_base = problem_base
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
@@ -79,6 +81,7 @@ class Edge:
         request_id = _request_id(headers.get(b"x-request-id", b""))
         token = REQUEST_ID.set(request_id)
         scope["request_id"] = request_id
+        scope[PROBLEM_BASE] = self._problem_base
         scope["instance"] = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         method = scope["method"]
         extra = [

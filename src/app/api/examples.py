@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
+from app.api.security_headers import PROBLEM_PAGES
 from app.domain import errors as domain
 
 Json = dict[str, Any]
@@ -109,7 +110,7 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
 
 def _document(problem: Problem, **more: Any) -> Json:
     return {
-        "type": type_of(problem),
+        "type": type_of(problem, PROBLEM_PAGES),
         "title": problem.title,
         "status": problem.status.value,
         "detail": problem.detail,

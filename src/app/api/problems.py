@@ -19,6 +19,8 @@ from app.logs import where
 log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM_BASE: Final = "problem_base"
+"""In a request's scope: the address below which each type of problem has its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ def document(
     scope["problem"] = problem.slug or "about:blank"
     return schemas.encode(
         schemas.Problem(
-            type=type_of(problem),
+            type=type_of(problem, scope[PROBLEM_BASE]),
             title=problem.title,
             status=problem.status.value,
             detail=detail or (first_of(faults[0]) if faults else problem.detail),
@@ -273,9 +275,9 @@ def first_of(fault: Fault) -> str:
     return f"{place}: {fault.detail}"
 
 
-def type_of(problem: Problem) -> str:
-    """Return the URI that names the type of problem (RFC 9457 §3.1.1)."""
-    return f"urn:taskward:problem:{problem.slug}" if problem.slug else "about:blank"
+def type_of(problem: Problem, base: str) -> str:
+    """Return the address that names the type of problem, and that a person can open (RFC 9457 §3.1.1)."""
+    return f"{base}/{problem.slug}" if problem.slug else "about:blank"
 
 
 def _response(

@@ -94,7 +94,10 @@ class Fault(Struct, frozen=True, omit_defaults=True):
 class Problem(Struct, frozen=True, omit_defaults=True):
     """An error (RFC 9457). Branch on `type` or `status`; `detail` is for people."""
 
-    type: str
+    type: Annotated[
+        str,
+        Meta(description="Opens: a page about this type of problem. Compare what follows the last `/`"),
+    ]
     title: str
     status: int
     detail: str

@@ -10,6 +10,10 @@ from app.api.docs import POLICY
 
 Headers = list[tuple[bytes, bytes]]
 
+PROBLEM_PAGES: Final = "/problems"
+"""Where a problem's `type` leads, unless PROBLEM_BASE_URL says otherwise."""
+
+PAGES: Final = ("/docs", PROBLEM_PAGES)
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 SEALED: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 PAGE: Final = (b"content-security-policy", POLICY.encode())
@@ -18,5 +22,5 @@ TLS_ONLY: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds
 
 def security_headers(path: str, *, secure: bool) -> Headers:
     """Return them. What came without TLS must not speak of it (RFC 6797 §7.2)."""
-    policy = PAGE if path.startswith("/docs") else SEALED
+    policy = PAGE if path.startswith(PAGES) else SEALED
     return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]

@@ -31,6 +31,7 @@ class Settings:
     max_keys: int  # Idempotency-Keys of one person within 24 hours
     max_kept_mb: int  # of what was answered under them
     require_if_match: bool
+    problem_base_url: str  # below which each type of problem has its page; empty: this service's own
     log_level: str
     log_format: str  # json or console
     observing: Observing
@@ -56,6 +57,7 @@ class Settings:
         max_keys = reader.read("MAX_KEYS", number(1, 1_000_000), 10_000)
         max_kept_mb = reader.read("MAX_KEPT_MB", number(8, 100_000), 32)
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
+        problem_base_url = reader.read("PROBLEM_BASE_URL", _base, "")
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
         observing = read_observing(reader)
@@ -75,6 +77,7 @@ class Settings:
             max_keys=max_keys,
             max_kept_mb=max_kept_mb,
             require_if_match=require_if_match,
+            problem_base_url=problem_base_url,
             log_level=log_level,
             log_format=log_format,
             observing=observing,
@@ -101,6 +104,10 @@ def _origin_of_better_auth(reader: Reader) -> tuple[str, ...]:
         return (origin(web_address(reader.get("BETTER_AUTH_URL") or "")),)
     except ValueError:
         return ()
+
+
+def _base(text: str) -> str:
+    return web_address(text).geturl().rstrip("/")
 
 
 def _origins(text: str) -> tuple[str, ...]:

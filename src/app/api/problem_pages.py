@@ -1,0 +1,88 @@
+"""`/problems/{slug}`: what a problem's `type` leads to. Pages for people, without scripts or a token."""
+
+from collections.abc import Iterable
+from html import escape
+from http import HTTPStatus
+from typing import Final
+
+from litestar import Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from app.api.authentication import PUBLIC
+from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
+from app.api.security_headers import PROBLEM_PAGES
+
+HTML: Final = "text/html"  # to which Litestar adds the character set
+HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}
+PLAIN: Final = (400, 404, 405, 406, 408, 413, 415, 500)
+"""Statuses of problems without a slug: their type is `about:blank`."""
+
+
+def _page(title: str, body: str) -> bytes:
+    return f"""<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>{escape(title)} - Taskward API</title>
+    <link rel="icon" href="/docs/icon.svg" type="image/svg+xml">
+    <link rel="stylesheet" href="/docs/problems.css">
+  </head>
+  <body>
+    <main>
+      <h1>{escape(title)}</h1>
+{body}
+      <p><a href="{PROBLEM_PAGES}">All problems</a> · <a href="/docs">Documentation of the API</a></p>
+    </main>
+  </body>
+</html>
+""".encode()
+
+
+def _one(problem: Problem) -> bytes:
+    status = f"{problem.status.value} {problem.status.phrase}"
+    body = f"      <p><code>{problem.slug}</code>, status {status}</p>\n      <p>{_text(problem.detail)}</p>"
+    return _page(problem.title, body)
+
+
+def _all(problems: Iterable[Problem]) -> bytes:
+    rows = [
+        f'        <dt><a href="{PROBLEM_PAGES}/{one.slug}">{one.slug}</a>, {one.status.value}</dt>'
+        f"<dd>{_text(one.detail)}</dd>"
+        for one in problems
+    ]
+    rows += [
+        f"        <dt>about:blank, {status}</dt><dd>{_text(DETAILS[HTTPStatus(status)])}</dd>"
+        for status in PLAIN
+    ]
+    return _page("Problems", "      <dl>\n" + "\n".join(rows) + "\n      </dl>")
+
+
+def _text(detail: str) -> str:
+    """Write what is between backticks as code."""
+    parts = escape(detail).split("`")
+    return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
+
+
+_PROBLEMS: Final = {problem.slug: problem for problem in (*PROBLEMS.values(), PRECONDITION_REQUIRED)}
+_PAGES: Final = {slug: _one(problem) for slug, problem in _PROBLEMS.items()}
+_INDEX: Final = _all(_PROBLEMS.values())
+
+
+@get(PROBLEM_PAGES, opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+def problems() -> Response[bytes]:
+    """List all types of problems."""
+    return Response(_INDEX, headers=HEADERS, media_type=HTML)
+
+
+@get(f"{PROBLEM_PAGES}/{{slug:str}}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+def problem(slug: FromPath[str]) -> Response[bytes]:
+    """Explain one type of problem."""
+    if slug not in _PAGES:
+        raise NotFoundException
+    return Response(_PAGES[slug], headers=HEADERS, media_type=HTML)
+
+
+PROBLEM_HANDLERS: Final = [problems, problem]

@@ -1,0 +1,84 @@
+"""The `type` of a problem is an address that a person can open."""
+
+import httpx
+import pytest
+
+from app.api.problems import PRECONDITION_REQUIRED, PROBLEMS, Problem
+from app.composition import compose
+from app.settings import Settings, SettingsError
+from tests.conftest import environment_for
+from tests.in_process import client_of
+from tests.people import People
+
+pytestmark = pytest.mark.server
+
+EVERY = (*PROBLEMS.values(), PRECONDITION_REQUIRED)
+
+
+async def test_the_type_of_an_answer_opens_without_a_token(people: People, client: httpx.AsyncClient) -> None:
+    refused = await people.one().ask("POST", json={})
+
+    page = await client.get(refused.request.url.join(refused.json()["type"]))
+
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert refused.json()["title"] in page.text
+
+
+@pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.slug)
+async def test_each_type_has_a_page_with_its_title_its_status_and_what_to_do(
+    client: httpx.AsyncClient, problem: Problem
+) -> None:
+    page = await client.get(f"/problems/{problem.slug}")
+
+    assert page.status_code == 200
+    for part in (
+        problem.title,
+        f"{problem.status.value} {problem.status.phrase}",
+        problem.detail.split("`")[0],
+    ):
+        assert part.replace("'", "&#x27;") in page.text
+
+
+async def test_the_list_of_problems_leads_to_each_page(client: httpx.AsyncClient) -> None:
+    page = await client.get("/problems")
+
+    for problem in EVERY:
+        assert f'<a href="/problems/{problem.slug}">' in page.text
+
+
+async def test_a_page_runs_no_script_and_its_style_sheet_is_there(client: httpx.AsyncClient) -> None:
+    page, style = await client.get("/problems"), await client.get("/docs/problems.css")
+
+    assert "<script" not in page.text
+    assert 'style="' not in page.text
+    assert page.headers["content-security-policy"].startswith(
+        "default-src 'none'; script-src 'self'; style-src"
+    )
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+
+
+@pytest.mark.parametrize("slug", ["nope", "..%2fdocs", "%00", "task-not-found/x", "TASK-NOT-FOUND"])
+async def test_a_type_that_is_not_ours_is_404(client: httpx.AsyncClient, slug: str) -> None:
+    response = await client.get(f"/problems/{slug}")
+
+    assert (response.status_code, response.json()["type"]) == (404, "about:blank")
+
+
+@pytest.mark.parametrize("base", ["https://docs.example.com/errors", "https://docs.example.com/errors/"])
+async def test_types_lead_to_a_documentation_of_ones_own_where_that_is_set(
+    database_url: str, base: str
+) -> None:
+    app = compose(Settings.from_env(environment_for(database_url, PROBLEM_BASE_URL=base)))
+
+    async with client_of(app) as client:
+        refused = await client.get("/api/me/tasks")
+
+    assert refused.json()["type"] == "https://docs.example.com/errors/not-authenticated"
+
+
+@pytest.mark.parametrize("base", ["docs.example.com", "ftp://example.com", "https://example.com/#x"])
+def test_a_base_that_is_no_address_stops_the_start(base: str) -> None:
+    env = environment_for("postgresql://ann@localhost/x", PROBLEM_BASE_URL=base)
+
+    with pytest.raises(SettingsError, match="PROBLEM_BASE_URL"):
+        Settings.from_env(env)
