@@ -17,6 +17,7 @@ from tests.service import Service, serving
 pytestmark = pytest.mark.server
 
 TASKS = 100
+TOO_MANY = "/problems/too-many-keys"
 MB = 1024 * 1024  # bytes
 AT_MOST = 32 * MB
 LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each, of which none can be compressed away
