@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test faults screenshots unit fuzz check fix migrate openapi bench bench-growth lock clean
+.PHONY: help setup web run serve test faults drill screenshots unit fuzz check fix migrate openapi bench bench-growth lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: .venv/.complete web ## run every test, against real servers in temporary p
 # FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
 	@$(BIN)/python -m tests.faults $(FORM:%=--%)
+
+drill: .venv/.complete ## back up and restore between two clusters made here, and check counts and both walls
+	@$(BIN)/python -m dev.drill
 
 screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/
 	@$(BIN)/python -m tests.screenshots

@@ -1,0 +1,142 @@
+"""`make drill`: back up and restore between two clusters made here, by the commands of docs/operations.md."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from app.domain.identity import UserId
+from app.domain.selection import NEWEST
+from app.domain.task import NewTask
+from app.domain.task_service import TaskService
+from app.infra.database import Database
+from app.infra.migrate import upgrade
+from app.infra.tasks import NeonTaskRepository
+from app.infra.wall import gaps
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer, temporary
+
+PAGE: Final = Path(__file__).parent.parent / "docs" / "operations.md"
+TASKS: Final = {"ann": 3, "bob": 2, "carol": 1}  # how many each has
+AGE: Final = "1h"  # that the purge at the end looks for
+
+
+class DrillFailed(Exception):
+    """Something is not as it was before; the message says what."""
+
+
+def main() -> int:
+    """Run the drill, and say each step."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with temporary(folder / "old") as old, temporary(folder / "new") as new:
+            drill(old, new, folder)
+    return 0
+
+
+def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
+    """Back up a database of `old`, restore it into `new`, check it, and return its address.
+
+    Raises:
+        DrillFailed: a command failed, a count differs, or a wall does not stand.
+
+    """
+    source, target = old.new_database(), new.new_database()
+    count = f"{sum(TASKS.values())} tasks of {len(TASKS)} people"
+    _say(f"PostgreSQL {old.query('SHOW server_version')} with {count}")
+    asyncio.run(_fill(source))
+    old.query("UPDATE tasks SET trashed_at = now() - interval '1 day' WHERE title = 'carol 0'", _name(source))
+    commands = re.findall(r"^```sh\n(.*?)^```$", _section(), re.MULTILINE | re.DOTALL)
+    env = {
+        "OWNER_URL": source,
+        "NEW_URL": target,
+        "PATH": f"{old.bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+    }
+    for command in commands:
+        _run(command, env, folder)
+    asyncio.run(_check(target))
+    _say(f"counts are the same, and both walls stand: PostgreSQL {new.query('SHOW server_version')}")
+    _run(f'DATABASE_URL="$NEW_URL" app purge --older-than {AGE}', env, folder)
+    if new.query("SELECT count(*) FROM tasks", _name(target)) != str(sum(TASKS.values()) - 1):
+        raise DrillFailed("app purge did not end the one task that was in the trash")
+    _say("the purge works, too")
+    return target
+
+
+async def _fill(url: str) -> None:
+    await upgrade(DatabaseAddress.parse(url))
+    database = Database(DatabaseAddress.parse(url))
+    await database.open()
+    for owner, count in TASKS.items():
+        mine = TaskService(
+            NeonTaskRepository(database, owner=UserId(owner)), lambda: datetime.now(UTC), max_tasks=100
+        )
+        for number in range(count):
+            await mine.create(NewTask(title=f"{owner} {number}", tags=[owner]))
+    await database.close()
+
+
+async def _check(url: str) -> None:
+    """See that each person has their tasks, and that each wall stands without the other."""
+    connection = await asyncpg.connect(url)
+    try:
+        if found := await gaps(connection):
+            raise DrillFailed(f"the wall does not stand: {found[0]}")
+        for owner, count in TASKS.items():
+            async with connection.transaction():
+                await connection.execute("SELECT set_config('app.user_id', $1, true)", owner)
+                seen = await connection.fetchval("SELECT count(*) FROM own_tasks")
+            if seen != count:
+                raise DrillFailed(f"row-level security shows {owner} {seen} tasks instead of {count}")
+    finally:
+        await connection.close()
+    database = Database(DatabaseAddress.parse(url))
+    await database.open()
+    page = await NeonTaskRepository(database, owner=UserId("ann")).page(100, after=None, selection=NEWEST)
+    await database.close()
+    if page.json.count(b'"title":"ann ') != TASKS["ann"] or b"bob" in page.json:
+        raise DrillFailed("the service shows ann something else than her tasks")
+
+
+def _section() -> str:
+    return PAGE.read_text().split("\n## Backup and restore\n")[1].split("\n## ")[0]
+
+
+def _run(command: str, env: dict[str, str], folder: Path) -> None:
+    for line in command.strip().splitlines():
+        print(f"  $ {line}", flush=True)
+    done = subprocess.run(  # noqa: S603 - the commands of our own page
+        ["/bin/bash", "-euo", "pipefail", "-c", command],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print("".join(f"    {line}\n" for line in done.stdout.splitlines()), end="", flush=True)
+    if done.returncode:
+        raise DrillFailed(f"the command failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _name(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def _say(sentence: str) -> None:
+    print(f"✓ {sentence}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DrillFailed as failed:
+        sys.exit(f"The drill failed: {failed}")

@@ -1,0 +1,153 @@
+# ruff: noqa: ASYNC210 - nothing else runs meanwhile
+"""A dump restores into a new cluster without roles, by the commands of docs/operations.md, and is served from there."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from app.infra.migrate import upgrade
+from app.infra.wall import gaps
+from app.settings.database_address import DatabaseAddress
+from dev.binaries import _of_the_system, _of_the_wheel, major
+from dev.drill import TASKS, drill
+from dev.postgres import PostgresServer, temporary
+from tests.conftest import environment_for
+from tests.service import app, serving
+
+pytestmark = pytest.mark.server
+
+VERSIONS = {major(folder): folder for folder in (*_of_the_wheel(), *_of_the_system()) if major(folder) >= 15}
+
+
+@pytest.fixture(params=sorted({min(VERSIONS), max(VERSIONS)}), ids=lambda version: f"PostgreSQL {version}")
+def clusters(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """Two clusters of one version; the second knows none of our roles."""
+    monkeypatch.setenv("PG_BINDIR", str(VERSIONS[request.param]))
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(temporary(tmp_path / "old")),
+            stack.enter_context(temporary(tmp_path / "new")),
+        )
+
+
+async def test_a_dump_restores_and_is_served_with_both_walls(
+    clusters: tuple[PostgresServer, PostgresServer], tmp_path: Path
+) -> None:
+    folder = tmp_path / "drill"
+    folder.mkdir()
+
+    url = await asyncio.to_thread(drill, *clusters, folder)
+
+    with serving(environment_for(url), tmp_path) as service:
+        ann = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).json()
+        ready = httpx.get(f"{service.url}/health/ready")
+    assert sorted(task["title"] for task in ann) == [f"ann {number}" for number in range(TASKS["ann"])]
+    assert ready.status_code == 200
+
+
+async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    name = url.rpartition("/")[2]
+    postgres.query("REVOKE ALL ON tasks, task_owners, kept_answers FROM taskward_app", name)
+
+    refused = await asyncio.to_thread(app, "serve", env=environment_for(url), cwd=tmp_path)
+    mended = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
+
+    assert refused.returncode != 0
+    assert "taskward_app lacks rights on tasks; mend it with: app migrate" in refused.stderr
+    assert "mended the rights of taskward_app on tasks" in mended.stdout
+    with serving(environment_for(url), tmp_path) as service:
+        assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "DROP POLICY maintenance_sees_trash ON tasks",
+        "REVOKE ALL ON tasks FROM taskward_maintenance",
+        "REVOKE USAGE ON SCHEMA public FROM public, taskward_maintenance",
+    ],
+)
+async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
+    postgres: PostgresServer, tmp_path: Path, missing: str
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    postgres.query(missing, url.rpartition("/")[2])
+    env = {"DATABASE_URL": url}
+
+    refused = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
+    mended = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
+    purged = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "run `app migrate`" in refused.stderr
+    assert "mended" in mended.stdout
+    assert purged.stdout == "0 tasks ended\n"
+
+
+@pytest.mark.parametrize("hardening", ["public", "schema"])
+async def test_hardened_schemas_serve_migrate_and_purge(
+    postgres: PostgresServer, tmp_path: Path, hardening: str
+) -> None:
+    url = postgres.new_database()
+    name = url.rpartition("/")[2]
+    postgres.query("REVOKE ALL ON SCHEMA public FROM public; GRANT ALL ON SCHEMA public TO taskward", name)
+    if hardening == "schema":
+        postgres.query(
+            f"CREATE SCHEMA ours AUTHORIZATION taskward; ALTER DATABASE {name} SET search_path = ours", name
+        )
+    env = {"DATABASE_URL": url}
+
+    migrated = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
+    purged = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
+
+    assert (migrated.returncode, purged.returncode) == (0, 0), migrated.stderr + purged.stderr
+    with serving(environment_for(url), tmp_path) as service:
+        assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_view_of_somebody_else_in_our_place_is_refused_and_left_alone(
+    postgres: PostgresServer, tmp_path: Path, when: str
+) -> None:
+    url = postgres.new_database()
+    name = url.rpartition("/")[2]
+    if when == "after":
+        await upgrade(DatabaseAddress.parse(url))
+        postgres.query("DROP VIEW own_tasks", name)
+    postgres.query("CREATE VIEW own_tasks AS SELECT 'theirs' AS whose", name)
+
+    refused = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
+
+    assert refused.returncode == 1
+    assert "own_tasks" in refused.stderr
+    assert postgres.query("SELECT whose FROM own_tasks", name) == "theirs"
+
+
+async def test_a_database_that_was_changed_by_hand_is_whole_after_migrate(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    postgres.query(
+        "DROP VIEW own_tasks, own_kept_answers; DROP POLICY own_rows ON task_owners;"
+        "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY",
+        url.rpartition("/")[2],
+    )
+
+    await upgrade(DatabaseAddress.parse(url))
+
+    connection = await asyncpg.connect(url)
+    try:
+        assert await gaps(connection) == []
+    finally:
+        await connection.close()
