@@ -11,6 +11,7 @@ ALL = (
     "clock",
     "clients",
     "connections",
+    "hoarders",
     "operations",
     "endurance",
 )
