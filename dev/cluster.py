@@ -67,6 +67,13 @@ def reachable(programs: Path, user: User) -> Path:
     return copy / package.name / programs.relative_to(package)
 
 
+def write_secret(path: Path, secret: str) -> None:
+    """Write a file that from its first moment nobody else can read, whatever was there before."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret)
+
+
 def make(data: Path, programs: Path, user: User, password: str) -> None:
     """Make a cluster whose superuser has this password: whole or not at all.
 
@@ -83,7 +90,7 @@ def make(data: Path, programs: Path, user: User, password: str) -> None:
         home = parent
     making = home / f"cluster-{secrets.token_hex(4)}"
     words = home / "password"
-    words.write_text(password)
+    write_secret(words, password)
     if user is not None:
         os.chown(words, user.pw_uid, user.pw_gid)
     done = subprocess.run(  # noqa: S603 - a program of ours

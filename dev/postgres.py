@@ -119,20 +119,31 @@ class PostgresServer:
         self.query(f"CREATE DATABASE {name} OWNER {LOGIN}")
         return self.url_of(name)
 
-    def query(self, sql: str, database: str = "postgres") -> str:
-        """Run SQL as the superuser, by psql, and return what it prints."""
+    def query(self, sql: str, database: str = "postgres", *, stdin: bool = False) -> str:
+        """Run SQL as the superuser, by psql, and return what it prints.
+
+        Whoever is on the machine reads a process's arguments: SQL with a secret goes by `stdin`.
+        """
         done = subprocess.run(  # noqa: S603 - a program of ours
-            [self._psql(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url_of(database, admin=True)],
+            [*self._psql_at(database), "-v", "ON_ERROR_STOP=1", "-f", "-"]
+            if stdin
+            else [*self._psql_at(database), "-v", "ON_ERROR_STOP=1", "-c", sql],
+            input=sql if stdin else None,
             capture_output=True,
             text=True,
             check=False,
+            env=self._psql_environment(),
         )
         if done.returncode:
             raise CannotStart(f"PostgreSQL refuses: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def _psql(self) -> str:
-        return str(self.bin / "psql") if (self.bin / "psql").exists() else "psql"
+    def _psql_at(self, database: str) -> list[str]:
+        psql = str(self.bin / "psql") if (self.bin / "psql").exists() else "psql"
+        return [psql, "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
+
+    def _psql_environment(self) -> dict[str, str]:
+        return {**os.environ, "PGPASSWORD": self._password}
 
     @property
     def _password(self) -> str:
@@ -140,8 +151,7 @@ class PostgresServer:
 
     def _new_password(self) -> str:
         kept = self._folder / "postgres.password"
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(24))
+        cluster.write_secret(kept, secrets.token_urlsafe(24))
         return self._password
 
     def _refuse_a_second_server(self) -> None:
@@ -165,9 +175,10 @@ class PostgresServer:
                 lines = (self._folder / "postgres.log").read_text(errors="replace").splitlines()[-5:]
                 raise CannotStart("PostgreSQL stopped at once:\n" + "\n".join(lines))
             ready = subprocess.run(  # noqa: S603 - a program of ours
-                [self._psql(), "-XAtqc", "SELECT 1", self.url_of("postgres", admin=True)],
+                [*self._psql_at("postgres"), "-c", "SELECT 1"],
                 capture_output=True,
                 check=False,
+                env=self._psql_environment(),
             )
             if ready.returncode == 0:
                 return
@@ -179,9 +190,8 @@ class PostgresServer:
     def _make_login(self) -> None:
         if LOGIN in self.query("SELECT rolname FROM pg_roles").splitlines():
             return
-        self.query(
-            f"CREATE ROLE {LOGIN} LOGIN NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'"
-        )
+        options = f"LOGIN NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'"
+        self.query(f"CREATE ROLE {LOGIN} {options}", stdin=True)
         self.query(f"CREATE DATABASE {LOGIN} OWNER {LOGIN}")
 
 

@@ -1,6 +1,7 @@
 """The command line: one message that names everything wrong, exit status 1, no traceback."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.cli.preflight import database_faults
+from app.cli.preflight import checked, database_faults, plain_text_warnings
 from app.infra.migrate import upgrade
+from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress
+from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.people import ORIGIN, SECRET
@@ -68,6 +71,102 @@ def test_settings_are_read_from_a_dotenv_file_and_the_environment_wins(tmp_path:
 
     assert "BETTER_AUTH_SECRET has 5 bytes" in said
     assert "worse://" in said
+
+
+def test_a_dotenv_file_in_a_folder_above_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=nonsense\n")
+    folder = tmp_path / "below"
+    folder.mkdir()
+
+    assert "DATABASE_URL is not set" in refused({}, folder)
+
+
+@pytest.mark.parametrize(
+    "verb", [["serve"], ["migrate"], ["purge", "--older-than", "30d"], ["token", "--user", "a"]]
+)
+def test_each_verb_reads_the_file_that_is_named_and_no_other(tmp_path: Path, verb: list[str]) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=other://x\nBETTER_AUTH_SECRET=of-the-other\n")
+    (tmp_path / "named").write_text("DATABASE_URL=named://x\nBETTER_AUTH_SECRET=short\n")
+
+    said = refused({}, tmp_path, *verb, "--env-file", "named")
+
+    assert ("named://" in said) or ("has 5 bytes" in said)
+    assert "other://" not in said
+    assert "12 bytes" not in said
+
+
+def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    said = refused({}, tmp_path, "serve", "--env-file", "absent")
+
+    assert f"the file {tmp_path / 'absent'} cannot be read (No such file or directory)" in said
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+@pytest.mark.parametrize("arguments", [[], ["--env-file", ".env"]])
+def test_a_file_of_settings_that_others_may_write_stops_the_start(
+    tmp_path: Path, mode: int, arguments: list[str]
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("BETTER_AUTH_SECRET=short\n")
+    file.chmod(mode)
+
+    assert f"{file} can be written by other users: chmod go-w {file}" in refused(
+        {}, tmp_path, "serve", *arguments
+    )
+
+
+def test_a_file_of_settings_that_belongs_to_somebody_else_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("BETTER_AUTH_SECRET=short\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("app.settings.environment.os.geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr("app.settings.environment.ROOT", os.getuid() + 1)
+
+    with pytest.raises(SettingsError, match="belongs to another user"):
+        environment()
+
+
+@pytest.mark.parametrize(
+    ("more", "warning"),
+    [
+        ({"JWKS_URL": "http://auth.example.com/jwks"}, "the key set is fetched by http"),
+        (
+            {"DATABASE_URL": "postgresql://a:b@db.example.com/x?sslmode=disable"},
+            "DATABASE_URL has sslmode=disable",
+        ),
+        ({"RATE_LIMIT_STORE": "redis://cache.example.com"}, "RATE_LIMIT_STORE speaks no TLS"),
+        ({"RATE_LIMIT_STORE": "valkey://cache.example.com"}, "RATE_LIMIT_STORE speaks no TLS"),
+        ({"JWKS_URL": "https://auth.example.com/jwks"}, None),
+        ({"JWKS_URL": "http://127.0.0.1:3000/jwks"}, None),
+        ({"DATABASE_URL": "postgresql://a:b@db.example.com/x"}, None),
+        ({"DATABASE_URL": "postgresql://a:b@localhost/x?sslmode=disable"}, None),
+        ({"RATE_LIMIT_STORE": "rediss://cache.example.com"}, None),
+        ({"RATE_LIMIT_STORE": "redis://[::1]"}, None),
+        ({"RATE_LIMIT_STORE": "redis://cache.example.com", "RATE_LIMIT": "off"}, None),
+    ],
+)
+def test_what_is_spoken_without_tls_with_another_machine_is_warned_of(
+    more: dict[str, str], warning: str | None
+) -> None:
+    settings = Settings.from_env({**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1/x", **more})
+
+    found = plain_text_warnings(settings)
+
+    assert len(found) == (warning is not None)
+    assert all(each.startswith(warning or "") for each in found)
+
+
+def test_the_start_tells_these_warnings() -> None:
+    env = {
+        **AUTH,
+        "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
+        "JWKS_URL": "http://auth.example.com/jwks",
+    }
+
+    _, warnings = checked({**env, "PORT": str(free_port())})
+
+    assert any(each.startswith("the key set is fetched by http") for each in warnings)
 
 
 @pytest.mark.server
@@ -150,6 +249,14 @@ def test_no_token_is_made_without_a_secret_or_for_an_impossible_user(tmp_path: P
     )
     assert "--user must have" in refused(AUTH, tmp_path, "token", "--user", "a\nb")
     assert app("token", "--user", "ann", "--ttl", "soon", env=AUTH, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("ttl", ["86401s", "1441m", "25h", "2d", "9999999d"])
+def test_a_token_that_would_last_longer_than_a_day_is_refused_in_one_line(tmp_path: Path, ttl: str) -> None:
+    done = app("token", "--user", "ann", "--ttl", ttl, env=AUTH, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"argument --ttl: {ttl!r} is too long: a token lasts at most 1d\n")
 
 
 @pytest.mark.parametrize("target", ["app.main:app", "main:app"])

@@ -51,7 +51,11 @@ def test_each_setting_is_told() -> None:
 
 
 def test_each_setting_that_an_operator_sets_is_in_the_example() -> None:
-    left_out = {"PROMETHEUS_MULTIPROC_DIR", *(name for name in settings_read() if name.startswith("OTEL_"))}
+    left_out = {
+        "PROMETHEUS_MULTIPROC_DIR",
+        "ENV_FILE",
+        *(name for name in settings_read() if name.startswith("OTEL_")),
+    }
 
     assert settings_read() - left_out <= settings_listed()
 

@@ -1,12 +1,15 @@
 """`app`: serve | migrate | purge | openapi | token. Each verb explains itself with `--help`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from app.settings import SettingsError
+from app.settings.environment import ENV_FILE
 
 VERBS: Final = {
     "serve": "serving",
@@ -27,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     for module in [VERBS[name] for name in given[:1] if name in VERBS] or VERBS.values():
         import_module(f"app.cli.{module}").add_to(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("--env-file", metavar="FILE", help="read settings from FILE, and not from .env")
     chosen = parser.parse_args(given)
+    if chosen.env_file:
+        os.environ[ENV_FILE] = str(Path(chosen.env_file).absolute())
     try:
         sys.exit(chosen.run(chosen))
     except SettingsError as error:

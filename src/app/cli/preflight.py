@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
@@ -14,7 +15,7 @@ from app.infra.connector import ADVICE, Connector
 from app.infra.schema_version import is_current
 from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, read_database
-from app.settings.database_address import DatabaseAddress
+from app.settings.database_address import DatabaseAddress, is_here
 from app.settings.environment import Reader
 from app.settings.listening import read_listening
 from app.settings.observing import read_observing
@@ -47,6 +48,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         raise SettingsError(faults)
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
+    warnings += plain_text_warnings(settings)
     workers, limits = settings.listening.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
         warnings.append(
@@ -54,6 +56,26 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
             " as high: set RATE_LIMIT_STORE to a Valkey or Redis to share them"
         )
     return settings, warnings
+
+
+def plain_text_warnings(settings: Settings) -> list[str]:
+    """Tell what is spoken without TLS with another machine: whoever is in between can read and change it."""
+    limits, jwks_url = settings.rate_limits, settings.trust.jwks_url
+    found = []
+    if jwks_url and _is_plain(jwks_url, "http"):
+        found.append(
+            "the key set is fetched by http: whoever is in between can make tokens: set an https address"
+        )
+    if not settings.database.tls and not is_here(settings.database.host):
+        found.append("DATABASE_URL has sslmode=disable: whoever is in between reads and changes tasks")
+    if limits.on and limits.store and _is_plain(limits.store, "redis", "valkey"):
+        found.append("RATE_LIMIT_STORE speaks no TLS with another machine: write rediss:// or valkeys://")
+    return found
+
+
+def _is_plain(url: str, *schemes: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in schemes and not is_here(parts.hostname or "")
 
 
 def port_faults(env: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from app.settings import SettingsError
 from app.settings.environment import Reader, environment
 from app.settings.trust import read_trust
 
+LIFETIME_MAX: Final = 86_400  # seconds: nobody can sign such a token out
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -23,7 +24,7 @@ def add_to(verbs: Any) -> None:
         "--user", required=True, metavar="ID", help="whose token: the subject, 1 to 255 characters"
     )
     parser.add_argument(
-        "--ttl", type=_duration, default="15m", help="how long it lasts, as 90s, 15m, 8h or 1d"
+        "--ttl", type=_duration, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
     )
     parser.set_defaults(run=run)
 
@@ -48,4 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _duration(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time like 90s, 15m, 8h or 1d")
-    return int(text[:-1]) * _SECONDS[text[-1]]
+    seconds = int(text[:-1]) * _SECONDS[text[-1]]
+    if seconds > LIFETIME_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long: a token lasts at most 1d")
+    return seconds

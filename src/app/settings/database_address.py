@@ -62,7 +62,7 @@ class DatabaseAddress:
             raise MalformedAddress("; ".join(wrong))
         if any(map(_unfit, (host, unquote(parts.netloc), database, *given.values()))):
             raise MalformedAddress("holds U+0000 or half of a surrogate pair, which PostgreSQL does not take")
-        mode = given.get("sslmode", "disable" if _is_here(host) else "require")
+        mode = given.get("sslmode", "disable" if is_here(host) else "require")
         return cls(
             host=host,
             port=port,
@@ -114,7 +114,7 @@ def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
     authority = given.get("sslrootcert", "system")
     if authority != "system" and not _is_file(authority):
         faults.append(f"has sslrootcert={authority}, which is not a file")
-    if given.get("channel_binding") == "require" and given.get("sslmode") == "disable" and not _is_here(host):
+    if given.get("channel_binding") == "require" and given.get("sslmode") == "disable" and not is_here(host):
         faults.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
     return faults
 
@@ -131,7 +131,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Tell whether the host is this machine, to which a connection needs no TLS."""
     if host == "localhost":
         return True

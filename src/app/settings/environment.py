@@ -1,14 +1,18 @@
 """Reading variables, one fault a line, all of them told at once."""
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values, find_dotenv
+from dotenv import dotenv_values
 
 T = TypeVar("T")
+
+ROOT: Final = 0  # may write every file anyway
+ENV_FILE: Final = "ENV_FILE"  # the variable by which `--env-file` reaches workers
 
 
 class SettingsError(Exception):
@@ -21,19 +25,43 @@ class SettingsError(Exception):
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the process, over those of the nearest `.env` at or above this folder.
+    """Return the variables of the process, over those of the file `ENV_FILE`: by default `.env` here.
 
     Raises:
-        SettingsError: this folder was deleted.
+        SettingsError: this folder was deleted, or the file cannot be read, or others can write it.
 
     """
     try:
-        written = dotenv_values(find_dotenv(usecwd=True), interpolate=False)
+        folder = Path.cwd()
     except FileNotFoundError:
         raise SettingsError(
             ["the folder that it is started in is gone: start it in one that exists"]
         ) from None
+    named = os.environ.get(ENV_FILE)
+    written = _written(folder / (named or ".env"), must_be=bool(named))
     return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
+
+
+def _written(path: Path, *, must_be: bool) -> dict[str, str | None]:
+    """Read a file of variables. Somebody else who can write it could set the secret, or the database."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        if must_be:
+            raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
+        return {}
+    if not stat.S_ISREG(found.st_mode):
+        if must_be:
+            raise SettingsError([f"{path} is not a file"])
+        return {}
+    if found.st_uid not in (os.geteuid(), ROOT):
+        raise SettingsError([f"{path} belongs to another user, who could set anything: chown or move it"])
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SettingsError([f"{path} can be written by other users: chmod go-w {path}"])
+    try:
+        return dotenv_values(path, interpolate=False)
+    except OSError as error:
+        raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
 
 
 class Reader:

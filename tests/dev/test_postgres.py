@@ -1,0 +1,59 @@
+"""The embedded PostgreSQL keeps its password to itself."""
+
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from dev import cluster
+from dev.postgres import PostgresServer
+
+pytestmark = pytest.mark.server
+
+
+def test_a_secret_is_written_into_a_file_that_nobody_else_could_read_at_any_moment(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("left from before")
+    file.chmod(0o666)
+
+    cluster.write_secret(file, "x")
+
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("x", 0o600)
+
+
+def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None:
+    seen: set[bytes] = set()
+    files: set[int] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(arguments.read_bytes())
+                except OSError:
+                    continue
+            for secret in (*tmp_path.rglob("*password*"),):
+                try:
+                    files.add(stat.S_IMODE(secret.stat().st_mode))
+                except OSError:
+                    continue
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    server = PostgresServer(tmp_path, durable=False)
+    try:
+        server.start()
+        server.query("SELECT pg_sleep(0.2)")
+    finally:
+        done.set()
+        watcher.join()
+        server.remove()
+
+    password = (tmp_path / "postgres.password").read_bytes()
+    assert any(b"psql" in each and str(server.port).encode() in each for each in seen)  # it was watched
+    assert [each for each in seen if password in each] == []
+    assert files == {0o600}
