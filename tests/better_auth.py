@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.log_search import LOGS
 
 WEB = Path(__file__).parent.parent / "web"
 START_TIMEOUT = 60  # seconds
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -82,7 +83,13 @@ class BetterAuth:
 
 @asynccontextmanager
 async def better_auth(
-    database_url: str, *, api_url: str = "", port: int = 0, secret: str = "", **variant: Any
+    database_url: str,
+    *,
+    api_url: str = "",
+    port: int = 0,
+    secret: str = "",
+    settings: Mapping[str, str] = NO_SETTINGS,
+    **variant: Any,
 ) -> AsyncIterator[BetterAuth]:
     """Start a server on a database of its own, and stop it at the end; a second time: with port and secret."""
     node = shutil.which("node")
@@ -101,6 +108,7 @@ async def better_auth(
         "TEST_VARIANT": json.dumps(variant),
         "API_URL": api_url,
         "AUTH_RATE_LIMIT": "off",
+        **settings,
     }
     process = await asyncio.create_subprocess_exec(
         *(node, "--import", "tsx", "test/server.ts"),

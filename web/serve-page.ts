@@ -2,13 +2,14 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { HttpBindings } from "@hono/node-server";
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
 
 const BUILT = join(import.meta.dirname, "dist");
 const NOT_BUILT = "The page is not built: `npm run build` makes it. Better Auth is at /api/auth.\n";
 
-export function servePage(app: Hono, apiUrl: string): void {
+export function servePage(app: Hono<{ Bindings: HttpBindings }>, apiUrl: string): void {
   const policy = [
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'",
     `connect-src 'self' ${new URL(apiUrl).origin}; form-action 'self'; frame-ancestors 'none'`,

@@ -1,15 +1,21 @@
 /** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes what is under way. */
 
-import { serve as listen } from "@hono/node-server";
+import type { Server } from "node:http";
+import { type HttpBindings, serve as listen } from "@hono/node-server";
 import type { BetterAuthOptions } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
+import { CLIENT_ADDRESS } from "./auth.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
 const PATIENCE = Number(process.env["DATABASE_WAIT"] || "30") * 1000; // milliseconds for the database to be there
+
+const BODY_MAX = 64 * 1024; // bytes
+const CONNECTIONS_MAX = 2_000;
 
 interface Auth {
   readonly handler: (request: Request) => Promise<Response>;
@@ -23,7 +29,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   const auth = create(database);
   await migrate(auth.options);
 
-  const app = new Hono();
+  const app = new Hono<{ Bindings: HttpBindings }>();
   app.use(
     "/api/auth/*",
     cors({
@@ -33,12 +39,30 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
       exposeHeaders: ["set-auth-token", "set-auth-jwt"],
     }),
   );
-  app.on(["GET", "POST"], "/api/auth/*", (context) => auth.handler(context.req.raw));
+  app.use(
+    "/api/auth/*",
+    bodyLimit({ maxSize: BODY_MAX, onError: (context) => context.json({ message: "Too large" }, 413) }),
+  );
+  app.on(["GET", "POST"], "/api/auth/*", async (context) => {
+    const answer = new Response(...parts(await auth.handler(withAddress(context, settings))));
+    answer.headers.set("cache-control", "no-store");
+    answer.headers.set("x-content-type-options", "nosniff");
+    const wait = answer.headers.get("x-retry-after");
+    if (wait) answer.headers.set("retry-after", wait); // the standard name (RFC 9110 §10.2.3)
+    return answer;
+  });
   servePage(app, settings.apiUrl);
 
-  const server = listen({ fetch: app.fetch, port: settings.port, hostname: "127.0.0.1" }, ({ port }) =>
-    console.log(`listening on http://127.0.0.1:${port}`),
+  const server = listen(
+    {
+      fetch: app.fetch,
+      port: settings.port,
+      hostname: "127.0.0.1",
+      serverOptions: { headersTimeout: 10_000, requestTimeout: 20_000, keepAliveTimeout: 10_000 }, // milliseconds
+    },
+    ({ port }) => console.log(`listening on http://127.0.0.1:${port}`),
   );
+  (server as Server).maxConnections = CONNECTIONS_MAX;
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";
     console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
@@ -48,6 +72,23 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
 }
+
+/**
+ * The request with the client's address in a header of ours, which Better Auth reads. It is the socket's; behind
+ * proxies of ours the chain that they wrote, of which Better Auth takes the rightmost that is none of them.
+ */
+function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Settings): Request {
+  const peer = context.env.incoming.socket.remoteAddress ?? "";
+  const chain = settings.trustedProxies.length > 0 ? context.req.header("x-forwarded-for") : undefined;
+  const request = new Request(context.req.raw);
+  request.headers.set(CLIENT_ADDRESS, chain ? `${chain}, ${peer}` : peer);
+  return request;
+}
+
+const parts = (answer: Response): [BodyInit | null, ResponseInit] => [
+  answer.body,
+  { status: answer.status, statusText: answer.statusText, headers: answer.headers },
+];
 
 /** A database that is not only ours is changed when its owner says so: `MIGRATE=0` holds back. */
 async function migrate(options: BetterAuthOptions): Promise<void> {

@@ -1,5 +1,7 @@
 /** What the sign-in server is told by its environment; everything wrong is told at once. */
 
+import { isIP } from "node:net";
+
 export interface Settings {
   /** The one address that browsers use. Better Auth takes `iss` and `aud` from it: never from a Host header. */
   readonly baseUrl: string;
@@ -10,6 +12,10 @@ export interface Settings {
   readonly apiUrl: string;
   /** Whether too many requests from one address are refused. Only tests, which are one address, say no. */
   readonly rateLimit: boolean;
+  /** Networks of your own proxies, whose word in X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+  /** Whether an e-mail address is verified before its account can be used. */
+  readonly verifyEmail: boolean;
   /** Pages that may ask. */
   readonly trustedOrigins: readonly string[];
 }
@@ -26,6 +32,13 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const databaseUrl = need("DATABASE_URL", "the address of a PostgreSQL database");
   const apiUrl = env["API_URL"]?.trim() || "http://127.0.0.1:8000";
   const rateLimit = env["AUTH_RATE_LIMIT"] !== "off";
+  const trustedProxies = (env["TRUSTED_PROXIES"] ?? "")
+    .split(",")
+    .map((network) => network.trim())
+    .filter(Boolean);
+  for (const network of trustedProxies)
+    if (!isNetwork(network)) faults.push(`TRUSTED_PROXIES names ${network}, which is not a network like 10.0.0.0/8`);
+  const verifyEmail = env["REQUIRE_EMAIL_VERIFICATION"] === "1";
   const port = Number(env["AUTH_PORT"] || "3000");
   const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "")
     .split(",")
@@ -45,7 +58,15 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     console.error(["The sign-in server cannot start:", ...faults].join("\n  "));
     process.exit(1);
   }
-  return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedOrigins };
+  return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedProxies, verifyEmail, trustedOrigins };
+}
+
+function isNetwork(text: string): boolean {
+  const [address = "", bits, more] = text.split("/");
+  const most = { 4: 32, 6: 128 }[isIP(address)];
+  return (
+    most !== undefined && more === undefined && (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= most))
+  );
 }
 
 /** Whether an address is whole, and of one of these protocols: `localhost:3000` parses too, as protocol `localhost:`. */

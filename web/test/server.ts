@@ -45,7 +45,7 @@ await serve(settings, (database) => {
   if (Object.keys(variant).length === 0) return createAuth(settings, database);
   return betterAuth({
     ...authOptions(settings, database),
-    plugins: [keys(), bearer()],
+    plugins: [keys(), bearer({ requireSignature: true })],
     ...(variant.ids && { advanced: { database: { generateId: variant.ids } } }),
     ...(variant.sessionCache && { session: { cookieCache: { enabled: true, strategy: "jwt" as const } } }),
     ...(variant.mails && {
