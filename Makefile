@@ -5,7 +5,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test faults drill screenshots unit fuzz check fix migrate openapi bench bench-growth lock clean
+.PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate openapi bench bench-growth lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ screenshots: .venv/.complete web ## show the page in every state, narrow and wid
 
 unit: .venv/.complete ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server"
+
+pythons: .venv/.complete ## run those tests on each other Python from 3.11 on that this machine has
+	@$(BIN)/python -m dev.pythons
 
 fuzz: .venv/.complete ## search longer for inputs that break something: FUZZ=100 times as many as `make test` does
 	@FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest tests/fuzz -q --show-capture=no

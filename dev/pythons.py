@@ -1,0 +1,95 @@
+"""`make pythons`: `make unit` on every other Python that Taskward supports and this machine has.
+
+Each gets an environment of its own below `.venv/`, from the same lock file.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = ROOT / ".venv" / "pythons"
+UV = ROOT / ".venv" / "bin" / "uv"
+OLDEST = (3, 11)
+QUIET = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+WHICH = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
+
+Version = tuple[int, int]
+
+
+def main() -> int:
+    """Test on each; return the exit status."""
+    mine = sys.version_info[:2]
+    others = {version: path for version, path in sorted(found().items()) if version != mine}
+    failed = [version for version, path in others.items() if not passes(version, path)]
+    print(f"Tested on {named(others) or 'no other Python'}; `make unit` itself uses {named([mine])}.")
+    if failed:
+        print(f"Failed on {named(failed)}.")
+    return bool(failed)
+
+
+def passes(version: Version, path: Path) -> bool:
+    """Run the tests that need no server; tell whether they pass."""
+    print(f"Python {named([version])}: {path}", flush=True)
+    command = [str(environment(named([version]), path)), "-m", "pytest", "-q", "-m", "not server"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - an interpreter found here
+
+
+def found() -> dict[Version, Path]:
+    """Return the interpreters of this machine that are new enough, one of each minor version."""
+    pythons: dict[Version, Path] = {}
+    for path in candidates():
+        version = version_of(path)
+        if version is not None and version >= OLDEST:
+            pythons.setdefault(version, path)
+    return pythons
+
+
+def candidates() -> Iterator[Path]:
+    """Find what is on the PATH, and what pyenv and uv keep elsewhere."""
+    for minor in range(OLDEST[1], OLDEST[1] + 20):
+        if path := shutil.which(f"python3.{minor}"):
+            yield Path(path)
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv"))
+    for place in (pyenv / "versions", home / ".local/share/uv/python"):
+        yield from sorted(place.glob("*/bin/python3"), reverse=True)
+
+
+def version_of(path: Path) -> Version | None:
+    """Return what an interpreter says it is; None for one that does not run (a shim) or is not CPython."""
+    try:
+        told = subprocess.run([path, "-c", WHICH], capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - as above
+    except (OSError, subprocess.SubprocessError):
+        return None
+    said = re.fullmatch(r"cpython (\d+) (\d+)", told.stdout.strip())
+    return (int(said[1]), int(said[2])) if said else None
+
+
+def environment(name: str, path: Path) -> Path:
+    """Make or refresh the environment of a Python; return its interpreter."""
+    folder = ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    if not python.exists():
+        uv("venv", "--python", str(path), str(folder))
+    uv("pip", "sync", "--require-hashes", "--python", str(python), "requirements-dev.lock")
+    uv("pip", "install", "--no-deps", "--no-build-isolation", "--python", str(python), "--editable", ".")
+    return python
+
+
+def uv(*arguments: str) -> None:
+    """Run uv."""
+    subprocess.run([UV, *arguments, "--quiet"], cwd=ROOT, env=QUIET, check=True)  # noqa: S603 - a program of ours
+
+
+def named(versions: Iterable[Version]) -> str:
+    """Write versions, as `3.11, 3.12`."""
+    return ", ".join(f"{major}.{minor}" for major, minor in versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

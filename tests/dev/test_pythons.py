@@ -1,0 +1,36 @@
+"""Which Pythons of a machine `make pythons` tests on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev import pythons
+from dev.pythons import found, version_of
+
+
+def a_program(folder: Path, name: str, says: str) -> Path:
+    """Write a program that says this, whatever it is told."""
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_an_interpreter_says_its_version_and_what_is_none_or_does_not_run_says_nothing(
+    tmp_path: Path,
+) -> None:
+    assert version_of(Path(sys.executable)) == sys.version_info[:2]
+    assert version_of(tmp_path / "nowhere") is None
+    assert version_of(a_program(tmp_path, "shim", "echo 'pyenv: not set' >&2; exit 127")) is None
+    assert version_of(a_program(tmp_path, "pypy", "echo pypy 3 12")) is None
+
+
+def test_one_of_each_version_that_is_new_enough_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ["cpython 3 10", "cpython 3 12", "cpython 3 12", "cpython 3 13", "pypy 3 12"]
+    programs = [a_program(tmp_path, f"p{number}", f"echo {line}") for number, line in enumerate(said)]
+    monkeypatch.setattr(pythons, "candidates", lambda: iter(programs))
+
+    assert found() == {(3, 12): programs[1], (3, 13): programs[3]}
