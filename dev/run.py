@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from app.cli.preflight import connection_fault
+from app.cli.connection_faults import connection_fault, unreachable
 from app.infra.connecting import means_unreachable
 from app.infra.migrate import upgrade, waiting
 from app.settings.database_address import DatabaseAddress
@@ -110,7 +110,8 @@ def migrate(chosen: Plan) -> None:
         if not means_unreachable(error):
             raise
         if may_change or chosen.node:
-            raise Cannot(f"DATABASE_URL names {address.host}, where no database answers: start it") from error
+            why = unreachable(address, error)
+            raise Cannot(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
         # Nothing but the API is run: it starts, answers 503, and serves as soon as the database is there.
     if missing:
         raise Cannot("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))

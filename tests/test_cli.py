@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import platform
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jwt
@@ -18,7 +20,7 @@ from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.people import ORIGIN, SECRET
-from tests.service import BARE, app
+from tests.service import BARE, app, serving
 
 AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIENCE": ORIGIN}
 
@@ -210,7 +212,8 @@ async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pyt
             faults, warnings = await database_faults(address, address)
 
     assert faults == []
-    assert "cannot be reached yet" in warnings[0]
+    why = f"since 127.0.0.1:{address.port} does not answer"
+    assert warnings == [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
 
 
 async def test_a_table_of_somebody_else_in_our_place_is_told_and_left_alone(
@@ -280,3 +283,50 @@ def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target:
 
     assert "Uvicorn running" in said
     assert not [line for line in said.splitlines() if "rror" in line or "arning" in line]
+
+
+@pytest.mark.parametrize("command", [("--version",), ("--help",)])
+def test_the_command_itself_says_which_version_it_is_and_what_it_does(
+    tmp_path: Path, command: tuple[str]
+) -> None:
+    done = app(*command, env={}, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    if command == ("--version",):
+        assert done.stdout == f"taskward {version('taskward')} (Python {platform.python_version()})\n"
+
+
+def test_a_document_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    for place, why in (
+        (tmp_path / "nowhere" / "x", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
+        said = refused({}, tmp_path, "openapi", "--output", str(place))
+
+        assert said == f"app openapi: {place} cannot be written: {why}\n"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("db.invalid", "since db.invalid is a name that cannot be looked up (is it spelt right?)"),
+        ("127.0.0.1:1", "since nothing listens on 127.0.0.1:1"),
+        ("localhost:1", "since nothing listens on localhost:1"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told_by_its_cause(tmp_path: Path, place: str, why: str) -> None:
+    env = {**AUTH, "DATABASE_URL": f"postgresql://ann:hunter2@{place}/db?sslmode=disable"}
+
+    assert (
+        refused(env, tmp_path, "migrate")
+        == f"Taskward cannot start: the database cannot be reached, {why}: try again\n"
+    )
+    assert refused(env, tmp_path, "purge", "--older-than", "1d") == f"app purge: nothing is purged, {why}\n"
+    with serving({**env, "LOG_FORMAT": "json"}, tmp_path) as service:
+        pass
+    assert (
+        f"warning: the database cannot be reached yet, {why}: answering 503 until it is there\n"
+        in service.log.read_text()
+    )
+    assert "hunter2" not in service.log.read_text()

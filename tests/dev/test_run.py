@@ -202,7 +202,10 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) ->
             "has a user or password that 127.0.0.1 refuses",
         ),
         ("postgresql://{user}:{password}@{host}:{port}/nowhere", "names the database nowhere, which"),
-        ("postgresql://{user}:{password}@{host}:1/{database}", "names 127.0.0.1, where no database answers"),
+        (
+            "postgresql://{user}:{password}@{host}:1/{database}",
+            "cannot be reached, since nothing listens on 127.0.0.1:1: start it",
+        ),
     ],
 )
 @pytest.mark.parametrize("migrate", ["0", "1"])

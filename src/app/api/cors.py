@@ -1,5 +1,6 @@
 """Which pages may ask (the Fetch standard's CORS protocol). Tokens travel in a header, never in a cookie."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,34 +14,51 @@ ALLOWED_HEADERS: Final = (
     b" traceparent, tracestate"
 )
 PREFLIGHT_LIFETIME: Final = b"600"  # seconds
+ANY: Final = "*."
+LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # one part of a host name, as browsers write it
 VARY: Final = (b"vary", b"Origin")
 
 
 class Cors:
-    """The answers to `Origin`, made once."""
+    """The answers to `Origin`, made once for each that is listed by name."""
 
     def __init__(self, origins: Iterable[str]) -> None:
+        listed = list(origins)
         self._allowed = {
-            origin.encode(): [
-                (b"access-control-allow-origin", origin.encode()),
-                (b"access-control-allow-credentials", b"true"),  # fetch's `credentials: "include"`
-                (b"access-control-expose-headers", EXPOSED),
-                VARY,
-            ]
-            for origin in origins
+            origin.encode(): _allowing(origin.encode()) for origin in listed if ANY not in origin
         }
-        self._others: Headers = [VARY] if self._allowed else []
+        self._any_label = [
+            re.compile(re.escape(origin).replace(re.escape(ANY), f"{LABEL}\\.", 1).encode())
+            for origin in listed
+            if ANY in origin
+        ]
+        self._others: Headers = [VARY] if listed else []
 
     def headers(self, origin: bytes | None) -> Headers:
         """Return what every answer says; a page of another origin is not told that it may read it."""
-        return self._allowed.get(origin, self._others) if origin is not None else self._others
+        if origin is None:
+            return self._others
+        return self._allowed.get(origin) or (_allowing(origin) if self._fits(origin) else self._others)
 
     def preflight(self, origin: bytes, methods: str) -> Headers:
         """Return what the answer to a preflight says besides."""
-        if origin not in self._allowed:
+        if origin not in self._allowed and not self._fits(origin):
             return []
         return [
             (b"access-control-allow-methods", methods.encode()),
             (b"access-control-allow-headers", ALLOWED_HEADERS),
             (b"access-control-max-age", PREFLIGHT_LIFETIME),
         ]
+
+    def _fits(self, origin: bytes) -> bool:
+        """Tell whether an origin is one of those that stand for any label."""
+        return any(pattern.fullmatch(origin) for pattern in self._any_label)
+
+
+def _allowing(origin: bytes) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),  # fetch's `credentials: "include"`
+        (b"access-control-expose-headers", EXPOSED),
+        VARY,
+    ]

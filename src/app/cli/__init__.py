@@ -4,12 +4,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Final
 
-from app.settings import SettingsError
-from app.settings.environment import ENV_FILE
+from app.settings import SettingsError, near_misses
+from app.settings.environment import ENV_FILE, environment
 
 VERBS: Final = {
     "serve": "serving",
@@ -26,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if sys.stdout is None:  # what is opened next would be written to in its place
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     parser = argparse.ArgumentParser(prog="app", description="Taskward: the task API behind Better Auth.")
+    parser.add_argument(
+        "--version", action="version", version=f"taskward {version('taskward')} (Python {python_version()})"
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     given = list(sys.argv[1:] if arguments is None else arguments)
     for module in [VERBS[name] for name in given[:1] if name in VERBS] or VERBS.values():
@@ -38,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(chosen.run(chosen))
     except SettingsError as error:
+        with suppress(SettingsError):  # of a folder that is gone
+            error = SettingsError([*error.faults, *near_misses(environment())])
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

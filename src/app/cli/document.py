@@ -30,7 +30,10 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.output is None:
         sys.stdout.write(text)
     else:
-        chosen.output.write_text(text, encoding="utf-8")
+        try:
+            chosen.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            sys.exit(f"app openapi: {chosen.output} cannot be written: {error.strerror}")
     return 0
 
 

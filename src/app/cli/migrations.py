@@ -8,7 +8,7 @@ from typing import Any, Final
 from alembic.util import CommandError
 from asyncpg import DuplicateTableError, PostgresError
 
-from app.cli.preflight import connection_fault
+from app.cli.connection_faults import connection_fault, unreachable
 from app.infra import migrate
 from app.infra.connecting import means_unreachable
 from app.infra.connector import Connector
@@ -59,7 +59,7 @@ def _told(address: DatabaseAddress, error: Exception) -> str:
         return f"DATABASE_URL names a database with tables of somebody else's in our place: {error}"
     if isinstance(error, PostgresError) and not means_unreachable(error):
         return f"DATABASE_URL names a database that refuses a migration: {error} {error.hint or ''}".strip()
-    return f"DATABASE_URL names {address.host}, which does not answer just now: try again"
+    return f"the database cannot be reached, {unreachable(address, error)}: try again"
 
 
 async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import socket
-import ssl
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,10 +10,11 @@ from urllib.parse import urlsplit
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
+from app.cli.connection_faults import connection_fault, unreachable
 from app.infra.connector import ADVICE, Connector
 from app.infra.schema_version import is_current
 from app.infra.wall import gaps
-from app.settings import Settings, SettingsError, read_database
+from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.database_address import DatabaseAddress, is_here
 from app.settings.environment import Reader
 from app.settings.listening import read_listening
@@ -49,6 +49,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
     warnings += plain_text_warnings(settings)
+    warnings += near_misses(env)
     workers, limits = settings.listening.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
         warnings.append(
@@ -127,7 +128,8 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
         fault = connection_fault(database, error)
         if fault:
             return [fault], []
-        return [], [f"the database at {database.host} cannot be reached yet: answering 503 until it is there"]
+        why = unreachable(database, error)
+        return [], [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
     if missing:
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
         return [f"DATABASE_URL names a database for which {count} waiting: run `app migrate`"], []
@@ -156,24 +158,3 @@ async def _waiting(address: DatabaseAddress) -> list[str]:
     from app.infra.migrate import waiting  # noqa: PLC0415 - see `app.infra.schema_version`
 
     return await waiting(address)
-
-
-def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
-    """Tell what about the address is wrong; None where it is the server that is not there."""
-    host = address.host
-    fault = None
-    match error:
-        case pg.InvalidAuthorizationSpecificationError():
-            fault = f"has a user or password that {host} refuses: copy the address again"
-        case pg.InvalidCatalogNameError():
-            fault = f"names the database {address.database}, which {host} does not have"
-        case ssl.SSLCertVerificationError():
-            fault = (
-                f"names {host}, whose certificate is not valid for it ({error.verify_message}):"
-                " check the host name, or name its authority with sslrootcert="
-            )
-        case ssl.SSLError():
-            fault = f"names {host}, with which no TLS connection can be made"
-        case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
-            fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
-    return f"DATABASE_URL {fault}" if fault else None

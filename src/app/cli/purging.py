@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from asyncpg import PostgresError
 
-from app.cli.preflight import connection_fault
+from app.cli.connection_faults import connection_fault, unreachable
+from app.infra.connecting import means_unreachable
 from app.infra.purging import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
@@ -43,7 +44,10 @@ def run(chosen: argparse.Namespace) -> int:
     except CannotPurge as error:
         sys.exit(f"app purge: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
-        sys.exit(f"app purge: {connection_fault(address, error) or error}")
+        if means_unreachable(error):
+            fault = connection_fault(address, error) or f"nothing is purged, {unreachable(address, error)}"
+            sys.exit(f"app purge: {fault}")
+        sys.exit(f"app purge: {error}")
     print(f"{ended} {'task' if ended == 1 else 'tasks'} ended")
     return 0
 

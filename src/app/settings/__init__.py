@@ -2,16 +2,22 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
+from app.settings.addresses import origin, origins, web_address
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import Reader, SettingsError, flag, number, one_of, origin, web_address
+from app.settings.environment import ENV_FILE, Reader, SettingsError, flag, number, one_of, written
 from app.settings.listening import Listening, read_listening
 from app.settings.observing import Observing, read_observing
 from app.settings.rate_limits import RateLimits, read_rate_limits
+from app.settings.spelling import misspelt
 from app.settings.trust import Trust, read_trust
 
 __all__ = ("Settings", "SettingsError")
+
+OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "MIGRATE", ENV_FILE})  # not read here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ class Settings:
         database, direct = read_database(reader)
         trust = read_trust(reader)
         listening = read_listening(reader)
-        cors_origins = reader.read("CORS_ORIGINS", _origins, _origin_of_better_auth(reader))
+        cors_origins = reader.read("CORS_ORIGINS", origins, _origin_of_better_auth(reader))
         request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
         pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
         rate_limits = read_rate_limits(reader)
@@ -84,6 +90,13 @@ class Settings:
         )
 
 
+def near_misses(env: Mapping[str, str]) -> list[str]:
+    """Tell which variables look like settings and are none: see `app.settings.spelling`."""
+    with suppress(SettingsError):
+        Settings.from_env({})  # so that each name was read for
+    return misspelt(env, written(), Reader.names | OF_THE_LAUNCHER)
+
+
 def read_database(reader: Reader) -> tuple[DatabaseAddress | None, DatabaseAddress | None]:
     """Read the address for requests and the one for migrations."""
     database = reader.read("DATABASE_URL", DatabaseAddress.parse, None)
@@ -108,14 +121,3 @@ def _origin_of_better_auth(reader: Reader) -> tuple[str, ...]:
 
 def _base(text: str) -> str:
     return web_address(text).geturl().rstrip("/")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    """Read a list of origins, split by commas. `*` is not one: tokens would be usable from any page."""
-    origins = []
-    for item in filter(None, map(str.strip, text.split(","))):
-        url = web_address(item) if item != "*" else None
-        if url is None or url.path.strip("/"):
-            raise ValueError(f"has {item!r}, which is not an origin like https://app.example.com")
-        origins.append(origin(url))
-    return tuple(origins)

@@ -4,8 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import ClassVar, Final, TypeVar
 
 from dotenv import dotenv_values
 
@@ -31,18 +30,27 @@ def environment() -> dict[str, str]:
         SettingsError: this folder was deleted, or the file cannot be read, or others can write it.
 
     """
+    return written() | dict(os.environ)
+
+
+def written() -> dict[str, str]:
+    """Return the variables of that file.
+
+    Raises:
+        SettingsError: as `environment` does.
+
+    """
     try:
         folder = Path.cwd()
     except FileNotFoundError:
-        raise SettingsError(
-            ["the folder that it is started in is gone: start it in one that exists"]
-        ) from None
+        gone = "the folder that it is started in is gone: start it in one that exists"
+        raise SettingsError([gone]) from None
     named = os.environ.get(ENV_FILE)
-    written = _written(folder / (named or ".env"), must_be=bool(named))
-    return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
+    found = _read(folder / (named or ".env"), must_be=bool(named))
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def _written(path: Path, *, must_be: bool) -> dict[str, str | None]:
+def _read(path: Path, *, must_be: bool) -> dict[str, str | None]:
     """Read a file of variables. Somebody else who can write it could set the secret, or the database."""
     try:
         found = path.stat()
@@ -67,12 +75,15 @@ def _written(path: Path, *, must_be: bool) -> dict[str, str | None]:
 class Reader:
     """Reads variables and collects what is wrong with them. An empty variable is an absent one."""
 
+    names: ClassVar[set[str]] = set()  # of all that were ever read for, set or not
+
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self.faults: list[str] = []
 
     def get(self, name: str) -> str | None:
         """Return the value, or None."""
+        self.names.add(name)
         return self._env.get(name, "").strip() or None
 
     def fault(self, name: str, what: str) -> None:
@@ -89,31 +100,6 @@ class Reader:
         except ValueError as error:
             self.fault(name, str(error))
             return default
-
-
-def origin(url: SplitResult) -> str:
-    """Return scheme, host and port, as in RFC 6454 §6.2: the default port is not said."""
-    default = {"http": 80, "https": 443}[url.scheme]
-    host = f"[{url.hostname}]" if url.hostname and ":" in url.hostname else url.hostname
-    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
-
-
-def web_address(text: str) -> SplitResult:
-    """Read an http(s) URL without user, query or fragment.
-
-    Raises:
-        ValueError: it is something else.
-
-    """
-    try:
-        url = urlsplit(text)
-        (url.hostname or "").encode("idna")  # what looking it up begins with
-        wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
-    except ValueError:
-        wrong = True
-    if wrong or url.username or url.query or url.fragment:
-        raise ValueError("is not an address like https://app.example.com")
-    return url
 
 
 def file(text: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from app.settings.addresses import ascii_host
 from app.settings.environment import Reader, number
 
 
@@ -53,7 +54,7 @@ def _host(text: str) -> str:
 
 
 def _names(text: str) -> frozenset[str] | None:
-    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    names = frozenset(ascii_host(name.strip()) for name in text.split(",") if name.strip())
     wrong = sorted(name for name in names if "/" in name or (":" in name and not name.startswith("[")))
     if wrong or not names:
         raise ValueError(f"has {', '.join(wrong) or 'no name'}: say host names only, without scheme and port")

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlunsplit
 
-from app.settings.environment import Reader, origin, web_address
+from app.settings.addresses import origin, web_address
+from app.settings.environment import Reader
 
 SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
 NO_SOURCE: Final = (

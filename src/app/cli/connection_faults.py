@@ -1,0 +1,48 @@
+"""What the errors of connecting to the database mean: a wrong address, or a server that is not there."""
+
+import errno
+import socket
+import ssl
+from typing import Final
+
+from asyncpg import exceptions as pg
+
+from app.settings.database_address import DatabaseAddress
+
+REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"  # within the message, where a name has several addresses
+
+
+def unreachable(address: DatabaseAddress, error: BaseException) -> str:
+    """Tell why a database that may be well cannot be reached."""
+    place = f"{address.host}:{address.port}"
+    match error:
+        case socket.gaierror():
+            return f"since {address.host} is a name that cannot be looked up (is it spelt right?)"
+        case TimeoutError():
+            return f"since {place} does not answer"
+        case OSError() if error.errno == errno.ECONNREFUSED or REFUSED in str(error):
+            return f"since nothing listens on {place}"
+        case OSError():
+            return f"since {place} cannot be reached: {error.strerror or error}"
+    return f"since {place} takes no connection: {error}"
+
+
+def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
+    """Tell what about the address is wrong; None where it is the server that is not there."""
+    host = address.host
+    fault = None
+    match error:
+        case pg.InvalidAuthorizationSpecificationError():
+            fault = f"has a user or password that {host} refuses: copy the address again"
+        case pg.InvalidCatalogNameError():
+            fault = f"names the database {address.database}, which {host} does not have"
+        case ssl.SSLCertVerificationError():
+            fault = (
+                f"names {host}, whose certificate is not valid for it ({error.verify_message}):"
+                " check the host name, or name its authority with sslrootcert="
+            )
+        case ssl.SSLError():
+            fault = f"names {host}, with which no TLS connection can be made"
+        case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
+            fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
+    return f"DATABASE_URL {fault}" if fault else None

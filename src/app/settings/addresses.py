@@ -1,0 +1,89 @@
+"""Web addresses and origins, in the form in which browsers and Better Auth write them."""
+
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+ANY_LABEL: Final = "*."
+LABEL_MAX: Final = 63  # characters, RFC 1035
+
+
+def origin(url: SplitResult) -> str:
+    """Return scheme, host and port, as in RFC 6454 §6.2: the default port is not said."""
+    default = {"http": 80, "https": 443}[url.scheme]
+    host = ascii_host(url.hostname or "")
+    host = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
+
+
+def ascii_host(host: str) -> str:
+    """Return a host as browsers send it: `xn--strae-oqa.example` for `straße.example` (UTS 46).
+
+    Raises:
+        ValueError: it has no such form.
+
+    """
+    if host.isascii():
+        return host.lower()
+    from idna import uts46_remap  # noqa: PLC0415 - tables that few need
+
+    labels = [_ascii_label(label) for label in uts46_remap(host, std3_rules=False).split(".")]
+    return ".".join(labels)
+
+
+def web_address(text: str) -> SplitResult:
+    """Read an http(s) URL without user, query or fragment.
+
+    Raises:
+        ValueError: it is something else.
+
+    """
+    try:
+        url = urlsplit(text)
+        wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
+        ascii_host(url.hostname or "").encode("idna")  # what looking it up begins with
+    except ValueError:
+        wrong = True
+    if wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):
+        raise ValueError("is not an address like https://app.example.com")
+    return url
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Read a list of origins, split by commas; `https://*.example.com` stands for any one label.
+
+    `*` is none: tokens would be usable from any page. So is `*.com`.
+
+    Raises:
+        ValueError: naming one that cannot be used.
+
+    """
+    return tuple(_origin(item) for item in filter(None, map(str.strip, text.split(","))))
+
+
+def _origin(text: str) -> str:
+    scheme, separator, rest = text.partition(f"//{ANY_LABEL}")
+    try:
+        url = web_address(f"{scheme}//{rest}" if separator else text)
+        wrong = bool(url.path.strip("/")) or (bool(separator) and not _is_somebodys(url.hostname or ""))
+    except ValueError:
+        wrong = True
+    if wrong:
+        raise ValueError(
+            f"has {text!r}, which is not an origin like https://app.example.com or https://*.example.com"
+        )
+    plain = origin(url)
+    return plain.replace("//", f"//{ANY_LABEL}", 1) if separator else plain
+
+
+def _is_somebodys(host: str) -> bool:
+    """Tell whether names below a host are one owner's, as those below `com` are not."""
+    return "." in host or host == "localhost"
+
+
+def _ascii_label(label: str) -> str:
+    if label.isascii():
+        return label
+    written = f"xn--{label.encode('punycode').decode()}"
+    if len(written) > LABEL_MAX:
+        raise ValueError("has a host name with too long a part")
+    return written

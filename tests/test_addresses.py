@@ -1,0 +1,110 @@
+"""Origins are written as browsers and Better Auth write them, also those of names with other letters than ASCII's."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from app.settings import Settings
+from app.settings.addresses import origin, origins, web_address
+
+DATABASE = "postgresql://ann@localhost/db"
+ORIGINS = {
+    "https://app.example.com": "https://app.example.com",
+    "HTTPS://App.Example.COM:443/x": "https://app.example.com",
+    "http://localhost:3000/": "http://localhost:3000",
+    "http://[2001:DB8::1]:80": "http://[2001:db8::1]",
+    "http://127.0.0.1:8080": "http://127.0.0.1:8080",
+    "https://my_app.example.com": "https://my_app.example.com",
+    "https://aufgaben.müller.example": "https://aufgaben.xn--mller-kva.example",
+    "https://straße.example": "https://xn--strae-oqa.example",
+    "https://BÜCHER.example:8443": "https://xn--bcher-kva.example:8443",
+    "https://例え.テスト": "https://xn--r8jz45g.xn--zckzah",
+    "https://почта.рф": "https://xn--80a1acny.xn--p1ai",
+    "https://i❤.example": "https://xn--i-7iq.example",
+    "https://café.example": "https://xn--caf-dma.example",
+    "https://ｆｕｌｌ.example": "https://full.example",
+    "https://a。b.example": "https://a.b.example",
+}
+
+
+@pytest.mark.parametrize("text", ORIGINS)
+def test_an_origin_is_ascii(text: str) -> None:
+    assert origin(web_address(text)) == ORIGINS[text]
+
+
+@pytest.mark.server
+def test_nodes_url_which_better_auth_signs_agrees() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node.js is not installed")
+    script = "console.log(JSON.stringify(JSON.parse(process.argv[1]).map(text => new URL(text).origin)))"
+
+    done = subprocess.run(
+        [node, "-e", script, json.dumps(list(ORIGINS))], capture_output=True, text=True, check=True
+    )
+
+    assert json.loads(done.stdout) == list(ORIGINS.values())
+
+
+def test_where_better_auth_has_a_name_with_other_letters_its_tokens_keys_and_page_are_known_in_ascii() -> (
+    None
+):
+    settings = Settings.from_env({"DATABASE_URL": DATABASE, "BETTER_AUTH_URL": "https://Müller.example"})
+
+    ascii_name = "https://xn--mller-kva.example"
+    assert (settings.trust.issuer, settings.trust.audience) == (ascii_name, ascii_name)
+    assert settings.trust.jwks_url == f"{ascii_name}/api/auth/jwks"
+    assert settings.cors_origins == (ascii_name,)
+
+
+def test_names_of_the_service_are_known_in_ascii_too() -> None:
+    names = {
+        "DATABASE_URL": DATABASE,
+        "BETTER_AUTH_URL": "https://a.example",
+        "ALLOWED_HOSTS": "API.müller.example,*.b.example",
+    }
+
+    assert Settings.from_env(names).listening.allowed_hosts == frozenset(
+        {"api.xn--mller-kva.example", "*.b.example"}
+    )
+
+
+def test_origins_of_any_one_label_are_read() -> None:
+    listed = " https://*.example.com, http://*.App.localhost:3000 ,https://*.müller.example, https://app.example.com"
+
+    assert origins(listed) == (
+        "https://*.example.com",
+        "http://*.app.localhost:3000",
+        "https://*.xn--mller-kva.example",
+        "https://app.example.com",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*",
+        "https://*",
+        "https://*.com",
+        "https://*.*.example.com",
+        "https://a*.example.com",
+        "https://a.*.example.com",
+        "https://*.example.com/x",
+        "*.example.com",
+        "https://*.",
+        "https://user@*.example.com",
+        "https://*example.com",
+        f"https://{'ü' * 70}.example",
+    ],
+)
+def test_what_is_no_origin_or_would_be_anybodys_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an origin"):
+        origins(text)
+
+
+@pytest.mark.parametrize("text", ["https://*.example.com", "https://\ud800.example"])
+def test_an_address_is_of_one_place(text: str) -> None:
+    with pytest.raises(ValueError, match="not an address"):
+        web_address(text)

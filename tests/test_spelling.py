@@ -1,0 +1,106 @@
+"""A variable that is nearly a setting is told, with the setting that was probably meant."""
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import near_misses
+from app.settings.environment import Reader
+from tests.service import app
+from tests.test_cli import AUTH
+
+GOOD = {"DATABASE_URL": "postgresql://ann@localhost/db", "BETTER_AUTH_URL": "https://app.example.com"}
+
+
+@pytest.fixture(autouse=True)
+def _without_a_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    {
+        "RATELIMIT": "RATE_LIMIT",
+        "RATE_LIMITS": "RATE_LIMIT",
+        "RATE_LIMIT_PERSONS": "RATE_LIMIT_PERSON",
+        "TRUSTED_PROXY": "TRUSTED_PROXIES",
+        "WEB_CONCURENCY": "WEB_CONCURRENCY",
+        "JWT_ISUER": "JWT_ISSUER",
+        "CORS_ORIGIN": "CORS_ORIGINS",
+        "ALLOWED_HOST": "ALLOWED_HOSTS",
+        "LOGLEVEL": "LOG_LEVEL",
+        "log_level": "LOG_LEVEL",
+        "METRIC_PORT": "METRICS_PORT",
+        "AUTHPORT": "AUTH_PORT",
+    }.items(),
+)
+def test_what_is_nearly_a_setting_is_told(wrong: str, meant: str) -> None:
+    assert near_misses({**GOOD, wrong: "x"}) == [f"{wrong} is no setting: did you mean {meant}?"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "PATH",
+            "HOME",
+            "HOSTNAME",
+            "LOGNAME",
+            "LANG",
+            "SHELL",
+            "PWD",
+            "USER",
+            "TERM",
+            "SHLVL",
+            "TMPDIR",
+            "OLDPWD",
+        ),
+        *(
+            "OTEL_SERVICE_NAME",
+            "SSL_CERT_FILE",
+            "POSTGRES_URL",
+            "PGHOST",
+            "DATABASE_URL_TEST",
+            "NEXT_PUBLIC_API_URL",
+        ),
+        *(
+            "BETTER_AUTH_TRUSTED_ORIGINS",
+            "BETTER_AUTH_SECRETS",
+            "NODE_ENV",
+            "PYTHONPATH",
+            "KUBERNETES_PORT",
+            "STATE_DIR",
+        ),
+    ],
+)
+def test_what_is_for_other_programs_is_not(name: str) -> None:
+    assert near_misses({**GOOD, name: "x"}) == []
+
+
+def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_told(tmp_path: Path) -> None:
+    env = {**GOOD, "DATABASE_URLS": "x"}
+    assert near_misses(env) == []
+
+    (tmp_path / ".env").write_text("DATABASE_URLS=x\n")
+    assert near_misses(env) == ["DATABASE_URLS is no setting: did you mean DATABASE_URL?"]
+
+
+def test_no_setting_is_near_to_another() -> None:
+    near_misses({})
+
+    assert all(near_misses({name: "x"}) == [] for name in Reader.names)
+
+
+def test_a_start_that_fails_says_so_with_its_faults_and_no_value(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABSE_URL=postgresql://ann:hunter2@host/db\nRATELIMIT=off\n")
+
+    for verb in ("serve", "migrate"):
+        done = app(verb, env=AUTH, cwd=tmp_path)
+
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            "Taskward cannot start:",
+            "  DATABASE_URL is not set: paste the address that Neon's console shows",
+            "  DATABSE_URL is no setting: did you mean DATABASE_URL?",
+            "  RATELIMIT is no setting: did you mean RATE_LIMIT?",
+        ]
