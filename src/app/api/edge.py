@@ -26,6 +26,7 @@ from app.api.rate_limits import told
 from app.api.requests import release_body
 from app.api.room import Room
 from app.api.security_headers import security_headers
+from app.api.unread_bodies import incoming, is_worth_reading_on
 from app.domain.errors import AnswersNotTaken, TooBusy, TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.logs import REQUEST_ID
@@ -71,7 +72,7 @@ class Edge:
             for route in sorted(routes, key=lambda route: route.path_format.count("{"))  # fewest first
         ]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 - steps in their order
         """Answer one request, or pass the server's start and stop on."""
         if scope["type"] != "http":
             await self.litestar(scope, receive, send)
@@ -113,12 +114,15 @@ class Edge:
                     return _refuse_large(scope, send, refusal, extra)
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
+        body = incoming(headers, receive)
         try:
-            await self._respond(scope, receive, answer, headers)
+            await self._respond(scope, body or receive, answer, headers)
         finally:
             release_body(scope, self._bodies)
             self._observation.answered(scope, method, status, began)
             REQUEST_ID.reset(token)
+        if body is not None and is_worth_reading_on(scope, headers, status):
+            await body.read_on()
 
     async def _respond(self, scope: Any, receive: Any, answer: Send, headers: dict[bytes, bytes]) -> None:
         """Refuse what need not go further, answer what the router would not, and pass on the rest."""

@@ -1,0 +1,128 @@
+"""A large body that is refused early: the client sees why, and what it still sends has a bound."""
+
+import asyncio
+import json
+import shutil
+import socket
+import time
+from collections import Counter
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from app.api.unread_bodies import READ_ON_FOR, READ_ON_MAX
+from tests.abuse.sockets import address_of
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+TRIES = 30
+BODY = b'{"title": "' + b"x" * 5_000_000 + b'"}'
+PIECES = [BODY[begin : begin + 65536] for begin in range(0, len(BODY), 65536)]
+FETCH = """
+const [url, token] = process.argv.slice(1);
+const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+const body = JSON.stringify({ title: "x".repeat(5_000_000) });
+const seen = [];
+for (let number = 0; number < 30; number += 1)
+  seen.push(await fetch(url, { method: "POST", headers, body }).then((r) => r.status, (e) => e.cause?.code));
+console.log(JSON.stringify(seen));
+"""
+
+
+def head(service: Service, *more: str, length: int = 100_000_000) -> bytes:
+    lines = (
+        "POST /api/me/tasks HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {service.token('ann')}",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+        *more,
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
+def test_httpx_always_sees_the_413(service: Service, *, chunked: bool) -> None:
+    headers = {**service.headers(), "content-type": "application/json"}
+    seen = Counter[object]()
+
+    with httpx.Client(base_url=service.url, headers=headers) as client:
+        for _ in range(TRIES):
+            try:
+                answer = client.post("/api/me/tasks", content=iter(PIECES) if chunked else BODY)
+                seen[answer.status_code] += 1
+            except httpx.HTTPError as error:
+                seen[repr(error)] += 1
+
+    assert seen == {413: TRIES}
+
+
+@pytest.mark.parametrize(("token", "status"), [("believed", 413), ("made up", 401)])
+async def test_node_always_sees_why(service: Service, token: str, status: int) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    token = service.token("ann") if token == "believed" else "x.y.z"
+
+    process = await asyncio.create_subprocess_exec(
+        *(node, "--input-type=module", "-e", FETCH, f"{service.url}/api/me/tasks", token),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+
+    assert Counter(json.loads(said)) == {status: TRIES}
+
+
+def test_a_client_that_sends_on_slowly_is_cut_after_a_few_seconds(service: Service) -> None:
+    with socket.create_connection(address_of(service), timeout=20) as sender:
+        sender.sendall(head(service))
+        began = time.monotonic()
+        answer = sender.recv(100)
+        with suppress(ConnectionError):
+            while time.monotonic() < began + 20:
+                sender.sendall(b" " * 1000)
+                time.sleep(0.1)
+        lasted = time.monotonic() - began
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert READ_ON_FOR - 1 < lasted < READ_ON_FOR + 5
+
+
+def test_a_client_that_sends_without_end_is_cut_after_a_few_megabytes(service: Service) -> None:
+    sent = 0
+
+    with socket.create_connection(address_of(service), timeout=20) as sender:
+        sender.sendall(head(service))
+        with suppress(ConnectionError):
+            while sent < 100_000_000:
+                sent += sender.send(b" " * 65536)
+
+    assert READ_ON_MAX < sent < READ_ON_MAX + 20_000_000  # the kernel takes some more on both sides
+
+
+def test_a_client_that_waits_for_leave_to_send_is_answered_and_not_waited_for(service: Service) -> None:
+    with socket.create_connection(address_of(service), timeout=20) as sender:
+        began = time.monotonic()
+        sender.sendall(head(service, "Expect: 100-continue", length=5_000_000))
+        said = b""
+        while part := sender.recv(65536):
+            said += part
+        lasted = time.monotonic() - began
+
+    assert said.startswith(b"HTTP/1.1 413")
+    assert lasted < READ_ON_FOR - 1
+
+
+async def test_a_large_body_that_is_read_whole_is_answered_at_once(service: Service) -> None:
+    large = {"operations": [{"op": "create", "title": "x", "description": "y" * 200_000}]}
+
+    async with httpx.AsyncClient(base_url=service.url, headers=service.headers()) as client:
+        began = time.monotonic()
+        refused = await client.post("/api/me/tasks/batch", json=large)
+        again = await client.post("/api/me/tasks/batch", json=large)
+        lasted = time.monotonic() - began
+
+    assert (refused.status_code, again.status_code) == (400, 400)
+    assert lasted < READ_ON_FOR - 1
