@@ -8,6 +8,9 @@ from app.settings.addresses import origin, web_address
 from app.settings.environment import Reader
 
 SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
+SET_HOME: Final = (
+    "set BETTER_AUTH_URL to where Better Auth lives, or this to what tokens say (docs/front-ends.md)"
+)
 NO_SOURCE: Final = (
     "BETTER_AUTH_URL is not set, so there is nobody whose tokens to believe: set it to where Better Auth "
     "lives (or NEON_AUTH_URL, or JWKS_URL or BETTER_AUTH_SECRET with JWT_ISSUER and JWT_AUDIENCE)"
@@ -54,7 +57,7 @@ def read_trust(reader: Reader) -> Trust | None:
     if not home and (jwks_url or secret):
         for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
             if not value:
-                reader.fault(name, "is not set, and no BETTER_AUTH_URL or NEON_AUTH_URL says it: set it")
+                reader.fault(name, f"is not set: {SET_HOME}")
     if len(reader.faults) > before or not issuer or not audience:
         return None
     return Trust(issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret, previous_secret=previous)

@@ -16,8 +16,8 @@ export const auth = betterAuth({
   plugins: [
     jwt({
       jwks: { rotationInterval: 30 * DAY, gracePeriod: 30 * DAY },
-      jwt: { expirationTime: "15m" },
+      jwt: { expirationTime: "15m", definePayload: () => ({}) }, // the whole user row would be in each token
     }),
-    bearer(),
+    bearer({ requireSignature: true }), // for curl and phones; leave it out where only pages sign in
   ],
 });
