@@ -49,6 +49,7 @@ from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.keys import KeySet
 from app.infra.owned import Connection
+from app.infra.person_concurrency import PersonConcurrency
 from app.infra.rate_limiting import counts_for, limits_of
 from app.infra.readings import readings
 from app.infra.request_deadline import WithinDeadline
@@ -79,6 +80,7 @@ def compose(
 ) -> Edge:
     """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
+    concurrency = PersonConcurrency(settings.person_concurrency)
     worker, large = Worker(), LargeAnswers()
     bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
@@ -102,7 +104,7 @@ def compose(
             yield tasks_of(owner, transaction), kept
 
     def desk_of(owner: UserId) -> Desk:
-        connection: Connection = WithinDeadline(database)
+        connection: Connection = WithinDeadline(database, concurrency, owner)
         if tracing is not None:
             connection = TracedConnection(connection, tracing.statement)
         return Desk(tasks_of(owner, connection), partial(together, owner, connection))

@@ -1,61 +1,67 @@
-"""Connections that are cut off when their time is up.
+"""Tasks that no longer wait when their time is up.
 
-How each test was seen to fail: no connection cut off; the timer left where it is for an earlier moment; no
+How each test was seen to fail: no task cancelled; the timer left where it is for an earlier moment; no
 other moment looked for after the first; what was let go still watched.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 from app.infra.connecting import Connection
 from app.infra.deadlines import Deadlines
 
 
-class Cable:
-    """Stands for a connection."""
+class Wait:
+    """A task that waits for a connection's answer, which never comes."""
 
-    def __init__(self) -> None:
-        self.cut_off = False
+    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+        self.connection = cast("Connection", object())
+        self._task = asyncio.create_task(self._wait(deadlines, seconds))
 
-    def terminate(self) -> None:
-        self.cut_off = True
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
+    async def _wait(self, deadlines: Deadlines, seconds: float) -> None:
+        deadlines.watch(self.connection, asyncio.get_running_loop().time() + seconds)
+        await asyncio.Event().wait()
 
 
-def watched(deadlines: Deadlines, seconds: float) -> Any:
-    cable = Cable()
-    deadlines.watch(cast("Connection", cable), asyncio.get_running_loop().time() + seconds)
-    return cable
+async def watched(deadlines: Deadlines, seconds: float) -> Wait:
+    wait = Wait(deadlines, seconds)
+    await asyncio.sleep(0)  # so that it begins
+    return wait
 
 
-async def test_each_is_cut_off_at_its_moment_and_whoever_waited_is_told() -> None:
+async def test_each_task_ends_its_wait_at_its_moment() -> None:
     deadlines = Deadlines()
-    late, early = watched(deadlines, 0.3), watched(deadlines, 0.1)
+    late, early = await watched(deadlines, 0.3), await watched(deadlines, 0.1)
 
-    seen = [(early.cut_off, late.cut_off)]
+    seen = [(early.ended, late.ended)]
     for _ in range(2):
         await asyncio.sleep(0.2)
-        seen.append((early.cut_off, late.cut_off))
+        seen.append((early.ended, late.ended))
 
     assert seen == [(False, False), (True, False), (True, True)]
-    assert deadlines.let_go(early)
-    assert deadlines.let_go(late)
+    assert deadlines.let_go(early.connection)
+    assert deadlines.let_go(late.connection)
 
 
 async def test_what_was_let_go_in_time_is_left_alone() -> None:
     deadlines = Deadlines()
-    quick, other = watched(deadlines, 0.05), watched(deadlines, 0.05)
+    quick, other = await watched(deadlines, 0.05), await watched(deadlines, 0.05)
 
-    assert not deadlines.let_go(quick)
+    assert not deadlines.let_go(quick.connection)
     await asyncio.sleep(0.15)
 
-    assert not quick.cut_off
-    assert other.cut_off
+    assert not quick.ended
+    assert other.ended
 
 
 async def test_a_moment_that_has_passed_is_now() -> None:
     deadlines = Deadlines()
-    cable = watched(deadlines, -1)
+    late = await watched(deadlines, -1)
 
     await asyncio.sleep(0.01)
 
-    assert cable.cut_off
+    assert late.ended

@@ -182,6 +182,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
             "answers are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
             "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
+            "too many at once": _document(PROBLEMS[domain.TooManyAtOnce]),
             "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
         },
         {**_RETRY, **_LIMITS},
@@ -191,6 +192,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         "Try again later. Nothing was written, unless the type is `outcome-unknown`",
         {
             "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
+            "a search took too long": _document(PROBLEMS[domain.SearchTooSlow]),
             "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),
             "too much of large answers and bodies is on its way": _document(PROBLEMS[domain.TooBusy]),

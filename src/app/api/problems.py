@@ -66,6 +66,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Too much of yours is on its way",
         "Nothing was done: send large bodies one after the other.",
     ),
+    domain.TooManyAtOnce: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-at-once",
+        "Too many requests of yours at once",
+        "Nothing was done: wait for the answers to your other requests, then send this one again.",
+    ),
     domain.TooBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "too-busy",
@@ -132,6 +138,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Tasks cannot be reached just now",
         "The database does not answer, and nothing was written: try again after the time in Retry-After.",
     ),
+    domain.SearchTooSlow: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "search-too-slow",
+        "The search took too long",
+        "It was ended after its time: search for fewer or rarer words, or filter the list besides.",
+    ),
     domain.OutcomeUnknown: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "outcome-unknown",
@@ -197,6 +209,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             | domain.AnswersNotTaken(retry_after=seconds)
             | domain.BodiesUnderWay(retry_after=seconds)
             | domain.TooBusy(retry_after=seconds)
+            | domain.TooManyAtOnce(retry_after=seconds)
         ):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):

@@ -6,6 +6,7 @@ DomainError
 ├── TooManyRequests        the asker asks too often
 ├── AnswersNotTaken        the asker does not take the answers that they have
 ├── BodiesUnderWay         the asker sends too much at once
+├── TooManyAtOnce          the asker has as many statements under way, and waiting, as anyone may
 ├── TooBusy                too many others do either
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
@@ -19,6 +20,7 @@ DomainError
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
     ├── DatabaseUnavailable    the database
+    ├── SearchTooSlow          the database, within the time that a search may take
     └── OutcomeUnknown         the database, which may have done what it was asked
 
 An error carries facts, never an HTTP status and never prose for the end user:
@@ -76,6 +78,13 @@ class AnswersNotTaken(DomainError):
 @dataclass(eq=False)
 class BodiesUnderWay(DomainError):
     """Somebody has as much of large bodies on its way here as anyone may."""
+
+    retry_after: int = 1  # seconds
+
+
+@dataclass(eq=False)
+class TooManyAtOnce(DomainError):
+    """Somebody has as many statements under way, and waiting, as anyone may. Nothing was done."""
 
     retry_after: int = 1  # seconds
 
@@ -169,6 +178,10 @@ class KeysUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer, or not in time."""
+
+
+class SearchTooSlow(Unavailable):
+    """A search took longer than any search may."""
 
 
 class OutcomeUnknown(Unavailable):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
+from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
 from app.infra.connecting import (
     Connection,
     means_lost,
@@ -18,7 +18,7 @@ from app.infra.connecting import (
     means_unreachable,
     means_unsent,
 )
-from app.infra.deadlines import Deadlines
+from app.infra.deadlines import Deadlines, outcome
 from app.infra.lending import Lender
 from app.infra.owned import Row
 from app.infra.pool import Counts
@@ -42,6 +42,7 @@ class Database:
         self._timeout = timeout
         self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
         self._trouble: str | None = "not asked yet"
+        self._probing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin to lend connections. Connects to nothing, so it works while the database is away."""
@@ -50,6 +51,8 @@ class Database:
 
     async def close(self) -> None:
         """Give every connection back."""
+        if self._probing is not None:
+            self._probing.cancel()
         await self._lender.close()
 
     def counts(self) -> Counts:
@@ -66,6 +69,7 @@ class Database:
         """Run one statement in its own transaction and return its rows.
 
         Raises:
+            SearchTooSlow: its budget was used up.
             DatabaseUnavailable: it cannot be reached, does not answer in time, or its wall is down.
             OutcomeUnknown: the same, after a write was sent.
 
@@ -75,13 +79,17 @@ class Database:
         again = True  # once
         while True:
             connection = self._lender.idle() or await self._asked(self._lender.lend(until))
-            self._deadlines.watch(connection, until)
+            ends = until
+            if statement.budget is not None:
+                ends = min(until, asyncio.get_running_loop().time() + statement.budget)
+            self._deadlines.watch(connection, ends)
             try:
                 rows = await connection.fetch(statement.sql, *arguments)
             except BaseException as caught:
-                cut_off = self._deadlines.let_go(connection) and isinstance(caught, Exception)
-                error = TimeoutError() if cut_off and not means_undone(caught) else caught
+                error = outcome(caught) if self._deadlines.let_go(connection) else caught
                 self._lender.take_back(connection, error)
+                if ends < until and isinstance(error, TimeoutError):
+                    raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
                 if not (again and (lost or means_pooler(error))):
                     self._tell(error, may_be_done=not statement.reads)
@@ -126,14 +134,24 @@ class Database:
     async def trouble(self) -> str | None:
         """Return why the database cannot be used; None if it can.
 
-        Where the last statement succeeded nothing is asked: a database that sleeps is left asleep.
+        Where the last statement succeeded nothing is asked: a database that sleeps is left asleep. Else one
+        connection is opened, however many ask, which does not wait for those of the pool.
         """
         if self._trouble is not None:
-            try:
-                await self.fetch(PING, {})
-            except DatabaseUnavailable as error:
-                return error.reason
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.get_running_loop().create_task(self._probe())
+            await asyncio.wait([self._probing])
         return self._trouble
+
+    async def _probe(self) -> None:
+        try:
+            await self._lender.probe(self.deadline())
+        except DatabaseUnavailable as error:
+            self._trouble = error.reason
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            self._trouble = f"{type(error).__name__}: the database does not answer"
+        else:
+            self._trouble = None
 
     async def _asked(self, lending: Awaitable[Connection]) -> Connection:
         try:

@@ -1,4 +1,4 @@
-"""When a statement's time is up, its connection is cut off.
+"""When a statement's time is up, who waits for it waits no longer, and the driver cancels it.
 
 One timer for all that are under way: one for each, as `asyncio.timeout_at` has, costs more than anything
 else that is done around a statement (docs/decisions/0005-the-hot-path.md).
@@ -6,25 +6,25 @@ else that is done around a statement (docs/decisions/0005-the-hot-path.md).
 
 import asyncio
 
-from app.infra.connecting import Connection
+from app.infra.connecting import Connection, means_undone
 
 
 class Deadlines:
-    """Until when each connection may be waited for."""
+    """Until when each connection may be waited for, and which task waits."""
 
     def __init__(self) -> None:
-        self._until: dict[Connection, float] = {}
+        self._until: dict[Connection, tuple[float, asyncio.Task[object] | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0  # when the timer will look
 
     def watch(self, connection: Connection, until: float) -> None:
-        """Cut a connection off at this moment of the loop's clock, unless it is let go before."""
-        self._until[connection] = until
+        """End the running task's wait at this moment of the loop's clock, unless it is let go before."""
+        self._until[connection] = until, asyncio.current_task()
         if self._timer is None or until < self._next:
             self._look_at(until)
 
     def let_go(self, connection: Connection) -> bool:
-        """Watch a connection no longer; tell whether it was cut off."""
+        """Watch a connection no longer; tell whether its time was up."""
         return self._until.pop(connection, None) is None
 
     def _look_at(self, moment: float) -> None:
@@ -36,8 +36,18 @@ class Deadlines:
     def _look(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
-        for connection in [late for late, until in self._until.items() if until <= now]:
-            del self._until[connection]
-            connection.terminate()  # whoever waits for it is told at once
+        for connection, (until, task) in [*self._until.items()]:
+            if until <= now:
+                del self._until[connection]
+                if task is not None:
+                    task.cancel()  # asyncpg sends a CancelRequest for what a cancelled task waited for
         if self._until:
-            self._look_at(min(self._until.values()))
+            self._look_at(min(until for until, _ in self._until.values()))
+
+
+def outcome(caught: BaseException) -> BaseException:
+    """Return what an error means that came up when the time of the running task was up."""
+    task = asyncio.current_task()
+    if task is not None and task.uncancel() > 0 and not isinstance(caught, Exception):
+        return caught  # somebody else has cancelled the task as well
+    return caught if means_undone(caught) else TimeoutError()

@@ -72,6 +72,23 @@ class Lender:
                     raise
         return connection
 
+    async def probe(self, until: float) -> None:
+        """See whether a statement is answered over a new connection: the pool may be full of slow ones.
+
+        Raises:
+            DatabaseUnavailable: the wall is down.
+            TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: it is not answered.
+
+        """
+        async with asyncio.timeout_at(until):
+            connection = await self._connector.connect()
+            try:
+                if not self._walled:
+                    await self._check_wall(connection)
+                await connection.execute("SELECT 1")
+            finally:
+                connection.terminate()
+
     async def lend_begun(self, until: float) -> Connection:
         """Return a connection with a transaction; one that broke while it lay idle is replaced by another."""
         for another in (True, False):
@@ -97,9 +114,12 @@ class Lender:
         if isinstance(error, Exception) and means_pooler(error):
             self._connector.pooler_found(type(error).__name__)
             self._pool.retire()  # each keeps prepared statements
-        if isinstance(error, TimeoutError | asyncio.CancelledError | asyncpg.InternalClientError):
+        if isinstance(error, asyncpg.InternalClientError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline
-        self._pool.give_back(connection)
+        if isinstance(error, TimeoutError | asyncio.CancelledError):
+            self._pool.cut_off(connection)
+        else:
+            self._pool.give_back(connection)
 
     async def _check_wall(self, connection: Connection) -> None:
         async with connection.transaction(readonly=True):

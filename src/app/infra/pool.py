@@ -97,6 +97,21 @@ class Pool:
             if self._sweep is None:
                 self._sweep = loop.call_later(self._idle_lifetime, self._close_unused)
 
+    def cut_off(self, connection: Connection) -> None:
+        """Take a connection back in the middle of a statement, which the driver is cancelling.
+
+        PostgreSQL, and a pooler too, goes on with a statement of which only the connection is closed; and a
+        pooler knows no connection any more that is closed. So it is closed once the statement has ended, or
+        after CLOSE_TIMEOUT; nobody waits for that. At most `size` are cancelled at a time.
+        """
+        self._lent.discard(connection)
+        self._retired.discard(connection)
+        if connection.is_closed() or len(self._farewells) >= 2 * self._size:  # `size` may have lain idle
+            connection.terminate()
+        else:
+            self._say_goodbye(connection)
+        self._line.serve(None)
+
     def distrust(self) -> None:
         """Close what lies idle: where one connection broke, the others may have, and not know it yet."""
         for connection, _ in self._idle:

@@ -1,10 +1,12 @@
-"""One deadline for all that one request asks of the database."""
+"""One deadline for all that one request asks of the database, within what its person may run at once."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
+from app.domain.identity import UserId
 from app.infra.database import Database
 from app.infra.owned import Row
+from app.infra.person_concurrency import PersonConcurrency
 from app.infra.statements.walls import Statement
 from app.infra.transaction import Transaction
 
@@ -12,17 +14,33 @@ from app.infra.transaction import Transaction
 class WithinDeadline:
     """A database for one request: its time runs from the first statement, not while its body comes in."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, concurrency: PersonConcurrency, person: UserId) -> None:
         self._database = database
+        self._concurrency = concurrency
+        self._person = person
         self._until: float | None = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         """Run one statement; see `Database.fetch`."""
-        return await self._database.fetch(statement, values, until=self._deadline())
+        until = self._deadline()
+        if (turn := self._concurrency.start(self._person)) is not None:
+            await self._concurrency.wait(self._person, turn, until)
+        try:
+            return await self._database.fetch(statement, values, until=until)
+        finally:
+            self._concurrency.finish(self._person)
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
         """Run several together; see `Database.transaction`."""
-        return self._database.transaction(until=self._deadline())
+        until = self._deadline()
+        if (turn := self._concurrency.start(self._person)) is not None:
+            await self._concurrency.wait(self._person, turn, until)
+        try:
+            async with self._database.transaction(until=until) as transaction:
+                yield transaction
+        finally:
+            self._concurrency.finish(self._person)
 
     def _deadline(self) -> float:
         if self._until is None:

@@ -31,6 +31,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     request_timeout: int  # seconds for all that a request asks of the database
     pool_size: int  # connections that a process may have open
+    person_concurrency: int  # statements of one person that run at once, in a process
     rate_limits: RateLimits
     body_timeout: int  # seconds that a whole body may take to come
     max_tasks: int  # that one person may have, the trash included
@@ -57,6 +58,7 @@ class Settings:
         cors_origins = reader.read("CORS_ORIGINS", origins, _origin_of_better_auth(reader))
         request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
         pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
+        person_concurrency = reader.read("PERSON_CONCURRENCY", number(1, 1000), 4)
         rate_limits = read_rate_limits(reader)
         body_timeout = reader.read("BODY_TIMEOUT", number(1, 3600), 10)
         max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
@@ -77,6 +79,7 @@ class Settings:
             cors_origins=cors_origins,
             request_timeout=request_timeout,
             pool_size=pool_size,
+            person_concurrency=person_concurrency,
             rate_limits=rate_limits,
             body_timeout=body_timeout,
             max_tasks=max_tasks,

@@ -43,6 +43,7 @@ LIMIT: Final = bindparam("limit", type_=Integer)
 FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
 TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # in place of a page of more than PAGE_BYTES
+SEARCH_BUDGET: Final = 1.0  # seconds: a search may have to read every text of its owner
 READ_MAX: Final = literal_column(str(10 * PAGE_BYTES), Integer)
 """Bytes that PostgreSQL brings together for a page, to find that it is too large."""
 CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
@@ -97,7 +98,8 @@ def page_of(shape: Shape) -> Statement:
             case((too_large, TOO_LARGE), else_=shown).label("shown"),
             func.array_agg(found.c.id)[last].label("last_id"),
             *(func.array_agg(column)[last].label("last_key") for column in found.c if column.name == "key"),
-        )
+        ),
+        budget=SEARCH_BUDGET if shape.words or shape.verbatim else None,
     )
 
 

@@ -36,6 +36,7 @@ class Statement:
 
     sql: str
     names: tuple[str, ...]
+    budget: float | None = None  # seconds that the database may take; None: until the deadline of its request
     reads: bool = field(init=False)  # nothing is written or locked: it may be run again
 
     def __post_init__(self) -> None:
@@ -59,10 +60,10 @@ def told() -> ColumnElement[bool]:
     return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)
 
 
-def compiled(statement: Executable) -> Statement:
+def compiled(statement: Executable, *, budget: float | None = None) -> Statement:
     """Write a statement as the driver takes it."""
     written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not say so
     names = tuple(written.positiontup or ())
     if given := [name for name in names if written.params[name] is not None]:
         raise ValueError(f"a statement is compiled once, and its values come later: {', '.join(given)}")
-    return Statement(str(written), names)
+    return Statement(str(written), names, budget)

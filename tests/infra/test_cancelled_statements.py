@@ -1,0 +1,158 @@
+"""A statement that is cut off ends in the database too: directly, through a transaction pooler, and over TLS.
+
+How each test was seen to fail: the connection closed at once, as asyncpg's `terminate` does; a search without a
+budget; who waits for a slow statement kept until it was cancelled; readiness in the line of requests.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.domain.errors import DatabaseUnavailable, SearchTooSlow
+from app.infra.database import PING, Database
+from app.infra.migrate import upgrade
+from app.infra.statements.walls import Statement
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.infra.test_tls import tls_server
+from tests.pgbouncer import pgbouncer
+
+pytestmark = pytest.mark.server
+
+SLOW = Statement("SELECT pg_sleep(30)", ())
+ONE_SECOND = Statement("SELECT pg_sleep(1)", ())
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cut' AND state <> 'idle'"
+
+
+@pytest.fixture(params=["directly", "through a pooler", "through a pooler that no address names"])
+def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[DatabaseAddress]:
+    url = f"{database_url}?application_name=cut"
+    if request.param == "directly":
+        yield DatabaseAddress.parse(url)
+        return
+    with pgbouncer(database_url, tmp_path, server_connections=8) as through:
+        said = "&pgbouncer=true" if request.param == "through a pooler" else ""
+        yield DatabaseAddress.parse(f"{through}?application_name=cut{said}")
+
+
+@asynccontextmanager
+async def opened(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
+    """Open a database whose server does not end statements by itself, before they are cut off."""
+    database = Database(address, timeout=2, pool_size=pool_size)
+    database._lender._connector._statement_timeout = None
+    await database.open()
+    try:
+        await database.fetch(PING, {})
+        yield database
+    finally:
+        await database.close()
+
+
+async def active(url: str) -> int:
+    """Return how many of our server processes are not idle, once none is or two seconds have passed."""
+    connection = await asyncpg.connect(url)
+    try:
+        deadline = time.monotonic() + 2
+        while (count := await connection.fetchval(OURS)) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return int(count)
+    finally:
+        await connection.close()
+
+
+async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
+    address: DatabaseAddress, database_url: str
+) -> None:
+    async with opened(address, pool_size=8) as database:
+        flood = [database.fetch(SLOW, {}, until=database.deadline() - 1) for _ in range(8)]
+        answers = await asyncio.gather(*flood, return_exceptions=True)
+
+        assert {type(answer) for answer in answers} == {DatabaseUnavailable}
+        assert await active(database_url) == 0
+        assert (await database.fetch(PING, {}))[0]
+        assert database.counts().lent == 0
+
+
+async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_too(
+    address: DatabaseAddress, database_url: str
+) -> None:
+    async with opened(address) as database:
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction(until=database.deadline() - 1.5) as transaction:
+                await transaction.fetch(SLOW, {})
+        asking = asyncio.create_task(database.fetch(SLOW, {}))
+        await asyncio.sleep(0.3)
+        asking.cancel()
+        await asyncio.wait([asking])
+
+        assert asking.cancelled()
+        assert await active(database_url) == 0
+
+
+async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble(
+    address: DatabaseAddress, database_url: str
+) -> None:
+    async with opened(address) as database:
+        with pytest.raises(SearchTooSlow):
+            await database.fetch(replace_budget(SLOW, 0.3), {})
+
+        assert await active(database_url) == 0
+        assert database._trouble is None
+
+
+def replace_budget(statement: Statement, seconds: float) -> Statement:
+    return Statement(statement.sql, statement.names, seconds)
+
+
+async def test_who_waits_is_answered_before_the_statement_is_cancelled(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelling = asyncio.Event()
+
+    async def never(*_: object, **__: object) -> None:
+        cancelling.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("asyncpg.connect_utils._cancel", never)
+    async with opened(DatabaseAddress.parse(f"{database_url}?application_name=cut")) as database:
+        with pytest.raises(DatabaseUnavailable):
+            await database.fetch(ONE_SECOND, {}, until=database.deadline() - 1.7)
+
+        await asyncio.wait_for(cancelling.wait(), 1)  # it is sent meanwhile, and never answered
+        assert (await database.fetch(PING, {}))[0]
+        assert await active(database_url) == 0  # so that it is not there for the next test
+
+
+async def test_a_full_pool_does_not_keep_readiness_from_an_answer(database_url: str) -> None:
+    async with opened(DatabaseAddress.parse(database_url), pool_size=1) as database:
+        holding = asyncio.create_task(database.fetch(SLOW, {}))
+        await asyncio.sleep(0.1)
+        database._trouble = "as after a statement that failed"
+
+        trouble = await database.trouble()
+        still_full = not holding.done()
+        await asyncio.gather(holding, return_exceptions=True)
+
+    assert (trouble, still_full) == (None, True)
+
+
+async def test_over_tls_a_statement_is_cancelled_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with tls_server(tmp_path_factory.mktemp("tls"), "127.0.0.1") as (server, authority):
+        address = server_address(server, authority)
+        await upgrade(address)
+        async with opened(address) as database:
+            with pytest.raises(DatabaseUnavailable):
+                await database.fetch(SLOW, {}, until=database.deadline() - 1.5)
+
+            assert await active(server.url) == 0
+
+
+def server_address(server: PostgresServer, authority: Path) -> DatabaseAddress:
+    address = DatabaseAddress.parse(f"{server.url}?sslmode=require&sslrootcert={authority}")
+    return replace(address, application_name="cut")

@@ -1,0 +1,110 @@
+"""At most so many statements of one person at once.
+
+How each test was seen to fail: no limit; no queue; the last one served first; a turn that was given up left in
+the queue, or its slot not given on; another person held back.
+"""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import TooManyAtOnce
+from app.domain.identity import UserId
+from app.infra import person_concurrency
+from app.infra.person_concurrency import QUEUE, PersonConcurrency
+
+ANN, BOB = UserId("ann"), UserId("bob")
+FAR = 1e9
+
+
+def test_as_many_as_the_limit_run_and_another_person_is_not_held_back() -> None:
+    limit = PersonConcurrency(2)
+
+    async def start_three() -> list[bool]:
+        return [limit.start(person) is None for person in (ANN, ANN, ANN, BOB)]
+
+    assert asyncio.run(start_three()) == [True, True, False, True]
+
+
+async def test_the_queue_is_first_come_first_served_and_full_at_its_length() -> None:
+    limit = PersonConcurrency(1)
+    assert limit.start(ANN) is None
+    turns = [limit.start(ANN) for _ in range(QUEUE)]
+
+    with pytest.raises(TooManyAtOnce):
+        limit.start(ANN)
+    limit.finish(ANN)
+
+    assert [turn is not None and turn.done() for turn in turns] == [True] + [False] * (QUEUE - 1)
+
+
+async def test_who_waits_too_long_is_refused_and_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(person_concurrency, "PATIENCE", 0.01)
+    limit = PersonConcurrency(1)
+    limit.start(ANN)
+    turn = limit.start(ANN)
+    assert turn is not None
+
+    with pytest.raises(TooManyAtOnce):
+        await limit.wait(ANN, turn, FAR)
+    limit.finish(ANN)
+
+    assert len(limit) == 0
+
+
+async def test_a_turn_that_comes_at_the_moment_of_giving_up_goes_to_the_next() -> None:
+    limit = PersonConcurrency(1)
+    limit.start(ANN)
+    first, second = limit.start(ANN), limit.start(ANN)
+    assert first is not None
+    assert second is not None
+    waiting = asyncio.create_task(limit.wait(ANN, first, FAR))
+    await asyncio.sleep(0)
+
+    limit.finish(ANN)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert waiting.cancelled()
+    assert second.done()
+
+
+STEPS = st.lists(st.tuples(st.sampled_from([ANN, BOB]), st.floats(0, 0.002), st.booleans()), max_size=40)
+
+
+@given(STEPS, st.integers(1, 4))
+def test_whatever_is_started_and_given_up_no_more_run_than_may_and_nothing_is_left(
+    steps: list[tuple[UserId, float, bool]], at_most: int
+) -> None:
+    limit = PersonConcurrency(at_most)
+    running = {ANN: 0, BOB: 0}
+    most = 0
+
+    async def statement(person: UserId, seconds: float) -> None:
+        nonlocal most
+        if (turn := limit.start(person)) is not None:
+            await limit.wait(person, turn, FAR)
+        running[person] += 1
+        most = max(most, running[person])
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            running[person] -= 1
+            limit.finish(person)
+
+    async def all_of_them() -> None:
+        tasks = []
+        for person, seconds, gives_up in steps:
+            tasks.append(task := asyncio.create_task(statement(person, seconds)))
+            await asyncio.sleep(0)
+            if gives_up:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(all_of_them())
+
+    assert most <= at_most
+    assert len(limit) == 0
+    assert not limit._queues
