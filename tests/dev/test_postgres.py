@@ -37,9 +37,10 @@ def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None
                     continue
             for secret in (kept, *for_initdb):
                 try:
-                    files.setdefault(secret, set()).add(stat.S_IMODE(secret.stat().st_mode))
+                    mode = stat.S_IMODE(secret.stat().st_mode)
                 except OSError:
                     continue
+                files.setdefault(secret, set()).add(mode)
             time.sleep(0.002)
 
     server = PostgresServer(tmp_path, durable=False)
