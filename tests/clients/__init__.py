@@ -1,0 +1,1 @@
+"""Clients as they are found in the world, each with its habits, over the wire."""

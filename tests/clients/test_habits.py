@@ -1,0 +1,209 @@
+"""Ten kinds of client, each with the headers and bodies that it sends by habit, do one day's work.
+
+The habits are those of the libraries that each kind is named after; the requests are invented here.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.factories import someone
+from tests.people import ORIGIN
+from tests.service import Service
+
+pytestmark = pytest.mark.server
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+Sent = tuple[bytes | Iterator[bytes] | None, dict[str, str]]
+
+
+def plain(body: Any) -> Sent:
+    """Send JSON where there is a body, and nothing where there is none."""
+    return (None, {}) if body is None else (json.dumps(body).encode(), {"content-type": JSON})
+
+
+def always_typed(body: Any) -> Sent:
+    """Name a type of body even where there is none."""
+    return (b"" if body is None else json.dumps(body).encode()), {"content-type": JSON}
+
+
+def form_without_body(body: Any) -> Sent:
+    """Send an empty form where there is no body, as axios and `curl -d ''` do."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    return (b"", form) if body is None else (json.dumps(body).encode(), {"content-type": JSON})
+
+
+def empty_object(body: Any) -> Sent:
+    """Send `{}` where there is no body."""
+    return json.dumps({} if body is None else body).encode(), {
+        "content-type": "application/json;charset=UTF-8"
+    }
+
+
+def null(body: Any) -> Sent:
+    """Send `null` where there is no body."""
+    return json.dumps(body).encode(), {"content-type": "application/json; charset=utf8"}
+
+
+def in_chunks(body: Any) -> Sent:
+    """Send a body of unknown length, even an empty one."""
+    return iter([b"" if body is None else json.dumps(body).encode()]), {"content-type": JSON}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of client does by habit."""
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: Callable[[Any], Sent] = plain
+    delete_accepts: str = ""
+    sends_back: bool = False  # the whole task that it read, in a PUT
+    needs_origin: bool = False
+
+
+KINDS = {
+    "fetch": Kind([("accept", "*/*"), ("accept-language", "*"), ("sec-fetch-mode", "cors")]),
+    "fetch of a page, with credentials": Kind(
+        [("accept", "*/*"), ("origin", ORIGIN), ("cookie", "a=b")], needs_origin=True
+    ),
+    "axios": Kind([("accept", "application/json, text/plain, */*")], form_without_body),
+    "openapi-generator": Kind([("accept", JSON)], always_typed, delete_accepts=PROBLEM),
+    "HTTPie": Kind([("accept", "application/json, */*;q=0.5"), ("accept-encoding", "gzip, deflate")], null),
+    "httpx": Kind([("accept", "*/*"), ("accept-encoding", "gzip, deflate, br, zstd")]),
+    "curl": Kind([("accept", "*/*"), ("user-agent", "curl/8.5.0")], form_without_body),
+    "Go": Kind([("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")], in_chunks),
+    "React-admin": Kind(
+        [("accept", JSON), ("origin", ORIGIN)], empty_object, sends_back=True, needs_origin=True
+    ),
+    "a proxy that adds a line": Kind([("accept", "text/html"), ("accept", JSON)], always_typed),
+    "Spring": Kind([("accept", f"{JSON}, application/*+json"), ("connection", "keep-alive")], empty_object),
+}
+
+
+class Client:
+    """One person's client of a kind."""
+
+    def __init__(self, service: Service, kind: Kind) -> None:
+        self._kind = kind
+        self._token = service.token(someone("ann"))
+        self._http = httpx.Client(base_url=service.url)
+        self._http.headers.clear()
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Ask, and see that the answer is one that the client can use."""
+        accept = self._kind.delete_accepts if method == "DELETE" else ""
+        said = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
+        said += [("accept", accept)] if accept else []
+        content, typed = (None, {}) if method in ("GET", "DELETE") else self._kind.body(body)
+        said += [("authorization", f"Bearer {self._token}"), *typed.items(), *headers.items()]
+        answer = self._http.request(method, f"/api/me/tasks{path}", content=content, headers=said)
+        if self._kind.needs_origin:
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
+            assert answer.headers["access-control-allow-credentials"] == "true"
+        return answer
+
+    def close(self) -> None:
+        """End its connections."""
+        self._http.close()
+
+
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def client(service: Service, kind: Kind) -> Iterator[Client]:
+    client = Client(service, kind)
+    yield client
+    client.close()
+
+
+def test_every_operation_is_done_as_the_client_asks_for_it(client: Client, kind: Kind) -> None:
+    made = client.ask("POST", "", {"title": "water the plants"})
+    task = made.json()
+    path = f"/{task['id']}"
+    other = client.ask("POST", "", {"title": "feed the cat"}).json()
+    body = {**task, "title": "water all plants"} if kind.sends_back else {"title": "water all plants"}
+
+    done = {
+        "list": client.ask("GET", ""),
+        "summary": client.ask("GET", "/summary"),
+        "read": client.ask("GET", path),
+        "update": client.ask("PUT", path, body),
+        "patch": client.ask("PATCH", path, {"tags": ["home"]}),
+        "toggle": client.ask("PATCH", f"{path}/complete"),
+        "toggle again": client.ask("PATCH", f"{path}/complete"),
+        "complete": client.ask("PATCH", f"{path}/complete", {"completed": True}),
+        "move": client.ask("POST", f"{path}/move", {"before": other["id"]}),
+        "batch": client.ask("POST", "/batch", {"operations": [{"op": "create", "title": "x"}]}),
+        "delete": client.ask("DELETE", path),
+    }
+
+    assert made.status_code == 201
+    statuses = {name: answer.status_code for name, answer in done.items()}
+    assert statuses == {**dict.fromkeys(done, 200), "delete": 204}
+    assert [task["title"] for task in done["list"].json()] == ["feed the cat", "water the plants"]
+    assert [done[name].json()["completed"] for name in ("toggle", "toggle again", "complete")] == [
+        True,
+        False,
+        True,
+    ]
+    assert done["patch"].json()["title"] == "water all plants"
+
+
+def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: Client) -> None:
+    refused = [
+        client.ask("POST", "", {"title": 7}),
+        client.ask("POST", "", {"title": "x", "dueDate": "2026-01-09"}),
+        client.ask("GET", "?sort_by=created"),
+        client.ask("GET", f"/{uuid4()}"),
+    ]
+
+    assert [answer.status_code for answer in refused] == [400, 400, 400, 404]
+    assert all(answer.headers["content-type"] == PROBLEM for answer in refused)
+    details = [answer.json()["detail"] for answer in refused]
+    assert details[0].startswith("title: ")
+    assert details[1].startswith("dueDate: ")
+    assert "`due`" in details[1]
+    assert "`sort=-created`" in details[2]
+    assert details[3] == "Your list has no task with this id."
+
+
+def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Client) -> None:
+    many = [{"op": "create", "title": f"task {number}"} for number in range(75)]
+    client.ask("POST", "/batch", {"operations": many})
+
+    listed = client.ask("GET", "")
+
+    assert len(listed.json()) == 75
+    assert "link" not in listed.headers
+
+
+def test_pages_and_conditions_work_as_headers_say(client: Client) -> None:
+    many = [{"op": "create", "title": f"task {number}"} for number in range(5)]
+    client.ask("POST", "/batch", {"operations": many})
+    seen, path = list[str](), "?limit=2"
+
+    while path:
+        page = client.ask("GET", path)
+        seen += [task["title"] for task in page.json()]
+        link = page.links.get("next", {}).get("url", "")
+        path = link.removeprefix("/api/me/tasks")
+    task = client.ask("GET", f"/{page.json()[0]['id']}")
+    first = client.ask(
+        "PATCH", f"/{task.json()['id']}", {"title": "mine"}, **{"if-match": task.headers["etag"]}
+    )
+    second = client.ask(
+        "PATCH", f"/{task.json()['id']}", {"title": "late"}, **{"if-match": task.headers["etag"]}
+    )
+
+    assert len(set(seen)) == len(seen) == 5
+    assert (first.status_code, second.status_code) == (200, 412)
