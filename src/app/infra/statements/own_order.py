@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    Select,
     Text,
     Uuid,
     and_,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    union_all,
     update,
 )
 
@@ -36,11 +38,15 @@ BESIDE: Final = bindparam("beside", type_=Uuid)
 SIDE: Final = bindparam("side", type_=Integer)  # -1: right before the other task, 1: right after it
 STEP: Final = 1_000_000  # microseconds: how far tasks stand apart when they are spread
 
-STANDING: Final = compiled(
-    select(TASKS.c.id, TASKS.c.position, TASKS.c.version).where(
-        *walls(TASKS), ALIVE, TASKS.c.id.in_([ROW, BESIDE])
+
+def _standing(task_id: ColumnElement[Any]) -> Select[Any]:
+    return select(TASKS.c.id, TASKS.c.position, TASKS.c.version).where(
+        *walls(TASKS), ALIVE, TASKS.c.id == task_id
     )
-)
+
+
+STANDING: Final = compiled(union_all(_standing(ROW), _standing(BESIDE)))
+"""Each by its own equality: for `IN`, PostgreSQL reads all of an owner's tasks while it has no statistics."""
 
 
 def _neighbour(*, before: bool) -> Statement:
