@@ -1,0 +1,62 @@
+"""Clients that generators make of the OpenAPI document compile, and do every operation."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.factories import someone
+from tests.service import BARE, Service
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+DOCUMENT = ROOT / "docs" / "openapi.json"
+WEB = ROOT / "web" / "node_modules"
+TIMEOUT = 120  # seconds, of each step
+
+
+def run(folder: Path, *command: str | Path, **env: str) -> None:
+    """Run a command to its end, and fail with what it says."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env={**BARE, **env},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def asking(service: Service) -> dict[str, str]:
+    return {"TASKS_URL": service.url, "TOKEN": service.token(someone("ann"))}
+
+
+def test_openapi_python_client(service: Service, tmp_path: Path) -> None:
+    tool = Path(sys.executable).parent / "openapi-python-client"
+    options = ("--meta", "none", "--output-path", tmp_path / "generated")
+    shutil.copy(HERE / "drive_python.py", tmp_path)
+
+    path = f"{tool.parent}:{BARE['PATH']}"  # it formats with ruff
+    run(tmp_path, tool, "generate", "--fail-on-warning", "--path", DOCUMENT, *options, PATH=path)
+    run(tmp_path, sys.executable, "-m", "compileall", "-q", "generated")
+    run(tmp_path, sys.executable, "drive_python.py", **asking(service))
+
+
+def test_hey_api(service: Service, tmp_path: Path) -> None:
+    if not (WEB / "@hey-api").is_dir():
+        pytest.skip("web packages are not installed")
+    shutil.copy(HERE / "drive_fetch.ts", tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "node_modules").symlink_to(WEB)
+
+    run(tmp_path, WEB / ".bin" / "openapi-ts", "-i", DOCUMENT, "-o", tmp_path / "generated")
+    options = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--types", "node")
+    modules = ("--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
+    run(tmp_path, WEB / ".bin" / "tsc", *options, *modules, "drive_fetch.ts")
+    run(tmp_path, WEB / ".bin" / "tsx", "drive_fetch.ts", **asking(service))
