@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.identity import UserId
 from app.domain.own_order import Move
+from app.domain.task import TaskId
 from app.infra.database import Database
 from app.infra.migrate import upgrade
 from app.infra.tasks import NeonTaskRepository
@@ -38,7 +39,7 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(post
     database, own = Database(address), await asyncpg.connect(url)
     await database.open()
     explaining = Explaining(database, own, [])
-    move = Move(task_id=UUID(int=100), beside=UUID(int=15_000), before=True, if_match=None)
+    move = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), before=True, if_match=None)
 
     await NeonTaskRepository(explaining, owner=UserId("ann")).move(move, at=NOON)
     await own.close()
