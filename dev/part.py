@@ -2,35 +2,44 @@
 
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from dev.children import prepare
 from dev.steps import Cannot
 
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 15  # seconds
+END_TIMEOUT = 2  # seconds for the rest of what an ended program has printed
 
 
 class Part:
-    """A child process."""
+    """A child process, whose output goes to a file, or waits until it is to be shown."""
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], *, cwd: Path, log: Path | None = None
     ) -> None:
         self.name = name
         self._log = log
-        output = log.open("wb") if log else None
         self._process = subprocess.Popen(  # noqa: S603 - programs of ours
             command,
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output else None,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
+            stdout=log.open("wb") if log else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads yet: of two parts only the last has one
         )
+        self._output = None if log else Output(self._process.stdout)
+
+    def show(self) -> None:
+        """Show what it printed and prints."""
+        if self._output is not None:
+            self._output.show()
 
     @property
     def ended(self) -> int | None:
@@ -56,13 +65,15 @@ class Part:
 
     def last_words(self) -> str:
         """Return the end of what it printed, where that was not shown."""
-        if self._log is None:
-            return ""
-        return "\n".join(["It says:", *self._log.read_text(errors="replace").splitlines()[-12:]])
+        said = self._output.waiting() if self._output is not None else self._said()
+        return "\n".join(["It says:", *said.splitlines()[-12:]]) if said else ""
 
     def printed(self, words: str) -> bool:
         """Tell whether it printed these words."""
-        return self._log is not None and words in self._log.read_text(errors="replace")
+        return words in self._said()
+
+    def _said(self) -> str:
+        return "" if self._log is None else self._log.read_text(errors="replace")
 
     def stop(self) -> None:
         """Ask it to stop, and insist after a while."""
@@ -73,3 +84,45 @@ class Part:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._output is not None:
+            self._output.end()
+
+
+class Output:
+    """What a program prints: kept until it is to be shown, so that it is not mixed with what we print."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self._stream = stream
+        self._kept: list[str] = []
+        self._shown = False
+        self._lock = threading.Lock()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def show(self) -> None:
+        """Show what waits, and what comes from now on."""
+        with self._lock:
+            self._shown = True
+            sys.stdout.write("".join(self._kept))
+            sys.stdout.flush()
+            self._kept.clear()
+
+    def waiting(self) -> str:
+        """Return what was printed and not shown."""
+        self._reading.join(END_TIMEOUT)
+        with self._lock:
+            return "".join(self._kept)
+
+    def end(self) -> None:
+        """Wait for its last words."""
+        self._reading.join(END_TIMEOUT)
+
+    def _read(self) -> None:
+        for line in self._stream or ():
+            text = line.decode(errors="replace")
+            with self._lock:
+                if self._shown:
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
+                else:
+                    self._kept.append(text)

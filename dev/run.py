@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from app.cli.connection_faults import connection_fault, unreachable
 from app.infra.connecting import means_unreachable
@@ -35,10 +35,12 @@ def main() -> int:
     began = time.monotonic()
     try:
         with ExitStack() as running:
-            running.enter_context(_only_one(state))
+            lock = running.enter_context(_only_one(state))
             parts = start(plan(environment(), state), state, running)
             print(f"\nReady after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.\n", flush=True)
-            watch(parts)
+            for part in parts:
+                part.show()
+            watch(parts, lock, state)
     except KeyboardInterrupt:
         pass
     except (Cannot, CannotStart, NoPostgres) as error:
@@ -54,7 +56,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
     env, parts = chosen.env, []
     if chosen.embedded:
         server = PostgresServer(state)
-        running.callback(server.stop)
+        running.callback(lambda: server.stop() if state.exists() else server.remove())
         with step("PostgreSQL"):
             server.start()
         env["DATABASE_URL"] = server.url
@@ -77,6 +79,8 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
         with step("Better Auth"):
             auth.wait_until(lambda: auth.printed("listening on"))
         parts.append(auth)
+    if sys.stdout.isatty():
+        env.setdefault("LOG_FORMAT", "console")  # it sees a pipe
     api = Part("the API", [sys.executable, "-m", "app", "serve"], env, cwd=ROOT)
     running.callback(api.stop)
     with step("API"):
@@ -131,10 +135,17 @@ def greet(chosen: Plan) -> None:
         print("\n  A token to try it with:  env $(cat .state/env) .venv/bin/app token --user you")
 
 
-def watch(parts: list[Part]) -> None:
-    """Wait until a part ends, or whoever started us does (`kill -9` of make tells nobody)."""
+def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
+    """Wait until a part ends, or our folder, or whoever started us does (`kill -9` of make tells nobody).
+
+    Raises:
+        Cannot: naming the part that ended, or the folder that was removed.
+
+    """
     parent = os.getppid()
     while os.getppid() == parent:
+        if os.fstat(lock.fileno()).st_nlink == 0:
+            raise Cannot(f"{state} was removed while it ran, so all is stopped: start again to begin anew")
         for part in parts:
             if part.ended is not None:
                 raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_words()}".rstrip())
@@ -150,8 +161,8 @@ def _keep_environment(state: Path, env: dict[str, str]) -> None:
 
 
 @contextmanager
-def _only_one(state: Path) -> Iterator[None]:
-    """Hold the place where this run keeps its things."""
+def _only_one(state: Path) -> Iterator[IO[str]]:
+    """Hold the place where this run keeps its things; yield the file that is locked."""
     try:
         state.mkdir(exist_ok=True, mode=0o755)
         lock = (state / "lock").open("w")
@@ -162,7 +173,7 @@ def _only_one(state: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Cannot("another `make run` is running here: stop it first (Ctrl-C where it runs)") from None
-        yield
+        yield lock
 
 
 def _answers(url: str) -> bool:

@@ -159,7 +159,7 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
 
     logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks", 200, None, 17.4)
     logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks/{task_id}", 404, "task-not-found", 3.2)
-    logs.request("id", None, None, "GET", None, 404, None, 0.2)
+    logs.request("id", None, None, "GET", None, 404, "about:blank", 0.2)
     logs.request("id", None, None, "GET", "/health", 200, None, 0.2)
     logs.request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
     log_output.flush()

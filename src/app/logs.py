@@ -96,7 +96,8 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
         )
     elif _short and route not in PROBES:
         path = "(no such path)" if route is None else route.replace("{user_id}", "me")
-        write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{f'  {problem}' if problem else ''}\n")
+        more = "" if problem is None or problem == "about:blank" else f"  {problem}"
+        write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{more}\n")
 
 
 def _timestamp() -> str:

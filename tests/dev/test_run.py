@@ -1,6 +1,9 @@
 """`make run` as a person meets it: everything starts, everything stops, nothing is left behind or lost."""
 
 import os
+import pty
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -26,9 +29,9 @@ TIMEOUT = 60  # seconds
 class Run:
     """A running launcher."""
 
-    def __init__(self, state: Path, **env: str) -> None:
+    def __init__(self, state: Path, stdout: int | None = None, /, **env: str) -> None:
         self.port, self.auth_port = free_port(), free_port()
-        self.log = state / "run.log"
+        self.log = state.parent / f"{state.name}.log"
         bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -41,7 +44,7 @@ class Run:
                     "AUTH_PORT": str(self.auth_port),
                     **env,
                 },
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=output,
             )
         self.state = state
@@ -76,8 +79,8 @@ class Run:
 
 
 @contextmanager
-def started(state: Path, **env: str) -> Iterator[Run]:
-    run = Run(state, **env)
+def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[Run]:
+    run = Run(state, stdout, **env)
     try:
         yield run
     finally:
@@ -166,6 +169,55 @@ def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> No
         run.process.terminate()
         assert run.ended() == 0
         assert gone(run), run.left()
+
+
+def test_at_a_terminal_the_banner_stands_alone_and_then_each_request_is_a_short_line(state: Path) -> None:
+    terminal, its_end = pty.openpty()
+    with started(state, its_end, PATH="/nowhere") as run:
+        os.close(its_end)
+        banner = read_until(terminal, "Ctrl-C stops everything.").partition("Ctrl-C")[0]
+        url = f"http://127.0.0.1:{run.port}"
+        for path in ("/health", "/health/ready", "/api/me/tasks", "/nowhere", "/docs"):
+            httpx.get(f"{url}{path}")
+        after = read_until(terminal, "/docs 200")
+
+    assert f"Documentation  {url}/docs" in banner
+    assert "serving" not in banner
+    assert "/health" not in banner
+    asked = [line for line in after.splitlines() if line.startswith("GET")]
+    assert [re.sub(r"\d+ ms", "N ms", line) for line in asked] == [
+        "GET /api/me/tasks 401 N ms  not-authenticated",
+        "GET (no such path) 404 N ms",
+        "GET /docs 200 N ms",
+    ]
+
+
+def read_until(terminal: int, words: str) -> str:
+    """Read what is shown at a terminal, until these words are."""
+    said, deadline = "", time.monotonic() + TIMEOUT
+    while words not in said:
+        assert time.monotonic() < deadline, said
+        if select.select([terminal], [], [], 1)[0]:
+            said += os.read(terminal, 4096).decode()
+    return said
+
+
+def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_stops(tmp_path: Path) -> None:
+    (state := tmp_path / "state").mkdir()
+    with started(state, PATH="/nowhere") as run:
+        run.until("Ready after")
+        pointer = state / "postgres.elsewhere"
+        outside = Path(pointer.read_text()).parent if pointer.exists() else None
+
+        shutil.rmtree(state)
+        began = time.monotonic()
+
+        assert run.ended() == 1
+        assert time.monotonic() - began < 8
+        assert f"{state} was removed while it ran, so all is stopped: start again to begin anew" in run.said
+        assert "Traceback" not in run.said
+        assert gone(run), run.left()
+        assert outside is None or not outside.exists()
 
 
 def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
