@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,15 +49,29 @@ def test_openapi_python_client(service: Service, tmp_path: Path) -> None:
     run(tmp_path, sys.executable, "drive_python.py", **asking(service))
 
 
+def run_typescript(folder: Path, driver: str, service: Service) -> None:
+    """Compile a generated client with what drives it, and run it."""
+    shutil.copy(HERE / driver, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "node_modules").symlink_to(WEB)
+    options = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--types", "node")
+    modules = ("--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
+    run(folder, WEB / ".bin" / "tsc", *options, *modules, driver)
+    run(folder, WEB / ".bin" / "tsx", driver, **asking(service))
+
+
 def test_hey_api(service: Service, tmp_path: Path) -> None:
     if not (WEB / "@hey-api").is_dir():
         pytest.skip("web packages are not installed")
-    shutil.copy(HERE / "drive_fetch.ts", tmp_path)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "node_modules").symlink_to(WEB)
 
     run(tmp_path, WEB / ".bin" / "openapi-ts", "-i", DOCUMENT, "-o", tmp_path / "generated")
-    options = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--types", "node")
-    modules = ("--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
-    run(tmp_path, WEB / ".bin" / "tsc", *options, *modules, "drive_fetch.ts")
-    run(tmp_path, WEB / ".bin" / "tsx", "drive_fetch.ts", **asking(service))
+    run_typescript(tmp_path, "drive_fetch.ts", service)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+def test_openapi_generator(service: Service, tmp_path: Path) -> None:
+    jar = next(Path(str(find_spec("openapi_generator_cli").origin)).parent.glob("*.jar"))  # type: ignore[union-attr]
+    generate = ("generate", "-g", "typescript-fetch", "-i", DOCUMENT, "-o", tmp_path / "generated")
+
+    run(tmp_path, "java", "-jar", jar, *generate)
+    run_typescript(tmp_path, "drive_openapi_generator.ts", service)
