@@ -14,6 +14,7 @@ from app.api.reading import BODY_MAX, read_id
 from app.api.requests import TaskRequest
 from app.domain.batch import OPERATIONS_MAX, Change, Restore, Trash, Wanted
 from app.domain.task import UNSAID, NewTask, Shown, TaskChanges, TaskId, Versions
+from app.turns import Turns
 
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
@@ -34,10 +35,17 @@ async def read_batch(request: TaskRequest) -> Sequence[Wanted]:
     if not (given or faults.has("") or faults.has("/operations")):
         faults.add("/operations", "must be given")
     unsaid = UNSAID if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
-    read = [_read(faults.within(f"/operations/{number}"), one, unsaid) for number, one in enumerate(given)]
+    turns, read = Turns(), []
+    for number, one in enumerate(given):
+        read.append(_read(faults.within(f"/operations/{number}"), one, unsaid))
+        await turns.give()
     _refuse_what_is_named_twice(faults, read)
     faults.raise_any()
-    return [make(members) for make, members in filter(None, read)]
+    wanted = []
+    for make, members in filter(None, read):
+        wanted.append(make(members))
+        await turns.give()
+    return wanted
 
 
 def results(wanted: Iterable[Wanted], done: Iterable[Shown | None]) -> bytes:

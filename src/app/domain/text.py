@@ -1,11 +1,10 @@
 """What text is, for every field that holds some: what is stored, sorted by, and searched."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
-from unicodedata import category, is_normalized, normalize
+from unicodedata import category, combining, is_normalized, normalize
 
 from app.domain.errors import BrokenRule
 
@@ -28,13 +27,15 @@ UNSPACED: Final = re.compile(
 )
 """Runs of scripts that put no spaces between words."""
 
+SPACED_MAX: Final = 4_096  # characters whose place between words is remembered
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
 _DOTTED_I: Final = re.compile("i\u0307+")  # what a Turkish `İ` is without case
 _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # of a look only
 
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 but for tab, line feed, carriage return
-_NON_STARTERS_END: Final = 0x20000  # no character behind has a combining class
+_IS_MARK: Final = bytes([0, *[1] * 255])  # by combining class: 0 is a starter's
+_RUN: Final = bytes([1]) * (MARKS_MAX + 1)
 _FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and a symbol that show nothing
 
 
@@ -64,9 +65,9 @@ def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
         yield BrokenRule(field, f"must not contain the control character U+{ord(control[0]):04X}")
     if text.isascii():
         return
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not _has_utf_8(text):
         yield BrokenRule(field, "must not contain half of a surrogate pair")
-    if _run_of_marks().search(text):
+    if _RUN in bytes(map(combining, text)).translate(_IS_MARK):
         yield BrokenRule(field, f"must not contain more than {MARKS_MAX} combining marks in a row")
 
 
@@ -75,11 +76,12 @@ def is_blank(text: str) -> bool:
     return not text.strip() or (not text.isascii() and all(map(_is_invisible, text)))
 
 
-@lru_cache
-def _run_of_marks() -> re.Pattern[str]:
-    """Return the pattern of a run of non-starters that is too long; made at the first text beyond ASCII."""
-    marks = (chr(code) for code in range(0x300, _NON_STARTERS_END) if unicodedata.combining(chr(code)))
-    return re.compile(f"[{''.join(marks)}]{{{MARKS_MAX + 1}}}")
+def _has_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_invisible(character: str) -> bool:
@@ -118,6 +120,7 @@ def _spaced(text: str) -> str:
     return "".join(map(_spaced_character, _SELECTORS.sub("", text)))
 
 
+@lru_cache(SPACED_MAX)
 def _spaced_character(character: str) -> str:
     if character.isalnum():
         return character

@@ -13,6 +13,7 @@ from app.infra.statements import batch
 from app.infra.statements.owners import HOLD
 from app.infra.statements.walls import Statement
 from app.infra.task_rows import columns, columns_of, judged, shown
+from app.turns import Turns
 
 Numbered = Sequence[tuple[int, Operation]]
 
@@ -30,11 +31,11 @@ async def apply(
     held = await mine.one(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():
-        if some := [_row(one) for one in operations if not isinstance(one, Task) and isinstance(one, kind)]:
+        if some := await _rows([one for one in operations if isinstance(one, kind)]):
             results |= await _done(mine, statement, some, at=at)
     changed = len(results)
     results |= await _unchanged(mine, operations, results)
-    if new := [{"id": one.id, **columns_of(one)} for one in operations if isinstance(one, Task)]:
+    if new := await _rows([one for one in operations if isinstance(one, Task)]):
         if held is None or held["tasks"] + len(new) > at_most:
             raise TooManyTasks(at_most)
         results |= await _done(mine, batch.INSERT, new)
@@ -86,7 +87,18 @@ def _id(operation: Operation) -> TaskId:
     return operation.id if isinstance(operation, Task) else operation.task_id
 
 
-def _row(operation: Change | Trash | Restore) -> dict[str, Any]:
+async def _rows(operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    """Return the operations as rows. Words of long texts take a while to find."""
+    turns, rows = Turns(), []
+    for operation in operations:
+        rows.append(_row(operation))
+        await turns.give()
+    return rows
+
+
+def _row(operation: Operation) -> dict[str, Any]:
+    if isinstance(operation, Task):
+        return {"id": operation.id, **columns_of(operation)}
     row: dict[str, Any] = {"id": operation.task_id}
     if operation.if_match is not None:
         row["versions"] = sorted(operation.if_match)

@@ -12,6 +12,7 @@ ALL = (
     "clients",
     "connections",
     "hoarders",
+    "texts",
     "operations",
     "endurance",
 )
