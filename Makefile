@@ -70,6 +70,11 @@ lock: .venv/.complete ## make the lock files anew
 		--python-version 3.11 pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --constraint requirements.lock pyproject.toml --extra otel --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --constraint requirements.lock pyproject.toml --extra otel -o requirements-otel.lock
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --constraint requirements-dev.lock - -o requirements-build.lock
 	@for peer in $(wildcard benchmarks/peers/*/requirements.in); do $(BIN)/uv pip compile --quiet --universal \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 $$peer -o $${peer%.in}.lock; done
 	@if command -v npm >/dev/null; then cd benchmarks/peers/hono && npm install --silent --package-lock-only; fi

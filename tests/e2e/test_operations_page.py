@@ -34,6 +34,7 @@ pytestmark = pytest.mark.server
 PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 PATIENCE = 15  # seconds until workers are replaced
 RUN = {
+    "Installing": 1,  # run by test_installing.py
     "The log": 1,
     "Replacing the shared secret": 2,
     "Replacing the keys": 2,

@@ -62,22 +62,37 @@ def test_with_standard_output_closed_one_line_says_so(database_url: str, tmp_pat
     )
 
 
+@pytest.fixture
+def read_only() -> list[str]:
+    """A command that runs another where no folder can be written to."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace of one's own")
+    return command
+
+
 def test_with_counts_and_no_folder_to_write_them_to_one_line_says_so(
-    database_url: str, tmp_path: Path
+    database_url: str, read_only: list[str], tmp_path: Path
 ) -> None:
     env = environment_for(database_url, METRICS_PORT=str(free_port()), TMPDIR="/proc")
-    in_namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
 
-    if subprocess.run([*in_namespace, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no mount namespace of one's own")
-
-    done = app("serve", env=env, cwd=tmp_path, under=in_namespace)
+    done = app("serve", env=env, cwd=tmp_path, under=read_only)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
         "Taskward cannot start: METRICS_PORT needs a folder to write to, /dev/shm or a temporary one"
     )
     assert done.stderr.count("\n") == 1
+
+
+def test_without_counts_it_serves_where_no_folder_can_be_written_to(
+    database_url: str, read_only: list[str], tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, TMPDIR="/proc"), tmp_path, under=read_only) as service:
+        headers = service.headers()
+        created = httpx.post(f"{service.url}/api/me/tasks", json={"title": "x"}, headers=headers)
+
+    assert created.status_code == 201
 
 
 def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_lost_and_it_is_said_once(

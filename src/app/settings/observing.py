@@ -56,7 +56,7 @@ def _traced(reader: Reader) -> bool:
         reader.read(name, one_of("http/protobuf"), "http/protobuf")
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         reader.fault(
-            wanted, "is set, and OpenTelemetry is not installed: install `taskward[otel]`, or unset it"
+            wanted, "is set, and OpenTelemetry is not installed: install requirements-otel.lock, or unset it"
         )
         return False
     return True
