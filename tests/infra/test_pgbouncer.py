@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -13,6 +14,7 @@ from asyncpg import DuplicatePreparedStatementError
 from structlog.testing import capture_logs
 
 from app.domain.errors import DatabaseUnavailable
+from app.infra.connector import Connector
 from app.infra.database import PING, Database
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
@@ -140,6 +142,21 @@ async def test_nothing_is_set_for_the_other_clients_of_a_pooler(
 
             for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
                 assert await ask_through(through, f"SHOW {setting}") == "0"
+
+
+@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+async def test_the_driver_sets_nothing_either_where_it_meets_a_type_for_the_first_time(
+    database_url: str, tmp_path: Path, said: str
+) -> None:
+    asked: list[str] = []
+    with pgbouncer(database_url, tmp_path) as through:
+        connection = await Connector(DatabaseAddress.parse(through + said)).connect()
+        with connection.query_logger(lambda record: asked.append(record.query)):
+            assert await connection.fetchval("SELECT ARRAY[$1::uuid]", UUID(int=1)) == [UUID(int=1)]
+        await connection.close()
+
+    assert any("typeinfo_tree" in query for query in asked)  # it looked the type up
+    assert not [query for query in asked if "set_config" in query]
 
 
 async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, tmp_path: Path) -> None:

@@ -58,12 +58,21 @@ async def connect(address: DatabaseAddress) -> Connection:
     pause, spent = FIRST_PAUSE, 0.0
     while True:
         try:
-            return await asyncpg.connect(**driver_arguments(address))
+            connection: Connection = await asyncpg.connect(**driver_arguments(address))
         except NOT_YET:
             if spent >= OPENING_BUDGET:
                 raise
+        else:
+            if address.pooled:
+                _set_nothing(connection)
+            return connection
         await asyncio.sleep(pause)
         pause, spent = pause * 2, spent + pause
+
+
+def _set_nothing(connection: Connection) -> None:
+    """Keep the driver from SETting `jit` where it meets a type for the first time: no option does."""
+    connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
 
 def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
