@@ -1,8 +1,4 @@
-"""A statement that is cut off ends in the database too: directly, through a transaction pooler, and over TLS.
-
-How each test was seen to fail: the connection closed at once, as asyncpg's `terminate` does; a search without a
-budget; who waits for a slow statement kept until it was cancelled; readiness in the line of requests.
-"""
+"""A statement that is cut off ends in the database too: directly, through a transaction pooler, and over TLS."""
 
 import asyncio
 import time

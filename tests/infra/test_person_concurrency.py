@@ -1,8 +1,4 @@
-"""At most so many statements of one person at once.
-
-How each test was seen to fail: no limit; no queue; the last one served first; a turn that was given up left in
-the queue, or its slot not given on; another person held back.
-"""
+"""At most so many statements of one person at once."""
 
 import asyncio
 
