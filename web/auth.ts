@@ -67,7 +67,7 @@ function refuseLargeProfile({ name, image }: { name?: string | undefined; image?
     throw new APIError("BAD_REQUEST", { message: "A picture is an https address of at most 2,000 characters." });
 }
 
-/** Stands where your mail service is called. `make run` shows it in the terminal. */
+/** The place to call your mail service. Until then the mail is printed; `make run` keeps that in `.state/better-auth.log`. */
 function printMail(to: string, subject: string, text: string): void {
   console.log(`mail to ${to}: ${subject}\n  ${text}`);
 }

@@ -34,14 +34,17 @@ export class SignInLimit {
     return account.wrong >= WRONG_MAX && left > 0 ? Math.ceil(left / 1000) : 0;
   }
 
-  failed(email: string): void {
+  /** Counts a try before its password is looked at, or many at once would all pass. */
+  tried(email: string): void {
     const account = this.#account(email);
     if (this.#now() - account.since >= WINDOW) Object.assign(account, { wrong: 0, since: this.#now() });
     account.wrong += 1;
   }
 
   succeeded(email: string, address: string): void {
-    const { known } = this.#account(email);
+    const account = this.#account(email);
+    account.wrong = Math.max(0, account.wrong - 1);
+    const { known } = account;
     known.delete(address);
     known.add(address);
     for (const oldest of known) if (known.size > ADDRESSES_MAX) known.delete(oldest);
@@ -60,7 +63,7 @@ export class SignInLimit {
   }
 }
 
-/** Better Auth's hooks that ask the limit before a password is looked at, and count afterwards. */
+/** Better Auth's hooks that ask the limit before a password is looked at, and count the try. */
 export function limitSignIn(limit: SignInLimit = new SignInLimit()) {
   return {
     before: createAuthMiddleware(async (context) => {
@@ -72,13 +75,13 @@ export function limitSignIn(limit: SignInLimit = new SignInLimit()) {
           { code: "TOO_MANY_WRONG_PASSWORDS", message: "Too many wrong passwords. Try again later." },
           { "retry-after": String(seconds) },
         );
+      if (email !== null) limit.tried(email);
     }),
     after: createAuthMiddleware(async (context) => {
       const email = emailOf(context);
       if (email === null) return;
       const answer = context.context.returned;
       if (!isAPIError(answer)) limit.succeeded(email, addressOf(context));
-      else if (answer.statusCode === 401) limit.failed(email);
     }),
   };
 }

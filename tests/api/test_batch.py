@@ -288,3 +288,17 @@ async def test_the_path_of_a_batch_is_no_task(people: People) -> None:
     for method in ("GET", "PUT", "DELETE"):
         answer = await ann.ask(method, "batch", json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
+
+
+async def test_an_if_match_of_more_than_a_thousand_characters_is_refused_with_its_place(
+    people: People,
+) -> None:
+    ann = people.one()
+    task = await ann.create()
+    operation = {"op": "delete", "id": task["id"], "if_match": ", ".join(['"7"'] * 500)}
+
+    response = await ann.ask("POST", "batch", json={"operations": [operation]})
+
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == "/operations/0/if_match"
+    assert "at most 1000 characters" in response.json()["detail"]

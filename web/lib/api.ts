@@ -233,7 +233,8 @@ function search(query: Record<string, unknown> = {}): string {
   for (const [name, value] of Object.entries(query))
     for (const each of Array.isArray(value) ? value : [value])
       if (each !== undefined && each !== null) parameters.append(name, String(each));
-  return parameters.size > 0 ? `?${parameters}` : "";
+  const text = parameters.toString(); // `size` is not there in Safari 16 and Chrome 112
+  return text && `?${text}`;
 }
 
 /** Reads the cursor of `Link: <…?cursor=…>; rel="next"` (RFC 8288). */

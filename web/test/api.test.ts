@@ -389,3 +389,18 @@ test("each operation asks what the document says", async () => {
   assert.equal(sent[1]?.headers.get("if-match"), '"3"');
   assert.equal(sent[1]?.headers.get("content-type"), "application/merge-patch+json");
 });
+
+test("queries are sent where URLSearchParams has no size (Safari 16, Chrome 112)", async () => {
+  const size = Object.getOwnPropertyDescriptor(URLSearchParams.prototype, "size");
+  assert.ok(size);
+  delete (URLSearchParams.prototype as { size?: unknown }).size;
+  try {
+    const { api, sent } = given([() => json([])]);
+
+    await api.list({ q: "milk", limit: 5 });
+
+    assert.equal(sent[0]?.url.search, "?q=milk&limit=5");
+  } finally {
+    Object.defineProperty(URLSearchParams.prototype, "size", size);
+  }
+});

@@ -11,7 +11,7 @@ function limited(): { readonly limit: SignInLimit; readonly pass: (milliseconds:
 
 test("after 20 wrong passwords an account waits, whatever the case of its address, and another does not", () => {
   const { limit } = limited();
-  for (let guess = 0; guess < 20; guess += 1) limit.failed("ann@example.com");
+  for (let guess = 0; guess < 20; guess += 1) limit.tried("ann@example.com");
 
   assert.equal(limit.wait(" Ann@Example.com", "192.0.2.1"), 15 * 60);
   assert.equal(limit.wait("bob@example.com", "192.0.2.1"), 0);
@@ -20,7 +20,7 @@ test("after 20 wrong passwords an account waits, whatever the case of its addres
 test("an address that signed in before does not wait", () => {
   const { limit } = limited();
   limit.succeeded("ann@example.com", "192.0.2.1");
-  for (let guess = 0; guess < 20; guess += 1) limit.failed("ann@example.com");
+  for (let guess = 0; guess < 20; guess += 1) limit.tried("ann@example.com");
 
   assert.equal(limit.wait("ann@example.com", "192.0.2.1"), 0);
   assert.equal(limit.wait("ann@example.com", "192.0.2.2"), 15 * 60);
@@ -28,17 +28,26 @@ test("an address that signed in before does not wait", () => {
 
 test("the wait ends with the window, and a new window counts from nothing", () => {
   const { limit, pass } = limited();
-  for (let guess = 0; guess < 20; guess += 1) limit.failed("ann@example.com");
+  for (let guess = 0; guess < 20; guess += 1) limit.tried("ann@example.com");
   pass(15 * MINUTE);
-  limit.failed("ann@example.com");
+  limit.tried("ann@example.com");
 
   assert.equal(limit.wait("ann@example.com", "192.0.2.1"), 0);
 });
 
 test("accounts that are made up do not fill the memory", () => {
   const { limit } = limited();
-  for (let account = 0; account < 20_000; account += 1) limit.failed(`${account}@example.com`);
-  for (let guess = 0; guess < 19; guess += 1) limit.failed("0@example.com");
+  for (let account = 0; account < 20_000; account += 1) limit.tried(`${account}@example.com`);
+  for (let guess = 0; guess < 19; guess += 1) limit.tried("0@example.com");
 
   assert.equal(limit.wait("0@example.com", "192.0.2.1"), 0); // forgotten long ago
+});
+
+test("a try with the right password does not count", () => {
+  const { limit } = limited();
+  for (let guess = 0; guess < 19; guess += 1) limit.tried("ann@example.com");
+  limit.tried("ann@example.com");
+  limit.succeeded("ann@example.com", "192.0.2.1");
+
+  assert.equal(limit.wait("ann@example.com", "192.0.2.2"), 0);
 });

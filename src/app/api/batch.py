@@ -16,6 +16,7 @@ from app.domain.batch import OPERATIONS_MAX, Change, Restore, Trash, Wanted
 from app.domain.task import UNSAID, NewTask, Shown, TaskChanges, TaskId, Versions
 from app.turns import Turns
 
+IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
 Made = tuple[Callable[[Members], Wanted], Members]
@@ -95,6 +96,8 @@ def _refuse_what_is_named_twice(faults: Faults, read: Iterable[Made | None]) -> 
 def _versions(value: object) -> Versions | None:
     if not isinstance(value, str):
         raise ValueError(f'must be a string like "\\"3\\"", not {kind(value)}')  # noqa: TRY004 - what readers raise
+    if len(value) > IF_MATCH_MAX:
+        raise ValueError(f"must have at most {IF_MATCH_MAX} characters")
     return read_versions(value)
 
 
