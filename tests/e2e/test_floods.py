@@ -21,6 +21,9 @@ from tests.store import Store, store_in
 pytestmark = pytest.mark.server
 
 HOUR = "/3600"
+READ_ON = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the client sees the answer
+READ_ON_SECONDS = 5
+ON_THE_WAY = 8 * 1024 * 1024  # bytes that may lie in the buffers of both sockets
 
 
 @pytest.fixture
@@ -209,14 +212,16 @@ def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None
     assert answer.startswith(b"HTTP/1.1 201 ")
 
 
-def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_on(impatient: Service) -> None:
+def test_a_body_without_end_is_refused_when_it_is_too_large_and_read_on_for_8_megabytes_at_most(
+    impatient: Service,
+) -> None:
     with begun(impatient, "Transfer-Encoding: chunked") as connection:
         stop = dripping(connection, b"4000\r\n" + b" " * 0x4000 + b"\r\n", pause=0.001)
         answer = answer_of(connection)
         sent = stop() * 0x4000
 
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert sent < 8 * 1024 * 1024
+    assert sent < READ_ON + ON_THE_WAY
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
@@ -228,7 +233,9 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient
     assert time.monotonic() - began < 1
 
 
-def test_who_is_refused_holds_no_connection_open_by_dripping_on(impatient: Service) -> None:
+def test_a_refused_client_that_drips_on_holds_its_connection_for_5_seconds_at_most(
+    impatient: Service,
+) -> None:
     with begun(impatient, "Content-Length: 100000", signed=False) as connection:
         began = time.monotonic()
         stop = dripping(connection, b" ")
@@ -237,7 +244,7 @@ def test_who_is_refused_holds_no_connection_open_by_dripping_on(impatient: Servi
         stop()
 
     assert answer.startswith(b"HTTP/1.1 401 ")
-    assert took < 5
+    assert took < READ_ON_SECONDS + 3  # a busy machine
 
 
 def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:
