@@ -8,6 +8,7 @@ import type { Settings } from "./settings.ts";
 import { limitSignIn } from "./sign-in-limit.ts";
 
 const DAY = 24 * 60 * 60; // seconds
+const EMAIL_MAX = 254; // characters (RFC 5321 §4.5.3.1.3, less the angle brackets)
 const NAME_MAX = 100; // characters
 const IMAGE_MAX = 2_000; // characters of its address
 
@@ -59,8 +60,17 @@ export function authOptions(settings: Settings, database: Pool) {
   } satisfies BetterAuthOptions;
 }
 
+interface Profile {
+  readonly email?: string | undefined;
+  readonly name?: string | undefined;
+  readonly image?: string | null | undefined;
+}
+
 /** A name and the address of a picture, not the picture: both are in each answer about the session. */
-function refuseLargeProfile({ name, image }: { name?: string | undefined; image?: string | null | undefined }): void {
+function refuseLargeProfile({ email, name, image }: Profile): void {
+  if (email !== undefined && email.length > EMAIL_MAX)
+    throw new APIError("BAD_REQUEST", { message: `An e-mail address has at most ${EMAIL_MAX} characters.` });
+  if (name?.includes("\0")) throw new APIError("BAD_REQUEST", { message: "A name has no control characters." });
   if (name !== undefined && [...name].length > NAME_MAX)
     throw new APIError("BAD_REQUEST", { message: `A name has at most ${NAME_MAX} characters.` });
   if (image && (image.length > IMAGE_MAX || !/^https?:/i.test(image)))

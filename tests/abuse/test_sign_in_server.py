@@ -174,6 +174,15 @@ async def test_a_token_is_small_whatever_the_profile_and_large_profiles_are_refu
     assert (await sign_up(auth, "", name="n" * 7_000)).status_code == 400
 
 
+async def test_an_address_of_30_000_characters_or_a_name_with_a_nul_makes_no_account(
+    auth: BetterAuth,
+) -> None:
+    long = await sign_up(auth, "", email="a" * 30_000 + "@example.com")
+    nul = await sign_up(auth, "", name="a\0")
+
+    assert (long.status_code, nul.status_code) == (400, 400)
+
+
 async def test_an_unsigned_session_token_is_no_credential(auth: BetterAuth) -> None:
     ann = await auth.sign_up()
     headers = {"authorization": f"Bearer {ann.session_token}"}

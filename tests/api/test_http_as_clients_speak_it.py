@@ -85,6 +85,15 @@ async def test_utf_8_by_any_of_its_names_is_read(people: People, charset: str) -
     assert response.status_code == 201
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "utf-16", "latin-1", ""])
+async def test_another_charset_is_refused(people: People, charset: str) -> None:
+    response = await people.one().ask(
+        "POST", content=b'{"title": "x"}', headers={"content-type": f"application/json; charset={charset}"}
+    )
+
+    assert response.status_code == 415
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
