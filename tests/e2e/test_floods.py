@@ -21,9 +21,6 @@ from tests.store import Store, store_in
 pytestmark = pytest.mark.server
 
 HOUR = "/3600"
-READ_ON = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the client sees the answer
-READ_ON_SECONDS = 5
-ON_THE_WAY = 8 * 1024 * 1024  # bytes that may lie in the buffers of both sockets
 
 
 @pytest.fixture
@@ -212,7 +209,7 @@ def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None
     assert answer.startswith(b"HTTP/1.1 201 ")
 
 
-def test_a_body_without_end_is_refused_when_it_is_too_large_and_read_on_for_8_megabytes_at_most(
+def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_end(
     impatient: Service,
 ) -> None:
     with begun(impatient, "Transfer-Encoding: chunked") as connection:
@@ -221,7 +218,7 @@ def test_a_body_without_end_is_refused_when_it_is_too_large_and_read_on_for_8_me
         sent = stop() * 0x4000
 
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert sent < READ_ON + ON_THE_WAY
+    assert sent < 8 * 1024 * 1024
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
@@ -233,7 +230,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient
     assert time.monotonic() - began < 1
 
 
-def test_a_refused_client_that_drips_on_holds_its_connection_for_5_seconds_at_most(
+def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
     impatient: Service,
 ) -> None:
     with begun(impatient, "Content-Length: 100000", signed=False) as connection:
@@ -244,7 +241,7 @@ def test_a_refused_client_that_drips_on_holds_its_connection_for_5_seconds_at_mo
         stop()
 
     assert answer.startswith(b"HTTP/1.1 401 ")
-    assert took < READ_ON_SECONDS + 3  # a busy machine
+    assert took < 5
 
 
 def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:

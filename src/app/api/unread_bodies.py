@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from litestar.types import Message, Receive
 
-READ_ON_MAX: Final = 8 * 1024 * 1024  # bytes
-READ_ON_FOR: Final = 5  # seconds
+READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
+READ_ON_FOR: Final = 4  # seconds
 KERNELS: Final = 64 * 1024  # bytes; so much of a body the kernel takes, whether or not anybody reads
 _DIGITS: Final = len(str(KERNELS))
 
