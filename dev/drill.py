@@ -65,7 +65,7 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
         _run(command, env, folder)
     asyncio.run(_check(target))
     _say(f"counts are the same, and both walls stand: PostgreSQL {new.query('SHOW server_version')}")
-    _run(f'DATABASE_URL="$NEW_URL" app purge --older-than {AGE}', env, folder)
+    _run(f'DATABASE_URL="$NEW_URL" DATABASE_URL_DIRECT= app purge --older-than {AGE}', env, folder)
     if new.query("SELECT count(*) FROM tasks", _name(target)) != str(sum(TASKS.values()) - 1):
         raise DrillFailed("app purge did not end the one task that was in the trash")
     _say("the purge works, too")

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from app.composition import compose
-from app.infra.wall import TABLES
+from app.infra.row_security import TABLES
 from app.settings import Settings
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for

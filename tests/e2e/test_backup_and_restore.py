@@ -2,6 +2,7 @@
 """A dump restores into a new cluster without roles, by the commands of docs/operations.md, and is served from there."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.infra.migrate import upgrade
+from app.infra.migrate import downgrade, upgrade
 from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.binaries import _of_the_system, _of_the_wheel, major
@@ -74,7 +75,11 @@ async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it
     "missing",
     [
         "DROP POLICY maintenance_sees_trash ON tasks",
+        "ALTER POLICY maintenance_sees_trash ON tasks USING (false)",
+        "ALTER POLICY maintenance_sees_trash ON tasks USING (true)",
         "REVOKE ALL ON tasks FROM taskward_maintenance",
+        "REVOKE SELECT ON task_owners FROM taskward_maintenance",
+        "REVOKE SELECT ON kept_answers FROM taskward_maintenance",
         "REVOKE USAGE ON SCHEMA public FROM public, taskward_maintenance",
     ],
 )
@@ -115,6 +120,65 @@ async def test_hardened_schemas_serve_migrate_and_purge(
     assert (migrated.returncode, purged.returncode) == (0, 0), migrated.stderr + purged.stderr
     with serving(environment_for(url), tmp_path) as service:
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
+
+
+async def test_a_purge_with_a_policy_of_somebody_else_in_its_way_says_so(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    postgres.query("CREATE POLICY hiding ON tasks AS RESTRICTIVE USING (false)", url.rpartition("/")[2])
+    env = {"DATABASE_URL": url}
+
+    purged = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
+    migrated = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
+
+    assert (purged.returncode, purged.stdout) == (1, "")
+    assert migrated.returncode == 1
+    assert 'mend it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
+
+
+async def test_a_serving_role_that_lost_a_right_is_told_the_grant_that_gives_it_back(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    name = url.rpartition("/")[2]
+    role = f"serving_{name}"
+    postgres.query(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT SELECT ON taskward_version TO {role};"
+        f"GRANT USAGE ON SCHEMA public TO {role}; GRANT ALL ON own_task_owners, own_kept_answers TO {role}",
+        name,
+    )
+    weaker = re.sub(r"//[^@]*@", f"//{role}:x@", url)
+
+    refused = await asyncio.to_thread(app, "serve", env=environment_for(weaker), cwd=tmp_path)
+    grant = re.findall(r"mend it with: (GRANT .*)", refused.stderr)[0]
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(grant)
+    finally:
+        await connection.close()
+
+    assert f"{role} lacks rights on own_tasks" in refused.stderr
+    with serving(environment_for(weaker), tmp_path) as service:
+        assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
+
+
+async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    name = url.rpartition("/")[2]
+    await upgrade(DatabaseAddress.parse(url))
+    await downgrade(DatabaseAddress.parse(url), to="0001")
+    postgres.query("DROP VIEW own_tasks; CREATE VIEW own_tasks AS SELECT 'theirs' AS whose", name)
+
+    refused = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
+
+    assert refused.returncode == 1
+    assert "own_tasks shows something else than tasks" in refused.stderr
+    assert postgres.query("SELECT whose FROM own_tasks", name) == "theirs"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

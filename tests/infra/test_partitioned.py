@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from app.infra.migrate import upgrade
+from app.infra.row_security import APP, CONDITION, OWN_ROWS
 from app.infra.statements.lists import Shape, page_of
-from app.infra.wall import CONDITION, POLICY, ROLE, gaps
+from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
@@ -37,13 +38,13 @@ INSERT INTO tasks SELECT * FROM tasks_whole;
 DROP TABLE tasks_whole;
 ALTER TABLE tasks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
-CREATE POLICY {POLICY} ON tasks TO {ROLE} USING {CONDITION} WITH CHECK {CONDITION};
-GRANT {RIGHTS} ON tasks TO {ROLE};
+CREATE POLICY {OWN_ROWS} ON tasks TO {APP} USING {CONDITION} WITH CHECK {CONDITION};
+GRANT {RIGHTS} ON tasks TO {APP};
 CREATE VIEW own_tasks AS SELECT * FROM tasks;
 GRANT {RIGHTS} ON own_tasks TO CURRENT_USER;
-GRANT CREATE ON SCHEMA public TO {ROLE};
-ALTER VIEW own_tasks OWNER TO {ROLE};
-REVOKE CREATE ON SCHEMA public FROM {ROLE};
+GRANT CREATE ON SCHEMA public TO {APP};
+ALTER VIEW own_tasks OWNER TO {APP};
+REVOKE CREATE ON SCHEMA public FROM {APP};
 """
 
 

@@ -28,12 +28,13 @@ from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.migrate import upgrade
 from app.infra.migrations.rls_setup import ForeignView
 from app.infra.owned import Connection, OwnedConnection, Row
+from app.infra.row_security import TABLES
 from app.infra.statements import tasks
 from app.infra.statements.lists import Shape, page_of
 from app.infra.statements.summary import SUMMARY
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
-from app.infra.wall import TABLES, gaps
+from app.infra.wall import _leaks, gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
@@ -340,6 +341,8 @@ BREACHES = {
     "REVOKE USAGE ON SCHEMA public FROM public, taskward_app": "app migrate",
     "CREATE POLICY all_of_it ON tasks USING (true)": 'DROP POLICY "all_of_it" ON tasks',
     "CREATE POLICY reading ON tasks FOR SELECT USING (true)": 'DROP POLICY "reading" ON tasks',
+    "CREATE POLICY hiding ON tasks AS RESTRICTIVE USING (false)": 'DROP POLICY "hiding" ON tasks',
+    "CREATE RULE nothing AS ON INSERT TO own_tasks DO INSTEAD NOTHING": "DROP VIEW own_tasks",
     "DROP POLICY own_rows ON tasks": "CREATE POLICY own_rows ON tasks TO taskward_app USING",
 }
 
@@ -406,3 +409,34 @@ async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres
             assert "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in trouble
 
         assert await database.trouble() is None
+
+
+async def test_a_view_that_shows_rows_without_an_owner_is_found_by_asking_it(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    async with open_database(url) as database:
+        await Planted(database).plant()
+    connection = await asyncpg.connect(url)
+    try:
+        whole = await _leaks(connection, "own_tasks")
+        postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
+        leaking = await _leaks(connection, "own_tasks")
+    finally:
+        await connection.close()
+
+    assert whole == []
+    assert [gap.what for gap in leaking] == ["own_tasks shows rows to nobody"]
+
+
+async def test_the_application_role_may_create_nothing_after_a_migration(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    name = url.rpartition("/")[2]
+    postgres.query("ALTER VIEW own_tasks OWNER TO taskward", name)
+    await upgrade(DatabaseAddress.parse(url))
+
+    may_create = "SELECT has_schema_privilege('taskward_app', current_schema(), 'CREATE')"
+
+    assert postgres.query(may_create, name) == "f"

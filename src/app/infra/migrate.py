@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.infra.connector import Connector
-from app.infra.migrations.rls_setup import make_whole
+from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
 from app.infra.schema_version import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
@@ -52,6 +52,7 @@ async def upgrade(address: DatabaseAddress, report: Callable[[str], None] = lamb
     before = await waiting(address)
 
     def act(connection: Connection) -> list[str]:
+        refuse_foreign_views(connection)
         command.upgrade(_config(connection), "head")
         return make_whole(connection)
 

@@ -14,13 +14,14 @@ from app.domain.task import TaskId
 from app.infra.connecting import Connection
 from app.infra.connector import Connector
 from app.infra.owned import OwnedConnection
+from app.infra.row_security import MAINTENANCE, maintenance_stands
 from app.infra.statements import kept_answers
 from app.infra.transaction import Transaction
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners
 ANSWERS: Final = 1000  # at once
-ROLE: Final = "taskward_maintenance"
+ROLE: Final = MAINTENANCE
 
 _HOLD: Final = """
 SELECT user_id FROM task_owners WHERE user_id IN (
@@ -40,17 +41,6 @@ SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
 _FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
 
 
-_MAY: Final = """
-SELECT has_schema_privilege(r.oid, t.relnamespace, 'USAGE')
-       AND has_table_privilege(r.oid, t.oid, 'SELECT') AND has_table_privilege(r.oid, t.oid, 'DELETE')
-       AND has_table_privilege(r.oid, 'task_owners', 'UPDATE')
-       AND has_table_privilege(r.oid, 'kept_answers', 'DELETE')
-       AND (SELECT count(*) FROM pg_policy WHERE r.oid = ANY(polroles) AND polrelid IN
-            (t.oid, 'task_owners'::regclass, 'kept_answers'::regclass)) >= 5
-FROM pg_roles r, pg_class t WHERE r.rolname = $1 AND t.oid = to_regclass('tasks')
-"""
-
-
 class CannotPurge(Exception):
     """The maintenance role is missing, or its policies or grants are: it would see nothing to purge."""
 
@@ -59,8 +49,13 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
     """Raise CannotPurge where a purge would end nothing, and say nothing of it."""
     connection = await Connector(address).connect()
     try:
-        if not await connection.fetchval(_MAY, ROLE):
-            raise CannotPurge(f"the role {ROLE} lacks policies or grants: run `app migrate`")
+        async with connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
+            stands = await connection.fetchval(f"SELECT {maintenance_stands()}")
+        if not stands:
+            raise CannotPurge(
+                f"{ROLE} lacks policies or grants, or others hide rows from it: run `app migrate`"
+            )
     finally:
         await connection.close()
 

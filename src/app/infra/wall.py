@@ -11,15 +11,8 @@ from typing import Final
 from uuid import uuid4
 
 from app.infra.connecting import Connection
+from app.infra.row_security import APP, CONDITION, OWN_ROWS, TABLES, VERBS
 
-ROLE: Final = "taskward_app"
-POLICY: Final = "own_rows"
-TABLES: Final = ("task_owners", "tasks", "kept_answers")
-"""Every table of `app.infra.rows`, whose import takes as long as all else that is done before the start."""
-CONDITION: Final = "(user_id = NULLIF(current_setting('app.user_id'::text, true), ''::text))"
-"""The policy, as PostgreSQL writes it back. After a transaction the setting is `''`, not NULL."""
-
-VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 NOBODY: Final = "nobody-" + uuid4().hex  # an owner of no rows
 MIGRATE: Final = "app migrate"
 
@@ -44,6 +37,8 @@ SELECT r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin 
        has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS used,
        (SELECT bool_and(has_table_privilege(r.oid, t.oid, verb)) FROM unnest($3::text[]) verb) AS granted,
        (SELECT bool_and(has_table_privilege(v.oid, verb)) FROM unnest($3::text[]) verb) AS ours,
+       quote_ident(current_user) AS login, NOT v.relhastriggers
+       AND (SELECT count(*) FROM pg_rewrite WHERE ev_class = v.oid) = 1 AS plain,
        CASE v.relkind WHEN 'v' THEN pg_get_viewdef(v.oid) ELSE '' END AS definition
 FROM (SELECT) AS nothing
 LEFT JOIN pg_roles r ON r.rolname = $1
@@ -52,10 +47,10 @@ LEFT JOIN pg_class v ON v.oid = to_regclass('own_' || $2)
 """
 
 _POLICIES: Final = """
-SELECT polname AS name, polcmd = '*' AS every_verb,
+SELECT polname AS name, polcmd = '*' AND polpermissive AS every_verb,
        pg_get_expr(polqual, polrelid) AS using, pg_get_expr(polwithcheck, polrelid) AS check
 FROM pg_policy p
-WHERE polrelid = to_regclass($2) AND polpermissive
+WHERE polrelid = to_regclass($2)
   AND EXISTS (SELECT FROM unnest(polroles) role
               WHERE CASE role WHEN 0 THEN true ELSE pg_has_role($1, role, 'MEMBER') END)
 """
@@ -67,16 +62,16 @@ async def gaps(connection: Connection) -> list[Gap]:
 
 
 async def _gaps(connection: Connection, table: str) -> list[Gap]:
-    state = await connection.fetchrow(_STATE, ROLE, table, list(VERBS))
+    state = await connection.fetchrow(_STATE, APP, table, list(VERBS))
     if state is None or not (state["role"] and state["table"] and state["view"]):
         return [Gap(f"the table {table} and its wall are not there yet", MIGRATE)]
-    view = f"own_{table}"
+    view, login, grant = f"own_{table}", state["login"], f"GRANT {', '.join(VERBS)}"
     found = [
         gap
         for stands, gap in (
             (
                 not state["powerful"],
-                Gap(f"{ROLE} can pass the wall", f"ALTER ROLE {ROLE} NOLOGIN NOSUPERUSER NOBYPASSRLS"),
+                Gap(f"{APP} can pass the wall", f"ALTER ROLE {APP} NOLOGIN NOSUPERUSER NOBYPASSRLS"),
             ),
             (
                 state["enabled"],
@@ -86,12 +81,15 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
                 state["forced"],
                 Gap(f"{table} does not bind its owner", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
             ),
-            (state["owned"], Gap(f"{view} is not {ROLE}'s", MIGRATE)),
-            (state["used"], Gap(f"{ROLE} may not use the schema of {table}", MIGRATE)),
-            (state["granted"], Gap(f"{ROLE} lacks rights on {table}", MIGRATE)),
-            (state["ours"], Gap(f"this login lacks rights on {view}", MIGRATE)),
+            (state["owned"], Gap(f"{view} is not {APP}'s", MIGRATE)),
+            (state["used"], Gap(f"{APP} may not use the schema of {table}", MIGRATE)),
+            (state["granted"], Gap(f"{APP} lacks rights on {table}", MIGRATE)),
             (
-                has_our_definition(state["definition"], table),
+                state["ours"],
+                Gap(f"{login} lacks rights on {view}", f"{grant} ON {view} TO {login}"),
+            ),
+            (
+                has_our_definition(state["definition"], table) and state["plain"],
                 Gap(f"{view} shows something else than {table}", f"DROP VIEW {view}"),
             ),
             (
@@ -123,16 +121,19 @@ def has_our_definition(definition: str, table: str) -> bool:
 async def _policy_gaps(connection: Connection, table: str) -> list[Gap]:
     found = []
     ours = False
-    for policy in await connection.fetch(_POLICIES, ROLE, table):
+    for policy in await connection.fetch(_POLICIES, APP, table):
         holds = policy["every_verb"] and policy["using"] == policy["check"] == CONDITION
-        if policy["name"] == POLICY and holds:
+        if policy["name"] == OWN_ROWS and holds:
             ours = True
         else:
             name = policy["name"]
             found.append(
-                Gap(f"the policy {name} on {table} opens the wall", f'DROP POLICY "{name}" ON {table}')
+                Gap(
+                    f"the policy {name} on {table} is not ours",
+                    f'DROP POLICY "{name}" ON {table}',
+                )
             )
     if not ours:
-        create = f"CREATE POLICY {POLICY} ON {table} TO {ROLE} USING {CONDITION} WITH CHECK {CONDITION}"
-        found.append(Gap(f"{table} has no policy {POLICY} that holds", create))
+        create = f"CREATE POLICY {OWN_ROWS} ON {table} TO {APP} USING {CONDITION} WITH CHECK {CONDITION}"
+        found.append(Gap(f"{table} has no policy {OWN_ROWS} that holds", create))
     return found

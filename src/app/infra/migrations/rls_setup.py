@@ -5,43 +5,24 @@ or changed by hand, ends as one that was migrated. Roles belong to the whole clu
 taken as it is (and refused if it could pass a policy), and none is ever dropped.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
-from app.infra.purging import ROLE as MAINTENANCE
-from app.infra.wall import CONDITION, POLICY, ROLE, TABLES, VERBS, has_our_definition
+from app.infra.row_security import (
+    APP,
+    GRANTS,
+    MAINTENANCE,
+    POLICIES,
+    TABLES,
+    VERBS,
+    create_policy,
+    may,
+    policy_stands,
+)
+from app.infra.wall import has_our_definition
 
 _ALL_VERBS: Final = ", ".join(VERBS)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What one role may do with which rows of a table."""
-
-    table: str
-    name: str
-    verb: str  # ALL, SELECT or DELETE
-    role: str
-    rows: str  # SQL, without outer parentheses
-
-
-_OLD: Final = "kept_at < now() - interval '24 hours'"
-POLICIES: Final = (
-    *(Policy(table, POLICY, "ALL", ROLE, CONDITION[1:-1]) for table in TABLES),
-    Policy("tasks", "maintenance_sees_trash", "SELECT", MAINTENANCE, "trashed_at IS NOT NULL"),
-    Policy("tasks", "maintenance_ends_trash", "DELETE", MAINTENANCE, "trashed_at IS NOT NULL"),
-    Policy("task_owners", "maintenance_counts", "ALL", MAINTENANCE, "true"),
-    Policy("kept_answers", "maintenance_sees_old", "SELECT", MAINTENANCE, _OLD),
-    Policy("kept_answers", "maintenance_ends_old", "DELETE", MAINTENANCE, _OLD),
-)
-GRANTS: Final = (
-    *((table, ROLE, VERBS) for table in TABLES),
-    ("tasks", MAINTENANCE, ("SELECT", "DELETE")),
-    ("task_owners", MAINTENANCE, ("SELECT", "UPDATE")),
-    ("kept_answers", MAINTENANCE, ("SELECT", "DELETE")),
-)
 
 
 class ForeignView(Exception):
@@ -56,21 +37,21 @@ def make_whole(connection: Connection) -> list[str]:
         DBAPIError: this login may not do it.
 
     """
-    for table in TABLES:
-        _refuse_a_foreign_view(connection, table)
+    refuse_foreign_views(connection)
     repair = _Repair(connection)
-    for role in (ROLE, MAINTENANCE):
+    connection.exec_driver_sql("SET LOCAL intervalstyle = 'postgres'")  # as `POLICIES` are written
+    for role in (APP, MAINTENANCE):
         _mend_role(repair, role)
     for table in TABLES:
         _mend_table(repair, table)
     for policy in POLICIES:
-        if not repair.holds(_policy_stands(policy)):
+        if not repair.holds(policy_stands(policy)):
             drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
             repair.mend(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
-    for table, role, verbs in GRANTS:
-        if not repair.holds(_may(f"'{role}'", table, verbs)):
-            grant = f"GRANT {', '.join(verbs)} ON {table} TO {role}"
-            repair.mend(f"the rights of {role} on {table}", grant)
+    for grant in GRANTS:
+        if not repair.holds(may(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)):
+            statement = f"GRANT {', '.join(grant.verbs)} ON {grant.table} TO {grant.role}"
+            repair.mend(f"the rights of {grant.role} on {grant.table}", statement)
     for table in TABLES:
         _mend_view(repair, table)
     return repair.mended
@@ -110,7 +91,7 @@ def _mend_table(repair: _Repair, table: str) -> None:
             repair.mend(f"{verb} row-level security on {table}", alter)
 
 
-def ensure_role(connection: Connection, role: str = ROLE) -> None:
+def ensure_role(connection: Connection, role: str = APP) -> None:
     """Make a role that cannot log in where it is absent, and let this login act as it."""
     connection.exec_driver_sql(f"""
         DO $$
@@ -135,15 +116,6 @@ def ensure_role(connection: Connection, role: str = ROLE) -> None:
         END $$""")  # noqa: S608 - constants of ours
 
 
-def create_policy(policy: Policy) -> str:
-    """Return the statement that makes a policy."""
-    check = f" WITH CHECK ({policy.rows})" if policy.name == POLICY else ""
-    return (
-        f"CREATE POLICY {policy.name} ON {policy.table} FOR {policy.verb} TO {policy.role}"
-        f" USING ({policy.rows}){check}"
-    )
-
-
 def create_view(connection: Connection, table: str) -> None:
     """Make the view through which a table is used. One of this name that is there already is an error."""
     view = f"own_{table}"
@@ -155,23 +127,31 @@ def create_view(connection: Connection, table: str) -> None:
 def give_to_role(connection: Connection, view: str) -> None:
     """Make the application role the view's owner, which takes CREATE on the schema for this moment only."""
     schema, may_create = connection.exec_driver_sql(
-        f"SELECT quote_ident(current_schema()), has_schema_privilege('{ROLE}', current_schema(), 'CREATE')"
+        f"SELECT quote_ident(current_schema()), has_schema_privilege('{APP}', current_schema(), 'CREATE')"
     ).one()
-    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {ROLE}")
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {APP}")
     if not may_create:
-        connection.exec_driver_sql(f"GRANT CREATE ON SCHEMA {schema} TO {ROLE}")
-    connection.exec_driver_sql(f"ALTER VIEW {view} OWNER TO {ROLE}")
+        connection.exec_driver_sql(f"GRANT CREATE ON SCHEMA {schema} TO {APP}")
+    connection.exec_driver_sql(f"ALTER VIEW {view} OWNER TO {APP}")
     if not may_create:
-        connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA {schema} FROM {ROLE}")
+        connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA {schema} FROM {APP}")
+
+
+def refuse_foreign_views(connection: Connection) -> None:
+    """Raise ForeignView where something else stands in the place of one of our views."""
+    for table in TABLES:
+        _refuse_a_foreign_view(connection, table)
 
 
 def _refuse_a_foreign_view(connection: Connection, table: str) -> None:
     view = f"own_{table}"
-    definition = "CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END"
+    definition = "CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END AS definition"
+    rules = "(SELECT count(*) FROM pg_rewrite WHERE ev_class = pg_class.oid)"
     found = connection.exec_driver_sql(
-        f"SELECT {definition} FROM pg_class WHERE oid = to_regclass('{view}')"  # noqa: S608 - constants of ours
+        f"SELECT {definition}, NOT relhastriggers AND {rules} = 1 AS plain"  # noqa: S608 - constants of ours
+        f" FROM pg_class WHERE oid = to_regclass('{view}')"
     ).first()
-    if found is not None and not has_our_definition(found[0], table):
+    if found is not None and not (found.plain and has_our_definition(found.definition, table)):
         raise ForeignView(f"{view} shows something else than {table}: rename or drop it first")
 
 
@@ -182,7 +162,7 @@ def _mend_view(repair: _Repair, table: str) -> None:
         repair.mend(f"the view {view}")
         return
     of_view = f"FROM pg_class WHERE oid = '{view}'::regclass"
-    if not repair.holds(f"relowner = '{ROLE}'::regrole {of_view}"):
+    if not repair.holds(f"relowner = '{APP}'::regrole {of_view}"):
         give_to_role(repair.connection, view)
         repair.mend(f"the owner of {view}")
     if repair.holds(f"reloptions IS NOT NULL {of_view}"):
@@ -191,7 +171,7 @@ def _mend_view(repair: _Repair, table: str) -> None:
     if not repair.holds(f"({_columns_of(table)}) = ({_columns_of(view)})"):
         replace = f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}"  # noqa: S608 - constants of ours
         repair.mend(f"the columns of {view}", replace)
-    if not repair.holds(_may("current_user", view, VERBS)):
+    if not repair.holds(may("current_user::regrole::oid", view, VERBS)):
         grant = f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER"
         repair.mend(f"the rights of this login on {view}", grant)
 
@@ -200,23 +180,4 @@ def _columns_of(relation: str) -> str:
     return (
         "SELECT count(*) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped"  # noqa: S608 - constants of ours
         f" AND attrelid = '{relation}'::regclass"
-    )
-
-
-def _may(role: str, relation: str, verbs: tuple[str, ...]) -> str:
-    return " AND ".join(f"has_table_privilege({role}, '{relation}', '{verb}')" for verb in verbs)
-
-
-def _policy_stands(policy: Policy) -> str:
-    verb = {"ALL": "*", "SELECT": "r", "DELETE": "d"}[policy.verb]
-    condition = f"pg_get_expr(polqual, polrelid) = '{CONDITION.replace(chr(39), chr(39) * 2)}'"
-    exact = (
-        f" AND {condition} AND {condition.replace('polqual', 'polwithcheck')}"
-        if policy.name == POLICY
-        else ""
-    )
-    return (
-        f"EXISTS (SELECT FROM pg_policy WHERE polrelid = '{policy.table}'::regclass"
-        f" AND polname = '{policy.name}' AND polcmd = '{verb}' AND polpermissive"
-        f" AND polroles = ARRAY['{policy.role}'::regrole::oid]{exact})"
     )

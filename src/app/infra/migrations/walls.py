@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from alembic import op
 
 from app.infra.migrations import rls_setup
-from app.infra.migrations.rls_setup import POLICIES, create_policy
-from app.infra.wall import POLICY, ROLE
+from app.infra.row_security import APP, OWN_ROWS, POLICIES, create_policy
 
 
-def ensure_role(role: str = ROLE) -> None:
+def ensure_role(role: str = APP) -> None:
     """Make a role that cannot log in where it is absent, and let this login act as it."""
     rls_setup.ensure_role(op.get_bind(), role)
 
@@ -19,9 +18,9 @@ def build_wall(table: str) -> None:
     """Put a table under its policy, and make the view through which it is used."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    (policy,) = (each for each in POLICIES if (each.table, each.name) == (table, POLICY))
+    (policy,) = (each for each in POLICIES if (each.table, each.name) == (table, OWN_ROWS))
     op.execute(create_policy(policy))
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {ROLE}")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP}")
     rls_setup.create_view(op.get_bind(), table)
 
 
