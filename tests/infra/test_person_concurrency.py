@@ -104,3 +104,17 @@ def test_whatever_is_started_and_given_up_no_more_run_than_may_and_nothing_is_le
     assert most <= at_most
     assert len(limit) == 0
     assert not limit._queues
+
+
+async def test_turns_that_were_given_up_leave_their_places_in_the_queue() -> None:
+    concurrency = PersonConcurrency(1)
+    assert concurrency.start(ANN) is None
+    turns = [concurrency.start(ANN) for _ in range(QUEUE)]
+    waits = [asyncio.ensure_future(concurrency.wait(ANN, turn, FAR)) for turn in turns if turn is not None]
+    await asyncio.sleep(0)
+
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+
+    assert concurrency.start(ANN) is not None  # it waits, and is not refused

@@ -342,6 +342,9 @@ BREACHES = {
     "CREATE POLICY all_of_it ON tasks USING (true)": 'DROP POLICY "all_of_it" ON tasks',
     "CREATE POLICY reading ON tasks FOR SELECT USING (true)": 'DROP POLICY "reading" ON tasks',
     "CREATE POLICY hiding ON tasks AS RESTRICTIVE USING (false)": 'DROP POLICY "hiding" ON tasks',
+    "DROP POLICY own_rows ON tasks; CREATE POLICY own_rows ON tasks AS RESTRICTIVE TO taskward_app"
+    " USING (user_id = NULLIF(current_setting('app.user_id', true), ''))"
+    " WITH CHECK (user_id = NULLIF(current_setting('app.user_id', true), ''))": 'DROP POLICY "own_rows" ON tasks',
     "CREATE RULE nothing AS ON INSERT TO own_tasks DO INSTEAD NOTHING": "DROP VIEW own_tasks",
     "DROP POLICY own_rows ON tasks": "CREATE POLICY own_rows ON tasks TO taskward_app USING",
 }
