@@ -96,6 +96,7 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
     results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
     print(f"\nWritten: {results.FOLDER / 'results.json'} and chart.svg")
     if bed.is_whole and extras:
-        readme.put("bench", readme.comparison(report, extras, starts, where))
+        readme.put("figures", readme.figures(report, where))
+        readme.put("bench", readme.comparison(report, extras, starts, where), results.FOLDER / "README.md")
     else:
-        print("The README keeps its table: that takes every server, every scene, HS256 and 1,000,000 tasks.")
+        print("The tables stay: only every server, every scene, HS256 and 1,000,000 tasks replace them.")

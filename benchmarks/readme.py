@@ -78,6 +78,24 @@ def _not_better(report: Report) -> Iterator[str]:
             yield f"Not better in {what}: {'; '.join(found)}."
 
 
+def figures(report: Report, where: dict[str, Any]) -> str:
+    """Write the README's small table: one row a scene, the server's CPU and Taskward's ratio to it."""
+    ours = TASKWARD.title
+    lines = [
+        f"| CPU of the server, µs a request | {' | '.join(report.variants)} |",
+        f"|---|{'--:|' * len(report.variants)}",
+    ]
+    for scene in report.scenes:
+        cells = [
+            f"{report.median(v, scene):,.0f}"
+            + ("" if v == ours else f" ({report.ratio(ours, v, scene).of_medians:.2f})")
+            for v in report.variants
+        ]
+        lines.append(f"| {TITLES[scene]} | {' | '.join(cells)} |")
+    note = "In brackets: Taskward's CPU as a ratio of that server's; less than 1 is better."
+    return "\n".join([*lines, "", f"{note} {in_words(where)}."])
+
+
 def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> str:
     """Write Taskward beside itself: each size, and what it takes of the smaller one it is compared with."""
     figures = {"CPU, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
