@@ -59,6 +59,7 @@ class TaskFactory(DataclassFactory[Task]):
     created_at = NOON
     updated_at = NOON
     completed_at = None
+    trashed_at = None
 
 
 def task_made(minutes: int) -> Task:

@@ -4,8 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-import msgspec
-
 from app.api import schemas
 from app.domain.batch import Change, Operation, Restore, first_of
 from app.domain.errors import (
@@ -15,21 +13,31 @@ from app.domain.errors import (
     InvalidTask,
     KeyReused,
     NotAuthenticated,
-    NotInTrash,
-    TaskChanged,
     TaskNotFound,
     TooManyKeys,
     TooManyTasks,
 )
 from app.domain.identity import Principal, UserId
 from app.domain.kept_answers import KeptAtMost, KeyedRequest, Told
-from app.domain.moments import written
 from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
 from app.domain.position import between, position_of_new
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
-from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+from app.domain.task import (
+    Shown,
+    Task,
+    TaskChanges,
+    TaskId,
+    Versions,
+    change_task,
+    move_task,
+    require_in_list,
+    require_version,
+    restore_task,
+    toggle_task,
+    trash_task,
+)
 from tests.selecting import bookmark_of, comes_after, in_order, is_selected, summary_of
 from tests.wire import shown, wire_task
 
@@ -39,7 +47,6 @@ class Shelf:
     """What all repositories in memory share."""
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
-    trashed: dict[tuple[UserId, TaskId], datetime] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
     answers: dict[tuple[UserId, str, str], "KeptAnswer"] = field(default_factory=dict)
 
@@ -113,17 +120,17 @@ class MemoryTaskRepository:
     async def add(self, task: Task, *, at_most: int) -> Shown:
         if len(self._mine()) >= at_most:
             raise TooManyTasks(at_most)
-        return self._keep(task)
+        return self._put(task)
 
     async def show(self, task_id: TaskId) -> Shown:
         return shown(self._get(task_id), self.owner)
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        there = [task for task in self._mine() if self._is_trashed(task.id) == selection.trashed]
+        there = [task for task in self._mine() if (task.trashed_at is not None) == selection.trashed]
         found = [task for task in in_order(there, selection) if is_selected(task, selection)]
         if after is not None:
             found = [task for task in found if comes_after(task, after, selection)]
-        json = schemas.encode([self._wire(task) for task in found[:limit]])
+        json = schemas.encode([wire_task(task, self.owner) for task in found[:limit]])
         following = bookmark_of(found[limit - 1], selection) if len(found) > limit else None
         return Page(json, following, await self.revision())
 
@@ -131,38 +138,25 @@ class MemoryTaskRepository:
         return self.shelf.revisions.get(self.owner, 0)
 
     async def summary(self, day: Day) -> Summary:
-        return summary_of([task for task in self._mine() if not self._is_trashed(task.id)], day)
+        return summary_of([task for task in self._mine() if task.trashed_at is None], day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
     ) -> Shown:
-        before = self._get(task_id, if_match)
-        task = replace(before, **changes.named())
-        if task == before:
-            return await self.show(task_id)
-        if changes.completed is True:
-            task = replace(task, completed_at=before.completed_at or at)
-        elif changes.completed is False:
-            task = replace(task, completed_at=None)
-        return self._keep(_changed(task, at))
+        return self._put(change_task(self._get(task_id, if_match), changes, at=at))
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        opposite = TaskChanges(completed=not self._get(task_id, if_match).completed)
-        return await self.change(task_id, opposite, at=at)
+        return self._put(toggle_task(self._get(task_id, if_match), at=at))
 
     async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
-        self._keep(_changed(self._get(task_id, if_match), at), trashed_at=at)
+        self._put(trash_task(self._get(task_id, if_match), at=at))
 
     async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        task = self._get(task_id, if_match, anywhere=True)
-        if not self._is_trashed(task_id):
-            raise NotInTrash(task_id)
-        return self._keep(_changed(task, at))
+        return self._put(restore_task(self._get(task_id, if_match, anywhere=True), at=at))
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         self._get(task_id, if_match, anywhere=True)
         del self.shelf.tasks[self.owner, task_id]
-        self.shelf.trashed.pop((self.owner, task_id), None)
         for (owner, _, _), kept in self.shelf.answers.items():
             if owner == self.owner and task_id in kept.shows:
                 kept.told = None
@@ -183,15 +177,14 @@ class MemoryTaskRepository:
         position = between(around[place], around[place + 1], at)
         if position is None:
             return self._spread(move, at)
-        return self._keep(_changed(replace(task, position=position), at))
+        return self._put(move_task(task, position, at=at))
 
     def _spread(self, move: Move, at: datetime) -> Shown:
         task, anchor = self._get(move.task_id), self._get(move.beside)
         order = [other for other in self._in_own_order(*self._mine()) if other is not task]
         order.insert(order.index(anchor) + (0 if move.before else 1), task)
         for number, one in enumerate(order, 1):
-            moved = replace(one, position=position_of_new(at - timedelta(seconds=number)))
-            self._keep(_changed(moved, at), self.shelf.trashed.get((self.owner, one.id)))
+            self._put(move_task(one, position_of_new(at - timedelta(seconds=number)), at=at))
         self.shelf.revisions[self.owner] -= len(order) - 1
         return shown(self._get(task.id), self.owner)
 
@@ -230,45 +223,31 @@ class MemoryTaskRepository:
                 await self.trash(one.task_id, at=at, if_match=one.if_match)
                 return None
 
-    def _wire(self, task: Task) -> schemas.Task:
-        trashed_at = self.shelf.trashed.get((self.owner, task.id))
-        return msgspec.structs.replace(
-            wire_task(task, self.owner), trashed_at=trashed_at and written(trashed_at)
-        )
-
     def _in_own_order(self, *tasks: Task) -> list[Task]:
-        shown = tasks or [task for task in self._mine() if not self._is_trashed(task.id)]
+        shown = tasks or [task for task in self._mine() if task.trashed_at is None]
         return sorted(shown, key=lambda task: (task.position, task.id))
 
     def _mine(self) -> list[Task]:
         return [task for (owner, _), task in self.shelf.tasks.items() if owner == self.owner]
 
-    def _is_trashed(self, task_id: TaskId) -> bool:
-        return (self.owner, task_id) in self.shelf.trashed
-
     def _get(self, task_id: TaskId, if_match: Versions | None = None, *, anywhere: bool = False) -> Task:
         task = self.shelf.tasks.get((self.owner, task_id))
-        if task is None or (self._is_trashed(task_id) and not anywhere):
+        if task is None:
             raise TaskNotFound(task_id)
-        if if_match is not None and task.version not in if_match:
-            raise TaskChanged(task.version, if_match)
+        if not anywhere:
+            require_in_list(task)
+        require_version(task.version, if_match)
         return task
 
-    def _keep(self, task: Task, trashed_at: datetime | None = None) -> Shown:
-        key = (self.owner, task.id)
-        self.shelf.tasks[key] = task
-        self.shelf.trashed.pop(key, None)
-        if trashed_at is not None:
-            self.shelf.trashed[key] = trashed_at
-        self._count()
+    def _put(self, task: Task) -> Shown:
+        """Keep a task; one that is what it was is no change of its owner's."""
+        if self.shelf.tasks.get((self.owner, task.id)) != task:
+            self.shelf.tasks[self.owner, task.id] = task
+            self._count()
         return shown(task, self.owner)
 
     def _count(self) -> None:
         self.shelf.revisions[self.owner] = self.shelf.revisions.get(self.owner, 0) + 1
-
-
-def _changed(task: Task, at: datetime) -> Task:
-    return replace(task, version=task.version + 1, updated_at=at)
 
 
 class NameTagVerifier:

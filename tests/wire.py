@@ -27,7 +27,7 @@ def wire_task(task: Task, owner: UserId) -> schemas.Task:
         created_at=written(task.created_at),
         updated_at=written(task.updated_at),
         completed_at=_moment(task.completed_at),
-        trashed_at=None,
+        trashed_at=_moment(task.trashed_at),
     )
 
 

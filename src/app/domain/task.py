@@ -2,16 +2,16 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 from typing import Any, Final, NewType
 from uuid import UUID
 
 from app.domain.due import Due
-from app.domain.errors import BrokenRule, InvalidTask
+from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound
 from app.domain.moments import microseconds_since_epoch
-from app.domain.position import Position
+from app.domain.position import Position, position_of_new
 from app.domain.tags import broken_tag_rules, trimmed
 from app.domain.text import broken_text_rules, is_blank
 
@@ -54,6 +54,7 @@ class Task:
     created_at: datetime  # aware, UTC, as all moments here
     updated_at: datetime
     completed_at: datetime | None  # when it was last completed; None: it is open
+    trashed_at: datetime | None = None  # when it was moved to the trash; None: it is in the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,92 @@ def new_task_id(now: datetime) -> TaskId:
     return TaskId(
         UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
     )
+
+
+def create_task(new: NewTask, *, at: datetime) -> Task:
+    """Return the task that a person's new task becomes."""
+    return Task(
+        id=new_task_id(at),
+        title=new.title,
+        description=new.description,
+        completed=new.completed,
+        due=new.due,
+        priority=new.priority,
+        tags=tuple(new.tags),
+        position=position_of_new(at),
+        version=FIRST_VERSION,
+        created_at=at,
+        updated_at=at,
+        completed_at=at if new.completed else None,
+    )
+
+
+def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
+    """Apply changes. The very same task is returned if they change nothing.
+
+    Completing a completed task keeps the time of its completion; reopening a task forgets it.
+    """
+    changed = replace(task, **changes.named())
+    if changed == task:
+        return task
+    if changes.completed is True:
+        changed = replace(changed, completed_at=task.completed_at or at)
+    elif changes.completed is False:
+        changed = replace(changed, completed_at=None)
+    return _next_version(changed, at)
+
+
+def toggle_task(task: Task, *, at: datetime) -> Task:
+    """Complete an open task, or reopen a completed one."""
+    return change_task(task, TaskChanges(completed=not task.completed), at=at)
+
+
+def trash_task(task: Task, *, at: datetime) -> Task:
+    """Move a task to the trash."""
+    return _next_version(replace(task, trashed_at=at), at)
+
+
+def restore_task(task: Task, *, at: datetime) -> Task:
+    """Take a task out of the trash, as it was.
+
+    Raises:
+        NotInTrash: it is not there.
+
+    """
+    if task.trashed_at is None:
+        raise NotInTrash(task.id)
+    return _next_version(replace(task, trashed_at=None), at)
+
+
+def move_task(task: Task, position: Position, *, at: datetime) -> Task:
+    """Give a task another place in the manual order."""
+    return _next_version(replace(task, position=position), at)
+
+
+def require_in_list(task: Task) -> None:
+    """Refuse a task that is in the trash, as if there were none.
+
+    Raises:
+        TaskNotFound: it is in the trash.
+
+    """
+    if task.trashed_at is not None:
+        raise TaskNotFound(task.id)
+
+
+def require_version(version: int, if_match: Versions | None) -> None:
+    """Refuse a version that the client did not name.
+
+    Raises:
+        TaskChanged: it named others.
+
+    """
+    if if_match is not None and version not in if_match:
+        raise TaskChanged(version, if_match)
+
+
+def _next_version(task: Task, at: datetime) -> Task:
+    return replace(task, version=task.version + 1, updated_at=at)
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:

@@ -2,26 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.batch import Wanted
 from app.domain.moments import Clock
 from app.domain.own_order import Move
 from app.domain.page import PAGE_DEFAULT, Bookmark, Page
-from app.domain.position import position_of_new
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
-from app.domain.task import (
-    FIRST_VERSION,
-    NewTask,
-    Shown,
-    Task,
-    TaskChanges,
-    TaskId,
-    Versions,
-    new_task_id,
-)
+from app.domain.task import NewTask, Shown, Task, TaskChanges, TaskId, Versions, create_task
 from app.domain.task_repository import TaskRepository
 
 
@@ -44,7 +34,7 @@ class TaskService:
             TooManyTasks: the list is full.
 
         """
-        task = _made(new, self.now())
+        task = create_task(new, at=self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
     async def batch(self, wanted: Sequence[Wanted]) -> Sequence[tuple[TaskId, Shown | None]]:
@@ -54,7 +44,7 @@ class TaskService:
         """
         now = self.now()
         operations = [
-            _made(one, now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
+            create_task(one, at=now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
             for number, one in enumerate(wanted)
         ]
         done = await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
@@ -120,20 +110,3 @@ class TaskService:
 
         """
         return await self.tasks.move(move, at=self.now())
-
-
-def _made(new: NewTask, now: datetime) -> Task:
-    return Task(
-        id=new_task_id(now),
-        title=new.title,
-        description=new.description,
-        completed=new.completed,
-        due=new.due,
-        priority=new.priority,
-        tags=tuple(new.tags),
-        position=position_of_new(now),
-        version=FIRST_VERSION,
-        created_at=now,
-        updated_at=now,
-        completed_at=now if new.completed else None,
-    )

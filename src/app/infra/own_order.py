@@ -7,12 +7,12 @@ from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound
 from app.domain.moments import microseconds_since_epoch
 from app.domain.own_order import Move
 from app.domain.position import HORIZON, Position, between
-from app.domain.task import Shown
+from app.domain.task import Shown, require_version
 from app.infra.owned import OwnedConnection, Row
 from app.infra.statements import own_order
 from app.infra.statements.owners import HOLD
 from app.infra.statements.tasks import SHOW, update_of
-from app.infra.task_rows import expect, shown
+from app.infra.task_rows import shown
 
 
 async def move(mine: OwnedConnection, move: Move, *, at: datetime) -> Shown:
@@ -33,7 +33,7 @@ async def _standing(mine: OwnedConnection, move: Move) -> dict[UUID, Row]:
     standing = {row["id"]: row for row in rows}
     if move.task_id not in standing:
         raise TaskNotFound(move.task_id)
-    expect(standing[move.task_id]["version"], move.if_match)
+    require_version(standing[move.task_id]["version"], move.if_match)
     if move.beside not in standing or move.beside == move.task_id:
         fault = "names the task itself" if move.beside == move.task_id else "names no task in this list"
         raise InvalidTask((BrokenRule("before" if move.before else "after", fault),))

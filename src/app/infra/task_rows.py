@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from app.domain.errors import NotInTrash, TaskChanged, TaskNotFound
+from app.domain.errors import NotInTrash, TaskNotFound
 from app.domain.tags import tag_key
-from app.domain.task import Shown, Task, TaskId, Versions
+from app.domain.task import Shown, Task, TaskId, Versions, require_version
 from app.domain.text import searchable, sort_key
 from app.infra.owned import Row
+
+NOT_GIVEN = frozenset({"id", "trashed_at"})
+"""Fields that a new row does not take from its columns: the id has a name of its own, the trash is empty."""
 
 
 def columns_of(task: Task) -> dict[str, Any]:
     """Return what a whole task is in columns."""
-    return columns({name: getattr(task, name) for name in task.__slots__ if name != "id"})
+    return columns({name: getattr(task, name) for name in task.__slots__ if name not in NOT_GIVEN})
 
 
 def columns(values: dict[str, Any]) -> dict[str, Any]:
@@ -47,18 +50,7 @@ def judged(seen: Row | None, task_id: TaskId, if_match: Versions | None, *, tras
     """
     if seen is None or (trashed is False and seen["trashed"]):
         raise TaskNotFound(task_id)
-    expect(seen["version"], if_match)
+    require_version(seen["version"], if_match)
     if trashed and not seen["trashed"]:
         raise NotInTrash(task_id)
     return shown(seen)
-
-
-def expect(version: int, if_match: Versions | None) -> None:
-    """Refuse a version that was not expected.
-
-    Raises:
-        TaskChanged: it was not.
-
-    """
-    if if_match is not None and version not in if_match:
-        raise TaskChanged(version, if_match)

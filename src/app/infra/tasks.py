@@ -11,13 +11,13 @@ from app.domain.own_order import Move
 from app.domain.page import Bookmark, Page
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
-from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
 from app.infra import batch, own_order, task_lists
 from app.infra.owned import Connection, OwnedConnection
 from app.infra.statements import tasks
 from app.infra.statements.owners import HOLD
 from app.infra.statements.tasks import Write
-from app.infra.task_rows import columns, columns_of, expect, judged, shown
+from app.infra.task_rows import columns, columns_of, judged, shown
 
 ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 
@@ -55,7 +55,7 @@ class NeonTaskRepository:
         values = columns(changes.named())
         if not values:
             task = await self.show(task_id)
-            expect(task.version, if_match)
+            require_version(task.version, if_match)
             return task
         write = tasks.update_of(tuple(values), conditional=if_match is not None)
         return await self._written(write, task_id, if_match, at=at, **values)

@@ -29,7 +29,7 @@ from sqlalchemy.dialects import postgresql
 
 from app.infra.rows import TaskRow
 from app.infra.statements.owners import ONE, OWNERS
-from app.infra.statements.tasks import ALIVE, AT, CHANGED, DERIVED, SHOWN, TASKS, TRASHED
+from app.infra.statements.tasks import ALIVE, AT, CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
 from app.infra.statements.walls import OWNER, Statement, compiled, told, walls
 
 COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in ("user_id", "id", "trashed_at"))
@@ -74,9 +74,10 @@ def _change() -> Statement:
     new: dict[str, ColumnElement[Any]] = {
         c.name: case((named(c.name), given.c[c.name]), else_=TASKS.c[c.name]) for c in CHANGEABLE
     }
-    differs = or_(*(TASKS.c[name].is_distinct_from(new[name]) for name in new if name not in DERIVED))
-    completed_at = case((given.c.completed, func.coalesce(TASKS.c.completed_at, AT)))
-    new["completed_at"] = case((named("completed"), completed_at), else_=TASKS.c.completed_at)
+    differs = differs_from(new)
+    new["completed_at"] = case(
+        (named("completed"), completed_at(given.c.completed)), else_=TASKS.c.completed_at
+    )
     return _each(given, new, ALIVE, differs)
 
 

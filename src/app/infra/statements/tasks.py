@@ -1,6 +1,8 @@
 """The statements about one task."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -63,6 +65,16 @@ def value_of(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=TASKS.c[name].type)
 
 
+def differs_from(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Return whether new values change anything (`change_task` of the domain, in SQL)."""
+    return or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in values if name not in DERIVED))
+
+
+def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
+    """Return the new `completed_at` for a new `completed` (`change_task` of the domain, in SQL)."""
+    return case((completed, func.coalesce(TASKS.c.completed_at, AT)))
+
+
 def _insert() -> Statement:
     counted = counting_a_new_task()
     given = [c.name for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")]
@@ -79,16 +91,17 @@ INSERT: Final = _insert()
 def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
     """Return the write that gives these columns new values, if any of them is another than before."""
     values = {name: value_of(name) for name in names}
-    differs = or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in names if name not in DERIVED))
+    differs = differs_from(values)
     if "completed" in names:
-        values["completed_at"] = case((values["completed"], func.coalesce(TASKS.c.completed_at, AT)))
+        values["completed_at"] = completed_at(values["completed"])
     return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that turns `completed` around."""
-    values = {"completed": ~TASKS.c.completed, "completed_at": case((TASKS.c.completed, null()), else_=AT)}
+    opposite = ~TASKS.c.completed
+    values = {"completed": opposite, "completed_at": completed_at(opposite)}
     return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional)
 
 
