@@ -7,7 +7,7 @@ import pytest
 from app.domain.batch import Change, Operation, Restore, Trash
 from app.domain.due import Due
 from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
-from app.domain.task import UNSAID, Priority, TaskChanges
+from app.domain.task import MissingVersions, Priority, TaskChanges
 from app.domain.task_repository import TaskRepository
 from tests.contracts.conftest import RepositoryOf
 from tests.factories import MANY, TaskFactory, a_task_id, later, someone
@@ -177,7 +177,7 @@ async def test_an_absent_a_trashed_and_anothers_task_are_not_found_and_nothing_i
     assert read(await bobs.show(his.id))["title"] == his.title
 
 
-@pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), UNSAID], ids=str)
+@pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), MissingVersions()], ids=str)
 async def test_a_task_of_another_version_refuses_all_of_it(
     mine: TaskRepository, versions: frozenset[int]
 ) -> None:

@@ -13,7 +13,7 @@ from app.api.negotiation import json_body
 from app.api.reading import BODY_MAX, read_id
 from app.api.requests import TaskRequest
 from app.domain.batch import OPERATIONS_MAX, Change, Restore, Trash, Wanted
-from app.domain.task import UNSAID, NewTask, Shown, TaskChanges, TaskId, Versions
+from app.domain.task import MissingVersions, NewTask, Shown, TaskChanges, TaskId, Versions
 from app.turns import Turns
 
 IF_MATCH_MAX: Final = 1_000  # characters
@@ -35,7 +35,7 @@ async def read_batch(request: TaskRequest) -> Sequence[Wanted]:
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if not (given or faults.has("") or faults.has("/operations")):
         faults.add("/operations", "must be given")
-    unsaid = UNSAID if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+    unsaid = MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
     turns, read = Turns(), []
     for number, one in enumerate(given):
         read.append(_read(faults.within(f"/operations/{number}"), one, unsaid))

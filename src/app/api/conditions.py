@@ -9,7 +9,7 @@ from typing import Final
 from app.api.faults import Faults
 from app.api.headers import lines
 from app.api.requests import TaskRequest
-from app.domain.task import UNSAID, Versions
+from app.domain.task import MissingVersions, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"
 """In a handler's `opt`: whether a write without `If-Match` is refused (428)."""
@@ -41,13 +41,13 @@ def read_expected_versions(request: TaskRequest, faults: Faults) -> Versions | N
 
 
 def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:
-    """Read which versions a write expects; None: it does not matter.
+    """Read which versions a write expects; None: any.
 
-    Where it must be said and is not, no version is the right one: whether the task is there is told first.
+    If-Match is required but missing: it matches no version, so that a missing task is 404 before 428.
     """
     given = _header(request, b"if-match")
     if given is None:
-        return UNSAID if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+        return MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
     try:
         return read_versions(given)
     except ValueError as wrong:

@@ -13,7 +13,7 @@ from app.api import schemas
 from app.api.negotiation import ContentCodingRefused
 from app.api.schemas import Fault
 from app.domain import errors as domain
-from app.domain.task import UNSAID
+from app.domain.task import MissingVersions
 from app.logs import where
 
 log = structlog.get_logger()
@@ -213,7 +213,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
         ):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
-            problem = PRECONDITION_REQUIRED if expected == UNSAID else problem
+            problem = PRECONDITION_REQUIRED if isinstance(expected, MissingVersions) else problem
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)

@@ -25,8 +25,9 @@ FIRST_VERSION: Final = 1  # a task's version grows with each change of it
 Versions = frozenset[int]
 """Versions of which a task must have one, for a change to happen. None in its place: whichever it has."""
 
-UNSAID: Final[Versions] = frozenset({0})
-"""Stands for versions that must be said and were not: no task has this one, so nothing happens."""
+
+class MissingVersions(frozenset[int]):
+    """Versions that are required and missing. It is empty, so it matches no task and nothing is written."""
 
 
 class Priority(IntEnum):
