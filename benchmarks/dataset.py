@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -96,7 +95,7 @@ class Dataset:
     @property
     def url_of_peers(self) -> str:
         """Its address for peers, who find their plain table where they look for `tasks`."""
-        return self.url.replace(f"//{LOGIN}:", f"//{PEER}:")
+        return self.server.url_of(self.name, role=PEER)
 
     @property
     def owners(self) -> int:
@@ -135,10 +134,8 @@ def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Datase
 
 
 def _ensure_peer(dataset: Dataset) -> None:
-    if not dataset.server.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{PEER}'"):  # noqa: S608 - ours
-        password = urlsplit(dataset.url).password
-        dataset.server.query(f"CREATE ROLE {PEER} LOGIN PASSWORD '{password}'")
-        dataset.server.query(f"ALTER ROLE {PEER} SET search_path = plain")
+    dataset.server.make_role(PEER, "")
+    dataset.server.query(f"ALTER ROLE {PEER} SET search_path = plain")
 
 
 async def _fill(dataset: Dataset) -> None:

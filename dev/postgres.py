@@ -19,6 +19,7 @@ from dev import binaries, cluster
 from dev.children import prepare, unprivileged
 from dev.cluster import CannotStart
 
+SUPERUSER = "postgres"
 LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
@@ -51,7 +52,9 @@ class PostgresServer:
 
         """
         if not self.data.exists():
-            cluster.make(self.data, self.bin, self._user, self._new_password())
+            password = secrets.token_urlsafe(24)
+            cluster.write_secret(self._password_file(SUPERUSER), password)
+            cluster.make(self.data, self.bin, self._user, password)
         self._refuse_a_second_server()
         options = {
             "port": str(self.port),
@@ -108,16 +111,26 @@ class PostgresServer:
         """The address of the login role's own database."""
         return self.url_of(LOGIN)
 
-    def url_of(self, database: str, *, admin: bool = False) -> str:
-        """Return the address of a database, for the login role or for the superuser."""
-        user = "postgres" if admin else LOGIN
-        return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
+    def url_of(self, database: str, *, role: str = LOGIN) -> str:
+        """Return the address of a database, for the login role or for another that `make_role` made."""
+        return f"postgresql://{role}:{self._password_of(role)}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
         """Make an empty database and return its address."""
         name = f"test_{secrets.token_hex(6)}"
         self.query(f"CREATE DATABASE {name} OWNER {LOGIN}")
         return self.url_of(name)
+
+    def make_role(self, role: str, options: str) -> None:
+        """Make a login role with a password of its own, or a new one where it is not kept here."""
+        known = self.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'")  # noqa: S608 - a constant of ours
+        kept = self._password_file(role)
+        if known and kept.exists():
+            return
+        password = secrets.token_urlsafe(24)
+        verb = "ALTER" if known else "CREATE"
+        self.query(f"{verb} ROLE {role} LOGIN {options} PASSWORD '{password}'", stdin=True)
+        cluster.write_secret(kept, password)  # last: a start that is killed before makes another password
 
     def query(self, sql: str, database: str = "postgres", *, stdin: bool = False) -> str:
         """Run SQL as the superuser, by psql, and return what it prints.
@@ -140,19 +153,16 @@ class PostgresServer:
 
     def _psql_at(self, database: str) -> list[str]:
         psql = str(self.bin / "psql") if (self.bin / "psql").exists() else "psql"
-        return [psql, "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
+        return [psql, "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER, "-d", database]
 
     def _psql_environment(self) -> dict[str, str]:
-        return {**os.environ, "PGPASSWORD": self._password}
+        return {**os.environ, "PGPASSWORD": self._password_of(SUPERUSER)}
 
-    @property
-    def _password(self) -> str:
-        return (self._folder / "postgres.password").read_text().strip()
+    def _password_of(self, role: str) -> str:
+        return self._password_file(role).read_text().strip()
 
-    def _new_password(self) -> str:
-        kept = self._folder / "postgres.password"
-        cluster.write_secret(kept, secrets.token_urlsafe(24))
-        return self._password
+    def _password_file(self, role: str) -> Path:
+        return self._folder / f"{role}.password"
 
     def _refuse_a_second_server(self) -> None:
         """Tell a live server on our data from what a killed one left behind."""
@@ -188,11 +198,9 @@ class PostgresServer:
         )
 
     def _make_login(self) -> None:
-        if LOGIN in self.query("SELECT rolname FROM pg_roles").splitlines():
-            return
-        options = f"LOGIN NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'"
-        self.query(f"CREATE ROLE {LOGIN} {options}", stdin=True)
-        self.query(f"CREATE DATABASE {LOGIN} OWNER {LOGIN}")
+        self.make_role(LOGIN, "NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS")
+        if not self.query(f"SELECT 1 FROM pg_database WHERE datname = '{LOGIN}'"):  # noqa: S608 - ours
+            self.query(f"CREATE DATABASE {LOGIN} OWNER {LOGIN}")
 
 
 @contextmanager

@@ -18,13 +18,23 @@ from app.infra.migrate import upgrade, waiting
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
 from dev.binaries import NoPostgres
-from dev.cluster import CannotStart
+from dev.cluster import CannotStart, write_secret
 from dev.part import Part
 from dev.plan import Plan, plan
 from dev.postgres import PostgresServer
+from dev.roles import prepare_auth, prepare_serving
 from dev.steps import Cannot, step
 
 ROOT = Path(__file__).resolve().parent.parent
+NOT_SHARED = ("DATABASE_URL_DIRECT", "AUTH_DATABASE_URL")  # a part gets only the address that it uses
+KEPT = (
+    "DATABASE_URL",
+    "DATABASE_URL_DIRECT",
+    "BETTER_AUTH_URL",
+    "BETTER_AUTH_SECRET",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+)
 
 
 def main() -> int:
@@ -59,14 +69,21 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
         running.callback(lambda: server.stop() if state.exists() else server.remove())
         with step("PostgreSQL"):
             server.start()
-        env["DATABASE_URL"] = server.url
-    migrate(chosen)
+            auth_database = prepare_auth(server)
+        env["DATABASE_URL_DIRECT"] = server.url
+        migrate(chosen)
+        env["DATABASE_URL"] = prepare_serving(server)
+    else:
+        auth_database = env.get("AUTH_DATABASE_URL") or env["DATABASE_URL"]
+        migrate(chosen)
+    shared = {name: value for name, value in env.items() if name not in NOT_SHARED}
     if chosen.node:
         auth = Part(
             "Better Auth",
             [chosen.node, "--import", "tsx", "server.ts"],
             {
-                **env,
+                **shared,
+                "DATABASE_URL": auth_database,
                 "AUTH_PORT": str(chosen.auth_port),
                 "TRUSTED_ORIGINS": env["BETTER_AUTH_URL"],
                 "API_URL": f"http://{_reachable(chosen.host)}:{chosen.port}",
@@ -80,8 +97,8 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
             auth.wait_until(lambda: auth.printed("listening on"))
         parts.append(auth)
     if sys.stdout.isatty():
-        env.setdefault("LOG_FORMAT", "console")  # it sees a pipe
-    api = Part("the API", [sys.executable, "-m", "app", "serve"], env, cwd=ROOT)
+        shared.setdefault("LOG_FORMAT", "console")  # it sees a pipe
+    api = Part("the API", [sys.executable, "-m", "app", "serve"], shared, cwd=ROOT)
     running.callback(api.stop)
     with step("API"):
         api.wait_until(lambda: _answers(f"http://{_reachable(chosen.host)}:{chosen.port}/health"))
@@ -132,7 +149,7 @@ def greet(chosen: Plan) -> None:
     if chosen.no_node:
         print(f"\n  {chosen.no_node}.")
     if chosen.env.get("BETTER_AUTH_SECRET"):
-        print("\n  A token to try it with:  env $(cat .state/env) .venv/bin/app token --user you")
+        print("\n  A token to try it with:  .venv/bin/app token --env-file .state/env --user you")
 
 
 def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
@@ -153,11 +170,8 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
 
 
 def _keep_environment(state: Path, env: dict[str, str]) -> None:
-    """Keep what `app token` needs, for this user only."""
-    names = ("DATABASE_URL", "BETTER_AUTH_URL", "BETTER_AUTH_SECRET", "JWT_ISSUER", "JWT_AUDIENCE")
-    file = state / "env"
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
+    """Keep what `app token`, `app migrate` and `app purge` need, for this user only."""
+    write_secret(state / "env", "".join(f"{name}={env[name]}\n" for name in KEPT if env.get(name)))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`make run` as a person meets it: everything starts, everything stops, nothing is left behind or lost."""
 
+import asyncio
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -106,6 +108,24 @@ def gone(run: Run) -> bool:
     return not run.left()
 
 
+def sessions_seen_by(run: Run, role: str) -> object:
+    """Count Better Auth's sessions, as one of the roles that the run has."""
+    kept = dict(line.split("=", 1) for line in (run.state / "env").read_text().splitlines())
+    address = DatabaseAddress.parse(kept["DATABASE_URL"])
+    password = (run.state / f"{role}.password").read_text()
+
+    async def ask() -> object:
+        connection = await asyncpg.connect(
+            host=address.host, port=address.port, user=role, password=password, database=address.database
+        )
+        try:
+            return await connection.fetchval("SELECT count(*) FROM better_auth.session")
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
 def token_of(run: Run, *, new: bool) -> str:
     """Sign up or in at the real Better Auth, as the README shows, and return a token."""
     url = f"http://localhost:{run.auth_port}"
@@ -128,6 +148,9 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
         ann = {"authorization": f"Bearer {token_of(run, new=True)}"}
         created = httpx.post(tasks, json={"title": "Water the plants"}, headers=ann)
         assert created.status_code == 201
+        assert sessions_seen_by(run, "better_auth") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            sessions_seen_by(run, "taskward_serving")
         run.process.send_signal(signal.SIGINT)
         assert run.ended() == 0
         assert gone(run), run.left()

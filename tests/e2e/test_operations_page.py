@@ -38,7 +38,7 @@ RUN = {
     "The log": 1,
     "Replacing the shared secret": 2,
     "Replacing the keys": 2,
-    "Neon's roles and branches": 1,
+    "Neon's roles and branches": 2,
     "Backup and restore": 3,  # run by dev/drill.py, which test_backup_and_restore.py runs
 }
 """How many snippets the sections have; a test below runs each."""
@@ -188,6 +188,32 @@ async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServ
                 await connection.execute(forbidden)
     finally:
         await connection.close()
+
+
+async def test_better_auth_has_a_role_that_sees_no_task_and_whose_sessions_the_api_does_not_see(
+    postgres: PostgresServer,
+) -> None:
+    owner = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(owner))
+    older = await asyncpg.connect(owner)
+    await older.execute("CREATE TABLE session (token text); INSERT INTO session VALUES ('kept')")
+
+    run(snippets("Neon's roles and branches")[1], OWNER_URL=owner, AUTH_PASSWORD="only-for-tests")
+
+    address = re.sub(r"//[^@]*@", "//better_auth:only-for-tests@", owner)
+    connection = await asyncpg.connect(address)
+    try:
+        assert await connection.fetchval("SELECT token FROM session") == "kept"
+        assert await connection.fetchval("SHOW statement_timeout") == "5s"
+        await connection.execute("CREATE TABLE account ()")
+        for forbidden in ("SELECT * FROM public.own_tasks", "SET ROLE taskward_app", "CREATE ROLE x"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(forbidden)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await older.execute("SELECT * FROM better_auth.session")
+    finally:
+        await connection.close()
+        await older.close()
 
 
 def use(service: Service) -> None:

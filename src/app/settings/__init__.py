@@ -17,7 +17,7 @@ from app.settings.trust import Trust, read_trust
 
 __all__ = ("Settings", "SettingsError")
 
-OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "MIGRATE", ENV_FILE})  # not read here
+OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})  # not read here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

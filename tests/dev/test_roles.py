@@ -1,0 +1,107 @@
+"""Under `make run` Better Auth, the API and its migrations have database roles of their own."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.infra.migrate import upgrade
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import LOGIN, PostgresServer
+from dev.roles import AUTH, AUTH_TABLES, SERVING, prepare_auth, prepare_serving
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One whose folder the version before made, upgraded, and prepared as by a second start."""
+    folder = tmp_path_factory.mktemp("roles")
+    server = PostgresServer(folder, durable=False)
+    try:
+        server.start()
+        make_older(server, folder)
+        server.restart()
+        for _ in range(2):
+            prepare_auth(server)
+            asyncio.run(upgrade(DatabaseAddress.parse(server.url)))
+            prepare_serving(server)
+        yield server
+    finally:
+        server.remove()
+
+
+def make_older(server: PostgresServer, folder: Path) -> None:
+    """Have one password for everybody, and Better Auth's tables among the API's, with a row."""
+    password = (folder / "postgres.password").read_text()
+    server.query(f"ALTER ROLE {LOGIN} PASSWORD '{password}'", stdin=True)
+    (folder / f"{LOGIN}.password").unlink()
+    for table in AUTH_TABLES:
+        server.query(
+            f'CREATE TABLE "{table}" (id text PRIMARY KEY); ALTER TABLE "{table}" OWNER TO {LOGIN};'
+            f"""INSERT INTO "{table}" VALUES ('kept')""",
+            LOGIN,
+        )
+
+
+async def asked(server: PostgresServer, role: str, sql: str) -> object:
+    connection = await asyncpg.connect(server.url_of(LOGIN, role=role))
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("table", AUTH_TABLES)
+async def test_what_an_older_version_kept_is_better_auths_and_the_api_cannot_read_it(
+    server: PostgresServer, table: str
+) -> None:
+    assert await asked(server, AUTH, f'SELECT id FROM "{table}"') == "kept"
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await asked(server, SERVING, f'SELECT id FROM "{table}"')
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asked(server, SERVING, f'SELECT id FROM {AUTH}."{table}"')
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM public.tasks",
+        "SELECT count(*) FROM public.own_tasks",
+        f"SET ROLE {SERVING}",
+        "SET ROLE taskward_app",
+        f"SET ROLE {LOGIN}",
+        f"GRANT {SERVING} TO {AUTH}",
+        "CREATE ROLE somebody",
+        "CREATE TABLE public.tasks_of_others ()",
+    ],
+)
+async def test_better_auths_role_has_no_way_to_tasks(server: PostgresServer, sql: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asked(server, AUTH, sql)
+
+
+@pytest.mark.parametrize("sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", "SELECT * FROM tasks"])
+async def test_the_apis_role_becomes_no_other(server: PostgresServer, sql: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asked(server, SERVING, sql)
+
+
+async def test_the_apis_role_serves_through_its_views(server: PostgresServer) -> None:
+    assert await asked(server, SERVING, "SELECT count(*) FROM own_tasks") == 0
+    assert await asked(server, SERVING, "SHOW statement_timeout") == "5s"
+
+
+async def test_no_two_roles_have_the_same_password(server: PostgresServer) -> None:
+    addresses = [
+        DatabaseAddress.parse(server.url_of(LOGIN, role=role)) for role in (LOGIN, AUTH, SERVING, "postgres")
+    ]
+
+    assert len({address.password for address in addresses}) == len(addresses)
+    for address in addresses:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(
+                host="127.0.0.1", port=server.port, user=address.user, password="guess", database=LOGIN
+            )
