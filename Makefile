@@ -24,13 +24,13 @@ test: .venv/.complete web ## run every test, against real servers in temporary p
 
 # FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
-	@$(BIN)/python -m tests.faults $(FORM:%=--%)
+	@$(BIN)/python -m tests.chaos $(FORM:%=--%)
 
 drill: .venv/.complete ## back up and restore between two clusters made here, and check counts and both walls
 	@$(BIN)/python -m dev.drill
 
 screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/
-	@$(BIN)/python -m tests.screenshots
+	@$(BIN)/python -m tests.support.screenshots
 
 unit: .venv/.complete ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server"

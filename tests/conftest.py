@@ -12,10 +12,10 @@ from app.infra.migrate import upgrade
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
-from tests.in_process import client_of
-from tests.log_search import LOGS, listening_to_requests
-from tests.people import ORIGIN, SECRET, People
-from tests.service import Service, serving
+from tests.support.in_process import client_of
+from tests.support.log_search import LOGS, listening_to_requests
+from tests.support.people import ORIGIN, SECRET, People
+from tests.support.servers.service import Service, serving
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,7 +81,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def environment_for(database_url: str, **more: str) -> dict[str, str]:
-    """Return the variables of a service that believes tokens of `tests.people`."""
+    """Return the variables of a service that believes tokens of `tests.support.people`."""
     return {
         "DATABASE_URL": database_url,
         "BETTER_AUTH_SECRET": SECRET.decode(),

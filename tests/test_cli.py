@@ -19,8 +19,8 @@ from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
-from tests.people import ORIGIN, SECRET
-from tests.service import BARE, app, serving
+from tests.support.people import ORIGIN, SECRET
+from tests.support.servers.service import BARE, app, serving
 
 AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIENCE": ORIGIN}
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from app.infra.tokens import issue_token
-from tests.factories import NewTaskFactory, TaskFactory, someone
-from tests.log_search import LogSearch, listening_to_requests
-from tests.people import TRUST
+from tests.support.factories import NewTaskFactory, TaskFactory, someone
+from tests.support.log_search import LogSearch, listening_to_requests
+from tests.support.people import TRUST
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = "http://testserver/api/opaque%20owner/tasks?q=looked+for+words"

@@ -6,7 +6,7 @@ import pytest
 
 from app.settings import near_misses
 from app.settings.environment import Reader
-from tests.service import app
+from tests.support.servers.service import app
 from tests.test_cli import AUTH
 
 GOOD = {"DATABASE_URL": "postgresql://ann@localhost/db", "BETTER_AUTH_URL": "https://app.example.com"}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import environment_for
-from tests.service import Service, serving
+from tests.support.servers.service import Service, serving
 
 LIMITS = ("RATE_LIMIT_PERSON", "RATE_LIMIT_ADDRESS")
 

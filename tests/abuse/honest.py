@@ -11,8 +11,8 @@ from typing import Final
 
 import httpx
 
-from tests.factories import someone
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.servers.service import Service
 
 PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, within the default limits
 TIMEOUT: Final = 20.0  # seconds that the person waits for one answer

@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 
 from tests.abuse.sockets import address_of
-from tests.factories import someone
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.servers.service import Service
 
 LARGE_LIST: Final = "/api/me/tasks?limit=200"  # 1 MB, for `hoarder`
 SMALLEST: Final = 4_096  # bytes that a reader's own kernel takes in

@@ -14,8 +14,8 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.sockets import HEALTH, address_of, answered, connected
-from tests.processes import cpu_seconds, descriptors, memory, workers
-from tests.service import Service, app, serving
+from tests.support.processes import cpu_seconds, descriptors, memory, workers
+from tests.support.servers.service import Service, app, serving
 
 pytestmark = pytest.mark.server
 

@@ -10,9 +10,9 @@ import pytest
 from dev.postgres import PostgresServer
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.factories import someone
-from tests.pgbouncer import pgbouncer
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

@@ -11,9 +11,9 @@ import pytest
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import written
 from tests.abuse.sockets import address_of
-from tests.factories import someone
-from tests.processes import descriptors, memory
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.processes import descriptors, memory
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 

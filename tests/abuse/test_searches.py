@@ -14,9 +14,9 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import written
-from tests.factories import someone
-from tests.pgbouncer import pgbouncer
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from dev.postgres import PostgresServer
-from tests.better_auth import BetterAuth, SignedIn, better_auth
-from tests.factories import someone
+from tests.support.factories import someone
+from tests.support.servers.better_auth import BetterAuth, SignedIn, better_auth
 
 pytestmark = pytest.mark.server
 

@@ -14,9 +14,9 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import LARGE_LIST, asking, hoarder, statuses, written
-from tests.pgbouncer import pgbouncer
-from tests.processes import descriptors, memory
-from tests.service import Service, serving
+from tests.support.processes import descriptors, memory
+from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

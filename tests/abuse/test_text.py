@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.abuse.honest import honest_person
-from tests.factories import someone
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 

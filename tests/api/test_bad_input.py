@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.people import People, Person
+from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 

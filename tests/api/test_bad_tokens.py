@@ -13,10 +13,10 @@ from app.composition import compose
 from app.infra.tokens import issue_token
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.in_process import client_of
-from tests.jwks_server import jwks_server
-from tests.people import ORIGIN, TRUST
-from tests.signing import SigningKey, shared
+from tests.support.in_process import client_of
+from tests.support.people import ORIGIN, TRUST
+from tests.support.servers.jwks import jwks_server
+from tests.support.signing import SigningKey, shared
 
 NOW = int(time.time())
 CLAIMS = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 900}

@@ -10,9 +10,9 @@ import pytest
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.factories import a_task_id
-from tests.in_process import client_of
-from tests.people import People, Person
+from tests.support.factories import a_task_id
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.people import People
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ import pytest
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.in_process import client_of
+from tests.support.in_process import client_of
 
 pytestmark = pytest.mark.server
 

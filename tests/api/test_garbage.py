@@ -10,9 +10,9 @@ from app.api.edge import Edge
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.in_process import client_of
-from tests.people import People
+from tests.support.factories import someone
+from tests.support.in_process import client_of
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

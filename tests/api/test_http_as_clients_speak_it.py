@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.people import ORIGIN, People, Person
+from tests.support.people import ORIGIN, People, Person
 
 pytestmark = pytest.mark.server
 

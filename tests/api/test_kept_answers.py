@@ -15,10 +15,10 @@ from app.infra.row_security import TABLES
 from app.settings import Settings
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.in_process import client_of
-from tests.people import People, Person
-from tests.pgbouncer import pgbouncer
+from tests.support.factories import someone
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
+from tests.support.servers.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
 

@@ -15,9 +15,9 @@ from app.api.list_query import read_list
 from app.domain.page import Bookmark
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import TaskId
-from tests.factories import a_task_id, someone
 from tests.fuzz.asking import request
-from tests.people import People, Person
+from tests.support.factories import a_task_id, someone
+from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 

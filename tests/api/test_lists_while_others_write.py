@@ -12,8 +12,8 @@ from app.infra.database import Database
 from app.infra.statements.tasks import update_of
 from app.infra.tasks import NeonTaskRepository
 from tests.contracts.test_lists import a_task, walked
-from tests.factories import MANY, later, someone, task_made
-from tests.people import People
+from tests.support.factories import MANY, later, someone, task_made
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.domain.position import POSITION_MAX
-from tests.factories import a_task_id
-from tests.people import People, Person
+from tests.support.factories import a_task_id
+from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.people import People
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.people import People
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

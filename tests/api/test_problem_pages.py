@@ -7,8 +7,8 @@ from app.api.problems import PRECONDITION_REQUIRED, PROBLEMS, Problem
 from app.composition import compose
 from app.settings import Settings, SettingsError
 from tests.conftest import environment_for
-from tests.in_process import client_of
-from tests.people import People
+from tests.support.in_process import client_of
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

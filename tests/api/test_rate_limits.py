@@ -13,8 +13,8 @@ from app.composition import compose
 from app.infra.statements.lists import page_of
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.in_process import client_of
-from tests.people import ORIGIN, People
+from tests.support.in_process import client_of
+from tests.support.people import ORIGIN, People
 
 pytestmark = pytest.mark.server
 

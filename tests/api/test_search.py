@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.people import People, Person
+from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 

@@ -6,8 +6,8 @@ import pytest
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.in_process import client_of
-from tests.people import People
+from tests.support.in_process import client_of
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

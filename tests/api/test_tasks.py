@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from app.api import schemas
-from tests.factories import a_task_id
-from tests.people import People
+from tests.support.factories import a_task_id
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

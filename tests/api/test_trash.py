@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.factories import a_task_id
-from tests.people import People
+from tests.support.factories import a_task_id
+from tests.support.people import People
 
 pytestmark = pytest.mark.server
 

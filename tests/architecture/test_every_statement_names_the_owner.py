@@ -24,7 +24,7 @@ from app.infra.rows import ORDERS
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
-from tests.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.factories import MANY, NOON, TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 

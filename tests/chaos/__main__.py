@@ -12,14 +12,14 @@ from typing import Final
 import pytest
 
 from benchmarks.machine import commit, place
-from tests.faults import rows
-from tests.faults.background import a_background
-from tests.faults.clusters import Cluster, a_place
-from tests.faults.judging import judge
-from tests.faults.row import ROWS, Row
-from tests.faults.scene import Scene
-from tests.faults.small_disk import NotHere
-from tests.faults.table import Result, aligned, document
+from tests.chaos import scenarios
+from tests.chaos.background import a_background
+from tests.chaos.clusters import Cluster, a_place
+from tests.chaos.harness import Harness
+from tests.chaos.judge import judge
+from tests.chaos.report import Result, aligned, document
+from tests.chaos.scenario import SCENARIOS, Scenario
+from tests.chaos.small_disk import NotHere
 
 LONG_ONLY: Final = (
     *("wire-drips", "clock-behind-40", "clock-ahead-120"),  # others are much like them
@@ -29,7 +29,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 
 
 def main() -> int:
-    """Play the rows; return how it went."""
+    """Play the scenarios; return how it went."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
         "--short", action="store_true", help="less of the same, in 6 minutes: 8,000 requests and not 300,000"
@@ -37,22 +37,22 @@ def main() -> int:
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
     options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")
     chosen = options.parse_args()
-    rows.load()
-    every = [name for name in ROWS if not (chosen.short and name in LONG_ONLY)]
+    scenarios.load()
+    every = [name for name in SCENARIOS if not (chosen.short and name in LONG_ONLY)]
     names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or every
-    if unknown := [name for name in names if name not in ROWS]:
-        sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(ROWS)}\n")
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}\n")
         return 2
     form = "short" if chosen.short else "long"
     where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     with a_place() as folder:
         cluster = Cluster(folder)
-        results = [told(play(ROWS[name], cluster, long=not chosen.short)) for name in names]
+        results = [told(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
     for result in results:
         if not result.passed:
             say(f"\n{result.title}: {'; '.join(result.reasons)}")
-    written = {"where": where, "rows": [result.as_json() for result in results]}
+    written = {"where": where, "scenarios": [result.as_json() for result in results]}
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(written, indent=1) + "\n")
     if chosen.document:
@@ -64,28 +64,28 @@ def main() -> int:
     )
 
 
-def play(row: Row, cluster: Cluster, *, long: bool) -> Result:
-    """Play one row in a place of its own."""
-    say(f"{row.name} ... ", end="")
+def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
+    """Play one scenario in a place of its own."""
+    say(f"{scenario.name} ... ", end="")
     start = time.monotonic()
-    result = Result(row.name, row.title, row.allowed, None)
+    result = Result(scenario.name, scenario.title, scenario.allowed, None)
     with a_place() as folder:
-        scene = None
+        harness = None
         try:
             with cluster.copy(folder / "postgres") as postgres, a_background() as background:
-                scene = Scene(cluster, postgres, folder, background, long=long)
-                with scene.always:
-                    row.play(scene)
-                result.verdict = judge(scene.record, row.allowed)
+                harness = Harness(cluster, postgres, folder, background, long=long)
+                with harness.always:
+                    scenario.play(harness)
+                result.verdict = judge(harness.record, scenario.allowed)
         except (NotHere, pytest.skip.Exception) as reason:
             result.trouble, result.skipped = f"cannot be played on this machine: {reason}", True
-        except Exception:  # noqa: BLE001 - a row that breaks is a row that failed, and the next one is played
+        except Exception:  # noqa: BLE001 - a scenario that breaks is a scenario that failed, and the next one is played
             log = "\n".join(path.read_text()[-2000:] for path in folder.glob("**/log"))
             result.trouble = f"{traceback.format_exc()}\n{log}"
         if not result.passed:
-            keep_log(row.name, folder)
-        if scene is not None:
-            result.notes = scene.notes
+            keep_log(scenario.name, folder)
+        if harness is not None:
+            result.notes = harness.notes
     result.seconds = round(time.monotonic() - start, 1)
     return result
 

@@ -1,4 +1,4 @@
-"""The load, and what else must go on while a row does its fault, in a thread of their own."""
+"""The load, and what else must go on while a scenario does its fault, in a thread of their own."""
 
 import asyncio
 import threading

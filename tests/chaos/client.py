@@ -5,7 +5,7 @@ import json
 from contextlib import suppress
 from typing import Any, Final
 
-from tests.faults.answers import BROKEN, REFUSED, UNKNOWN
+from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN
 
 PATIENCE: Final = 20.0  # seconds: longer than any deadline that is promised
 UNKNOWN_TYPE: Final = "/problems/outcome-unknown"

@@ -1,4 +1,4 @@
-"""A PostgreSQL for each row, copied from one that was made and migrated once: `initdb` takes seconds."""
+"""A PostgreSQL for each scenario, copied from one that was made and migrated once: `initdb` takes seconds."""
 
 import asyncio
 import shutil

@@ -11,9 +11,9 @@ import sys
 import time
 from collections import Counter
 
-from tests.faults.client import Client
-from tests.people import ORIGIN
-from tests.signing import b64
+from tests.chaos.client import Client
+from tests.support.people import ORIGIN
+from tests.support.signing import b64
 
 CONNECTIONS = 16
 

@@ -1,4 +1,4 @@
-"""Where a row is played: a PostgreSQL, a service on a database of its own, people at work, and the moments of the fault."""
+"""Where a scenario is played: a PostgreSQL, a service on a database of its own, people at work, and the moments of the fault."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +14,13 @@ from app.infra.migrate import upgrade
 from app.infra.tokens import issue_token
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
+from tests.chaos.background import Background
+from tests.chaos.clusters import Cluster
+from tests.chaos.judge import Record
+from tests.chaos.load import Load
 from tests.conftest import environment_for
-from tests.faults.background import Background
-from tests.faults.clusters import Cluster
-from tests.faults.judging import Record
-from tests.faults.load import Load
-from tests.people import TRUST
-from tests.service import Service, serving
+from tests.support.people import TRUST
+from tests.support.servers.service import Service, serving
 
 PEOPLE: Final = 8
 WARM: Final = 5  # requests of each, until a new process is at its pace
@@ -30,8 +30,8 @@ NOTHING: Final[Mapping[str, str]] = {}
 READY_WITHIN: Final = 20.0  # seconds
 
 
-class Scene:
-    """What a row is given."""
+class Harness:
+    """What a scenario is given."""
 
     def __init__(
         self, cluster: Cluster, postgres: PostgresServer, folder: Path, background: Background, *, long: bool
@@ -45,7 +45,7 @@ class Scene:
         self.record = Record([], began=0, healed=0, start=0, end=0)
         self.load: Load
         self.notes: list[str] = []
-        self.always = ExitStack()  # what must outlive the reading of the books
+        self.always = ExitStack()  # what must outlive the reading of the ledgers
 
     @property
     def database(self) -> str:
@@ -68,7 +68,7 @@ class Scene:
             settings
         )
         if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
-            del env["BETTER_AUTH_SECRET"]  # with which the tokens of other rows are signed
+            del env["BETTER_AUTH_SECRET"]  # with which the tokens of other scenarios are signed
         with serving(env, place) as service:
             yield service
 
@@ -82,7 +82,7 @@ class Scene:
         after: float = AFTER,
         **how: Any,
     ) -> Iterator[Load]:
-        """Let people work, before what the block does and after it; then read their books."""
+        """Let people work, before what the block does and after it; then read their ledgers."""
         port = service if isinstance(service, int) else port_of(service)
         tokens = tokens or {owner: token(owner) for owner in somebody(people)}
         self.load = load = Load(port, tokens, **how)
@@ -98,7 +98,7 @@ class Scene:
             self.background.run(load.stop())
             self.record.end = time.monotonic()
             self.record.answers = [each for each in load.answers if each.told >= self.record.start]
-        self.record.books = self.background.run(load.audit())
+        self.record.findings = self.background.run(load.audit())
 
     @contextmanager
     def fault(self) -> Iterator[None]:
@@ -111,7 +111,7 @@ class Scene:
             self.record.healed = time.monotonic()
 
     def promise(self, kept: bool, sentence: str) -> None:  # noqa: FBT001 - it is what was found
-        """Hold the row to something of its own. The sentence says what was seen."""
+        """Hold the scenario to something of its own. The sentence says what was seen."""
         if not kept:
             self.record.broken.append(sentence)
         self.notes.append(sentence)
@@ -127,7 +127,7 @@ def somebody(count: int) -> list[str]:
 
 
 def token(owner: str) -> str:
-    """Return a token that lasts longer than any row."""
+    """Return a token that lasts longer than any scenario."""
     return issue_token(TRUST, user_id=owner, lifetime=7200)
 
 

@@ -1,13 +1,13 @@
-"""An issuer of our own: keys that are made, served and taken away while a row runs."""
+"""An issuer of our own: keys that are made, served and taken away while a scenario runs."""
 
 import time
 from collections.abc import Iterable
 from typing import Final
 
-from tests.people import ORIGIN
-from tests.signing import SigningKey
+from tests.support.people import ORIGIN
+from tests.support.signing import SigningKey
 
-LIFETIME: Final = 7200  # seconds: longer than any row
+LIFETIME: Final = 7200  # seconds: longer than any scenario
 
 
 def signed(key: SigningKey, owner: str, *, age: int = 0, lifetime: int = LIFETIME) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from tests.faults.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_well
-from tests.faults.books import Findings
+from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_well
+from tests.chaos.ledger import Findings
 
 FEW: Final = 20  # requests: fewer before or after a fault show nothing
 ALWAYS: Final = frozenset({"200", "201", "204"})
@@ -21,7 +21,7 @@ BUSY: Final = 1.0  # seconds in which two cores that others use too may get noth
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """What a row allows. Times in seconds; shares are of answers that are 2xx."""
+    """What a scenario allows. Times in seconds; shares are of answers that are 2xx."""
 
     outage: float  # longest time without any 2xx
     slowest: float  # answer
@@ -44,13 +44,13 @@ class Record:
     healed: float
     start: float  # of the load
     end: float
-    books: Findings = field(default_factory=Findings)
-    broken: list[str] = field(default_factory=list)  # promises of the row itself that were not kept
+    findings: Findings = field(default_factory=Findings)
+    broken: list[str] = field(default_factory=list)  # promises of the scenario itself that were not kept
 
 
 @dataclass
 class Verdict:
-    """One row of the table. Times in seconds."""
+    """One scenario of the table. Times in seconds."""
 
     statuses: dict[str, int]
     before: float | None
@@ -83,9 +83,9 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
         outage=longest_outage(answers, record.start, record.end),
         back=max((each.asked - record.healed for each in answers if not each.well), default=0.0),
         slowest=max((each.took for each in answers), default=0.0),
-        lost=record.books.lost,
-        twice=record.books.twice,
-        reasons=[*record.broken, *_of_the_books(record.books)],
+        lost=record.findings.lost,
+        twice=record.findings.twice,
+        reasons=[*record.broken, *_broken_by(record.findings)],
     )
     told = verdict.reasons
     if allowed.before is not None:
@@ -131,12 +131,12 @@ def _created_all_the_same(record: Record, since: float) -> list[str]:
     return [] if real else [f"{well} of {len(creating)} tasks were created during: there was no fault"]
 
 
-def _of_the_books(books: Findings) -> list[str]:
+def _broken_by(findings: Findings) -> list[str]:
     named = {
         "lost": "acknowledged writes lost",
         "twice": "writes done twice",
         "denied": "writes told as not done, and done",
         "strangers": "rows of somebody else",
     }
-    counts = [f"{count} {words}" for name, words in named.items() if (count := getattr(books, name))]
-    return counts + [f"e.g. {sentence}" for sentence in books.told[:2]]
+    counts = [f"{count} {words}" for name, words in named.items() if (count := getattr(findings, name))]
+    return counts + [f"e.g. {sentence}" for sentence in findings.told[:2]]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.answers import BROKEN, UNKNOWN
+from tests.chaos.answers import BROKEN, UNKNOWN
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass
 class Findings:
-    """What the books say."""
+    """What the ledger says."""
 
     lost: int = 0  # acknowledged, and not there
     twice: int = 0  # there more often than it can have been asked for
@@ -40,8 +40,8 @@ class Findings:
         self.told.append(sentence)
 
 
-class Book:
-    """The books of one person."""
+class Ledger:
+    """The ledger of one person."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
@@ -93,7 +93,7 @@ class Book:
             self._own(task)
 
     def audit(self, listed: list[Any], trashed: list[Any]) -> Findings:
-        """Hold the books against everything that is there in the end."""
+        """Hold the ledger against everything that is there in the end."""
         self.listed([*listed, *trashed])
         live, ended = ({task["id"]: task for task in tasks} for tasks in (listed, trashed))
         self._find_twice([*listed, *trashed])

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
-from tests.faults.answers import Answer
-from tests.faults.books import Book, Findings
-from tests.faults.client import Client
+from tests.chaos.answers import Answer
+from tests.chaos.client import Client
+from tests.chaos.ledger import Findings, Ledger
 
 PACE: Final = 0.03  # seconds between one's requests
 KINDS: Final = {"create": 25, "read": 25, "list": 20, "toggle": 25, "delete": 5}  # how often, in a hundred
@@ -19,7 +19,7 @@ class Person:
     """Does one thing after the other."""
 
     def __init__(self, owner: str, token: str, client: Client, seed: int) -> None:
-        self.book = Book(owner)
+        self.ledger = Ledger(owner)
         self.token = token
         self.client = client
         self.answers: list[Answer] = []
@@ -28,29 +28,29 @@ class Person:
     async def do_something(self) -> None:
         """Ask once, whatever comes next."""
         kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
-        if kind in ("create", "list") or not self.book.open:
+        if kind in ("create", "list") or not self.ledger.open:
             await self.create() if kind != "list" else await self.look()
             return
-        task_id = self._chance.choice(list(self.book.open))
+        task_id = self._chance.choice(list(self.ledger.open))
         match kind:
             case "read":
-                self.book.read(task_id, *await self._ask("read", "GET", f"/{task_id}"))
+                self.ledger.read(task_id, *await self._ask("read", "GET", f"/{task_id}"))
             case "toggle":
-                self.book.toggled(task_id, *await self._ask("toggle", "PATCH", f"/{task_id}/complete"))
+                self.ledger.toggled(task_id, *await self._ask("toggle", "PATCH", f"/{task_id}/complete"))
             case _:
                 status, _ = await self._ask("delete", "DELETE", f"/{task_id}")
-                self.book.deleted(task_id, status)
+                self.ledger.deleted(task_id, status)
 
     async def create(self) -> None:
         """Create a task that nobody else has."""
-        title = f"{self.book.owner} {uuid4().hex}"
-        self.book.created(title, *await self._ask("create", "POST", "", {"title": title}))
+        title = f"{self.ledger.owner} {uuid4().hex}"
+        self.ledger.created(title, *await self._ask("create", "POST", "", {"title": title}))
 
     async def look(self) -> None:
         """Look at the first page."""
         status, tasks = await self._ask("list", "GET", "")
         if status == "200":
-            self.book.listed(tasks)
+            self.ledger.listed(tasks)
 
     async def everything(self, query: str) -> list[Any]:
         """Return all tasks, page after page."""
@@ -58,14 +58,14 @@ class Person:
         while path:
             status, headers, tasks = await self.client.ask("GET", path, self.token)
             if status != "200":
-                raise OSError(f"the books cannot be read: {path} is answered {status}")
+                raise OSError(f"the ledger cannot be read: {path} is answered {status}")
             found += tasks
             path = headers.get("link", "").partition(";")[0].strip("<>")
         return found
 
     async def audit(self) -> Findings:
-        """Hold the books against what is there."""
-        return self.book.audit(
+        """Hold the ledger against what is there."""
+        return self.ledger.audit(
             await self.everything("limit=100"), await self.everything("limit=100&trashed=true")
         )
 
@@ -125,7 +125,7 @@ class Load:
         await asyncio.gather(*self._working)
 
     async def audit(self) -> Findings:
-        """Read everybody's books."""
+        """Read everybody's ledgers."""
         total = Findings()
         for person in self.people:
             found = await person.audit()

@@ -4,22 +4,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.faults.scene import Scene, wait_until
+from tests.chaos.harness import Harness, wait_until
 
 HELD = "SELECT count(*) FROM pg_locks WHERE granted AND relation = 'tasks'::regclass AND mode = '{}Lock'"
 
 
 @contextmanager
-def locked(scene: Scene, mode: str, seconds: float) -> Iterator[None]:
+def locked(harness: Harness, mode: str, seconds: float) -> Iterator[None]:
     """Hold the table for a while: `SHARE` against writes, `ACCESS EXCLUSIVE` against everybody."""
     name = mode.title().replace(" ", "")
     holding = threading.Thread(
-        target=scene.sql,
+        target=harness.sql,
         args=(f"BEGIN; LOCK TABLE tasks IN {mode} MODE; SELECT pg_sleep({seconds}); COMMIT",),
     )
     holding.start()
     try:
-        wait_until(lambda: scene.sql(HELD.format(name)) != "0")
+        wait_until(lambda: harness.sql(HELD.format(name)) != "0")
         yield
     finally:
         holding.join()

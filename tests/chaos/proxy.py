@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Final
 
-from tests.listening import listening
+from tests.support.servers.tcp import listening
 
 DRIP: Final = 0.05  # seconds for each byte
 ASKING: Final = 0.1  # seconds between two questions whether a server is ready

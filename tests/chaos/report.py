@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.judging import Allowed, Verdict
+from tests.chaos.judge import Allowed, Verdict
 
 DOCUMENT: Final = Path(__file__).parent.parent.parent / "docs" / "faults.md"
 MARK: Final = "<!-- what follows is written by `make faults` -->"
@@ -26,7 +26,7 @@ HEAD: Final = (
 
 @dataclass
 class Result:
-    """One row, played."""
+    """One scenario, played."""
 
     name: str
     title: str
@@ -67,13 +67,13 @@ def cells(result: Result) -> tuple[str, ...]:
 
 
 def document(where: str, played: list[Result]) -> None:
-    """Write the table into the document, and below it why rows failed."""
+    """Write the table into the document, and below it why scenarios failed."""
     lines = [HEAD, tuple("---" for _ in HEAD), *map(cells, played)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     failed = [f"- **{each.title}**: {'; '.join(each.reasons)}" for each in played if not each.passed]
     noted = [f"- {each.title}: {'; '.join(each.notes)}." for each in played if each.passed and each.notes]
     parts = [f"{where}.", table, *(["Not kept:", "\n".join(failed)] if failed else [])]
-    parts += ["What rows said of their own:", "\n".join(noted)] if noted else []
+    parts += ["What scenarios reported:", "\n".join(noted)] if noted else []
     prose = DOCUMENT.read_text().partition(MARK)[0]
     DOCUMENT.write_text(prose + MARK + "\n\n".join(["", *parts]) + "\n")
 

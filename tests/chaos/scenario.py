@@ -1,33 +1,33 @@
-"""The rows of the table: each is a function that does a real fault, with what it allows."""
+"""The scenarios of the table: each is a function that does a real fault, with what it allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.faults.judging import Allowed
-from tests.faults.scene import Scene
+from tests.chaos.harness import Harness
+from tests.chaos.judge import Allowed
 
-ROWS: "Final[dict[str, Row]]" = {}
+SCENARIOS: "Final[dict[str, Scenario]]" = {}
 
 
 @dataclass(frozen=True)
-class Row:
+class Scenario:
     """One fault."""
 
     name: str
     title: str
     allowed: Allowed
-    play: Callable[[Scene], None]
+    play: Callable[[Harness], None]
 
 
-def row(
+def scenario(
     title: str, allowed: Allowed, *, name: str = ""
-) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
+) -> Callable[[Callable[[Harness], None]], Callable[[Harness], None]]:
     """Add a function to the table, under its own name."""
 
-    def add(play: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    def add(play: Callable[[Harness], None]) -> Callable[[Harness], None]:
         named = name or play.__name__.replace("_", "-")
-        ROWS[named] = Row(named, title, allowed, play)
+        SCENARIOS[named] = Scenario(named, title, allowed, play)
         return play
 
     return add

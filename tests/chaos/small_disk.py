@@ -20,7 +20,7 @@ STEPS: Final = 'mount -t tmpfs -o size="$1"m,mode=0777 small "$2" && shift 2 && 
 
 
 class NotHere(Exception):
-    """This machine does not allow what a row needs; the message says what."""
+    """This machine does not allow what a scenario needs; the message says what."""
 
 
 def in_a_small_place(folder: Path) -> tuple[str, ...]:

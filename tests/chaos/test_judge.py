@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.answers import BROKEN, REFUSED, UNKNOWN, Answer
-from tests.faults.books import Book
-from tests.faults.judging import CUT, Allowed, Record, Verdict, judge, longest_outage
+from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, Answer
+from tests.chaos.judge import CUT, Allowed, Record, Verdict, judge, longest_outage
+from tests.chaos.ledger import Ledger
 
 STRICT = Allowed(outage=1.5, slowest=2.0)
 BEGAN, HEALED, END = 2.0, 3.0, 5.0  # seconds
@@ -23,8 +23,8 @@ def steady(status_of: Any = lambda at: "503" if BEGAN <= at < HEALED else "200",
     return Record(answers, began=BEGAN, healed=HEALED, start=0.0, end=END)
 
 
-def booked(record: Record, book: Book, tasks: list[Any], trash: list[Any] | None = None) -> Verdict:
-    record.books = book.audit(tasks, trash or [])
+def booked(record: Record, ledger: Ledger, tasks: list[Any], trash: list[Any] | None = None) -> Verdict:
+    record.findings = ledger.audit(tasks, trash or [])
     return judge(record, STRICT)
 
 
@@ -40,13 +40,13 @@ def task(title: str, *, version: int = 1, owner: str = "ann", **members: Any) ->
 
 
 @pytest.fixture
-def book() -> Book:
+def ledger() -> Ledger:
     """Ann's, who was told that two tasks were created, and that the first was toggled."""
-    book = Book("ann")
+    ledger = Ledger("ann")
     for title in ("one", "two"):
-        book.created(title, "201", task(title))
-    book.toggled("one", "200", task("one", version=2))
-    return book
+        ledger.created(title, "201", task(title))
+    ledger.toggled("one", "200", task("one", version=2))
+    return ledger
 
 
 def test_a_second_of_503_is_kept_where_a_second_and_a_half_is_allowed() -> None:
@@ -134,12 +134,12 @@ def test_an_outage_counts_from_the_start_and_until_the_end() -> None:
     assert longest_outage([answered(1.0, took=0.0)], 0.0, 5.0) == 4.0
 
 
-def test_books_that_agree_are_kept(book: Book) -> None:
-    assert booked(steady(), book, [task("one", version=2), task("two")]).passed
+def test_a_ledger_that_agrees_is_kept(ledger: Ledger) -> None:
+    assert booked(steady(), ledger, [task("one", version=2), task("two")]).passed
 
 
-def test_an_acknowledged_creation_that_is_gone_fails(book: Book) -> None:
-    verdict = booked(steady(), book, [task("one", version=2)])
+def test_an_acknowledged_creation_that_is_gone_fails(ledger: Ledger) -> None:
+    verdict = booked(steady(), ledger, [task("one", version=2)])
 
     assert (verdict.lost, verdict.reasons) == (
         1,
@@ -147,97 +147,99 @@ def test_an_acknowledged_creation_that_is_gone_fails(book: Book) -> None:
     )
 
 
-def test_an_acknowledged_toggle_that_is_gone_fails(book: Book) -> None:
-    assert booked(steady(), book, [task("one", version=1), task("two")]).lost == 1
+def test_an_acknowledged_toggle_that_is_gone_fails(ledger: Ledger) -> None:
+    assert booked(steady(), ledger, [task("one", version=1), task("two")]).lost == 1
 
 
-def test_an_acknowledged_deletion_that_was_undone_fails(book: Book) -> None:
-    book.deleted("two", "204")
+def test_an_acknowledged_deletion_that_was_undone_fails(ledger: Ledger) -> None:
+    ledger.deleted("two", "204")
 
-    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
-
-
-def test_a_deletion_that_took_the_task_from_the_trash_as_well_fails(book: Book) -> None:
-    book.deleted("two", "204")
-
-    assert booked(steady(), book, [task("one", version=2)]).lost == 1
+    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
-def test_a_read_of_an_older_version_than_was_acknowledged_fails(book: Book) -> None:
-    book.read("one", "200", task("one", version=1))
+def test_a_deletion_that_took_the_task_from_the_trash_as_well_fails(ledger: Ledger) -> None:
+    ledger.deleted("two", "204")
 
-    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+    assert booked(steady(), ledger, [task("one", version=2)]).lost == 1
 
 
-def test_a_version_that_is_told_again_fails(book: Book) -> None:
-    book.toggled("one", "200", task("one", version=2))
+def test_a_read_of_an_older_version_than_was_acknowledged_fails(ledger: Ledger) -> None:
+    ledger.read("one", "200", task("one", version=1))
 
-    verdict = booked(steady(), book, [task("one", version=3), task("two")])
+    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
+
+
+def test_a_version_that_is_told_again_fails(ledger: Ledger) -> None:
+    ledger.toggled("one", "200", task("one", version=2))
+
+    verdict = booked(steady(), ledger, [task("one", version=3), task("two")])
 
     assert "version 2 of one was seen, and forgotten" in verdict.reasons[1]
 
 
-def test_a_read_of_another_title_fails(book: Book) -> None:
-    book.read("two", "200", task("two") | {"title": "three"})
+def test_a_read_of_another_title_fails(ledger: Ledger) -> None:
+    ledger.read("two", "200", task("two") | {"title": "three"})
 
-    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
-
-
-def test_an_acknowledged_task_that_is_read_as_absent_fails(book: Book) -> None:
-    book.read("two", "404", None)
-
-    assert booked(steady(), book, [task("one", version=2), task("two")]).lost == 1
+    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
-def test_a_version_that_does_not_agree_with_what_is_completed_fails(book: Book) -> None:
-    assert booked(steady(), book, [task("one", version=2, completed=False), task("two")]).lost == 1
+def test_an_acknowledged_task_that_is_read_as_absent_fails(ledger: Ledger) -> None:
+    ledger.read("two", "404", None)
+
+    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
-def test_a_task_that_was_never_asked_for_fails(book: Book) -> None:
+def test_a_version_that_does_not_agree_with_what_is_completed_fails(ledger: Ledger) -> None:
+    assert booked(steady(), ledger, [task("one", version=2, completed=False), task("two")]).lost == 1
+
+
+def test_a_task_that_was_never_asked_for_fails(ledger: Ledger) -> None:
     there = [task("one", version=2), task("two"), task("four")]
 
-    assert "four was never asked for by ann" in booked(steady(), book, there).reasons[1]
+    assert "four was never asked for by ann" in booked(steady(), ledger, there).reasons[1]
 
 
-def test_a_creation_that_was_done_twice_fails(book: Book) -> None:
+def test_a_creation_that_was_done_twice_fails(ledger: Ledger) -> None:
     verdict = booked(
-        steady(), book, [task("one", version=2), task("two"), task("two") | {"id": "another two"}]
+        steady(), ledger, [task("one", version=2), task("two"), task("two") | {"id": "another two"}]
     )
 
     assert (verdict.twice, verdict.reasons[0]) == (1, "1 writes done twice")
 
 
-def test_a_toggle_that_was_done_twice_fails(book: Book) -> None:
-    assert booked(steady(), book, [task("one", version=3), task("two")]).twice == 1
+def test_a_toggle_that_was_done_twice_fails(ledger: Ledger) -> None:
+    assert booked(steady(), ledger, [task("one", version=3), task("two")]).twice == 1
 
 
 @pytest.mark.parametrize("status", [UNKNOWN, BROKEN])
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_write_of_unknown_outcome_may_be_there_or_not(book: Book, status: str, version: int) -> None:
-    book.toggled("one", status, None)
-    book.created("three", status, None)
+def test_a_write_of_unknown_outcome_may_be_there_or_not(ledger: Ledger, status: str, version: int) -> None:
+    ledger.toggled("one", status, None)
+    ledger.created("three", status, None)
     there = [task("one", version=version), task("two")] + [task("three")] * (version == 3)
 
-    assert booked(steady(), book, there).passed
+    assert booked(steady(), ledger, there).passed
 
 
-def test_a_write_of_unknown_outcome_that_was_done_twice_fails(book: Book) -> None:
-    book.toggled("one", UNKNOWN, None)
+def test_a_write_of_unknown_outcome_that_was_done_twice_fails(ledger: Ledger) -> None:
+    ledger.toggled("one", UNKNOWN, None)
 
-    assert booked(steady(), book, [task("one", version=4), task("two")]).twice == 1
+    assert booked(steady(), ledger, [task("one", version=4), task("two")]).twice == 1
 
 
 @pytest.mark.parametrize("status", ["503", REFUSED, "429"])
-def test_what_was_told_as_not_done_and_is_there_fails(book: Book, status: str) -> None:
-    book.toggled("one", status, None)
-    book.created("three", status, None)
+def test_what_was_told_as_not_done_and_is_there_fails(ledger: Ledger, status: str) -> None:
+    ledger.toggled("one", status, None)
+    ledger.created("three", status, None)
 
-    verdict = booked(steady(), book, [task("one", version=3), task("two"), task("three")])
+    verdict = booked(steady(), ledger, [task("one", version=3), task("two"), task("three")])
 
     assert verdict.reasons[0] == "2 writes told as not done, and done"
 
 
-def test_a_row_of_somebody_else_fails(book: Book) -> None:
-    book.listed([task("bobs", owner="bob")])
+def test_a_row_of_somebody_else_fails(ledger: Ledger) -> None:
+    ledger.listed([task("bobs", owner="bob")])
 
-    assert "1 rows of somebody else" in booked(steady(), book, [task("one", version=2), task("two")]).reasons
+    assert (
+        "1 rows of somebody else" in booked(steady(), ledger, [task("one", version=2), task("two")]).reasons
+    )

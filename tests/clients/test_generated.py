@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import someone
-from tests.service import BARE, Service
+from tests.support.factories import someone
+from tests.support.servers.service import BARE, Service
 
 pytestmark = pytest.mark.server
 

@@ -12,9 +12,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.factories import someone
-from tests.people import ORIGIN
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.people import ORIGIN
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ from app.domain.identity import UserId
 from app.domain.task_repository import TaskRepository
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
-from tests.fakes import MemoryTaskRepository, Shelf
+from tests.support.fakes import MemoryTaskRepository, Shelf
 
 RepositoryOf = Callable[[UserId], TaskRepository]
 

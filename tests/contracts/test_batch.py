@@ -10,8 +10,8 @@ from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound
 from app.domain.task import MissingVersions, Priority, TaskChanges
 from app.domain.task_repository import TaskRepository
 from tests.contracts.conftest import RepositoryOf
-from tests.factories import MANY, TaskFactory, a_task_id, later, someone
-from tests.wire import read, shown
+from tests.support.expected_json import read, shown
+from tests.support.factories import MANY, TaskFactory, a_task_id, later, someone
 
 
 @pytest.fixture

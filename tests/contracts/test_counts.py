@@ -9,7 +9,7 @@ import pytest
 from app.domain.rate_limit import Counts
 from app.infra.process_counts import ProcessCounts
 from app.infra.shared_counts import SharedCounts
-from tests.store import Store, store_in
+from tests.support.servers.redis import Store, store_in
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from app.domain.task_repository import TaskRepository
 from app.infra.database import Database
 from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.tasks import NeonTaskRepository
-from tests.factories import MANY, NOON, TaskFactory, a_task_id, someone
-from tests.fakes import MemoryKeptAnswers, MemoryTaskRepository, Shelf
+from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, someone
+from tests.support.fakes import MemoryKeptAnswers, MemoryTaskRepository, Shelf
 
 Store = Callable[[UserId, KeptAtMost], AbstractAsyncContextManager[tuple[TaskRepository, KeptAnswers]]]
 

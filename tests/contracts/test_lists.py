@@ -21,9 +21,9 @@ from app.domain.task_repository import TaskRepository
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.contracts.conftest import RepositoryOf
-from tests.factories import MANY, TaskFactory, later, someone, task_made
-from tests.fakes import MemoryTaskRepository, Shelf
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, TaskFactory, later, someone, task_made
+from tests.support.fakes import MemoryTaskRepository, Shelf
 
 FIVE: dict[str, dict[str, Any]] = {
     "a": {"title": "émile", "priority": 1, "updated": 5, "due": None, "position": "c"},

@@ -12,8 +12,8 @@ from app.domain.selection import Order, Selection
 from app.domain.task import Task
 from app.domain.task_repository import TaskRepository
 from tests.contracts.conftest import RepositoryOf
-from tests.factories import MANY, a_task_id, later, someone, task_made
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, a_task_id, later, someone, task_made
 
 OWN_ORDER = Selection(order=Order.POSITION, descending=False)
 

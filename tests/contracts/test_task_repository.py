@@ -10,8 +10,8 @@ from app.domain.moments import written
 from app.domain.page import Bookmark, Page
 from app.domain.task import Priority, TaskChanges
 from tests.contracts.conftest import RepositoryOf
-from tests.factories import MANY, TaskFactory, a_task_id, later, someone, task_made
-from tests.wire import read, shown
+from tests.support.expected_json import read, shown
+from tests.support.factories import MANY, TaskFactory, a_task_id, later, someone, task_made
 
 
 def ids_of(page: Page) -> list[str]:

@@ -8,8 +8,8 @@ from app.domain.errors import NotInTrash, TaskChanged, TaskNotFound
 from app.domain.task import TaskChanges, TaskId, Versions
 from app.domain.task_repository import TaskRepository
 from tests.contracts.conftest import RepositoryOf
-from tests.factories import MANY, a_task_id, later, someone, task_made
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, a_task_id, later, someone, task_made
 
 Write = Callable[[TaskRepository, TaskId, Versions | None], Awaitable[object]]
 NOTHING = TaskChanges()

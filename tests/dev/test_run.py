@@ -20,8 +20,8 @@ import pytest
 
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
-from tests.better_auth import WEB
-from tests.log_search import LOGS
+from tests.support.log_search import LOGS
+from tests.support.servers.better_auth import WEB
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parent.parent.parent

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.position import DIGITS, POSITION_MAX, Position, between, position_of_new
-from tests.factories import NOON, later
+from tests.support.factories import NOON, later
 
 positions = st.text(DIGITS, min_size=1, max_size=30).filter(lambda text: text[-1] != DIGITS[0]).map(Position)
 

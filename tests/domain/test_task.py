@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import InvalidTask
 from app.domain.task import DESCRIPTION_MAX, KEEP, TITLE_MAX, NewTask, TaskChanges, new_task_id
-from tests.factories import NOON
+from tests.support.factories import NOON
 
 moments = st.datetimes(
     min_value=datetime(1971, 1, 1),

@@ -8,9 +8,9 @@ from app.domain.errors import TaskNotFound
 from app.domain.moments import written
 from app.domain.task import TaskChanges
 from app.domain.task_service import TaskService
-from tests.factories import MANY, NOON, NewTaskFactory, a_task_id, later, someone, task_made
-from tests.fakes import MemoryTaskRepository
-from tests.wire import read, shown
+from tests.support.expected_json import read, shown
+from tests.support.factories import MANY, NOON, NewTaskFactory, a_task_id, later, someone, task_made
+from tests.support.fakes import MemoryTaskRepository
 
 OWNER = someone()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dev.postgres import PostgresServer
-from tests.better_auth import WEB
-from tests.browser import chromium
-from tests.page_states import LIFE, STATES
-from tests.site import Site, site_of
+from tests.support.page_states import LIFE, STATES
+from tests.support.servers.better_auth import WEB
+from tests.support.servers.browser import chromium
+from tests.support.servers.site import Site, site_of
 
 pytestmark = pytest.mark.server
 

@@ -17,8 +17,8 @@ import pytest
 from dev.children import prepare
 from dev.postgres import free_port
 from tests.conftest import environment_for
-from tests.metrics import eventually, scraped, total
-from tests.service import serving
+from tests.support.metrics import eventually, scraped, total
+from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
 

@@ -18,7 +18,7 @@ from dev.binaries import _of_the_system, _of_the_wheel, major
 from dev.drill import TASKS, drill
 from dev.postgres import PostgresServer, temporary
 from tests.conftest import environment_for
-from tests.service import app, serving
+from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
 

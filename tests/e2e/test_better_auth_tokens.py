@@ -15,7 +15,7 @@ from app.domain.errors import NotAuthenticated
 from app.infra.keys import KeySet
 from app.infra.tokens import JwtVerifier
 from dev.postgres import PostgresServer
-from tests.better_auth import BetterAuth, better_auth
+from tests.support.servers.better_auth import BetterAuth, better_auth
 
 pytestmark = pytest.mark.server
 

@@ -12,8 +12,8 @@ import pytest
 from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.better_auth import better_auth
-from tests.service import serving
+from tests.support.servers.better_auth import better_auth
+from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
 

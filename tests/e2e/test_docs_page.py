@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.async_api import Page, Request, Route, expect
 
-from tests.browser import chromium
-from tests.factories import someone
-from tests.service import Service
+from tests.support.factories import someone
+from tests.support.servers.browser import chromium
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 

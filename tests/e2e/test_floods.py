@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.service import Service, app, serving
-from tests.store import Store, store_in
+from tests.support.factories import someone
+from tests.support.servers.redis import Store, store_in
+from tests.support.servers.service import Service, app, serving
 
 pytestmark = pytest.mark.server
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.conftest import environment_for
-from tests.held import wire_to
-from tests.service import serving
+from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
 

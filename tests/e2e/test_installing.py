@@ -19,10 +19,10 @@ import httpx
 import pytest
 
 from dev.postgres import PostgresServer, free_port
-from tests import certificates
-from tests.jwks_server import jwks_server
-from tests.service import BARE
-from tests.signing import SigningKey
+from tests.support import certificates
+from tests.support.servers.jwks import jwks_server
+from tests.support.servers.service import BARE
+from tests.support.signing import SigningKey
 
 pytestmark = pytest.mark.server
 

@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from dev.postgres import PostgresServer, free_port
-from tests.better_auth import better_auth
-from tests.factories import someone
-from tests.jwks_server import JwksServer, jwks_server
-from tests.service import serving
-from tests.signing import SigningKey
+from tests.support.factories import someone
+from tests.support.servers.better_auth import better_auth
+from tests.support.servers.jwks import JwksServer, jwks_server
+from tests.support.servers.service import serving
+from tests.support.signing import SigningKey
 
 pytestmark = pytest.mark.server
 

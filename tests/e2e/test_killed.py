@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.held import wire_to
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

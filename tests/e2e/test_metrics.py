@@ -21,11 +21,11 @@ import pytest
 
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.jwks_server import jwks_server
-from tests.metrics import Samples, eventually, scraped, total
-from tests.service import Service, app, serving
-from tests.signing import SigningKey
+from tests.support.factories import someone
+from tests.support.metrics import Samples, eventually, scraped, total
+from tests.support.servers.jwks import jwks_server
+from tests.support.servers.service import Service, app, serving
+from tests.support.signing import SigningKey
 
 pytestmark = pytest.mark.server
 

@@ -23,11 +23,11 @@ from app.settings.database_address import DatabaseAddress
 from app.settings.trust import Trust
 from dev.binaries import find
 from dev.postgres import PostgresServer
-from tests.better_auth import better_auth
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.people import ORIGIN, SECRET
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.people import ORIGIN, SECRET
+from tests.support.servers.better_auth import better_auth
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

@@ -11,8 +11,8 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from dev.postgres import PostgresServer
-from tests.browser import chromium
-from tests.site import PASSWORD, Site, Visitor, site_of
+from tests.support.servers.browser import chromium
+from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
 

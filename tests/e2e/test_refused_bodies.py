@@ -13,7 +13,7 @@ import pytest
 
 from app.api.unread_bodies import READ_ON_FOR, READ_ON_MAX
 from tests.abuse.sockets import address_of
-from tests.service import Service
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 

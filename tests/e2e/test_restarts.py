@@ -21,8 +21,8 @@ import pytest
 
 from dev.postgres import free_port
 from tests.conftest import environment_for
-from tests.people import ORIGIN
-from tests.service import Service, serving
+from tests.support.people import ORIGIN
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

@@ -16,10 +16,10 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.readers import LARGE_LIST, hoarder
-from tests.factories import someone
-from tests.processes import descriptors
-from tests.reverse_proxies import EXAMPLES, NAME, ReverseProxy, caddy, edited, nginx
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.processes import descriptors
+from tests.support.servers.reverse_proxies import EXAMPLES, NAME, ReverseProxy, caddy, edited, nginx
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
@@ -147,7 +147,15 @@ def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_a
 
 
 def test_ipv6_addresses_of_one_site_share_its_cap(tmp_path: Path) -> None:
-    command = ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.ipv6_sites", str(tmp_path)]
+    command = [
+        "unshare",
+        "--map-root-user",
+        "--net",
+        sys.executable,
+        "-m",
+        "tests.support.servers.ipv6_sites",
+        str(tmp_path),
+    ]
 
     done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent.parent, check=False)
 

@@ -13,8 +13,8 @@ from app.domain.task import TaskId
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.conftest import environment_for
-from tests.factories import MANY, NOON, TaskFactory, someone
-from tests.service import serving
+from tests.support.factories import MANY, NOON, TaskFactory, someone
+from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
 

@@ -14,9 +14,9 @@ import pytest
 
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.people import SECRET
-from tests.service import Service, app, serving
+from tests.support.factories import someone
+from tests.support.people import SECRET
+from tests.support.servers.service import Service, app, serving
 
 pytestmark = pytest.mark.server
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from dev.postgres import free_port
-from tests.better_auth import WEB
+from tests.support.servers.better_auth import WEB
 
 pytestmark = pytest.mark.server
 

@@ -13,8 +13,8 @@ import pytest
 
 from dev.postgres import free_port
 from tests.conftest import environment_for
-from tests.metrics import eventually, scraped, total
-from tests.service import BARE, app, serving
+from tests.support.metrics import eventually, scraped, total
+from tests.support.servers.service import BARE, app, serving
 
 pytestmark = pytest.mark.server
 

@@ -19,9 +19,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from app.api.observation import trace_id_of
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.otlp import Receiver, attributes, receiving
-from tests.service import BARE, Service, app, serving
+from tests.support.factories import someone
+from tests.support.servers.otlp import Receiver, attributes, receiving
+from tests.support.servers.service import BARE, Service, app, serving
 
 pytestmark = pytest.mark.server
 

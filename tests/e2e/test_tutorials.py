@@ -11,8 +11,8 @@ import httpx
 import jwt
 import pytest
 
-from tests.people import ORIGIN, SECRET
-from tests.service import Service, app
+from tests.support.people import ORIGIN, SECRET
+from tests.support.servers.service import Service, app
 
 pytestmark = pytest.mark.server
 

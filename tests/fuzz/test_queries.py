@@ -11,10 +11,10 @@ from app.api.list_query import read_list, read_zone
 from app.api.problems import InvalidRequest
 from app.domain.page import PAGE_MAX, Bookmark
 from app.domain.selection import NEWEST
-from tests.factories import a_task_id
 from tests.fuzz.asking import ANN, request
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts
+from tests.support.factories import a_task_id
 
 GOOD = {
     "sort": "-due",

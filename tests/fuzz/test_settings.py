@@ -10,7 +10,7 @@ from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, MalformedAddress
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts
-from tests.people import SECRET
+from tests.support.people import SECRET
 
 ADDRESS = (
     "postgresql://ann:p%40ss@ep-x-pooler.region.aws.neon.tech:5432/db?sslmode=require&channel_binding=require"

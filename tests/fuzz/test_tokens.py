@@ -13,8 +13,8 @@ from app.infra.key_set import BadKeySet, Key, read
 from app.infra.token_claims import TIME_MAX, Claims, claims, is_subject, opened
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, json_near, objects_near, texts
-from tests.people import ORIGIN
-from tests.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared, written
+from tests.support.people import ORIGIN
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared, written
 
 HEADERS = ({"alg": "HS256"}, {"alg": "EdDSA", "kid": "one", "typ": "JWT"}, {"alg": "ES256", "crit": ["b64"]})
 PAYLOADS = (CLAIMS, {**CLAIMS, "aud": [ORIGIN, "x"], "nbf": NOW - 5.5, "jti": "7", "sub": "ä/ %?"})

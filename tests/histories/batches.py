@@ -7,7 +7,7 @@ from hypothesis.stateful import initialize, rule
 
 from app.domain.moments import written
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
-from tests.model import Json, Refusal
+from tests.support.model import Json, Refusal
 
 Said = tuple[str, int, str | None, Json, Json]
 

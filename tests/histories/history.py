@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from app.domain.moments import written
-from tests.factories import a_task_id
 from tests.histories.running import AT_MOST, Running
-from tests.model import ORDERS, REFUSALS, Json, Model, Refusal
-from tests.people import People, Person
+from tests.support.factories import a_task_id
+from tests.support.model import ORDERS, REFUSALS, Json, Model, Refusal
+from tests.support.people import People, Person
 
 T = TypeVar("T")
 

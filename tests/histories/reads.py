@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.histories.history import SORTS, History, Kept, owners, picks
-from tests.model import Json
+from tests.support.model import Json
 
 filters = st.fixed_dictionaries(
     {},

@@ -13,8 +13,8 @@ from app.infra.purging import purge_trash
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from tests.conftest import environment_for
-from tests.factories import NOON
-from tests.in_process import client_of
+from tests.support.factories import NOON
+from tests.support.in_process import client_of
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from hypothesis.stateful import rule
 
 from app.domain.moments import written
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
-from tests.model import Json
+from tests.support.model import Json
 
 keys = st.sampled_from([False, True])
 MONTH = timedelta(days=30)

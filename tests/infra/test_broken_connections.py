@@ -24,9 +24,9 @@ from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
-from tests.factories import MANY, TaskFactory, someone
-from tests.in_process import client_of
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, TaskFactory, someone
+from tests.support.in_process import client_of
 
 pytestmark = pytest.mark.server
 

@@ -17,7 +17,7 @@ from app.infra.statements.walls import Statement
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.infra.test_tls import tls_server
-from tests.pgbouncer import pgbouncer
+from tests.support.servers.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
 

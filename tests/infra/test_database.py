@@ -12,8 +12,8 @@ from app.infra.migrate import upgrade
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
-from tests.factories import MANY, TaskFactory, someone
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, TaskFactory, someone
 
 pytestmark = pytest.mark.server
 

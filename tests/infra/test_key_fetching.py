@@ -10,9 +10,9 @@ import pytest
 from app.domain.errors import KeysUnavailable
 from app.infra.key_fetching import CannotFetch, Fetcher
 from app.infra.key_set import BadKeySet
-from tests import certificates
-from tests.jwks_server import BODIES, fetched_from, jwks_server
-from tests.signing import SigningKey
+from tests.support import certificates
+from tests.support.servers.jwks import BODIES, fetched_from, jwks_server
+from tests.support.signing import SigningKey
 
 OLD, NEW = SigningKey("old"), SigningKey("new")
 BAD = ["500", "redirect", "reset", "endless", *(body for body in BODIES if body != "good")]

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import NotAuthenticated
 from app.infra.key_set import SECRET_MEMBERS, BadKeySet, chosen, read
-from tests.signing import ALGORITHMS, SigningKey, written
+from tests.support.signing import ALGORITHMS, SigningKey, written
 
 OURS = SigningKey("ours").public
 ONE = SigningKey("x").public

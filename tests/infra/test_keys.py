@@ -11,8 +11,8 @@ from app.domain.errors import KeysUnavailable, NotAuthenticated
 from app.infra import keys
 from app.infra.key_fetching import BURST, PAUSE, Fetcher
 from app.infra.keys import KeySet
-from tests.jwks_server import JwksServer, fetched_from, jwks_server, until
-from tests.signing import SigningKey
+from tests.support.servers.jwks import JwksServer, fetched_from, jwks_server, until
+from tests.support.signing import SigningKey
 
 OLD, NEW = SigningKey("old"), SigningKey("new")
 A_DAY = 24 * 3600.0  # seconds

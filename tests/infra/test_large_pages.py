@@ -16,7 +16,7 @@ from app.infra.owned import Connection, Row
 from app.infra.statements.lists import NEWEST_FIRST, page_of
 from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
-from tests.factories import NOON, TaskFactory, later, someone
+from tests.support.factories import NOON, TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 

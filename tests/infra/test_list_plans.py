@@ -20,8 +20,8 @@ from app.infra.statements.summary import SUMMARY
 from app.infra.task_lists import next_id
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import NOON
-from tests.plans import KINDS, Plan, plan_of
+from tests.support.factories import NOON
+from tests.support.plans import KINDS, Plan, plan_of
 
 pytestmark = pytest.mark.server
 

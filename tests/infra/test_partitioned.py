@@ -16,9 +16,9 @@ from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
-from tests.factories import someone
-from tests.plans import KINDS, plan_of
-from tests.service import Service, serving
+from tests.support.factories import someone
+from tests.support.plans import KINDS, plan_of
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

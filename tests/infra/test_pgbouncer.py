@@ -21,9 +21,9 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
-from tests.factories import MANY, TaskFactory, someone
-from tests.pgbouncer import pgbouncer
-from tests.service import app, serving
+from tests.support.factories import MANY, TaskFactory, someone
+from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
 

@@ -26,8 +26,8 @@ from app.infra.statements.walls import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import NOON, TaskFactory
-from tests.plans import KINDS, Plan, plan_of, rows_read
+from tests.support.factories import NOON, TaskFactory
+from tests.support.plans import KINDS, Plan, plan_of, rows_read
 
 pytestmark = pytest.mark.server
 

@@ -16,8 +16,8 @@ from app.infra.migrate import upgrade
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import NOON
 from tests.infra.test_plans import Explaining
+from tests.support.factories import NOON
 
 pytestmark = pytest.mark.server
 

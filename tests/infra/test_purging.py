@@ -13,8 +13,8 @@ from app.infra.kept_answers import NeonKeptAnswers
 from app.infra.purging import forget_old_answers, purge_trash
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
-from tests.factories import MANY, NOON, TaskFactory, later, someone
-from tests.service import app as run_app
+from tests.support.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.servers.service import app as run_app
 
 pytestmark = pytest.mark.server
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.infra.process_counts import ProcessCounts
 from app.infra.shared_counts import CONNECTIONS, PATIENCE, PROBE, RETRY, SharedCounts
-from tests.store import Store, store_in
+from tests.support.servers.redis import Store, store_in
 
 pytestmark = pytest.mark.server
 

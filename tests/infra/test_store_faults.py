@@ -13,11 +13,11 @@ import redis
 from app.infra.process_counts import ProcessCounts
 from app.infra.shared_counts import SharedCounts
 from dev.postgres import free_port
-from tests import certificates
 from tests.conftest import environment_for
-from tests.metrics import eventually, total
-from tests.service import Service, serving
-from tests.store import Store, store_in
+from tests.support import certificates
+from tests.support.metrics import eventually, total
+from tests.support.servers.redis import Store, store_in
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 

@@ -14,7 +14,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.children import unprivileged
 from dev.cluster import CannotStart
 from dev.postgres import PostgresServer
-from tests import certificates
+from tests.support import certificates
 
 pytestmark = pytest.mark.server
 NEONS = "sslmode=require&channel_binding=require"

@@ -10,9 +10,9 @@ from app.domain.identity import Principal, UserId
 from app.infra.token_cache import TokenCache
 from app.infra.token_claims import LEEWAY, Claims
 from app.infra.tokens import JwtVerifier
-from tests.jwks_server import fetched_from, jwks_server, until
-from tests.people import TRUST
-from tests.signing import CLAIMS, NOW, SigningKey, shared
+from tests.support.people import TRUST
+from tests.support.servers.jwks import fetched_from, jwks_server, until
+from tests.support.signing import CLAIMS, NOW, SigningKey, shared
 
 ANN = Claims("ann", NOW + 900, 0), Principal(UserId("ann"))
 

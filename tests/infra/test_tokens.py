@@ -13,9 +13,9 @@ from app.domain.errors import KeysUnavailable, NotAuthenticated
 from app.infra.keys import KeySet
 from app.infra.token_claims import SUBJECT_MAX
 from app.infra.tokens import JwtVerifier, issue_token
-from tests.jwks_server import fetched_from, jwks_server
-from tests.people import ORIGIN, TRUST
-from tests.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, shared, signed
+from tests.support.people import ORIGIN, TRUST
+from tests.support.servers.jwks import fetched_from, jwks_server
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, shared, signed
 
 KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
 GOOD = {"shared": shared(), "EdDSA": KEYS["EdDSA"].sign()}

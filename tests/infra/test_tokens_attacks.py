@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.domain.errors import NotAuthenticated
 from app.infra.keys import KeySet
 from app.infra.tokens import JwtVerifier
-from tests.jwks_server import fetched_from, jwks_server
-from tests.people import TRUST
-from tests.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared
+from tests.support.people import TRUST
+from tests.support.servers.jwks import fetched_from, jwks_server
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared
 
 KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
 FOES = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}

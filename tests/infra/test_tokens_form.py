@@ -11,8 +11,8 @@ import pytest
 from app.domain.errors import NotAuthenticated
 from app.infra.token_claims import KID_MAX, LEEWAY, SUBJECT_MAX, TIME_MAX, TOKEN_MAX
 from app.infra.tokens import JwtVerifier
-from tests.people import ORIGIN, TRUST
-from tests.signing import CLAIMS, NOW, b64, shared, signed
+from tests.support.people import ORIGIN, TRUST
+from tests.support.signing import CLAIMS, NOW, b64, shared, signed
 
 ABSENT = object()
 ISSUER, AUDIENCE, SUBJECT = "another issuer", "another audience", "no acceptable subject"

@@ -13,8 +13,8 @@ from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import MANY, TaskFactory, someone
-from tests.wire import read
+from tests.support.expected_json import read
+from tests.support.factories import MANY, TaskFactory, someone
 
 pytestmark = pytest.mark.server
 

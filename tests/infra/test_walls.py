@@ -37,7 +37,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.infra.wall import _leaks, gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
+from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 
 pytestmark = pytest.mark.server
 

@@ -38,8 +38,8 @@ from app.domain.task import (
     toggle_task,
     trash_task,
 )
-from tests.selecting import bookmark_of, comes_after, in_order, is_selected, summary_of
-from tests.wire import shown, wire_task
+from tests.support.expected_json import shown, wire_task
+from tests.support.selection import bookmark_of, comes_after, in_order, is_selected, summary_of
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Every line that the service logs in a run of the tests is searched for what is somebody's.
 
-The log of each process of `tests.service` comes here when it ends, and what the application in this process
+The log of each process of `tests.support.servers.service` comes here when it ends, and what the application in this process
 prints with each test. Whatever is found fails the run (the hooks are in `tests.conftest`).
 
 What is private is known in two ways: by its shape (tokens, e-mail addresses, ids as `someone` invents them,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import Page, expect
 
-from tests.site import Site, Visitor
+from tests.support.servers.site import Site, Visitor
 
 LIFE = "4s"  # of a token at the site that these states need: sessions are seen to be over soon
 

@@ -9,7 +9,7 @@ import httpx
 from app.domain.identity import UserId
 from app.infra.tokens import issue_token
 from app.settings.trust import Trust
-from tests.factories import someone
+from tests.support.factories import someone
 
 ORIGIN = "http://localhost:3000"
 SECRET = b"only-for-tests-" + b"x" * 32

@@ -2,7 +2,7 @@
 
 import psutil
 
-from tests.service import Service
+from tests.support.servers.service import Service
 
 
 def workers(service: Service) -> list[psutil.Process]:

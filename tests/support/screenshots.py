@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 from dev.postgres import temporary
-from tests.browser import chromium
-from tests.page_states import LIFE, STATES
-from tests.site import site_of
+from tests.support.page_states import LIFE, STATES
+from tests.support.servers.browser import chromium
+from tests.support.servers.site import site_of
 
-FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SIZES = {"narrow": {"width": 360, "height": 740}, "wide": {"width": 1100, "height": 760}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tests.people import ORIGIN, SECRET
+from tests.support.people import ORIGIN, SECRET
 
 ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}

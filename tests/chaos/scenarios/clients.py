@@ -5,27 +5,27 @@ import struct
 import time
 from typing import Final
 
-from tests.faults.judging import BUSY, Allowed
-from tests.faults.row import row
-from tests.faults.scene import Scene, port_of, token
-from tests.processes import descriptors
+from tests.chaos.harness import Harness, port_of, token
+from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.scenario import scenario
+from tests.support.processes import descriptors
 
 GONE: Final = 200
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
 
 
-@row("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, during=1.0))
-def client_gone(scene: Scene) -> None:
-    with scene.serving() as service, scene.under_load(service):
+@scenario("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+def client_gone(harness: Harness) -> None:
+    with harness.serving() as service, harness.under_load(service):
         time.sleep(0.5)
         open_before = descriptors(service)
-        with scene.fault():
+        with harness.fault():
             for number in range(GONE):
                 leave(port_of(service), abruptly=bool(number % 2))
             time.sleep(1.0)
         more = descriptors(service) - open_before
-        scene.promise(more <= 4, f"{GONE} left; {more} descriptors more are open afterwards")
-        scene.promise('"status": 500' not in service.log.read_text(), "no 500 in the log")
+        harness.promise(more <= 4, f"{GONE} left; {more} descriptors more are open afterwards")
+        harness.promise('"status": 500' not in service.log.read_text(), "no 500 in the log")
 
 
 def leave(port: int, *, abruptly: bool) -> None:

@@ -9,42 +9,42 @@ from typing import Final
 import httpx
 
 from app.infra.token_claims import LEEWAY
-from tests.faults.issuer import signed
-from tests.faults.judging import BUSY, Allowed
-from tests.faults.row import row
-from tests.faults.scene import PEOPLE, Scene, somebody
-from tests.faults.small_disk import NotHere
-from tests.jwks_server import jwks_server
-from tests.signing import SigningKey
+from tests.chaos.harness import PEOPLE, Harness, somebody
+from tests.chaos.issuer import signed
+from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.scenario import scenario
+from tests.chaos.small_disk import NotHere
+from tests.support.servers.jwks import jwks_server
+from tests.support.signing import SigningKey
 
 AGE: Final = 600  # seconds: older than any clock here is off
 ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, during=1.0)
 
 
-def clock_off(scene: Scene, seconds: int) -> None:
+def clock_off(harness: Harness, seconds: int) -> None:
     """Serve with such a clock: what fits both clocks is answered, and what does not is 401."""
     key = SigningKey("one")
     tokens = {owner: signed(key, owner, age=AGE) for owner in somebody(PEOPLE)}
     clock = {"LD_PRELOAD": library(), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with (
-        scene.background.entered(jwks_server(key.public)) as server,
-        scene.serving(settings={"JWKS_URL": server.url, **clock}) as service,
-        scene.under_load(service, tokens=tokens, after=1.0),
-        scene.fault(),
+        harness.background.entered(jwks_server(key.public)) as server,
+        harness.serving(settings={"JWKS_URL": server.url, **clock}) as service,
+        harness.under_load(service, tokens=tokens, after=1.0),
+        harness.fault(),
         httpx.Client(base_url=service.url) as client,
     ):
         off = made_at(client, signed(key, "x", age=AGE)) - time.time()
-        scene.promise(abs(off - seconds) < 5, f"its clock is {off:+.0f} s off")
+        harness.promise(abs(off - seconds) < 5, f"its clock is {off:+.0f} s off")
         for age, left in ((0, 900), (AGE, 900), (AGE, 5), (AGE, -5)):
             expected = 200 if age + seconds >= -LEEWAY and left - seconds > -LEEWAY else 401
             token = signed(key, "x", age=age, lifetime=age + left)
             status = client.get("/api/me/tasks", headers=bearer(token)).status_code
-            scene.promise(status == expected, f"a token {age} s old with {left} s left: {status}")
+            harness.promise(status == expected, f"a token {age} s old with {left} s left: {status}")
 
 
 for off in (40, -40, 120, -120):
     where = "ahead" if off > 0 else "behind"
-    row(f"clock {abs(off)} s {where}", ALLOWED, name=f"clock-{where}-{abs(off)}")(
+    scenario(f"clock {abs(off)} s {where}", ALLOWED, name=f"clock-{where}-{abs(off)}")(
         partial(clock_off, seconds=off)
     )
 

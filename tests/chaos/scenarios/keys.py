@@ -11,91 +11,91 @@ from contextlib import ExitStack, contextmanager
 import httpx
 
 from dev.postgres import free_port
-from tests.better_auth import better_auth
-from tests.faults.answers import Answer
-from tests.faults.flood import unknown_at
-from tests.faults.issuer import all_signed, signed
-from tests.faults.judging import BUSY, FEW, Allowed
-from tests.faults.row import row
-from tests.faults.scene import PEOPLE, Scene, port_of, somebody
-from tests.jwks_server import JwksServer, jwks_server
-from tests.service import Service
-from tests.signing import SigningKey
+from tests.chaos.answers import Answer
+from tests.chaos.flood import unknown_at
+from tests.chaos.harness import PEOPLE, Harness, port_of, somebody
+from tests.chaos.issuer import all_signed, signed
+from tests.chaos.judge import BUSY, FEW, Allowed
+from tests.chaos.scenario import scenario
+from tests.support.servers.better_auth import better_auth
+from tests.support.servers.jwks import JwksServer, jwks_server
+from tests.support.servers.service import Service
+from tests.support.signing import SigningKey
 
 NOTHING_SEEN = Allowed(outage=BUSY, slowest=2.0, during=1.0)
 RATE = 1000  # strangers a second
 
 
-@row("auth server down at the start", Allowed(outage=6.0, slowest=3.0, before=None, back=2.0))
-def auth_down_at_start(scene: Scene) -> None:
+@scenario("auth server down at the start", Allowed(outage=6.0, slowest=3.0, before=None, back=2.0))
+def auth_down_at_start(harness: Harness) -> None:
     key, port = SigningKey("one"), free_port()
     tokens, settings = all_signed(key, somebody(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}
     with ExitStack() as stack:
-        service = stack.enter_context(scene.serving(settings=settings))
-        load = stack.enter_context(scene.under_load(service, tokens=tokens, after=3.2))
-        with scene.fault():
+        service = stack.enter_context(harness.serving(settings=settings))
+        load = stack.enter_context(harness.under_load(service, tokens=tokens, after=3.2))
+        with harness.fault():
             time.sleep(1.5)
-            scene.promise({each.status for each in load.answers} == {"503"}, "503 until there are keys")
+            harness.promise({each.status for each in load.answers} == {"503"}, "503 until there are keys")
             ready = httpx.get(f"{service.url}/health/ready").status_code
-            scene.promise(ready == 503, f"/health/ready says {ready} without keys")
-            scene.always.enter_context(scene.background.entered(jwks_server(key.public, port=port)))
+            harness.promise(ready == 503, f"/health/ready says {ready} without keys")
+            harness.always.enter_context(harness.background.entered(jwks_server(key.public, port=port)))
 
 
-@row("auth server hangs", NOTHING_SEEN)
-def auth_hanging(scene: Scene) -> None:
+@scenario("auth server hangs", NOTHING_SEEN)
+def auth_hanging(harness: Harness) -> None:
     unknown = signed(SigningKey("two"), "x")
-    with with_keys(scene, SigningKey("one")) as (server, service), scene.fault():
+    with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         server.behaviour = "hang"
         status, took = asked(service, unknown)
-        scene.promise((status, took < 2.5) == (503, True), f"an unknown key: {status} after {took:.2f} s")
+        harness.promise((status, took < 2.5) == (503, True), f"an unknown key: {status} after {took:.2f} s")
         time.sleep(1.0)
 
 
-@row("auth server rotates its key", NOTHING_SEEN)
-def auth_rotating(scene: Scene) -> None:
+@scenario("auth server rotates its key", NOTHING_SEEN)
+def auth_rotating(harness: Harness) -> None:
     old, new = SigningKey("old"), SigningKey("new")
-    with with_keys(scene, old) as (server, service), scene.fault():
+    with with_keys(harness, old) as (server, service), harness.fault():
         server.keys = [new.public, old.public]
         status, took = asked(service, signed(new, "x"))
-        scene.promise((status, took < 1.0) == (200, True), f"the new key: {status} after {took:.2f} s")
+        harness.promise((status, took < 1.0) == (200, True), f"the new key: {status} after {took:.2f} s")
         time.sleep(2.0)  # the people go on with tokens of the old one
 
 
-@row("Better Auth stopped and started", NOTHING_SEEN)
-def better_auth_restarted(scene: Scene) -> None:
-    database, port, run = scene.postgres.new_database(), free_port(), scene.background.run
+@scenario("Better Auth stopped and started", NOTHING_SEEN)
+def better_auth_restarted(harness: Harness) -> None:
+    database, port, run = harness.postgres.new_database(), free_port(), harness.background.run
     with ExitStack() as first:
-        auth = first.enter_context(scene.background.entered(better_auth(database, port=port)))
+        auth = first.enter_context(harness.background.entered(better_auth(database, port=port)))
         signed_in = [run(auth.sign_up(f"p{number}")) for number in range(PEOPLE)]
         tokens = {person.user_id: run(person.token()) for person in signed_in}
         settings = {"BETTER_AUTH_URL": auth.url, "JWT_ISSUER": "", "JWT_AUDIENCE": ""}
-        service = scene.always.enter_context(scene.serving(settings=settings))
-        with scene.under_load(service, tokens=tokens), scene.fault():
+        service = harness.always.enter_context(harness.serving(settings=settings))
+        with harness.under_load(service, tokens=tokens), harness.fault():
             first.close()
             time.sleep(2.0)
-            with scene.background.entered(better_auth(database, port=port, secret=auth.secret)) as again:
+            with harness.background.entered(better_auth(database, port=port, secret=auth.secret)) as again:
                 signed_in[0].client = again.client
                 status, _ = asked(service, run(signed_in[0].token()))
-                scene.promise(status == 200, f"a token made after the restart: {status}")
+                harness.promise(status == 200, f"a token made after the restart: {status}")
 
 
-@row("1,000 unknown keys a second", NOTHING_SEEN)
-def unknown_keys(scene: Scene) -> None:
-    seconds = 10 if scene.long else 4
-    with with_keys(scene, SigningKey("one")) as (server, service), scene.fault():
+@scenario("1,000 unknown keys a second", NOTHING_SEEN)
+def unknown_keys(harness: Harness) -> None:
+    seconds = 10 if harness.long else 4
+    with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         time.sleep(3.0)
-        quiet = p99(scene.load.answers)
+        quiet = p99(harness.load.answers)
         start, asked_before = time.monotonic(), server.asked
         told = flooded(service, seconds * 2)
         fetched = server.asked - asked_before
-        during = [each for each in scene.load.answers if each.asked > start]
+        during = [each for each in harness.load.answers if each.asked > start]
     rate = sum(told.values()) / seconds
-    scene.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {told}")
-    scene.promise(fetched <= 8, f"{fetched} fetches (8 in the first minute are promised)")
+    harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {told}")
+    harness.promise(fetched <= 8, f"{fetched} fetches (8 in the first minute are promised)")
     # The strangers themselves take a core that everybody shares, so the seconds between show what that costs.
     control = p99([each for each in during if not unknown_at(each.asked)])
     unknown = p99([each for each in during if unknown_at(each.asked)])
-    scene.promise(
+    harness.promise(
         unknown <= 1.5 * control,
         f"p99 of good tokens: {unknown * 1000:.1f} ms; {control * 1000:.1f} ms in the seconds between, with as"
         f" many strangers that need no key; {quiet * 1000:.1f} ms without any",
@@ -103,20 +103,20 @@ def unknown_keys(scene: Scene) -> None:
 
 
 @contextmanager
-def with_keys(scene: Scene, key: SigningKey) -> Iterator[tuple[JwksServer, Service]]:
+def with_keys(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, Service]]:
     """Serve keys and the service, with people at work whose tokens one of them signed."""
     tokens = all_signed(key, somebody(PEOPLE))
     with (
-        scene.background.entered(jwks_server(key.public)) as server,
-        scene.serving(settings={"JWKS_URL": server.url}) as service,
-        scene.under_load(service, tokens=tokens),
+        harness.background.entered(jwks_server(key.public)) as server,
+        harness.serving(settings={"JWKS_URL": server.url}) as service,
+        harness.under_load(service, tokens=tokens),
     ):
         yield server, service
 
 
 def flooded(service: Service, seconds: int) -> dict[str, int]:
     """Let strangers ask; return how often each status was told to those with unknown keys."""
-    command = [sys.executable, "-m", "tests.faults.flood", str(port_of(service)), str(RATE), str(seconds)]
+    command = [sys.executable, "-m", "tests.chaos.flood", str(port_of(service)), str(RATE), str(seconds)]
     told: dict[str, int] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )

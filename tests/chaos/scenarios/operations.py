@@ -12,14 +12,14 @@ import psutil
 import redis
 
 from dev.postgres import free_port
+from tests.chaos.harness import Harness, answers, wait_until
+from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
+from tests.chaos.scenario import scenario
 from tests.conftest import environment_for
-from tests.faults.judging import ALWAYS, BUSY, CUT, Allowed
-from tests.faults.row import row
-from tests.faults.scene import Scene, answers, wait_until
-from tests.metrics import scraped, total
-from tests.processes import workers
-from tests.service import serving
-from tests.store import store_in
+from tests.support.metrics import scraped, total
+from tests.support.processes import workers
+from tests.support.servers.redis import store_in
+from tests.support.servers.service import serving
 
 STOPPED = 2.0  # seconds after SIGTERM, wherever the start had come to
 AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds after the start
@@ -31,12 +31,12 @@ COUNT = "taskward_http_request_duration_seconds_count"
 UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS)
 
 
-@row("SIGTERM at start", UNNOTICED)
-def sigterm_at_start(scene: Scene) -> None:
-    env = environment_for(scene.database_url, METRICS_PORT=str(free_port()), WEB_CONCURRENCY="2")
-    (place := scene.folder / "starting").mkdir()
+@scenario("SIGTERM at start", UNNOTICED)
+def sigterm_at_start(harness: Harness) -> None:
+    env = environment_for(harness.database_url, METRICS_PORT=str(free_port()), WEB_CONCURRENCY="2")
+    (place := harness.folder / "starting").mkdir()
     took = []
-    with scene.serving() as service, scene.under_load(service), scene.fault():
+    with harness.serving() as service, harness.under_load(service), harness.fault():
         for after in AFTER:
             with serving(env, place, wait=False) as starting:
                 time.sleep(after)
@@ -45,23 +45,23 @@ def sigterm_at_start(scene: Scene) -> None:
                 with suppress(subprocess.TimeoutExpired):
                     starting.process.wait(STOPPED)
                 took.append(time.monotonic() - began)
-    scene.promise(
+    harness.promise(
         max(took) < STOPPED,
         f"{len(took)} starts were stopped within {max(took):.2f} s ({STOPPED:g} are promised)",
     )
 
 
-@row("log reader gone", UNNOTICED)
-def log_reader_gone(scene: Scene) -> None:
+@scenario("log reader gone", UNNOTICED)
+def log_reader_gone(harness: Harness) -> None:
     port, (reading, writing) = free_port(), os.pipe()
-    env = environment_for(scene.database_url, RATE_LIMIT="off", METRICS_PORT=str(port))
+    env = environment_for(harness.database_url, RATE_LIMIT="off", METRICS_PORT=str(port))
     reader = threading.Thread(target=read_until, args=(reading, over := threading.Event()))
     reader.start()
-    with serving(env, scene.folder, stdout=writing) as service:
+    with serving(env, harness.folder, stdout=writing) as service:
         os.close(writing)
-        with scene.under_load(service):
+        with harness.under_load(service):
             over.set()
-            with scene.fault():
+            with harness.fault():
                 reader.join()
                 time.sleep(3.0)
         before = total(scraped(port), COUNT)
@@ -69,8 +69,8 @@ def log_reader_gone(scene: Scene) -> None:
             httpx.get(f"{service.url}/nowhere")
         counted = total(scraped(port), COUNT) - before
     said = service.log.read_text().splitlines()
-    scene.promise(counted == ASKED, f"{counted:.0f} of {ASKED} requests were counted")
-    scene.promise(len(said) == 1 and "lines are dropped" in said[0], f"{len(said)} lines on standard error")
+    harness.promise(counted == ASKED, f"{counted:.0f} of {ASKED} requests were counted")
+    harness.promise(len(said) == 1 and "lines are dropped" in said[0], f"{len(said)} lines on standard error")
 
 
 def read_until(descriptor: int, over: threading.Event) -> None:
@@ -80,11 +80,11 @@ def read_until(descriptor: int, over: threading.Event) -> None:
     os.close(descriptor)
 
 
-@row("worker killed again and again", Allowed(outage=5.0, slowest=5.0, answers=CUT, back=3.0))
-def worker_killed_again(scene: Scene) -> None:
-    port, kills = free_port(), 5 if scene.long else 3
-    with scene.serving(settings={"METRICS_PORT": str(port)}) as service:
-        with scene.under_load(service, after=4.0), scene.fault():
+@scenario("worker killed again and again", Allowed(outage=5.0, slowest=5.0, answers=CUT, back=3.0))
+def worker_killed_again(harness: Harness) -> None:
+    port, kills = free_port(), 5 if harness.long else 3
+    with harness.serving(settings={"METRICS_PORT": str(port)}) as service:
+        with harness.under_load(service, after=4.0), harness.fault():
             for number in range(1, kills + 1):
                 (worker,) = workers(service)
                 worker.kill()
@@ -94,32 +94,32 @@ def worker_killed_again(scene: Scene) -> None:
                     time.sleep(APART)
         counted = total(scraped(port), "taskward_worker_restarts_total")
     lines = service.log.read_text().count('"event": "worker replaced"')
-    scene.promise(counted == kills, f"{counted:.0f} of {kills} deaths were counted")
-    scene.promise(lines == kills, f"{lines} lines of the log tell of them")
+    harness.promise(counted == kills, f"{counted:.0f} of {kills} deaths were counted")
+    harness.promise(lines == kills, f"{lines} lines of the log tell of them")
 
 
-@row("store with a wrong password", UNNOTICED)
-def store_wrong_password(scene: Scene) -> None:
+@scenario("store with a wrong password", UNNOTICED)
+def store_wrong_password(harness: Harness) -> None:
     port = free_port()
-    (place := scene.folder / "store").mkdir()
+    (place := harness.folder / "store").mkdir()
     with store_in(place, "--requirepass", "right") as store:
         settings = {
             "METRICS_PORT": str(port),
             "RATE_LIMIT": "on",
             "RATE_LIMIT_STORE": f"redis://:wrong@127.0.0.1:{store.port}",
         }
-        with scene.serving(settings=settings) as service, scene.under_load(service), scene.fault():
+        with harness.serving(settings=settings) as service, harness.under_load(service), harness.fault():
             time.sleep(2.0)
             ready = httpx.get(f"{service.url}/health/ready")
-            scene.promise(
+            harness.promise(
                 (ready.status_code, ready.json().get("rate_limit_store")) == (200, "unavailable"),
                 f"/health/ready: {ready.status_code}, rate_limit_store {ready.json().get('rate_limit_store')}",
             )
             with redis.Redis(port=store.port, password="right") as client:
                 client.config_set("requirepass", "wrong")
             shared = wait_until(lambda: total(scraped(port), "taskward_rate_limit_store_up") == 1)
-            scene.promise(shared < 4, f"counted in the store {shared:.1f} s after its password was right")
+            harness.promise(shared < 4, f"counted in the store {shared:.1f} s after its password was right")
     cause = "RATE_LIMIT_STORE has a user or password that 127.0.0.1 refuses"
     said = service.log.read_text()
-    scene.promise(said.count(f"warning: {cause}") == 1, "the start said what is wrong")
-    scene.promise(said.count(f'"reason": "{cause}"') == 1, "and the log, once")
+    harness.promise(said.count(f"warning: {cause}") == 1, "the start said what is wrong")
+    harness.promise(said.count(f'"reason": "{cause}"') == 1, "and the log, once")

@@ -9,13 +9,13 @@ from functools import partial
 import psutil
 
 from dev.postgres import free_port
-from tests.faults.answers import REFUSED
-from tests.faults.judging import ALWAYS, BUSY, CUT, SAID, Allowed
-from tests.faults.proxy import Proxy, proxy_to
-from tests.faults.row import row
-from tests.faults.scene import Scene, answers, port_of, wait_until
-from tests.processes import workers
-from tests.service import Service
+from tests.chaos.answers import REFUSED
+from tests.chaos.harness import Harness, answers, port_of, wait_until
+from tests.chaos.judge import ALWAYS, BUSY, CUT, SAID, Allowed
+from tests.chaos.proxy import Proxy, proxy_to
+from tests.chaos.scenario import scenario
+from tests.support.processes import workers
+from tests.support.servers.service import Service
 
 START = 5.0  # seconds that a process may take, on two cores that others use
 ORPHANED = (
@@ -24,78 +24,80 @@ ORPHANED = (
 DELAY = 1  # seconds of SHUTDOWN_DELAY
 
 
-@row(
+@scenario(
     "SIGTERM, and started again",
     Allowed(outage=START, slowest=5.0, during=0.0, answers=SAID | {REFUSED}),
 )
-def sigterm(scene: Scene) -> None:
+def sigterm(harness: Harness) -> None:
     settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}
     with ExitStack() as stack:
-        first = stack.enter_context(scene.serving(settings=settings))
-        with scene.under_load(first), scene.fault():
+        first = stack.enter_context(harness.serving(settings=settings))
+        with harness.under_load(first), harness.fault():
             first.process.send_signal(signal.SIGTERM)
             code = first.process.wait(15)
-            scene.promise(code == 0, f"exit status {code}")
-            stack.enter_context(scene.serving(settings=settings))
+            harness.promise(code == 0, f"exit status {code}")
+            stack.enter_context(harness.serving(settings=settings))
 
 
-@row("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0))
-def worker_killed(scene: Scene) -> None:
-    with scene.serving() as service:
+@scenario("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0))
+def worker_killed(harness: Harness) -> None:
+    with harness.serving() as service:
         before = workers(service)
-        with scene.under_load(service, after=4.0):
-            with scene.fault():
+        with harness.under_load(service, after=4.0):
+            with harness.fault():
                 os.kill(before[0].pid, signal.SIGKILL)
             wait_until(lambda: answers(service.url))
         after = workers(service)
         replaced = len(after) == len(before) and after[0].pid != before[0].pid
-        scene.promise(replaced, "the worker was replaced" if replaced else "the worker was not replaced")
+        harness.promise(replaced, "the worker was replaced" if replaced else "the worker was not replaced")
 
 
-@row(
+@scenario(
     "the main process killed (SIGKILL), and started again",
     Allowed(outage=START + 2.0, slowest=5.0, answers=CUT),
 )
-def main_killed(scene: Scene) -> None:
+def main_killed(harness: Harness) -> None:
     settings = {"PORT": str(free_port())}
     with ExitStack() as stack:
-        first = stack.enter_context(scene.serving(settings=settings))
+        first = stack.enter_context(harness.serving(settings=settings))
         orphans = workers(first)
         try:
-            with scene.under_load(first), scene.fault():
+            with harness.under_load(first), harness.fault():
                 first.process.kill()
                 first.process.wait()
                 _, alive = psutil.wait_procs(orphans, timeout=ORPHANED)
-                scene.promise(not alive, f"{len(alive)} workers outlived the main process by {ORPHANED:g} s")
-                stack.enter_context(scene.serving(settings=settings))
+                harness.promise(
+                    not alive, f"{len(alive)} workers outlived the main process by {ORPHANED:g} s"
+                )
+                stack.enter_context(harness.serving(settings=settings))
         finally:
             for process in psutil.wait_procs(orphans, timeout=0)[1]:
                 process.kill()
 
 
-@row(
+@scenario(
     "two processes behind a TCP proxy, replaced in turn",
     Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS),
 )
-def rolling(scene: Scene) -> None:
+def rolling(harness: Harness) -> None:
     with ExitStack() as stack:
 
         def another(name: str) -> Service:
-            return stack.enter_context(scene.serving(folder=name, settings={"SHUTDOWN_DELAY": str(DELAY)}))
+            return stack.enter_context(harness.serving(folder=name, settings={"SHUTDOWN_DELAY": str(DELAY)}))
 
         old = [another("a"), another("b")]
-        proxy = stack.enter_context(scene.background.entered(proxy_to(*map(port_of, old))))
-        with scene.under_load(proxy.port), scene.fault():
+        proxy = stack.enter_context(harness.background.entered(proxy_to(*map(port_of, old))))
+        with harness.under_load(proxy.port), harness.fault():
             now = list(old)
             for number, leaving in enumerate(old):
                 now.append(another(f"new-{number}"))
                 look(proxy, now)
                 leaving.process.send_signal(signal.SIGTERM)
                 turned = wait_until(partial(unready, leaving), pause=0.05)
-                scene.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
+                harness.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
                 now.remove(leaving)
                 look(proxy, now)
-                scene.promise((code := leaving.process.wait(15)) == 0, f"exit status {code}")
+                harness.promise((code := leaving.process.wait(15)) == 0, f"exit status {code}")
                 time.sleep(0.5)
 
 

@@ -7,24 +7,24 @@ from typing import Any
 import httpx
 
 from dev.postgres import LOGIN
-from tests.faults.judging import BUSY, Allowed
-from tests.faults.locking import locked
-from tests.faults.row import row
-from tests.faults.scene import Scene
-from tests.faults.small_disk import filled, in_a_small_place
+from tests.chaos.harness import Harness
+from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.locks import locked
+from tests.chaos.scenario import scenario
+from tests.chaos.small_disk import filled, in_a_small_place
 
 HELD = 6.0  # seconds
 SETTLED = 1.5  # seconds, until what room there is within the pages is used up as well
 WORKS = Allowed(outage=BUSY, slowest=2.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 
-@row("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))
-def pool_exhausted(scene: Scene) -> None:
+@scenario("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))
+def pool_exhausted(harness: Harness) -> None:
     with (
-        scene.serving() as service,
-        scene.under_load(service, people=24),
-        scene.fault(),
-        locked(scene, "ACCESS EXCLUSIVE", HELD),
+        harness.serving() as service,
+        harness.under_load(service, people=24),
+        harness.fault(),
+        locked(harness, "ACCESS EXCLUSIVE", HELD),
     ):
         time.sleep(0.5)
         with httpx.Client(base_url=service.url, timeout=10) as client:
@@ -34,41 +34,46 @@ def pool_exhausted(scene: Scene) -> None:
             ]
             well = [timed(client, "GET", "/health"), timed(client, "OPTIONS", "/api/me/tasks")]
         median = statistics.median(took for _, took in bad) * 1000
-        scene.promise({status for status, _ in bad} == {401}, "200 bad tokens are answered 401")
-        scene.promise(median <= 100, f"at the median within {median:.1f} ms (100 are promised)")
-        scene.promise(
+        harness.promise({status for status, _ in bad} == {401}, "200 bad tokens are answered 401")
+        harness.promise(median <= 100, f"at the median within {median:.1f} ms (100 are promised)")
+        harness.promise(
             all(status < 300 and took < 0.5 for status, took in well),
             "/health and OPTIONS: " + ", ".join(f"{status} in {took * 1000:.1f} ms" for status, took in well),
         )
 
 
-@row("disk full (53100)", WORKS)
-def disk_full(scene: Scene) -> None:
-    small = scene.folder / "small"
-    with scene.cluster.copy(scene.folder / "crowded", *in_a_small_place(small)) as server:
+@scenario("disk full (53100)", WORKS)
+def disk_full(harness: Harness) -> None:
+    small = harness.folder / "small"
+    with harness.cluster.copy(harness.folder / "crowded", *in_a_small_place(small)) as server:
         server.query(f"CREATE TABLESPACE small LOCATION '{small}'")
         server.query(f"CREATE DATABASE crowded OWNER {LOGIN} TABLESPACE small")
-        scene.use(server, server.url_of("crowded"))
-        with scene.serving() as service, scene.under_load(service), scene.fault(), filled(server, small):
+        harness.use(server, server.url_of("crowded"))
+        with (
+            harness.serving() as service,
+            harness.under_load(service),
+            harness.fault(),
+            filled(server, small),
+        ):
             time.sleep(SETTLED + 3.0)
 
 
-@row("read-only (25006)", WORKS)
-def read_only(scene: Scene) -> None:
-    with scene.serving() as service, scene.under_load(service):
+@scenario("read-only (25006)", WORKS)
+def read_only(harness: Harness) -> None:
+    with harness.serving() as service, harness.under_load(service):
         try:
-            with scene.fault():
-                set_read_only(scene, "on")
+            with harness.fault():
+                set_read_only(harness, "on")
                 time.sleep(SETTLED + 2.0)
-                set_read_only(scene, "off")
+                set_read_only(harness, "off")
         finally:
-            set_read_only(scene, "off")
+            set_read_only(harness, "off")
 
 
-def set_read_only(scene: Scene, value: str) -> None:
+def set_read_only(harness: Harness, value: str) -> None:
     """Switch the whole server, for sessions that are there too."""
-    scene.sql(f"ALTER SYSTEM SET default_transaction_read_only = {value}", "postgres")
-    scene.sql("SELECT pg_reload_conf()", "postgres")
+    harness.sql(f"ALTER SYSTEM SET default_transaction_read_only = {value}", "postgres")
+    harness.sql("SELECT pg_reload_conf()", "postgres")
 
 
 def timed(client: httpx.Client, method: str, path: str, **how: Any) -> tuple[int, float]:

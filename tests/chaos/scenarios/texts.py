@@ -5,36 +5,40 @@ from statistics import quantiles
 
 import httpx
 
-from tests.faults.judging import BUSY, Allowed
-from tests.faults.row import row
-from tests.faults.scene import Scene, token
+from tests.chaos.harness import Harness, token
+from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.scenario import scenario
 
 MARKS = "\u0301\u0327" * 60_000
 DESCRIPTION = ("a" + MARKS[:30]) * 319  # as long as allowed, in the dearest letters
 ROUNDS = 5
 
 
-@row(
+@scenario(
     "marks: tags of 120,000 combining marks, and the largest batches",
     Allowed(outage=BUSY, slowest=3.0, during=1.0),
 )
-def marks(scene: Scene) -> None:
+def marks(harness: Harness) -> None:
     operations = [{"op": "create", "title": "x", "description": DESCRIPTION} for _ in range(100)]
     largest = json.dumps({"operations": operations}, ensure_ascii=False).encode()
     hostile = json.dumps({"title": "x", "tags": ["a" + MARKS]}, ensure_ascii=False).encode()[: 256 * 1024]
     headers = {"authorization": f"Bearer {token('marks')}", "content-type": "application/json"}
 
-    with scene.serving() as service, scene.under_load(service) as load, httpx.Client(timeout=30) as client:
+    with (
+        harness.serving() as service,
+        harness.under_load(service) as load,
+        httpx.Client(timeout=30) as client,
+    ):
         url = f"{service.url}/api/me/tasks"
-        with scene.fault():
+        with harness.fault():
             refused = [client.post(url, content=hostile, headers=headers).status_code for _ in range(ROUNDS)]
             done = [
                 client.post(f"{url}/batch", content=largest, headers=headers).status_code
                 for _ in range(ROUNDS)
             ]
-        others = [each for each in load.answers if each.asked >= scene.record.began]
+        others = [each for each in load.answers if each.asked >= harness.record.began]
 
-    scene.promise((set(refused), set(done)) == ({400}, {200}), f"marks {set(refused)}, batches {set(done)}")
+    harness.promise((set(refused), set(done)) == ({400}, {200}), f"marks {set(refused)}, batches {set(done)}")
     share = sum(each.well for each in others) / len(others)
     p99 = quantiles((each.took for each in others), n=100)[98] * 1000
-    scene.promise(share == 1, f"the others: {share:.1%} 2xx, p99 {p99:.1f} ms")
+    harness.promise(share == 1, f"the others: {share:.1%} 2xx, p99 {p99:.1f} ms")

@@ -19,9 +19,9 @@ import pytest
 from app.settings.trust import Trust
 from dev.children import prepare
 from dev.postgres import free_port
-from tests.log_search import LOGS
+from tests.support.log_search import LOGS
 
-WEB = Path(__file__).parent.parent / "web"
+WEB = Path(__file__).parents[3] / "web"
 START_TIMEOUT = 60  # seconds
 NO_SETTINGS: Mapping[str, str] = {}
 

@@ -12,8 +12,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests import certificates
-from tests.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
+from tests.support import certificates
+from tests.support.servers.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
 
 CAP = 64
 ONE, SAME_SITE, ANOTHER_SITE = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"  # 64 bits in common, or 63

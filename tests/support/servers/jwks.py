@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.infra.keys import KeySet
-from tests.listening import listening
-from tests.signing import written
+from tests.support.servers.tcp import listening
+from tests.support.signing import written
 
 Keys = list[dict[str, Any]]
 

@@ -14,10 +14,10 @@ import httpx
 
 from dev.children import prepare
 from dev.postgres import free_port
-from tests import certificates
-from tests.service import BARE, Service
+from tests.support import certificates
+from tests.support.servers.service import BARE, Service
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 NAME = "tasks.example.com"
 START = 20  # seconds
 NGINX_FOLDERS = "".join(

@@ -15,8 +15,8 @@ import httpx
 from app.infra.tokens import issue_token
 from dev.children import prepare
 from dev.postgres import free_port
-from tests.log_search import LOGS
-from tests.people import TRUST
+from tests.support.log_search import LOGS
+from tests.support.people import TRUST
 
 START_TIMEOUT = 30  # seconds
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

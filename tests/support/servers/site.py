@@ -13,9 +13,9 @@ from playwright.async_api import Page, expect
 from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
-from tests.better_auth import WEB, BetterAuth, better_auth
-from tests.log_search import LOGS
-from tests.service import Service, serving
+from tests.support.log_search import LOGS
+from tests.support.servers.better_auth import WEB, BetterAuth, better_auth
+from tests.support.servers.service import Service, serving
 
 PASSWORD = "correct horse battery"
 
