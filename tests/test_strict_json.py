@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.strict_json import MAX_DEPTH, NotStrictJson, loads
+from app.strict_json import MAX_DEPTH, MAX_ITEMS, NotStrictJson, loads
 
 DEEP = MAX_DEPTH + 1
 REFUSED = {
@@ -39,6 +39,16 @@ REFUSED = {
     "too deep after a string of brackets": (b'["]\\"]",' * DEEP + b"1" + b"]" * DEEP, "nested"),
     "far too deep": (b"[" * 1_000_000, "nested"),
     "far too deep an object, open": (b'{"a":' * 100_000, "nested"),
+    "too many items": (b"[" + b"0," * MAX_ITEMS + b"0]", "more than 20,000 members and items"),
+    "too many members": (
+        b"{" + b",".join(b'"%d":0' % number for number in range(MAX_ITEMS + 1)) + b"}",
+        "more than 20,000 members and items",
+    ),
+    "too many empty objects": (
+        b"[" + b"{}," * (MAX_ITEMS // 2) + b"0]",
+        "more than 20,000 members and items",
+    ),
+    "far too many strings": (b"[" + b'"",' * 700_000 + b"0]", "more than 20,000 members and items"),
     "two texts": (b"{}{}", "Extra data"),
     "a comma too many": (b"[1,]", "Expecting|Illegal"),
     "single quotes": (b"{'a':1}", "Expecting"),
@@ -67,6 +77,8 @@ def test_what_two_readers_may_understand_differently_is_refused(text: bytes, why
         (b'["' + b'\\"[' * 100 + b'"]', ['"[' * 100]),
         (b'["\\\\",' + b"[]," * 100 + b'"\\\\"]', ["\\", *([[]] * 100), "\\"]),
         (b"[" + b"{}," * 100 + b"1]", [{}] * 100 + [1]),
+        (b"[" + b"0," * (MAX_ITEMS - 1) + b"0]", [0] * MAX_ITEMS),
+        (b'["' + b'[{,\\"' * MAX_ITEMS + b'"]', ['[{,"' * MAX_ITEMS]),
         (b"1e2", 100.0),
         (b"-0", 0),
         (b"9" * 4300, int("9" * 4300)),

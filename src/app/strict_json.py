@@ -9,8 +9,11 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 32  # arrays and objects within each other
+MAX_ITEMS: Final = 20_000  # members and items in one text; a batch of all that is allowed has 3,100
+_QUOTES: Final = 4  # that a member has at most
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_SQUARE: Final = bytes(set(range(256)) - set(b"[]"))
+_TOO_MANY: Final = f"it has more than {MAX_ITEMS:,} members and items, side by side or nested"
 
 
 class NotStrictJson(ValueError):
@@ -22,11 +25,13 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
 
     Raises:
         NotStrictJson: not UTF-8, or with a byte order mark; not JSON; a member named twice; NaN or
-            Infinity; a number beyond what can be held; nested deeper than `max_depth`; half a surrogate pair.
+            Infinity; a number beyond what can be held; nested deeper than `max_depth`; more members and
+            items than MAX_ITEMS; half a surrogate pair.
 
     """
-    if data.count(b"[") + data.count(b"{") > max_depth and _is_deep(data, max_depth):
-        raise NotStrictJson(f"arrays and objects are nested deeper than {max_depth}, or not closed")
+    opening = data.count(b"[") + data.count(b"{")
+    if opening > max_depth or (len(data) > MAX_ITEMS and opening + data.count(b",") > MAX_ITEMS):
+        _refuse_what_is_dear(data, max_depth)
     try:
         value = _DECODER.decode(data.decode("utf-8"))
         if b"\\ud" in data or b"\\uD" in data:
@@ -44,17 +49,23 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     return value
 
 
-def _is_deep(data: bytes, max_depth: int) -> bool:
-    """Tell whether brackets outside strings are left when each round takes out the innermost pairs.
+def _refuse_what_is_dear(data: bytes, max_depth: int) -> None:
+    """Look at what is outside strings, by whole passes over bytes.
 
-    Whole passes over bytes, because a pattern that steps through strings can be made to take hours.
+    A pattern that steps through strings can be made to take hours. Each value is an object in memory, and
+    two megabytes of them take the decoder half a second in one call.
     """
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):
+        raise NotStrictJson(_TOO_MANY)
     outside = b"".join(unescaped.split(b'"')[::2])
+    if outside.count(b"[") + outside.count(b"{") + outside.count(b",") > MAX_ITEMS:
+        raise NotStrictJson(_TOO_MANY)
     brackets = outside.translate(_TO_SQUARE).translate(None, _NOT_SQUARE)
-    for _ in range(max_depth):
+    for _ in range(max_depth):  # each round takes out the innermost pairs
         brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+    if brackets:
+        raise NotStrictJson(f"arrays and objects are nested deeper than {max_depth}, or not closed")
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

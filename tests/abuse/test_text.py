@@ -1,56 +1,88 @@
-"""Texts that are dear to judge, beside somebody who only asks whether the service is alive."""
+"""Texts and bodies that are dear to judge, beside somebody who only asks whether the service is alive."""
 
-import json
+import http.client
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written
 from tests.abuse.honest import honest_person
+from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
 
-ALPHABETS = {
-    "accents": "é ",
-    "marks": "a" + "\u0301\u0327" * 15,
-    "Han": "東京",
-    "emoji": "😀",
-    "one letter that is 18": "\ufdfa" + "b" * 19,
-}
-BATCH_MAX = 2 * 1024 * 1024  # bytes
 ROUNDS = 4
+JSON = {"content-type": "application/json"}
 
 
-def batch_of(unit: str) -> bytes:
-    """Return the largest batch of tasks with long descriptions that is allowed."""
-    description = (unit * 10_000)[:9_900]
-    count = min(100, BATCH_MAX // (len(description.encode()) + 100))
-    operations = [{"op": "create", "title": "x", "description": description} for _ in range(count)]
-    return json.dumps({"operations": operations}, ensure_ascii=False).encode()
+def sent(
+    service: Service, method: str, path: str, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, float]:
+    """Return the status, and the seconds.
+
+    What httpx sends is searched for what no log may tell, in this process, where somebody else is measured.
+    """
+    began = time.monotonic()
+    with closing(http.client.HTTPConnection(*address_of(service), timeout=30)) as connection:
+        connection.request(method, f"/api/me/tasks{path}", body, {**JSON, **headers})
+        answer = connection.getresponse()
+        answer.read()
+    return answer.status, time.monotonic() - began
 
 
-def post(service: Service, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-    headers = {**headers, "content-type": "application/json"}
-    return httpx.post(f"{service.url}/api/me/tasks{path}", content=body, headers=headers, timeout=30)
+def keyed(headers: Mapping[str, str]) -> dict[str, str]:
+    return {**headers, "idempotency-key": str(uuid4())}
 
 
-@pytest.mark.parametrize("name", ALPHABETS)
+@pytest.mark.parametrize("name", BATCHES)
 def test_while_the_largest_batch_is_judged_the_same_worker_answers_at_once(
     default_service: Service, name: str
 ) -> None:
-    body, headers = batch_of(ALPHABETS[name]), default_service.headers(someone())
+    body, headers, rounds, statuses = BATCHES[name], default_service.headers(someone()), [], []
 
-    with honest_person(default_service, "/health") as measured:
-        answers = [post(default_service, "/batch", body, headers) for _ in range(ROUNDS)]
+    for _ in range(ROUNDS):
+        with honest_person(default_service, "/health") as measured:
+            statuses.append(sent(default_service, "POST", "/batch", body, keyed(headers))[0])
+        rounds.append(measured)
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert measured.share_answered == 1
-    assert measured.median < 0.1
-    assert measured.worst < 1.0
+    assert statuses == [200] * ROUNDS
+    assert all(measured.share_answered == 1 for measured in rounds)
+    assert min(measured.median for measured in rounds) < 0.1
+    assert min(measured.worst for measured in rounds) < 0.3  # the machine may have been busy in others
+    assert max(measured.worst for measured in rounds) < 1.0
+
+
+def test_while_bodies_of_the_worst_kind_are_refused_the_same_worker_answers_at_once(
+    default_service: Service,
+) -> None:
+    headers, rounds, statuses = default_service.headers(someone()), [], []
+    update = batch_of({"op": "update", "description": DEAREST, "title": "x"}, ids=True)
+    asked = [
+        *(("POST", "/batch", body) for body in REFUSED_BATCHES.values()),
+        *(("POST", "", body) for body in REFUSED_BODIES.values()),
+        *((method, f"/{uuid4()}", body) for method in ("PUT", "PATCH") for body in REFUSED_BODIES.values()),
+        *(("POST", f"/{uuid4()}/move", body) for body in REFUSED_BODIES.values()),
+        ("POST", "/batch", update),
+    ]
+
+    for _ in range(3):
+        with honest_person(default_service, "/health") as measured:
+            statuses += [sent(default_service, *request, headers)[0] for request in asked]
+        rounds.append(measured)
+
+    assert set(statuses) == {400, 404, 413}
+    assert all(measured.share_answered == 1 for measured in rounds)
+    assert min(measured.median for measured in rounds) < 0.1
+    assert min(measured.worst for measured in rounds) < 0.3
+    assert max(measured.worst for measured in rounds) < 1.0
 
 
 MARKS = "\u0301\u0327" * 60_000
@@ -66,14 +98,14 @@ ATTACKS: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_body_of_the_worst_kind_is_refused_at_once(default_service: Service, name: str) -> None:
-    body = json.dumps(ATTACKS[name], ensure_ascii=False).encode()[: 256 * 1024]
+    body = written(ATTACKS[name])[: 256 * 1024]
     headers = default_service.headers(someone())
 
     with honest_person(default_service, "/health") as measured:
-        answers = [post(default_service, "", body, headers) for _ in range(ROUNDS)]
+        answers = [sent(default_service, "POST", "", body, headers) for _ in range(ROUNDS)]
 
-    assert {answer.status_code for answer in answers} == {400}
-    assert all(answer.elapsed.total_seconds() < 2 for answer in answers)
+    assert {status for status, _ in answers} == {400}
+    assert all(seconds < 2 for _, seconds in answers)
     assert measured.worst < 1.0
 
 
@@ -96,14 +128,14 @@ def test_a_query_of_the_worst_kind_is_refused_at_once(default_service: Service, 
 
 
 def test_a_flood_of_large_batches_leaves_others_their_share(default_service: Service) -> None:
-    body, stop = batch_of(ALPHABETS["marks"]), threading.Event()
+    body, stop = BATCHES["marks"], threading.Event()
     headers = default_service.headers(someone())
 
     def flood() -> None:
         for _ in range(6):
             if stop.is_set():
                 return
-            post(default_service, "/batch", body, headers)
+            sent(default_service, "POST", "/batch", body, headers)
 
     threads = [threading.Thread(target=flood) for _ in range(3)]
     with honest_person(default_service) as measured:

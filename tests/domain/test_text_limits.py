@@ -61,6 +61,20 @@ def test_a_title_of_nothing_visible_is_blank(text: str) -> None:
     assert rules_of(title=text) == {"title": "must not be blank"}
 
 
+def test_a_title_of_any_default_ignorable_code_point_is_blank() -> None:
+    ranges = (
+        "00AD 034F 061C 115F-1160 17B4-17B5 180B-180D 180E 180F 200B-200F 202A-202E 2060-2064 2065 2066-206F 3164 "
+        "FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000 E0001 E0002-E001F E0020-E007F E0080-E00FF "
+        "E0100-E01EF E01F0-E0FFF"
+    )  # DerivedCoreProperties.txt
+    bounds = [[int(bound, 16) for bound in each.split("-")] for each in ranges.split()]
+    codes = [code for first, *last in bounds for code in range(first, (last or [first])[0] + 1)]
+
+    assert len(codes) == 4_174  # as the file counts them
+    assert [hex(code) for code in codes if not is_blank(chr(code))] == []
+    assert rules_of(title="\u17b4\u2065\ufff0\U000e0fff") == {"title": "must not be blank"}
+
+
 @given(
     st.text(
         st.characters(categories=["L", "N", "P", "S"], exclude_characters="\u2800\u115f\u1160\u3164\uffa0"),

@@ -36,7 +36,15 @@ _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U00
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 but for tab, line feed, carriage return
 _IS_MARK: Final = bytes([0, *[1] * 255])  # by combining class: 0 is a starter's
 _RUN: Final = bytes([1]) * (MARKS_MAX + 1)
-_FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and a symbol that show nothing
+_INVISIBLE: Final = re.compile(
+    "["
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800"
+    "]"
+)
+"""Default_Ignorable_Code_Point of DerivedCoreProperties.txt (Unicode 14), also those that are not assigned:
+the standard library lacks that property; and the empty pattern of Braille, a symbol that shows nothing."""
 
 
 def broken_text_rules(
@@ -85,11 +93,7 @@ def _has_utf_8(text: str) -> bool:
 
 
 def _is_invisible(character: str) -> bool:
-    return (
-        character in _FILLERS
-        or category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf")
-        or _SELECTORS.match(character) is not None
-    )
+    return category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") or _INVISIBLE.match(character) is not None
 
 
 def sort_key(text: str) -> str:

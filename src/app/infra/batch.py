@@ -45,9 +45,9 @@ async def apply(
 
 
 async def _done(
-    mine: OwnedConnection, statement: Statement, rows: Sequence[Mapping[str, Any]], **values: object
+    mine: OwnedConnection, statement: Statement, rows: Sequence[str], **values: object
 ) -> dict[TaskId, Shown]:
-    given = json.dumps(rows, default=str, ensure_ascii=False)  # an id or a moment as PostgreSQL reads it
+    given = f"[{','.join(rows)}]"
     return {row["id"]: shown(row) for row in await mine.rows(statement, given=given, **values)}
 
 
@@ -87,11 +87,12 @@ def _id(operation: Operation) -> TaskId:
     return operation.id if isinstance(operation, Task) else operation.task_id
 
 
-async def _rows(operations: Sequence[Operation]) -> list[dict[str, Any]]:
-    """Return the operations as rows. Words of long texts take a while to find."""
+async def _rows(operations: Sequence[Operation]) -> list[str]:
+    """Return the operations as rows in JSON. Words of long texts take a while to find."""
     turns, rows = Turns(), []
     for operation in operations:
-        rows.append(_row(operation))
+        row = _row(operation)
+        rows.append(json.dumps(row, default=str, ensure_ascii=False))  # ids, moments as PostgreSQL reads them
         await turns.give()
     return rows
 

@@ -1,0 +1,75 @@
+"""Bodies that are as dear to judge as they may be, or dearer."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from app.api.batch import BATCH_MAX
+from app.api.reading import BODY_MAX
+
+ALPHABETS: Final[Mapping[str, str]] = {
+    "accents": "é ",
+    "marks": "a" + "\u0301\u0327" * 15,
+    "Han": "東京",
+    "emoji": "😀",
+    "one letter that is 18": "\ufdfa" + "b" * 19,
+    "commas and quotes": '","',
+}
+LONGEST: Final = 9_900  # characters of a description, nearly all that it may have
+TAGS: Final = [f"é{'a' * 40}{number}" for number in range(20)]
+
+
+def written(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def description_of(unit: str) -> str:
+    return (unit * LONGEST)[:LONGEST]
+
+
+DEAREST: Final = description_of(ALPHABETS["marks"])
+
+
+def batch_of(operation: Mapping[str, Any], *, ids: bool = False) -> bytes:
+    """Return the largest batch of one operation that is allowed; each may name a task of its own."""
+    count = min(100, BATCH_MAX // (len(written(operation)) + 60))
+    return written(
+        {"operations": [{**operation, **({"id": str(uuid4())} if ids else {})} for _ in range(count)]}
+    )
+
+
+def filled(before: str, item: str, after: str, size: int = BATCH_MAX) -> bytes:
+    """Return as many items as there is room for."""
+    count = (size - len(before) - len(after)) // (len(item) + 1)
+    return (before + ",".join([item] * count) + after).encode()
+
+
+def refused(size: int, before: str, after: str) -> dict[str, bytes]:
+    """Return bodies of so many bytes that are no request, and that a parser may take long to find out."""
+    names = ",".join(f'"{number:x}":0' for number in range(size // 10))
+    return {
+        "tiny values": filled(before, "0.1", after, size),
+        "arrays and objects": filled(before, '{"a":[]}', after, size),
+        "brackets within each other": filled(before, "[" * 27 + "]" * 27, after, size),
+        "brackets that never close": b"[" * size,
+        "half of all brackets close": b"[" * (size // 2) + b"]" * (size // 2),
+        "quotes": filled(before, '""', after, size),
+        "unknown members": f"{{{names}}}".encode(),
+        "long numbers": filled(before, "9" * 4_200, after, size),
+    }
+
+
+BATCHES: Final[Mapping[str, bytes]] = {
+    **{
+        name: batch_of({"op": "create", "title": "x", "description": description_of(unit)})
+        for name, unit in ALPHABETS.items()
+    },
+    "tags": batch_of({"op": "create", "title": "x", "tags": TAGS, "description": description_of("é ")}),
+}
+REFUSED_BATCHES: Final = {
+    **refused(BATCH_MAX, '{"operations":[{"op":"create","title":[', "]}]}"),
+    "operations": filled('{"operations":[', '{"op":"create"}', "]}"),
+    "wrong operations": batch_of({"op": "create", "title": "x", "due": "x", "description": DEAREST}),
+}
+REFUSED_BODIES: Final = refused(BODY_MAX, '{"title":[', "]}")

@@ -1,0 +1,129 @@
+"""However large a request is, no piece of its judging keeps the event loop for long.
+
+Seconds of the processor are measured, not of the clock: they are the same on a machine that has other work to do.
+How it was seen to fail: no turns given in a batch, no bound on members and items of a JSON text.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.api.edge import Edge
+from app.composition import compose
+from app.settings import Settings
+from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written
+from tests.conftest import environment_for
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
+
+pytestmark = pytest.mark.server
+
+PIECE_MAX = 0.1  # seconds of the processor; the dearest piece takes 0.04, all pieces of a batch 0.6 here
+LARGE_PUT = {"title": "x", "description": DEAREST, "position": [["x" * 1_000] * 5] * 40}
+
+
+@dataclass
+class Judged:
+    """What became of a request."""
+
+    status: int
+    longest: float  # seconds of the processor that the event loop was kept at a time
+
+
+@dataclass
+class Service:
+    """The application in this process, and somebody who uses it."""
+
+    app: Edge
+    person: Person
+
+    async def judge(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Judged:
+        """Ask as a server does: httpx would keep the event loop itself."""
+        told: list[dict[str, Any]] = []
+        parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return parts.pop() if parts else {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            told.append(message)
+
+        all_headers = {**self.person.headers, "content-type": "application/json", **headers}
+        path = f"/api/me/tasks{path}"
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [
+                (b"host", b"localhost"),
+                (b"content-length", b"%d" % len(body)),
+                *((name.encode(), value.encode()) for name, value in all_headers.items()),
+            ],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "state": {},
+        }
+        watching = asyncio.create_task(longest_piece(done := asyncio.Event()))
+        await asyncio.sleep(0)
+        await self.app(scope, receive, send)
+        done.set()
+        return Judged(told[0]["status"], await watching)
+
+
+async def longest_piece(done: asyncio.Event) -> float:
+    """Return the longest that the event loop was kept at a time, until the end."""
+    longest, before = 0.0, time.thread_time()
+    while not done.is_set():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, before = max(longest, now - before), now
+    return longest
+
+
+@pytest.fixture(scope="module")
+async def service(database_url: str) -> AsyncIterator[Service]:
+    app = compose(Settings.from_env(environment_for(database_url)))
+    async with client_of(app) as client:
+        yield Service(app, People(client).one())
+
+
+ONE = f"/{uuid4()}"
+CASES = {
+    **{f"a batch of {name}": ("POST", "/batch", body, 200) for name, body in BATCHES.items()},
+    **{
+        f"a batch, refused for {name}": ("POST", "/batch", body, 413 if name == "long numbers" else 400)
+        for name, body in REFUSED_BATCHES.items()
+    },
+    **{
+        f"{method} {path}, refused for {name}": (method, path, body, 400)
+        for method, path in (("POST", ""), ("PUT", ONE), ("PATCH", ONE), ("POST", f"{ONE}/move"))
+        for name, body in REFUSED_BODIES.items()
+    },
+    "a batch of updates": (
+        *("POST", "/batch"),
+        *(batch_of({"op": "update", "description": DEAREST, "tags": []}, ids=True), 404),
+    ),
+    "a PUT of what the server owns": ("PUT", ONE, written(LARGE_PUT), 404),
+    "a PATCH": ("PATCH", ONE, written({"title": "x", "description": DEAREST}), 404),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_no_piece_of_judging_keeps_the_event_loop_for_long(service: Service, name: str) -> None:
+    method, path, body, status = CASES[name]
+
+    judged = await service.judge(method, path, body, {"idempotency-key": str(uuid4())})
+
+    assert judged.status == status
+    assert judged.longest < PIECE_MAX

@@ -1,0 +1,64 @@
+"""Long work shares the event loop: with all else, and with other long work.
+
+How each test was seen to fail: everybody goes on in the next round; who gave up is called, and nobody after.
+"""
+
+import asyncio
+
+import pytest
+
+from app.turns import Turns
+
+WORKERS, PIECES = 8, 5
+
+
+@pytest.fixture(autouse=True)
+def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.turns.SLICE", 0)
+
+
+async def work(number: int, done: list[int]) -> None:
+    turns = Turns()
+    await turns.wait()
+    for _ in range(PIECES):
+        done.append(number)
+        await turns.give()
+
+
+async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -> None:
+    done: list[int] = []
+    working = asyncio.gather(*(work(number, done) for number in range(WORKERS)))
+
+    by_round = []
+    while not working.done():
+        before = len(done)
+        await asyncio.sleep(0)
+        by_round.append(len(done) - before)
+
+    assert max(by_round) == 1
+    assert done == [*range(WORKERS)] * PIECES  # each in its turn
+
+
+async def test_long_work_that_is_given_up_while_it_waits_keeps_nobody_waiting() -> None:
+    done: list[int] = []
+    working = [asyncio.create_task(work(number, done)) for number in range(3)]
+    await asyncio.sleep(0)
+
+    working[1].cancel()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*working, return_exceptions=True)
+
+    assert [type(one) for one in ended] == [type(None), asyncio.CancelledError, type(None)]
+    assert done == [0, 2] * PIECES
+
+
+def test_each_event_loop_has_a_line_of_its_own() -> None:
+    async def leave_in_the_middle() -> None:
+        asyncio.create_task(work(1, []))  # noqa: RUF006 - nobody waits for it
+        await asyncio.sleep(0)
+
+    done: list[int] = []
+    asyncio.run(leave_in_the_middle())
+    asyncio.run(work(2, done))
+
+    assert done == [2] * PIECES
