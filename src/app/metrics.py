@@ -26,6 +26,10 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
     "taskward_database_connections_idle": ("livesum", "Open connections that nobody uses"),
     "taskward_database_connections_opening": ("livesum", "Connections being opened"),
     "taskward_database_requests_waiting": ("livesum", "Requests that wait for a connection"),
+    "taskward_walls_up": (
+        "livemin",
+        "1 where both walls between owners stood at each worker's last look, 0 where one found a fault",
+    ),
     "taskward_keys": ("livemin", "Public keys of the issuer at hand, in the worker that has fewest"),
     "taskward_keys_last_success_timestamp_seconds": (
         "livemin",

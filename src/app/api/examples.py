@@ -192,6 +192,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         "Try again later. Nothing was written, unless the type is `outcome-unknown`",
         {
             "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
+            "the database is not set up": _document(PROBLEMS[domain.DatabaseNotSetUp]),
             "a search took too long": _document(PROBLEMS[domain.SearchTooSlow]),
             "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),

@@ -138,6 +138,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Tasks cannot be reached just now",
         "The database does not answer, and nothing was written: try again after the time in Retry-After.",
     ),
+    domain.DatabaseNotSetUp: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-not-set-up",
+        "The database is not set up",
+        "The database lacks what this service needs, and nothing was written: tell its operator.",
+    ),
     domain.SearchTooSlow: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "search-too-slow",

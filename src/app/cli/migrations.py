@@ -12,7 +12,7 @@ from app.cli.connection_faults import connection_fault, unreachable
 from app.infra import migrate
 from app.infra.connecting import means_unreachable
 from app.infra.connector import Connector
-from app.infra.migrations.rls_setup import ForeignView
+from app.infra.migrations.rls_setup import CannotMend
 from app.infra.wall import gaps
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise SettingsError(reader.faults)
     try:
         return asyncio.run(_migrate(address, chosen))
-    except (CommandError, ForeignView) as error:
+    except (CommandError, CannotMend) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         raise SettingsError([_told(address, error)]) from error

@@ -20,6 +20,7 @@ DomainError
 └── Unavailable            something we depend on cannot be reached just now
     ├── KeysUnavailable        the token issuer's keys
     ├── DatabaseUnavailable    the database
+    │   └── DatabaseNotSetUp       it is there, and a table, a view, a right or a wall is missing
     ├── SearchTooSlow          the database, within the time that a search may take
     └── OutcomeUnknown         the database, which may have done what it was asked
 
@@ -178,6 +179,13 @@ class KeysUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer, or not in time."""
+
+
+@dataclass(eq=False)
+class DatabaseNotSetUp(DatabaseUnavailable):
+    """The database lacks what the service needs of it: only its operator can mend that."""
+
+    retry_after: int = 10  # seconds
 
 
 class SearchTooSlow(Unavailable):

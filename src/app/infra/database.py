@@ -7,11 +7,12 @@ never repeated here once it was sent. Where it cannot be known whether it was do
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
+
+from asyncpg import SyntaxOrAccessError
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
 from app.infra.connecting import (
-    Connection,
     means_lost,
     means_pooler,
     means_undone,
@@ -26,6 +27,8 @@ from app.infra.statements.walls import Statement
 from app.infra.transaction import Transaction
 from app.infra.waiting import Exhausted
 from app.settings.database_address import DatabaseAddress
+
+T = TypeVar("T")
 
 POOL_SIZE: Final = 10  # connections a process
 TIMEOUT: Final = 5.0  # seconds for all that one request asks: waiting, connecting, statements, COMMIT
@@ -70,7 +73,8 @@ class Database:
 
         Raises:
             SearchTooSlow: its budget was used up.
-            DatabaseUnavailable: it cannot be reached, does not answer in time, or its wall is down.
+            DatabaseUnavailable: it cannot be reached, or does not answer in time.
+            DatabaseNotSetUp: its wall, or a part that it needs, is missing.
             OutcomeUnknown: the same, after a write was sent.
 
         """
@@ -78,7 +82,9 @@ class Database:
         arguments = [values[name] for name in statement.names]
         again = True  # once
         while True:
-            connection = self._lender.idle() or await self._asked(self._lender.lend(until))
+            connection = self._lender.idle()
+            if connection is None:
+                connection = await self._asked(self._lender.lend(until))
             ends = until
             if statement.budget is not None:
                 ends = min(until, asyncio.get_running_loop().time() + statement.budget)
@@ -92,6 +98,7 @@ class Database:
                     raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
                 if not (again and (lost or means_pooler(error))):
+                    await self._expect_set_up(error, until)
                     self._tell(error, may_be_done=not statement.reads)
                     raise
                 again = False
@@ -126,6 +133,7 @@ class Database:
                 await connection.execute("COMMIT")
         except BaseException as error:
             self._lender.take_back(connection, error)
+            await self._expect_set_up(error, until)
             self._tell(error, may_be_done=committing)
             raise
         self._lender.take_back(connection)
@@ -134,14 +142,20 @@ class Database:
     async def trouble(self) -> str | None:
         """Return why the database cannot be used; None if it can.
 
-        Where the last statement succeeded nothing is asked: a database that sleeps is left asleep. Else one
-        connection is opened, however many ask, which does not wait for those of the pool.
+        Where the last statement succeeded, and the walls stood at the last look, nothing is asked: a database
+        that sleeps is left asleep. Else one connection is opened, however many ask, which does not wait for
+        those of the pool.
         """
-        if self._trouble is not None:
+        if self._trouble is not None or self.walls_trouble is not None:
             if self._probing is None or self._probing.done():
                 self._probing = asyncio.get_running_loop().create_task(self._probe())
             await asyncio.wait([self._probing])
-        return self._trouble
+        return self._trouble or self.walls_trouble
+
+    @property
+    def walls_trouble(self) -> str | None:
+        """What the last look at the walls found missing; None where it found nothing."""
+        return self._lender.wall.trouble
 
     async def _probe(self) -> None:
         try:
@@ -153,12 +167,20 @@ class Database:
         else:
             self._trouble = None
 
-    async def _asked(self, lending: Awaitable[Connection]) -> Connection:
+    async def _asked(self, lending: Awaitable[T]) -> T:
         try:
             return await lending
         except Exception as error:
             self._tell(error, may_be_done=False)
             raise
+
+    async def _expect_set_up(self, error: BaseException, until: float) -> None:
+        """Raise DatabaseNotSetUp where an error comes of a missing part. Else it is our bug."""
+        if not isinstance(error, SyntaxOrAccessError):
+            return
+        if self.walls_trouble is None:
+            await self._asked(self._lender.look(until))
+        self._lender.wall.refuse()
 
     def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
         """Raise what the database's own trouble means to whoever asked; other errors are not ours to tell."""

@@ -4,16 +4,16 @@ Whatever goes wrong here, the database was asked for nothing yet.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
 import structlog
 
-from app.domain.errors import DatabaseUnavailable
 from app.infra.connecting import Connection, means_lost, means_pooler
 from app.infra.connector import ADVICE, Connector
 from app.infra.pool import Counts, Pool
-from app.infra.wall import gaps
+from app.infra.wall_watch import LOOK_TIMEOUT, WallWatch
 from app.settings.database_address import DatabaseAddress
 
 log = structlog.get_logger()
@@ -32,7 +32,8 @@ class Lender:
         )
         self._pool_size = pool_size
         self._pool: Pool | None = None
-        self._walled = False
+        self.wall = WallWatch()
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the pool. Connects to nothing, so it works while the database is away."""
@@ -40,6 +41,9 @@ class Lender:
 
     async def close(self) -> None:
         """Give every connection back."""
+        self.wall.close()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._pool is not None:
             await self._pool.close()
 
@@ -49,13 +53,13 @@ class Lender:
 
     def idle(self) -> "Connection | None":
         """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
-        return self._pool.take_idle() if self._walled and self._pool is not None else None
+        return self._pool.take_idle() if self.wall.stood and self._pool is not None else None
 
     async def lend(self, until: float) -> Connection:
         """Return a connection, to be given back, as soon as there is one.
 
         Raises:
-            DatabaseUnavailable: the wall is down.
+            DatabaseNotSetUp: the wall has not stood yet.
             TimeoutError, Exhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is none.
 
         """
@@ -63,9 +67,10 @@ class Lender:
             raise asyncpg.InterfaceError("the pool is not open")
         async with asyncio.timeout_at(until):
             connection = await self._pool.take()
-            if not self._walled:
+            if not self.wall.stood:
                 try:
-                    await self._check_wall(connection)
+                    await self.wall.look(connection)
+                    self.wall.refuse()
                 except BaseException:
                     connection.terminate()
                     self.take_back(connection)
@@ -76,15 +81,16 @@ class Lender:
         """See whether a statement is answered over a new connection: the pool may be full of slow ones.
 
         Raises:
-            DatabaseUnavailable: the wall is down.
+            DatabaseNotSetUp: the wall is down.
             TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: it is not answered.
 
         """
         async with asyncio.timeout_at(until):
             connection = await self._connector.connect()
             try:
-                if not self._walled:
-                    await self._check_wall(connection)
+                if not self.wall.stood or self.wall.trouble is not None:
+                    await self.wall.look(connection)
+                    self.wall.refuse()
                 await connection.execute("SELECT 1")
             finally:
                 connection.terminate()
@@ -120,11 +126,30 @@ class Lender:
             self._pool.cut_off(connection)
         else:
             self._pool.give_back(connection)
+        if self.wall.due and error is None:
+            self.wall.due = False
+            self._looking = asyncio.get_running_loop().create_task(self._look_at_times())
 
-    async def _check_wall(self, connection: Connection) -> None:
-        async with connection.transaction(readonly=True):
-            found = await gaps(connection)
-        if found:
-            log.error("wall down", gaps=[str(gap) for gap in found])
-            raise DatabaseUnavailable("the wall between owners does not stand: " + "; ".join(map(str, found)))
-        self._walled = True
+    async def look(self, until: float) -> None:
+        """Look whether the walls stand, after an error that comes where they do not."""
+        await self._look_on(await self.lend(until), until)
+
+    async def _look_at_times(self) -> None:
+        """Look whether the walls still stand, on a connection that is open, which a statement just used."""
+        connection = self.idle()
+        if connection is None:  # somebody waited for it: after a later statement
+            self.wall.due = True
+            return
+        with suppress(Exception):  # what broke is the next request's to find
+            await self._look_on(connection, asyncio.get_running_loop().time() + LOOK_TIMEOUT)
+
+    async def _look_on(self, connection: Connection, until: float) -> None:
+        error: BaseException | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                await self.wall.look(connection)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            self.take_back(connection, error)

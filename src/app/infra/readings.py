@@ -20,6 +20,7 @@ def readings(
         "taskward_database_connections_idle": pool.idle,
         "taskward_database_connections_opening": pool.opening,
         "taskward_database_requests_waiting": pool.waiting,
+        "taskward_walls_up": float(database.walls_trouble is None),
         "taskward_token_cache_entries": len(tokens),
         "taskward_token_cache_hits_total": tokens.hits,
         "taskward_token_cache_misses_total": tokens.misses,

@@ -29,9 +29,11 @@ class Gap:
 
 
 _STATE: Final = """
-SELECT r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin AS powerful,
+SELECT to_regclass('taskward_version') IS NOT NULL AS migrated,
+       r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin AS powerful,
        t.oid IS NOT NULL AS "table", t.relrowsecurity AS enabled, t.relforcerowsecurity AS forced,
        v.oid IS NOT NULL AS view, v.relowner = r.oid AS owned,
+       pg_get_userbyid(v.relowner) AS owner, pg_has_role(t.relowner, v.relowner, 'USAGE') AS yielding,
        EXISTS (SELECT FROM pg_options_to_table(v.reloptions)
                WHERE option_name = 'security_invoker' AND option_value::boolean) AS invoker,
        has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS used,
@@ -56,16 +58,27 @@ WHERE polrelid = to_regclass($2)
 """
 
 
+def foreign_owner(view: str, owner: str) -> str:
+    """Tell that a view belongs to a role from which `app migrate` cannot take it."""
+    return f"{view} belongs to {owner}, and only a superuser can give it to {APP}"
+
+
 async def gaps(connection: Connection) -> list[Gap]:
     """Return everything that is wrong with the walls around the tables; an empty list if they stand."""
     return [gap for table in TABLES for gap in await _gaps(connection, table)]
 
 
 async def _gaps(connection: Connection, table: str) -> list[Gap]:
-    state = await connection.fetchrow(_STATE, APP, table, list(VERBS))
-    if state is None or not (state["role"] and state["table"] and state["view"]):
+    (state,) = await connection.fetch(_STATE, APP, table, list(VERBS))
+    view = f"own_{table}"
+    if not state["migrated"]:
         return [Gap(f"the table {table} and its wall are not there yet", MIGRATE)]
-    view, login, grant = f"own_{table}", state["login"], f"GRANT {', '.join(VERBS)}"
+    if not state["table"]:
+        return [Gap(f"the table {table} is missing", "a restore of a backup")]
+    parts = ((state["role"], f"the role {APP}"), (state["view"], f"the view {view}"))
+    if missing := [Gap(f"{part} is missing", MIGRATE) for there, part in parts if not there]:
+        return missing
+    login, grant = state["login"], f"GRANT {', '.join(VERBS)}"
     found = [
         gap
         for stands, gap in (
@@ -81,7 +94,14 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
                 state["forced"],
                 Gap(f"{table} does not bind its owner", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
             ),
-            (state["owned"], Gap(f"{view} is not {APP}'s", MIGRATE)),
+            (
+                state["owned"] or not state["yielding"],
+                Gap(f"{view} is not {APP}'s", MIGRATE),
+            ),
+            (
+                state["owned"] or state["yielding"],
+                Gap(foreign_owner(view, state["owner"]), f"ALTER VIEW {view} OWNER TO {APP}"),
+            ),
             (state["used"], Gap(f"{APP} may not use the schema of {table}", MIGRATE)),
             (state["granted"], Gap(f"{APP} lacks rights on {table}", MIGRATE)),
             (

@@ -20,12 +20,16 @@ from app.infra.row_security import (
     may,
     policy_stands,
 )
-from app.infra.wall import has_our_definition
+from app.infra.wall import foreign_owner, has_our_definition
 
 _ALL_VERBS: Final = ", ".join(VERBS)
 
 
-class ForeignView(Exception):
+class CannotMend(Exception):
+    """A part is missing, or in the way, and a person has to mend it; the message says how."""
+
+
+class ForeignView(CannotMend):
     """A relation in the place of one of our views is not ours; the message names it."""
 
 
@@ -33,7 +37,7 @@ def make_whole(connection: Connection) -> list[str]:
     """Mend what is missing, and return what it was. Runs in the caller's transaction.
 
     Raises:
-        ForeignView: nothing was done.
+        CannotMend: nothing was done.
         DBAPIError: this login may not do it.
 
     """
@@ -85,6 +89,8 @@ def _mend_role(repair: _Repair, role: str) -> None:
 
 
 def _mend_table(repair: _Repair, table: str) -> None:
+    if not repair.holds(f"to_regclass('{table}') IS NOT NULL"):
+        raise CannotMend(f"the table {table} is missing, and its migration was applied: restore a backup")
     for column, verb in (("relrowsecurity", "ENABLE"), ("relforcerowsecurity", "FORCE")):
         if not repair.holds(f"{column} FROM pg_class WHERE oid = '{table}'::regclass"):
             alter = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
@@ -163,6 +169,11 @@ def _mend_view(repair: _Repair, table: str) -> None:
         return
     of_view = f"FROM pg_class WHERE oid = '{view}'::regclass"
     if not repair.holds(f"relowner = '{APP}'::regrole {of_view}"):
+        if not repair.holds(f"pg_has_role(relowner, 'USAGE') {of_view}"):
+            owner = repair.connection.exec_driver_sql(f"SELECT pg_get_userbyid(relowner) {of_view}").scalar()
+            raise ForeignView(
+                f"{foreign_owner(view, str(owner))}; mend it with: ALTER VIEW {view} OWNER TO {APP}"
+            )
         give_to_role(repair.connection, view)
         repair.mend(f"the owner of {view}")
     if repair.holds(f"reloptions IS NOT NULL {of_view}"):

@@ -1,0 +1,199 @@
+"""A database that is changed under a running service: what is missing is told, and seen when it is mended.
+
+How each test was seen to fail: no look after an error (500); errors of the other kind told as not set up;
+the look of each minute left out; readiness from the last statement alone; a look without a statement before it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from app.composition import compose
+from app.domain.errors import DatabaseNotSetUp
+from app.infra.database import PING, Database
+from app.infra.migrate import upgrade
+from app.infra.migrations.rls_setup import CannotMend
+from app.infra.readings import readings
+from app.infra.statements.walls import Statement
+from app.infra.token_cache import TokenCache
+from app.infra.tokens import issue_token
+from app.settings import Settings
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.support.in_process import client_of
+from tests.support.people import TRUST
+
+pytestmark = pytest.mark.server
+
+ANN = {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
+DAMAGES = {
+    "DROP VIEW own_tasks": "the view own_tasks is missing; mend it with: app migrate",
+    "REVOKE ALL ON own_tasks FROM taskward, taskward_app": "taskward lacks rights on own_tasks; mend it with: GRANT SELECT, INSERT, UPDATE, DELETE ON own_tasks TO taskward",
+    "REVOKE ALL ON tasks FROM taskward_app": "taskward_app lacks rights on tasks; mend it with: app migrate",
+    "DROP VIEW own_tasks; DROP TABLE tasks": "the table tasks is missing; mend it with: a restore of a backup",
+}
+
+
+@pytest.fixture
+async def url(postgres: PostgresServer) -> str:
+    """A database of a test's own."""
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    return url
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = Database(DatabaseAddress.parse(url))
+    await database.open()
+    yield database
+    await database.close()
+
+
+def name_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not fact():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+def walls_up(database: Database) -> float:
+    return readings(database, None, TokenCache(), None)["taskward_walls_up"]
+
+
+def of(event: str, logged: list[Any]) -> list[Any]:
+    return [line for line in logged if line["event"] == event]
+
+
+@pytest.mark.parametrize(("sql", "told"), DAMAGES.items(), ids=DAMAGES)
+async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the_log_says_what_once_and_readiness_names_the_part(
+    postgres: PostgresServer, url: str, sql: str, told: str
+) -> None:
+    keyed = ANN | {"idempotency-key": '"one"'}
+    async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
+        before = await client.get("/api/me/tasks", headers=ANN)
+        postgres.query(sql, name_of(url))
+        with capture_logs() as logged:
+            answers = [
+                await client.get("/api/me/tasks", headers=ANN),
+                await client.post("/api/me/tasks", json={"title": "x"}, headers=ANN),
+                await client.post("/api/me/tasks", json={"title": "x"}, headers=keyed),
+            ]
+            ready = await client.get("/health/ready")
+
+    assert before.status_code == 200
+    assert [answer.status_code for answer in answers] == [503] * 3
+    for answer in answers:
+        assert answer.json()["type"] == "/problems/database-not-set-up"
+        assert answer.headers["retry-after"] == "10"
+        assert not any(word in answer.text for word in ("own_tasks", "taskward_app", "GRANT", "migrate"))
+    assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
+    (down,) = of("wall down", logged)
+    assert told in down["gaps"]
+    assert of("unexpected error", logged) == []
+
+
+async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_are_served_without_a_restart(
+    postgres: PostgresServer, url: str
+) -> None:
+    async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
+        await client.get("/api/me/tasks", headers=ANN)
+        postgres.query("DROP VIEW own_tasks", name_of(url))
+        refused = await client.get("/api/me/tasks", headers=ANN)
+        with capture_logs() as logged:
+            await upgrade(DatabaseAddress.parse(url))
+            ready = await client.get("/health/ready")
+        served = await client.get("/api/me/tasks", headers=ANN)
+
+    assert [answer.status_code for answer in (refused, ready, served)] == [503, 200, 200]
+    assert len(of("wall stands again", logged)) == 1
+
+
+async def test_an_error_of_this_kind_where_nothing_is_missing_is_our_bug(url: str) -> None:
+    async with opened(url) as database:
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await database.fetch(Statement("SELECT FROM no_such_table", ()), {})
+
+        assert await database.trouble() is None
+
+
+async def test_given_row_level_security_disabled_then_the_next_look_after_a_statement_notices_and_requests_go_on(
+    postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.wall_watch.LOOK_EVERY", 0.01)
+    async with opened(url) as database:
+        with capture_logs() as logged:
+            await database.fetch(PING, {})
+            well = (await database.trouble(), walls_up(database))
+            postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
+            await until(lambda: database._lender.wall.due)
+            await database.fetch(PING, {})
+            await until(lambda: database.walls_trouble is not None)
+            served = await database.fetch(PING, {})
+            trouble, shown = await database.trouble(), walls_up(database)
+            postgres.query("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY", name_of(url))
+            mended = (await database.trouble(), walls_up(database))
+
+    assert well == mended == (None, 1.0)
+    assert len(served) == 1
+    assert shown == 0.0
+    assert trouble is not None
+    assert "tasks has no row-level security" in trouble
+    assert [line["event"] for line in logged] == ["wall down", "wall stands again"]
+
+
+async def test_given_a_look_that_is_due_and_nothing_that_is_asked_then_the_database_is_left_asleep(
+    postgres: PostgresServer, url: str
+) -> None:
+    async with opened(url) as database:
+        await database.fetch(PING, {})
+        database._lender.wall._become_due()
+        postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert await database.trouble() is None
+
+
+async def test_a_worker_that_starts_while_a_wall_is_down_serves_nothing(
+    postgres: PostgresServer, url: str
+) -> None:
+    postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
+    async with opened(url) as database:
+        for _ in range(2):
+            with pytest.raises(DatabaseNotSetUp, match="ENABLE ROW LEVEL SECURITY"):
+                await database.fetch(PING, {})
+
+
+async def test_a_table_that_is_missing_is_told_by_migrate_in_one_sentence(
+    postgres: PostgresServer, url: str
+) -> None:
+    postgres.query("DROP VIEW own_tasks; DROP TABLE tasks", name_of(url))
+
+    with pytest.raises(CannotMend, match=r"the table tasks is missing, .*: restore a backup"):
+        await upgrade(DatabaseAddress.parse(url))
+
+
+async def test_a_view_of_another_role_is_told_with_the_command_that_a_superuser_runs(
+    postgres: PostgresServer, url: str
+) -> None:
+    name = name_of(url)
+    postgres.query(f"CREATE ROLE other_{name}; ALTER VIEW own_tasks OWNER TO other_{name}", name)
+    async with opened(url) as database:
+        told = await database.trouble()
+        with pytest.raises(CannotMend) as refused:
+            await upgrade(DatabaseAddress.parse(url))
+        postgres.query(str(refused.value).split("mend it with: ")[1], name)
+        mended = await database.trouble()
+
+    assert told is not None
+    assert str(refused.value) in told
+    assert mended is None
