@@ -41,7 +41,7 @@ from app.domain.identity import UserId
 from app.settings.database_address import DatabaseAddress
 
 async def main(url, reads, owners):
-    connections = Database(DatabaseAddress.parse(url), pool_size=4)
+    connections = Database(DatabaseAddress.parse(url), timeout=60, pool_size=8)  # nobody waits in line
     await connections.open()
     async def read(number):
         owner = owners[number % len(owners)]

@@ -43,7 +43,7 @@ class Connector:
         if self.address.pooled:
             return connection
         try:
-            has_session = await self._set_timeouts(connection)
+            has_session = await self._set_up_session(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -59,19 +59,20 @@ class Connector:
             self.address = replace(self.address, pooled=True)
             self._report(sign)
 
-    async def _set_timeouts(self, connection: Connection) -> bool:
-        """Set the server's timeouts, unless this is a pooler's connection; tell whether it is none.
+    async def _set_up_session(self, connection: Connection) -> bool:
+        """Set what holds for the session. Return False, and set nothing, on a pooler's connection.
 
-        The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
+        - The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
+        - A prepared statement is planned once. PostgreSQL would plan a list anew each time: it guesses that a
+          LIMIT that it does not know is a tenth of all rows.
+
         One statement looks and sets, so that it cannot look at one server connection and set on another.
         """
-        settings = ""
+        values = {"plan_cache_mode": "force_generic_plan"}
         if self._statement_timeout is not None:
-            milliseconds = int(self._statement_timeout * 1000)
-            settings = ", ".join(
-                f"set_config('{name}', '{milliseconds}', false)"
-                for name in ("statement_timeout", "idle_in_transaction_session_timeout")
-            )
+            milliseconds = str(int(self._statement_timeout * 1000))
+            values |= dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), milliseconds)
+        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
         condition = "true"
         if self.address.pooled is None:
             condition = f"pg_backend_pid() = {connection.get_server_pid()}"
