@@ -71,7 +71,8 @@ class Connector:
         values = {"plan_cache_mode": "force_generic_plan"}
         if self._statement_timeout is not None:
             milliseconds = str(int(self._statement_timeout * 1000))
-            values |= dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), milliseconds)
+            timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
+            values |= dict.fromkeys(timeouts, milliseconds)
         settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
         condition = "true"
         if self.address.pooled is None:
