@@ -30,6 +30,10 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
         "livemin",
         "1 where both walls between owners stood at each worker's last look, 0 where one found a fault",
     ),
+    "taskward_database_statements_prepared": (
+        "livemin",
+        "1 where statements are prepared once for a connection, 0 where a pooler does not keep them",
+    ),
     "taskward_keys": ("livemin", "Public keys of the issuer at hand, in the worker that has fewest"),
     "taskward_keys_last_success_timestamp_seconds": (
         "livemin",

@@ -22,7 +22,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import MANY, TaskFactory, someone
-from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.servers.pgbouncer import installed, newer, pgbouncer
 from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
@@ -34,7 +34,7 @@ OWNERS = 8
 READER = """
 import asyncio, json, sys
 from uuid import UUID
-from app.infra import database, lending
+from app.infra import connector, database, lending
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.domain.identity import UserId
@@ -56,16 +56,23 @@ async def main(url, reads, owners):
     await asyncio.gather(*(one(number) for number in range(reads)))
     await connections.close()
 
+async def kept(connection):
+    return True
+
+if sys.argv[3] == "prepare all the same":
+    connector.keeps_statements = kept
 if sys.argv[3] == "learn nothing":
     database.means_pooler = lending.means_pooler = lambda error: False
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[4:]))
 """
 
 
-async def read_by_four_processes(url: str, owners: list[str], how: str = "") -> list[int | None]:
+async def read_by_four_processes(
+    url: str, owners: list[str], how: str = "", *, reads: int = READS
+) -> list[int | None]:
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", READER, url, str(READS), how, *owners),
+            *(sys.executable, "-c", READER, url, str(reads), how, *owners),
             cwd=ROOT,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -300,3 +307,76 @@ def test_neons_pooler_is_known_by_its_name_and_migrations_go_past_it() -> None:
 
     assert (address.pooled, address.tls) == (True, True)
     assert (address.direct().pooled, address.direct().host) == (False, "ep-cool-1.eu-central-1.aws.neon.tech")
+
+
+async def test_given_a_pooler_that_keeps_statements_then_they_are_prepared_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    with pgbouncer(
+        database_url, tmp_path, server_connections=1, program=newer(), prepared_statements=200
+    ) as through:
+        async with opened(f"{through}?pgbouncer=true") as ours:
+            mine = NeonTaskRepository(ours, owner=someone())
+            for _ in range(20):
+                await mine.page(50, after=None)
+
+            assert ours.prepares
+        executions = await ask_through(
+            through,
+            "SELECT max(generic_plans + custom_plans) FROM pg_prepared_statements WHERE statement LIKE '%own_tasks%'",
+        )
+    assert int(executions) == 20
+
+
+@pytest.mark.parametrize("prepared_statements", [None, 0])
+async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepared(
+    database_url: str, tmp_path: Path, prepared_statements: int | None
+) -> None:
+    program = installed() if prepared_statements is None else newer()
+    with pgbouncer(
+        database_url, tmp_path, server_connections=1, program=program, prepared_statements=prepared_statements
+    ) as through:
+        async with opened(f"{through}?pgbouncer=true") as ours:
+            for _ in range(3):
+                await ours.fetch(PING, {})
+
+            assert not ours.prepares
+        left = await ask_through(
+            through, "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'taskward%'"
+        )
+    assert left == "0"
+
+
+async def test_four_processes_over_two_connections_that_keep_statements_hold_their_owners_rows_through_ddl(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    owners = await planted(database)
+    change = "ALTER TABLE tasks ADD COLUMN new integer; ALTER TABLE tasks DROP COLUMN new"
+
+    with pgbouncer(database_url, tmp_path, program=newer(), prepared_statements=200) as through:
+        reading = asyncio.create_task(read_by_four_processes(f"{through}?pgbouncer=true", owners, reads=200))
+        changing = await asyncpg.connect(database_url)
+        changes = 0
+        while not reading.done():
+            await asyncio.sleep(0.2)
+            await changing.execute(change)
+            changes += 1
+
+        await changing.close()
+        assert await reading == [0, 0, 0, 0]
+    assert changes > 2
+
+
+async def test_given_named_statements_on_an_old_pooler_then_no_row_is_wrong_and_no_request_fails(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    owners = await planted(database)
+
+    with pgbouncer(database_url, tmp_path) as through:
+        address = f"{through}?pgbouncer=true"
+        assert await read_by_four_processes(address, owners, "prepare all the same", reads=200) == [
+            0,
+            0,
+            0,
+            0,
+        ]

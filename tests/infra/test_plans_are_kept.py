@@ -8,7 +8,6 @@ from dataclasses import replace
 from time import perf_counter_ns
 
 import pytest
-from tests.factories import MANY, NOON, TaskFactory, later, someone
 
 from app.domain.page import Bookmark
 from app.domain.selection import NEWEST, Order, Selection
@@ -16,6 +15,7 @@ from app.domain.task import Task, TaskChanges
 from app.infra.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
+from tests.support.factories import MANY, NOON, TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 

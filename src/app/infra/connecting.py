@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -46,10 +48,61 @@ UNREACHABLE: Final = (
 """The database's trouble and not the caller's: worth asking again later."""
 
 
-async def connect(address: DatabaseAddress) -> Connection:
+class NamingConnection(asyncpg.Connection):
+    """Names a prepared statement by a hash of its text.
+
+    The driver counts: `__asyncpg_stmt_1__` of one process would be another statement of the next, on a server
+    connection that a pooler gives to both. A name made of the text means the same wherever it arrives.
+    """
+
+    async def _get_statement(
+        self,
+        query: str,
+        timeout: float | None,  # noqa: ASYNC109 - the driver's own signature
+        *,
+        named: str | bool | None = False,
+        use_cache: bool = True,
+        **options: Any,
+    ) -> Any:
+        if use_cache and not named:
+            named = name_of(query)
+        get = super()._get_statement  # type: ignore[misc]  # the driver's stubs leave it out
+        return await get(query, timeout, named=named, use_cache=use_cache, **options)
+
+
+@lru_cache(maxsize=2048)
+def name_of(sql: str) -> str:
+    """Return the name of a prepared statement: at most 63 bytes, as PostgreSQL keeps them."""
+    return f"taskward_{blake2b(sql.encode(), digest_size=16).hexdigest()}"
+
+
+PROBE_NAME: Final = "taskward_probe"
+PROBE: Final = "SELECT count(*) = 0 FROM pg_prepared_statements WHERE name = 'taskward_probe'"
+
+
+async def keeps_statements(connection: Connection) -> bool:
+    """Return whether the pooler keeps its clients' prepared statements (PgBouncer from 1.21 on, Neon's).
+
+    Such a pooler gives each statement a name of its own on the server; any other passes the client's name on.
+    """
+    try:
+        async with connection.transaction():
+            statement = await connection.prepare(PROBE, name=PROBE_NAME)
+            renamed = bool(await statement.fetchval())
+            if not renamed:
+                await connection.execute(f"DEALLOCATE {PROBE_NAME}")
+            return renamed
+    except asyncpg.PostgresError as error:
+        if means_pooler(error):
+            return False
+        raise
+
+
+async def connect(address: DatabaseAddress, *, prepared: bool = False) -> Connection:
     """Open a connection, repeating the attempt within a budget while the server is not ready.
 
-    A Neon that wakes takes the connection at once and answers late, which is waited for.
+    A Neon that wakes takes the connection at once and answers late, which is waited for. `prepared`: the
+    pooler keeps prepared statements.
 
     Raises:
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
@@ -58,7 +111,7 @@ async def connect(address: DatabaseAddress) -> Connection:
     pause, spent = FIRST_PAUSE, 0.0
     while True:
         try:
-            connection: Connection = await asyncpg.connect(**driver_arguments(address))
+            connection: Connection = await asyncpg.connect(**driver_arguments(address, prepared=prepared))
         except NOT_YET:
             if spent >= OPENING_BUDGET:
                 raise
@@ -75,13 +128,14 @@ def _set_nothing(connection: Connection) -> None:
     connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
 
-def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
+def driver_arguments(address: DatabaseAddress, *, prepared: bool = False) -> dict[str, Any]:
     """Translate an address for asyncpg, which knows nothing of libpq's parameters.
 
-    Behind a transaction pooler no prepared statement may outlive its transaction: another client's
-    connection would be asked for it, or answer with another statement's rows.
+    Behind a transaction pooler that does not keep them no prepared statement may outlive its transaction:
+    the next server connection would not know it.
     """
     return {
+        "connection_class": NamingConnection if prepared else asyncpg.Connection,
         "host": address.host,
         "port": address.port,
         "user": address.user,
@@ -89,7 +143,7 @@ def driver_arguments(address: DatabaseAddress) -> dict[str, Any]:
         "database": address.database,
         "ssl": ssl.create_default_context(cafile=address.ca_file) if address.tls else False,
         "timeout": CONNECT_TIMEOUT,
-        "statement_cache_size": 0 if address.pooled else 100,
+        "statement_cache_size": 0 if address.pooled and not prepared else 100,
         "max_cacheable_statement_size": 64 * 1024,  # bytes; a search for twenty words by due date has 17 KB
         "server_settings": {"application_name": address.application_name},
     }

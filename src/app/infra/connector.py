@@ -1,8 +1,8 @@
 """Opens connections in the mode that the other end needs: PostgreSQL itself, or a transaction pooler.
 
 A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections.
-A prepared statement would be missing there, or be another client's; what is SET there stays, and holds for
-other clients. So behind a pooler nothing is prepared for later and nothing is SET.
+What is SET there stays, and holds for other clients, so behind a pooler nothing is SET. A prepared statement
+would be missing there, or be another client's, unless the pooler keeps them: the first connection finds out.
 
 `pgbouncer=true` says so. Where the address says nothing, the first connection finds out: PostgreSQL names its
 own process in the key for cancelling (BackendKeyData), a pooler makes that key up.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from app.infra.connecting import Connection, connect
+from app.infra.connecting import Connection, connect, keeps_statements
 from app.settings.database_address import DatabaseAddress
 
 ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
@@ -31,6 +31,14 @@ class Connector:
         self.address = address
         self._statement_timeout = statement_timeout
         self._report = report
+        self._prepared: bool | None = (
+            None  # whether the pooler keeps prepared statements; None: not known yet
+        )
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return not self.address.pooled or bool(self._prepared)
 
     async def connect(self) -> Connection:
         """Open a connection.
@@ -39,9 +47,9 @@ class Connector:
             OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
 
         """
-        connection = await connect(self.address)
         if self.address.pooled:
-            return connection
+            return await self._connect_through_pooler()
+        connection = await connect(self.address)
         try:
             has_session = await self._set_up_session(connection)
         except BaseException:
@@ -50,14 +58,35 @@ class Connector:
         if has_session:
             return connection
         connection.terminate()
-        self.pooler_found("the key for cancelling is not its server's")
-        return await connect(self.address)
+        if not self.address.pooled:  # another connection may have found it meanwhile
+            self._pooler_found("the key for cancelling is not its server's")
+        return await self._connect_through_pooler()
 
-    def pooler_found(self, sign: str) -> None:
-        """Open connections for a transaction pooler from now on, and report that once."""
-        if not self.address.pooled:
-            self.address = replace(self.address, pooled=True)
-            self._report(sign)
+    def statement_lost(self, sign: str) -> None:
+        """Prepare nothing for later from now on, and report that once: a pooler mixed statements up."""
+        if self.prepares:
+            self._prepared = False
+            self._pooler_found(sign)
+
+    def _pooler_found(self, sign: str) -> None:
+        self.address = replace(self.address, pooled=True)
+        self._report(sign)
+
+    async def _connect_through_pooler(self) -> Connection:
+        if self._prepared is not None:
+            return await connect(self.address, prepared=self._prepared)
+        connection = await connect(self.address, prepared=True)
+        try:
+            prepared = await keeps_statements(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        if self._prepared is None:
+            self._prepared = prepared
+        if self._prepared:
+            return connection
+        connection.terminate()
+        return await connect(self.address)
 
     async def _set_up_session(self, connection: Connection) -> bool:
         """Set what holds for the session. Return False, and set nothing, on a pooler's connection.

@@ -62,6 +62,11 @@ class Database:
         """Tell how the pool stands."""
         return self._lender.counts()
 
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return self._lender.prepares
+
     def deadline(self) -> float:
         """Return the moment, on the loop's clock, until which a request that begins now may take."""
         return asyncio.get_running_loop().time() + self._timeout
@@ -80,7 +85,7 @@ class Database:
         """
         until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
-        again = True  # once
+        again, mixed_up = True, 3  # how often: after a lost connection; after a pooler mixed statements up
         while True:
             connection = self._lender.idle()
             if connection is None:
@@ -97,11 +102,14 @@ class Database:
                 if ends < until and isinstance(error, TimeoutError):
                     raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
-                if not (again and (lost or means_pooler(error))):
+                if means_pooler(error) and mixed_up:  # nothing was executed
+                    mixed_up -= 1
+                elif lost and again:
+                    again = False
+                else:
                     await self._expect_set_up(error, until)
                     self._tell(error, may_be_done=not statement.reads)
                     raise
-                again = False
             else:
                 self._deadlines.let_go(connection)
                 self._lender.take_back(connection)

@@ -51,6 +51,11 @@ class Lender:
         """Tell how the pool stands."""
         return self._pool.counts() if self._pool is not None else Counts(self._pool_size, 0, 0, 0, 0)
 
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return self._connector.prepares
+
     def idle(self) -> "Connection | None":
         """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
         return self._pool.take_idle() if self.wall.stood and self._pool is not None else None
@@ -66,16 +71,20 @@ class Lender:
         if self._pool is None:
             raise asyncpg.InterfaceError("the pool is not open")
         async with asyncio.timeout_at(until):
-            connection = await self._pool.take()
-            if not self.wall.stood:
+            while True:
+                connection = await self._pool.take()
+                if self.wall.stood:
+                    return connection
                 try:
                     await self.wall.look(connection)
                     self.wall.refuse()
-                except BaseException:
+                except BaseException as error:
                     connection.terminate()
-                    self.take_back(connection)
-                    raise
-        return connection
+                    self.take_back(connection, error)
+                    if not means_pooler(error):  # the next connection prepares nothing
+                        raise
+                else:
+                    return connection
 
     async def probe(self, until: float) -> None:
         """See whether a statement is answered over a new connection: the pool may be full of slow ones.
@@ -118,7 +127,7 @@ class Lender:
         if isinstance(error, Exception) and means_lost(error):
             self._pool.distrust()  # the others may have broken too, and not know it yet
         if isinstance(error, Exception) and means_pooler(error):
-            self._connector.pooler_found(type(error).__name__)
+            self._connector.statement_lost(type(error).__name__)
             self._pool.retire()  # each keeps prepared statements
         if isinstance(error, asyncpg.InternalClientError):
             connection.terminate()  # it would otherwise be waited for, longer than the deadline

@@ -21,6 +21,7 @@ def readings(
         "taskward_database_connections_opening": pool.opening,
         "taskward_database_requests_waiting": pool.waiting,
         "taskward_walls_up": float(database.walls_trouble is None),
+        "taskward_database_statements_prepared": float(database.prepares),
         "taskward_token_cache_entries": len(tokens),
         "taskward_token_cache_hits_total": tokens.hits,
         "taskward_token_cache_misses_total": tokens.misses,

@@ -1,5 +1,9 @@
-"""A real PgBouncer in transaction mode, before a real PostgreSQL."""
+"""A real PgBouncer in transaction mode, before a real PostgreSQL: the installed one, or a newer one.
 
+From 1.21 on PgBouncer can keep prepared statements, as Neon's pooler does. `.ci/newer-pgbouncer` unpacks one.
+"""
+
+import os
 import shutil
 import socket
 import subprocess
@@ -16,13 +20,36 @@ from dev.children import prepare, unprivileged
 from dev.postgres import free_port
 
 
+def installed() -> str:
+    """Return the machine's own PgBouncer."""
+    program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if program is None:
+        pytest.skip("PgBouncer is not installed")
+    return program
+
+
+def newer() -> str:
+    """Return the PgBouncer that keeps prepared statements."""
+    cache = "/var/cache" if os.geteuid() == 0 else os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    program = Path(cache).expanduser() / "taskward/pgbouncer-1.24/pgbouncer"
+    if not program.exists():
+        pytest.skip("PgBouncer 1.24 is not unpacked: run .ci/newer-pgbouncer")
+    return str(program)
+
+
 class PgBouncer:
     """A pooler that can be killed and started again, on the same port."""
 
-    def __init__(self, database_url: str, folder: Path, *, server_connections: int = 2) -> None:
-        program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
-        if program is None:
-            pytest.skip("PgBouncer is not installed")
+    def __init__(
+        self,
+        database_url: str,
+        folder: Path,
+        *,
+        server_connections: int = 2,
+        program: str | None = None,
+        prepared_statements: int | None = None,  # that it keeps, from 1.21 on
+    ) -> None:
+        program = program or installed()
         url = urlsplit(database_url)
         name, self._port, self._user = url.path.removeprefix("/"), free_port(), unprivileged()
         folder.mkdir(exist_ok=True)
@@ -32,6 +59,11 @@ class PgBouncer:
             "[pgbouncer]\npool_mode = transaction\nauth_type = plain\n"
             f"auth_file = {folder / 'users.txt'}\nlisten_addr = 127.0.0.1\nlisten_port = {self._port}\n"
             f"unix_socket_dir =\ndefault_pool_size = {server_connections}\nmax_client_conn = 200\n"
+            + (
+                f"max_prepared_statements = {prepared_statements}\n"
+                if prepared_statements is not None
+                else ""
+            )
         )
         if self._user is not None:
             for place in (folder, *folder.iterdir()):
@@ -76,7 +108,20 @@ class PgBouncer:
 
 
 @contextmanager
-def pgbouncer(database_url: str, folder: Path, *, server_connections: int = 2) -> Iterator[str]:
+def pgbouncer(
+    database_url: str,
+    folder: Path,
+    *,
+    server_connections: int = 2,
+    program: str | None = None,
+    prepared_statements: int | None = None,
+) -> Iterator[str]:
     """Start it on this database; yield the same address through it."""
-    with PgBouncer(database_url, folder, server_connections=server_connections) as pooler:
+    with PgBouncer(
+        database_url,
+        folder,
+        server_connections=server_connections,
+        program=program,
+        prepared_statements=prepared_statements,
+    ) as pooler:
         yield pooler.url
