@@ -129,6 +129,95 @@ def test_a_file_of_settings_that_belongs_to_somebody_else_stops_the_start(
         environment()
 
 
+def test_lines_of_a_file_of_settings_that_cannot_be_read_are_told_by_number_and_never_quoted(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("A=1\n\n# x\nSECRET hunter2\nB=2\nhunter3\n\nC='hunter4\n")
+
+    said = refused({}, tmp_path, "serve")
+
+    file = tmp_path / ".env"
+    assert said.splitlines()[1:] == [f"  {file} has no NAME=value in line {line}" for line in (4, 6, 8)]
+    assert "hunter" not in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "held", "warned"),
+    [
+        (0o644, "BETTER_AUTH_SECRET", True),
+        (0o604, "DATABASE_URL", True),
+        (0o640, "BETTER_AUTH_SECRET", False),
+        (0o600, "BETTER_AUTH_SECRET", False),
+        (0o644, "PORT", False),
+    ],
+)
+def test_secrets_that_every_user_can_read_are_warned_of_with_the_command_that_hides_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, held: str, *, warned: bool
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"{held}={'1' * 40}\n")
+    file.chmod(mode)
+    monkeypatch.chdir(tmp_path)
+    env = {**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "PORT": str(free_port())}
+
+    _, warnings = checked(env)
+    told = [each for each in warnings if "every user" in each]
+
+    assert told == (
+        [f"{file} holds {held} and can be read by every user: chmod 600 {file}"] if warned else []
+    )
+
+
+@pytest.mark.server
+def test_a_database_from_the_environment_is_not_mixed_with_the_direct_address_of_the_file(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    old, new = postgres.new_database(), postgres.new_database()
+    (tmp_path / ".env").write_text(f"DATABASE_URL={old}\nDATABASE_URL_DIRECT={old}\n")
+
+    restored = app("migrate", env={"DATABASE_URL": new}, cwd=tmp_path)
+
+    assert restored.stdout.startswith("applied 0001")
+    assert app("migrate", "--check", env={"DATABASE_URL": new}, cwd=tmp_path).returncode == 0
+    assert app("migrate", "--check", env={}, cwd=tmp_path).returncode == 3
+
+
+def test_the_direct_address_of_the_file_holds_where_the_environment_names_the_same_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=one\nDATABASE_URL_DIRECT=its direct one\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL_DIRECT", raising=False)
+    read = []
+    for given in ("one", "", "another"):
+        monkeypatch.setenv("DATABASE_URL", given)
+        read.append(environment().get("DATABASE_URL_DIRECT"))
+
+    assert read == ["its direct one", "its direct one", None]
+
+
+@pytest.mark.server
+def test_a_wrong_direct_address_is_told_by_its_own_name(postgres: PostgresServer, tmp_path: Path) -> None:
+    wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
+    env = environment_for(postgres.new_database(), DATABASE_URL_DIRECT=wrong)
+
+    for verb in (["serve"], ["migrate"], ["purge", "--older-than", "1d"]):
+        said = refused(env, tmp_path, *verb)
+
+        assert "DATABASE_URL_DIRECT has a user or password that 127.0.0.1 refuses" in said
+        assert "DATABASE_URL has" not in said
+        assert "hunter2" not in said
+
+
+@pytest.mark.server
+def test_a_purge_before_any_migration_names_the_command_that_is_missing(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    said = refused({"DATABASE_URL": postgres.new_database()}, tmp_path, "purge", "--older-than", "1d")
+
+    assert said == "app purge: the database has no tables of ours yet: run `app migrate`\n"
+
+
 @pytest.mark.parametrize(
     ("more", "warning"),
     [

@@ -197,3 +197,16 @@ async def test_a_view_of_another_role_is_told_with_the_command_that_a_superuser_
     assert told is not None
     assert str(refused.value) in told
     assert mended is None
+
+
+async def test_a_membership_that_migrate_gives_back_is_said(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("REVOKE taskward_app FROM CURRENT_USER")
+    finally:
+        await connection.close()
+    mended: list[str] = []
+
+    await upgrade(DatabaseAddress.parse(url), mended.append)
+
+    assert mended == ["the membership of this login in taskward_app"]

@@ -45,4 +45,4 @@ def connection_fault(address: DatabaseAddress, error: BaseException) -> str | No
             fault = f"names {host}, with which no TLS connection can be made"
         case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
             fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
-    return f"DATABASE_URL {fault}" if fault else None
+    return f"{address.setting} {fault}" if fault else None

@@ -56,9 +56,11 @@ def _told(address: DatabaseAddress, error: Exception) -> str:
     if fault := connection_fault(address, error):
         return fault
     if isinstance(error, DuplicateTableError):
-        return f"DATABASE_URL names a database with tables of somebody else's in our place: {error}"
+        return f"{address.setting} names a database with tables of somebody else's in our place: {error}"
     if isinstance(error, PostgresError) and not means_unreachable(error):
-        return f"DATABASE_URL names a database that refuses a migration: {error} {error.hint or ''}".strip()
+        return (
+            f"{address.setting} names a database that refuses a migration: {error} {error.hint or ''}".strip()
+        )
     return f"the database cannot be reached, {unreachable(address, error)}: try again"
 
 

@@ -16,7 +16,7 @@ from app.infra.schema_version import is_current
 from app.infra.wall import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.database_address import DatabaseAddress, is_here
-from app.settings.environment import Reader
+from app.settings.environment import Reader, secrets_shown
 from app.settings.listening import read_listening
 from app.settings.observing import read_observing
 
@@ -49,6 +49,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
     warnings += plain_text_warnings(settings)
+    warnings += secrets_shown()
     warnings += near_misses(env)
     workers, limits = settings.listening.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
@@ -114,7 +115,7 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
 
 async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
     """Return what is wrong with the database, and what is only not yet right."""
-    connector = Connector(database)
+    connector, asked = Connector(database), database
     try:
         async with asyncio.timeout(PATIENCE):
             connection = await connector.connect()
@@ -123,12 +124,13 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
                 current = await is_current(connection)
             finally:
                 await connection.close()
+            asked = direct
             missing = [] if current else await _waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
-        fault = connection_fault(database, error)
+        fault = connection_fault(asked, error)
         if fault:
             return [fault], []
-        why = unreachable(database, error)
+        why = unreachable(asked, error)
         return [], [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
     if missing:
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"

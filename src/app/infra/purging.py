@@ -15,6 +15,7 @@ from app.infra.connecting import Connection
 from app.infra.connector import Connector
 from app.infra.owned import OwnedConnection
 from app.infra.row_security import MAINTENANCE, maintenance_stands
+from app.infra.schema_version import VERSION_TABLE
 from app.infra.statements import kept_answers
 from app.infra.transaction import Transaction
 from app.settings.database_address import DatabaseAddress
@@ -49,6 +50,8 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
     """Raise CannotPurge where a purge would end nothing, and say nothing of it."""
     connection = await Connector(address).connect()
     try:
+        if not await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"):
+            raise CannotPurge("the database has no tables of ours yet: run `app migrate`")
         async with connection.transaction(readonly=True):
             await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
             stands = await connection.fetchval(f"SELECT {maintenance_stands()}")

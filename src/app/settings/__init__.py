@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.settings.addresses import origin, origins, web_address
@@ -108,6 +108,8 @@ def read_database(reader: Reader) -> tuple[DatabaseAddress | None, DatabaseAddre
     direct = reader.read(
         "DATABASE_URL_DIRECT", DatabaseAddress.parse, database.direct() if database else None
     )
+    if direct and reader.get("DATABASE_URL_DIRECT"):
+        direct = replace(direct, setting="DATABASE_URL_DIRECT")
     return database, direct
 
 

@@ -31,6 +31,7 @@ class DatabaseAddress:
     ca_file: str | None  # who signs the server's certificate; None: those the system trusts
     pooled: bool | None  # by a transaction pooler, which keeps no session; None: connecting tells
     application_name: str
+    setting: str = field(default="DATABASE_URL", compare=False)  # the variable that said it
 
     @classmethod
     def parse(cls, url: str) -> "DatabaseAddress":

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from dotenv import dotenv_values
+from dotenv.parser import Original, parse_stream
 
 T = TypeVar("T")
 
 ROOT: Final = 0  # may write every file anyway
+SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
 ENV_FILE: Final = "ENV_FILE"  # the variable by which `--env-file` reaches workers
 
 
@@ -26,11 +27,16 @@ class SettingsError(Exception):
 def environment() -> dict[str, str]:
     """Return the variables of the process, over those of the file `ENV_FILE`: by default `.env` here.
 
+    Where the process names another database than the file, the file's direct address is that other one's.
+
     Raises:
         SettingsError: this folder was deleted, or the file cannot be read, or others can write it.
 
     """
-    return written() | dict(os.environ)
+    file, process = written(), dict(os.environ)
+    if process.get("DATABASE_URL", "").strip() not in ("", file.get("DATABASE_URL")):
+        file.pop("DATABASE_URL_DIRECT", None)
+    return file | process
 
 
 def written() -> dict[str, str]:
@@ -40,17 +46,34 @@ def written() -> dict[str, str]:
         SettingsError: as `environment` does.
 
     """
+    path, must_be = _file()
+    return _read(path, must_be=must_be)
+
+
+def secrets_shown() -> list[str]:
+    """Warn where every user of this machine can read a file that holds secrets."""
+    path, _ = _file()
+    held = [name for name in SECRETS if written().get(name)]
+    if not held or not path.stat().st_mode & stat.S_IROTH:
+        return []
+    mend = f"chmod 600 {path}"
+    if path.stat().st_uid != os.geteuid():
+        mend = f"chgrp {os.getegid()} {path} && chmod 640 {path}"
+    return [f"{path} holds {held[0]} and can be read by every user: {mend}"]
+
+
+def _file() -> tuple[Path, bool]:
+    """Return where the file of variables is, and whether somebody named it."""
     try:
         folder = Path.cwd()
     except FileNotFoundError:
         gone = "the folder that it is started in is gone: start it in one that exists"
         raise SettingsError([gone]) from None
     named = os.environ.get(ENV_FILE)
-    found = _read(folder / (named or ".env"), must_be=bool(named))
-    return {name: value for name, value in found.items() if value is not None}
+    return folder / (named or ".env"), bool(named)
 
 
-def _read(path: Path, *, must_be: bool) -> dict[str, str | None]:
+def _read(path: Path, *, must_be: bool) -> dict[str, str]:
     """Read a file of variables. Somebody else who can write it could set the secret, or the database."""
     try:
         found = path.stat()
@@ -67,9 +90,25 @@ def _read(path: Path, *, must_be: bool) -> dict[str, str | None]:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingsError([f"{path} can be written by other users: chmod go-w {path}"])
     try:
-        return dotenv_values(path, interpolate=False)
+        with path.open(encoding="utf-8") as file:
+            lines = list(parse_stream(file))
     except OSError as error:
         raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"the file {path} cannot be read (it is not UTF-8)"]) from None
+    faults = [
+        f"{path} has no NAME=value in line {_line(line.original)}"
+        for line in lines
+        if line.error or (line.key and line.value is None)
+    ]
+    if faults:
+        raise SettingsError(faults)
+    return {line.key: line.value for line in lines if line.key and line.value is not None}
+
+
+def _line(original: Original) -> int:
+    text = original.string
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")  # blank lines come before it
 
 
 class Reader:

@@ -22,6 +22,7 @@ from app.infra.row_security import (
 )
 from app.infra.wall import foreign_owner, has_our_definition
 
+_ACT_AS: Final = "CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END"
 _ALL_VERBS: Final = ", ".join(VERBS)
 
 
@@ -82,6 +83,8 @@ class _Repair:
 def _mend_role(repair: _Repair, role: str) -> None:
     if not repair.holds(f"EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')"):
         repair.mend(f"the role {role}")
+    elif not repair.holds(f"pg_has_role(current_user, '{role}', {_ACT_AS})"):
+        repair.mend(f"the membership of this login in {role}")
     ensure_role(repair.connection, role)
     if not repair.holds(f"has_schema_privilege('{role}', current_schema(), 'USAGE')"):
         schema = repair.connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
@@ -101,8 +104,7 @@ def ensure_role(connection: Connection, role: str = APP) -> None:
     """Make a role that cannot log in where it is absent, and let this login act as it."""
     connection.exec_driver_sql(f"""
         DO $$
-        DECLARE option text := CASE WHEN current_setting('server_version_num')::int >= 160000
-                                    THEN 'SET' ELSE 'MEMBER' END;
+        DECLARE option text := {_ACT_AS};
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
                 BEGIN
