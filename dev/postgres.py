@@ -24,6 +24,8 @@ LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
 
+_given: set[int] = set()
+
 
 class PostgresServer:
     """A cluster in `folder/postgres`, made when it is not there yet."""
@@ -215,12 +217,20 @@ def temporary(folder: Path) -> Iterator[PostgresServer]:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses, below those that the system gives out by itself."""
+    """Return a port that nobody uses, below those that the system gives out by itself.
+
+    No port is given out twice by one process: what had it may be down for a moment. Workers of the tests have a
+    range each, for the same reason.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = 20000 + secrets.randbelow(12000)
+        port = 20000 + 1500 * (worker % 8) + secrets.randbelow(1500)
+        if port in _given:
+            continue
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port

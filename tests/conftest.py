@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -37,14 +38,23 @@ def _said() -> Iterator[None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Search what the application printed in this process."""
-    if report.when == "teardown":
+    if report.when == "teardown" and not hasattr(report, "node"):  # a worker searches its own
         LOGS.look_at(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run for a line that tells what is somebody's."""
+    """Fail the run for a line that tells what is somebody's. A worker hands over what it searched."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["logs"] = (LOGS.lines, LOGS.found)
     if LOGS.found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker searched. One that crashed has failed the run already."""
+    lines, found = getattr(node, "workeroutput", {}).get("logs", (0, {}))
+    LOGS.add(lines, found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

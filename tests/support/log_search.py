@@ -63,6 +63,11 @@ class LogSearch:
             for what in self.private_in(line):
                 self.found.setdefault(f"{source}: {what}", line)
 
+    def add(self, lines: int, found: dict[str, str]) -> None:
+        """Take over what another process searched, and found."""
+        self.lines += lines
+        self.found |= found
+
     def private_in(self, line: str) -> Iterator[str]:
         """Name what is private in a line."""
         yield from (what for what, shape in SHAPES.items() if shape.search(line))
