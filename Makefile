@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE :=# else each process of the tests compiles all of them anew
+WORKERS ?= 6# more than processors: most tests wait for a server to start, or for a time limit to be over
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate openapi bench bench-growth lock clean
@@ -19,8 +22,9 @@ serve: .venv/.complete ## serve the API as in production (settings: .env.example
 	@exec $(BIN)/app serve
 
 test: .venv/.complete web ## run every test, against real servers in temporary places
-	@if [ -d web/node_modules ]; then (cd web && npm test --silent); fi
-	@$(BIN)/python -m pytest
+	@if [ -d web/node_modules ]; then echo "Tests of the page and the sign-in server:" && (cd web && npm test --silent); fi
+	@echo "Tests side by side, $(WORKERS) files at once:" && $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(WORKERS) -m "not quiet"
+	@echo "Tests that measure time, one after the other:" && $(BIN)/python -m pytest -m quiet
 
 # FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
@@ -33,13 +37,14 @@ screenshots: .venv/.complete web ## show the page in every state, narrow and wid
 	@$(BIN)/python -m tests.support.screenshots
 
 unit: .venv/.complete ## run the tests that need no server
-	@$(BIN)/python -m pytest -m "not server"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) auto -m "not server and not quiet"
+	@$(BIN)/python -m pytest -q -m "quiet and not server"
 
 pythons: .venv/.complete ## run those tests on each other Python from 3.11 on that this machine has
 	@$(BIN)/python -m dev.pythons
 
 fuzz: .venv/.complete ## search longer for inputs that break something: FUZZ=100 times as many as `make test` does
-	@FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest tests/fuzz -q --show-capture=no
+	@FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest $(SIDE_BY_SIDE) auto tests/fuzz -q --show-capture=no
 
 check: .venv/.complete web ## lint, types, import contracts, TypeScript, the OpenAPI document
 	@$(BIN)/ruff check .

@@ -219,8 +219,8 @@ def temporary(folder: Path) -> Iterator[PostgresServer]:
 def free_port() -> int:
     """Return a port that nobody uses, below those that the system gives out by itself.
 
-    No port is given out twice by one process: what had it may be down for a moment. Workers of the tests have a
-    range each, for the same reason.
+    No process gets a port twice, since the server that had it may be down for a moment. Workers of the tests
+    have a range each, for the same reason.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:

@@ -16,7 +16,21 @@ from dev.postgres import PostgresServer, temporary
 from tests.support.in_process import client_of
 from tests.support.log_search import LOGS, listening_to_requests
 from tests.support.people import ORIGIN, SECRET, People
+from tests.support.progress import FileProgress
 from tests.support.servers.service import Service, serving
+
+LONGEST = ("tests/dev/", "tests/e2e/", "tests/abuse/", "tests/test_cli.py", "tests/infra/test_walls.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show progress by file where files run side by side."""
+    if getattr(config.option, "numprocesses", None):
+        config.pluginmanager.register(FileProgress(config))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one of them in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -95,6 +95,7 @@ def test_batches_that_change_nothing_fill_no_more_of_the_disk_than_one_person_ma
     assert hoarder.ask("POST", "/batch", nothing, keyed=False).status_code == 200
 
 
+@pytest.mark.quiet
 def test_of_keys_one_person_has_as_many_as_anyone_may_and_deleting_for_good_stays_quick(
     service: Service, hoarder: Hoarder, postgres: PostgresServer, database_url: str
 ) -> None:

@@ -18,7 +18,7 @@ from tests.support.factories import someone
 from tests.support.servers.pgbouncer import pgbouncer
 from tests.support.servers.service import Service, serving
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.quiet]
 
 TASKS = 1_200
 AT_ONCE = 24  # requests, more than a pool of 10

@@ -17,7 +17,7 @@ from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.servers.service import Service
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.quiet]
 
 ROUNDS = 4
 JSON = {"content-type": "application/json"}

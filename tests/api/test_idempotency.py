@@ -239,6 +239,7 @@ async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path
             await asyncio.gather(*map(fifty_at_once, everybody))
 
 
+@pytest.mark.quiet
 async def test_while_the_first_is_under_way_the_second_is_told_at_once_and_others_go_on(
     people: People, postgres: PostgresServer, database_url: str
 ) -> None:

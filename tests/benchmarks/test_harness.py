@@ -70,6 +70,7 @@ def answering(*statuses: int) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.quiet
 def test_the_cpu_time_of_living_and_of_ended_children_is_counted_once() -> None:
     with Popen([sys.executable, "-c", PARENT], stdin=PIPE, stdout=PIPE) as parent:
         assert parent.stdout is not None
@@ -118,6 +119,7 @@ def test_requests_of_a_scene_are_the_same_at_each_call() -> None:
     assert {request.token for request in requests_of("read", [ANN, BOB])} == {ANN.token, BOB.token}
 
 
+@pytest.mark.quiet
 @with_wrk
 def test_load_counts_what_was_answered() -> None:
     with answering(200) as url:

@@ -61,6 +61,7 @@ def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
     assert answers == {200: 100, 429: 300}
 
 
+@pytest.mark.quiet
 def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is_said_once(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
@@ -221,6 +222,7 @@ def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_
     assert sent < 8 * 1024 * 1024
 
 
+@pytest.mark.quiet
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
     with begun(impatient, "Content-Length: 1000000", "Connection: close") as connection:
         began = time.monotonic()
@@ -244,6 +246,7 @@ def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
     assert took < 5
 
 
+@pytest.mark.quiet
 def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:
     with ExitStack() as stack:
         for _ in range(200):

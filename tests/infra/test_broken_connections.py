@@ -120,6 +120,7 @@ async def test_a_write_whose_server_process_ends_is_told_as_unknown_and_not_repe
         assert read(await mine.page(1, after=None)) == []
 
 
+@pytest.mark.quiet
 async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_be_undone(
     place: Place,
 ) -> None:
@@ -265,6 +266,7 @@ async def test_who_gives_up_waiting_for_a_connection_leaves_the_line(place: Plac
         database._lender.take_back(lent)
 
 
+@pytest.mark.quiet
 async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
     url = place.postgres.url_of(place.address.database)
     app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))

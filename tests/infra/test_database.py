@@ -51,6 +51,7 @@ async def test_a_restart_between_two_requests_is_not_seen_by_the_second(
     assert await mine.show(task.id) == added
 
 
+@pytest.mark.quiet
 async def test_while_the_database_is_away_it_is_unavailable_and_afterwards_it_is_not(
     database: Database, own: PostgresServer
 ) -> None:
@@ -94,6 +95,7 @@ async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
     assert own.query(count) == before
 
 
+@pytest.mark.quiet
 async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on(
     database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

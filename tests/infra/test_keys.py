@@ -53,6 +53,7 @@ async def test_a_known_key_is_found_without_asking_anybody() -> None:
         assert server.asked == 1
 
 
+@pytest.mark.quiet
 async def test_starting_waits_for_nobody() -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
@@ -218,6 +219,7 @@ async def test_given_no_keys_at_all_then_it_recovers_by_itself_within_two_second
             await fetched.find("old", "EdDSA")
 
 
+@pytest.mark.quiet
 async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_believed_at_once() -> None:
     async with jwks_server() as server, fetched_from(server, wait=False) as fetched:
         await until(lambda: bool(fetched._trouble))

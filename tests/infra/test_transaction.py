@@ -106,6 +106,7 @@ async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(sing
     assert (len(read(hers)), len(read(his))) == (2, 0)
 
 
+@pytest.mark.quiet
 async def test_one_that_is_held_up_ends_at_its_deadline_undone_and_makes_room(
     single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,18 +19,21 @@ CLAIMS: dict[str, Any] = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW
 
 
 class SigningKey:
-    """A key pair of an issuer."""
+    """A key pair of an issuer, made when it is first needed: an RSA key takes a moment."""
 
     def __init__(self, key_id: str = "one", algorithm: str = "EdDSA", *, bits: int = 2048) -> None:
         self.key_id = key_id
         self.algorithm = algorithm
-        self.private: Any
-        if algorithm == "EdDSA":
-            self.private = ed25519.Ed25519PrivateKey.generate()
-        elif algorithm in CURVES:
-            self.private = ec.generate_private_key(CURVES[algorithm])
-        else:
-            self.private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        self._bits = bits
+
+    @cached_property
+    def private(self) -> Any:
+        """The private key."""
+        if self.algorithm == "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+        if self.algorithm in CURVES:
+            return ec.generate_private_key(CURVES[self.algorithm])
+        return rsa.generate_private_key(public_exponent=65537, key_size=self._bits)
 
     @cached_property
     def public(self) -> dict[str, Any]:
