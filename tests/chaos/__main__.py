@@ -45,8 +45,7 @@ def main() -> int:
         return 2
     form = "short" if chosen.short else "long"
     where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
-    with a_place() as folder:
-        cluster = Cluster(folder)
+    with a_place() as folder, Cluster(folder) as cluster:
         results = [told(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
     for result in results:
@@ -72,8 +71,11 @@ def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
     with a_place() as folder:
         harness = None
         try:
-            with cluster.copy(folder / "postgres") as postgres, a_background() as background:
-                harness = Harness(cluster, postgres, folder, background, long=long)
+            with (
+                cluster.database(folder, own_server=scenario.own_server) as database,
+                a_background() as background,
+            ):
+                harness = Harness(cluster, database, folder, background, long=long)
                 with harness.always:
                     scenario.play(harness)
                 result.verdict = judge(harness.record, scenario.allowed)

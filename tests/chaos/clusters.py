@@ -1,17 +1,17 @@
-"""A PostgreSQL for each scenario, copied from one that was made and migrated once: `initdb` takes seconds."""
+"""PostgreSQL for the scenarios: a database for each, or a server of its own, copied from what was made and migrated once."""
 
 import asyncio
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from app.infra.migrate import upgrade
 from app.settings.database_address import DatabaseAddress
-from dev.postgres import PostgresServer
+from dev.postgres import LOGIN, PostgresServer
 
 SETTINGS: Final = {
     "synchronous_commit": "on"
@@ -19,14 +19,35 @@ SETTINGS: Final = {
 
 
 class Cluster:
-    """The one that is copied."""
+    """The one that is copied, and a copy that most scenarios share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "cluster"
+        self._stack = ExitStack()
+        self._shared: PostgresServer | None = None
         self._made = PostgresServer(self._folder, durable=False)
         self._made.start()
         asyncio.run(upgrade(DatabaseAddress.parse(self._made.url)))
         self._made.stop()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the server that scenarios shared."""
+        self._stack.close()
+
+    @contextmanager
+    def database(self, folder: Path, *, own_server: bool) -> Iterator[tuple[PostgresServer, str]]:
+        """Yield a server and the address of a new, migrated database on it: the shared server, or one in the folder."""
+        if own_server:
+            with self.copy(folder / "postgres") as server:
+                yield server, server.url
+            return
+        if self._shared is None:
+            self._shared = self._stack.enter_context(self.copy(self._folder / "shared"))
+        yield self._shared, self._shared.new_database(template=LOGIN)
 
     @contextmanager
     def copy(self, folder: Path, *through: str) -> Iterator[PostgresServer]:

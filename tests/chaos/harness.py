@@ -34,11 +34,16 @@ class Harness:
     """What a scenario is given."""
 
     def __init__(
-        self, cluster: Cluster, postgres: PostgresServer, folder: Path, background: Background, *, long: bool
+        self,
+        cluster: Cluster,
+        database: tuple[PostgresServer, str],  # and its address
+        folder: Path,
+        background: Background,
+        *,
+        long: bool,
     ) -> None:
         self.cluster = cluster
-        self.postgres = postgres
-        self.database_url = postgres.url
+        self.postgres, self.database_url = database
         self.folder = folder
         self.background = background
         self.long = long

@@ -18,16 +18,17 @@ class Scenario:
     title: str
     allowed: Allowed
     play: Callable[[Harness], None]
+    own_server: bool  # its fault is one of the whole PostgreSQL server, which the others share
 
 
 def scenario(
-    title: str, allowed: Allowed, *, name: str = ""
+    title: str, allowed: Allowed, *, name: str = "", own_server: bool = False
 ) -> Callable[[Callable[[Harness], None]], Callable[[Harness], None]]:
     """Add a function to the table, under its own name."""
 
     def add(play: Callable[[Harness], None]) -> Callable[[Harness], None]:
         named = name or play.__name__.replace("_", "-")
-        SCENARIOS[named] = Scenario(named, title, allowed, play)
+        SCENARIOS[named] = Scenario(named, title, allowed, play, own_server)
         return play
 
     return add

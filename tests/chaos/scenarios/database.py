@@ -47,7 +47,11 @@ def terminated_mid_query(harness: Harness) -> None:
         )
 
 
-@scenario("killed (pg_ctl stop -m immediate) and started", Allowed(outage=DOWN + 2.5, slowest=5.5, back=2.0))
+@scenario(
+    "killed (pg_ctl stop -m immediate) and started",
+    Allowed(outage=DOWN + 2.5, slowest=5.5, back=2.0),
+    own_server=True,
+)
 def killed(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service, after=3.2), harness.fault():
         harness.postgres.stop(signal.SIGQUIT)
@@ -55,7 +59,11 @@ def killed(harness: Harness) -> None:
         harness.postgres.start()
 
 
-@scenario("all of PostgreSQL stopped (SIGSTOP) for 8 s", Allowed(outage=STOPPED + 1.0, slowest=5.5, back=1.0))
+@scenario(
+    "all of PostgreSQL stopped (SIGSTOP) for 8 s",
+    Allowed(outage=STOPPED + 1.0, slowest=5.5, back=1.0),
+    own_server=True,
+)
 def paused(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service, after=2.2):
         postmaster = psutil.Process(harness.postgres.process.pid if harness.postgres.process else 0)

@@ -58,7 +58,7 @@ def disk_full(harness: Harness) -> None:
             time.sleep(SETTLED + 3.0)
 
 
-@scenario("read-only (25006)", WORKS)
+@scenario("read-only (25006)", WORKS, own_server=True)
 def read_only(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
         try:
