@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from app.composition import compose
 from app.infra.database import Database
@@ -17,6 +18,7 @@ from tests.support.in_process import client_of
 from tests.support.log_search import LOGS, listening_to_requests
 from tests.support.people import ORIGIN, SECRET, People
 from tests.support.progress import FileProgress
+from tests.support.servers.browser import chromium
 from tests.support.servers.service import Service, serving
 
 LONGEST = ("tests/dev/", "tests/e2e/", "tests/abuse/", "tests/test_cli.py", "tests/infra/test_walls.py")
@@ -154,3 +156,10 @@ def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The service in a process of its own, on a real socket."""
     with serving(environment_for(database_url), tmp_path_factory.mktemp("service")) as running_service:
         yield running_service
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium, to open a context in for each test."""
+    async with chromium() as browser:
+        yield browser

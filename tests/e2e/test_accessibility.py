@@ -2,14 +2,13 @@
 
 import gzip
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from dev.postgres import PostgresServer
 from tests.support.page_states import LIFE, STATES
 from tests.support.servers.better_auth import WEB
-from tests.support.servers.browser import chromium
 from tests.support.servers.site import Site, site_of
 
 pytestmark = pytest.mark.server
@@ -29,9 +28,9 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_axe_finds_nothing(site: Site, tmp_path: Path, state: str) -> None:
-    async with chromium(tmp_path, bypass_csp=True) as browser:  # axe is a script that the page does not allow
-        page = await browser.new_page()
+async def test_axe_finds_nothing(site: Site, browser: Browser, state: str) -> None:
+    async with await browser.new_context(bypass_csp=True) as context:  # the page does not allow axe's script
+        page = await context.new_page()
         await STATES[state](page, site)
         await page.evaluate(AXE.read_text())
 

@@ -1,14 +1,12 @@
 """The documentation page in a real browser whose network is cut off."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Page, Request, Route, expect
+from playwright.async_api import Browser, Page, Request, Route, expect
 
 from tests.support.factories import someone
-from tests.support.servers.browser import chromium
 from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
@@ -23,7 +21,7 @@ async def authorize(page: Page, token: str) -> None:
 
 
 async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody_else(
-    service: Service, tmp_path: Path
+    service: Service, browser: Browser
 ) -> None:
     ann, outside, complaints = someone("ann"), list[str](), list[str]()
 
@@ -34,9 +32,9 @@ async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody
             outside.append(request.url)
             await route.abort()
 
-    async with chromium(tmp_path) as browser:
-        await browser.route("**/*", cut_off)
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        await context.route("**/*", cut_off)
+        page = await context.new_page()
         page.on(
             "console",
             lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None,
@@ -82,15 +80,15 @@ ANSWERED = {
 }
 
 
-async def test_try_it_out_untouched_works_on_every_operation(service: Service, tmp_path: Path) -> None:
+async def test_try_it_out_untouched_works_on_every_operation(service: Service, browser: Browser) -> None:
     ann, answered = someone("ann"), dict[str, str]()
     async with httpx.AsyncClient(base_url=service.url, headers=service.headers(ann)) as client:
         task, other = [
             (await client.post("/api/me/tasks", json={"title": title})).json()["id"] for title in "ab"
         ]
 
-    async with chromium(tmp_path) as browser:
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        page = await context.new_page()
         await page.goto(f"{service.url}/docs")
         await authorize(page, service.token(ann))
         for name in ANSWERED:
@@ -111,12 +109,12 @@ async def test_try_it_out_untouched_works_on_every_operation(service: Service, t
 
 
 async def test_an_operation_on_one_task_asks_for_its_id_before_anything_is_sent(
-    service: Service, tmp_path: Path
+    service: Service, browser: Browser
 ) -> None:
     sent: list[str] = []
 
-    async with chromium(tmp_path) as browser:
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        page = await context.new_page()
         await page.goto(f"{service.url}/docs")
         page.on("request", lambda request: sent.append(request.url))
         operation = page.locator("#operations-Tasks-getTask")

@@ -8,10 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from dev.postgres import PostgresServer
-from tests.support.servers.browser import chromium
 from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
@@ -33,10 +32,10 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page that tells the test whatever it complains of, and whatever it asks for."""
-    async with chromium(tmp_path / "profile") as browser:
-        yield await browser.new_page()
+    async with await browser.new_context() as context:
+        yield await context.new_page()
 
 
 def listening(page: Page) -> tuple[list[str], list[str]]:
@@ -56,7 +55,7 @@ async def assert_no_token_is_kept(page: Page, asked: list[str]) -> None:
 
 
 async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_sees_them(
-    site: Site, page: Page, tmp_path: Path
+    site: Site, page: Page, browser: Browser
 ) -> None:
     asked, complaints = listening(page)
     ann = await Visitor.signed_up(page, site)
@@ -85,7 +84,7 @@ async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_
     await ann.sign_in()
     await expect(ann.done("Read a book")).to_be_visible()
 
-    async with chromium(tmp_path / "other") as another:
+    async with await browser.new_context() as another:
         bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
         await bob.show("All")
         await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()

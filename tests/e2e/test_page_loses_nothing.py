@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Route, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from dev.postgres import PostgresServer
-from tests.support.servers.browser import chromium
 from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
@@ -41,17 +39,17 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BrowserContext]:
-    async with chromium(tmp_path_factory.mktemp("profile"), timezone_id="Europe/Lisbon") as browser:
-        yield browser
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    async with await browser.new_context(timezone_id="Europe/Lisbon") as context:
+        yield context
 
 
 @pytest.fixture
-async def page(browser: BrowserContext, site: Site) -> AsyncIterator[Page]:
-    page = await browser.new_page()
+async def page(context: BrowserContext, site: Site) -> AsyncIterator[Page]:
+    page = await context.new_page()
     page.set_default_timeout(8000)
     yield page
-    await browser.clear_cookies()
+    await context.clear_cookies()
     await page.close()
 
 
@@ -354,11 +352,11 @@ async def test_today_becomes_yesterday_at_midnight(site: Site, page: Page) -> No
 
 
 async def test_a_change_in_another_browser_is_seen_on_coming_back(
-    site: Site, page: Page, tmp_path: Path
+    site: Site, page: Page, browser: Browser
 ) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Here first")
-    async with chromium(tmp_path / "other") as another:
+    async with await browser.new_context() as another:
         other = await another.new_page()
         await other.goto(site.url)
         elsewhere = Visitor(other, site, ann.email)

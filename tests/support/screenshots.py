@@ -17,11 +17,11 @@ async def main() -> None:
     """Make them all."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, temporary(Path(folder) / "postgres") as postgres:
-        async with site_of(postgres, Path(folder), life=LIFE) as site:
+        async with site_of(postgres, Path(folder), life=LIFE) as site, chromium() as browser:
             with site.api():
                 for name, state in STATES.items():
-                    async with chromium(Path(folder) / name) as browser:
-                        page = await browser.new_page()
+                    async with await browser.new_context() as context:
+                        page = await context.new_page()
                         await state(page, site)
                         for size, viewport in SIZES.items():
                             await page.set_viewport_size(viewport)  # type: ignore[arg-type]

@@ -3,11 +3,9 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, async_playwright
+from playwright.async_api import Browser, async_playwright
 
 QUIET = [
     "--no-sandbox",
@@ -21,14 +19,12 @@ QUIET = [
 
 
 @asynccontextmanager
-async def chromium(profile: Path, **options: Any) -> AsyncIterator[BrowserContext]:
-    """Open a browser with a profile of its own."""
+async def chromium() -> AsyncIterator[Browser]:
+    """Start a browser. Each of its contexts has cookies and storage of its own, as another person's browser has."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed")
     async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            profile, executable_path=program, headless=True, args=QUIET, **options
-        )
-        yield context
-        await context.close()
+        browser = await playwright.chromium.launch(executable_path=program, headless=True, args=QUIET)
+        yield browser
+        await browser.close()
