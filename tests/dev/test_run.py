@@ -136,6 +136,7 @@ def token_of(run: Run, *, new: bool) -> str:
         return str(client.get("/api/auth/token").json()["token"])
 
 
+@pytest.mark.quiet
 def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> None:
     if not (WEB / "node_modules").exists():
         pytest.skip("needs Node, and `make setup`")
@@ -225,6 +226,7 @@ def read_until(terminal: int, words: str) -> str:
     return said
 
 
+@pytest.mark.quiet
 def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_stops(tmp_path: Path) -> None:
     (state := tmp_path / "state").mkdir()
     with started(state, PATH="/nowhere") as run:

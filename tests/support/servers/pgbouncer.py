@@ -69,7 +69,7 @@ class PgBouncer:
             for place in (folder, *folder.iterdir()):
                 shutil.chown(place, self._user.pw_uid, self._user.pw_gid)
             for above in folder.parents:  # pytest's own folders are closed to others
-                if above.name.startswith("pytest-"):
+                if above.name.startswith(("pytest-", "popen-")):
                     above.chmod(0o711)
         self._command = [program, str(folder / "pgbouncer.ini")]
         self._log = folder / "log"
