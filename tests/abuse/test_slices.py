@@ -93,7 +93,9 @@ async def longest_piece(done: asyncio.Event) -> float:
 
 @pytest.fixture(scope="module")
 async def service(database_url: str) -> AsyncIterator[Service]:
-    env = environment_for(database_url, REQUEST_TIMEOUT="60")  # a hundred rows may take long on a busy machine
+    env = environment_for(
+        database_url, REQUEST_TIMEOUT="60"
+    )  # a hundred rows may take long on a busy machine
     app = compose(Settings.from_env(env))
     async with client_of(app) as client:
         yield Service(app, People(client).one())
