@@ -161,6 +161,31 @@ async def test_a_cursor_does_not_mind_in_which_words_the_same_list_is_asked_for(
     assert (response.status_code, len(response.json())) == (200, 1)
 
 
+async def test_a_cursor_of_a_tag_in_one_spelling_goes_on_in_any_other(people: People) -> None:
+    ann = people.one()
+    for tag in ("\u2764", "\u2764\ufe0f"):
+        await ann.create(tags=[tag, "İstanbul"])
+    cursor = await cursor_of(ann, "&tag=\u2764\ufe0f&tag=istanbul")
+
+    response = await ann.ask("GET", f"/api/me/tasks?tag=ISTANBUL&tag=\u2764&cursor={cursor}")
+
+    assert (response.status_code, len(response.json())) == (200, 1)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_two_spellings_of_one_tag_in_one_body_are_refused_by_their_place(
+    people: People, method: str
+) -> None:
+    ann = people.one()
+    made = await ann.create(tags=["x"])
+    path = "/api/me/tasks" if method == "POST" else f"/api/me/tasks/{made['id']}"
+
+    response = await ann.ask(method, path, json={"title": "x", "tags": ["\u2764", "x", "\u2764\ufe0f"]})
+
+    assert response.status_code == 400
+    assert response.json()["detail"] == "tags/2: is the same tag as /tags/0"
+
+
 async def test_a_cursor_of_which_one_character_was_changed_is_refused(people: People) -> None:
     ann = people.one()
     for _ in range(2):

@@ -273,6 +273,28 @@ async def test_a_summary_counts_days_where_the_person_is_and_moments_everywhere(
     assert kiritimati == Summary(open=7, done=2, overdue=4, due_today=3, tags=tags)
 
 
+async def test_every_spelling_of_a_tag_is_one_tag_and_one_search(repository_of: RepositoryOf) -> None:
+    mine = repository_of(someone())
+    tags = (("\u2764\ufe0f", "İstanbul"), ("\u2764", "istanbul"), ("ISTANBUL", "=\u0338"), ("≠",))
+    await keep(mine, *((None, each, True) for each in tags))
+    for title in ("1 ≠ 2", "1 =\u0338 2", "1 = 2"):
+        await mine.add(TaskFactory.build(title=title, description=None), at_most=MANY)
+
+    found = {
+        tag: len(read(await mine.page(9, after=None, selection=Selection(tags=(tag_key(tag),)))))
+        for tag in ("\u2764", "\u2764\ufe0f", "istanbul", "İSTANBUL", "≠", "=\u0338")
+    }
+    searched = [
+        len(read(await mine.page(9, after=None, selection=Selection(search=Search.parse(word)))))
+        for word in ("≠", "=\u0338")
+    ]
+
+    assert found == dict(zip(found, (2, 2, 3, 3, 2, 2), strict=True))
+    assert searched == [2, 2]
+    counted = (await mine.summary(Day.at(later(0), ZoneInfo("UTC")))).tags
+    assert [(each.tag, each.done) for each in counted] == [("ISTANBUL", 3), ("=\u0338", 2), ("\u2764", 2)]
+
+
 async def test_a_summary_of_nothing_is_nothing(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
 

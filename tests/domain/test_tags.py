@@ -1,5 +1,8 @@
 """Tags are trimmed, in normal form C, kept in their case and order, and compared without case."""
 
+from functools import partial
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidTask
 from app.domain.tags import TAG_MAX, TAGS_MAX, tag_key
 from app.domain.task import NewTask, TaskChanges
+from app.domain.text import words
 
 
 def broken_by(*tags: str) -> set[str]:
@@ -27,6 +31,8 @@ def test_tags_are_kept_trimmed_and_composed_in_the_order_and_case_given() -> Non
         (("Home", "b", "hOME"), {"tags/2"}),
         (("Caf\u00e9", "CAFE\u0301"), {"tags/1"}),
         (("straße", "STRASSE"), {"tags/1"}),
+        (("\u2764", "\u2764\ufe0f"), {"tags/1"}),  # a heart, and a heart that wants to be red
+        (("İstanbul", "istanbul", "i\u0307stanbul"), {"tags/1", "tags/2"}),
         (("a\0", "\ud800"), {"tags/0", "tags/1"}),
         (tuple(map(str, range(TAGS_MAX + 1))), {"tags"}),
     ],
@@ -44,3 +50,28 @@ def test_as_many_and_as_long_as_allowed_are_kept() -> None:
 @given(st.text(min_size=1))
 def test_case_makes_no_difference_to_a_key(tag: str) -> None:
     assert tag_key(tag) == tag_key(tag_key(tag)) == tag_key(f" {tag} ")
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=5) | st.sampled_from("İiıI❤≠ßçΣς\u0338\u0307"), min_size=1),
+    st.data(),
+)
+def test_spellings_of_one_tag_are_one_tag_and_one_search(pieces: list[str], data: st.DataObject) -> None:
+    tag = "".join(pieces)
+    composed, decomposed = partial(normalize, "NFC"), partial(normalize, "NFD")
+    spelling = st.sampled_from((composed, decomposed, lambda text: decomposed(text).casefold()))
+    look = st.sampled_from(("", "\ufe0e", "\ufe0f"))
+
+    other = data.draw(spelling)("".join(piece + data.draw(look) for piece in pieces))
+
+    assert tag_key(other) == tag_key(tag)
+    assert words(other) == words(tag)
+
+
+@pytest.mark.parametrize(
+    "pair", ["ı i", "é e", "🏴\U000e0067\U000e0062\U000e0065\U000e007f 🏴", "👩‍🚀 👩🚀", "½ 1⁄2"]
+)
+def test_tags_that_a_person_can_tell_apart_are_two(pair: str) -> None:
+    one, other = pair.split(" ")
+
+    assert tag_key(one) != tag_key(other)

@@ -10,8 +10,8 @@ export function belongs(task: Task, selection: Selection): boolean {
   const { completed, trashed, tag = [], q } = selection;
   if ((task.trashed_at !== null) !== (trashed ?? false)) return false;
   if (completed !== undefined && completed !== task.completed) return false;
-  const tags = task.tags.map(folded);
-  if (![tag].flat().every((each) => tags.includes(folded(each)))) return false;
+  const tags = task.tags.map(tagKey);
+  if (![tag].flat().every((each) => tags.includes(tagKey(each)))) return false;
   const text = folded(`${task.title} ${task.description ?? ""}`);
   return folded(q ?? "")
     .split(/[^\p{L}\p{M}\p{N}]+/u)
@@ -64,4 +64,14 @@ function key(task: Task, by: string): string | number {
 
 const PRIORITIES = ["none", "low", "medium", "high"];
 
-const folded = (text: string): string => text.normalize("NFKC").toLowerCase().trim();
+/** What spellings of one tag have in common: no case, no selectors of a look, no dot of a Turkish İ. */
+export const tagKey = (tag: string): string =>
+  tag
+    .replace(/[\u034f\ufe00-\ufe0f]/gu, "")
+    .normalize("NFD")
+    .toLowerCase()
+    .replaceAll("i\u0307", "i")
+    .normalize("NFC")
+    .trim();
+
+const folded = (text: string): string => tagKey(text.normalize("NFKC"));

@@ -1,6 +1,7 @@
 /** Tags, each with a button that removes it. Enter or a comma after a word adds one; a tag may hold a comma already. */
 
 import { type KeyboardEvent, useId, useRef } from "react";
+import { tagKey } from "./arrange";
 import { Words } from "./words";
 
 interface Props {
@@ -65,10 +66,10 @@ export function TagField({ tags, pending, error, onChange }: Props) {
   );
 }
 
-/** Adds tags that are not there yet, whatever their case. */
+/** Adds tags that are not there yet, in whatever spelling. */
 export function withTags(tags: readonly string[], more: readonly string[]): readonly string[] {
   const all = [...tags];
   for (const tag of more.map((each) => each.trim()))
-    if (tag && !all.some((each) => each.toLowerCase() === tag.toLowerCase())) all.push(tag);
+    if (tag && !all.some((each) => tagKey(each) === tagKey(tag))) all.push(tag);
   return all;
 }

@@ -26,11 +26,17 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "migrate",
         help="apply the migrations that are waiting",
-        description="Apply the migrations that are waiting, all in one transaction."
+        description="Apply the migrations that are waiting, all in one transaction; keys and words in slices."
         " Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.add_argument(
         "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
+    )
+    parser.add_argument(
+        "--derive",
+        action="store_true",
+        help="also derive keys of tags and words of texts anew where they differ: once the version before"
+        " is gone, or after a change of Python's minor version",
     )
     parser.add_argument(
         "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"
@@ -73,7 +79,7 @@ async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:
         await migrate.downgrade(address, to=chosen.down_to)
         return 0
     mended: list[str] = []
-    applied = await migrate.upgrade(address, mended.append)
+    applied = await migrate.upgrade(address, mended.append, derive=chosen.derive)
     for line in applied:
         print(f"applied {line}")
     for line in mended:

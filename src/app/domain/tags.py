@@ -5,7 +5,7 @@ from typing import Final
 from unicodedata import normalize
 
 from app.domain.errors import BrokenRule
-from app.domain.text import broken_text_rules, is_blank
+from app.domain.text import broken_text_rules, folded, is_blank
 
 TAGS_MAX: Final = 20  # of one task
 TAG_MAX: Final = 50  # characters (code points), after trimming and in normal form C
@@ -18,8 +18,8 @@ def trimmed(tag: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """Return what two tags have in common that are the same but for case."""
-    return normalize("NFC", trimmed(tag).casefold())
+    """Return what spellings of one tag have in common, by the rule that words of a search are compared by."""
+    return folded(tag).strip()
 
 
 def broken_tag_rule(field: str, tag: str) -> BrokenRule | None:
@@ -44,4 +44,4 @@ def broken_tag_rules(tags: Sequence[str]) -> Iterator[BrokenRule]:
         if (broken := broken_tag_rule(field, tag)) is not None:
             yield broken
         elif (same := first.setdefault(tag_key(tag), place)) != place:
-            yield BrokenRule(field, f"is the same as /tags/{same}, but for case")
+            yield BrokenRule(field, f"is the same tag as /tags/{same}")

@@ -29,7 +29,7 @@ UNSPACED: Final = re.compile(
 
 SPACED_MAX: Final = 4_096  # characters whose place between words is remembered
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
-_DOTTED_I: Final = re.compile("i\u0307+")  # what a Turkish `İ` is without case
+_DOT: Final = "\u0307"  # a Turkish `İ` without case is an `i` with one
 _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # of a look only
 
 
@@ -101,6 +101,12 @@ def sort_key(text: str) -> str:
     return normalize("NFKD", text.casefold())[:SORT_KEY_MAX]
 
 
+def folded(text: str) -> str:
+    """Return what texts have in common that differ only by case or by selectors of a look."""
+    plain = normalize("NFD", _SELECTORS.sub("", text)).casefold()  # Unicode's caseless match (D145)
+    return normalize("NFC", _without_dots_of_i(plain) if _DOT in plain else plain)
+
+
 def words(text: str) -> list[str]:
     """Return the words of a text, in the form in which they are compared: no case, compatible forms alike.
 
@@ -110,7 +116,7 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    plain = _DOTTED_I.sub("i", normalize("NFKC", _spaced(text)).casefold())
+    plain = folded(normalize("NFKC", _spaced(normalize("NFC", _SELECTORS.sub("", text)))))
     return UNSPACED.sub(r" \g<0> ", _spaced(normalize("NFKC", plain))).split()
 
 
@@ -120,8 +126,18 @@ def searchable(text: str | None) -> str:
     return f" {' '.join(found)} " if found else ""
 
 
+def _without_dots_of_i(text: str) -> str:
+    kept, after_i = [], False
+    for character in text:  # other marks may be between
+        if not combining(character):
+            after_i = character == "i"
+        if not (after_i and character == _DOT):
+            kept.append(character)
+    return "".join(kept)
+
+
 def _spaced(text: str) -> str:
-    return "".join(map(_spaced_character, _SELECTORS.sub("", text)))
+    return "".join(map(_spaced_character, text))
 
 
 @lru_cache(SPACED_MAX)

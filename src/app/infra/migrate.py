@@ -15,11 +15,15 @@ from sqlalchemy.pool import NullPool
 
 from app.infra.connector import Connector
 from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
+from app.infra.rederiving import derive_anew
 from app.infra.schema_version import VERSION_TABLE
 from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
 
+FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, by the rule of this version
+BEFORE_DERIVED_ANEW: Final = "0005"
+DERIVED_ANEW: Final = "0006"
 ATTEMPTS: Final = 5  # roles are the cluster's: a migration of another database may touch ours at once
 
 
@@ -42,23 +46,40 @@ async def waiting(address: DatabaseAddress) -> list[str]:
     return await _connected(address, look)
 
 
-async def upgrade(address: DatabaseAddress, report: Callable[[str], None] = lambda _: None) -> list[str]:
+async def upgrade(
+    address: DatabaseAddress, report: Callable[[str], None] = lambda _: None, *, derive: bool = False
+) -> list[str]:
     """Apply what is waiting and return it, and mend what is missing of row-level security.
 
-    `report` gets what was mended. All of it happens in one transaction.
+    `report` gets what was mended. All of it happens in one transaction, but for what is derived anew
+    in slices: before 0006 where there are rows of before, and where `derive` says so.
 
     Two at once are safe: the second waits for the first and finds nothing to do.
     """
     before = await waiting(address)
+    revisions = {each.partition(":")[0] for each in before}
+    if DERIVED_ANEW in revisions and FIRST_DERIVED not in revisions:
+        await _upgrade(address, report, to=BEFORE_DERIVED_ANEW)
+        await _derive(address, report)
+    await _upgrade(address, report, to="head")
+    if derive:
+        await _derive(address, report)
+    return before
 
+
+async def _derive(address: DatabaseAddress, report: Callable[[str], None]) -> None:
+    if count := await derive_anew(address):
+        report(f"the keys and words of {count} {'task' if count == 1 else 'tasks'}")
+
+
+async def _upgrade(address: DatabaseAddress, report: Callable[[str], None], *, to: str) -> None:
     def act(connection: Connection) -> list[str]:
         refuse_foreign_views(connection)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), to)
         return make_whole(connection)
 
     for each in await _patiently(address, act):
         report(each)
-    return before
 
 
 async def downgrade(address: DatabaseAddress, *, to: str) -> None:

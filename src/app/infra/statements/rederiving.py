@@ -1,0 +1,47 @@
+"""The statements by which keys and words are derived anew (`app.infra.rederiving`)."""
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, literal_column, select, update
+
+from app.infra.statements.owners import ONE, OWNERS
+from app.infra.statements.tasks import DERIVED, ROW, TASKS, value_of
+from app.infra.statements.walls import Statement, compiled, walls
+
+SLICE: Final = 200  # tasks
+SOURCES: Final = ("title", "description", "tags")
+
+
+def _read() -> Statement:
+    """Return the statement that reads a slice. What is derived from ASCII alone never changes."""
+    nothing = literal_column("''", Text)
+    text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
+    read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
+    return compiled(
+        read.where(*walls(TASKS), TASKS.c.id > ROW, func.octet_length(text) > func.char_length(text))
+        .order_by(TASKS.c.id)
+        .limit(literal_column(str(SLICE), Integer))
+    )
+
+
+def _write() -> Statement:
+    """Return the statement that writes one task, unless it has changed since it was read."""
+    derived: dict[str, ColumnElement[Any]] = {name: value_of(name) for name in ("tags", *sorted(DERIVED))}
+    changed = TASKS.c.tags != derived["tags"]
+    derived["version"] = case((changed, TASKS.c.version + ONE), else_=TASKS.c.version)
+    now = func.greatest(TASKS.c.updated_at, func.now())
+    derived["updated_at"] = case((changed, now), else_=TASKS.c.updated_at)
+    expected = TASKS.c.version == bindparam("version", type_=TASKS.c.version.type)
+    return compiled(
+        update(TASKS)
+        .values(derived)
+        .where(*walls(TASKS), TASKS.c.id == ROW, expected)
+        .returning(TASKS.c.version)
+    )
+
+
+READ: Final = _read()
+WRITE: Final = _write()
+COUNT: Final = compiled(
+    update(OWNERS).values(revision=OWNERS.c.revision + ONE).where(*walls(OWNERS)).returning(OWNERS.c.revision)
+)

@@ -1,0 +1,196 @@
+"""Keys and words that the version before wrote are derived anew, beside the service, and a stop loses nothing."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import pytest
+
+from app.domain.search import Search
+from app.domain.selection import Selection
+from app.domain.summary import Day, TagCount
+from app.domain.tags import tag_key
+from app.domain.task import Task, TaskChanges
+from app.infra import rederiving
+from app.infra.database import Database
+from app.infra.migrate import downgrade, upgrade
+from app.infra.rederiving import derive_anew
+from app.infra.statements.rederiving import SLICE
+from app.infra.tasks import NeonTaskRepository
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.support.expected_json import read
+from tests.support.factories import MANY, TaskFactory, later, someone
+
+pytestmark = pytest.mark.server
+
+HEART, RED_HEART = "\u2764", "\u2764\ufe0f"
+UNEQUAL = "a =\u0338 b"  # decomposed
+OLD = """
+UPDATE tasks SET tags = $2, title_words = $3,
+    tag_keys = (SELECT coalesce(array_agg(lower(t.tag) ORDER BY t.n), '{}') FROM unnest($2::text[]) WITH ORDINALITY t (tag, n))
+WHERE id = $1
+"""
+
+
+@dataclass
+class Before:
+    """A database of the version before, with somebody's tasks."""
+
+    address: DatabaseAddress
+    database: Database
+    superuser: Any  # who sees every row
+
+    def of(self, owner: Any) -> NeonTaskRepository:
+        return NeonTaskRepository(self.database, owner=owner)
+
+    async def keep(self, owner: Any, title: str, tags: list[str], words: str) -> Task:
+        """Keep a task as the version before did."""
+        task = TaskFactory.build(title=title)
+        await self.of(owner).add(task, at_most=MANY)
+        await self.superuser.execute(OLD, task.id, tags, words)
+        return task
+
+
+@pytest.fixture
+async def before(postgres: PostgresServer) -> AsyncIterator[Before]:
+    url = postgres.new_database()
+    address = DatabaseAddress.parse(url)
+    await upgrade(address)
+    await downgrade(address, to="0005")
+    database = Database(address)
+    await database.open()
+    superuser = await asyncpg.connect(postgres.url_of(address.database))
+    yield Before(address, database, superuser)
+    await superuser.close()
+    await database.close()
+
+
+async def found(mine: NeonTaskRepository, **selection: Any) -> set[str]:
+    page = await mine.page(9, after=None, selection=Selection(**selection))
+    return {task["id"] for task in read(page)}
+
+
+async def test_what_the_version_before_wrote_is_found_after_the_migration_in_every_spelling(
+    before: Before,
+) -> None:
+    ann, bob = someone("ann"), someone("bob")
+    with_look = await before.keep(ann, "x", [RED_HEART, "İstanbul"], " x ")
+    unequal = await before.keep(ann, UNEQUAL, [HEART], " a \u0338 b ")
+    plain = await before.keep(bob, "x", ["Home"], " x ")
+    mine, theirs = before.of(ann), before.of(bob)
+    revisions = await mine.revision(), await theirs.revision()
+    assert not await found(mine, search=Search.parse("≠"))
+
+    mended: list[str] = []
+    assert len(await upgrade(before.address, mended.append)) == 1
+
+    assert mended == ["the keys and words of 2 tasks"]
+    for tag, tasks in {
+        HEART: [with_look, unequal],
+        RED_HEART: [with_look, unequal],
+        "istanbul": [with_look],
+    }.items():
+        assert await found(mine, tags=(tag_key(tag),)) == {str(task.id) for task in tasks}, tag
+    for word in ("≠", "=\u0338"):
+        assert await found(mine, search=Search.parse(word)) == {str(unequal.id)}, word
+    shown = await mine.show(with_look.id)
+    assert (shown.version, json.loads(shown.json)["tags"]) == (1, [RED_HEART, "İstanbul"])
+    assert await found(theirs, tags=("home",)) == {str(plain.id)}
+    # Lists of whose rows differed are other lists now, and nobody else's.
+    assert await mine.revision() > revisions[0]
+    assert await theirs.revision() == revisions[1]
+
+
+async def test_a_task_in_two_spellings_of_one_tag_keeps_the_first_counts_once_and_can_be_written_as_it_is_shown(
+    before: Before,
+) -> None:
+    ann = someone("ann")
+    task = await before.keep(ann, "x", ["a", RED_HEART, HEART, "İstanbul", "istanbul"], " x ")
+
+    await upgrade(before.address)
+
+    mine = before.of(ann)
+    seen = json.loads((await mine.show(task.id)).json)
+    assert (seen["tags"], seen["version"]) == (["a", RED_HEART, "İstanbul"], 2)
+    summary = await mine.summary(Day.at(later(0), ZoneInfo("UTC")))
+    assert summary.tags == (TagCount("a", 1, 0), TagCount("İstanbul", 1, 0), TagCount(RED_HEART, 1, 0))
+    assert (await mine.change(task.id, TaskChanges(tags=seen["tags"]), at=later(1))).version == 2
+
+
+async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_nothing_differs(
+    before: Before, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rederiving, "OWNERS_AT_ONCE", 1)
+    ann, bob = someone("ann"), someone("bob")
+    for owner in (ann, bob):
+        await before.keep(owner, UNEQUAL, [RED_HEART], " a \u0338 b ")
+    await before.superuser.execute(
+        """INSERT INTO tasks (user_id, id, title, position, tags, tag_keys)
+           SELECT $1, gen_random_uuid(), 'x', 'a', ARRAY[$2], ARRAY[$2] FROM generate_series(1, $3)""",
+        ann, RED_HEART, SLICE,
+    )  # fmt: skip
+
+    assert await derive_anew(before.address) == SLICE + 2
+    assert await derive_anew(before.address) == 0
+    assert len(await found(before.of(bob), tags=(HEART,))) == 1
+
+
+async def test_it_waits_for_whom_somebody_writes_and_goes_on_after_a_stop_with_what_is_left(
+    before: Before,
+) -> None:
+    ann, bob = sorted((someone("ann"), someone("bob")))
+    for owner in (ann, bob):
+        await before.keep(owner, "x", [RED_HEART], " x ")
+
+    async with writing(before, bob):
+        migration = asyncio.create_task(upgrade(before.address))
+        await blocked(before)
+        # Ann's are done and free, and the migration is not applied yet.
+        await before.of(ann).add(TaskFactory.build(), at_most=MANY)
+        assert len(await found(before.of(ann), tags=(HEART,))) == 1
+        migration.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await migration
+
+    mended: list[str] = []
+    assert len(await upgrade(before.address, mended.append)) == 1
+    assert mended == ["the keys and words of 1 task"]
+
+
+async def test_a_task_that_changes_between_reading_and_writing_is_read_again(before: Before) -> None:
+    ann = someone("ann")
+    task = await before.keep(ann, "x", [RED_HEART], " x ")
+
+    async with writing(before, ann) as connection:
+        deriving = asyncio.create_task(derive_anew(before.address))
+        await blocked(before)
+        await connection.execute(
+            "UPDATE tasks SET title = $2, title_words = 'old', version = version + 1 WHERE id = $1",
+            task.id,
+            UNEQUAL,
+        )
+
+    assert await deriving == 1
+    assert await found(before.of(ann), search=Search.parse("≠")) == {str(task.id)}
+
+
+@asynccontextmanager
+async def writing(before: Before, owner: Any) -> AsyncIterator[Any]:
+    """Hold an owner as a write of the version before does, and commit."""
+    async with before.superuser.transaction():
+        await before.superuser.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", owner)
+        yield before.superuser
+
+
+async def blocked(before: Before) -> None:
+    """Wait until somebody waits for a lock in this database."""
+    waiting = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND a.datname = current_database()"
+    async with asyncio.timeout(20):
+        while not await before.superuser.fetchval(waiting):  # noqa: ASYNC110 - another process waits
+            await asyncio.sleep(0.02)
