@@ -1,20 +1,24 @@
 """Long work shares the event loop: with all else, and with other long work.
 
-How each test was seen to fail: everybody goes on in the next round; who gave up is called, and nobody after.
+How each test was seen to fail: everybody goes on in the next round; who gave up is called, and nobody after;
+no rest between slices.
 """
 
 import asyncio
+import time
 
 import pytest
 
 from app.turns import Turns
 
 WORKERS, PIECES = 8, 5
+REST = 0.01  # seconds
 
 
 @pytest.fixture(autouse=True)
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.turns.SLICE", 0)
+    monkeypatch.setattr("app.turns.REST", 0)
 
 
 async def work(number: int, done: list[int]) -> None:
@@ -37,6 +41,15 @@ async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -
 
     assert max(by_round) == 1
     assert done == [*range(WORKERS)] * PIECES  # each in its turn
+
+
+async def test_after_each_slice_the_event_loop_is_free_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.turns.REST", REST)
+    began = time.monotonic()
+
+    await asyncio.gather(work(1, []), work(2, []))
+
+    assert time.monotonic() - began >= 2 * PIECES * REST
 
 
 async def test_long_work_that_is_given_up_while_it_waits_keeps_nobody_waiting() -> None:

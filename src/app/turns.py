@@ -1,7 +1,8 @@
 """Sharing the event loop: long work stops now and then, so that other requests are answered meanwhile.
 
-Whoever stops waits in one line with all other long work of the process. Each round of the event loop lets one
-of them go on, so that many large requests hold back small ones no more than one does.
+Whoever stops waits in one line with all other long work of the process. One at a time goes on for a slice,
+and then the event loop is free for a while: a small request needs several rounds of it, and would else wait
+for as many slices. So many large requests hold back small ones no more than one does.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 SLICE: Final = 0.002  # seconds of work until others get their turn
+REST: Final = 0.002  # seconds from the end of a slice to the next one, whoever's it is
 
 
 class _Line:
@@ -23,8 +25,11 @@ class _Line:
     def join(self) -> "asyncio.Future[None]":
         self._waiting.append(turn := self._loop.create_future())
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._call_next)
+            self._rest()
         return turn
+
+    def _rest(self) -> None:
+        self._loop.call_later(REST, self._call_next)
 
     def _call_next(self) -> None:
         while self._waiting:
@@ -33,7 +38,7 @@ class _Line:
                 turn.set_result(None)
                 break
         if self._waiting:
-            self._loop.call_soon(self._call_next)
+            self._loop.call_soon(self._rest)  # after the slice, which comes first in the next round
 
 
 _LINES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Line]] = WeakKeyDictionary()

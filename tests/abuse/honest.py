@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from statistics import median, quantiles
@@ -15,6 +15,10 @@ from tests.support.factories import someone
 from tests.support.servers.service import Service
 
 PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, within the default limits
+SHORT_PAUSE: Final = 0.02  # seconds
+WINDOWS: Final = 3
+SECONDS: Final = 1.5  # of each half of a window
+QUICK: Final = 0.25  # seconds
 TIMEOUT: Final = 20.0  # seconds that the person waits for one answer
 
 
@@ -47,7 +51,9 @@ class Measured:
 
 
 @contextmanager
-def honest_person(service: Service, path: str = "/api/me/tasks") -> Iterator[Measured]:
+def honest_person(
+    service: Service, path: str = "/api/me/tasks", *, pause: float = PAUSE
+) -> Iterator[Measured]:
     """Let an honest person create and list tasks until the block ends.
 
     Another `path`, `/health` for example, is only read.
@@ -68,7 +74,7 @@ def honest_person(service: Service, path: str = "/api/me/tasks") -> Iterator[Mea
                 except httpx.HTTPError:
                     status = 0
                 measured.requests.append((status, time.monotonic() - began))
-                stop.wait(PAUSE)
+                stop.wait(pause)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -77,3 +83,35 @@ def honest_person(service: Service, path: str = "/api/me/tasks") -> Iterator[Mea
     finally:
         stop.set()
         thread.join()
+
+
+@dataclass
+class Window:
+    """What the honest person got before somebody's abuse and during it."""
+
+    quiet: Measured
+    abused: Measured
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether the slowest answers were at most three times as slow, or quick anyway."""
+        return self.abused.p99 <= max(3 * self.quiet.p99, QUICK)
+
+    def __str__(self) -> str:
+        """Tell the figures."""
+        told = (f"p50 {each.median:.3f} p99 {each.p99:.3f}" for each in (self.quiet, self.abused))
+        return "quiet {}, abused {}".format(*told)
+
+
+def windows(service: Service, abuse: Callable[[], AbstractContextManager[object]]) -> list[Window]:
+    """Measure several times before abuse and during it: others may use the machine in any one of them."""
+    measured = []
+    for _ in range(WINDOWS):
+        with honest_person(service, pause=SHORT_PAUSE) as quiet:
+            time.sleep(SECONDS)
+        with abuse():
+            time.sleep(0.3)  # until it is under way
+            with honest_person(service, pause=SHORT_PAUSE) as abused:
+                time.sleep(SECONDS)
+        measured.append(Window(quiet, abused))
+    return measured

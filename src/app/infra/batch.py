@@ -24,18 +24,33 @@ _STATEMENTS: Final[Mapping[type, Statement]] = {
 }
 
 
+Rows = Mapping[type, Sequence[str]]
+"""By kind of operation, each in JSON as PostgreSQL reads it."""
+
+
+async def rows_of(operations: Sequence[Operation]) -> Rows:
+    """Return the operations as rows. Words of long texts take a while to find: do it before a transaction."""
+    turns = Turns()
+    rows: dict[type, list[str]] = {kind: [] for kind in (*_STATEMENTS, Task)}
+    for operation in operations:
+        row = json.dumps(_row(operation), default=str, ensure_ascii=False)  # default: ids, moments
+        rows[type(operation)].append(row)
+        await turns.give()
+    return rows
+
+
 async def apply(
-    mine: OwnedConnection, operations: Sequence[Operation], *, at: datetime, at_most: int
+    mine: OwnedConnection, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
     """Do all of it, or raise; whoever began the transaction ends it accordingly."""
     held = await mine.one(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():
-        if some := await _rows([one for one in operations if isinstance(one, kind)]):
+        if some := rows[kind]:
             results |= await _done(mine, statement, some, at=at)
     changed = len(results)
     results |= await _unchanged(mine, operations, results)
-    if new := await _rows([one for one in operations if isinstance(one, Task)]):
+    if new := rows[Task]:
         if held is None or held["tasks"] + len(new) > at_most:
             raise TooManyTasks(at_most)
         results |= await _done(mine, batch.INSERT, new)
@@ -85,16 +100,6 @@ def _ids(operations: Iterable[Change | Trash | Restore]) -> list[TaskId]:
 
 def _id(operation: Operation) -> TaskId:
     return operation.id if isinstance(operation, Task) else operation.task_id
-
-
-async def _rows(operations: Sequence[Operation]) -> list[str]:
-    """Return the operations as rows in JSON. Words of long texts take a while to find."""
-    turns, rows = Turns(), []
-    for operation in operations:
-        row = _row(operation)
-        rows.append(json.dumps(row, default=str, ensure_ascii=False))  # ids, moments as PostgreSQL reads them
-        await turns.give()
-    return rows
 
 
 def _row(operation: Operation) -> dict[str, Any]:

@@ -83,8 +83,9 @@ class NeonTaskRepository:
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
+        rows = await batch.rows_of(operations)
         async with self._mine.together() as mine:
-            return await batch.apply(mine, operations, at=at, at_most=at_most)
+            return await batch.apply(mine, operations, rows, at=at, at_most=at_most)
 
     async def _written(
         self,

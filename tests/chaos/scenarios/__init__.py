@@ -13,6 +13,7 @@ ALL = (
     "connections",
     "hoarders",
     "texts",
+    "searches",
     "operations",
     "endurance",
 )

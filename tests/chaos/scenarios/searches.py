@@ -1,0 +1,36 @@
+"""Somebody who searches through long texts, as dearly and as often as they may."""
+
+import time
+
+from tests.abuse.hog import LONG, SEARCHES, TASKS, hogging
+from tests.abuse.readers import written
+from tests.chaos.harness import Harness
+from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.scenario import scenario
+from tests.chaos.scenarios.connections import others
+
+AT_ONCE = 24
+SECONDS = 5.0
+LASTING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND query_start < now() - interval '1.5 s' AND backend_type = 'client backend'
+"""
+
+
+@scenario(
+    "searches: 24 at once of one person, for ten words in 1,200 long texts",
+    Allowed(outage=BUSY, slowest=3.0, during=1.0),
+)
+def searches(harness: Harness) -> None:
+    with harness.serving() as service:
+        for _ in range(TASKS // 100):
+            written(service, "/batch", {"operations": [LONG] * 100}, "searcher")
+        with harness.under_load(service):
+            time.sleep(2.0)
+            with harness.fault(), hogging(service, "searcher", at_once=AT_ONCE, paths=SEARCHES) as hog:
+                time.sleep(SECONDS)
+            time.sleep(2.0)
+            busy = int(harness.sql(LASTING))
+            harness.promise(hog.answers["200"] > 0, f"the searcher is answered {dict(hog.answers)}")
+            harness.promise(busy == 0, f"{busy} of the searches still run 2 s afterwards")
+            harness.notes.append(f"{others(harness)}; the searcher: {dict(hog.answers)}")
