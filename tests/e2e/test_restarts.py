@@ -160,6 +160,38 @@ def test_workers_that_are_replaced_as_asked_are_logged_and_not_counted(
     )
 
 
+def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names_them_and_the_old_worker_goes_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    env = environment_for(database_url)
+    del env["DATABASE_URL"]
+    file.write_text(f"DATABASE_URL={database_url}\n")
+    refused = "settings refused: the workers go on with the old ones"
+    with serving(env, tmp_path) as service:
+        (first,) = workers(service)
+
+        file.write_text(f"DATABASE_URL={database_url}\nPOOL_SIZE=many\nMAX_TASKS=few\n")
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: len(events(service, refused)) == 1)
+        file.write_text(f"DATABASE_URL={database_url}_gone\n")
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: len(events(service, refused)) == 2)
+        went_on = [worker.pid for worker in workers(service)], ready(service)
+
+        file.write_text(f"DATABASE_URL={database_url}\n")
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: not first.is_running())
+
+    settings, database = (line["faults"] for line in events(service, refused))
+    assert [fault.split()[0] for fault in settings] == ["POOL_SIZE", "MAX_TASKS"]
+    assert [fault.split()[:4] for fault in database] == [["DATABASE_URL", "names", "the", "database"]]
+    assert went_on[0] == [first.pid]
+    assert went_on[1] is not None
+    assert went_on[1].status_code == 200
+    assert len(events(service, "worker replaced")) == 1
+
+
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
 def test_told_to_stop_within_a_second_of_its_start_it_ends_within_two(
     database_url: str, tmp_path: Path, after: float

@@ -29,6 +29,7 @@ class Server(MPServer):
     shutdown_delay = 0  # seconds
     restarts = 0  # workers that died and were replaced
     after_replacing: Callable[[], None]  # is called when workers were replaced
+    faults: Callable[[], list[str]]  # of the settings as a new worker would read them
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
@@ -43,6 +44,17 @@ class Server(MPServer):
         for worker in (self.wrks[index] for index in self.interrupt_children):
             log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        """Replace the workers, unless a setting is wrong: then the old ones go on."""
+        self.reload_signal = False
+        self.main_loop_interrupt.clear()
+        if faults := self.faults():
+            log.error("settings refused: the workers go on with the old ones", faults=faults)
+        elif not self.interrupt_signal:
+            super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
+        if self.interrupt_signal or self.interrupt_children:  # what came meanwhile
+            self.main_loop_interrupt.set()
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0

@@ -1,6 +1,7 @@
 """`app serve`: the production server (`docs/decisions/0003-server.md` says why this one)."""
 
 import argparse
+import asyncio
 import os
 import secrets
 import signal
@@ -15,9 +16,9 @@ from granian.http import HTTP1Settings
 from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
 from app.cli.exposing import exposing
-from app.cli.preflight import checked
+from app.cli.preflight import checked, database_faults
 from app.cli.server import Server, let_starting_workers_be_stopped
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.settings.environment import environment
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
@@ -67,6 +68,7 @@ def run(_: argparse.Namespace) -> int:
         log_enabled=False,  # the service speaks for itself, one event a line
     )
     server.shutdown_delay = listening.shutdown_delay
+    server.faults = _faults
     log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
     server.on_startup(lambda: _tell_start(settings))
@@ -74,6 +76,16 @@ def run(_: argparse.Namespace) -> int:
     with exposing(settings, restarts=lambda: server.restarts) as server.after_replacing:
         server.serve()
     return 0
+
+
+def _faults() -> list[str]:
+    """Tell what is wrong with the settings as they are now, before workers are replaced by others."""
+    try:
+        settings = Settings.from_env(environment())
+    except SettingsError as error:
+        return error.faults
+    faults, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
+    return faults
 
 
 def _stop_starting(*_: object) -> NoReturn:
