@@ -1,5 +1,6 @@
 """Where the service is started in surroundings that it cannot live in, one line says so; a log that nobody reads harms nothing."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -163,3 +164,57 @@ def answers(url: str) -> bool:
         return httpx.get(url).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_given_a_reader_of_the_log_that_is_there_and_does_not_read_then_every_request_is_answered(
+    database_url: str, tmp_path: Path, unbuffered: str
+) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)
+    with serving(env, tmp_path, stdout=writing) as service:
+        os.close(writing)
+        with httpx.Client(base_url=service.url, headers=service.headers(), timeout=10) as client:
+            answered = [client.get("/api/me/tasks").status_code for _ in range(100)]
+        until(lambda: GONE in service.log.read_text())
+    os.close(reading)
+
+    assert answered == [200] * 100
+    assert service.process.returncode == 0
+    assert set(service.log.read_text().splitlines()) == {
+        f"{GONE} (nobody reads it): lines are dropped until it can"
+    }
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "verb", ["token --user ann", "openapi", "migrate", "purge --older-than 1d", "--version"]
+)
+def test_given_a_full_disk_under_standard_output_then_a_command_says_so_in_one_line(
+    database_url: str, tmp_path: Path, verb: str, unbuffered: str
+) -> None:
+    env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)
+
+    done = started(env, tmp_path, f'exec "$1" -m app {verb} > /dev/full')
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "app: what it says cannot be written to standard output (No space left on device)\n"
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_given_a_full_disk_under_standard_output_then_the_service_starts_and_says_so_once(
+    database_url: str, tmp_path: Path, unbuffered: str
+) -> None:
+    env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)
+    full = os.open("/dev/full", os.O_WRONLY)
+    with serving(env, tmp_path, stdout=full) as service:
+        served = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers()).status_code
+    os.close(full)
+
+    assert (served, service.process.returncode) == (200, 0)
+    assert set(service.log.read_text().splitlines()) == {
+        f"{GONE} (No space left on device): lines are dropped until it can"
+    }

@@ -11,6 +11,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Final
 
+from app import log_output
 from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
@@ -28,6 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. A wrong setting ends it with one message that names them all, and status 1."""
     if sys.stdout is None:  # what is opened next would be written to in its place
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
+    log_output.fail_in_one_line()
+    try:
+        try:
+            _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except log_output.CannotWrite as error:
+        sys.exit(f"app: what it says cannot be written to standard output ({error})")
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     parser = argparse.ArgumentParser(prog="app", description="Taskward: the task API behind Better Auth.")
     parser.add_argument(
         "--version", action="version", version=f"taskward {version('taskward')} (Python {python_version()})"
