@@ -58,7 +58,7 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     env = {
         "OWNER_URL": source,
         "NEW_URL": target,
-        "PATH": f"{old.bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{new.bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
     }
     for command in commands:

@@ -25,17 +25,24 @@ pytestmark = pytest.mark.server
 VERSIONS = {major(folder): folder for folder in (*_of_the_wheel(), *_of_the_system()) if major(folder) >= 15}
 
 
-@pytest.fixture(params=sorted({min(VERSIONS), max(VERSIONS)}), ids=lambda version: f"PostgreSQL {version}")
+OLD, NEW = min(VERSIONS), max(VERSIONS)
+
+
+@pytest.fixture(
+    params=sorted({(OLD, OLD), (OLD, NEW), (NEW, NEW)}), ids=lambda pair: f"{pair[0]} to {pair[1]}"
+)
 def clusters(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[PostgresServer, PostgresServer]]:
-    """Two clusters of one version; the second knows none of our roles."""
-    monkeypatch.setenv("PG_BINDIR", str(VERSIONS[request.param]))
+    """Two clusters of these versions; the second knows none of our roles."""
+
+    def one(name: str, version: int) -> PostgresServer:
+        monkeypatch.setenv("PG_BINDIR", str(VERSIONS[version]))
+        return stack.enter_context(temporary(tmp_path / name))
+
+    old, new = request.param
     with ExitStack() as stack:
-        yield (
-            stack.enter_context(temporary(tmp_path / "old")),
-            stack.enter_context(temporary(tmp_path / "new")),
-        )
+        yield one("old", old), one("new", new)
 
 
 async def test_a_dump_restores_and_is_served_with_both_walls(
