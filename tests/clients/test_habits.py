@@ -1,6 +1,7 @@
 """Ten kinds of client, each with the headers and bodies that it sends by habit, do one day's work.
 
-The habits are those of the libraries that each kind is named after; the requests are invented here.
+The habits are those of the libraries that each kind is named after; the requests are invented here. Where a
+client is at hand, it does the same work itself (`tests.clients.real`).
 """
 
 import json
@@ -12,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.clients.real import REAL, Real
 from tests.support.factories import someone
 from tests.support.people import ORIGIN
 from tests.support.servers.service import Service
@@ -113,20 +115,42 @@ class Client:
         self._http.close()
 
 
-@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found: Kind = request.param
-    return found
+class RealClient:
+    """One person's client that chooses its own headers."""
+
+    def __init__(self, service: Service, real: Real) -> None:
+        self._url = f"{service.url}/api/me/tasks"
+        self._authorization = f"Bearer {service.token(someone('ann'))}"
+        self._real = real
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Ask."""
+        said = {"authorization": self._authorization, **headers}
+        return self._real.ask(method, f"{self._url}{path}", body, said)
+
+    def close(self) -> None:
+        """End its connections."""
+        self._real.close()
+
+
+@pytest.fixture(params=[*KINDS, *REAL])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def client(service: Service, kind: Kind) -> Iterator[Client]:
-    client = Client(service, kind)
+def kind(name: str) -> Kind:
+    return KINDS.get(name, Kind())
+
+
+@pytest.fixture
+def client(service: Service, name: str, kind: Kind) -> Iterator[Client | RealClient]:
+    client = RealClient(service, REAL[name]()) if name in REAL else Client(service, kind)
     yield client
     client.close()
 
 
-def test_every_operation_is_done_as_the_client_asks_for_it(client: Client, kind: Kind) -> None:
+def test_every_operation_is_done_as_the_client_asks_for_it(client: Client | RealClient, kind: Kind) -> None:
     made = client.ask("POST", "", {"title": "water the plants"})
     task = made.json()
     path = f"/{task['id']}"
@@ -159,7 +183,7 @@ def test_every_operation_is_done_as_the_client_asks_for_it(client: Client, kind:
     assert done["patch"].json()["title"] == "water all plants"
 
 
-def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: Client) -> None:
+def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: Client | RealClient) -> None:
     refused = [
         client.ask("POST", "", {"title": 7}),
         client.ask("POST", "", {"title": "x", "dueDate": "2026-01-09"}),
@@ -177,7 +201,7 @@ def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: 
     assert details[3] == "Your list has no task with this id."
 
 
-def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Client) -> None:
+def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Client | RealClient) -> None:
     many = [{"op": "create", "title": f"task {number}"} for number in range(75)]
     client.ask("POST", "/batch", {"operations": many})
 
@@ -187,7 +211,7 @@ def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Clie
     assert "link" not in listed.headers
 
 
-def test_pages_and_conditions_work_as_headers_say(client: Client) -> None:
+def test_pages_and_conditions_work_as_headers_say(client: Client | RealClient) -> None:
     many = [{"op": "create", "title": f"task {number}"} for number in range(5)]
     client.ask("POST", "/batch", {"operations": many})
     seen, path = list[str](), "?limit=2"

@@ -1,0 +1,102 @@
+"""Clients that are the real thing: they choose their own headers, and say how they see an answer."""
+
+import json
+import shutil
+import subprocess
+from typing import Any, Protocol
+
+import httpx
+import pytest
+import requests
+
+NODE = """
+import { createInterface } from "node:readline";
+for await (const line of createInterface({ input: process.stdin })) {
+  const { url, ...how } = JSON.parse(line);
+  const answer = await fetch(url, how);
+  const [headers, text] = [[...answer.headers], await answer.text()];
+  console.log(JSON.stringify({ status: answer.status, headers, text }));
+}
+"""
+Headers = dict[str, str]
+
+
+class Real(Protocol):
+    """Whatever sends a request and returns what it sees."""
+
+    def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
+        """Ask."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
+class Curl:
+    """The program, once for each request: `--json` where there is a body, `-d ''` where a write has none."""
+
+    def __init__(self) -> None:
+        if shutil.which("curl") is None:
+            pytest.skip("curl is not installed")
+
+    def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
+        typed = ("-H", "content-type: application/json") if body is not None else ()
+        sent = () if method in ("GET", "DELETE") else ("-d", "" if body is None else json.dumps(body))
+        said = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        command = ("curl", "-s", "-i", "-X", method, *typed, *sent, *said, url)
+        seen = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+        head, _, content = seen.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        pairs = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        return httpx.Response(int(first.split()[1]), headers=pairs, content=content)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Requests:
+    """The library of this name: `json=` where there is a body."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+
+    def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
+        seen = self._session.request(method, url, json=body, headers=headers, timeout=30)
+        return httpx.Response(seen.status_code, headers=dict(seen.headers), content=seen.content)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class NodeFetch:
+    """`fetch` of Node, in one process: requests and answers are lines of JSON."""
+
+    def __init__(self) -> None:
+        node = shutil.which("node")
+        if node is None:
+            pytest.skip("Node is not installed")
+        command = (node, "--input-type=module", "-e", NODE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
+        typed = {} if body is None else {"content-type": "application/json"}
+        how = {"url": url, "method": method, "headers": {**typed, **headers}}
+        if body is not None:
+            how["body"] = json.dumps(body)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(how)}\n")
+        self._process.stdin.flush()
+        seen = json.loads(self._process.stdout.readline())
+        return httpx.Response(seen["status"], headers=seen["headers"], content=seen["text"].encode())
+
+    def close(self) -> None:
+        self._process.communicate(timeout=30)
+
+
+REAL: dict[str, type[Real]] = {
+    "curl itself": Curl,
+    "requests itself": Requests,
+    "fetch of Node itself": NodeFetch,
+}
