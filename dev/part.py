@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import IO
 
 from dev.children import prepare
+from dev.cluster import write_secret
 from dev.steps import Cannot
 
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 15  # seconds
 END_TIMEOUT = 2  # seconds for the rest of what an ended program has printed
+
+
+MAIL = "mail | "  # begins each line of a mail that Better Auth prints
 
 
 class Part:
@@ -30,16 +34,29 @@ class Part:
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=log.open("wb") if log else subprocess.PIPE,
+            stdout=_own(log) if log else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads yet: of two parts only the last has one
         )
         self._output = None if log else Output(self._process.stdout)
+        self._shown = 0  # bytes of the log that `show_mail` has looked at
 
     def show(self) -> None:
         """Show what it printed and prints."""
         if self._output is not None:
             self._output.show()
+
+    def show_mail(self) -> None:
+        """Show the mail in its log that is new."""
+        if self._log is None:
+            return
+        with self._log.open("rb") as log:
+            log.seek(self._shown)
+            whole = log.read().rpartition(b"\n")
+        self._shown += len(whole[0]) + len(whole[1])
+        for line in whole[0].decode(errors="replace").splitlines():
+            if line.startswith(MAIL):
+                print(line, flush=True)
 
     @property
     def ended(self) -> int | None:
@@ -86,6 +103,12 @@ class Part:
                 self._process.wait()
         if self._output is not None:
             self._output.end()
+
+
+def _own(log: Path) -> IO[bytes]:
+    """Open a log that only this user can read: the mail in it has links that sign somebody in."""
+    write_secret(log, "")
+    return log.open("ab")
 
 
 class Output:

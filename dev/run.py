@@ -164,6 +164,7 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
         if os.fstat(lock.fileno()).st_nlink == 0:
             raise Cannot(f"{state} was removed while it ran, so all is stopped: start again to begin anew")
         for part in parts:
+            part.show_mail()
             if part.ended is not None:
                 raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_words()}".rstrip())
         time.sleep(0.25)

@@ -3,14 +3,19 @@
 import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { APIError } from "better-auth/api";
 import { bearer, jwt } from "better-auth/plugins";
-import type { Pool } from "pg";
+import { limitMails, printMail, type SendMail } from "./mail.ts";
+import type { PasswordTurns } from "./password-turns.ts";
+import { RateLimiter } from "./rate-limiter.ts";
 import type { Settings } from "./settings.ts";
-import { limitSignIn } from "./sign-in-limit.ts";
+import { signInThrottle } from "./sign-in-throttle.ts";
 
 const DAY = 24 * 60 * 60; // seconds
 const EMAIL_MAX = 254; // characters (RFC 5321 §4.5.3.1.3, less the angle brackets)
 const NAME_MAX = 100; // characters
 const IMAGE_MAX = 2_000; // characters of its address
+const USER_AGENT_MAX = 256; // characters
+const SESSIONS_MAX = 50; // of one person; the oldest ends
+const REQUESTS_OF_AN_ADDRESS = { max: 300, window: 10 }; // on all paths together, made-up ones too
 
 /** The header in which `serve.ts` tells Better Auth the client's address. What a client sends in it is dropped. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
@@ -27,37 +32,99 @@ export const tokens = () =>
       expirationTime: "15m",
       definePayload: () => ({}), // the subject is all that the API needs; the whole user row would be sent otherwise
     },
+    disableSettingJwtHeader: true, // a token is for the client that requests one, at /token
   });
 
-export function authOptions(settings: Settings, database: Pool) {
+/** For clients without cookies (curl, a phone): the signed session token of `set-auth-token`. Pages do not get it. */
+export const sessionTokens = () => bearer({ requireSignature: true });
+
+interface Parts {
+  readonly turns?: PasswordTurns;
+  readonly sendMail?: SendMail;
+}
+
+export function authOptions(settings: Settings, database: BetterAuthOptions["database"], parts: Parts = {}) {
   return {
     baseURL: settings.baseUrl,
     secret: settings.secret,
     database,
-    // Where an address must be verified, sign-up answers the same whether an account has it or not.
-    emailAndPassword: { enabled: true, requireEmailVerification: settings.verifyEmail },
-    emailVerification: {
-      sendOnSignUp: settings.verifyEmail,
-      autoSignInAfterVerification: true,
-      sendVerificationEmail: async ({ user, url }) => printMail(user.email, "Verify your e-mail address", url),
-    },
+    ...mails(settings, limitMails(parts.sendMail ?? printMail)),
     trustedOrigins: [...settings.trustedOrigins],
-    rateLimit: { enabled: settings.rateLimit },
-    ...(settings.rateLimit && { hooks: limitSignIn() }),
+    rateLimit: { enabled: settings.rateLimit, customStorage: boundedCounts() },
     advanced: {
       useSecureCookies: settings.baseUrl.startsWith("https:"),
       ipAddress: { ipAddressHeaders: [CLIENT_ADDRESS], trustedProxies: [...settings.trustedProxies] },
+      // An answer does not wait for a mail: its time would show whether the address is known.
+      backgroundTasks: { handler: (task) => void task },
     },
     databaseHooks: {
       user: {
         create: { before: async (user) => refuseLargeProfile(user) },
         update: { before: async (user) => refuseLargeProfile(user) },
       },
+      session: {
+        create: {
+          before: async ({ userAgent }) =>
+            userAgent ? { data: { userAgent: userAgent.slice(0, USER_AGENT_MAX) } } : undefined,
+          after: async ({ userId }, context) => {
+            const sessions = await context?.context.internalAdapter.listSessions(userId);
+            const newestFirst = sessions?.toSorted((a, b) => Number(b.createdAt) - Number(a.createdAt)) ?? [];
+            const tooMany = newestFirst.slice(SESSIONS_MAX).map(({ token }) => token);
+            if (tooMany.length > 0) await context?.context.internalAdapter.deleteSessions(tooMany);
+          },
+        },
+      },
     },
     telemetry: { enabled: false },
-    // `bearer` lets clients without cookies (curl, a phone) use the signed session token of `set-auth-token`.
-    plugins: [tokens(), bearer({ requireSignature: true })],
+    plugins: [
+      tokens(),
+      sessionTokens(),
+      ...(settings.rateLimit ? [signInThrottle()] : []),
+      ...(parts.turns ? [parts.turns.plugin()] : []),
+    ],
   } satisfies BetterAuthOptions;
+}
+
+/**
+ * Where an address must be verified, sign-up answers the same whether an account has it or not, and only the mail
+ * says which it is.
+ */
+function mails(settings: Settings, send: SendMail) {
+  return {
+    emailAndPassword: {
+      enabled: true,
+      requireEmailVerification: settings.verifyEmail,
+      onExistingUserSignUp: async ({ user }) =>
+        send({
+          to: user.email,
+          subject: "You have an account already",
+          text: `Somebody, perhaps you, tried to sign up with this address.\nYou have an account: sign in at ${settings.baseUrl}\n`,
+        }),
+    },
+    emailVerification: {
+      sendOnSignUp: settings.verifyEmail,
+      sendOnSignIn: settings.verifyEmail, // the first mail may be lost
+      autoSignInAfterVerification: true,
+      sendVerificationEmail: async ({ user, url }) =>
+        send({
+          to: user.email,
+          subject: "Confirm your e-mail address",
+          text: `Open this link to confirm that this is your address:\n${url}\nIf you did not sign up, ignore this mail.\n`,
+        }),
+    },
+  } satisfies Partial<BetterAuthOptions>;
+}
+
+/** Counts of requests with a bound on their number: Better Auth's own grow with each path that somebody makes up. */
+function boundedCounts() {
+  const counts = new RateLimiter();
+  return {
+    consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
+      const [address = ""] = key.split("|"); // `address|path`
+      const wait = counts.take(address, REQUESTS_OF_AN_ADDRESS) || counts.take(key, quota);
+      return { allowed: wait === 0, retryAfter: wait || null };
+    },
+  };
 }
 
 interface Profile {
@@ -77,9 +144,5 @@ function refuseLargeProfile({ email, name, image }: Profile): void {
     throw new APIError("BAD_REQUEST", { message: "A picture is an https address of at most 2,000 characters." });
 }
 
-/** The place to call your mail service. Until then the mail is printed; `make run` keeps that in `.state/better-auth.log`. */
-function printMail(to: string, subject: string, text: string): void {
-  console.log(`mail to ${to}: ${subject}\n  ${text}`);
-}
-
-export const createAuth = (settings: Settings, database: Pool) => betterAuth(authOptions(settings, database));
+export const createAuth = (settings: Settings, database: BetterAuthOptions["database"], parts?: Parts) =>
+  betterAuth(authOptions(settings, database, parts));

@@ -5,11 +5,14 @@ import { join } from "node:path";
 import type { HttpBindings } from "@hono/node-server";
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
+import type { Settings } from "./settings.ts";
 
 const BUILT = join(import.meta.dirname, "dist");
 const NOT_BUILT = "The page is not built: `npm run build` makes it. Better Auth is at /api/auth.\n";
 
-export function servePage(app: Hono<{ Bindings: HttpBindings }>, apiUrl: string): void {
+type Shown = Pick<Settings, "apiUrl" | "verifyEmail">;
+
+export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, verifyEmail }: Shown): void {
   const policy = [
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'",
     `connect-src 'self' ${new URL(apiUrl).origin}; form-action 'self'; frame-ancestors 'none'`,
@@ -21,7 +24,9 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, apiUrl: string)
   };
   let html: string | null;
   try {
-    html = readFileSync(join(BUILT, "index.html"), "utf8").replace("%API%", new URL(apiUrl).origin);
+    html = readFileSync(join(BUILT, "index.html"), "utf8")
+      .replace("%API%", new URL(apiUrl).origin)
+      .replace("%VERIFY%", verifyEmail ? "1" : "0");
   } catch {
     html = null;
   }

@@ -9,24 +9,37 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
 import { CLIENT_ADDRESS } from "./auth.ts";
+import { boundConnections, serverOptions } from "./connections.ts";
+import { PasswordTurns } from "./password-turns.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
 const PATIENCE = Number(process.env["DATABASE_WAIT"] || "30") * 1000; // milliseconds for the database to be there
 
+const DATABASE_TIMEOUT = 5_000; // milliseconds for a connection, and for a statement
 const BODY_MAX = 64 * 1024; // bytes
-const CONNECTIONS_MAX = 2_000;
+const SIGN_UP_STEP = 500; // milliseconds
 
 interface Auth {
   readonly handler: (request: Request) => Promise<Response>;
   readonly options: BetterAuthOptions;
 }
 
-export async function serve(settings: Settings, create: (database: pg.Pool) => Auth): Promise<void> {
-  const database = new pg.Pool({ connectionString: settings.databaseUrl, max: 5 });
+export async function serve(
+  settings: Settings,
+  create: (database: pg.Pool, turns: PasswordTurns) => Auth,
+): Promise<void> {
+  const database = new pg.Pool({
+    connectionString: settings.databaseUrl,
+    max: 5,
+    connectionTimeoutMillis: DATABASE_TIMEOUT,
+    // The client's own limit, since a pooler takes no `statement_timeout`; docs/operations.md sets that for the role.
+    query_timeout: DATABASE_TIMEOUT,
+  });
   database.on("error", (error) => console.error(`database: ${error.message}`));
   await reached(database);
-  const auth = create(database);
+  const turns = new PasswordTurns();
+  const auth = create(database, turns);
   await migrate(auth.options);
 
   const app = new Hono<{ Bindings: HttpBindings }>();
@@ -36,7 +49,6 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
       origin: [...settings.trustedOrigins],
       credentials: true,
       allowHeaders: ["Content-Type", "Authorization"],
-      exposeHeaders: ["set-auth-token", "set-auth-jwt"],
     }),
   );
   app.use(
@@ -44,25 +56,28 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
     bodyLimit({ maxSize: BODY_MAX, onError: (context) => context.json({ message: "Too large" }, 413) }),
   );
   app.on(["GET", "POST"], "/api/auth/*", async (context) => {
-    const answer = new Response(...parts(await auth.handler(withAddress(context, settings))));
+    const began = performance.now();
+    const answer = new Response(...parts(await turns.during(() => auth.handler(withAddress(context, settings)))));
+    if (settings.verifyEmail && context.req.path === "/api/auth/sign-up/email") await hideTime(began);
+    withoutSessionToken(context.req.raw, answer);
     answer.headers.set("cache-control", "no-store");
     answer.headers.set("x-content-type-options", "nosniff");
     const wait = answer.headers.get("x-retry-after");
     if (wait) answer.headers.set("retry-after", wait); // the standard name (RFC 9110 §10.2.3)
     return answer;
   });
-  servePage(app, settings.apiUrl);
+  servePage(app, settings);
 
   const server = listen(
     {
       fetch: app.fetch,
       port: settings.port,
       hostname: "127.0.0.1",
-      serverOptions: { headersTimeout: 10_000, requestTimeout: 20_000, keepAliveTimeout: 10_000 }, // milliseconds
+      serverOptions,
     },
     ({ port }) => console.log(`listening on http://127.0.0.1:${port}`),
-  );
-  (server as Server).maxConnections = CONNECTIONS_MAX;
+  ) as Server;
+  boundConnections(server, settings.trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";
     console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
@@ -89,6 +104,22 @@ const parts = (answer: Response): [BodyInit | null, ResponseInit] => [
   answer.body,
   { status: answer.status, statusText: answer.statusText, headers: answer.headers },
 ];
+
+/**
+ * A page has the cookie, which its scripts cannot read: they shall not read the same token in a header. Better Auth
+ * refuses a browser's sign-in without `origin`.
+ */
+function withoutSessionToken({ headers }: Request, answer: Response): void {
+  if (!headers.has("origin") && !headers.has("cookie")) return;
+  answer.headers.delete("set-auth-token");
+  answer.headers.delete("access-control-expose-headers"); // it names nothing else
+}
+
+/** Waits until a whole step is over: making an account takes longer than finding that there is one. */
+async function hideTime(began: number): Promise<void> {
+  const elapsed = performance.now() - began;
+  await new Promise((resolve) => setTimeout(resolve, SIGN_UP_STEP - (elapsed % SIGN_UP_STEP)));
+}
 
 /** A database that is not only ours is changed when its owner says so: `MIGRATE=0` holds back. */
 async function migrate(options: BetterAuthOptions): Promise<void> {

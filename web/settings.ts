@@ -36,9 +36,11 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     .split(",")
     .map((network) => network.trim())
     .filter(Boolean);
-  for (const network of trustedProxies)
-    if (!isNetwork(network)) faults.push(`TRUSTED_PROXIES names ${network}, which is not a network like 10.0.0.0/8`);
-  const verifyEmail = env["REQUIRE_EMAIL_VERIFICATION"] === "1";
+  for (const fault of trustedProxies.map(networkFault))
+    if (fault) faults.push(`TRUSTED_PROXIES has a network that is none (${fault}): say 10.0.0.0/8, 2001:db8::/32`);
+  const verification = env["REQUIRE_EMAIL_VERIFICATION"]?.trim() || "0";
+  if (!["0", "1"].includes(verification)) faults.push("REQUIRE_EMAIL_VERIFICATION is neither 0 nor 1");
+  const verifyEmail = verification === "1";
   const port = Number(env["AUTH_PORT"] || "3000");
   const trustedOrigins = (env["TRUSTED_ORIGINS"] ?? "")
     .split(",")
@@ -61,12 +63,29 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedProxies, verifyEmail, trustedOrigins };
 }
 
-function isNetwork(text: string): boolean {
-  const [address = "", bits, more] = text.split("/");
-  const most = { 4: 32, 6: 128 }[isIP(address)];
-  return (
-    most !== undefined && more === undefined && (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= most))
-  );
+/** What is wrong with a network, in the words of the API, which has the same setting. */
+function networkFault(text: string): string | null {
+  const [address = "", length, more] = text.split("/");
+  const size = { 4: 32, 6: 128 }[isIP(address)];
+  const bits = length === undefined ? size : /^\d{1,3}$/.test(length) ? Number(length) : undefined;
+  if (size === undefined || bits === undefined || more !== undefined || bits > size || address.includes("%"))
+    return `'${text}' does not appear to be an IPv4 or IPv6 network`;
+  return toBits(address).includes("1", bits) ? `${text} has host bits set` : null;
+}
+
+/** An address as `0` and `1`. */
+function toBits(address: string): string {
+  if (isIP(address) === 4)
+    return address
+      .split(".")
+      .map((part) => Number(part).toString(2).padStart(8, "0"))
+      .join("");
+  const plain = new URL(`http://[${address}]`).hostname.slice(1, -1); // an IPv4 tail becomes two groups
+  const [left = [], right = []] = plain.split("::").map((half) => half.split(":").filter(Boolean));
+  const zeros = Array<string>(8 - left.length - right.length).fill("0");
+  return [...left, ...zeros, ...right]
+    .map((group) => Number.parseInt(group, 16).toString(2).padStart(16, "0"))
+    .join("");
 }
 
 /** Whether an address is whole, and of one of these protocols: `localhost:3000` parses too, as protocol `localhost:`. */

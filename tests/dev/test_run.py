@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -136,6 +137,20 @@ def token_of(run: Run, *, new: bool) -> str:
         return str(client.get("/api/auth/token").json()["token"])
 
 
+def open_mailed_link(run: Run) -> None:
+    """Verify Ann's address by the mail that the run shows: her right password alone is not enough."""
+    url = f"http://localhost:{run.auth_port}"
+    with httpx.Client(base_url=url, headers={"origin": url}) as client:
+        ann = {"email": "ann@example.com", "password": "correct horse"}
+        assert client.post("/api/auth/sign-in/email", json=ann).status_code == 403
+        run.until("mail | If you did not sign up")
+        assert "mail | To: ann@example.com" in run.said
+        link = re.search(r"^mail \| (http\S+)$", run.said, re.MULTILINE)
+        assert link
+        assert client.get(link[1]).status_code == 302
+    assert stat.S_IMODE((run.state / "better-auth.log").stat().st_mode) == 0o600
+
+
 @pytest.mark.quiet
 def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> None:
     if not (WEB / "node_modules").exists():
@@ -157,9 +172,10 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
         assert gone(run), run.left()
 
     began = time.monotonic()
-    with started(state) as run:
+    with started(state, REQUIRE_EMAIL_VERIFICATION="1") as run:
         run.until("Ready after")
         assert time.monotonic() - began < 20
+        open_mailed_link(run)
         tasks = f"http://127.0.0.1:{run.port}/api/me/tasks"
         ann = {"authorization": f"Bearer {token_of(run, new=False)}"}
         assert httpx.get(tasks, headers=ann).json() == [created.json()]

@@ -352,3 +352,31 @@ async def test_while_the_server_is_away_it_is_said_plainly_and_afterwards_it_wor
 async def _settled(person: Visitor) -> list[Any]:
     await expect(person.page.locator(".task")).not_to_have_count(0)
     return list(await person.titles())
+
+
+async def test_where_addresses_are_verified_the_page_says_so_and_the_mailed_link_signs_in(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}
+    async with site_of(postgres, tmp_path, settings=settings) as site:
+        _, complaints = listening(page)
+        await page.goto(site.url)
+        await page.get_by_role("button", name="Make an account").click()
+        await expect(page.get_by_text("Make an account: a minute, and one mail.")).to_be_visible()
+        await page.get_by_label("Name").fill("Ann")
+        await page.get_by_label("E-mail").fill("ann@example.com")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign up").click()
+
+        await expect(page.get_by_role("status")).to_have_text(
+            "Look into your mail: open the link that was sent to ann@example.com, and you are signed in."
+        )
+        assert complaints == []
+        await page.get_by_role("button", name="Sign in instead").click()
+        await page.get_by_label("E-mail").fill("ann@example.com")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("status")).to_contain_text("sent to ann@example.com")
+
+        await page.goto(await site.auth.mailed_link("ann@example.com"))
+        await expect(page.get_by_role("button", name="Sign out")).to_be_visible()

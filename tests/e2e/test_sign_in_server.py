@@ -39,12 +39,24 @@ def test_everything_wrong_is_told_at_once() -> None:
         BETTER_AUTH_SECRET="short",
         DATABASE_URL="mysql://localhost/tasks",
         TRUSTED_ORIGINS="https://app.example.com, app.example.com,https://app.example.com/path",
+        TRUSTED_PROXIES="10.0.0.0/8,10.0.0.1/8,2001:db8::1/32,::ffff:10.0.0.0/104,10.0.0.0/33,proxy",
+        REQUIRE_EMAIL_VERIFICATION="yes",
         AUTH_PORT="0",
     )
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "The sign-in server cannot start:",
+        *(
+            f"  TRUSTED_PROXIES has a network that is none ({fault}): say 10.0.0.0/8, 2001:db8::/32"
+            for fault in (
+                "10.0.0.1/8 has host bits set",
+                "2001:db8::1/32 has host bits set",
+                "'10.0.0.0/33' does not appear to be an IPv4 or IPv6 network",
+                "'proxy' does not appear to be an IPv4 or IPv6 network",
+            )
+        ),
+        "  REQUIRE_EMAIL_VERIFICATION is neither 0 nor 1",
         "  BETTER_AUTH_URL is not an address like https://app.example.com",
         "  DATABASE_URL is not an address like postgresql://user:password@host/database",
         "  TRUSTED_ORIGINS names app.example.com, which is not an origin like https://app.example.com",

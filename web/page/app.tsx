@@ -10,7 +10,12 @@ import { Tasks } from "./tasks";
 
 type Here = { readonly person: Person | null } | "loading" | "unreachable";
 
-export function App({ apiUrl }: { readonly apiUrl: string }) {
+interface Props {
+  readonly apiUrl: string;
+  readonly verifiesEmail: boolean;
+}
+
+export function App({ apiUrl, verifiesEmail }: Props) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
 
@@ -48,7 +53,7 @@ export function App({ apiUrl }: { readonly apiUrl: string }) {
         </button>
       </main>
     );
-  if (!here.person) return <SignIn auth={auth} onDone={look} />;
+  if (!here.person) return <SignIn auth={auth} verifiesEmail={verifiesEmail} onDone={look} />;
   return (
     <>
       <Tasks

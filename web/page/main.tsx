@@ -3,6 +3,7 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
 
-const api = document.querySelector<HTMLMetaElement>('meta[name="taskward-api"]')?.content ?? "";
+const setting = (name: string) =>
+  document.querySelector<HTMLMetaElement>(`meta[name="taskward-${name}"]`)?.content ?? "";
 const root = document.getElementById("root");
-if (root) createRoot(root).render(<App apiUrl={api} />);
+if (root) createRoot(root).render(<App apiUrl={setting("api")} verifiesEmail={setting("verifies-email") === "1"} />);

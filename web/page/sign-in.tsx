@@ -4,10 +4,18 @@ import { type FormEvent, useState } from "react";
 import type { Auth } from "../lib/auth";
 import { Problem } from "../lib/problem";
 
-export function SignIn({ auth, onDone }: { readonly auth: Auth; readonly onDone: () => Promise<void> }) {
+interface Props {
+  readonly auth: Auth;
+  /** Whether an account works only after its address was confirmed by a mail. */
+  readonly verifiesEmail: boolean;
+  readonly onDone: () => Promise<void>;
+}
+
+export function SignIn({ auth, verifiesEmail, onDone }: Props) {
   const [isNew, setNew] = useState(false);
   const [wrong, setWrong] = useState("");
   const [isBusy, setBusy] = useState(false);
+  const [mailedTo, setMailedTo] = useState("");
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -20,17 +28,41 @@ export function SignIn({ auth, onDone }: { readonly auth: Auth; readonly onDone:
     setBusy(true);
     try {
       await (isNew ? auth.signUp({ ...credentials, name: text("name") }) : auth.signIn(credentials));
-      await onDone();
+      if (isNew && verifiesEmail) setMailedTo(credentials.email);
+      else await onDone();
     } catch (error) {
+      if (verifiesEmail && error instanceof Problem && error.status === 403) return setMailedTo(credentials.email);
       setWrong(error instanceof Problem ? error.detail : "That did not work: try again.");
       setBusy(false);
     }
   }
 
+  if (mailedTo)
+    return (
+      <main className="card">
+        <h1>Taskward</h1>
+        <p className="lead" role="status">
+          Look into your mail: open the link that was sent to {mailedTo}, and you are signed in.
+        </p>
+        {location.hostname === "localhost" && <p>Under make run the mail is in the terminal.</p>}
+        <button
+          type="button"
+          className="link"
+          onClick={() => {
+            setMailedTo("");
+            setNew(false);
+            setBusy(false);
+          }}
+        >
+          Sign in instead
+        </button>
+      </main>
+    );
+  const making = verifiesEmail ? "Make an account: a minute, and one mail." : "Make an account: a minute, and no mail.";
   return (
     <main className="card">
       <h1>Taskward</h1>
-      <p className="lead">{isNew ? "Make an account: a minute, and no mail." : "Sign in to your tasks."}</p>
+      <p className="lead">{isNew ? making : "Sign in to your tasks."}</p>
       <form onSubmit={(event) => void submit(event)} noValidate>
         {isNew && <Field label="Name" name="name" autoComplete="name" />}
         <Field label="E-mail" name="email" type="email" autoComplete="email" />

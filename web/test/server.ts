@@ -4,9 +4,9 @@
  */
 
 import { betterAuth } from "better-auth";
-import { bearer, jwt } from "better-auth/plugins";
+import { jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
-import { authOptions, createAuth, tokens } from "../auth.ts";
+import { authOptions, createAuth, sessionTokens, tokens } from "../auth.ts";
 import { serve } from "../serve.ts";
 import { readSettings } from "../settings.ts";
 
@@ -41,12 +41,13 @@ const keys = () => {
   return variant.sessionCache === "keys" ? jwt({ sessionCookieCache: true }) : tokens();
 };
 
-await serve(settings, (database) => {
-  if (Object.keys(variant).length === 0) return createAuth(settings, database);
+await serve(settings, (database, turns) => {
+  if (Object.keys(variant).length === 0) return createAuth(settings, database, { turns });
+  const options = authOptions(settings, database);
   return betterAuth({
-    ...authOptions(settings, database),
-    plugins: [keys(), bearer({ requireSignature: true })],
-    ...(variant.ids && { advanced: { database: { generateId: variant.ids } } }),
+    ...options,
+    plugins: [keys(), sessionTokens()],
+    ...(variant.ids && { advanced: { ...options.advanced, database: { generateId: variant.ids } } }),
     ...(variant.sessionCache && { session: { cookieCache: { enabled: true, strategy: "jwt" as const } } }),
     ...(variant.mails && {
       emailVerification: {

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from tests.support.log_search import LOGS
 
 WEB = Path(__file__).parents[3] / "web"
 START_TIMEOUT = 60  # seconds
+MAIL_TIMEOUT = 5  # seconds
 NO_SETTINGS: Mapping[str, str] = {}
 
 
@@ -52,6 +55,8 @@ class BetterAuth:
     url: str
     secret: str
     client: httpx.AsyncClient
+    pid: int
+    database_url: str
     printed: list[str] = field(default_factory=list)
 
     @property
@@ -65,20 +70,29 @@ class BetterAuth:
         return Trust(issuer=self.url, audience=self.url, secret=self.secret.encode())
 
     async def sign_up(self, name: str = "ann") -> SignedIn:
-        """Make an account and sign in."""
+        """Make an account and sign in, as a client without cookies."""
         person = {
             "name": name,
             "email": f"{name}-{uuid4().hex}@example.com",
             "password": secrets.token_hex(12),
         }
-        response = await self.client.post(
-            "/api/auth/sign-up/email", json=person, headers={"origin": self.url}
-        )
+        self.client.cookies.clear()
+        response = await self.client.post("/api/auth/sign-up/email", json=person)
         assert response.status_code == 200, response.text
-        body = response.json()
-        session_token = response.headers.get("set-auth-token", body["token"])
+        session_token = response.headers["set-auth-token"]
         cookies = tuple(response.headers.get_list("set-cookie"))
-        return SignedIn(self.client, body["user"]["id"], session_token, cookies)
+        self.client.cookies.clear()
+        return SignedIn(self.client, response.json()["user"]["id"], session_token, cookies)
+
+    async def mailed_link(self, email: str) -> str:
+        """Wait for a mail to somebody, and return its link."""
+        deadline = time.monotonic() + MAIL_TIMEOUT
+        while True:
+            for mail in reversed("\n".join(self.printed).split("mail | To: ")[1:]):
+                if mail.startswith(f"{email}\n") and (link := re.search(r"mail \| (http\S+)", mail)):
+                    return link[1]
+            assert time.monotonic() < deadline, f"no mail to {email}"
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -135,7 +149,7 @@ async def better_auth(
         assert any(line.startswith("listening") for line in printed), "\n".join(printed)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             client.headers["host"] = f"localhost:{port}"
-            yield BetterAuth(url, secret, client, printed)
+            yield BetterAuth(url, secret, client, process.pid, database_url, printed)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -1,0 +1,99 @@
+/**
+ * A Better Auth plugin that slows down guessing one account's password, from all addresses together.
+ *
+ * It counts wrong passwords: of an account at one address, of an account at all addresses, and of an account on a
+ * device on which it has signed in before. Such a device has a signed cookie and counts by itself, so nobody can lock
+ * a person out of their own devices (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). The cookie
+ * outlives a restart of this server, and people who share an address do not share it. The answers are the same
+ * whether the account exists or not.
+ */
+
+import { createHash, randomUUID } from "node:crypto";
+import type { BetterAuthPlugin } from "better-auth";
+import { APIError, createAuthMiddleware, getIP, isAPIError } from "better-auth/api";
+import { type Quota, RateLimiter } from "./rate-limiter.ts";
+
+const MINUTE = 60; // seconds
+const HOUR = 60 * MINUTE;
+const AT_ADDRESS: Quota = { max: 5, window: 15 * MINUTE };
+const AT_DEVICE: Quota = { max: 10, window: 15 * MINUTE };
+const ANYWHERE: Quota = { max: 20, window: HOUR };
+
+const COOKIE = "known_device";
+const COOKIE_LIFE = 90 * 24 * HOUR;
+
+type Use = readonly [key: string, quota: Quota];
+export type Context = Parameters<Parameters<typeof createAuthMiddleware>[0]>[0];
+
+export function signInThrottle(counts = new RateLimiter()): BetterAuthPlugin {
+  /** What each request under way has used: given back where the password was not wrong. */
+  const used = new WeakMap<object, readonly Use[]>();
+
+  async function takeQuotas(ctx: Context): Promise<void> {
+    const account = accountOf(ctx.body?.email);
+    if (!account || !ctx.request) return;
+    const device = await knownDevice(ctx, account);
+    const address = getIP(ctx.request, ctx.context.options) ?? "unknown";
+    const uses: readonly Use[] = device
+      ? [[`device ${device}`, AT_DEVICE]]
+      : [
+          [`${account} at ${address}`, AT_ADDRESS],
+          [`${account} anywhere`, ANYWHERE],
+        ];
+    for (const [index, [key, quota]] of uses.entries()) {
+      const wait = counts.take(key, quota);
+      if (wait === 0) continue;
+      for (const [before] of uses.slice(0, index)) counts.giveBack(before);
+      throw tooMany(wait);
+    }
+    used.set(ctx.request, uses);
+  }
+
+  async function settle(ctx: Context): Promise<void> {
+    const uses = ctx.request && used.get(ctx.request);
+    const { returned, newSession } = ctx.context;
+    const isWrong = isAPIError(returned) && returned.statusCode === 401;
+    if (uses && !isWrong) for (const [key] of uses) counts.giveBack(key);
+    if (newSession) await rememberDevice(ctx, newSession.user.email);
+  }
+
+  return {
+    id: "sign-in-throttle",
+    hooks: {
+      before: [{ matcher: ({ path }) => path === "/sign-in/email", handler: createAuthMiddleware(takeQuotas) }],
+      after: [{ matcher: () => true, handler: createAuthMiddleware(settle) }],
+    },
+  };
+}
+
+/** A short name of the account of an address, `null` where the body holds none. */
+export function accountOf(email: unknown): string | null {
+  if (typeof email !== "string") return null;
+  return createHash("sha256").update(email.toLowerCase()).digest("base64url").slice(0, 22);
+}
+
+/** The random name of this device, where this account has signed in on it before. */
+export async function knownDevice(ctx: Context, account: string): Promise<string | null> {
+  const cookie = ctx.context.createAuthCookie(COOKIE);
+  const value = await ctx.getSignedCookie(cookie.name, ctx.context.secret);
+  const [owner, device] = value ? value.split(".") : [];
+  return owner === account && device ? device : null;
+}
+
+async function rememberDevice(ctx: Context, email: string): Promise<void> {
+  const account = accountOf(email);
+  if (!account) return;
+  const device = (await knownDevice(ctx, account)) ?? randomUUID();
+  const { name, attributes } = ctx.context.createAuthCookie(COOKIE, { maxAge: COOKIE_LIFE });
+  await ctx.setSignedCookie(name, `${account}.${device}`, ctx.context.secret, attributes);
+}
+
+function tooMany(wait: number): APIError {
+  const minutes = Math.ceil(wait / MINUTE);
+  const message = `Too many wrong passwords for this account. Try again in ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
+  return new APIError(
+    "TOO_MANY_REQUESTS",
+    { message, code: "TOO_MANY_WRONG_PASSWORDS" },
+    { "Retry-After": String(wait) },
+  );
+}

@@ -1,0 +1,52 @@
+/** A Better Auth in memory, as `auth.ts` sets it up, for tests of its plugins and mails. */
+
+import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
+import { authOptions, CLIENT_ADDRESS } from "../auth.ts";
+import type { Mail } from "../mail.ts";
+import type { Settings } from "../settings.ts";
+import { signInThrottle } from "../sign-in-throttle.ts";
+
+const ORIGIN = "http://localhost:3000";
+export const PASSWORD = "correct horse";
+
+const SETTINGS: Settings = {
+  baseUrl: ORIGIN,
+  port: 3000,
+  secret: "0123456789abcdef0123456789abcdef",
+  databaseUrl: "",
+  apiUrl: ORIGIN,
+  rateLimit: false, // of addresses
+  trustedProxies: [],
+  verifyEmail: false,
+  trustedOrigins: [ORIGIN],
+};
+
+export function given(settings: Partial<Settings>, sendMail: (mail: Mail) => Promise<void> = async () => {}) {
+  const database = memoryAdapter({ user: [], session: [], account: [], verification: [], jwks: [] });
+  const options = authOptions({ ...SETTINGS, ...settings }, database, { sendMail });
+  const auth = betterAuth({
+    ...options,
+    emailAndPassword: {
+      ...options.emailAndPassword,
+      password: { hash: async (password) => password, verify: async ({ hash, password }) => hash === password },
+    },
+    logger: { disabled: true },
+    plugins: [...options.plugins, signInThrottle()],
+  });
+
+  const post = (path: string, body: object, headers: Record<string, string> = {}): Promise<Response> =>
+    auth.handler(
+      new Request(`${ORIGIN}/api/auth${path}`, {
+        method: "POST",
+        headers: { origin: ORIGIN, "content-type": "application/json", ...headers },
+        body: JSON.stringify(body),
+      }),
+    );
+
+  return {
+    signUp: (email: string) => post("/sign-up/email", { name: "Ann", email, password: PASSWORD }),
+    signIn: (email: string, { password = PASSWORD, address = "192.0.2.1", cookie = "" } = {}) =>
+      post("/sign-in/email", { email, password }, { [CLIENT_ADDRESS]: address, ...(cookie && { cookie }) }),
+  };
+}

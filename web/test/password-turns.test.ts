@@ -1,0 +1,55 @@
+/** Who hashes a password when: the line, the line that goes first, and their bounds. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as settle } from "node:timers/promises";
+import { TurnQueue } from "../password-turns.ts";
+
+test("as many as may run at once begin at once, the next in their order, and one ends once", async () => {
+  const queue = new TurnQueue(2, 10);
+  const began: string[] = [];
+  const ends = await Promise.all([queue.take(), queue.take()]);
+  for (const name of ["third", "fourth"]) void queue.take().then(() => began.push(name));
+
+  ends[0]?.();
+  ends[0]?.();
+  await settle();
+
+  assert.deepEqual(began, ["third"]);
+});
+
+test("a known device goes before strangers, but no account has more than two places there", async () => {
+  const queue = new TurnQueue(1, 10);
+  const began: string[] = [];
+  const wait = (name: string, account?: string) =>
+    void queue.take(account).then((end) => {
+      began.push(name);
+      end?.();
+    });
+  const end = await queue.take();
+  wait("stranger");
+  for (const name of ["ann 1", "ann 2", "ann 3"]) wait(name, "ann");
+  wait("bob", "bob");
+
+  end?.();
+  await settle();
+
+  assert.deepEqual(began, ["ann 1", "ann 2", "bob", "stranger", "ann 3"]);
+});
+
+test("past its bound a line refuses, whatever waits in the other one", async () => {
+  const queue = new TurnQueue(1, 2);
+  await queue.take();
+  for (const account of [null, null, "ann", "bob"]) void queue.take(account);
+
+  assert.equal(await queue.take(), null);
+  assert.equal(await queue.take("carol"), null);
+});
+
+test("a turn that has ended is free for the next", async () => {
+  const queue = new TurnQueue(1, 0);
+  (await queue.take())?.();
+
+  assert.notEqual(await queue.take(), null);
+  assert.equal(await queue.take(), null);
+});

@@ -1,0 +1,73 @@
+/** How often one account's password may be guessed, and who is not kept out by somebody else's guesses. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { given, PASSWORD } from "./better-auth.ts";
+
+type Auth = ReturnType<typeof given>;
+type Guess = Parameters<Auth["signIn"]>[1];
+
+async function guesses(auth: Auth, times: number, guess: (number: number) => Guess): Promise<number[]> {
+  const statuses: number[] = [];
+  for (let number = 0; number < times; number += 1)
+    statuses.push((await auth.signIn("ann@example.com", { password: "wrong", ...guess(number) })).status);
+  return statuses;
+}
+
+const times = (count: number, status: number): number[] => Array<number>(count).fill(status);
+
+/** The cookie of a device on which Ann signed up. */
+async function device(auth: Auth): Promise<string> {
+  const cookies = (await auth.signUp("ann@example.com")).headers.getSetCookie();
+  return cookies.map((cookie) => cookie.split(";", 1)[0]).join("; ");
+}
+
+test("an address guesses five times at one account, and then waits; another account is not touched", async () => {
+  const auth = given({});
+  await auth.signUp("ann@example.com");
+  await auth.signUp("bob@example.com");
+
+  assert.deepEqual(await guesses(auth, 7, () => ({})), [...times(5, 401), 429, 429]);
+  assert.equal((await auth.signIn("ANN@example.com")).status, 429);
+  assert.equal((await auth.signIn("bob@example.com")).status, 200);
+});
+
+test("many addresses guess 20 times, and a device that is known goes on at any of them", async () => {
+  const auth = given({});
+  const cookie = await device(auth);
+
+  const statuses = await guesses(auth, 25, (number) => ({ address: `198.51.100.${number}` }));
+
+  assert.deepEqual(statuses, [...times(20, 401), ...times(5, 429)]);
+  assert.equal((await auth.signIn("ann@example.com")).status, 429);
+  assert.equal((await auth.signIn("ann@example.com", { cookie, address: "198.51.100.1" })).status, 200);
+});
+
+test("a device that was stolen guesses ten times, and is known for its own account only", async () => {
+  const auth = given({});
+  const cookie = await device(auth);
+  await auth.signUp("bob@example.com");
+
+  const statuses = await guesses(auth, 12, (number) => ({ cookie, address: `198.51.100.${number}` }));
+  for (let number = 0; number < 20; number += 1)
+    await auth.signIn("bob@example.com", { password: "wrong", address: `198.51.100.${number}` });
+
+  assert.deepEqual(statuses, [...times(10, 401), 429, 429]);
+  assert.equal((await auth.signIn("bob@example.com", { cookie })).status, 429);
+});
+
+test("a device's cookie that somebody made up is none", async () => {
+  const auth = given({});
+  const cookie = (await device(auth)).replace(/(known_device=[^.;]*\.)[^.;]*/, "$1another");
+
+  await guesses(auth, 5, () => ({}));
+
+  assert.equal((await auth.signIn("ann@example.com", { cookie })).status, 429);
+});
+
+test("right passwords do not count", async () => {
+  const auth = given({});
+  await auth.signUp("ann@example.com");
+
+  assert.deepEqual(await guesses(auth, 30, () => ({ password: PASSWORD })), times(30, 200));
+});

@@ -1,0 +1,46 @@
+/** Signing up where an address must be verified: what it answers, and what is mailed. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Mail } from "../mail.ts";
+import { given } from "./better-auth.ts";
+
+test("the answer is the same for a known address, and waits for no mail", async () => {
+  const mails: Mail[] = [];
+  const auth = given({ verifyEmail: true }, (mail) => {
+    mails.push(mail);
+    return new Promise(() => {}); // a mail service that never answers
+  });
+
+  const [first, again] = [await auth.signUp("ann@example.com"), await auth.signUp("Ann@example.com")];
+  const [made, known] = [await first.json(), await again.json()];
+
+  assert.deepEqual([first.status, again.status], [200, 200]);
+  assert.deepEqual([made.token, known.token], [null, null]);
+  assert.deepEqual(
+    mails.map(({ to, subject }) => [to, subject]),
+    [
+      ["ann@example.com", "Confirm your e-mail address"],
+      ["ann@example.com", "You have an account already"],
+    ],
+  );
+});
+
+test("a mail service that fails does not fail the sign-up", async () => {
+  const auth = given({ verifyEmail: true }, () => Promise.reject(new Error("no route to host")));
+
+  assert.equal((await auth.signUp("ann@example.com")).status, 200);
+});
+
+test("one address is sent five mails an hour, whoever wants more", async () => {
+  const mails: Mail[] = [];
+  const auth = given({ verifyEmail: true }, async (mail) => void mails.push(mail));
+
+  for (let number = 0; number < 9; number += 1) await auth.signUp("ann@example.com");
+  await auth.signUp("bob@example.com");
+
+  assert.deepEqual(
+    mails.map(({ to }) => to),
+    [...Array<string>(5).fill("ann@example.com"), "bob@example.com"],
+  );
+});
