@@ -53,6 +53,7 @@ def stopped(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     return True
 
 
+@pytest.mark.quiet
 def test_told_to_stop_it_first_says_that_it_leaves_and_goes_on_serving(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_told_to_stop_it_first_says_that_it_leaves_and_goes_on_serving(
         assert service.process.returncode == 0
 
 
+@pytest.mark.quiet
 def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,8 @@ from tests.support.servers.reverse_proxies import EXAMPLES, NAME, ReverseProxy, 
 from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
+
+FRESH = count(4)  # the last part of addresses that nobody has asked from
 
 CAP = 64  # requests under way of one address, in nginx.conf
 
@@ -68,11 +71,12 @@ def test_requests_go_through_the_proxy_over_tls(proxy: ReverseProxy, behind: Ser
 
 
 def test_each_client_is_counted_by_its_own_address_whatever_it_says_of_itself(proxy: ReverseProxy) -> None:
-    one = counted(proxy.ask("/nowhere", "127.0.0.2"))
-    forged = {"x-forwarded-for": "127.0.0.3", "forwarded": "for=127.0.0.3", "x-real-ip": "127.0.0.3"}
+    mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))  # whose minute begins here
+    one = counted(proxy.ask("/nowhere", mine))
+    forged = {"x-forwarded-for": theirs, "forwarded": f"for={theirs}", "x-real-ip": theirs}
 
-    again = counted(proxy.ask("/nowhere", "127.0.0.2", **forged))
-    another = counted(proxy.ask("/nowhere", "127.0.0.3"))
+    again = counted(proxy.ask("/nowhere", mine, **forged))
+    another = counted(proxy.ask("/nowhere", theirs))
 
     assert again == one - 1
     assert another > again
