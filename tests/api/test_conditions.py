@@ -141,6 +141,7 @@ async def test_where_it_is_required_a_write_without_it_is_428_and_an_absent_task
     assert accepted.status_code in DONE[write]
 
 
+@pytest.mark.quiet
 async def test_of_twenty_racing_writers_with_one_version_exactly_one_wins_each_of_twenty_rounds(
     people: People,
 ) -> None:

@@ -231,6 +231,7 @@ async def test_of_fifty_at_once_one_is_done_and_the_others_are_told_so_or_to_com
     await fifty_at_once(people.one())
 
 
+@pytest.mark.quiet
 async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path: Path) -> None:
     with pgbouncer(database_url, tmp_path) as through:
         app = compose(Settings.from_env(environment_for(f"{through}?pgbouncer=true")))

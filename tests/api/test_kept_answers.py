@@ -60,6 +60,7 @@ async def fifty_at_once(ann: Person, at_most: int) -> None:
         )
 
 
+@pytest.mark.quiet
 async def test_of_fifty_keys_at_once_exactly_as_many_are_taken_as_there_is_room_for(
     database_url: str,
 ) -> None:
@@ -67,6 +68,7 @@ async def test_of_fifty_keys_at_once_exactly_as_many_are_taken_as_there_is_room_
         await fifty_at_once(ann, 17)
 
 
+@pytest.mark.quiet
 async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path: Path) -> None:
     with pgbouncer(database_url, tmp_path) as through:
         async with a_person(f"{through}?pgbouncer=true", MAX_KEYS="17") as ann:
