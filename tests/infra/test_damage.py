@@ -1,7 +1,7 @@
 """A database that is changed under a running service: what is missing is told, and seen when it is mended.
 
 How each test was seen to fail: no look after an error (500); errors of the other kind told as not set up;
-the look of each minute left out; readiness from the last statement alone; a look without a statement before it.
+the look of each minute left out; readiness from the last statement alone; rights given to every role of any view.
 """
 
 import asyncio
@@ -210,3 +210,23 @@ async def test_a_membership_that_migrate_gives_back_is_said(url: str) -> None:
     await upgrade(DatabaseAddress.parse(url), mended.append)
 
     assert mended == ["the membership of this login in taskward_app"]
+
+
+async def test_a_view_that_migrate_makes_anew_gives_a_serving_role_its_rights_back_and_others_none(
+    postgres: PostgresServer, url: str
+) -> None:
+    name = name_of(url)
+    serving, reading = f"serving_{name}", f"reading_{name}"
+    postgres.query(
+        f"CREATE ROLE {serving}; GRANT ALL ON own_tasks, own_task_owners, own_kept_answers TO {serving};"
+        f"CREATE ROLE {reading}; GRANT SELECT ON own_task_owners TO {reading}; DROP VIEW own_tasks",
+        name,
+    )
+    mended: list[str] = []
+
+    await upgrade(DatabaseAddress.parse(url), mended.append)
+
+    may = "SELECT bool_and(has_table_privilege('{0}', 'own_tasks', verb)), bool_or(has_table_privilege('{0}', 'own_tasks', verb)) FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) verb"
+    assert postgres.query(may.format(serving), name) == "t|t"
+    assert postgres.query(may.format(reading), name) == "f|f"
+    assert mended == ["the view own_tasks", f"the rights of {serving} on own_tasks"]

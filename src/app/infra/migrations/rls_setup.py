@@ -168,6 +168,7 @@ def _mend_view(repair: _Repair, table: str) -> None:
     if not repair.holds(f"to_regclass('{view}') IS NOT NULL"):
         create_view(repair.connection, table)
         repair.mend(f"the view {view}")
+        _give_rights_back(repair, view)
         return
     of_view = f"FROM pg_class WHERE oid = '{view}'::regclass"
     if not repair.holds(f"relowner = '{APP}'::regrole {of_view}"):
@@ -187,6 +188,21 @@ def _mend_view(repair: _Repair, table: str) -> None:
     if not repair.holds(may("current_user::regrole::oid", view, VERBS)):
         grant = f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER"
         repair.mend(f"the rights of this login on {view}", grant)
+
+
+def _give_rights_back(repair: _Repair, view: str) -> None:
+    """Give each role the rights on a new view that it has on all the others: they went with the old view."""
+    others = [f"to_regclass('own_{table}')" for table in TABLES if f"own_{table}" != view]
+    found = repair.connection.exec_driver_sql(f"""
+        SELECT quote_ident(pg_get_userbyid(grantee)), string_agg(verb, ', ' ORDER BY verb)
+        FROM (SELECT grantee, privilege_type AS verb FROM pg_class, aclexplode(relacl)
+              WHERE pg_class.oid IN ({", ".join(others)})
+                AND grantee NOT IN (0, relowner, current_user::regrole)
+                AND privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+              GROUP BY 1, 2 HAVING count(*) = {len(others)}) AS held
+        GROUP BY grantee""").all()  # noqa: S608 - constants of ours
+    for role, verbs in found:
+        repair.mend(f"the rights of {role} on {view}", f"GRANT {verbs} ON {view} TO {role}")
 
 
 def _columns_of(relation: str) -> str:
