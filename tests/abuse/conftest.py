@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.postgres import PostgresServer
+from tests.abuse.remains import nothing_left
 from tests.conftest import environment_for
 from tests.support.servers.service import Service, serving
 
+SERVICES = ("default_service", "service")  # the fixtures of those that floods meet
 LIMITS = ("RATE_LIMIT_PERSON", "RATE_LIMIT_ADDRESS")
 
 
@@ -21,3 +24,16 @@ def default_service(database_url: str, tmp_path_factory: pytest.TempPathFactory)
     """The service, with one worker and default limits."""
     with serving(default_environment(database_url), tmp_path_factory.mktemp("service")) as service:
         yield service
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(
+    request: pytest.FixtureRequest, postgres: PostgresServer, database_url: str
+) -> Iterator[None]:
+    """After each flood of a service that goes on, all is as it was before."""
+    name = next((name for name in SERVICES if name in request.fixturenames), None)
+    if name is None:
+        yield
+        return
+    with nothing_left(request.getfixturevalue(name), postgres, database_url.rpartition("/")[2]):
+        yield

@@ -36,7 +36,7 @@ class Judged:
 
 
 @dataclass
-class Service:
+class InProcess:
     """The application in this process, and somebody who uses it."""
 
     app: Edge
@@ -92,13 +92,13 @@ async def longest_piece(done: asyncio.Event) -> float:
 
 
 @pytest.fixture(scope="module")
-async def service(database_url: str) -> AsyncIterator[Service]:
+async def in_process(database_url: str) -> AsyncIterator[InProcess]:
     env = environment_for(
         database_url, REQUEST_TIMEOUT="60"
     )  # a hundred rows may take long on a busy machine
     app = compose(Settings.from_env(env))
     async with client_of(app) as client:
-        yield Service(app, People(client).one())
+        yield InProcess(app, People(client).one())
 
 
 ONE = "/01890a5d-ac96-774b-bcce-b302099a8057"  # of no task
@@ -123,10 +123,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_no_piece_of_judging_keeps_the_event_loop_for_long(service: Service, name: str) -> None:
+async def test_no_piece_of_judging_keeps_the_event_loop_for_long(in_process: InProcess, name: str) -> None:
     method, path, body, status = CASES[name]
 
-    judged = await service.judge(method, path, body, {"idempotency-key": str(uuid4())})
+    judged = await in_process.judge(method, path, body, {"idempotency-key": str(uuid4())})
 
     assert judged.status == status
     assert judged.longest < PIECE_MAX

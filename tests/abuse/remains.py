@@ -1,0 +1,40 @@
+"""What a flood leaves behind: no statement that runs, no descriptor, no memory."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from dev.postgres import PostgresServer
+from tests.support.processes import descriptors, memory
+from tests.support.servers.service import Service
+
+STATEMENTS_WITHIN: Final = 2.0  # seconds
+CONNECTIONS_WITHIN: Final = 15.0  # seconds: a connection that is idle, or not read, is closed after 10
+POOL: Final = 12  # descriptors: a pool of 10 may have filled
+MEMORY: Final = 120  # MB that the allocator may keep, of the 64 that bodies and answers may take and more
+ACTIVE: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
+"""
+
+
+@contextmanager
+def nothing_left(service: Service, postgres: PostgresServer, database: str) -> Iterator[None]:
+    """Hold what the service and its database have in use after the block to what it was before."""
+    open_before, held_before = descriptors(service), memory(service)
+    yield
+    running = eventually(lambda: int(postgres.query(ACTIVE, database)), 0, STATEMENTS_WITHIN)
+    held_open = eventually(lambda: descriptors(service), open_before + POOL, CONNECTIONS_WITHIN)
+    held = memory(service) - held_before
+    assert running == 0, f"{running} statements still run"
+    assert held_open <= open_before + POOL, f"{held_open} descriptors are open, {open_before} were"
+    assert held < MEMORY, f"{held:.0f} MB more are held"
+
+
+def eventually(count: Callable[[], int], most: int, within: float) -> int:
+    """Count until it is no more than that, or the seconds are over; return the last count."""
+    deadline = time.monotonic() + within
+    while (now := count()) > most and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return now
