@@ -84,16 +84,18 @@ async def test_what_any_client_sends_is_heard(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("printed", "status"), [("harmless", 0), (PLANTED["an e-mail address"], 1)], ids=["clean", "planted"]
+    ("printed", "status", "workers"),
+    [("harmless", 0, "0"), (PLANTED["an e-mail address"], 1, "0"), (PLANTED["an e-mail address"], 1, "1")],
+    ids=["clean", "planted", "planted, in a worker"],
 )
 def test_a_run_fails_if_and_only_if_a_line_of_it_is_private(
-    printed: str, status: int, tmp_path: Path
+    printed: str, status: int, workers: str, tmp_path: Path
 ) -> None:
     test = tmp_path / "test_planted.py"
     test.write_text(f"def test_that_passes():\n    print({printed!r})\n")
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", str(test)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-n", workers, str(test)],
         cwd=ROOT,
         capture_output=True,
         text=True,

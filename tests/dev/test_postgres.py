@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dev import cluster
-from dev.postgres import PostgresServer
+from dev import cluster, postgres
+from dev.postgres import PostgresServer, free_port
 
 pytestmark = pytest.mark.server
 
@@ -62,3 +62,13 @@ def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None
     assert [each for each in seen if password in each] == []
     assert len(files) == 2
     assert all(modes == {0o600} for modes in files.values())
+
+
+def test_no_port_is_given_out_twice_nor_to_two_workers_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = list[int]()
+    for worker in ("gw1", "gw2"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        monkeypatch.setattr(postgres, "_given", set())
+        ports += [free_port() for _ in range(600)]  # of 1,500
+
+    assert len(set(ports)) == len(ports)

@@ -140,7 +140,7 @@ async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_
 
 async def test_behind_a_pooler_the_same_is_cut_off_and_told_as_unknown(place: Place) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
-    async with opened(place, seconds=1) as database:
+    async with opened(place, seconds=3) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         async with place.locked():
@@ -152,7 +152,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
     place: Place,
 ) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
-    async with opened(place, seconds=1) as database:
+    async with opened(place, seconds=3) as database:
         await warmed(database, 4)
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await database.fetch(Statement("SELECT pg_sleep(30)", ()), {})
