@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from benchmarks.scenes import TITLE, Owner
 from dev.postgres import LOGIN, PostgresServer

@@ -8,11 +8,11 @@ from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from app.api import cursors
+from app.api.requests import cursors
 from app.domain.identity import UserId
-from app.domain.page import Bookmark
 from app.domain.selection import NEWEST
 from app.domain.task import TaskId
+from app.domain.task_list import Bookmark
 from benchmarks import dataset, machine, readme, results
 from benchmarks.bed import Bed
 from benchmarks.dataset import Dataset

@@ -16,10 +16,10 @@ from app.domain.identity import UserId
 from app.domain.selection import NEWEST
 from app.domain.task import NewTask
 from app.domain.task_service import TaskService
-from app.infra.database import Database
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import Database
+from app.infra.postgres.row_security_check import gaps
 from app.infra.tasks import NeonTaskRepository
-from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from app.cli.preflight import port_faults
 from app.settings import Settings, SettingsError
 from app.settings.environment import Reader, number
-from app.settings.listening import read_listening
+from app.settings.server import read_listening
 from dev.steps import Cannot
 
 TRUST = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")

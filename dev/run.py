@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
-from app.cli.connection_faults import connection_fault, unreachable
-from app.infra.connecting import means_unreachable
-from app.infra.migrate import upgrade, waiting
+from app.cli.connection_errors import connection_fault, unreachable
+from app.infra.migrations.run import upgrade, waiting
+from app.infra.postgres.connect import means_unreachable
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
 from dev.binaries import NoPostgres

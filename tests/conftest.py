@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Browser
 
 from app.composition import compose
-from app.infra.database import Database
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import Database
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
@@ -21,7 +21,13 @@ from tests.support.progress import FileProgress
 from tests.support.servers.browser import chromium
 from tests.support.servers.service import Service, serving
 
-LONGEST = ("tests/dev/", "tests/e2e/", "tests/abuse/", "tests/test_cli.py", "tests/infra/test_walls.py")
+LONGEST = (
+    "tests/dev/",
+    "tests/e2e/",
+    "tests/abuse/",
+    "tests/test_cli.py",
+    "tests/infra/test_row_security.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

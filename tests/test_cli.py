@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from app.cli.preflight import checked, database_faults, plain_text_warnings
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
 from tests.support.factories import NewTaskFactory, TaskFactory, someone
 from tests.support.log_search import LogSearch, listening_to_requests
 from tests.support.people import TRUST

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from app.turns import Turns
+from app.event_loop import Turns
 
 WORKERS, PIECES = 8, 5
 REST = 0.01  # seconds
@@ -17,8 +17,8 @@ REST = 0.01  # seconds
 
 @pytest.fixture(autouse=True)
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.turns.SLICE", 0)
-    monkeypatch.setattr("app.turns.REST", 0)
+    monkeypatch.setattr("app.event_loop.SLICE", 0)
+    monkeypatch.setattr("app.event_loop.REST", 0)
 
 
 async def work(number: int, done: list[int]) -> None:
@@ -44,7 +44,7 @@ async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -
 
 
 async def test_after_each_slice_the_event_loop_is_free_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.turns.REST", REST)
+    monkeypatch.setattr("app.event_loop.REST", REST)
     began = time.monotonic()
 
     await asyncio.gather(work(1, []), work(2, []))

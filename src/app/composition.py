@@ -14,18 +14,17 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import log_output
-from app.api import openapi
-from app.api.authentication import AuthenticationMiddleware
-from app.api.client_addresses import ClientAddresses
-from app.api.conditions import REQUIRE_IF_MATCH
+from app.api.backpressure import LARGE_ANSWERS, LargeAnswers
 from app.api.cors import Cors
 from app.api.desks import DESK_OF
 from app.api.docs import DOCS_HANDLERS
-from app.api.edge import Edge
 from app.api.health import alive, readiness
-from app.api.large_answers import LARGE_ANSWERS, LargeAnswers
-from app.api.negotiation import BODY_TIMEOUT
-from app.api.observation import Observation
+from app.api.middleware.authentication import AuthenticationMiddleware
+from app.api.middleware.client_addresses import ClientAddresses
+from app.api.middleware.outermost import Edge
+from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.middleware.telemetry import Observation
+from app.api.openapi import document as openapi
 from app.api.problem_pages import PROBLEM_HANDLERS
 from app.api.problems import (
     InvalidRequest,
@@ -34,27 +33,28 @@ from app.api.problems import (
     on_invalid_request,
     on_unexpected,
 )
-from app.api.reading import BODY_MAX
-from app.api.requests import BODIES, BODIES_OF_ALL, BODIES_OF_ONE
+from app.api.requests.conditional import REQUIRE_IF_MATCH
+from app.api.requests.media_types import BODY_TIMEOUT
+from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE
+from app.api.requests.task_bodies import BODY_MAX
 from app.api.room import Room
-from app.api.security_headers import PROBLEM_PAGES
 from app.api.tasks import TaskController
-from app.domain.desk import Desk
+from app.domain.clock import Clock
 from app.domain.errors import DomainError
+from app.domain.idempotency import KeptAtMost
 from app.domain.identity import TokenVerifier, UserId
-from app.domain.kept_answers import KeptAtMost
-from app.domain.moments import Clock
 from app.domain.task_service import TaskService
-from app.infra.database import Database
-from app.infra.kept_answers import NeonKeptAnswers
-from app.infra.keys import KeySet
-from app.infra.owned import Connection
-from app.infra.person_concurrency import PersonConcurrency
-from app.infra.rate_limiting import counts_for, limits_of
-from app.infra.readings import readings
+from app.domain.unit_of_work import Desk
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwt_verifier import JwtVerifier
+from app.infra.gauges import readings
+from app.infra.idempotency import NeonKeptAnswers
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import Connection
+from app.infra.postgres.person_concurrency import PersonConcurrency
+from app.infra.rate_limits.factory import counts_for, limits_of
 from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
-from app.infra.tokens import JwtVerifier
 from app.infra.traced import TracedConnection
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings

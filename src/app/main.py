@@ -12,7 +12,7 @@ from app import log_output, logs
 from app.composition import compose
 from app.settings import Settings, SettingsError
 from app.settings.environment import environment
-from app.settings.observing import COUNT_FILES, otel_variables
+from app.settings.telemetry import COUNT_FILES, otel_variables
 
 env = environment()
 try:

@@ -1,7 +1,8 @@
 """What the service counts, for Prometheus; all workers together.
 
 Each worker counts in files of its own that the parent process reads and adds up (the multiprocess mode of
-prometheus-client, `app.cli.exposing`): what a worker counted outlives it. What belongs to a request is
+prometheus-client, `app.cli.metrics_endpoint`): what a worker counted outlives it. What belongs to a request
+is
 counted as it happens; the rest, which its parts keep as plain numbers, is copied each second.
 
 Imported only where there is somebody to count for: prometheus-client looks for the files when it is imported.

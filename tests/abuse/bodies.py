@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
-from app.api.batch import BATCH_MAX
-from app.api.reading import BODY_MAX
+from app.api.requests.batch_body import BATCH_MAX
+from app.api.requests.task_bodies import BODY_MAX
 
 ALPHABETS: Final[Mapping[str, str]] = {
     "accents": "é ",

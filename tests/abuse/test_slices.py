@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.api.edge import Edge
+from app.api.middleware.outermost import Edge
 from app.composition import compose
 from app.settings import Settings
 from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written

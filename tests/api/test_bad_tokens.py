@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.composition import compose
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of

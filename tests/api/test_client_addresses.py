@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.api.client_addresses import ClientAddresses
+from app.api.middleware.client_addresses import ClientAddresses
 
 PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "2001:db8:ffff::/48")]
 PROXY = "10.0.0.1"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.api.edge import Edge
+from app.api.middleware.outermost import Edge
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for

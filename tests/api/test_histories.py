@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.histories.batches import Batches

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.api import cursors, list_query
-from app.api.list_query import read_list
-from app.domain.page import Bookmark
+from app.api.requests import cursors, list_query
+from app.api.requests.list_query import read_list
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import TaskId
+from app.domain.task_list import Bookmark
 from tests.fuzz.asking import request
 from tests.support.factories import a_task_id, someone
 from tests.support.people import People, Person
@@ -136,7 +136,7 @@ async def test_a_cursor_is_good_for_its_own_list_with_any_limit_and_for_no_other
 
 
 def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.api.list_query.KNOWN_MAX", 3)
+    monkeypatch.setattr("app.api.requests.list_query.KNOWN_MAX", 3)
     list_query._known.clear()
 
     for limit in range(1, 9):

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.selection import Order, Selection
 from app.domain.task import TaskChanges, TaskId
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.statements.tasks import update_of
 from app.infra.tasks import NeonTaskRepository
 from tests.contracts.test_lists import a_task, walked

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.api.examples import ANSWERS
-from app.cli.document import written
+from app.api.openapi.examples import ANSWERS
+from app.cli.openapi import written
 
 DOCUMENT: dict[str, Any] = json.loads(written())
 COMMITTED = Path(__file__).parent.parent.parent / "docs" / "openapi.json"

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from litestar.exceptions import ClientException, HTTPException, InternalServerException
 
-from app.api.requests import TaskRequest
+from app.api.requests.request import TaskRequest
 
 AT_MOST = 10  # bytes
 

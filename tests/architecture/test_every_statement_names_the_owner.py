@@ -10,18 +10,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from app.domain.batch import Change, Restore, Trash
+from app.domain.commands import Change, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
-from app.domain.kept_answers import KeptAtMost, KeyedRequest, Told
+from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
 from app.domain.own_order import Move
-from app.domain.page import Bookmark
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges
-from app.infra.database import Database
-from app.infra.kept_answers import NeonKeptAnswers
-from app.infra.rows import ORDERS
+from app.domain.task_list import Bookmark
+from app.infra.idempotency import NeonKeptAnswers
+from app.infra.postgres.database import Database
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
+from app.infra.tables import ORDERS
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone

@@ -3,8 +3,8 @@
 Broken on purpose: a table taken out of `TABLES`.
 """
 
-from app.infra.row_security import TABLES
-from app.infra.rows import OwnedRow
+from app.infra.postgres.row_security import TABLES
+from app.infra.tables import OwnedRow
 
 
 def test_the_wall_is_looked_at_around_every_table_there_is() -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import LOGIN, PostgresServer
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import httpx
 
-from app.infra.migrate import upgrade
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.chaos.background import Background

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.identity import UserId
 from app.domain.task_repository import TaskRepository
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.support.fakes import MemoryTaskRepository, Shelf
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.batch import Change, Operation, Restore, Trash
+from app.domain.commands import Change, Operation, Restore, Trash
 from app.domain.due import Due
 from app.domain.errors import DomainError, NotInTrash, TaskChanged, TaskNotFound, TooManyTasks
 from app.domain.task import MissingVersions, Priority, TaskChanges

@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.domain.due import Due
-from app.domain.page import Bookmark
 from app.domain.position import Position
 from app.domain.search import Search
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Priority, Task, TaskChanges, TaskId
+from app.domain.task_list import Bookmark
 from app.domain.task_repository import TaskRepository
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read

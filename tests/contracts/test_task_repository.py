@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from app.domain.clock import written
 from app.domain.due import Due
 from app.domain.errors import TaskNotFound, TooManyTasks
-from app.domain.moments import written
-from app.domain.page import Bookmark, Page
 from app.domain.task import Priority, TaskChanges
+from app.domain.task_list import Bookmark, Page
 from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read, shown
 from tests.support.factories import MANY, TaskFactory, a_task_id, later, someone, task_made

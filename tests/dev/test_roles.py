@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import LOGIN, PostgresServer
 from dev.roles import AUTH, AUTH_TABLES, SERVING, prepare_auth, prepare_serving

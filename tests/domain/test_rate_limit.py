@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from app.domain.rate_limit import Policy, RateLimit
-from app.infra.process_counts import ProcessCounts
+from app.infra.rate_limits.memory_counter import ProcessCounts
 
 POLICY = Policy("person", quota=3, window=60)
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.domain.clock import written
 from app.domain.errors import TaskNotFound
-from app.domain.moments import written
 from app.domain.task import TaskChanges
 from app.domain.task_service import TaskService
 from tests.support.expected_json import read, shown

@@ -11,8 +11,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.infra.migrate import downgrade, upgrade
-from app.infra.wall import gaps
+from app.infra.migrations.run import downgrade, upgrade
+from app.infra.postgres.row_security_check import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.binaries import _of_the_system, _of_the_wheel, major
 from dev.drill import TASKS, drill

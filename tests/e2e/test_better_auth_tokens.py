@@ -12,8 +12,8 @@ import jwt
 import pytest
 
 from app.domain.errors import NotAuthenticated
-from app.infra.keys import KeySet
-from app.infra.tokens import JwtVerifier
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwt_verifier import JwtVerifier
 from dev.postgres import PostgresServer
 from tests.support.servers.better_auth import BetterAuth, better_auth
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.servers.better_auth import better_auth

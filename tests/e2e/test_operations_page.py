@@ -17,10 +17,10 @@ import httpx
 import psutil
 import pytest
 
-from app.infra.migrate import upgrade
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
+from app.infra.migrations.run import upgrade
+from app.settings.auth import Trust
 from app.settings.database_address import DatabaseAddress
-from app.settings.trust import Trust
 from dev.binaries import find
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from app.api import examples
+from app.api.openapi import examples
 from app.domain.task import TaskId
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.conftest import environment_for
 from tests.support.factories import MANY, NOON, TaskFactory, someone
@@ -34,7 +34,7 @@ CHECKS = (
     "positive_data_acceptance",
 )
 """All that there are but `object_level_authorization`, which wants several users in one run and found neither of two
-holes that were made for it; tests/api and tests/infra/test_walls.py have that at length."""
+holes that were made for it; tests/api and tests/infra/test_row_security.py have that at length."""
 
 CONFIG = """
 [parameters]

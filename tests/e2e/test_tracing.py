@@ -16,7 +16,7 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from app.api.observation import trace_id_of
+from app.api.middleware.telemetry import trace_id_of
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import someone

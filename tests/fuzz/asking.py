@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from litestar.datastructures import Headers
 
-from app.api.conditions import REQUIRE_IF_MATCH
-from app.api.negotiation import BODY_TIMEOUT
-from app.api.requests import TaskRequest
+from app.api.requests.conditional import REQUIRE_IF_MATCH
+from app.api.requests.media_types import BODY_TIMEOUT
+from app.api.requests.request import TaskRequest
 from app.domain.identity import UserId
 
 ANN = UserId("ann")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.api import cursors
-from app.api.cursors import CURSOR_MAX, read, write
-from app.domain.page import Bookmark, Key
+from app.api.requests import cursors
+from app.api.requests.cursors import CURSOR_MAX, read, write
 from app.domain.selection import Order, Selection
 from app.domain.task import TaskId
+from app.domain.task_list import Bookmark, Key
 from tests.fuzz.asking import ANN
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts

@@ -5,12 +5,12 @@ from urllib.parse import parse_qsl, quote
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.api.cursors import write
-from app.api.faults import Faults
-from app.api.list_query import read_list, read_zone
 from app.api.problems import InvalidRequest
-from app.domain.page import PAGE_MAX, Bookmark
+from app.api.requests.cursors import write
+from app.api.requests.list_query import read_list, read_zone
+from app.api.requests.validation import Faults
 from app.domain.selection import NEWEST
+from app.domain.task_list import PAGE_MAX, Bookmark
 from tests.fuzz.asking import ANN, request
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from app.api.edge import Edge
+from app.api.middleware.outermost import Edge
 from app.composition import compose
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.fuzz.asking import Lines

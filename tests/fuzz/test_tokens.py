@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.errors import NotAuthenticated
-from app.infra.key_set import BadKeySet, Key, read
-from app.infra.token_claims import TIME_MAX, Claims, claims, is_subject, opened
+from app.infra.auth.jwk import BadKeySet, Key, read
+from app.infra.auth.jwt_claims import TIME_MAX, Claims, claims, is_subject, opened
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, json_near, objects_near, texts
 from tests.support.people import ORIGIN

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from app.domain.moments import written
+from app.domain.clock import written
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.support.model import Json, Refusal
 

@@ -11,7 +11,7 @@ import httpx
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from app.domain.moments import written
+from app.domain.clock import written
 from tests.histories.running import AT_MOST, Running
 from tests.support.factories import a_task_id
 from tests.support.model import ORDERS, REFUSALS, Json, Model, Refusal

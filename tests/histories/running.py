@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import httpx
 
 from app.composition import compose
-from app.infra.purging import purge_trash
+from app.infra.purge import purge_trash
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from tests.conftest import environment_for

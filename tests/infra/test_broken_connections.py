@@ -16,9 +16,9 @@ from asyncpg import DivisionByZeroError
 from app.api.desks import DESK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
-from app.infra.database import PING, Database
-from app.infra.deadlines import Deadlines
-from app.infra.statements.walls import Statement
+from app.infra.postgres.database import PING, Database
+from app.infra.postgres.deadlines import Deadlines
+from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress

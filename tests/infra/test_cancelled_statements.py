@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from app.domain.errors import DatabaseUnavailable, SearchTooSlow
-from app.infra.database import PING, Database
-from app.infra.migrate import upgrade
-from app.infra.statements.walls import Statement
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import PING, Database
+from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.infra.test_tls import tls_server

@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 
 from app.composition import compose
 from app.domain.errors import DatabaseNotSetUp
-from app.infra.database import PING, Database
-from app.infra.migrate import upgrade
+from app.infra.auth.jwt_verifier import issue_token
+from app.infra.auth.token_cache import TokenCache
+from app.infra.gauges import readings
 from app.infra.migrations.rls_setup import CannotMend
-from app.infra.readings import readings
-from app.infra.statements.walls import Statement
-from app.infra.token_cache import TokenCache
-from app.infra.tokens import issue_token
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import PING, Database
+from app.infra.statements.owner_scope import Statement
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer

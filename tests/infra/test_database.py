@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.domain.errors import DatabaseUnavailable
-from app.infra.database import TIMEOUT, Database
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import TIMEOUT, Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port

@@ -7,8 +7,8 @@ other moment looked for after the first; what was let go still watched.
 import asyncio
 from typing import cast
 
-from app.infra.connecting import Connection
-from app.infra.deadlines import Deadlines
+from app.infra.postgres.connect import Connection
+from app.infra.postgres.deadlines import Deadlines
 
 
 class Wait:

@@ -8,13 +8,13 @@ import pytest
 
 from app.domain.due import Due
 from app.domain.identity import UserId
-from app.domain.page import PAGE_BYTES, Page
 from app.domain.search import Search
 from app.domain.selection import Order, Selection
-from app.infra.database import Database
-from app.infra.owned import Connection, Row
+from app.domain.task_list import PAGE_BYTES, Page
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import Connection, Row
 from app.infra.statements.lists import NEWEST_FIRST, page_of
-from app.infra.statements.walls import Statement
+from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import NOON, TaskFactory, later, someone
 

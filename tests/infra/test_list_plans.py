@@ -12,11 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.infra.connecting import Connection, driver_arguments
-from app.infra.migrate import upgrade
-from app.infra.rows import ORDERS
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.connect import Connection, driver_arguments
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.statements.summary import SUMMARY
+from app.infra.tables import ORDERS
 from app.infra.task_lists import next_id
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer

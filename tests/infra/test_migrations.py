@@ -13,10 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from app.infra.connecting import connect, driver_arguments
-from app.infra.migrate import _config, _connected, _patiently, downgrade, upgrade, waiting
-from app.infra.rows import OwnedRow
-from app.infra.schema_version import VERSION_TABLE, is_current
+from app.infra.migrations.run import _config, _connected, _patiently, downgrade, upgrade, waiting
+from app.infra.migrations.schema_version import VERSION_TABLE, is_current
+from app.infra.postgres.connect import connect, driver_arguments
+from app.infra.tables import OwnedRow
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 

@@ -9,10 +9,10 @@ import asyncpg
 import httpx
 import pytest
 
-from app.infra.migrate import upgrade
-from app.infra.row_security import APP, CONDITION, OWN_ROWS
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.row_security import APP, CONDITION, OWN_ROWS
+from app.infra.postgres.row_security_check import gaps
 from app.infra.statements.lists import Shape, page_of
-from app.infra.wall import gaps
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.domain.errors import TooManyAtOnce
 from app.domain.identity import UserId
-from app.infra import person_concurrency
-from app.infra.person_concurrency import QUEUE, PersonConcurrency
+from app.infra.postgres import person_concurrency
+from app.infra.postgres.person_concurrency import QUEUE, PersonConcurrency
 
 ANN, BOB = UserId("ann"), UserId("bob")
 FAR = 1e9

@@ -14,9 +14,9 @@ from asyncpg import DuplicatePreparedStatementError
 from structlog.testing import capture_logs
 
 from app.domain.errors import DatabaseUnavailable
-from app.infra.connector import Connector
-from app.infra.database import PING, Database
-from app.infra.statements.walls import Statement
+from app.infra.postgres.connector import Connector
+from app.infra.postgres.database import PING, Database
+from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -35,7 +35,7 @@ READER = """
 import asyncio, json, sys
 from uuid import UUID
 from app.infra import connector, database, lending
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.domain.identity import UserId
 from app.settings.database_address import DatabaseAddress

@@ -4,7 +4,7 @@ An index range of this owner, no more rows read than are needed, no sort: whatev
 The statements are explained as they are sent, through the view and so under the policy, with both kinds of
 plan. Lists in other orders are in `test_list_plans.py`.
 How the tests were seen to fail: an order's index taken out of the migration, `ORDER BY title`, no `LIMIT`,
-`user_id == OWNER` taken out of `app.infra.statements.walls`, and a policy that lets everything through.
+`user_id == OWNER` taken out of `app.infra.statements.owner_scope`, and a policy that lets everything through.
 """
 
 import re
@@ -17,12 +17,12 @@ import asyncpg
 import pytest
 
 from app.domain.identity import UserId
-from app.domain.page import Bookmark
 from app.domain.task import Priority, TaskChanges, TaskId
-from app.infra.database import Database
-from app.infra.migrate import upgrade
-from app.infra.owned import Connection, Row
-from app.infra.statements.walls import Statement
+from app.domain.task_list import Bookmark
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import Connection, Row
+from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer

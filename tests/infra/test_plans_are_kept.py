@@ -9,10 +9,10 @@ from time import perf_counter_ns
 
 import pytest
 
-from app.domain.page import Bookmark
 from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import Task, TaskChanges
-from app.infra.database import Database
+from app.domain.task_list import Bookmark
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone

@@ -13,8 +13,8 @@ import pytest
 from app.domain.identity import UserId
 from app.domain.own_order import Move
 from app.domain.task import TaskId
-from app.infra.database import Database
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer

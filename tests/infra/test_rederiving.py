@@ -17,8 +17,8 @@ from app.domain.summary import Day, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task, TaskChanges
 from app.infra import rederiving
-from app.infra.database import Database
-from app.infra.migrate import downgrade, upgrade
+from app.infra.migrations.run import downgrade, upgrade
+from app.infra.postgres.database import Database
 from app.infra.rederiving import derive_anew
 from app.infra.statements.rederiving import SLICE
 from app.infra.tasks import NeonTaskRepository

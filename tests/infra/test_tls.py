@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.infra.connecting import connect
+from app.infra.postgres.connect import connect
 from app.settings.database_address import DatabaseAddress
 from dev.children import unprivileged
 from dev.cluster import CannotStart

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import DatabaseUnavailable
 from app.domain.identity import UserId
-from app.infra.database import Database
+from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer

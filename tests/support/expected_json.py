@@ -1,14 +1,14 @@
-"""Tasks as the API shows them, written without PostgreSQL: what `app.infra.statements.json_text` is held to."""
+"""Tasks as the API shows them, written without PostgreSQL: what `app.infra.statements.task_json` is held to."""
 
 import json
 from datetime import datetime
 from typing import Any
 
 from app.api import schemas
+from app.domain.clock import written
 from app.domain.identity import UserId
-from app.domain.moments import written
-from app.domain.page import Page
 from app.domain.task import Shown, Task
+from app.domain.task_list import Page
 
 
 def wire_task(task: Task, owner: UserId) -> schemas.Task:

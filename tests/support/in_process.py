@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from app.api.edge import Edge
+from app.api.middleware.outermost import Edge
 
 
 @asynccontextmanager

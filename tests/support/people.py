@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 
 from app.domain.identity import UserId
-from app.infra.tokens import issue_token
-from app.settings.trust import Trust
+from app.infra.auth.jwt_verifier import issue_token
+from app.settings.auth import Trust
 from tests.support.factories import someone
 
 ORIGIN = "http://localhost:3000"

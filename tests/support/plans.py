@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from app.infra.statements.walls import Statement
+from app.infra.statements.owner_scope import Statement
 
 KINDS: Final = ("force_custom_plan", "force_generic_plan")
 """A plan for the values at hand, and the one for any values, which PostgreSQL may take from the sixth time on."""

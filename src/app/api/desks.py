@@ -6,10 +6,10 @@ Plain calls, not dependencies that Litestar injects: docs/decisions/0005-the-hot
 from collections.abc import Callable
 from typing import Final
 
-from app.api.requests import TaskRequest
-from app.domain.desk import Desk
+from app.api.requests.request import TaskRequest
 from app.domain.identity import UserId
 from app.domain.task_service import TaskService
+from app.domain.unit_of_work import Desk
 
 DESK_OF: Final = "desk_of"
 """In the application's state: makes the desk of an owner. `app.composition` puts it there."""

@@ -11,7 +11,7 @@ from litestar import HttpMethod, Litestar, Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from app.api.answers import Answer
+from app.api.responses import Answer
 
 
 class _Settled(HTTPRouteHandler):

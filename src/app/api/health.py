@@ -7,8 +7,8 @@ import structlog
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from app.api import operations
-from app.api.authentication import PUBLIC
+from app.api.middleware.authentication import PUBLIC
+from app.api.openapi import operations
 
 log = structlog.get_logger()
 

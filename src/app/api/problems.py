@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.api import schemas
-from app.api.negotiation import ContentCodingRefused
+from app.api.requests.media_types import ContentCodingRefused
 from app.api.schemas import Fault
 from app.domain import errors as domain
 from app.domain.task import MissingVersions
@@ -223,7 +223,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
-            # Strangers can ask for unknown keys without end; `app.infra.keys` tells once that they are away.
+            # Strangers can ask for unknown keys without end; `app.infra.auth.jwks` tells once that they are
+            # away.
             tell = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
             tell(problem.slug, reason=reason)
         case domain.NotAuthenticated(reason=reason, mistake=mistake):
@@ -273,7 +274,7 @@ def allowed(methods: Sequence[str]) -> str:
 def document(
     problem: Problem, scope: MutableMapping[str, Any], *, faults: Sequence[Fault] = (), detail: str = ""
 ) -> bytes:
-    """Write the document, and note on the request's scope what was told, for `api/observation.py`."""
+    """Write the document, and note on the request's scope what was told, for `middleware/telemetry.py`."""
     scope["problem"] = problem.slug or "about:blank"
     return schemas.encode(
         schemas.Problem(

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
-from app.cli.connection_faults import connection_fault, unreachable
-from app.infra.connector import ADVICE, Connector
-from app.infra.schema_version import is_current
-from app.infra.wall import gaps
+from app.cli.connection_errors import connection_fault, unreachable
+from app.infra.migrations.schema_version import is_current
+from app.infra.postgres.connector import ADVICE, Connector
+from app.infra.postgres.row_security_check import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.database_address import DatabaseAddress, is_here
 from app.settings.environment import Reader, secrets_shown
-from app.settings.listening import read_listening
-from app.settings.observing import read_observing
+from app.settings.server import read_listening
+from app.settings.telemetry import read_observing
 
 PATIENCE: Final = 5.0  # seconds to look at the database: a start does not wait for one that sleeps or hangs
 
@@ -145,8 +145,8 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
 async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     """Tell what is wrong with the store of rate limits: no fault, since requests are served without it."""
-    from app.infra.process_counts import ProcessCounts  # noqa: PLC0415 - a client that few need
-    from app.infra.shared_counts import SharedCounts  # noqa: PLC0415
+    from app.infra.rate_limits.memory_counter import ProcessCounts  # noqa: PLC0415 - a client that few need
+    from app.infra.rate_limits.redis_counter import SharedCounts  # noqa: PLC0415
 
     counts = SharedCounts(url, ProcessCounts(), ca_file=ca_file)
     try:
@@ -157,6 +157,6 @@ async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
 
 
 async def _waiting(address: DatabaseAddress) -> list[str]:
-    from app.infra.migrate import waiting  # noqa: PLC0415 - see `app.infra.schema_version`
+    from app.infra.migrations.run import waiting  # noqa: PLC0415 - see `app.infra.migrations.schema_version`
 
     return await waiting(address)

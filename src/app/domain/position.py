@@ -8,7 +8,7 @@ import secrets
 from datetime import datetime
 from typing import Final, NewType
 
-from app.domain.moments import microseconds_since_epoch
+from app.domain.clock import microseconds_since_epoch
 
 Position = NewType("Position", str)
 """Where a task stands: digits of base 62, the last of them not `0`."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.batch import Operation
+from app.domain.commands import Operation
 from app.domain.own_order import Move
-from app.domain.page import Bookmark, Page
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
+from app.domain.task_list import Bookmark, Page
 
 
 class TaskRepository(Protocol):
@@ -107,7 +107,7 @@ class TaskRepository(Protocol):
         """Do all of these or none, each as its own method would, and count the revision up once.
 
         What each made of its task is returned in the same order; None: it is in the trash now. No two may
-        name the same task. A refusal names its operation (`app.domain.batch.first_of`).
+        name the same task. A refusal names its operation (`app.domain.commands.first_of`).
 
         Raises:
             NotInTrash: one to be restored is not there.

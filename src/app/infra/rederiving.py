@@ -15,14 +15,14 @@ from uuid import UUID
 from app.domain.identity import UserId
 from app.domain.tags import tag_key
 from app.domain.task import TaskId
-from app.infra.connecting import Connection
-from app.infra.connector import Connector
-from app.infra.owned import OwnedConnection, Row
-from app.infra.row_security import MAINTENANCE
+from app.infra.postgres.connect import Connection
+from app.infra.postgres.connector import Connector
+from app.infra.postgres.owner_session import OwnedConnection, Row
+from app.infra.postgres.row_security import MAINTENANCE
+from app.infra.postgres.session import Transaction
 from app.infra.statements.rederiving import COUNT, READ, SLICE, SOURCES, WRITE
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
-from app.infra.transaction import Transaction
 from app.settings.database_address import DatabaseAddress
 
 OWNERS_AT_ONCE: Final = 1000

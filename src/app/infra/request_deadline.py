@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from app.domain.identity import UserId
-from app.infra.database import Database
-from app.infra.owned import Row
-from app.infra.person_concurrency import PersonConcurrency
-from app.infra.statements.walls import Statement
-from app.infra.transaction import Transaction
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import Row
+from app.infra.postgres.person_concurrency import PersonConcurrency
+from app.infra.postgres.session import Transaction
+from app.infra.statements.owner_scope import Statement
 
 
 class WithinDeadline:

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from app.domain.batch import Operation
+from app.domain.commands import Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
 from app.domain.own_order import Move
-from app.domain.page import Bookmark, Page
 from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
-from app.infra import batch, own_order, task_lists
-from app.infra.owned import Connection, OwnedConnection
+from app.domain.task_list import Bookmark, Page
+from app.infra import manual_order, task_batch, task_lists
+from app.infra.postgres.owner_session import Connection, OwnedConnection
 from app.infra.statements import tasks
-from app.infra.statements.owners import HOLD
+from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
 from app.infra.task_rows import columns, columns_of, judged, shown
 
@@ -78,14 +78,14 @@ class NeonTaskRepository:
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         async with self._mine.together() as mine:
-            return await own_order.move(mine, move, at=at)
+            return await manual_order.move(mine, move, at=at)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        rows = await batch.rows_of(operations)
+        rows = await task_batch.rows_of(operations)
         async with self._mine.together() as mine:
-            return await batch.apply(mine, operations, rows, at=at, at_most=at_most)
+            return await task_batch.apply(mine, operations, rows, at=at, at_most=at_most)
 
     async def _written(
         self,

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 
-from app.infra.owned import Connection, Row
-from app.infra.statements.walls import Statement
+from app.infra.postgres.owner_session import Connection, Row
+from app.infra.statements.owner_scope import Statement
 
 Draw = Callable[[str], AbstractContextManager[None]]
 """Draws the SQL that is run within."""

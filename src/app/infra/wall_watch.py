@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from app.domain.errors import DatabaseNotSetUp
-from app.infra.connecting import Connection
-from app.infra.wall import gaps
+from app.infra.postgres.connect import Connection
+from app.infra.postgres.row_security_check import gaps
 
 log = structlog.get_logger()
 

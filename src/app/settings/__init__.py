@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.settings.addresses import origin, origins, web_address
+from app.settings.auth import Trust, read_trust
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import ENV_FILE, Reader, SettingsError, flag, number, one_of, written
-from app.settings.listening import Listening, read_listening
-from app.settings.observing import Observing, read_observing
 from app.settings.rate_limits import RateLimits, read_rate_limits
+from app.settings.server import Listening, read_listening
 from app.settings.spelling import misspelt
-from app.settings.trust import Trust, read_trust
+from app.settings.telemetry import Observing, read_observing
 
 __all__ = ("Settings", "SettingsError")
 

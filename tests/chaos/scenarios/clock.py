@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from app.infra.token_claims import LEEWAY
+from app.infra.auth.jwt_claims import LEEWAY
 from tests.chaos.harness import PEOPLE, Harness, somebody
 from tests.chaos.issuer import signed
 from tests.chaos.judge import BUSY, Allowed

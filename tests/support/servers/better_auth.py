@@ -18,7 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.settings.trust import Trust
+from app.settings.auth import Trust
 from dev.children import prepare
 from dev.postgres import free_port
 from tests.support.log_search import LOGS

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.infra.keys import KeySet
+from app.infra.auth.jwks import KeySet
 from tests.support.servers.tcp import listening
 from tests.support.signing import written
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from app.infra.tokens import issue_token
+from app.infra.auth.jwt_verifier import issue_token
 from dev.children import prepare
 from dev.postgres import free_port
 from tests.support.log_search import LOGS

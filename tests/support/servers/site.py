@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
-from app.infra.migrate import upgrade
+from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.support.log_search import LOGS

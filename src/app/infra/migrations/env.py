@@ -1,9 +1,9 @@
-"""Alembic's entry: run the migrations on the connection that `app.infra.migrate` opened."""
+"""Alembic's entry: run the migrations on the connection that `app.infra.migrations.run` opened."""
 
 from alembic import context
 from sqlalchemy import text
 
-from app.infra.rows import OwnedRow
+from app.infra.tables import OwnedRow
 
 LOCK = 0x7461736B77617264  # "taskward"; held until the transaction ends
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.infra.row_security import (
+from app.infra.postgres.row_security import (
     APP,
     GRANTS,
     MAINTENANCE,
@@ -20,7 +20,7 @@ from app.infra.row_security import (
     may,
     policy_stands,
 )
-from app.infra.wall import foreign_owner, has_our_definition
+from app.infra.postgres.row_security_check import foreign_owner, has_our_definition
 
 _ACT_AS: Final = "CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END"
 _ALL_VERBS: Final = ", ".join(VERBS)

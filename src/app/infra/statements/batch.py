@@ -1,6 +1,6 @@
 """The statements of a batch: one for each kind of operation, whose rows are read from one JSON parameter.
 
-They run in one transaction, HOLD (`app.infra.statements.owners`) first and COUNT last.
+They run in one transaction, HOLD (`app.infra.statements.revision`) first and COUNT last.
 """
 
 from typing import Any, Final
@@ -27,10 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from app.infra.rows import TaskRow
-from app.infra.statements.owners import ONE, OWNERS
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, walls
+from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.tasks import ALIVE, AT, CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
-from app.infra.statements.walls import OWNER, Statement, compiled, told, walls
+from app.infra.tables import TaskRow
 
 COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in ("user_id", "id", "trashed_at"))
 CHANGEABLE: Final = tuple(

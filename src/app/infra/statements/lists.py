@@ -31,13 +31,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.domain.page import PAGE_BYTES
-from app.infra.rows import ORDERS
+from app.domain.task_list import PAGE_BYTES
 from app.infra.statements.halves import merged
-from app.infra.statements.json_text import task_json
-from app.infra.statements.owners import ONE, OWNERS
+from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.revision import ONE, OWNERS
+from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import ALIVE, TASKS
-from app.infra.statements.walls import Statement, compiled, walls
+from app.infra.tables import ORDERS
 
 LIMIT: Final = bindparam("limit", type_=Integer)
 FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, literal_column, select, update
 
-from app.infra.statements.owners import ONE, OWNERS
+from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.tasks import DERIVED, ROW, TASKS, value_of
-from app.infra.statements.walls import Statement, compiled, walls
 
 SLICE: Final = 200  # tasks
 SOURCES: Final = ("title", "description", "tags")

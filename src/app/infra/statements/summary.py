@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select, true
 
+from app.infra.statements.owner_scope import Statement, compiled, walls
 from app.infra.statements.tasks import ALIVE, TASKS
-from app.infra.statements.walls import Statement, compiled, walls
 
 
 def _moment(name: str) -> ColumnElement[Any]:

@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import BigInteger
 
-from app.infra.rows import TaskRow
-from app.infra.statements import kept_answers
-from app.infra.statements.json_text import task_json
-from app.infra.statements.owners import ONE, OWNERS, counting, counting_a_new_task
-from app.infra.statements.walls import OWNER, Statement, compiled, told, view_of, walls
+from app.infra.statements import idempotency
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of, walls
+from app.infra.statements.revision import ONE, OWNERS, counting, counting_a_new_task
+from app.infra.statements.task_json import task_json
+from app.infra.tables import TaskRow
 
 TASKS: Final = view_of(TaskRow)
 ROW: Final = bindparam("row", type_=Uuid)
@@ -121,14 +121,15 @@ def restore(*, conditional: bool) -> Write:
 def purge(*, conditional: bool) -> Write:
     """Return the write that ends a task, wherever it is, and every kept answer that shows it.
 
-    The owner's row must be held before (`app.infra.statements.owners.HOLD`), in a statement of its own: this
+    The owner's row must be held before (`app.infra.statements.revision.HOLD`), in a statement of its own:
+    this
     one sees all answers that were kept until then. What is counted is what is gone.
     """
     this = and_(*walls(TASKS), TASKS.c.id == ROW)
     gone = delete(TASKS).where(this, *_expected(conditional)).returning(*SHOWN).cte("gone")
     counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
     counted = counted.where(*walls(OWNERS), exists(select(gone.c.version)))
-    forgotten = kept_answers.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
+    forgotten = idempotency.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
     forgotten = forgotten.where(exists(select(gone.c.version)))
     act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), forgotten.cte("forgotten"))
     return Write(compiled(act), _look(true()))

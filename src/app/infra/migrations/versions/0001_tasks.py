@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.infra.migrations.walls import build_wall, ensure_role
+from app.infra.migrations.rls_operations import build_wall, ensure_role
 
 revision = "0001"
 down_revision = None

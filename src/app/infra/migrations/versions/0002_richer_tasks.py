@@ -5,8 +5,8 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.text import searchable, sort_key
-from app.infra.migrations.walls import as_table_owner, build_wall, ensure_role, rebuild_view
-from app.infra.purging import ROLE as MAINTENANCE
+from app.infra.migrations.rls_operations import as_table_owner, build_wall, ensure_role, rebuild_view
+from app.infra.purge import ROLE as MAINTENANCE
 
 revision = "0002"
 down_revision = "0001"

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.migrations.walls import build_wall
-from app.infra.purging import ROLE as MAINTENANCE
+from app.infra.migrations.rls_operations import build_wall
+from app.infra.purge import ROLE as MAINTENANCE
 
 revision = "0003"
 down_revision = "0002"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.migrations.walls import as_table_owner, rebuild_view, show_new_columns
+from app.infra.migrations.rls_operations import as_table_owner, rebuild_view, show_new_columns
 
 revision = "0005"
 down_revision = "0004"

@@ -1,0 +1,1 @@
+"""What every request passes, from outside to the handler."""

@@ -1,0 +1,193 @@
+"""What the OpenAPI document says of each operation, beside what Litestar reads off its handler.
+
+Bodies and queries are read by `app.api.requests.task_bodies`, more strictly than a framework would, so they
+are
+described here; limits come from the domain, so that they cannot drift.
+"""
+
+from typing import Final
+
+from litestar.openapi.spec import Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from app.api.keys import KEY_HEADER, KEY_MAX
+from app.api.openapi.builder import operation
+from app.api.openapi.parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
+from app.api.requests.media_types import JSON, MERGE_PATCH
+
+STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+BEARER: Final = [{"bearer": list[str]()}]
+
+_USER_ID = Parameter(
+    name="user_id",
+    param_in="path",
+    required=True,
+    schema=Schema(type=STRING, min_length=1, max_length=255),
+    description="The subject of the token, percent-encoded, or `me`",
+    example="me",
+)
+_TASK_ID = Parameter(
+    name="task_id",
+    param_in="path",
+    required=True,
+    schema=Schema(type=STRING, format=OpenAPIFormat.UUID),
+    description="The id of one of your tasks",
+)
+_IF_MATCH = Parameter(
+    name="If-Match",
+    param_in="header",
+    schema=Schema(type=STRING),
+    description='Write only if the task has one of these ETags, as `"3"`; `*`: any',
+)
+_IF_NONE_MATCH = Parameter(
+    name="If-None-Match",
+    param_in="header",
+    schema=Schema(type=STRING),
+    description='Answer 304 if the task has one of these ETags, as `"3"`',
+)
+_PERMANENT = Parameter(
+    name="permanent",
+    param_in="query",
+    schema=Schema(type=BOOLEAN, default=False),
+    description="Delete for good, from the trash or not",
+)
+_KEY = Parameter(
+    name=KEY_HEADER,
+    param_in="header",
+    schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
+    description="Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as"
+    " the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each."
+    " A refusal is not kept",
+)
+_REPLAYED: Final = {"Idempotency-Replayed": "`true` where the answer is that of an earlier request"}
+
+
+_OWNED: Final = (401, 403, 429)
+_READ: Final = (*_OWNED, 400, 406)
+_ONE: Final = (*_READ, 404)
+_WRITTEN: Final = (*_ONE, 412, 428)
+_ETAG: Final = {"ETag": 'The task\'s version: `"3"`'}
+_SENT: Final = (408, 413, 415)
+_ALWAYS: Final = (500, 503)
+
+LIST: Final = operation(
+    "listTasks",
+    parameters=(_USER_ID, *LIST_QUERY, LIST_IF_NONE_MATCH),
+    errors=(*_READ, *_ALWAYS),
+    headers={
+        "Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)',
+        "ETag": "Another after each change of this person's tasks",
+    },
+    not_modified=True,
+    summary="List tasks",
+    description="A page of tasks that meet every condition; unless asked, newest first, without the trash. "
+    'Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands '
+    "still is missed or met twice.",
+    security=BEARER,
+)
+SUMMARY: Final = operation(
+    "summarizeTasks",
+    parameters=(_USER_ID, TIME_ZONE),
+    errors=(*_READ, *_ALWAYS),
+    summary="Count tasks",
+    description="How many are open, done, overdue, due today, and of each tag. The trash does not count.",
+    security=BEARER,
+)
+CREATE: Final = operation(
+    "createTask",
+    parameters=(_USER_ID, _KEY),
+    body="TaskCreate",
+    errors=(*_READ, 409, 410, *_SENT, 422, *_ALWAYS),
+    headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
+    summary="Create a task",
+    security=BEARER,
+)
+BATCH: Final = operation(
+    "batchTasks",
+    parameters=(_USER_ID, _KEY),
+    body="Batch",
+    errors=(*_READ, 404, 409, 410, 412, *_SENT, 422, 428, *_ALWAYS),
+    headers=_REPLAYED,
+    summary="Do many things at once",
+    description="All of it is done, or none: `errors` then points at the operation that was refused. A body"
+    " may have 2 MB, each operation 256 KB.",
+    security=BEARER,
+)
+READ: Final = operation(
+    "getTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_NONE_MATCH),
+    errors=(*_ONE, *_ALWAYS),
+    headers=_ETAG,
+    not_modified=True,
+    summary="Read a task",
+    security=BEARER,
+)
+UPDATE: Final = operation(
+    "updateTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    body="TaskUpdate",
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
+    summary="Update a task",
+    description="What is not sent keeps its value. The whole task, as it was read, may be sent back.",
+    security=BEARER,
+)
+PATCH: Final = operation(
+    "patchTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    body="TaskPatch",
+    media_types=(MERGE_PATCH, JSON),
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
+    summary="Change some fields of a task",
+    description="JSON Merge Patch (RFC 7396). What changes nothing leaves even the version as it is.",
+    security=BEARER,
+)
+RESTORE: Final = operation(
+    "restoreTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    errors=(*_WRITTEN, 409, *_ALWAYS),
+    headers=_ETAG,
+    summary="Take a task out of the trash",
+    status_code=200,
+    security=BEARER,
+)
+MOVE: Final = operation(
+    "moveTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    body="Move",
+    errors=(*_WRITTEN, *_SENT, *_ALWAYS),
+    headers=_ETAG,
+    summary="Move a task in one's own order",
+    description="Right before or after another task of the list, in the order of `position`.",
+    status_code=200,
+    security=BEARER,
+)
+DELETE: Final = operation(
+    "deleteTask",
+    parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
+    errors=(*_WRITTEN, *_ALWAYS),
+    summary="Delete a task",
+    description="Moves it to the trash, out of which it can be restored; with `permanent=true` it is gone.",
+    security=BEARER,
+)
+COMPLETE: Final = operation(
+    "completeTask",
+    parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
+    body="Completion",
+    body_required=False,
+    errors=(*_WRITTEN, 409, 410, *_SENT, 422, *_ALWAYS),
+    headers={**_ETAG, **_REPLAYED},
+    summary="Complete or reopen a task",
+    description="Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a"
+    " body: set, safe to repeat.",
+    security=BEARER,
+)
+HEALTH: Final = operation("health", summary="Does the process answer?", tags=["Health"])
+READY: Final = operation(
+    "ready",
+    summary="Can requests be served?",
+    description="503 while a part is unavailable.",
+    unavailable=True,
+    tags=["Health"],
+)

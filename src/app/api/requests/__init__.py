@@ -1,0 +1,1 @@
+"""Reading requests: headers, bodies, queries."""

@@ -1,0 +1,82 @@
+"""Where a page begins, as an opaque string that is bound to whose list it is, its order and its conditions.
+
+It holds the place itself, up to 1,200 bytes of a title's sort key, not only the id of the task that stood
+there: the walk goes on when that task is gone or has moved. The checksum tells a cursor of this list from
+one that was changed or belongs to another; it is no signature, since a cursor is no authority: whatever it
+says, the statement reads its asker's rows only.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+from app.domain.clock import EPOCH, microseconds_since_epoch
+from app.domain.identity import UserId
+from app.domain.selection import Order, Selection
+from app.domain.task import TaskId
+from app.domain.task_list import Bookmark, Key
+
+CURSOR_MAX: Final = 1_700  # characters
+_CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
+_FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}", re.ASCII)
+
+
+def write(bookmark: Bookmark, owner: UserId, selection: Selection) -> str:
+    """Write a place in somebody's list for a `Link`."""
+    place = bookmark.id.bytes + _written(bookmark.key)
+    return urlsafe_b64encode(_checksum(place, owner, selection) + place).decode().rstrip("=")
+
+
+def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
+    """Read what `write` wrote for the same list.
+
+    Raises:
+        ValueError: it was not.
+
+    """
+    if not _FORM.fullmatch(cursor):
+        raise ValueError("is not a cursor that this service gave out")
+    raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) if len(cursor) % 4 != 1 else b""
+    place = raw[_CHECKSUM:]
+    if (
+        _checksum(place, owner, selection) != raw[:_CHECKSUM]
+        or urlsafe_b64encode(raw).decode().rstrip("=") != cursor
+    ):
+        raise ValueError("belongs to another list, or to this one with other parameters, or was changed")
+    try:
+        return Bookmark(TaskId(UUID(bytes=place[:_ID])), _read(place[_ID:], selection.order))
+    except (ValueError, OverflowError):
+        raise ValueError("is not a cursor that this service gave out") from None
+
+
+def _checksum(place: bytes, owner: UserId, selection: Selection) -> bytes:
+    bound = f"{owner}\0{selection.said()}\0".encode()
+    return blake2b(bound + place, digest_size=_CHECKSUM).digest()
+
+
+def _written(key: Key) -> bytes:
+    match key:
+        case datetime():
+            return microseconds_since_epoch(key).to_bytes(_MOMENT, signed=True)
+        case int():
+            return bytes([key])
+        case str():
+            return key.encode()
+    return b""
+
+
+def _read(key: bytes, order: Order) -> Key:
+    """Read a key. Somebody may have made it, so it must be something that PostgreSQL can compare."""
+    match order:
+        case Order.TITLE | Order.POSITION if b"\0" not in key:
+            return key.decode()
+        case Order.PRIORITY if len(key) == 1:
+            return key[0]
+        case Order.UPDATED | Order.DUE if len(key) == _MOMENT:
+            return EPOCH + timedelta(microseconds=int.from_bytes(key, signed=True))
+        case Order.CREATED | Order.DUE if not key:
+            return None
+    raise ValueError

@@ -1,0 +1,180 @@
+"""Reading what somebody wants to see of their list, from the parameters of the query."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from app.api.requests import cursors
+from app.api.requests.hints import hint
+from app.api.requests.request import TaskRequest
+from app.api.requests.validation import PRIORITIES, Faults
+from app.domain.due import Due
+from app.domain.search import Search
+from app.domain.selection import NEWEST, Order, Selection
+from app.domain.summary import zone_of
+from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
+from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, Bookmark
+
+SORTS: Final = {
+    f"{sign}{order.value}": {"order": order, "descending": bool(sign)}
+    for order in Order
+    for sign in ("", "-")
+}
+UTC: Final = "UTC"
+COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
+"""Parameters that have few values, and the same ones for everybody."""
+
+KNOWN_MAX: Final = 1_000  # queries that are remembered
+KNOWN_LENGTH: Final = 200  # bytes of each
+T = TypeVar("T")
+
+_known: dict[bytes, "Asked"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A page that is asked for, and how to ask for the next in the same words."""
+
+    selection: Selection = NEWEST
+    limit: int = PAGE_DEFAULT
+    after: Bookmark | None = None
+    said: tuple[tuple[str, str], ...] = ()
+
+    def query_of(self, cursor: str) -> str:
+        """Return the query that asks for the page which begins there."""
+        said = f"{urlencode(self.said)}&" if self.said else ""
+        return f"{said}limit={self.limit}&cursor={cursor}"  # neither has anything to encode
+
+
+def read_list(request: TaskRequest) -> Asked:
+    """Read which tasks are asked for, how many, and from where on.
+
+    Clients ask for the same few lists again and again, and what was read once need not be read twice. What
+    is one person's own is not remembered: a cursor, what they search for, their tags; nor is a moment.
+    """
+    query = request.scope["query_string"]
+    if (known := _known.get(query)) is not None:
+        return known
+    asked = _read(request)
+    common = asked.after is None and all(name in COMMON for name, _ in asked.said)
+    if common and len(query) <= KNOWN_LENGTH:
+        if len(_known) >= KNOWN_MAX:
+            _known.clear()
+        _known[query] = asked
+    return asked
+
+
+def _read(request: TaskRequest) -> Asked:
+    faults = Faults(request)
+    given = faults.parameters((*_READERS, "tag"), repeatable=("tag",))
+    values: dict[str, Any] = {}
+    for name, text in given:
+        if reader := _READERS.get(name):
+            values |= _tried(faults, name, reader, text) or {}
+    if tags := _tags([text for name, text in given if name == "tag"], faults):
+        values["tags"] = tags
+    for other in values.keys() & {"due_before", "due_after"} if "without_due" in values else ():
+        faults.add("/due", f"contradicts {other}", "query")
+    limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
+    faults.raise_any()
+    selection = Selection(**values) if values else NEWEST
+    after = None
+    if cursor is not None:
+        after = _tried(faults, "cursor", cursors.read, cursor, request.user.user_id, selection)
+    said = tuple((name, text) for name, text in given if name not in ("limit", "cursor"))
+    return faults.raised_or(Asked(selection, limit, after, said))
+
+
+def read_zone(request: TaskRequest) -> ZoneInfo:
+    """Read where the person is who asks; UTC if they do not say."""
+    faults = Faults(request)
+    given = faults.query("tz")
+    zone = _tried(faults, "tz", zone_of, given.get("tz", UTC))
+    return faults.raised_or(zone or zone_of(UTC))
+
+
+def _tried(faults: Faults, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
+    """Read a parameter, or remember what is wrong with it."""
+    try:
+        return read(*arguments)
+    except ValueError as wrong:
+        faults.add(f"/{name}", str(wrong), "query")
+        return None
+
+
+def _limit(text: str) -> dict[str, Any]:
+    if text.isascii() and text.isdigit() and len(text) <= len(str(PAGE_MAX)) and 1 <= int(text) <= PAGE_MAX:
+        return {"limit": int(text)}
+    raise ValueError(f"must be a whole number from 1 to {PAGE_MAX}")
+
+
+def _tags(texts: list[str], faults: Faults) -> tuple[str, ...]:
+    if len(texts) > TAGS_MAX:
+        faults.add("/tag", f"must be given at most {TAGS_MAX} times", "query")
+    for text in texts[:TAGS_MAX]:
+        if (broken := broken_tag_rule("tag", text)) is not None:
+            faults.add("/tag", broken.rule, "query")
+            return ()
+    return tuple(sorted(set(map(tag_key, texts[:TAGS_MAX]))))
+
+
+def _sort(text: str) -> dict[str, Any]:
+    if text not in SORTS:
+        raise ValueError(
+            f"must be one of {', '.join(order.value for order in Order)}, for descending with - before"
+            + hint(text, SORTS, {})
+        )
+    return SORTS[text]
+
+
+def _boolean(field: str) -> Callable[[str], dict[str, Any]]:
+    def read(text: str) -> dict[str, Any]:
+        if text not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return {field: text == "true"}
+
+    return read
+
+
+def _priority(text: str) -> dict[str, Any]:
+    if text not in PRIORITIES:
+        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{hint(text, PRIORITIES, {})}")
+    return {"priority": PRIORITIES[text]}
+
+
+def _no_due(text: str) -> dict[str, Any]:
+    if text != "none":
+        raise ValueError("must be none; for a time use due_before and due_after")
+    return {"without_due": True}
+
+
+def _moment(field: str) -> Callable[[str], dict[str, Any]]:
+    def read(text: str) -> dict[str, Any]:
+        try:
+            return {field: Due.parse(text).at}
+        except ValueError as wrong:
+            hint = "; in a query + is written %2B" if " " in text else ""
+            raise ValueError(f"{wrong}{hint}") from None
+
+    return read
+
+
+def _search(text: str) -> dict[str, Any]:
+    return {"search": Search.parse(text)}
+
+
+_READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+    "sort": _sort,
+    "completed": _boolean("completed"),
+    "priority": _priority,
+    "due": _no_due,
+    "due_before": _moment("due_before"),
+    "due_after": _moment("due_after"),
+    "updated_since": _moment("updated_since"),
+    "q": _search,
+    "trashed": _boolean("trashed"),
+    "limit": _limit,
+    "cursor": lambda text: {"cursor": text},
+}

@@ -1,0 +1,248 @@
+"""Collecting what is wrong with a request, so that all of it is told at once."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from app import strict_json
+from app.api.keys import KEY_HEADER, read_key
+from app.api.problems import InvalidRequest
+from app.api.requests import hints
+from app.api.requests.hints import hint
+from app.api.requests.request import TaskRequest
+from app.api.schemas import Fault
+from app.domain.due import NEITHER, Due
+from app.domain.task import Priority, TaskId, broken_rules
+
+Members = dict[str, Any]
+T = TypeVar("T")
+
+UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+FAULTS_MAX: Final = 100
+SERVERS_OWN: Final = (
+    *("id", "user_id", "position", "version", "created_at", "updated_at", "completed_at", "trashed_at"),
+)
+
+Reader = Callable[[object], Any]
+"""Returns a value as the domain knows it, or raises ValueError with what is wrong with it."""
+
+
+class Faults:
+    """Collects what is wrong with one request while it is read."""
+
+    def __init__(self, request: TaskRequest, *, found: list[Fault] | None = None, within: str = "") -> None:
+        self._request = request
+        self._found: list[Fault] = [] if found is None else found
+        self._within = within  # a pointer, to which all others are relative
+
+    def within(self, pointer: str) -> "Faults":
+        """Return what collects the faults of a part of the body, with all others."""
+        return Faults(self._request, found=self._found, within=self._within + pointer)
+
+    def add(self, pointer: str, detail: str, place: str = "body") -> None:
+        """Remember a fault, unless there are more than a person would read."""
+        if len(self._found) < FAULTS_MAX:
+            self._found.append(Fault(self._within + pointer, detail, place))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many faults as are kept."""
+        return len(self._found) >= FAULTS_MAX
+
+    def has(self, pointer: str) -> bool:
+        """Tell whether a fault is known at this place."""
+        return any(fault.pointer == self._within + pointer for fault in self._found)
+
+    def raise_any(self) -> None:
+        """Raise InvalidRequest if there was any fault."""
+        if self._found:
+            raise InvalidRequest(self._found)
+
+    def raised_or(self, value: T) -> T:
+        """Return the value, unless there was any fault."""
+        self.raise_any()
+        return value
+
+    def task_id(self) -> TaskId:
+        """Read the path's task id."""
+        text = self._request.path_params["task_id"]
+        if UUID_FORM.fullmatch(text):
+            return TaskId(UUID(text))
+        self.add("/task_id", "must be a UUID", "path")
+        return TaskId(UUID(int=0))
+
+    def query(self, *known: str) -> Mapping[str, str]:
+        """Read the query's parameters, each at most once, none unknown."""
+        return dict(self.parameters(known))
+
+    def parameters(
+        self, known: Collection[str], *, repeatable: Collection[str] = ()
+    ) -> list[tuple[str, str]]:
+        """Read the query's parameters in their order, none unknown, and few more than once."""
+        raw = self._request.scope["query_string"]
+        if not raw:
+            return []
+        try:
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
+        except ValueError:
+            self.add("", "is not UTF-8 in percent-encoding", "query")
+            return []
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name not in known:
+                if self.is_full:
+                    break
+                near = hint(name, known, hints.PARAMETERS)
+                self.add(f"/{_escaped(name)}", f"is not a parameter of this operation{near}", "query")
+            elif name in seen and name not in repeatable:
+                self.add(f"/{name}", "is given more than once", "query")
+            seen.add(name)
+        return pairs
+
+    def key(self) -> None:
+        """Look at the request's key, where it has one (`app.api.requests.idempotency`)."""
+        try:
+            read_key(self._request)
+        except ValueError as wrong:
+            self.add(f"/{KEY_HEADER}", str(wrong), "header")
+
+    def members(
+        self,
+        body: bytes,
+        fields: Mapping[str, Reader],
+        *,
+        ignored: Collection[str] = (),
+        empty: Mapping[str, object] | None = None,
+    ) -> Members:
+        """Read a JSON object of these fields; those that can be read, and the ignored ones, are returned.
+
+        `empty` says what null means, for the fields that it does not mean anything to by itself.
+        """
+        if not body:
+            self.add("", "must be a JSON object, and nothing was sent")
+            return {}
+        try:
+            value = strict_json.loads(body)
+        except strict_json.NotStrictJson as error:
+            self.add("", f"is not JSON that can be read safely: {error}")
+            return {}
+        return self.members_of(value, fields, ignored=ignored, empty=empty)
+
+    def members_of(
+        self,
+        value: object,
+        fields: Mapping[str, Reader],
+        *,
+        ignored: Collection[str] = (),
+        empty: Mapping[str, object] | None = None,
+    ) -> Members:
+        """Read what was JSON, as `members` does."""
+        if not isinstance(value, dict):
+            self.add("", f"must be an object, not {kind(value)}")
+            return {}
+        members: Members = {}
+        for name, member in value.items():
+            if name in fields:
+                try:
+                    cleared = member is None and empty and name in empty
+                    members[name] = empty[name] if cleared and empty else fields[name](member)
+                except WrongItem as wrong:
+                    self.add(f"/{name}/{wrong.place}", str(wrong))
+                except ValueError as wrong:
+                    self.add(f"/{name}", str(wrong))
+            elif name in ignored:
+                members[name] = member
+            elif name in SERVERS_OWN:
+                self.add(f"/{name}", "is read-only")
+            elif not self.is_full:
+                self.add(f"/{_escaped(name)}", f"unknown field{hint(name, fields, hints.FIELDS)}")
+        return members
+
+    def rules(self, members: Members) -> None:
+        """Add the rules of the domain that the members break."""
+        for broken in broken_rules(members):
+            self.add(f"/{broken.field}", broken.rule)
+
+    def raise_any_with_rules(self, members: Members) -> None:
+        """Raise any fault, and with it the rules of the domain that the members break.
+
+        Where there is none, the domain judges by itself what it is given, and tells it in the same words.
+        """
+        if self._found:
+            self.rules(members)
+            self.raise_any()
+
+
+class WrongItem(ValueError):
+    """One item of a list is wrong; the message says how."""
+
+    def __init__(self, place: int, detail: str) -> None:
+        super().__init__(detail)
+        self.place = place
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {kind(value)}")  # noqa: TRY004 - what readers raise
+    return value
+
+
+def _text_or_null(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"must be a string or null, not {kind(value)}")
+    return value
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - what readers raise
+    return value
+
+
+def _due(value: object) -> Due | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(NEITHER)  # noqa: TRY004 - what readers raise
+    return Due.parse(value)
+
+
+def _priority(value: object) -> Priority:
+    if not isinstance(value, str) or value not in PRIORITIES:
+        near = hint(value, PRIORITIES, {}) if isinstance(value, str) else ""
+        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{near}")
+    return PRIORITIES[value]
+
+
+def _tags(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - what readers raise
+    for place, item in enumerate(value):
+        if not isinstance(item, str):
+            raise WrongItem(place, f"must be a string, not {kind(item)}")
+    return value
+
+
+PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
+CLEARED: Final[dict[str, object]] = {"priority": Priority.NONE, "tags": []}
+FIELDS: Final[dict[str, Reader]] = {
+    "title": _text,
+    "description": _text_or_null,
+    "completed": _boolean,
+    "due": _due,
+    "priority": _priority,
+    "tags": _tags,
+}
+
+
+def kind(value: object) -> str:
+    """Name what a value is in JSON."""
+    names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
+    return names.get(type(value), "a number")
+
+
+def _escaped(name: str) -> str:
+    """Write a member's name into a pointer (RFC 6901 §3), shortened where it is somebody's prank."""
+    return name[:100].replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,73 @@
+"""`/metrics`, on a listener of its own, in the parent of the workers: one answer for all of them."""
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from app.cli.metrics_files import count_folder, merge_dead
+from app.settings import Settings
+from app.settings.telemetry import COUNT_FILES
+
+
+@contextmanager
+def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
+    """Show what the workers started within count; nothing, where no port is set.
+
+    Yields what is to be called when a worker was replaced. `restarts` is how many died so far.
+    """
+    observing = settings.observing
+    if observing.metrics_port is None:
+        yield lambda: None
+        return
+    with count_folder() as folder:
+        os.environ[COUNT_FILES] = str(folder)  # before the import, which looks for it; the workers inherit it
+        from prometheus_client import (  # noqa: PLC0415
+            CollectorRegistry,
+            Metric,
+            ProcessCollector,
+            start_http_server,
+        )
+        from prometheus_client.metrics_core import (  # noqa: PLC0415
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            InfoMetricFamily,
+        )
+        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
+        one_at_a_time = threading.Lock()
+
+        def forget_dead() -> None:
+            with one_at_a_time:
+                merge_dead(folder)
+
+        class Workers:
+            """The counts of all, the present state of those who live, and what only their parent knows."""
+
+            def collect(self) -> Iterable[Metric]:
+                with one_at_a_time:
+                    merge_dead(folder)
+                    yield from MultiProcessCollector(None, str(folder)).collect()
+                yield CounterMetricFamily(
+                    "taskward_worker_restarts_total", "Workers that died and were replaced", restarts()
+                )
+                yield GaugeMetricFamily(
+                    "taskward_workers_configured",
+                    "Worker processes that there should be",
+                    settings.listening.workers,
+                )
+                build = {"version": version("taskward"), "python": platform.python_version()}
+                yield InfoMetricFamily("taskward_build", "Which version runs", build)
+
+        registry = CollectorRegistry()
+        registry.register(Workers())
+        ProcessCollector(registry=registry)  # of the main process: when it was started
+        server, _ = start_http_server(observing.metrics_port, observing.metrics_host, registry)
+        os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port
+        try:
+            yield forget_dead
+        finally:
+            server.shutdown()
+            server.server_close()

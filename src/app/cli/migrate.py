@@ -1,0 +1,96 @@
+"""`app migrate`: bring the database to the shape that this version needs."""
+
+import argparse
+import asyncio
+import sys
+from typing import Any, Final
+
+from alembic.util import CommandError
+from asyncpg import DuplicateTableError, PostgresError
+
+from app.cli.connection_errors import connection_fault, unreachable
+from app.infra.migrations import run as migrate
+from app.infra.migrations.rls_setup import CannotMend
+from app.infra.postgres.connect import means_unreachable
+from app.infra.postgres.connector import Connector
+from app.infra.postgres.row_security_check import gaps
+from app.settings import SettingsError, read_database
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import Reader, environment
+
+SOME_WAITING: Final = 3  # exit status of `--check`
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "migrate",
+        help="apply the migrations that are waiting",
+        description="Apply the migrations that are waiting, all in one transaction; keys and words in slices."
+        " Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
+    )
+    parser.add_argument(
+        "--derive",
+        action="store_true",
+        help="also derive keys of tags and words of texts anew where they differ: once the version before"
+        " is gone, or after a change of Python's minor version",
+    )
+    parser.add_argument(
+        "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Migrate."""
+    reader = Reader(environment())
+    _, address = read_database(reader)
+    if reader.faults or address is None:
+        raise SettingsError(reader.faults)
+    try:
+        return asyncio.run(_migrate(address, chosen))
+    except (CommandError, CannotMend) as error:
+        sys.exit(f"app migrate: {error}")
+    except (OSError, TimeoutError, PostgresError) as error:
+        raise SettingsError([_told(address, error)]) from error
+
+
+def _told(address: DatabaseAddress, error: Exception) -> str:
+    if fault := connection_fault(address, error):
+        return fault
+    if isinstance(error, DuplicateTableError):
+        return f"{address.setting} names a database with tables of somebody else's in our place: {error}"
+    if isinstance(error, PostgresError) and not means_unreachable(error):
+        return (
+            f"{address.setting} names a database that refuses a migration: {error} {error.hint or ''}".strip()
+        )
+    return f"the database cannot be reached, {unreachable(address, error)}: try again"
+
+
+async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:
+    if chosen.check:
+        waiting = await migrate.waiting(address)
+        print(*waiting, sep="\n", end="\n" if waiting else "")
+        return SOME_WAITING if waiting else 0
+    if chosen.down_to:
+        await migrate.downgrade(address, to=chosen.down_to)
+        return 0
+    mended: list[str] = []
+    applied = await migrate.upgrade(address, mended.append, derive=chosen.derive)
+    for line in applied:
+        print(f"applied {line}")
+    for line in mended:
+        print(f"mended {line}")
+    connection = await Connector(address).connect()
+    try:
+        found = await gaps(connection)
+    finally:
+        await connection.close()
+    for gap in found:
+        print(f"not mended: {gap}", file=sys.stderr)
+    if not (applied or mended or found):
+        print("nothing is waiting")
+    return 1 if found else 0

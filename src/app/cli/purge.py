@@ -1,0 +1,64 @@
+"""`app purge`: end what lies in the trash."""
+
+import argparse
+import asyncio
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from asyncpg import PostgresError
+
+from app.cli.connection_errors import connection_fault, unreachable
+from app.infra.postgres.connect import means_unreachable
+from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
+from app.settings import SettingsError, read_database
+from app.settings.database_address import DatabaseAddress
+from app.settings.environment import Reader, environment
+
+_HOURS: Final = {"h": 1, "d": 24}
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "purge",
+        help="end what lay in the trash too long, for all owners",
+        description="Delete for good what was moved to the trash long ago, for all owners, and say how much"
+        " it was. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+    )
+    parser.add_argument(
+        "--older-than", type=_age, required=True, metavar="AGE", help="how long it lay there: 30d or 12h"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Purge."""
+    reader = Reader(environment())
+    _, address = read_database(reader)
+    if reader.faults or address is None:
+        raise SettingsError(reader.faults)
+    try:
+        ended = asyncio.run(_purge(address, chosen.older_than))
+    except CannotPurge as error:
+        sys.exit(f"app purge: {error}")
+    except (OSError, TimeoutError, PostgresError) as error:
+        if means_unreachable(error):
+            fault = connection_fault(address, error) or f"nothing is purged, {unreachable(address, error)}"
+            sys.exit(f"app purge: {fault}")
+        sys.exit(f"app purge: {error}")
+    print(f"{ended} {'task' if ended == 1 else 'tasks'} ended")
+    return 0
+
+
+async def _purge(address: DatabaseAddress, age: timedelta) -> int:
+    await expect_purge_possible(address)
+    await forget_old_answers(address)
+    return await purge_trash(address, before=datetime.now(UTC) - age)
+
+
+def _age(text: str) -> timedelta:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}[hd]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age like 30d or 12h")
+    return timedelta(hours=int(text[:-1]) * _HOURS[text[-1]])

@@ -1,0 +1,107 @@
+"""`app serve`: the production server (`docs/decisions/0003-server.md` says why this one)."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
+
+import structlog
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+
+from app import log_output, logs
+from app.cli.descriptors import connections_within_limit
+from app.cli.metrics_endpoint import exposing
+from app.cli.preflight import checked, database_faults
+from app.cli.server import Server, let_starting_workers_be_stopped
+from app.settings import Settings, SettingsError
+from app.settings.environment import environment
+from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
+
+log = structlog.get_logger()
+
+HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8
+HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole head, and for a connection to lie idle
+BACKLOG: Final = 4096  # connections that wait to be taken, in the kernel (which may allow fewer: somaxconn)
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "serve",
+        help="serve the API",
+        description="Serve the API. Everything is set by the environment or `.env`: `.env.example` lists it.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Serve until told to stop; whatever can be known to be wrong is told before."""
+    signal.signal(signal.SIGTERM, _stop_starting)
+    settings, warnings = checked(environment())
+    connections, few = connections_within_limit(settings.pool_size)
+    for warning in (*warnings, *filter(None, [few])):
+        print(f"warning: {warning}", file=sys.stderr)
+    listening = settings.listening
+    os.environ[MAIN_PROCESS] = str(os.getpid())
+    signal.signal(LEAVE, signal.SIG_IGN)  # and so do workers, until they listen
+    if settings.observing.log_user_key is None:  # one for all workers, also those that replace others
+        os.environ["LOG_USER_KEY"] = secrets.token_urlsafe(32)
+    server = Server(
+        "app.main:app",
+        interface=Interfaces.ASGI,
+        address=listening.host,
+        port=listening.port,
+        workers=listening.workers,
+        respawn_failed_workers=True,
+        workers_kill_timeout=DRAIN,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=connections,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
+        log_enabled=False,  # the service speaks for itself, one event a line
+    )
+    server.shutdown_delay = listening.shutdown_delay
+    server.faults = _faults
+    log_output.never_fail()
+    logs.configure(settings.log_level, settings.log_format)
+    server.on_startup(lambda: _tell_start(settings))
+    let_starting_workers_be_stopped()
+    with exposing(settings, restarts=lambda: server.restarts) as server.after_replacing:
+        server.serve()
+    return 0
+
+
+def _faults() -> list[str]:
+    """Tell what is wrong with the settings as they are now, before workers are replaced by others."""
+    try:
+        settings = Settings.from_env(environment())
+    except SettingsError as error:
+        return error.faults
+    faults, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
+    return faults
+
+
+def _stop_starting(*_: object) -> NoReturn:
+    """Stop where nothing is served yet; granian puts its own answer to SIGTERM in place of this."""
+    sys.exit(0)
+
+
+def _tell_start(settings: Settings) -> None:
+    """Log where the service listens, and for whom."""
+    listening = settings.listening
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    log.info(
+        "serving",
+        url=f"http://{host}:{listening.port}",
+        workers=listening.workers,
+        issuer=settings.trust.issuer,
+        database=settings.database.host,
+        version=version("taskward"),
+    )

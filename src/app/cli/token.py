@@ -1,0 +1,55 @@
+"""`app token`: a token for trying the API out, where a shared secret is set."""
+
+import argparse
+import re
+from typing import Any, Final
+
+from app.infra.auth.jwt_verifier import issue_token
+from app.settings import SettingsError
+from app.settings.auth import read_trust
+from app.settings.environment import Reader, environment
+
+LIFETIME_MAX: Final = 86_400  # seconds: nobody can sign such a token out
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "token",
+        help="make a token with BETTER_AUTH_SECRET",
+        description="Make a token (HS256) that this service believes. Needs BETTER_AUTH_SECRET.",
+    )
+    parser.add_argument(
+        "--user", required=True, metavar="ID", help="whose token: the subject, 1 to 255 characters"
+    )
+    parser.add_argument(
+        "--ttl", type=_duration, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print a token."""
+    reader = Reader(environment())
+    trust = read_trust(reader)
+    if trust is not None and trust.secret is None:
+        reader.fault(
+            "BETTER_AUTH_SECRET", "is not set, and a token is signed with it: set it, or sign in instead"
+        )
+    if trust is None or reader.faults:
+        raise SettingsError(reader.faults)
+    try:
+        print(issue_token(trust, user_id=chosen.user, lifetime=chosen.ttl))
+    except ValueError as error:
+        raise SettingsError([f"--user {error}"]) from error
+    return 0
+
+
+def _duration(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 90s, 15m, 8h or 1d")
+    seconds = int(text[:-1]) * _SECONDS[text[-1]]
+    if seconds > LIFETIME_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long: a token lasts at most 1d")
+    return seconds

@@ -1,0 +1,1 @@
+"""Verifying JSON Web Tokens."""

@@ -1,0 +1,116 @@
+"""Bearer tokens: believed if one of our keys signed them, for us, and they are of now.
+
+The algorithm is the key's and never the token's choice: a key of the set allows the one algorithm it is
+made for, and the shared secret allows HS256 alone (RFC 8725 §3.1).
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+
+from app.domain.errors import NotAuthenticated
+from app.domain.identity import Principal, UserId
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwt_claims import (
+    LEEWAY,
+    TOKEN_MAX,
+    Header,
+    claims,
+    is_subject,
+    opened,
+    refuse_outside_its_time,
+)
+from app.infra.auth.token_cache import TokenCache
+from app.settings.auth import Trust
+
+Now = Callable[[], float]
+"""Returns seconds since 1970."""
+
+
+class JwtVerifier:
+    """`TokenVerifier` over the keys of an issuer, a shared secret, or both."""
+
+    def __init__(self, trust: Trust, keys: KeySet | None, *, now: Now = time.time) -> None:
+        self._trust = trust
+        self._keys = keys
+        self._now = now
+        self.cache = TokenCache()
+
+    async def verify(self, token: str) -> Principal:
+        if len(token) > TOKEN_MAX:
+            raise NotAuthenticated("the token is too long")
+        known = self.cache.get(token, self._generation)
+        if known is not None:
+            said, principal = known
+            refuse_outside_its_time(said, self._now())
+            return principal
+        header, payload = opened(token)
+        # Cheap checks first: only a token that would be believed may cause a fetch of keys.
+        said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience, now=self._now())
+        self._check_signature(token, header, await self._keys_for(header))
+        principal = Principal(UserId(said.subject))
+        self.cache.put(
+            token, self._generation, said, principal
+        )  # nothing was awaited since the key was found
+        return principal
+
+    @property
+    def _generation(self) -> int:
+        return self._keys.generation if self._keys is not None else 0
+
+    async def _keys_for(self, header: Header) -> tuple[Any, ...]:
+        if header.algorithm == "HS256":
+            if self._trust.secret is None:
+                raise NotAuthenticated("HS256 is not believed here")
+            if self._keys is not None and self._keys.has(header.key_id):
+                raise NotAuthenticated("the key is made for another algorithm")
+            previous = self._trust.previous_secret
+            return (self._trust.secret,) if previous is None else (self._trust.secret, previous)
+        if self._keys is None:
+            raise NotAuthenticated("only HS256 is believed here")
+        return (await self._keys.find(header.key_id, header.algorithm),)
+
+    def _check_signature(self, token: str, header: Header, keys: tuple[Any, ...]) -> None:
+        """Check that the first of the keys signed the token, or one of the others."""
+        key, *others = keys
+        try:
+            jwt.decode(
+                token,
+                key,
+                algorithms=[header.algorithm],  # by now the key's own
+                issuer=self._trust.issuer,
+                audience=self._trust.audience,
+                leeway=LEEWAY,
+                # Times are judged by `claims`, against the injected clock.
+                options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_sub": False},
+            )
+        except jwt.InvalidSignatureError as error:
+            if not others:
+                raise NotAuthenticated("the signature does not hold (InvalidSignatureError)") from error
+            self._check_signature(token, header, tuple(others))
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError) as error:
+            raise NotAuthenticated(f"the signature does not hold ({type(error).__name__})") from error
+
+
+def issue_token(trust: Trust, *, user_id: str, lifetime: int, now: Now = time.time) -> str:
+    """Sign a token with the shared secret, such as Better Auth would, for `lifetime` seconds.
+
+    Raises:
+        ValueError: there is no secret, or the user id cannot be a subject.
+
+    """
+    if trust.secret is None:
+        raise ValueError("needs a shared secret")
+    if not is_subject(user_id):
+        raise ValueError("must have 1 to 255 characters, none of them a control character")
+    issued = int(now())
+    payload = {
+        "sub": user_id,
+        "iss": trust.issuer,
+        "aud": trust.audience,
+        "iat": issued,
+        "exp": issued + lifetime,
+    }
+    return jwt.encode(payload, trust.secret, algorithm="HS256")

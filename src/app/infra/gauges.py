@@ -1,0 +1,39 @@
+"""What the parts that keep something say of it, under the names of `app.metrics`."""
+
+import time
+
+from app.domain.rate_limit import Counts
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.token_cache import TokenCache
+from app.infra.postgres.database import Database
+
+
+def readings(
+    database: Database, keys: KeySet | None, tokens: TokenCache, shared: Counts | None
+) -> dict[str, float]:
+    """Read all that can change. What a service does not have is left out."""
+    pool = database.counts()
+    read = {
+        "taskward_workers": 1.0,
+        "taskward_database_pool_size": pool.size,
+        "taskward_database_connections_lent": pool.lent,
+        "taskward_database_connections_idle": pool.idle,
+        "taskward_database_connections_opening": pool.opening,
+        "taskward_database_requests_waiting": pool.waiting,
+        "taskward_walls_up": float(database.walls_trouble is None),
+        "taskward_database_statements_prepared": float(database.prepares),
+        "taskward_token_cache_entries": len(tokens),
+        "taskward_token_cache_hits_total": tokens.hits,
+        "taskward_token_cache_misses_total": tokens.misses,
+    }
+    if keys is not None:
+        age = keys.age
+        read |= {
+            "taskward_keys": keys.count,
+            "taskward_keys_last_success_timestamp_seconds": 0.0 if age is None else time.time() - age,
+            "taskward_keys_fetches_total": keys.fetches,
+            "taskward_keys_fetch_failures_total": keys.failures,
+        }
+    if shared is not None:
+        read["taskward_rate_limit_store_up"] = float(shared.trouble is None)
+    return read

@@ -1,0 +1,117 @@
+"""Bringing the database to the shape that this version needs."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from asyncpg import InternalServerError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
+from app.infra.migrations.schema_version import VERSION_TABLE
+from app.infra.postgres.connector import Connector
+from app.infra.rederiving import derive_anew
+from app.settings.database_address import DatabaseAddress
+
+T = TypeVar("T")
+
+FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, by the rule of this version
+BEFORE_DERIVED_ANEW: Final = "0005"
+DERIVED_ANEW: Final = "0006"
+ATTEMPTS: Final = 5  # roles are the cluster's: a migration of another database may touch ours at once
+
+
+async def waiting(address: DatabaseAddress) -> list[str]:
+    """Return the migrations that are not applied, oldest first, each as `revision: what it does`.
+
+    A database that is ahead of this version (the next one is being deployed) has none waiting.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+
+    def look(connection: Connection) -> list[str]:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        applied = set(context.get_current_heads())
+        known = {script.revision for script in scripts.walk_revisions()}
+        if applied - known:
+            return []
+        missing = scripts.iterate_revisions("heads", tuple(applied) or "base")
+        return [f"{script.revision}: {script.doc}" for script in reversed(list(missing))]
+
+    return await _connected(address, look)
+
+
+async def upgrade(
+    address: DatabaseAddress, report: Callable[[str], None] = lambda _: None, *, derive: bool = False
+) -> list[str]:
+    """Apply what is waiting and return it, and mend what is missing of row-level security.
+
+    `report` gets what was mended. All of it happens in one transaction, but for what is derived anew
+    in slices: before 0006 where there are rows of before, and where `derive` says so.
+
+    Two at once are safe: the second waits for the first and finds nothing to do.
+    """
+    before = await waiting(address)
+    revisions = {each.partition(":")[0] for each in before}
+    if DERIVED_ANEW in revisions and FIRST_DERIVED not in revisions:
+        await _upgrade(address, report, to=BEFORE_DERIVED_ANEW)
+        await _derive(address, report)
+    await _upgrade(address, report, to="head")
+    if derive:
+        await _derive(address, report)
+    return before
+
+
+async def _derive(address: DatabaseAddress, report: Callable[[str], None]) -> None:
+    if count := await derive_anew(address):
+        report(f"the keys and words of {count} {'task' if count == 1 else 'tasks'}")
+
+
+async def _upgrade(address: DatabaseAddress, report: Callable[[str], None], *, to: str) -> None:
+    def act(connection: Connection) -> list[str]:
+        refuse_foreign_views(connection)
+        command.upgrade(_config(connection), to)
+        return make_whole(connection)
+
+    for each in await _patiently(address, act):
+        report(each)
+
+
+async def downgrade(address: DatabaseAddress, *, to: str) -> None:
+    """Go back to a revision, or to `base`: what later ones made is gone, with what was kept in it."""
+    await _patiently(address, lambda connection: command.downgrade(_config(connection), to))
+
+
+async def _patiently(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await _connected(address, act)
+        except InternalServerError:  # "tuple concurrently updated"
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", "app.infra:migrations")
+    return config
+
+
+async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=Connector(address).connect, poolclass=NullPool
+    )
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(act)
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        raise cause or error from None  # the driver's own error, as everywhere else
+    finally:
+        await engine.dispose()

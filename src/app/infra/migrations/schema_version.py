@@ -1,0 +1,26 @@
+"""Whether the database has the shape that this version needs, asked without Alembic.
+
+Importing Alembic takes as long as all else that is done before the start, and it is needed only where the
+answer is no.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from asyncpg import InsufficientPrivilegeError, UndefinedTableError
+
+from app.infra.postgres.connect import Connection
+
+VERSION_TABLE: Final = "taskward_version"  # of our own, so another project's Alembic is not disturbed
+_SCRIPTS: Final = Path(__file__).parent / "versions"
+LATEST: Final = max(script.stem for script in _SCRIPTS.glob("[0-9]*.py"))
+"""The newest migration, by its file: `<revision>_<name>`."""
+
+
+async def is_current(connection: Connection) -> bool:
+    """Tell whether the newest migration is applied, and nothing newer; False where that cannot be seen."""
+    try:
+        applied = await connection.fetch(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a name of ours
+    except (UndefinedTableError, InsufficientPrivilegeError):
+        return False
+    return [row["version_num"] for row in applied] == [LATEST.partition("_")[0]]

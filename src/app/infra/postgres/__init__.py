@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, statements run for one owner, row-level security."""

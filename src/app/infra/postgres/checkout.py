@@ -1,0 +1,164 @@
+"""Connections for a while: to one statement, or to one transaction, that has not begun.
+
+Whatever goes wrong here, the database was asked for nothing yet.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+import structlog
+
+from app.infra.postgres.connect import Connection, means_lost, means_pooler
+from app.infra.postgres.connector import ADVICE, Connector
+from app.infra.postgres.pool import Counts, Pool
+from app.infra.wall_watch import LOOK_TIMEOUT, WallWatch
+from app.settings.database_address import DatabaseAddress
+
+log = structlog.get_logger()
+
+IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
+
+
+class Lender:
+    """Lends what the pool has, once the wall was seen to stand."""
+
+    def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
+        self._connector = Connector(
+            address,
+            statement_timeout=statement_timeout,
+            report=lambda sign: log.warning("transaction pooler found", sign=sign, advice=ADVICE),
+        )
+        self._pool_size = pool_size
+        self._pool: Pool | None = None
+        self.wall = WallWatch()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Make the pool. Connects to nothing, so it works while the database is away."""
+        self._pool = Pool(self._connector.connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        self.wall.close()
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._pool is not None:
+            await self._pool.close()
+
+    def counts(self) -> Counts:
+        """Tell how the pool stands."""
+        return self._pool.counts() if self._pool is not None else Counts(self._pool_size, 0, 0, 0, 0)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return self._connector.prepares
+
+    def idle(self) -> "Connection | None":
+        """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
+        return self._pool.take_idle() if self.wall.stood and self._pool is not None else None
+
+    async def lend(self, until: float) -> Connection:
+        """Return a connection, to be given back, as soon as there is one.
+
+        Raises:
+            DatabaseNotSetUp: the wall has not stood yet.
+            TimeoutError, Exhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is none.
+
+        """
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the pool is not open")
+        async with asyncio.timeout_at(until):
+            while True:
+                connection = await self._pool.take()
+                if self.wall.stood:
+                    return connection
+                try:
+                    await self.wall.look(connection)
+                    self.wall.refuse()
+                except BaseException as error:
+                    connection.terminate()
+                    self.take_back(connection, error)
+                    if not means_pooler(error):  # the next connection prepares nothing
+                        raise
+                else:
+                    return connection
+
+    async def probe(self, until: float) -> None:
+        """See whether a statement is answered over a new connection: the pool may be full of slow ones.
+
+        Raises:
+            DatabaseNotSetUp: the wall is down.
+            TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: it is not answered.
+
+        """
+        async with asyncio.timeout_at(until):
+            connection = await self._connector.connect()
+            try:
+                if not self.wall.stood or self.wall.trouble is not None:
+                    await self.wall.look(connection)
+                    self.wall.refuse()
+                await connection.execute("SELECT 1")
+            finally:
+                connection.terminate()
+
+    async def lend_begun(self, until: float) -> Connection:
+        """Return a connection with a transaction; one that broke while it lay idle is replaced by another."""
+        for another in (True, False):
+            connection = self.idle() or await self.lend(until)
+            try:
+                async with asyncio.timeout_at(until):
+                    await connection.execute("BEGIN")
+            except BaseException as error:
+                connection.terminate()
+                self.take_back(connection, error)
+                if not (another and isinstance(error, Exception) and means_lost(error)):
+                    raise
+            else:
+                return connection
+        raise AssertionError("the last attempt returns or raises")
+
+    def take_back(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Take a connection back. What broke, or was left midway, is closed."""
+        if self._pool is None:
+            return
+        if isinstance(error, Exception) and means_lost(error):
+            self._pool.distrust()  # the others may have broken too, and not know it yet
+        if isinstance(error, Exception) and means_pooler(error):
+            self._connector.statement_lost(type(error).__name__)
+            self._pool.retire()  # each keeps prepared statements
+        if isinstance(error, asyncpg.InternalClientError):
+            connection.terminate()  # it would otherwise be waited for, longer than the deadline
+        if isinstance(error, TimeoutError | asyncio.CancelledError):
+            self._pool.cut_off(connection)
+        else:
+            self._pool.give_back(connection)
+        if self.wall.due and error is None:
+            self.wall.due = False
+            self._looking = asyncio.get_running_loop().create_task(self._look_at_times())
+
+    async def look(self, until: float) -> None:
+        """Look whether the walls stand, after an error that comes where they do not."""
+        await self._look_on(await self.lend(until), until)
+
+    async def _look_at_times(self) -> None:
+        """Look whether the walls still stand, on a connection that is open, which a statement just used."""
+        connection = self.idle()
+        if connection is None:  # somebody waited for it: after a later statement
+            self.wall.due = True
+            return
+        with suppress(Exception):  # what broke is the next request's to find
+            await self._look_on(connection, asyncio.get_running_loop().time() + LOOK_TIMEOUT)
+
+    async def _look_on(self, connection: Connection, until: float) -> None:
+        error: BaseException | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                await self.wall.look(connection)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            self.take_back(connection, error)

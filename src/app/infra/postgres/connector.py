@@ -1,0 +1,109 @@
+"""Opens connections in the mode that the other end needs: PostgreSQL itself, or a transaction pooler.
+
+A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections.
+What is SET there stays, and holds for other clients, so behind a pooler nothing is SET. A prepared statement
+would be missing there, or be another client's, unless the pooler keeps them: the first connection finds out.
+
+`pgbouncer=true` says so. Where the address says nothing, the first connection finds out: PostgreSQL names its
+own process in the key for cancelling (BackendKeyData), a pooler makes that key up.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from app.infra.postgres.connect import Connection, connect, keeps_statements
+from app.settings.database_address import DatabaseAddress
+
+ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
+
+
+class Connector:
+    """Opens connections to one address; what it learns about it holds for all later ones."""
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        *,
+        statement_timeout: float | None = None,  # seconds; None leaves the server's own
+        report: Callable[[str], None] = lambda _: None,  # is called once, with the sign of a pooler
+    ) -> None:
+        self.address = address
+        self._statement_timeout = statement_timeout
+        self._report = report
+        self._prepared: bool | None = (
+            None  # whether the pooler keeps prepared statements; None: not known yet
+        )
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return not self.address.pooled or bool(self._prepared)
+
+    async def connect(self) -> Connection:
+        """Open a connection.
+
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
+
+        """
+        if self.address.pooled:
+            return await self._connect_through_pooler()
+        connection = await connect(self.address)
+        try:
+            has_session = await self._set_up_session(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        if has_session:
+            return connection
+        connection.terminate()
+        if not self.address.pooled:  # another connection may have found it meanwhile
+            self._pooler_found("the key for cancelling is not its server's")
+        return await self._connect_through_pooler()
+
+    def statement_lost(self, sign: str) -> None:
+        """Prepare nothing for later from now on, and report that once: a pooler mixed statements up."""
+        if self.prepares:
+            self._prepared = False
+            self._pooler_found(sign)
+
+    def _pooler_found(self, sign: str) -> None:
+        self.address = replace(self.address, pooled=True)
+        self._report(sign)
+
+    async def _connect_through_pooler(self) -> Connection:
+        if self._prepared is not None:
+            return await connect(self.address, prepared=self._prepared)
+        connection = await connect(self.address, prepared=True)
+        try:
+            prepared = await keeps_statements(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        if self._prepared is None:
+            self._prepared = prepared
+        if self._prepared:
+            return connection
+        connection.terminate()
+        return await connect(self.address)
+
+    async def _set_up_session(self, connection: Connection) -> bool:
+        """Set what holds for the session. Return False, and set nothing, on a pooler's connection.
+
+        - The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
+        - A prepared statement is planned once. PostgreSQL would plan a list anew each time: it guesses that a
+          LIMIT that it does not know is a tenth of all rows.
+
+        One statement looks and sets, so that it cannot look at one server connection and set on another.
+        """
+        values = {"plan_cache_mode": "force_generic_plan"}
+        if self._statement_timeout is not None:
+            milliseconds = str(int(self._statement_timeout * 1000))
+            timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
+            values |= dict.fromkeys(timeouts, milliseconds)
+        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
+        condition = "true"
+        if self.address.pooled is None:
+            condition = f"pg_backend_pid() = {connection.get_server_pid()}"
+        return await connection.execute(f"SELECT {settings} WHERE {condition}") == "SELECT 1"

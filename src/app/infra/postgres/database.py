@@ -1,0 +1,201 @@
+"""Neon, as statements that are run whole or not at all.
+
+When a connection breaks, what may be done again is: opening one, BEGIN, and whatever only reads. A write is
+never repeated here once it was sent. Where it cannot be known whether it was done, that is what is told.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from asyncpg import SyntaxOrAccessError
+
+from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
+from app.infra.postgres.checkout import Lender
+from app.infra.postgres.connect import (
+    means_lost,
+    means_pooler,
+    means_undone,
+    means_unreachable,
+    means_unsent,
+)
+from app.infra.postgres.deadlines import Deadlines, outcome
+from app.infra.postgres.owner_session import Row
+from app.infra.postgres.pool import Counts
+from app.infra.postgres.session import Transaction
+from app.infra.postgres.wait_queue import Exhausted
+from app.infra.statements.owner_scope import Statement
+from app.settings.database_address import DatabaseAddress
+
+T = TypeVar("T")
+
+POOL_SIZE: Final = 10  # connections a process
+TIMEOUT: Final = 5.0  # seconds for all that one request asks: waiting, connecting, statements, COMMIT
+SERVERS_SHARE: Final = 0.9  # of that, after which the server ends a statement by itself, and says so
+PING: Final = Statement("SELECT 1", ())
+
+
+class Database:
+    """Connections that are opened when first needed; it never asks anything by itself."""
+
+    def __init__(
+        self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
+    ) -> None:
+        self._timeout = timeout
+        self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
+        self._trouble: str | None = "not asked yet"
+        self._probing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to lend connections. Connects to nothing, so it works while the database is away."""
+        self._deadlines = Deadlines()  # on the loop that runs now
+        await self._lender.open()
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        if self._probing is not None:
+            self._probing.cancel()
+        await self._lender.close()
+
+    def counts(self) -> Counts:
+        """Tell how the pool stands."""
+        return self._lender.counts()
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared once for a connection and run again by name."""
+        return self._lender.prepares
+
+    def deadline(self) -> float:
+        """Return the moment, on the loop's clock, until which a request that begins now may take."""
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def fetch(
+        self, statement: Statement, values: Mapping[str, object], *, until: float | None = None
+    ) -> Sequence[Row]:
+        """Run one statement in its own transaction and return its rows.
+
+        Raises:
+            SearchTooSlow: its budget was used up.
+            DatabaseUnavailable: it cannot be reached, or does not answer in time.
+            DatabaseNotSetUp: its wall, or a part that it needs, is missing.
+            OutcomeUnknown: the same, after a write was sent.
+
+        """
+        until = until or self.deadline()
+        arguments = [values[name] for name in statement.names]
+        again, mixed_up = True, 3  # how often: after a lost connection; after a pooler mixed statements up
+        while True:
+            connection = self._lender.idle()
+            if connection is None:
+                connection = await self._asked(self._lender.lend(until))
+            ends = until
+            if statement.budget is not None:
+                ends = min(until, asyncio.get_running_loop().time() + statement.budget)
+            self._deadlines.watch(connection, ends)
+            try:
+                rows = await connection.fetch(statement.sql, *arguments)
+            except BaseException as caught:
+                error = outcome(caught) if self._deadlines.let_go(connection) else caught
+                self._lender.take_back(connection, error)
+                if ends < until and isinstance(error, TimeoutError):
+                    raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
+                lost = means_lost(error) and (statement.reads or means_unsent(error))
+                if means_pooler(error) and mixed_up:  # nothing was executed
+                    mixed_up -= 1
+                elif lost and again:
+                    again = False
+                else:
+                    await self._expect_set_up(error, until)
+                    self._tell(error, may_be_done=not statement.reads)
+                    raise
+            else:
+                self._deadlines.let_go(connection)
+                self._lender.take_back(connection)
+                self._trouble = None
+                return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
+
+    @asynccontextmanager
+    async def transaction(self, *, until: float | None = None) -> AsyncIterator[Transaction]:
+        """Run several statements whole or not at all: whatever the block raises undoes them.
+
+        They have one deadline together. COMMIT is confirmed before the block is left.
+
+        Raises:
+            DatabaseUnavailable: as `fetch` does.
+            OutcomeUnknown: COMMIT was sent and not confirmed.
+
+        """
+        until = until or self.deadline()
+        connection = await self._asked(self._lender.lend_begun(until))
+        committing = False
+        try:
+            async with asyncio.timeout_at(until):
+                try:
+                    yield Transaction(connection)
+                except Exception:
+                    await connection.execute("ROLLBACK")
+                    raise
+                committing = True
+                await connection.execute("COMMIT")
+        except BaseException as error:
+            self._lender.take_back(connection, error)
+            await self._expect_set_up(error, until)
+            self._tell(error, may_be_done=committing)
+            raise
+        self._lender.take_back(connection)
+        self._trouble = None
+
+    async def trouble(self) -> str | None:
+        """Return why the database cannot be used; None if it can.
+
+        Where the last statement succeeded, and the walls stood at the last look, nothing is asked: a database
+        that sleeps is left asleep. Else one connection is opened, however many ask, which does not wait for
+        those of the pool.
+        """
+        if self._trouble is not None or self.walls_trouble is not None:
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.get_running_loop().create_task(self._probe())
+            await asyncio.wait([self._probing])
+        return self._trouble or self.walls_trouble
+
+    @property
+    def walls_trouble(self) -> str | None:
+        """What the last look at the walls found missing; None where it found nothing."""
+        return self._lender.wall.trouble
+
+    async def _probe(self) -> None:
+        try:
+            await self._lender.probe(self.deadline())
+        except DatabaseUnavailable as error:
+            self._trouble = error.reason
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            self._trouble = f"{type(error).__name__}: the database does not answer"
+        else:
+            self._trouble = None
+
+    async def _asked(self, lending: Awaitable[T]) -> T:
+        try:
+            return await lending
+        except Exception as error:
+            self._tell(error, may_be_done=False)
+            raise
+
+    async def _expect_set_up(self, error: BaseException, until: float) -> None:
+        """Raise DatabaseNotSetUp where an error comes of a missing part. Else it is our bug."""
+        if not isinstance(error, SyntaxOrAccessError):
+            return
+        if self.walls_trouble is None:
+            await self._asked(self._lender.look(until))
+        self._lender.wall.refuse()
+
+    def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
+        """Raise what the database's own trouble means to whoever asked; other errors are not ours to tell."""
+        if isinstance(error, DatabaseUnavailable):
+            self._trouble = error.reason
+        if not isinstance(error, Exhausted) and not means_unreachable(error):
+            return
+        self._trouble = f"{type(error).__name__}: the database does not answer"
+        unknown = may_be_done and not (means_undone(error) or means_unsent(error))
+        raise (OutcomeUnknown if unknown else DatabaseUnavailable)(self._trouble) from error

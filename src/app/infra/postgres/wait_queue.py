@@ -1,0 +1,70 @@
+"""Who waits for a connection: first come, first served, not too many, and not for too long.
+
+A database that does not keep up is told at once to whoever would only make the line longer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from app.infra.postgres.connect import Connection
+
+PATIENCE: Final = 2.0  # seconds until whoever waits is told that all connections are busy
+
+Turn: TypeAlias = "asyncio.Future[Connection | None]"
+"""A connection, or None: room to open one."""
+
+
+class Exhausted(Exception):
+    """Every connection is lent, and they are not given back in time for all who wait."""
+
+
+class Line:
+    """At most `length` who wait."""
+
+    def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
+        self._length = length
+        self._is_moving = is_moving  # connections are being opened: worth waiting longer, Neon may be waking
+        self._turns: dict[Turn, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def join(self) -> Turn:
+        """Return a turn to wait for; whoever stops waiting leaves.
+
+        Raises:
+            Exhausted: the line is too long. Waiting raises it too, after `PATIENCE`.
+
+        """
+        if len(self._turns) >= self._length:
+            raise Exhausted("too many wait for a connection")
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self._be_patient(turn)
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """Wait no longer."""
+        if (timer := self._turns.pop(turn, None)) is not None:
+            timer.cancel()
+
+    def serve(self, connection: "Connection | None") -> bool:
+        """Give the one who waits longest a connection, or room to open one; False if nobody waits."""
+        while self._turns:
+            turn = next(iter(self._turns))
+            self.leave(turn)
+            if not turn.done():
+                turn.set_result(connection)
+                return True
+        return False
+
+    def _be_patient(self, turn: Turn) -> None:
+        self._turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)
+
+    def _turn_away(self, turn: Turn) -> None:
+        if self._is_moving():
+            self._be_patient(turn)  # keeps its place
+            return
+        self.leave(turn)
+        if not turn.done():
+            turn.set_exception(Exhausted("no connection was given back in time"))

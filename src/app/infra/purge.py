@@ -1,0 +1,102 @@
+"""Ending what lay in the trash too long, and old answers, for all owners: maintenance, not a request.
+
+Forced row-level security hides every row from whoever says no owner, so a plain DELETE would remove nothing
+and say nothing of it. This acts as a role of its own, whose policies show it the trash, the owners' counts
+and answers older than a day, and no more. Owners come in batches, each a transaction; within one the owners
+are held before their tasks, as in every write.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from app.domain.identity import UserId
+from app.domain.task import TaskId
+from app.infra.migrations.schema_version import VERSION_TABLE
+from app.infra.postgres.connect import Connection
+from app.infra.postgres.connector import Connector
+from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.row_security import MAINTENANCE, maintenance_stands
+from app.infra.postgres.session import Transaction
+from app.infra.statements import idempotency
+from app.settings.database_address import DatabaseAddress
+
+BATCH: Final = 200  # owners
+ANSWERS: Final = 1000  # at once
+ROLE: Final = MAINTENANCE
+
+_HOLD: Final = """
+SELECT user_id FROM task_owners WHERE user_id IN (
+    SELECT DISTINCT user_id FROM tasks WHERE trashed_at < $1 ORDER BY user_id LIMIT $2
+) ORDER BY user_id FOR UPDATE
+"""
+_END: Final = """
+WITH gone AS (
+    DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id, id
+), counted AS (
+    UPDATE task_owners SET revision = revision + 1, tasks = task_owners.tasks - ended.tasks
+    FROM (SELECT user_id, count(*) AS tasks FROM gone GROUP BY user_id) AS ended
+    WHERE task_owners.user_id = ended.user_id
+)
+SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
+"""
+_FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
+
+
+class CannotPurge(Exception):
+    """The maintenance role is missing, or its policies or grants are: it would see nothing to purge."""
+
+
+async def expect_purge_possible(address: DatabaseAddress) -> None:
+    """Raise CannotPurge where a purge would end nothing, and say nothing of it."""
+    connection = await Connector(address).connect()
+    try:
+        if not await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"):
+            raise CannotPurge("the database has no tables of ours yet: run `app migrate`")
+        async with connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
+            stands = await connection.fetchval(f"SELECT {maintenance_stands()}")
+        if not stands:
+            raise CannotPurge(
+                f"{ROLE} lacks policies or grants, or others hide rows from it: run `app migrate`"
+            )
+    finally:
+        await connection.close()
+
+
+async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
+    """End every task that was moved to the trash before a moment; return how many there were."""
+    connection = await Connector(address).connect()
+    try:
+        total = 0
+        while True:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                held = [row["user_id"] for row in await connection.fetch(_HOLD, before, BATCH)]
+                if not held:
+                    return total
+                ended = await connection.fetch(_END, held, before)
+                await connection.execute("SET LOCAL ROLE NONE")
+                for row in ended:
+                    await _end_answers(connection, row["user_id"], row["ids"])
+            total += sum(len(row["ids"]) for row in ended)
+    finally:
+        await connection.close()
+
+
+async def _end_answers(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
+    """End what an owner was answered of tasks that are gone, as the service does it: within both walls."""
+    transaction = OwnedConnection(Transaction(connection), owner=owner)
+    await transaction.rows(idempotency.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
+
+
+async def forget_old_answers(address: DatabaseAddress) -> None:
+    """Delete the answers that nobody is told any more. An owner who goes on asking needs no such help."""
+    connection = await Connector(address).connect()
+    try:
+        deleted = ""
+        while deleted != "DELETE 0":
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                deleted = await connection.execute(_FORGET, ANSWERS)
+    finally:
+        await connection.close()

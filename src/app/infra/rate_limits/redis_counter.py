@@ -1,0 +1,109 @@
+"""Counts that several processes share, in Valkey or Redis; while it is away, each process counts by itself.
+
+Nobody is refused, and nobody waits, because a store of counts is away: it is asked again beside the requests.
+"""
+
+import asyncio
+from hashlib import blake2b
+from itertools import count
+from typing import Final
+
+import structlog
+from limits.aio.storage import RedisStorage
+from limits.errors import StorageError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from app.domain.rate_limit import Counts
+from app.infra.rate_limits.redis_errors import store_fault
+
+log = structlog.get_logger()
+
+PATIENCE: Final = 0.5  # seconds for the store to answer: a busy machine has more to do
+CONNECTIONS: Final = 8  # of each process, opened as they are needed
+RETRY: Final = 1.0  # seconds between questions whether it is back
+PREFIX: Final = "taskward"
+PROBE: Final = "probe"  # a count of nobody's: only counting shows whether one may count
+UNUSABLE: Final = (StorageError, OSError, TimeoutError)
+
+
+class SharedCounts:
+    """Counts in the store, or else in `own`."""
+
+    def __init__(self, url: str, own: Counts, *, ca_file: str | None = None) -> None:
+        scheme, _, address = url.partition("://")
+        self._url = url
+        self._storage = RedisStorage(
+            f"async+{scheme.replace('valkey', 'redis')}://{address}",  # they speak the same protocol
+            wrap_exceptions=True,
+            implementation="redispy",
+            key_prefix=PREFIX,
+            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # passed on to the client
+            **({} if ca_file is None else {"ssl_ca_certs": ca_file}),
+        )
+        self._own = own
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._starting: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store is not used now; None if it is."""
+        return self._trouble
+
+    async def add(self, name: str, number: int, window: int) -> int:
+        async with self._places:  # waited for without losing patience: that is no fault of the store's
+            if self._searching is None:
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        return await self._storage.incr(f"{_hidden(name)}:{number}", window)
+                except UNUSABLE as error:
+                    self._lost(store_fault(self._url, error))
+        return await self._own.add(name, number, window)
+
+    async def start(self) -> None:
+        """Look for the store, beside the first requests, so that what is wrong is logged before they come."""
+        self._starting = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        for task in (self._starting, self._searching):
+            if task is not None:
+                task.cancel()
+        await self._storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]  # that of redis-py
+
+    async def probe(self, patience: float = PATIENCE) -> str | None:
+        """Count once; return what is wrong with the store, None if it counts."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._storage.incr(PROBE, 1)
+        except UNUSABLE as error:
+            return store_fault(self._url, error)
+        return None
+
+    async def _look(self) -> None:
+        if (trouble := await self.probe()) is not None:
+            self._lost(trouble)
+
+    def _lost(self, trouble: str) -> None:
+        if self._searching is None:  # the first of those who were waiting tells it
+            self._trouble = trouble
+            log.warning("rate limits are not shared: their store is away", reason=trouble)
+            self._searching = asyncio.create_task(self._until_it_is_back())
+
+    async def _until_it_is_back(self) -> None:
+        for attempt in count():
+            trouble = await self.probe()
+            if trouble is None:
+                break
+            if attempt and trouble != self._trouble:  # it was away, and now it refuses us
+                log.warning("rate limits are still not shared", reason=trouble)
+            self._trouble = trouble
+            await asyncio.sleep(RETRY)
+        self._searching = self._trouble = None
+        log.warning("rate limits are shared again: their store is back")
+
+
+def _hidden(name: str) -> str:
+    """Name somebody in a store that operators look into, and in few bytes."""
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

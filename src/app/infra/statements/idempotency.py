@@ -1,0 +1,173 @@
+"""The statements about answers that are kept for whoever repeats a request."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    SmallInteger,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of, walls
+from app.infra.statements.revision import ONE, OWNERS
+from app.infra.tables import KeptAnswerRow
+
+KEPT: Final = view_of(KeptAnswerRow)
+FORGOTTEN_AT_ONCE: Final = literal_column("100", Integer)  # rows; more than are kept, so old ones run out
+GONE: Final = 410
+"""The status of an answer of which nothing but the key is left."""
+NOTHING: Final = literal_column("0", Integer)
+OCTETS: Final = bindparam("octets", type_=BigInteger)
+OCTETS_MAX: Final = bindparam("octets_at_most", type_=BigInteger)
+ANSWERS_MAX: Final = bindparam("answers_at_most", type_=Integer)
+SINCE: Final = bindparam("since", type_=KEPT.c.kept_at.type)
+
+
+def _value(name: str) -> ColumnElement[Any]:
+    return bindparam(name, type_=KEPT.c[name].type)
+
+
+THIS: Final = (KEPT.c.route == _value("route"), KEPT.c.key == _value("key"))
+
+# Taken until the transaction ends. An INSERT of the key would make whoever comes second wait instead of
+# telling them. Should two keys ever have one hash, one of them is tried again.
+LOCK: Final = compiled(
+    select(
+        func.pg_try_advisory_xact_lock(
+            func.hashtextextended(
+                func.concat_ws(literal_column("chr(10)"), OWNER, _value("route"), _value("key")),
+                literal_column("0"),
+            )
+        ).label("taken")
+    )
+)
+
+# After LOCK, in a statement of its own: this one sees what was committed before the lock was free.
+FIND: Final = compiled(
+    select(KEPT.c.fingerprint, KEPT.c.status, KEPT.c.headers, KEPT.c.body).where(
+        *walls(KEPT), *THIS, KEPT.c.kept_at > SINCE
+    )
+)
+
+
+def _counted() -> CTE:
+    """Return the part of a statement that makes room for an answer: it has no row where there is none."""
+    columns = OWNERS.c
+    given: dict[str, ColumnElement[Any]] = {
+        "user_id": OWNER,
+        "revision": NOTHING,
+        "tasks": NOTHING,
+        "kept_answers": ONE,
+        "kept_bytes": OCTETS,
+    }
+    first = select(*(value.label(name) for name, value in given.items())).where(told(), OCTETS <= OCTETS_MAX)
+    more = {"kept_answers": columns.kept_answers + ONE, "kept_bytes": columns.kept_bytes + OCTETS}
+    room = and_(columns.kept_answers < ANSWERS_MAX, more["kept_bytes"] <= OCTETS_MAX)
+    new = insert(OWNERS).from_select(list(given), first)
+    return (
+        new.on_conflict_do_update(index_elements=[columns.user_id], set_=more, where=room)
+        .returning(columns.kept_answers)
+        .cte("counted")
+    )
+
+
+def _keep() -> Statement:
+    old = (
+        select(KEPT.c.route, KEPT.c.key)
+        .where(*walls(KEPT), KEPT.c.kept_at <= SINCE)
+        .limit(FORGOTTEN_AT_ONCE)
+        .with_for_update(skip_locked=True)  # what another request forgets or keeps anew is its business
+        .correlate(None)
+    )
+    # Of two changes to one row in one statement either may be done: this key's row is left to the INSERT.
+    another = tuple_(KEPT.c.route, KEPT.c.key) != tuple_(_value("route"), _value("key"))
+    forgotten = (
+        delete(KEPT).where(*walls(KEPT), tuple_(KEPT.c.route, KEPT.c.key).in_(old), another).cte("forgotten")
+    )
+    counted = _counted()
+    values = {"user_id": OWNER} | {c.name: _value(c.name) for c in KEPT.c if c.name != "user_id"}
+    source = select(*(value.label(name) for name, value in values.items()))
+    source = source.where(told(), counted.c.kept_answers.is_not(None))
+    new = insert(KEPT).from_select(list(values), source)
+    keys = ("user_id", "route", "key")
+    anew = {name: new.excluded[name] for name in values if name not in keys}
+    kept = new.on_conflict_do_update(index_elements=[KEPT.c[name] for name in keys], set_=anew)
+    return compiled(kept.returning(KEPT.c.kept_at).add_cte(forgotten))
+
+
+KEEP: Final = _keep()
+"""Has no row where there is no room."""
+
+
+def _count_anew() -> Statement:
+    young = (*walls(KEPT), KEPT.c.kept_at > SINCE)
+    counts = {
+        "kept_answers": select(func.count()).where(*young).scalar_subquery(),
+        "kept_bytes": select(func.coalesce(func.sum(_octets()), NOTHING)).where(*young).scalar_subquery(),
+    }
+    forgotten = delete(KEPT).where(*walls(KEPT), KEPT.c.kept_at <= SINCE).cte("forgotten")
+    anew = update(OWNERS).values(counts).where(*walls(OWNERS))
+    return compiled(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
+
+
+def _octets() -> ColumnElement[int]:
+    return func.octet_length(KEPT.c.body)
+
+
+COUNT_ANEW: Final = _count_anew()
+
+
+def _room_after() -> Statement:
+    """Return the question how many seconds after `since` the oldest answers have gone that are in the way."""
+    order = (KEPT.c.kept_at, KEPT.c.route, KEPT.c.key)
+    freed = (
+        select(
+            KEPT.c.kept_at,
+            func.row_number().over(order_by=order).label("answers"),
+            func.sum(_octets()).over(order_by=order).label("octets"),
+        )
+        .where(*walls(KEPT), KEPT.c.kept_at > SINCE)
+        .subquery("freed")
+    )
+    enough = (freed.c.answers >= bindparam("answers", type_=BigInteger)) & (
+        freed.c.octets >= bindparam("octets", type_=BigInteger)
+    )
+    after = func.extract("epoch", func.min(freed.c.kept_at) - SINCE)
+    return compiled(select(after.label("seconds")).where(enough))
+
+
+ROOM_AFTER: Final = _room_after()
+
+
+def gone(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Update:
+    """Return what ends all answers that show one of these tasks, and leaves their keys taken.
+
+    Which tasks an answer shows was not kept before 0005: then the ids are looked for in its text.
+    """
+    text = func.convert_from(KEPT.c.body, literal_column("'UTF8'"))
+    shown = or_(KEPT.c.task_ids.overlap(ids), and_(KEPT.c.task_ids.is_(None), text.like(any_(patterns))))
+    nothing = {
+        "status": literal_column(str(GONE), SmallInteger),
+        "headers": literal_column("'{}'"),
+        "body": literal_column("''"),
+    }
+    return update(KEPT).values(nothing).where(*walls(KEPT), shown)
+
+
+END: Final = compiled(gone(bindparam("ids", type_=ARRAY(Uuid)), bindparam("patterns", type_=ARRAY(Text))))

@@ -1,0 +1,69 @@
+"""The two walls that no statement is built without.
+
+Every statement reads or writes a view `own_<table>` and holds two conjuncts:
+
+- `user_id = :owner`, the first wall: only this person's rows are asked for.
+- `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL`, which tells the second wall, the row-level
+  security under the view, for whom this one statement is. PostgreSQL evaluates a condition without columns
+  before it touches the first row (a "One-Time Filter" in the plan), so the wall knows the owner in time;
+  it forgets when the statement's transaction ends. Should the order ever fail, no row is seen,
+  never another's.
+
+Both walls in one statement means both in one round trip.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, select, table, true
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.expression import Executable, TableClause
+
+from app.infra.tables import OwnedRow
+
+OWNER_SETTING: Final = "app.user_id"
+OWNER: Final = bindparam("owner", type_=Text)
+DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+
+
+_WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text, and the names of the values that its `$1`, `$2`, … stand for."""
+
+    sql: str
+    names: tuple[str, ...]
+    budget: float | None = None  # seconds that the database may take; None: until the deadline of its request
+    reads: bool = field(init=False)  # nothing is written or locked: it may be run again
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", _WRITES.search(self.sql) is None)
+
+
+def view_of(row: type[OwnedRow]) -> TableClause:
+    """Return the view through which the rows of a table are used."""
+    columns = row.__table__.columns
+    return table(f"own_{row.__tablename__}", *(column(c.name, c.type) for c in columns))
+
+
+def walls(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return both conjuncts, for whatever reads, changes or deletes rows of a view."""
+    return told(), view.c.user_id == OWNER
+
+
+def told() -> ColumnElement[bool]:
+    """Return the conjunct that tells the second wall whose statement this is."""
+    setting: ColumnElement[str] = literal_column(f"'{OWNER_SETTING}'")
+    return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)
+
+
+def compiled(statement: Executable, *, budget: float | None = None) -> Statement:
+    """Write a statement as the driver takes it."""
+    written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not say so
+    names = tuple(written.positiontup or ())
+    if given := [name for name in names if written.params[name] is not None]:
+        raise ValueError(f"a statement is compiled once, and its values come later: {', '.join(given)}")
+    return Statement(str(written), names, budget)

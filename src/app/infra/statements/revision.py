@@ -1,0 +1,59 @@
+"""A write counts its owner's revision up, in the same statement.
+
+The owner's row is taken before any task is: whoever waits, waits there, so two writes of one person can
+never hold what the other wants. The revision is what tells a reader that something changed: a count or the
+latest moment would stay the same where an older transaction commits late.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import CTE, ColumnElement, Integer, bindparam, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of
+from app.infra.tables import TaskOwnerRow
+
+OWNERS: Final = view_of(TaskOwnerRow)
+ONE: Final = literal_column("1", Integer)
+AT_MOST: Final = bindparam("at_most", type_=Integer)
+
+
+def _hold() -> Statement:
+    nothing = literal_column("0", Integer)
+    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(told())
+    new = insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
+    same = {"revision": OWNERS.c.revision}
+    held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
+    return compiled(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
+
+
+HOLD: Final = _hold()
+"""Takes the owner's row: until the transaction ends nobody else writes this owner's tasks."""
+
+
+def counting_a_new_task() -> CTE:
+    """Return the part of a statement that makes room for a task: it has no row where there is none."""
+    return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < AT_MOST)
+
+
+def counting(condition: ColumnElement[bool]) -> CTE:
+    """Return the part of a statement that counts a change, if the condition holds."""
+    return _counted(condition, tasks=OWNERS.c.tasks)
+
+
+def _counted(*conditions: ColumnElement[bool], tasks: ColumnElement[int], while_: Any = None) -> CTE:
+    first = select(OWNER.label("user_id"), ONE.label("revision"), ONE.label("tasks")).where(
+        told(), *conditions
+    )
+    columns = OWNERS.c
+    return (
+        insert(OWNERS)
+        .from_select(["user_id", "revision", "tasks"], first)
+        .on_conflict_do_update(
+            index_elements=[columns.user_id],
+            set_={"revision": columns.revision + ONE, "tasks": tasks},
+            where=while_,
+        )
+        .returning(columns.revision)
+        .cte("counted")
+    )

@@ -1,0 +1,226 @@
+"""What is kept of answers under an `Idempotency-Key`: at most so much, and nothing of a task that is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from app.composition import compose
+from app.infra.postgres.row_security import TABLES
+from app.settings import Settings
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.support.factories import someone
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
+from tests.support.servers.pgbouncer import pgbouncer
+
+pytestmark = pytest.mark.server
+
+DAY: Final = 24 * 60 * 60  # seconds
+MANY: Final = "type", "/problems/too-many-keys"
+
+
+def keyed(key: str | None = None) -> dict[str, str]:
+    return {"idempotency-key": key or str(uuid4())}
+
+
+@asynccontextmanager
+async def a_person(database_url: str, **settings: str) -> AsyncIterator[Person]:
+    app = compose(Settings.from_env(environment_for(database_url, **settings)))
+    async with client_of(app) as client:
+        yield People(client).one()
+
+
+async def fifty_at_once(ann: Person, at_most: int) -> None:
+    """Create fifty tasks at once, each under a key of its own, and hold the answers to the bound."""
+    keys = [keyed() for _ in range(50)]
+
+    answers = await asyncio.gather(
+        *(ann.ask("POST", json={"title": key["idempotency-key"]}, headers=key) for key in keys)
+    )
+
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert [answer.status_code for answer in answers].count(201) == at_most
+    assert len(refused) == 50 - at_most
+    for answer in refused:
+        assert MANY in answer.json().items()
+        assert DAY - 60 < int(answer.headers["retry-after"]) <= DAY
+    assert len(await ann.titles()) == at_most
+    for key, answer in zip(keys, answers, strict=True):
+        again = await ann.ask("POST", json={"title": key["idempotency-key"]}, headers=key)
+        assert (again.status_code, "idempotency-replayed" in again.headers) == (
+            answer.status_code,
+            answer.status_code == 201,
+        )
+
+
+@pytest.mark.quiet
+async def test_of_fifty_keys_at_once_exactly_as_many_are_taken_as_there_is_room_for(
+    database_url: str,
+) -> None:
+    async with a_person(database_url, MAX_KEYS="17") as ann:
+        await fifty_at_once(ann, 17)
+
+
+@pytest.mark.quiet
+async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path: Path) -> None:
+    with pgbouncer(database_url, tmp_path) as through:
+        async with a_person(f"{through}?pgbouncer=true", MAX_KEYS="17") as ann:
+            await fifty_at_once(ann, 17)
+
+
+async def test_of_large_answers_at_once_exactly_as_many_are_kept_as_there_is_room_for(
+    database_url: str,
+) -> None:
+    large = {"operations": [{"op": "create", "title": "x", "description": "y" * 9_900}] * 100}
+    async with a_person(database_url, MAX_KEPT_MB="8") as ann:
+        answers = []
+        for _ in range(3):  # more at once would be too much under way
+            answers += await asyncio.gather(
+                *(ann.ask("POST", "batch", json=large, headers=keyed()) for _ in range(4))
+            )
+
+        done = [answer for answer in answers if answer.status_code == 200]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        small = await ann.ask("POST", json={"title": "x"}, headers=keyed())
+
+    assert len(done) == 8 * 1024 * 1024 // len(done[0].content)
+    assert len(done) + len(refused) == 12
+    assert all(MANY in answer.json().items() for answer in refused)
+    assert small.status_code == 201
+
+
+async def test_without_a_key_everything_is_done_as_ever_though_no_key_is_left(database_url: str) -> None:
+    async with a_person(database_url, MAX_KEYS="1") as ann:
+        await ann.ask("POST", json={"title": "x"}, headers=keyed())
+        refused = await ann.ask("POST", json={"title": "x"}, headers=keyed())
+        done = await ann.ask("POST", json={"title": "x"})
+
+    assert (refused.status_code, done.status_code) == (429, 201)
+
+
+async def rows_with(database_url: str, text: str) -> dict[str, int]:
+    """Return in how many rows of each table of the database a text is, as text or as bytes."""
+    connection = await asyncpg.connect(database_url)
+    names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+    try:
+        found = {}
+        for name in [row[0] for row in await connection.fetch(names)]:
+            found[name] = await connection.fetchval(
+                f'SELECT count(*) FROM "{name}" AS r WHERE strpos(r::text, $1) > 0'
+                " OR strpos(r::text, encode(convert_to($1, 'UTF8'), 'hex')) > 0",
+                text,
+            )
+    finally:
+        await connection.close()
+    assert found.keys() >= set(TABLES)
+    return {name: count for name, count in found.items() if count}
+
+
+Asked = tuple[str, str, Any]  # method, path and body
+
+
+@pytest.mark.parametrize("where", ["list", "trash"])
+async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_keys_stay_taken(
+    people: People, database_url: str, where: str
+) -> None:
+    ann, secret = people.one(), f"secret-{uuid4()}"
+    create: Asked = ("POST", "", {"title": "x", "description": secret})
+    task_id = (await ann.ask(create[0], create[1], json=create[2], headers=keyed("k"))).json()["id"]
+    other_id = (await ann.create("other"))["id"]
+    complete: Asked = ("PATCH", f"{task_id}/complete", {"completed": True})
+    batch: Asked = (
+        "POST",
+        "batch",
+        {"operations": [{"op": "complete", "id": each} for each in (other_id, task_id)]},
+    )
+    again: Asked = ("POST", "batch", {"operations": [{"op": "create", "title": secret}]})
+    other: Asked = ("PATCH", f"{other_id}/complete", {"completed": True})
+    told = [
+        await ann.ask(
+            method, path, json=body, headers=keyed("k" if path != "batch" or body is batch[2] else "l")
+        )
+        for method, path, body in (complete, batch, again, other)
+    ]
+    made_again = told[2].json()["results"][0]["task"]["id"]
+    assert [answer.status_code for answer in told] == [200] * 4
+    assert await rows_with(database_url, secret) == {"kept_answers": 4, "tasks": 2}
+
+    for each in (task_id, made_again):
+        if where == "trash":
+            await ann.ask("DELETE", each)
+        assert (await ann.ask("DELETE", f"{each}?permanent=true")).status_code == 204
+
+    assert await rows_with(database_url, secret) == {}
+    for (method, path, body), key in zip((create, complete, batch, again), "kkkl", strict=True):
+        answer = await ann.ask(method, path, json=body, headers=keyed(key))
+        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/answer-gone")
+        assert secret not in answer.text
+    assert (await ann.ask("POST", json={"title": "y"}, headers=keyed("k"))).status_code == 422
+    assert (await ann.ask(*other[:2], json=other[2], headers=keyed("k"))).content == told[3].content
+    assert await ann.titles() == ["other"]
+
+
+async def test_an_answer_that_the_version_before_kept_ends_with_its_task_too(
+    people: People, database_url: str, postgres: PostgresServer
+) -> None:
+    ann, secret = people.one(), f"secret-{uuid4()}"
+    task = (await ann.ask("POST", json={"title": secret}, headers=keyed("k"))).json()
+    await ann.ask("POST", json={"title": "other"}, headers=keyed("l"))
+    name = database_url.rpartition("/")[2]
+    postgres.query(f"UPDATE kept_answers SET task_ids = NULL WHERE user_id = '{ann.user_id}'", name)
+
+    await ann.ask("DELETE", f"{task['id']}?permanent=true")
+
+    gone = await ann.ask("POST", json={"title": secret}, headers=keyed("k"))
+    kept = await ann.ask("POST", json={"title": "other"}, headers=keyed("l"))
+    assert await rows_with(database_url, secret) == {}
+    assert (gone.status_code, kept.status_code) == (410, 201)
+
+
+@pytest.mark.parametrize(("first", "statuses"), [("write", [200, 204]), ("delete", [404, 204])])
+async def test_of_a_write_that_changes_nothing_and_a_permanent_delete_at_once_no_answer_is_left(
+    people: People, database_url: str, first: str, statuses: list[int]
+) -> None:
+    ann, secret = people.one(), f"secret-{uuid4()}"
+    task_id = (await ann.ask("POST", json={"title": secret, "completed": True})).json()["id"]
+    asked = {
+        "write": lambda: ann.ask("PATCH", f"{task_id}/complete", json={"completed": True}, headers=keyed()),
+        "delete": lambda: ann.ask("DELETE", f"{task_id}?permanent=true"),
+    }
+    blocker = await asyncpg.connect(database_url)
+    try:
+        transaction = blocker.transaction()
+        await transaction.start()
+        await blocker.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", ann.user_id)
+        waiting = {}
+        for name in sorted(asked, key=lambda name: name != first):
+            waiting[name] = asyncio.create_task(asked[name]())
+            await asyncio.sleep(0.3)
+        waited = not any(task.done() for task in waiting.values())
+        await transaction.commit()
+        answers = [await waiting[name] for name in asked]
+    finally:
+        await blocker.close()
+
+    assert waited
+    assert [answer.status_code for answer in answers] == statuses
+    assert await rows_with(database_url, secret) == {}
+
+
+async def test_nobody_elses_answers_end_with_a_task(people: People) -> None:
+    ann, bob, key = people.one(), people.one(str(someone("bob"))), keyed("k")
+    task = (await ann.ask("POST", json={"title": "x"}, headers=key)).json()
+    his = await bob.ask("POST", json={"title": "x"}, headers=key)
+
+    refused = await bob.ask("DELETE", f"{task['id']}?permanent=true")
+    await ann.ask("DELETE", f"{task['id']}?permanent=true")
+
+    assert refused.status_code == 404
+    assert (await bob.ask("POST", json={"title": "x"}, headers=key)).content == his.content

@@ -1,0 +1,157 @@
+"""What every store of kept answers promises, of how much it keeps and for how long."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from app.domain.errors import AnswerGone, KeyReused, TooManyKeys
+from app.domain.idempotency import KEPT_FOR, KeptAnswers, KeptAtMost, KeyedRequest, Told
+from app.domain.identity import UserId
+from app.domain.task_repository import TaskRepository
+from app.infra.idempotency import NeonKeptAnswers
+from app.infra.postgres.database import Database
+from app.infra.tasks import NeonTaskRepository
+from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, someone
+from tests.support.fakes import MemoryKeptAnswers, MemoryTaskRepository, Shelf
+
+Store = Callable[[UserId, KeptAtMost], AbstractAsyncContextManager[tuple[TaskRepository, KeptAnswers]]]
+
+AT_MOST = KeptAtMost(answers=3, octets=100)
+SINCE = NOON - KEPT_FOR
+
+
+@pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
+def store(request: pytest.FixtureRequest) -> Store:
+    """What opens a transaction of an owner."""
+    if request.param == "memory":
+        shelf = Shelf()
+
+        @asynccontextmanager
+        async def in_memory(
+            owner: UserId, at_most: KeptAtMost
+        ) -> AsyncIterator[tuple[TaskRepository, KeptAnswers]]:
+            yield MemoryTaskRepository(owner, shelf), MemoryKeptAnswers(owner, shelf, at_most)
+
+        return in_memory
+    database: Database = request.getfixturevalue("database")
+
+    @asynccontextmanager
+    async def in_neon(
+        owner: UserId, at_most: KeptAtMost
+    ) -> AsyncIterator[tuple[TaskRepository, KeptAnswers]]:
+        async with database.transaction() as transaction:
+            kept = NeonKeptAnswers(transaction, owner=owner, at_most=at_most)
+            yield NeonTaskRepository(transaction, owner=owner), kept
+
+    return in_neon
+
+
+async def ask(
+    store: Store, owner: UserId, key: str, *, body: bytes = b"", at: timedelta = timedelta()
+) -> Told | None:
+    """Ask under a key so long after noon: return what was told before, or keep what is told now."""
+    asked, since = KeyedRequest("create", key, b"x"), SINCE + at
+    async with store(owner, AT_MOST) as (_, kept):
+        if (told := await kept.claim(asked, since=since)) is None:
+            await kept.keep(asked, Told(201, (), body), shows=(), at=NOON + at, since=since)
+        return told
+
+
+async def test_as_many_keys_as_may_be_are_kept_and_one_more_is_refused_until_the_oldest_ends(
+    store: Store,
+) -> None:
+    ann = someone("ann")
+    for hour, key in enumerate("abc"):
+        await ask(store, ann, key, at=timedelta(hours=hour))
+
+    with pytest.raises(TooManyKeys) as raised:
+        await ask(store, ann, "d", at=timedelta(hours=4))
+
+    assert raised.value.retry_after == 20 * 60 * 60
+    assert await ask(store, ann, "a", at=timedelta(hours=4)) is not None
+    assert await ask(store, ann, "d", at=timedelta(hours=24)) is None
+    assert await ask(store, ann, "d", at=timedelta(hours=24)) is not None
+    with pytest.raises(TooManyKeys):
+        await ask(store, ann, "e", at=timedelta(hours=24))
+
+
+async def test_as_many_bytes_as_may_be_are_kept_and_more_are_refused_until_enough_of_them_end(
+    store: Store,
+) -> None:
+    ann = someone("ann")
+    for hour, (key, octets) in enumerate({"a": 10, "b": 90}.items()):
+        await ask(store, ann, key, body=b"x" * octets, at=timedelta(hours=hour))
+
+    with pytest.raises(TooManyKeys) as raised:
+        await ask(store, ann, "c", body=b"x" * 11, at=timedelta(hours=2))
+
+    assert raised.value.retry_after == 23 * 60 * 60
+    assert await ask(store, ann, "c", body=b"x" * 10, at=timedelta(hours=24)) is None
+
+
+async def test_what_ends_gives_its_share_back_again_and_again(store: Store) -> None:
+    ann = someone("ann")
+
+    for day in range(4):
+        for key in "abc":
+            assert await ask(store, ann, f"{key}{day}", body=b"x" * 33, at=timedelta(days=day)) is None
+
+    with pytest.raises(TooManyKeys):
+        await ask(store, ann, "d", at=timedelta(days=3))
+
+
+async def test_the_same_key_a_day_later_takes_no_more_room(store: Store) -> None:
+    ann = someone("ann")
+
+    for day in range(9):
+        assert await ask(store, ann, "a", body=b"x" * 100, at=timedelta(days=day)) is None
+
+
+async def test_what_others_keep_does_not_count(store: Store) -> None:
+    for owner in (someone("ann"), someone("bob")):
+        for key in "abc":
+            assert await ask(store, owner, key, body=b"x" * 33) is None
+
+
+async def test_a_task_that_is_deleted_for_good_ends_the_answers_that_show_it_and_no_others(
+    store: Store,
+) -> None:
+    ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
+    shows = {"it": [a_task_id(), task.id], "another": [a_task_id()], "nothing": []}
+    asked = {key: KeyedRequest("batch", key, b"x") for key in shows}
+    told = Told(200, (("etag", "x"),), b"{}")
+    for owner in (ann, bob):
+        async with store(owner, AT_MOST) as (mine, kept):
+            await mine.add(task, at_most=MANY)
+            for key, ids in shows.items():
+                await kept.keep(asked[key], told, shows=ids, at=NOON, since=SINCE)
+
+    async with store(ann, AT_MOST) as (mine, _):
+        await mine.purge(task.id)
+
+    async with store(ann, AT_MOST) as (_, kept):
+        with pytest.raises(AnswerGone):
+            await kept.claim(asked["it"], since=SINCE)
+        with pytest.raises(KeyReused):
+            await kept.claim(KeyedRequest("batch", "it", b"y"), since=SINCE)
+        assert await kept.claim(asked["another"], since=SINCE) == told
+        assert await kept.claim(asked["nothing"], since=SINCE) == told
+    async with store(bob, AT_MOST) as (_, kept):
+        assert await kept.claim(asked["it"], since=SINCE) == told
+
+
+async def test_a_key_whose_answer_is_gone_goes_on_counting(store: Store) -> None:
+    ann, task = someone("ann"), TaskFactory.build()
+    async with store(ann, AT_MOST) as (mine, kept):
+        await mine.add(task, at_most=MANY)
+        asked = KeyedRequest("create", "it", b"x")
+        await kept.keep(asked, Told(201, (), b"{}"), shows=[task.id], at=NOON, since=SINCE)
+        await mine.purge(task.id)
+
+    await ask(store, ann, "b")
+    await ask(store, ann, "c")
+
+    with pytest.raises(TooManyKeys):
+        await ask(store, ann, "d")

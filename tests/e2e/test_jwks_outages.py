@@ -1,0 +1,211 @@
+"""The served process while the issuer's keys cannot be had: neither signed out (401) nor broken (500).
+
+First an issuer whose behaviour is switched, with a key that is known and one that is not; then the real Better Auth,
+stopped and started again.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dev.postgres import PostgresServer, free_port
+from tests.support.factories import someone
+from tests.support.servers.better_auth import better_auth
+from tests.support.servers.jwks import JwksServer, jwks_server
+from tests.support.servers.service import serving
+from tests.support.signing import SigningKey
+
+pytestmark = pytest.mark.server
+
+ISSUER = "https://issuer.example.com"
+OLD, NEW, STRANGE = SigningKey("old"), SigningKey("new"), SigningKey("strange")
+
+
+@dataclass
+class Api:
+    """The service, asked with tokens of any kind."""
+
+    client: httpx.AsyncClient
+
+    async def ask(self, token: str = "") -> httpx.Response:
+        """Ask for the list."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return await self.client.get("/api/me/tasks", headers=headers)
+
+    async def ready(self) -> tuple[int, dict[str, str]]:
+        """Return how it feels."""
+        response = await self.client.get("/health/ready")
+        return response.status_code, response.json()
+
+    async def seconds_until_it_believes(self, token: str) -> float:
+        """Ask until the token is believed, and fail for any answer that is neither yes nor later."""
+        began = time.monotonic()
+        while (response := await self.ask(token)).status_code != 200:
+            must_wait(response)
+            assert time.monotonic() - began < 20
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
+
+
+def must_wait(response: httpx.Response) -> None:
+    """Hold an answer to what is promised where a token cannot be judged."""
+    assert response.status_code == 503
+    assert response.json()["type"] == "/problems/keys-unavailable"
+    assert 1 <= int(response.headers["retry-after"]) <= 10
+
+
+@asynccontextmanager
+async def api(database_url: str, folder: Path, **env: str) -> AsyncIterator[Api]:
+    """Serve, and wait until it answers."""
+    with serving({"DATABASE_URL": database_url, "LOG_FORMAT": "json", **env}, folder) as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+            yield Api(client)
+
+
+def trusting(server: JwksServer) -> dict[str, str]:
+    """Return the variables of a service that believes these keys."""
+    return {"JWKS_URL": server.url, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": ISSUER}
+
+
+def token_of(key: SigningKey, **more: Any) -> str:
+    """Sign a token of somebody new."""
+    now = int(time.time())
+    return key.sign({"sub": someone(), "iss": ISSUER, "aud": ISSUER, "iat": now, "exp": now + 900, **more})
+
+
+async def asked_once_more(server: JwksServer) -> None:
+    """Wait for a fetch that begins after now."""
+    before = server.asked
+    async with asyncio.timeout(5):
+        while server.asked == before:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+
+
+async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_and_then_it_recovers(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with jwks_server(OLD.public) as server:
+        server.behaviour = "hang"
+        async with api(database_url, tmp_path, **trusting(server)) as asked:
+            for behaviour in ("500", "reset", "empty", "private", "hang"):
+                server.behaviour = behaviour
+                await asked_once_more(server)
+                must_wait(await asked.ask(token_of(OLD)))
+                assert await asked.ready() == (
+                    503,
+                    {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
+                )
+            assert (await asked.ask()).status_code == 401
+            assert (await asked.ask(token_of(OLD, iss="https://evil.example.com"))).status_code == 401
+            server.behaviour = "good"
+
+            assert await asked.seconds_until_it_believes(token_of(OLD)) < 2
+            assert await asked.ready() == (
+                200,
+                {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"},
+            )
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "reset"])  # tests/infra/test_jwks_fetcher.py has all of them
+async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wait(
+    behaviour: str, database_url: str, tmp_path: Path
+) -> None:
+    async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as asked:
+        await asked.seconds_until_it_believes(token_of(OLD))
+        server.behaviour, before = behaviour, server.asked
+
+        unknown, *known = await asyncio.gather(
+            asked.ask(token_of(STRANGE)), *(asked.ask(token_of(OLD)) for _ in range(20))
+        )
+
+        assert {response.status_code for response in known} == {200}
+        must_wait(unknown)
+        assert server.asked > before
+        assert (await asked.ready())[0] == 200
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with the old key", "without the old key"])
+async def test_a_rotated_key_is_believed_at_its_first_use_and_one_that_left_no_longer(
+    kept: bool,  # noqa: FBT001 - a case
+    database_url: str,
+    tmp_path: Path,
+) -> None:
+    async with (
+        jwks_server(OLD.public) as server,
+        api(database_url, tmp_path, **trusting(server)) as asked,
+    ):
+        old = token_of(OLD)
+        await asked.seconds_until_it_believes(old)
+        server.keys = [OLD.public, NEW.public] if kept else [NEW.public]
+
+        async with asyncio.timeout(1):
+            assert (await asked.ask(token_of(NEW))).status_code == 200
+
+        after = [await asked.ask(token) for token in (old, token_of(OLD))]
+        assert [response.status_code for response in after] == ([200, 200] if kept else [401, 401])
+
+
+async def test_a_flood_of_unknown_keys_is_told_to_wait_and_costs_few_fetches(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with (
+        jwks_server(OLD.public) as server,
+        api(database_url, tmp_path, **trusting(server)) as asked,
+    ):
+        await asked.seconds_until_it_believes(token_of(OLD))
+        strangers = [token_of(STRANGE, jti=str(number)) for number in range(300)]
+
+        answers = await asyncio.gather(*map(asked.ask, strangers))
+
+        assert {response.status_code for response in answers} <= {401, 503}
+        for response in answers:
+            if response.status_code == 503:
+                must_wait(response)
+        log = (tmp_path / "log").read_text()  # a flood of them must not become a flood of warnings
+        assert sum("warning" in line and "keys-unavailable" in line for line in log.splitlines()) == 0
+        assert server.asked <= 1 + 3 + 1  # at the start, the burst, and the one that is earned in ten seconds
+        assert (await asked.ask(token_of(OLD))).status_code == 200
+
+
+async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_signed_out(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    people, port = postgres.new_database(), free_port()
+    async with better_auth(people, port=port) as auth:
+        ann = await auth.sign_up()
+        early = await ann.token()
+    strange = SigningKey("strange").sign(
+        {"sub": ann.user_id, "iss": auth.url, "aud": auth.url, "exp": int(time.time()) + 900}
+    )
+
+    async with api(database_url, tmp_path, BETTER_AUTH_URL=auth.url) as asked:
+        must_wait(await asked.ask(early))
+        assert await asked.ready() == (
+            503,
+            {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
+        )
+        assert (await asked.client.get("/health")).status_code == 200
+
+        async with better_auth(people, port=port, secret=auth.secret) as again:
+            assert await asked.seconds_until_it_believes(early) < 2
+            assert (await asked.ready())[0] == 200
+            fresh = await replace(ann, client=again.client).token()
+            assert (await asked.ask(strange)).status_code == 401
+
+        for _ in range(3):
+            assert (await asked.ask(fresh)).status_code == 200
+            must_wait(await asked.ask(strange))
+        assert (await asked.ready())[0] == 200
+
+        postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so that it makes another key
+        async with better_auth(people, port=port, secret=auth.secret) as again:
+            rotated = await replace(ann, client=again.client).token()
+            assert await asked.seconds_until_it_believes(rotated) < 11  # the allowance may be spent
+            assert (await asked.ask(fresh)).status_code in (401, 503)  # likewise; believed it is not

@@ -1,0 +1,115 @@
+"""Which keys a document holds, what each allows, and which documents are refused whole."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.errors import NotAuthenticated
+from app.infra.auth.jwk import SECRET_MEMBERS, BadKeySet, chosen, read
+from tests.support.signing import ALGORITHMS, SigningKey, written
+
+OURS = SigningKey("ours").public
+ONE = SigningKey("x").public
+RSA = SigningKey("rsa", "RS256").public
+PASSED_OVER: dict[str, dict[str, Any]] = {
+    "of an unknown kind": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "x"},
+    "of an unknown curve": {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "x"},
+    "for agreeing on keys": {"kty": "OKP", "crv": "X25519", "x": ONE["x"], "kid": "x"},
+    "for encryption": ONE | {"use": "enc"},
+    "not to verify": ONE | {"key_ops": ["sign"]},
+    "with operations that are no list": ONE | {"key_ops": "verify"},
+    "of a foreign algorithm": ONE | {"alg": "ES256"},
+    "of an algorithm that PyJWT lacks": ONE | {"alg": "Ed25519"},
+    "of the shared secret's algorithm": RSA | {"alg": "HS256"},
+    "of RSA and small": SigningKey("x", "RS256", bits=1024).public,
+    "of RSA, with 1 as exponent": RSA | {"e": "AQ"},
+    "of no point of its curve": {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "x"},
+    "without its point": {"kty": "OKP", "crv": "Ed25519", "kid": "x"},
+    "with a number for its id": ONE | {"kid": 5},
+    "with a list for its kind": {"kty": ["EC"], "kid": "x"},
+    "with a list for its curve": ONE | {"crv": ["Ed25519"]},
+    "with a list for its algorithm": ONE | {"alg": ["EdDSA"]},
+    "without a kind": {"kid": "x"},
+}
+
+
+@pytest.mark.parametrize("member", PASSED_OVER.values(), ids=PASSED_OVER)
+def test_a_key_that_is_not_for_us_is_passed_over(member: dict[str, Any]) -> None:
+    assert [key.key_id for key in read(written(member, OURS))] == ["ours"]
+    with pytest.raises(BadKeySet, match="no key that can verify"):
+        read(written(member))
+
+
+@pytest.mark.parametrize(
+    "more", [{"use": "sig"}, {"key_ops": ["verify"]}, {"extra": {"any": [1]}}, {"x5c": ["AAAA"]}], ids=str
+)
+def test_a_key_that_is_for_us_is_read(more: dict[str, Any]) -> None:
+    assert [key.key_id for key in read(written(OURS | more))] == ["ours"]
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "not JSON"),
+    "a page": (b"<html>Sign in</html>", "not JSON"),
+    "UTF-16": (written(OURS).decode().encode("utf-16"), "not JSON"),
+    "a member named twice": (b'{"keys":[],' + written(OURS)[1:], "not JSON"),
+    "a list": (json.dumps([OURS]).encode(), "not a key set"),
+    "another object": (b'{"error":"no"}', "not a key set"),
+    "keys as an object": (json.dumps({"keys": {"a": OURS}}).encode(), "not a key set"),
+    "null among the keys": (written(OURS, None), "not a key set"),
+    "no keys": (written(), "no key that can verify"),
+    "a shared secret": (written(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
+    "two keys of one id": (written(OURS, ONE | {"kid": "ours"}), "two keys of one id"),
+    "one key twice": (written(OURS, OURS), "two keys of one id"),
+    **{
+        f"a private key, by its {name}": (written(OURS, ONE | {name: "AAAA"}), "secret keys")
+        for name in sorted(SECRET_MEMBERS)
+    },
+    "a private key of an unknown kind": (written(OURS, {"kty": "AKP", "priv": "AAAA"}), "secret keys"),
+}
+
+
+@pytest.mark.parametrize(("document", "why"), REFUSED.values(), ids=REFUSED)
+def test_a_document_that_nobody_meant_is_refused_whole(document: bytes, why: str) -> None:
+    with pytest.raises(BadKeySet, match=why):
+        read(document)
+
+
+def test_an_id_is_shared_with_a_key_that_is_not_for_us() -> None:
+    found = read(written(OURS, OURS | {"use": "enc"}))
+
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_allows_the_algorithm_of_its_word(algorithm: str) -> None:
+    (found,) = read(written(SigningKey("x", algorithm).public))
+
+    assert found.algorithms == (algorithm,)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_without_a_word_allows_the_algorithms_of_its_kind(algorithm: str) -> None:
+    bare = {name: value for name, value in SigningKey("x", algorithm).public.items() if name != "alg"}
+
+    (found,) = read(written(bare))
+
+    assert found.algorithms == (("RS256", "PS256") if bare["kty"] == "RSA" else (algorithm,))
+
+
+def test_a_token_that_names_no_key_means_the_only_one_that_fits() -> None:
+    keys = read(written(OURS, RSA))
+
+    assert chosen(keys, None, "EdDSA") is keys[0]
+    assert chosen(keys, None, "ES256") is None
+    with pytest.raises(NotAuthenticated, match="several"):
+        chosen(read(written(OURS, ONE)), None, "EdDSA")
+
+
+def test_a_token_that_names_a_key_means_that_one_or_none() -> None:
+    keys = read(written(OURS, ONE))
+
+    assert chosen(keys, "x", "EdDSA") is keys[1]
+    assert chosen(keys, "y", "EdDSA") is None
+    with pytest.raises(NotAuthenticated, match="another algorithm"):
+        chosen(keys, "x", "ES256")

@@ -1,0 +1,378 @@
+"""Keys: at hand for every request, fetched beside it, and never lost for an issuer that is down."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from app.domain.errors import KeysUnavailable, NotAuthenticated
+from app.infra.auth import jwks
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks_fetcher import BURST, PAUSE, Fetcher
+from tests.support.servers.jwks import JwksServer, fetched_from, jwks_server, until
+from tests.support.signing import SigningKey
+
+OLD, NEW = SigningKey("old"), SigningKey("new")
+A_DAY = 24 * 3600.0  # seconds
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def asked_again(server: JwksServer) -> None:
+    """Wait until a whole fetch is over that began after now."""
+    before = server.asked
+    await until(lambda: server.asked > before + 1)
+
+
+def at_once(finding: Coroutine[Any, Any, object]) -> bool:
+    """Tell whether it ends without waiting for anything."""
+    try:
+        finding.send(None)
+    except StopIteration:
+        return True
+    finding.close()
+    return False
+
+
+async def test_a_known_key_is_found_without_asking_anybody() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        server.behaviour = "hang"
+
+        assert at_once(fetched.find("old", "EdDSA"))
+
+        assert server.asked == 1
+
+
+@pytest.mark.quiet
+async def test_starting_waits_for_nobody() -> None:
+    async with jwks_server(OLD.public) as server:
+        server.behaviour = "hang"
+        began = time.monotonic()
+
+        async with fetched_from(server, wait=False) as fetched:
+            assert time.monotonic() - began < 0.5
+            assert not fetched.ready
+
+
+async def test_a_new_key_is_fetched_at_once_and_by_all_who_wait_together() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        server.keys.append(NEW.public)
+        server.behaviour = "slow"
+
+        async with asyncio.timeout(1):
+            await asyncio.gather(*(fetched.find("new", "EdDSA") for _ in range(50)))
+
+        assert server.asked == 2
+
+
+async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_settles_it() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        server.behaviour = "slow"
+        early = asyncio.create_task(fetched.find("nobody's", "EdDSA"))
+        await until(lambda: server.asked == 2)
+        await asyncio.sleep(0)
+        server.behaviour = "good"
+        server.keys = [OLD.public, NEW.public]
+
+        await fetched.find("new", "EdDSA")
+
+        with pytest.raises(NotAuthenticated):
+            await early
+
+
+async def test_a_new_key_is_fetched_even_in_the_moment_in_which_another_fetch_ends() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server, wait=False) as fetched:
+        while not fetched.ready:  # noqa: ASYNC110 - to be there in the very turn of the loop
+            await asyncio.sleep(0)
+        server.keys.append(NEW.public)
+
+        await fetched.find("new", "EdDSA")
+
+        assert server.asked == 2
+
+
+async def test_whoever_gives_up_waiting_does_not_end_the_fetch_of_the_others() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        server.keys.append(NEW.public)
+        server.behaviour = "slow"
+        hasty = asyncio.create_task(fetched.find("new", "EdDSA"))
+        patient = asyncio.create_task(fetched.find("new", "EdDSA"))
+        await until(lambda: server.asked == 2)
+
+        hasty.cancel()
+
+        assert await patient
+        assert server.asked == 2
+
+
+async def test_given_a_fresh_set_without_the_key_then_the_token_is_not_believed() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        with pytest.raises(NotAuthenticated):
+            await fetched.find("nobody's", "EdDSA")
+
+
+async def test_a_key_of_another_algorithm_is_refused_without_asking_anybody() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        with pytest.raises(NotAuthenticated, match="another algorithm"):
+            await fetched.find("old", "ES256")
+
+        assert server.asked == 1
+
+
+async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_wait() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        errors: list[Any] = []
+
+        for number in range(1000):
+            try:
+                await fetched.find(f"unknown-{number}", "EdDSA")
+            except (NotAuthenticated, KeysUnavailable) as error:
+                errors.append(error)
+            assert at_once(fetched.find("old", "EdDSA"))
+
+        limited = [error for error in errors if isinstance(error, KeysUnavailable)]
+        assert server.asked == 1 + BURST
+        assert len(limited) == 1000 - BURST
+        assert all(PAUSE - 2 <= error.retry_after <= PAUSE for error in limited)
+
+
+async def test_a_minute_of_flood_costs_eight_fetches_and_failures_count() -> None:
+    clock = Clock()
+    async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
+        server.behaviour = "500"
+
+        for second in range(60):
+            clock.now = 1000.0 + second
+            for number in range(10):
+                with pytest.raises(KeysUnavailable):
+                    await fetched.find(f"unknown-{number}", "EdDSA")
+
+        assert server.asked - 1 == 8
+
+
+async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
+    clock = Clock()
+    async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
+        clock.now += 3600
+
+        for _ in range(2 * BURST):
+            with pytest.raises((NotAuthenticated, KeysUnavailable)):
+                await fetched.find("unknown", "EdDSA")
+
+        assert server.asked == 1 + BURST
+
+
+async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_believed_within_ten_seconds() -> None:
+    clock = Clock()
+    async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
+        for _ in range(BURST):
+            with pytest.raises(NotAuthenticated):
+                await fetched.find("unknown", "EdDSA")
+        server.keys.append(NEW.public)
+        with pytest.raises(KeysUnavailable) as told:
+            await fetched.find("new", "EdDSA")
+
+        clock.now += told.value.retry_after
+        with pytest.raises(NotAuthenticated):
+            await fetched.find("unknown", "EdDSA")  # the flood takes what there is
+
+        await fetched.find("new", "EdDSA")
+        assert told.value.retry_after <= 10
+
+
+@pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
+async def test_given_an_issuer_that_is_down_then_a_known_key_is_believed_and_another_neither_nor(
+    behaviour: str,
+) -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+        server.behaviour = behaviour
+
+        with pytest.raises(KeysUnavailable) as told:
+            await fetched.find("new", "EdDSA")
+
+        assert told.value.retry_after >= 1
+        assert await fetched.find("old", "EdDSA")
+
+
+async def test_given_no_keys_at_all_then_it_recovers_by_itself_within_two_seconds() -> None:
+    async with jwks_server(OLD.public) as server:
+        server.behaviour = "500"
+        async with fetched_from(server, wait=False) as fetched:
+            for _ in range(2 * BURST):
+                with pytest.raises(KeysUnavailable) as told:
+                    await fetched.find("old", "EdDSA")
+            assert told.value.retry_after == 1
+            server.behaviour = "good"
+
+            await until(lambda: fetched.ready, seconds=2)
+
+            await fetched.find("old", "EdDSA")
+
+
+@pytest.mark.quiet
+async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_believed_at_once() -> None:
+    async with jwks_server() as server, fetched_from(server, wait=False) as fetched:
+        await until(lambda: bool(fetched._trouble))
+        server.keys = [OLD.public]
+
+        async with asyncio.timeout(0.9):  # before the background asks again
+            await fetched.find("old", "EdDSA")
+
+
+async def test_a_key_that_leaves_is_gone_and_begins_a_new_generation() -> None:
+    async with jwks_server(OLD.public, NEW.public) as server, fetched_from(server, refresh=0.05) as fetched:
+        before = fetched.generation
+        server.keys = [NEW.public]
+
+        await until(lambda: not fetched.has("old"))
+
+        assert fetched.generation == before + 1
+        with pytest.raises(NotAuthenticated):
+            await fetched.find("old", "EdDSA")
+
+
+async def test_a_key_that_is_replaced_under_its_name_begins_a_new_generation() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
+        before = fetched.generation
+        server.keys = [SigningKey("old").public]
+
+        await until(lambda: fetched.generation == before + 1)
+
+
+async def test_a_key_that_comes_leaves_the_generation_as_it_was() -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
+        before = fetched.generation
+        server.keys = [NEW.public, OLD.public]
+
+        await until(lambda: fetched.has("new"))
+
+        assert fetched.generation == before
+
+
+async def test_the_set_is_fetched_again_in_the_background_whatever_happened_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
+        for behaviour in ("500", "reset", "html"):
+            server.behaviour = behaviour
+            await asked_again(server)
+        with monkeypatch.context() as patched:
+            patched.setattr(Fetcher, "fetch", _bug)
+            await until(lambda: "bug" in fetched._trouble)
+        server.behaviour = "good"
+        server.keys = [NEW.public]
+
+        await until(lambda: fetched.has("new"))
+
+
+async def test_the_set_is_fetched_each_five_minutes_not_by_everybody_at_once_and_each_second_without_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        if seconds > 0.5:  # not one of the test's own
+            pauses.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    async with jwks_server(OLD.public) as server, fetched_from(server):
+        await until(lambda: len(pauses) > 20)
+        with_keys = pauses[:20]
+    pauses.clear()
+    async with jwks_server() as server, fetched_from(server, wait=False):
+        await until(lambda: len(pauses) > 3)
+
+    assert 265 < min(with_keys) < 295
+    assert 305 < max(with_keys) <= 330
+    assert max(pauses[:3]) <= 1
+
+
+async def test_given_no_keys_and_an_issuer_that_hangs_then_it_recovers_within_two_seconds_of_its_return() -> (
+    None
+):
+    async with jwks_server(OLD.public) as server:
+        server.behaviour = "hang"
+        async with fetched_from(server, wait=False) as fetched:
+            await until(lambda: server.asked == 1)
+            server.behaviour = "good"
+
+            await until(lambda: fetched.ready, seconds=2)
+
+
+async def _bug(_: Fetcher) -> None:
+    raise AttributeError("a bug")
+
+
+async def test_trouble_is_logged_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[tuple[str, str]] = []
+
+    class Log:
+        def warning(self, event: str, **facts: Any) -> None:
+            logged.append((event, facts["reason"]))
+
+        info = warning
+
+    monkeypatch.setattr(jwks, "log", Log())
+    async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.02) as fetched:
+        server.behaviour = "500"
+        await until(lambda: server.asked > 5)
+        server.behaviour = "good"
+        await until(lambda: not fetched._trouble)
+
+    events = [event for event, _ in logged]
+    assert events == ["keys not fetched", "keys fetched again"]
+    assert "500" in logged[0][1]
+
+
+async def test_keys_live_a_day_without_their_issuer_and_then_no_longer() -> None:
+    clock = Clock()
+    async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock, refresh=0.05) as fetched:
+        server.behaviour = "500"
+        clock.now += A_DAY - 1
+        await asked_again(server)
+        assert fetched.ready
+        before = fetched.generation
+
+        clock.now += 1
+        await until(lambda: not fetched.ready)
+
+        assert fetched.generation == before + 1
+        with pytest.raises(KeysUnavailable):
+            await fetched.find("old", "EdDSA")
+        server.behaviour = "good"
+        await until(lambda: fetched.ready, seconds=2)
+
+
+async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go_on() -> None:
+    async with jwks_server(OLD.public) as server:
+        before = asyncio.all_tasks()
+        async with fetched_from(server) as fetched:
+            server.behaviour = "hang"
+            waiting = asyncio.create_task(fetched.find("new", "EdDSA"))
+            await until(lambda: server.asked == 2)
+
+        with pytest.raises(KeysUnavailable):
+            await waiting
+        with pytest.raises(KeysUnavailable):
+            await fetched.find("new", "EdDSA")
+        assert await fetched.find("old", "EdDSA")
+        server.behaviour = "good"
+        left = {task for task in asyncio.all_tasks() - before if "JwksServer" not in repr(task)}
+        assert not left
+
+
+async def test_given_it_was_never_started_then_nothing_is_believed_or_refused() -> None:
+    with pytest.raises(KeysUnavailable):
+        await KeySet("http://127.0.0.1:1/").find("old", "EdDSA")

@@ -1,0 +1,171 @@
+"""The attacks of RFC 8725 and its errata: each of these tokens is good but for one lie."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from app.domain.errors import NotAuthenticated
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwt_verifier import JwtVerifier
+from tests.support.people import TRUST
+from tests.support.servers.jwks import fetched_from, jwks_server
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared
+
+KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
+FOES = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
+HEADER, BODY = b'{"alg":"%s","kid":"EdDSA"}', json.dumps(CLAIMS).encode()
+
+
+@pytest.fixture(scope="module")
+async def keys() -> AsyncIterator[KeySet]:
+    async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
+        yield keys
+
+
+@pytest.fixture(scope="module", params=["with the secret", "without"])
+def verifier(keys: KeySet, request: pytest.FixtureRequest) -> JwtVerifier:
+    trust = TRUST if request.param == "with the secret" else replace(TRUST, secret=None)
+    return JwtVerifier(trust, keys, now=lambda: NOW)
+
+
+async def refused(verifier: JwtVerifier, token: str) -> str:
+    with pytest.raises(NotAuthenticated) as raised:
+        await verifier.verify(token)
+    return raised.value.reason
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
+async def test_a_token_that_nobody_signed_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+    header = b64(HEADER % algorithm.encode())
+
+    for signature in ("", b64(b"x"), KEYS["EdDSA"].sign().rsplit(".", 1)[1]):
+        await refused(verifier, f"{header}.{b64(BODY)}.{signature}")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_signature_by_a_foreign_key_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+    assert "signature" in await refused(verifier, FOES[algorithm].sign())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_signature_of_zeros_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+    header, body, _ = KEYS[algorithm].sign().split(".")
+
+    for length in (1, 64, 96, 132, 256):
+        assert "signature" in await refused(verifier, f"{header}.{body}.{b64(bytes(length))}")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_payload_of_another_token_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+    header, _, signature = KEYS[algorithm].sign().split(".")
+    _, body, _ = KEYS[algorithm].sign(CLAIMS | {"sub": "bob"}).split(".")
+
+    assert "signature" in await refused(verifier, f"{header}.{body}.{signature}")
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_public_key_is_no_shared_secret(algorithm: str, named: bool, verifier: JwtVerifier) -> None:  # noqa: FBT001 - a case
+    public = KEYS[algorithm].private.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    jwk = KEYS[algorithm].public
+    secrets = [
+        pem,
+        pem.strip(),
+        public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        json.dumps(jwk).encode(),
+        json.dumps(jwk, separators=(",", ":")).encode(),
+        *(jwk[part].encode() for part in ("x", "n") if part in jwk),
+    ]
+
+    header: dict[str, Any] = {"kid": algorithm} if named else {}
+    for secret in secrets:
+        await refused(verifier, shared(secret=secret, **header))
+
+
+async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: KeySet) -> None:
+    both = JwtVerifier(TRUST, keys, now=lambda: NOW)
+
+    assert "another algorithm" in await refused(both, shared(kid="EdDSA"))
+
+
+@pytest.mark.parametrize("named", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_key_of_another_kind_is_refused_whatever_the_token_says(
+    algorithm: str, named: str, verifier: JwtVerifier
+) -> None:
+    token = KEYS[algorithm].sign(kid=named)
+
+    if algorithm == named:
+        assert (await verifier.verify(token)).user_id == "ann"
+    else:
+        assert "another algorithm" in await refused(verifier, token)
+
+
+async def test_a_key_made_for_one_rsa_algorithm_does_not_serve_the_other(verifier: JwtVerifier) -> None:
+    as_pss = KEYS["RS256"].sign(algorithm="PS256")
+    as_pkcs1 = KEYS["PS256"].sign(algorithm="RS256")
+
+    assert "another algorithm" in await refused(verifier, as_pss)
+    assert "another algorithm" in await refused(verifier, as_pkcs1)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"jwk": FOES["EdDSA"].public},
+        {"jku": "https://evil.example/jwks"},
+        {"x5u": "https://evil.example/certificate"},
+        {"x5c": ["AAAA"]},
+    ],
+    ids=lambda header: next(iter(header)),
+)
+async def test_a_key_that_the_token_brings_along_is_not_looked_at(
+    header: dict[str, Any], verifier: JwtVerifier
+) -> None:
+    assert "signature" in await refused(verifier, FOES["EdDSA"].sign(**header))
+    assert (await verifier.verify(KEYS["EdDSA"].sign(**header))).user_id == "ann"
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    ["../../etc/passwd", "' OR 1=1 --", "https://evil.example", "\0", "EdDSA\0", "eddsa", "EdDSA ", "🌱"],
+)
+async def test_a_hostile_key_id_is_only_ever_compared(key_id: str, keys: KeySet) -> None:
+    class OnlyCompared(KeySet):
+        async def find(self, key_id: str | None, algorithm: str) -> Any:
+            assert not keys.has(key_id)
+            raise NotAuthenticated("unknown")
+
+    verifier = JwtVerifier(TRUST, OnlyCompared("http://127.0.0.1:1/"), now=lambda: NOW)
+
+    assert await refused(verifier, FOES["EdDSA"].sign(kid=key_id)) == "unknown"
+
+
+async def test_a_token_within_a_token_is_refused(verifier: JwtVerifier) -> None:
+    inner = KEYS["EdDSA"].sign().encode()
+
+    nested = jwt.PyJWS().encode(inner, KEYS["EdDSA"].private, "EdDSA", headers={"kid": "EdDSA", "cty": "JWT"})
+
+    assert "asks for what" in await refused(verifier, nested)
+
+
+async def test_an_encrypted_token_is_refused(verifier: JwtVerifier) -> None:
+    header = b64(b'{"alg":"RSA-OAEP","enc":"A256GCM"}')
+
+    assert "three parts" in await refused(verifier, f"{header}.AAAA.AAAA.AAAA.AAAA")
+
+
+async def test_tokens_that_the_same_secret_signed_for_other_ends_are_refused() -> None:
+    """As Better Auth makes them: for mail verification, and as a cache of the session."""
+    only_secret = JwtVerifier(TRUST, None, now=lambda: NOW)
+    times = {"iat": NOW, "exp": NOW + 3600}
+
+    await refused(only_secret, shared({"email": "ann@example.com", "userId": "ann", **times}))
+    await refused(only_secret, shared({"session": {"token": "x"}, "user": {"id": "ann"}, **times}))
+    await refused(only_secret, shared(CLAIMS | {"aud": "better-auth:session-cache"}))

@@ -1,0 +1,188 @@
+"""Which tokens are believed, and for whom they speak."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.errors import KeysUnavailable, NotAuthenticated
+from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwt_claims import SUBJECT_MAX
+from app.infra.auth.jwt_verifier import JwtVerifier, issue_token
+from tests.support.people import ORIGIN, TRUST
+from tests.support.servers.jwks import fetched_from, jwks_server
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, shared, signed
+
+KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
+GOOD = {"shared": shared(), "EdDSA": KEYS["EdDSA"].sign()}
+
+
+@pytest.fixture(scope="module")
+async def keys() -> AsyncIterator[KeySet]:
+    async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
+        yield keys
+
+
+@pytest.fixture(scope="module")
+def verifier(keys: KeySet) -> JwtVerifier:
+    """One that believes the keys and the shared secret."""
+    return JwtVerifier(TRUST, keys, now=lambda: NOW)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_token_of_each_algorithm_is_believed(algorithm: str, verifier: JwtVerifier) -> None:
+    principal = await verifier.verify(KEYS[algorithm].sign())
+
+    assert principal.user_id == "ann"
+
+
+async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys: KeySet) -> None:
+    token = shared()
+
+    assert (await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)).user_id == "ann"
+    assert (await JwtVerifier(TRUST, None, now=lambda: NOW).verify(token)).user_id == "ann"
+    with pytest.raises(NotAuthenticated, match="HS256 is not believed"):
+        await JwtVerifier(replace(TRUST, secret=None), keys, now=lambda: NOW).verify(token)
+    with pytest.raises(NotAuthenticated, match="signature"):
+        await JwtVerifier(replace(TRUST, secret=b"another" * 9), None, now=lambda: NOW).verify(token)
+
+
+async def test_while_the_secret_is_replaced_both_are_believed_and_no_third_one() -> None:
+    new, old = b"the-new-one" * 4, b"the-old-one" * 4
+    trust = replace(TRUST, secret=new, previous_secret=old)
+    verifier = JwtVerifier(trust, None, now=lambda: NOW)
+
+    for secret in (new, old):
+        assert (await verifier.verify(shared(secret=secret))).user_id == "ann"
+    with pytest.raises(NotAuthenticated, match="signature"):
+        await verifier.verify(shared(secret=b"a-third-one" * 4))
+    assert jwt.decode(
+        issue_token(trust, user_id="ann", lifetime=9), new, algorithms=["HS256"], audience=ORIGIN
+    )
+
+
+async def test_given_no_key_set_then_only_the_shared_secret_is_believed() -> None:
+    with pytest.raises(NotAuthenticated, match="only HS256"):
+        await JwtVerifier(TRUST, None, now=lambda: NOW).verify(KEYS["EdDSA"].sign())
+
+
+async def test_a_token_without_a_key_id_is_believed_where_one_key_alone_fits() -> None:
+    token = KEYS["EdDSA"].sign(kid=None)
+
+    async with (
+        jwks_server(KEYS["EdDSA"].public, KEYS["ES256"].public) as server,
+        fetched_from(server) as one,
+    ):
+        assert (await JwtVerifier(TRUST, one, now=lambda: NOW).verify(token)).user_id == "ann"
+    async with (
+        jwks_server(KEYS["EdDSA"].public, SigningKey("two").public) as server,
+        fetched_from(server) as two,
+    ):
+        with pytest.raises(NotAuthenticated, match="several"):
+            await JwtVerifier(TRUST, two, now=lambda: NOW).verify(token)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"iss": "https://evil.example"}, {"aud": "x"}, {"exp": NOW - 60}, {"sub": ""}], ids=str
+)
+async def test_a_token_that_would_be_refused_anyway_causes_no_fetch(wrong: dict[str, Any]) -> None:
+    token = SigningKey("unknown").sign(CLAIMS | wrong)
+    async with jwks_server(KEYS["EdDSA"].public) as server, fetched_from(server) as keys:
+        with pytest.raises(NotAuthenticated):
+            await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)
+
+        assert server.asked == 1
+
+
+async def test_given_an_issuer_that_is_down_then_a_token_of_an_unknown_key_is_neither_believed_nor_refused() -> (
+    None
+):
+    async with jwks_server(KEYS["EdDSA"].public) as server, fetched_from(server) as keys:
+        server.behaviour = "500"
+
+        with pytest.raises(KeysUnavailable):
+            await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(SigningKey("unknown").sign())
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+async def test_a_good_token_with_anything_changed_is_refused(
+    data: st.DataObject, verifier: JwtVerifier
+) -> None:
+    good = data.draw(st.sampled_from(list(GOOD.values())))
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(good))] * 2)))
+    instead = data.draw(
+        st.text("AZaz09-_.=+/ \n", max_size=4) | st.text(max_size=3) | st.just(good[end:]) | st.just(good)
+    )
+    changed = good[:start] + instead + good[end:]
+
+    if changed == good:
+        return
+    with pytest.raises((NotAuthenticated, KeysUnavailable)):
+        await verifier.verify(changed)
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=()), max_size=5)
+    | st.sampled_from(["HS256", "EdDSA", "none", "JWT", "ann", ORIGIN, NOW]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    header=st.dictionaries(
+        st.sampled_from(["alg", "kid", "typ", "crit", "b64", "zip", "cty", "jwk"]), anything
+    ),
+    claims=st.dictionaries(st.sampled_from(["sub", "iss", "aud", "exp", "nbf", "iat", "jti"]), anything),
+)
+@settings(max_examples=300, deadline=None)
+async def test_whatever_a_signed_token_says_it_is_believed_for_a_proper_subject_or_refused(
+    header: dict[str, Any], claims: dict[str, Any], verifier: JwtVerifier
+) -> None:
+    token = shared(CLAIMS | claims, **header)
+
+    try:
+        principal = await verifier.verify(token)
+    except (NotAuthenticated, KeysUnavailable):
+        return
+
+    assert principal.user_id == (CLAIMS | claims)["sub"]
+    assert 1 <= len(principal.user_id) <= SUBJECT_MAX
+
+
+@given(header=st.binary(max_size=40), payload=st.binary(max_size=80), token=st.text(max_size=80))
+@settings(max_examples=200, deadline=None)
+async def test_any_bytes_are_refused_signed_or_not(
+    header: bytes, payload: bytes, token: str, verifier: JwtVerifier
+) -> None:
+    for each in (signed(header, payload), signed(b'{"alg":"HS256"}', payload), token):
+        with pytest.raises(NotAuthenticated):
+            await verifier.verify(each)
+
+
+def test_a_token_is_issued_as_it_is_expected() -> None:
+    token = issue_token(TRUST, user_id="ann", lifetime=60, now=lambda: NOW + 0.9)
+
+    said = jwt.decode(token, options={"verify_signature": False})
+    assert said == {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 60}
+
+
+@pytest.mark.parametrize("user_id", ["", "a\nb", "a\x9fb", "\ud800", "x" * (SUBJECT_MAX + 1)])
+def test_no_token_is_issued_for_an_impossible_subject(user_id: str) -> None:
+    with pytest.raises(ValueError, match="characters"):
+        issue_token(TRUST, user_id=user_id, lifetime=1)
+
+
+def test_no_token_is_issued_without_a_secret() -> None:
+    with pytest.raises(ValueError, match="secret"):
+        issue_token(replace(TRUST, secret=None), user_id="ann", lifetime=1)

@@ -1,0 +1,38 @@
+"""Counts of one process: bounded, whatever a flood makes up."""
+
+import tracemalloc
+
+from app.infra.rate_limits.memory_counter import NAMES_MAX, ProcessCounts
+
+
+async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -> None:
+    counts = ProcessCounts(names_max=10)
+
+    for number in range(1000):
+        await counts.add(f"name {number}", 1, 60)
+        assert len(counts) <= 20
+
+
+async def test_who_keeps_asking_is_not_forgotten_in_a_flood_of_others() -> None:
+    counts = ProcessCounts(names_max=10)
+
+    found = []
+    for number in range(1000):
+        await counts.add(f"name {number}", 1, 60)
+        if number % 5 == 0:
+            found.append(await counts.add("ann", 1, 60))
+
+    assert found == list(range(1, 201))
+
+
+async def test_full_of_addresses_it_takes_less_than_30_mb() -> None:
+    counts = ProcessCounts()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+
+    for number in range(3 * NAMES_MAX):
+        await counts.add(f"address:2001:db8:{number:x}::/64", 28_333_333, 60)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert after - before < 30_000_000

@@ -1,0 +1,115 @@
+"""`app purge`: what lay in the trash too long is ended for all owners, and nothing else is."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import AnswerGone, TaskNotFound
+from app.domain.idempotency import KeyedRequest, Told
+from app.domain.task import Task
+from app.infra.idempotency import NeonKeptAnswers
+from app.infra.postgres.database import Database
+from app.infra.purge import forget_old_answers, purge_trash
+from app.infra.tasks import NeonTaskRepository
+from app.settings.database_address import DatabaseAddress
+from tests.support.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.servers.service import app as run_app
+
+pytestmark = pytest.mark.server
+
+LONG_AGO = NOON - timedelta(days=400)
+
+
+@pytest.fixture
+async def trashed(database: Database) -> list[tuple[NeonTaskRepository, list[Task]]]:
+    """Two owners, each with an old and a new task in the trash, and one alive."""
+    made = []
+    for name in ("ann", "bob"):
+        mine = NeonTaskRepository(database, owner=someone(name))
+        old, new, _ = tasks = [TaskFactory.build() for _ in range(3)]
+        for task in tasks:
+            await mine.add(task, at_most=MANY)
+        await mine.trash(old.id, at=LONG_AGO)
+        await mine.trash(new.id, at=later(0))
+        made.append((mine, tasks))
+    return made
+
+
+async def test_old_trash_of_all_owners_is_ended_and_counted(
+    database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
+) -> None:
+    before = [(await mine.page(9, after=None)).revision for mine, _ in trashed]
+
+    ended = await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
+
+    assert ended == 2
+    for (mine, (old, new, alive)), revision in zip(trashed, before, strict=True):
+        with pytest.raises(TaskNotFound):
+            await mine.restore(old.id, at=later(1))
+        await mine.show(alive.id)
+        assert (await mine.page(9, after=None)).revision == revision + 1
+        await mine.add(TaskFactory.build(), at_most=3)  # the ended one no longer counts
+        await mine.restore(new.id, at=later(1))
+
+
+async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.purge.ANSWERS", 1)
+    ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
+    ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
+    asked = {key: KeyedRequest("create", key, b"") for key in ages}
+    async with database.transaction() as transaction:
+        for owner in (ann, bob):
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            for key, at in ages.items():
+                await kept.keep(asked[key], Told(201, (), b"{}"), shows=(), at=at, since=LONG_AGO)
+
+    await forget_old_answers(DatabaseAddress.parse(database_url))
+
+    async with database.transaction() as transaction:
+        for owner in (ann, bob):
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            assert await kept.claim(asked["new"], since=LONG_AGO) is not None
+            assert await kept.claim(asked["old"], since=LONG_AGO) is None
+
+
+async def test_what_owners_were_answered_of_ended_tasks_ends_with_them_and_their_keys_stay_taken(
+    database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
+) -> None:
+    owners = [mine._mine._owner for mine, _ in trashed]
+    asked = {name: KeyedRequest("create", name, b"") for name in ("old", "new")}
+    for owner, (_, (old, new, _)) in zip(owners, trashed, strict=True):
+        async with database.transaction() as transaction:
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            for key, task in {"old": old, "new": new}.items():
+                told = Told(201, (), b'"secret of %s"' % key.encode())
+                await kept.keep(asked[key], told, shows=[task.id], at=NOON, since=LONG_AGO)
+
+    await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
+
+    for owner in owners:
+        async with database.transaction() as transaction:
+            kept = NeonKeptAnswers(transaction, owner=owner)
+            with pytest.raises(AnswerGone):
+                await kept.claim(asked["old"], since=LONG_AGO)
+            assert await kept.claim(asked["new"], since=LONG_AGO) is not None
+
+
+async def test_the_command_says_how_many(database_url: str, trashed: list[object], tmp_path: Path) -> None:
+    done = run_app("purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) >= 4
+    assert run_app(
+        "purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path
+    ).stdout == ("0 tasks ended\n")
+
+
+@pytest.mark.parametrize("age", ["30", "d", "-1d", "1w", "0d"])
+def test_an_age_that_is_none_is_refused(age: str, tmp_path: Path) -> None:
+    done = run_app("purge", f"--older-than={age}", env={}, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "is not an age like 30d or 12h" in done.stderr

@@ -1,0 +1,130 @@
+"""Counts in a real store that is killed, paused and started again."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RETRY, SharedCounts
+from tests.support.servers.redis import Store, store_in
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with store_in(tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+async def counts(store: Store) -> AsyncIterator[SharedCounts]:
+    counts = SharedCounts(store.url, ProcessCounts())
+    yield counts
+    await counts.close()
+
+
+async def test_two_processes_count_together(store: Store, counts: SharedCounts) -> None:
+    other = SharedCounts(store.url, ProcessCounts())
+
+    found = await asyncio.gather(*(one.add("ann", 1, 60) for one in (counts, other) for _ in range(100)))
+
+    assert sorted(found) == list(range(1, 201))
+    await other.close()
+
+
+async def test_a_burst_opens_few_connections(store: Store, counts: SharedCounts) -> None:
+    await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
+
+    with redis.Redis(port=store.port) as client:
+        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one that asks
+
+
+async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(
+    store: Store, counts: SharedCounts
+) -> None:
+    await counts.add("person:ann@example.com", 1, 60)
+
+    with redis.Redis(port=store.port) as client:
+        (key,) = client.keys()
+        assert b"ann" not in key
+        assert 0 < client.ttl(key) <= 60
+
+
+async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_so_once(
+    store: Store, counts: SharedCounts
+) -> None:
+    await counts.add("ann", 1, 60)
+    store.kill()
+
+    with capture_logs() as told:
+        found = await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
+        again = [await counts.add("ann", 1, 60) for _ in range(3)]
+
+    assert sorted(found) == list(range(1, 51))
+    assert again == [51, 52, 53]
+    assert [line["event"] for line in told] == ["rate limits are not shared: their store is away"]
+
+
+async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(
+    store: Store, counts: SharedCounts
+) -> None:
+    await counts.add("ann", 1, 60)
+    store.signal(signal.SIGSTOP)
+
+    began = time.monotonic()
+    await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
+    first = time.monotonic() - began
+    for _ in range(1000):
+        await counts.add("ann", 1, 60)
+    rest = time.monotonic() - began - first
+    store.signal(signal.SIGCONT)
+
+    assert first < 3 * PATIENCE
+    assert rest < PATIENCE
+
+
+async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anothers(
+    store: Store, counts: SharedCounts
+) -> None:
+    for _ in range(5):
+        await counts.add("ann", 1, 60)
+    store.signal(signal.SIGSTOP)
+    await asyncio.gather(*(counts.add("bob", 1, 60) for _ in range(20)))  # their answers come too late
+    store.signal(signal.SIGCONT)
+
+    with capture_logs() as told:
+        await asyncio.sleep(RETRY + PATIENCE)
+        found = await asyncio.gather(*(counts.add(f"new {number}", 1, 60) for number in range(50)))
+
+    assert set(found) == {1}
+    assert await counts.add("ann", 1, 60) == 6
+    assert [line["event"] for line in told] == ["rate limits are shared again: their store is back"]
+
+
+async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, counts: SharedCounts) -> None:
+    for _ in range(5):
+        await counts.add("ann", 1, 60)
+    store.kill()
+    await counts.add("ann", 1, 60)
+    store.start()
+
+    await asyncio.sleep(RETRY + 2 * PATIENCE)
+    await counts.add("ann", 1, 60)
+
+    with redis.Redis(port=store.port) as client:
+        assert len([key for key in client.scan_iter() if PROBE.encode() not in key]) == 1
+
+
+async def test_given_no_store_from_the_first_then_the_process_counts(store: Store) -> None:
+    store.kill()
+    counts = SharedCounts(store.url, ProcessCounts())
+
+    assert [await counts.add("ann", 1, 60) for _ in range(3)] == [1, 2, 3]
+    await counts.close()

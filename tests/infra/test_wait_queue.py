@@ -1,0 +1,76 @@
+"""The line before a pool that has nothing to give.
+
+How each test was seen to fail: the length not looked at; no patience; patience while connections are opened;
+a turn that was given up left in the line; the last who came served first.
+"""
+
+import asyncio
+from unittest.mock import sentinel
+
+import pytest
+
+from app.infra.postgres.wait_queue import Exhausted, Line
+
+ONE: "object" = sentinel.connection
+
+
+def line(length: int = 5, *, moving: bool = False) -> Line:
+    return Line(length, lambda: moving)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.05)
+
+
+async def test_who_came_first_is_served_first() -> None:
+    waiting = line()
+    first, second = waiting.join(), waiting.join()
+
+    assert waiting.serve(ONE)  # type: ignore[arg-type]  # stands for a connection
+
+    assert (first.done(), second.done()) == (True, False)
+    assert first.result() is ONE
+
+
+async def test_nobody_waits_then_nobody_is_served() -> None:
+    assert not line().serve(ONE)  # type: ignore[arg-type]  # stands for a connection
+
+
+async def test_a_line_that_is_long_enough_refuses_at_once() -> None:
+    waiting = line(2)
+    waiting.join()
+    waiting.join()
+
+    with pytest.raises(Exhausted):
+        waiting.join()
+
+
+async def test_who_waits_too_long_is_turned_away_and_leaves_room() -> None:
+    waiting = line(1)
+
+    with pytest.raises(Exhausted):
+        await waiting.join()
+
+    assert len(waiting) == 0
+    waiting.join()
+
+
+async def test_while_connections_are_opened_nobody_is_turned_away() -> None:
+    waiting = line(moving=True)
+    turn = waiting.join()
+
+    await asyncio.sleep(0.2)
+
+    assert (turn.done(), len(waiting)) == (False, 1)
+    assert waiting.serve(None)
+
+
+async def test_who_gave_up_is_not_served() -> None:
+    waiting = line()
+    gone, there = waiting.join(), waiting.join()
+    gone.cancel()
+
+    waiting.serve(None)
+
+    assert there.done()
