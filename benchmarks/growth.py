@@ -10,9 +10,8 @@ from uuid import UUID
 
 from app.api.requests import cursors
 from app.domain.identity import UserId
-from app.domain.selection import NEWEST
 from app.domain.task import TaskId
-from app.domain.task_list import Bookmark
+from app.domain.task_list import NEWEST, Bookmark
 from benchmarks import dataset, machine, readme, results
 from benchmarks.bed import Bed
 from benchmarks.dataset import Dataset

@@ -13,8 +13,8 @@ from typing import Final
 import asyncpg
 
 from app.domain.identity import UserId
-from app.domain.selection import NEWEST
 from app.domain.task import NewTask
+from app.domain.task_list import NEWEST
 from app.domain.task_service import TaskService
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database

@@ -14,15 +14,13 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import log_output
-from app.api.backpressure import LARGE_ANSWERS, LargeAnswers
-from app.api.cors import Cors
-from app.api.desks import DESK_OF
+from app.api.backpressure import LARGE_ANSWERS, LargeAnswers, Room
 from app.api.docs import DOCS_HANDLERS
 from app.api.health import alive, readiness
 from app.api.middleware.authentication import AuthenticationMiddleware
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.outermost import Edge
-from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.middleware.response_headers import PROBLEM_PAGES, Cors
 from app.api.middleware.telemetry import Observation
 from app.api.openapi import document as openapi
 from app.api.problem_pages import PROBLEM_HANDLERS
@@ -34,10 +32,8 @@ from app.api.problems import (
     on_unexpected,
 )
 from app.api.requests.conditional import REQUIRE_IF_MATCH
-from app.api.requests.media_types import BODY_TIMEOUT
-from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE
+from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE, BODY_TIMEOUT, DESK_OF
 from app.api.requests.task_bodies import BODY_MAX
-from app.api.room import Room
 from app.api.tasks import TaskController
 from app.domain.clock import Clock
 from app.domain.errors import DomainError
@@ -50,12 +46,10 @@ from app.infra.auth.jwt_verifier import JwtVerifier
 from app.infra.gauges import readings
 from app.infra.idempotency import NeonKeptAnswers
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import Connection
-from app.infra.postgres.person_concurrency import PersonConcurrency
+from app.infra.postgres.owner_session import PersonConcurrency, WithinDeadline
+from app.infra.postgres.session import Session, TracedConnection
 from app.infra.rate_limits.factory import counts_for, limits_of
-from app.infra.request_deadline import WithinDeadline
 from app.infra.tasks import NeonTaskRepository
-from app.infra.traced import TracedConnection
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings
 from app.supervision import Worker
@@ -91,20 +85,20 @@ def compose(
 
     kept_at_most = KeptAtMost(settings.max_keys, settings.max_kept_mb * 1024 * 1024)
 
-    def tasks_of(owner: UserId, connection: Connection) -> TaskService:
+    def tasks_of(owner: UserId, connection: Session) -> TaskService:
         # The one place where a request gets its repository: the owner is whoever the token speaks for.
         return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
 
     @asynccontextmanager
     async def together(
-        owner: UserId, connection: Connection
+        owner: UserId, connection: Session
     ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
         async with connection.transaction() as transaction:
             kept = NeonKeptAnswers(transaction, owner=owner, at_most=kept_at_most)
             yield tasks_of(owner, transaction), kept
 
     def desk_of(owner: UserId) -> Desk:
-        connection: Connection = WithinDeadline(database, concurrency, owner)
+        connection: Session = WithinDeadline(database, concurrency, owner)
         if tracing is not None:
             connection = TracedConnection(connection, tracing.statement)
         return Desk(tasks_of(owner, connection), partial(together, owner, connection))

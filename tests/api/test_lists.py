@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from app.api.requests import cursors, list_query
 from app.api.requests.list_query import read_list
-from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import TaskId
-from app.domain.task_list import Bookmark
+from app.domain.task_list import NEWEST, Bookmark, Order, Selection
 from tests.fuzz.asking import request
 from tests.support.factories import a_task_id, someone
 from tests.support.people import People, Person

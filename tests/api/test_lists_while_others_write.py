@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from app.domain.selection import Order, Selection
 from app.domain.task import TaskChanges, TaskId
+from app.domain.task_list import Order, Selection
 from app.infra.postgres.database import Database
 from app.infra.statements.tasks import update_of
 from app.infra.tasks import NeonTaskRepository

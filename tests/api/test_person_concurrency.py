@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from app.composition import compose
-from app.infra.postgres.person_concurrency import QUEUE
+from app.infra.postgres.owner_session import QUEUE
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of

@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from app.domain.commands import Change, Restore, Trash
+from app.domain.commands import Change, Move, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
 from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
-from app.domain.own_order import Move
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges

@@ -6,8 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.domain.rate_limit import Counts
-from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.domain.rate_limit import Counts, ProcessCounts
 from app.infra.rate_limits.redis_counter import SharedCounts
 from tests.support.servers.redis import Store, store_in
 

@@ -11,12 +11,10 @@ import pytest
 
 from app.domain.due import Due
 from app.domain.position import Position
-from app.domain.search import Search
-from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Priority, Task, TaskChanges, TaskId
-from app.domain.task_list import Bookmark
+from app.domain.task_list import NEWEST, Bookmark, Order, Search, Selection
 from app.domain.task_repository import TaskRepository
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from app.domain.commands import Move
 from app.domain.errors import InvalidTask, TaskChanged, TaskNotFound
-from app.domain.own_order import Move
 from app.domain.position import POSITION_MAX, Position
-from app.domain.selection import Order, Selection
 from app.domain.task import Task
+from app.domain.task_list import Order, Selection
 from app.domain.task_repository import TaskRepository
 from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read

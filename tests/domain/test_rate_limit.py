@@ -3,8 +3,7 @@
 import asyncio
 from collections import Counter
 
-from app.domain.rate_limit import Policy, RateLimit
-from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.domain.rate_limit import Policy, ProcessCounts, RateLimit
 
 POLICY = Policy("person", quota=3, window=60)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import SEARCH_WORDS_MAX, Search
+from app.domain.task_list import SEARCH_WORDS_MAX, Search
 from app.domain.text import SORT_KEY_MAX, UNSPACED, searchable, sort_key, words
 
 SCRIPTS = "aZéßİıſﬁＡ１ ½٣'’-_.|+*%€™🌱❤️👩‍🚀\u0301\u0307\u00ad\u200bñ̃ΣςЖ日本ーｶﾞ한ไนม؟ابج ן\n\t"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import SEARCH_WORD_MAX, SEARCH_WORDS_MAX, Search
 from app.domain.summary import zone_of
 from app.domain.task import DESCRIPTION_MAX, broken_rules
+from app.domain.task_list import SEARCH_WORD_MAX, SEARCH_WORDS_MAX, Search
 from app.domain.text import MARKS_MAX, broken_text_rules, is_blank
 
 ACUTE, CEDILLA = "\u0301", "\u0327"

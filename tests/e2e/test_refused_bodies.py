@@ -11,7 +11,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from app.api.unread_bodies import READ_ON_FOR, READ_ON_MAX
+from app.api.backpressure import READ_ON_FOR, READ_ON_MAX
 from tests.abuse.sockets import address_of
 from tests.support.servers.service import Service
 

@@ -6,8 +6,7 @@ from typing import Any, cast
 from litestar.datastructures import Headers
 
 from app.api.requests.conditional import REQUIRE_IF_MATCH
-from app.api.requests.media_types import BODY_TIMEOUT
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import BODY_TIMEOUT, TaskRequest
 from app.domain.identity import UserId
 
 ANN = UserId("ann")

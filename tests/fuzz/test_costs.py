@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
 from app import strict_json
+from app.api.backpressure import Room
 from app.api.middleware.client_addresses import parsed
 from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
 from app.api.requests.hints import FIELDS, hint
-from app.api.requests.media_types import BODY_TIMEOUT, accepts_json
-from app.api.requests.request import BODIES, TaskRequest
+from app.api.requests.request import BODIES, BODY_TIMEOUT, TaskRequest
 from app.api.requests.task_bodies import read_move, read_new_task, read_patch, read_update
-from app.api.room import Room
+from app.api.responses import accepts_json
 from app.domain.due import Due
 from app.domain.errors import DomainError
-from app.domain.search import Search
 from app.domain.task import broken_rules
+from app.domain.task_list import Search
 from app.domain.text import broken_text_rules
 from app.infra.auth.jwt_claims import opened
 from tests.fuzz.effort import effort

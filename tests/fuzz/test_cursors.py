@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from app.api.requests import cursors
 from app.api.requests.cursors import CURSOR_MAX, read, write
-from app.domain.selection import Order, Selection
 from app.domain.task import TaskId
-from app.domain.task_list import Bookmark, Key
+from app.domain.task_list import Bookmark, Key, Order, Selection
 from tests.fuzz.asking import ANN
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts

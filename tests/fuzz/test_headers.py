@@ -6,14 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
-from app.api.cors import Cors
-from app.api.keys import KEY_MAX, read_key
 from app.api.middleware.authentication import bearer_token
 from app.api.middleware.outermost import _request_id
+from app.api.middleware.response_headers import Cors
 from app.api.problems import InvalidRequest
-from app.api.requests.conditional import etag, is_known, read_if_match, read_versions
-from app.api.requests.media_types import JSON, MERGE_PATCH, accepts_json, json_body
+from app.api.requests.conditional import is_known, read_if_match, read_versions
+from app.api.requests.idempotency import KEY_MAX, read_key
+from app.api.requests.request import JSON, MERGE_PATCH, json_body
 from app.api.requests.validation import Faults
+from app.api.responses import accepts_json, etag
 from app.domain.errors import NotAuthenticated
 from app.domain.task import MissingVersions
 from tests.fuzz.asking import Lines, request

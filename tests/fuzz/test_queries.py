@@ -9,8 +9,7 @@ from app.api.problems import InvalidRequest
 from app.api.requests.cursors import write
 from app.api.requests.list_query import read_list, read_zone
 from app.api.requests.validation import Faults
-from app.domain.selection import NEWEST
-from app.domain.task_list import PAGE_MAX, Bookmark
+from app.domain.task_list import NEWEST, PAGE_MAX, Bookmark
 from tests.fuzz.asking import ANN, request
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts

@@ -13,11 +13,10 @@ from functools import partial
 import pytest
 from asyncpg import DivisionByZeroError
 
-from app.api.desks import DESK_OF
+from app.api.requests.request import DESK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
-from app.infra.postgres.database import PING, Database
-from app.infra.postgres.deadlines import Deadlines
+from app.infra.postgres.database import PING, Database, Deadlines
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings

@@ -15,8 +15,7 @@ from structlog.testing import capture_logs
 
 from app.composition import compose
 from app.domain.errors import DatabaseNotSetUp
-from app.infra.auth.jwt_verifier import issue_token
-from app.infra.auth.token_cache import TokenCache
+from app.infra.auth.jwt_verifier import TokenCache, issue_token
 from app.infra.gauges import readings
 from app.infra.migrations.rls_setup import CannotMend
 from app.infra.migrations.run import upgrade

@@ -8,7 +8,7 @@ import asyncio
 from typing import cast
 
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.deadlines import Deadlines
+from app.infra.postgres.database import Deadlines
 
 
 class Wait:

@@ -8,11 +8,9 @@ import pytest
 
 from app.domain.due import Due
 from app.domain.identity import UserId
-from app.domain.search import Search
-from app.domain.selection import Order, Selection
-from app.domain.task_list import PAGE_BYTES, Page
+from app.domain.task_list import PAGE_BYTES, Order, Page, Search, Selection
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import Connection, Row
+from app.infra.postgres.session import Row, Session
 from app.infra.statements.lists import NEWEST_FIRST, page_of
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
@@ -45,7 +43,7 @@ class Counting:
         self.rows.append(await self._database.fetch(statement, values))
         return self.rows[-1]
 
-    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+    def transaction(self) -> AbstractAsyncContextManager[Session]:
         return self._database.transaction()
 
 

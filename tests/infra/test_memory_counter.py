@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from app.infra.rate_limits.memory_counter import NAMES_MAX, ProcessCounts
+from app.domain.rate_limit import NAMES_MAX, ProcessCounts
 
 
 async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -> None:

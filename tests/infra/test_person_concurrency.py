@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.domain.errors import TooManyAtOnce
 from app.domain.identity import UserId
-from app.infra.postgres import person_concurrency
-from app.infra.postgres.person_concurrency import QUEUE, PersonConcurrency
+from app.infra.postgres import owner_session
+from app.infra.postgres.owner_session import QUEUE, PersonConcurrency
 
 ANN, BOB = UserId("ann"), UserId("bob")
 FAR = 1e9
@@ -37,7 +37,7 @@ async def test_the_queue_is_first_come_first_served_and_full_at_its_length() -> 
 
 
 async def test_who_waits_too_long_is_refused_and_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(person_concurrency, "PATIENCE", 0.01)
+    monkeypatch.setattr(owner_session, "PATIENCE", 0.01)
     limit = PersonConcurrency(1)
     limit.start(ANN)
     turn = limit.start(ANN)

@@ -21,7 +21,7 @@ from app.domain.task import Priority, TaskChanges, TaskId
 from app.domain.task_list import Bookmark
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import Connection, Row
+from app.infra.postgres.session import Row, Session
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
@@ -74,7 +74,7 @@ ACTS: Mapping[str, tuple[Act, int]] = {
 class Explaining:
     """A connection that has each statement explained before it runs."""
 
-    database: Connection
+    database: Session
     own: "asyncpg.Connection[asyncpg.Record]"
     plans: list[Plan]
 

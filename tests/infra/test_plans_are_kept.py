@@ -9,9 +9,8 @@ from time import perf_counter_ns
 
 import pytest
 
-from app.domain.selection import NEWEST, Order, Selection
 from app.domain.task import Task, TaskChanges
-from app.domain.task_list import Bookmark
+from app.domain.task_list import NEWEST, Bookmark, Order, Selection
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress

@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from app.domain.commands import Move
 from app.domain.identity import UserId
-from app.domain.own_order import Move
 from app.domain.task import TaskId
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database

@@ -11,11 +11,10 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from app.domain.search import Search
-from app.domain.selection import Selection
 from app.domain.summary import Day, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task, TaskChanges
+from app.domain.task_list import Search, Selection
 from app.infra import rederiving
 from app.infra.migrations.run import downgrade, upgrade
 from app.infra.postgres.database import Database

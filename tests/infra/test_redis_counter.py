@@ -10,7 +10,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.domain.rate_limit import ProcessCounts
 from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RETRY, SharedCounts
 from tests.support.servers.redis import Store, store_in
 

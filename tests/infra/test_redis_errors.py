@@ -10,7 +10,7 @@ import httpx
 import pytest
 import redis
 
-from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.domain.rate_limit import ProcessCounts
 from app.infra.rate_limits.redis_counter import SharedCounts
 from dev.postgres import free_port
 from tests.conftest import environment_for

@@ -13,23 +13,22 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from app.domain.commands import Change, Operation, Restore, Trash
+from app.domain.commands import Change, Move, Operation, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
 from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
 from app.domain.identity import UserId
-from app.domain.own_order import Move
 from app.domain.position import Position
-from app.domain.selection import Order, Selection
 from app.domain.summary import Day
 from app.domain.task import TaskChanges, TaskId
-from app.domain.task_list import Bookmark, Page
+from app.domain.task_list import Bookmark, Order, Page, Selection
 from app.infra.idempotency import NeonKeptAnswers
 from app.infra.migrations.rls_setup import ForeignView
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import Connection, OwnedConnection, Row
+from app.infra.postgres.owner_session import OwnedConnection
 from app.infra.postgres.row_security import TABLES
 from app.infra.postgres.row_security_check import _leaks, gaps
+from app.infra.postgres.session import Row, Session
 from app.infra.statements import tasks
 from app.infra.statements.lists import Shape, page_of
 from app.infra.statements.owner_scope import Statement
@@ -108,7 +107,7 @@ class Planted:
 class WithoutPredicate:
     """A connection that takes the owner's predicate out of every statement: the first wall down."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
         self.taken_out = 0
 

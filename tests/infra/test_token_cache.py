@@ -8,8 +8,7 @@ import pytest
 from app.domain.errors import NotAuthenticated
 from app.domain.identity import Principal, UserId
 from app.infra.auth.jwt_claims import LEEWAY, Claims
-from app.infra.auth.jwt_verifier import JwtVerifier
-from app.infra.auth.token_cache import TokenCache
+from app.infra.auth.jwt_verifier import JwtVerifier, TokenCache
 from tests.support.people import TRUST
 from tests.support.servers.jwks import fetched_from, jwks_server, until
 from tests.support.signing import CLAIMS, NOW, SigningKey, shared

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.api import schemas
-from app.domain.commands import Change, Operation, Restore, first_of
+from app.domain.commands import Change, Move, Operation, Restore, first_of
 from app.domain.errors import (
     AnswerGone,
     BrokenRule,
@@ -19,9 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
 from app.domain.identity import Principal, UserId
-from app.domain.own_order import Move
 from app.domain.position import between, position_of_new
-from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import (
     Shown,
@@ -37,7 +35,7 @@ from app.domain.task import (
     toggle_task,
     trash_task,
 )
-from app.domain.task_list import Bookmark, Page
+from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 from tests.support.expected_json import shown, wire_task
 from tests.support.selection import bookmark_of, comes_after, in_order, is_selected, summary_of
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Any
 
-from app.domain.selection import Order, Selection
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task
-from app.domain.task_list import Bookmark, Key
+from app.domain.task_list import Bookmark, Key, Order, Selection
 from app.domain.text import searchable, sort_key
 
 

@@ -7,8 +7,8 @@ import structlog
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from app.api.middleware.authentication import PUBLIC
 from app.api.openapi import operations
+from app.api.responses import PUBLIC
 
 log = structlog.get_logger()
 

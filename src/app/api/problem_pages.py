@@ -9,9 +9,9 @@ from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from app.api.middleware.authentication import PUBLIC
 from app.api.middleware.response_headers import PROBLEM_PAGES
 from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
+from app.api.responses import PUBLIC
 
 HTML: Final = "text/html"  # to which Litestar adds the character set
 HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}

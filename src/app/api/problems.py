@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.api import schemas
-from app.api.requests.media_types import ContentCodingRefused
+from app.api.requests.request import ContentCodingRefused
 from app.api.schemas import Fault
 from app.domain import errors as domain
 from app.domain.task import MissingVersions

@@ -7,17 +7,13 @@ from typing import Any
 from litestar import Controller
 
 from app.api import schemas
-from app.api.backpressure import expect_answers_taken
-from app.api.desks import desk_of, tasks_of
-from app.api.handlers import delete, get, patch, post, put
 from app.api.openapi import operations
 from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, read_batch, results
-from app.api.requests.conditional import asks_for_news, etag, is_known
+from app.api.requests.conditional import asks_for_news, is_known
 from app.api.requests.idempotency import once
 from app.api.requests.list_query import Asked, read_list, read_zone
-from app.api.requests.media_types import refuse_what_cannot_be_accepted
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import TaskRequest, desk_of, expect_answers_taken, tasks_of
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -28,7 +24,7 @@ from app.api.requests.task_bodies import (
     read_task_id,
     read_update,
 )
-from app.api.responses import Answer
+from app.api.responses import Answer, delete, etag, get, patch, post, put, refuse_what_cannot_be_accepted
 from app.domain.task import Shown, TaskId
 from app.domain.task_list import Page
 from app.domain.task_service import TaskService

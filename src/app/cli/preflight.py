@@ -145,7 +145,7 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
 async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     """Tell what is wrong with the store of rate limits: no fault, since requests are served without it."""
-    from app.infra.rate_limits.memory_counter import ProcessCounts  # noqa: PLC0415 - a client that few need
+    from app.domain.rate_limit import ProcessCounts  # noqa: PLC0415 - a client that few need
     from app.infra.rate_limits.redis_counter import SharedCounts  # noqa: PLC0415
 
     counts = SharedCounts(url, ProcessCounts(), ca_file=ca_file)

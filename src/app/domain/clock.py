@@ -1,19 +1,10 @@
 """Time, as the domain counts it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
 """Returns the present moment, aware and in UTC."""
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def microseconds_since_epoch(moment: datetime) -> int:
-    """Return whole microseconds since 1970 began in UTC."""
-    return (moment - EPOCH) // _MICROSECOND
 
 
 def written(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Several things done to a person's tasks at once: all of them, or none."""
+"""Commands on tasks: change, trash, restore, move. A batch runs all of its commands, or none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,3 +52,13 @@ def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
     number, refusal = min(refusals.items(), key=lambda item: (_JUDGED.index(type(item[1])), item[0]))
     refusal.operation = number
     return refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A task shall stand right before or right after another."""
+
+    task_id: TaskId
+    beside: TaskId
+    before: bool
+    if_match: Versions | None = None

@@ -5,10 +5,12 @@ never ends in the lowest digit: right below such a one there would be no room.
 """
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NewType
 
-from app.domain.clock import microseconds_since_epoch
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 Position = NewType("Position", str)
 """Where a task stands: digits of base 62, the last of them not `0`."""
@@ -82,3 +84,8 @@ def _unique() -> str:
         number, rest = divmod(number, len(_UPPER))
         digits += _UPPER[rest]
     return digits
+
+
+def microseconds_since_epoch(moment: datetime) -> int:
+    """Return whole microseconds since 1970 began in UTC."""
+    return (moment - EPOCH) // _MICROSECOND

@@ -8,10 +8,9 @@ from enum import Enum, IntEnum, auto
 from typing import Any, Final, NewType
 from uuid import UUID
 
-from app.domain.clock import microseconds_since_epoch
 from app.domain.due import Due
 from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound
-from app.domain.position import Position, position_of_new
+from app.domain.position import Position, microseconds_since_epoch, position_of_new
 from app.domain.tags import broken_tag_rules, trimmed
 from app.domain.text import broken_text_rules, is_blank
 

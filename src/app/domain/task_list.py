@@ -1,10 +1,95 @@
-"""A part of a list, and where the next part begins."""
+"""Lists of tasks: search, filters and order (`Selection`), pages, and where the next page begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
+from enum import Enum
+from typing import Any, Final
 
-from app.domain.task import TaskId
+from app.domain.task import Priority, TaskId
+from app.domain.text import UNSPACED, unstorable, words
+
+SEARCH_MAX: Final = 500  # characters
+SEARCH_WORDS_MAX: Final = 10  # different ones
+SEARCH_WORD_MAX: Final = 40  # characters of each: looking for one costs its length for each letter of a text
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What must be found in a task: each needle in the words of its title or of its description.
+
+    Words are as `app.domain.text.searchable` writes them, with spaces around. All must be there, in any
+    order; the last may be the beginning of one; a run of a script without spaces may be a part of one.
+    """
+
+    needles: tuple[str, ...] = ()
+    verbatim: str = ""  # where there is no word at all, as in `?!`: to be found as it stands
+
+    @classmethod
+    def parse(cls, text: str) -> "Search":
+        """Read what was typed.
+
+        Raises:
+            ValueError: there is nothing to look for, or too much.
+
+        """
+        if len(text) > SEARCH_MAX:
+            raise ValueError(f"must have at most {SEARCH_MAX} characters")
+        for broken in unstorable("q", text):
+            raise ValueError(broken.rule)
+        if not text.strip():
+            raise ValueError("must not be blank: leave it out to see all")
+        if not (found := words(text)):
+            return cls(verbatim=_short_enough(text.strip()))
+        *whole, last = map(_short_enough, found)
+        needles = {word if UNSPACED.match(word) else f" {word} " for word in whole}
+        needles.add(last if UNSPACED.match(last) else f" {last}")
+        if len(needles) > SEARCH_WORDS_MAX:
+            raise ValueError(f"must have at most {SEARCH_WORDS_MAX} different words")
+        return cls(tuple(sorted(needles, key=len, reverse=True)))  # the longest is the rarest, most likely
+
+
+def _short_enough(word: str) -> str:
+    if len(word) > SEARCH_WORD_MAX:
+        raise ValueError(f"must have words of at most {SEARCH_WORD_MAX} characters")
+    return word
+
+
+class Order(Enum):
+    """What a list can be ordered by. Among equals the id decides, in the same direction."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DUE = "due"  # those without a due date come last in both directions
+    PRIORITY = "priority"
+    TITLE = "title"
+    POSITION = "position"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Tasks that meet every condition which is not None; unless asked, all but the trash, newest first."""
+
+    order: Order = Order.CREATED
+    descending: bool = True
+    trashed: bool = False  # those in the trash, or those that are not
+    completed: bool | None = None
+    priority: Priority | None = None
+    tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`), all of which a task must have
+    due_before: datetime | None = None  # exclusive, as is the next; a day is its start in UTC
+    due_after: datetime | None = None
+    without_due: bool | None = None  # only True means something
+    updated_since: datetime | None = None  # inclusive
+    search: Search | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what differs from a list of which nothing was asked."""
+        if self is NEWEST:  # nearly always
+            return {}
+        return {name: value for name, unsaid in _UNSAID if (value := getattr(self, name)) != unsaid}
+
+
+_UNSAID: Final = tuple((field.name, field.default) for field in fields(Selection))
+NEWEST: Final = Selection()
 
 Key = datetime | int | str | None
 """What a list is ordered by: the moment it was changed or is due, its priority, its title's sort key, its

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.commands import Operation
-from app.domain.own_order import Move
-from app.domain.selection import NEWEST, Selection
+from app.domain.commands import Move, Operation
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
-from app.domain.task_list import Bookmark, Page
+from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 
 
 class TaskRepository(Protocol):

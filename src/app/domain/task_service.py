@@ -6,12 +6,10 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.clock import Clock
-from app.domain.commands import Wanted
-from app.domain.own_order import Move
-from app.domain.selection import NEWEST, Selection
+from app.domain.commands import Move, Wanted
 from app.domain.summary import Day, Summary
 from app.domain.task import NewTask, Shown, Task, TaskChanges, TaskId, Versions, create_task
-from app.domain.task_list import PAGE_DEFAULT, Bookmark, Page
+from app.domain.task_list import NEWEST, PAGE_DEFAULT, Bookmark, Page, Selection
 from app.domain.task_repository import TaskRepository
 
 

@@ -4,7 +4,7 @@ import time
 
 from app.domain.rate_limit import Counts
 from app.infra.auth.jwks import KeySet
-from app.infra.auth.token_cache import TokenCache
+from app.infra.auth.jwt_verifier import TokenCache
 from app.infra.postgres.database import Database
 
 

@@ -8,7 +8,8 @@ from app.domain.errors import AnswerGone, KeyInFlight, KeyReused, TooManyKeys
 from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
 from app.domain.identity import UserId
 from app.domain.task import TaskId
-from app.infra.postgres.owner_session import Connection, OwnedConnection
+from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.session import Session
 from app.infra.statements import idempotency
 from app.infra.statements.revision import HOLD
 
@@ -18,7 +19,7 @@ DEFAULT = KeptAtMost()
 class NeonKeptAnswers:
     """The answers of one owner; see `app.domain.idempotency` for what each method promises."""
 
-    def __init__(self, transaction: Connection, *, owner: UserId, at_most: KeptAtMost = DEFAULT) -> None:
+    def __init__(self, transaction: Session, *, owner: UserId, at_most: KeptAtMost = DEFAULT) -> None:
         self._mine = OwnedConnection(transaction, owner=owner)
         self._at_most = at_most
 

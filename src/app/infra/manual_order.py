@@ -3,12 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from app.domain.clock import microseconds_since_epoch
+from app.domain.commands import Move
 from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound
-from app.domain.own_order import Move
-from app.domain.position import HORIZON, Position, between
+from app.domain.position import HORIZON, Position, between, microseconds_since_epoch
 from app.domain.task import Shown, require_version
-from app.infra.postgres.owner_session import OwnedConnection, Row
+from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.session import Row
 from app.infra.statements import manual_order
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import SHOW, update_of

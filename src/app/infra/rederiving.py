@@ -17,9 +17,9 @@ from app.domain.tags import tag_key
 from app.domain.task import TaskId
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.connector import Connector
-from app.infra.postgres.owner_session import OwnedConnection, Row
+from app.infra.postgres.owner_session import OwnedConnection
 from app.infra.postgres.row_security import MAINTENANCE
-from app.infra.postgres.session import Transaction
+from app.infra.postgres.session import Row, Transaction
 from app.infra.statements.rederiving import COUNT, READ, SLICE, SOURCES, WRITE
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns

@@ -102,7 +102,7 @@ class TaskRow(OwnedRow):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Hold the values to their rules, and give every order its index (`app.infra.statements.halves`)."""
+        """Hold the values to their rules, and give every order its index (`app.infra.statements.lists`)."""
         alive = text("trashed_at IS NULL")
         paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
         return (

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, time
 from uuid import UUID
 
-from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import Day, Summary, TagCount
-from app.domain.task_list import Bookmark, Page
+from app.domain.task_list import NEWEST, Bookmark, Order, Page, Selection
 from app.infra.postgres.owner_session import OwnedConnection
 from app.infra.statements.lists import CONDITIONS, NEWEST_FIRST, REVISION, Shape, page_of
 from app.infra.statements.summary import SUMMARY

@@ -6,7 +6,7 @@ from app.domain.errors import NotInTrash, TaskNotFound
 from app.domain.tags import tag_key
 from app.domain.task import Shown, Task, TaskId, Versions, require_version
 from app.domain.text import searchable, sort_key
-from app.infra.postgres.owner_session import Row
+from app.infra.postgres.session import Row
 
 NOT_GIVEN = frozenset({"id", "trashed_at"})
 """Fields that a new row does not take from its columns: the id has a name of its own, the trash is empty."""

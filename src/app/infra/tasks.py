@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from app.domain.commands import Operation
+from app.domain.commands import Move, Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
 from app.domain.identity import UserId
-from app.domain.own_order import Move
-from app.domain.selection import NEWEST, Selection
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
-from app.domain.task_list import Bookmark, Page
+from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 from app.infra import manual_order, task_batch, task_lists
-from app.infra.postgres.owner_session import Connection, OwnedConnection
+from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.session import Session
 from app.infra.statements import tasks
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
@@ -25,7 +24,7 @@ ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and 
 class NeonTaskRepository:
     """The tasks of one owner; see `app.domain.task_repository` for what each method promises."""
 
-    def __init__(self, connection: Connection, *, owner: UserId) -> None:
+    def __init__(self, connection: Session, *, owner: UserId) -> None:
         self._mine = OwnedConnection(connection, owner=owner)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:

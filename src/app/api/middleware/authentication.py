@@ -1,16 +1,13 @@
 """Every request has a principal who asks for their own, or never reaches a controller."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.errors import Mistake, NotAuthenticated, NotYours, TooManyRequests
 from app.domain.identity import TokenVerifier
 from app.domain.rate_limit import RateLimit
-
-PUBLIC: Final[dict[str, Any]] = {"public": True}
-"""Put in a handler's `opt` to open it to everyone. There is no path-pattern way in."""
 
 ME: Final = "me"
 """Stands for the principal's own user id in a path."""

@@ -6,7 +6,7 @@ middleware, so this is around it.
 """
 
 import re
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from http import HTTPStatus
 from random import getrandbits
 from typing import Any, Final
@@ -15,18 +15,20 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
-from app.api.backpressure import LargeAnswers, is_large, person_of
-from app.api.cors import Cors
-from app.api.early_answers import empty, refuse
+from app.api.backpressure import (
+    LargeAnswers,
+    Room,
+    incoming,
+    is_large,
+    is_worth_reading_on,
+    person_of,
+    release_body,
+)
 from app.api.middleware.client_addresses import ClientAddresses
-from app.api.middleware.response_headers import security_headers
+from app.api.middleware.response_headers import Cors, security_headers, told
 from app.api.middleware.telemetry import Observation
 from app.api.openapi.document import Document
-from app.api.problems import PROBLEM_BASE, PROBLEMS, allowed, of_status
-from app.api.rate_limits import told
-from app.api.requests.request import release_body
-from app.api.room import Room
-from app.api.unread_bodies import incoming, is_worth_reading_on
+from app.api.problems import MEDIA_TYPE, PROBLEM_BASE, PROBLEMS, Problem, allowed, document, of_status
 from app.domain.errors import AnswersNotTaken, TooBusy, TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.logs import REQUEST_ID
@@ -176,3 +178,29 @@ async def _refuse_large(
 def _request_id(sent: bytes) -> str:
     """Take over the client's id, so that its logs and ours can be read together; replace a hostile one."""
     return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
+
+
+async def refuse(
+    send: Send,
+    scope: Any,
+    problem: Problem,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    detail: str = "",
+) -> None:
+    """Send a problem."""
+    body = document(problem, scope, detail=detail)
+    told = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": problem.status.value, "headers": told})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def empty(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    """Send headers and nothing else."""
+    await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

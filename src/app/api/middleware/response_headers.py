@@ -1,12 +1,20 @@
-"""What browsers are told of every answer, after OWASP's REST Security Cheat Sheet, in few bytes.
+"""Headers that every response gets: security, CORS, rate limits.
 
-Answers are JSON: nothing in them is to be run, framed or guessed at. `X-Frame-Options` is what
-`frame-ancestors` replaced; `Permissions-Policy` and `Referrer-Policy` speak of pages.
+Security headers follow OWASP's REST Security Cheat Sheet, in few bytes. Responses are JSON: nothing in them
+is
+run, framed or sniffed. `frame-ancestors` replaces `X-Frame-Options`; `Permissions-Policy` and
+`Referrer-Policy`
+concern pages only. CORS follows the Fetch standard. Tokens travel in a header, never in a cookie. Rate limits
+follow draft-ietf-httpapi-ratelimit-headers.
 """
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from app.api.docs import POLICY
+from app.domain.rate_limit import Policy, Standing
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -24,3 +32,78 @@ def security_headers(path: str, *, secure: bool) -> Headers:
     """Return them. What came without TLS must not speak of it (RFC 6797 §7.2)."""
     policy = PAGE if path.startswith(PAGES) else SEALED
     return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]
+
+
+EXPOSED: Final = (
+    b"Link, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-ID"
+)
+ALLOWED_HEADERS: Final = (
+    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID,"
+    b" traceparent, tracestate"
+)
+PREFLIGHT_LIFETIME: Final = b"600"  # seconds
+ANY: Final = "*."
+LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # one part of a host name, as browsers write it
+VARY: Final = (b"vary", b"Origin")
+
+
+class Cors:
+    """The answers to `Origin`, made once for each that is listed by name."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        listed = list(origins)
+        self._allowed = {
+            origin.encode(): _allowing(origin.encode()) for origin in listed if ANY not in origin
+        }
+        self._any_label = [
+            re.compile(re.escape(origin).replace(re.escape(ANY), f"{LABEL}\\.", 1).encode())
+            for origin in listed
+            if ANY in origin
+        ]
+        self._others: Headers = [VARY] if listed else []
+
+    def headers(self, origin: bytes | None) -> Headers:
+        """Return what every answer says; a page of another origin is not told that it may read it."""
+        if origin is None:
+            return self._others
+        return self._allowed.get(origin) or (_allowing(origin) if self._fits(origin) else self._others)
+
+    def preflight(self, origin: bytes, methods: str) -> Headers:
+        """Return what the answer to a preflight says besides."""
+        if origin not in self._allowed and not self._fits(origin):
+            return []
+        return [
+            (b"access-control-allow-methods", methods.encode()),
+            (b"access-control-allow-headers", ALLOWED_HEADERS),
+            (b"access-control-max-age", PREFLIGHT_LIFETIME),
+        ]
+
+    def _fits(self, origin: bytes) -> bool:
+        """Tell whether an origin is one of those that stand for any label."""
+        return any(pattern.fullmatch(origin) for pattern in self._any_label)
+
+
+def _allowing(origin: bytes) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),  # fetch's `credentials: "include"`
+        (b"access-control-expose-headers", EXPOSED),
+        VARY,
+    ]
+
+
+def told(standing: Standing | None) -> Headers:
+    """Return `RateLimit-Policy` and `RateLimit`: what is left in this window, and when the next begins."""
+    if standing is None:
+        return []
+    field = b'"%s";r=%d;t=%d' % (
+        standing.policy.name.encode(),
+        max(standing.remaining, 0),
+        standing.reset,
+    )
+    return [_rate_limit_policy(standing.policy), (b"ratelimit", field)]
+
+
+@lru_cache
+def _rate_limit_policy(policy: Policy) -> tuple[bytes, bytes]:
+    return b"ratelimit-policy", f'"{policy.name}";q={policy.quota};w={policy.window}'.encode()

@@ -19,7 +19,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.openapi import examples
 from app.api.problems import MEDIA_TYPE
-from app.api.requests.media_types import JSON
+from app.api.requests.request import JSON
 from app.api.schemas import Problem
 
 STRING: Final = OpenAPIType.STRING

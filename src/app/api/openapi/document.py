@@ -9,8 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
-from app.api.middleware.authentication import PUBLIC
 from app.api.openapi.bodies import COMPONENTS, PRIORITY
+from app.api.responses import PUBLIC
 from app.api.schemas import encode
 
 TASK: Final = Reference("#/components/schemas/Task")

@@ -10,10 +10,10 @@ from typing import Final
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from app.api.keys import KEY_HEADER, KEY_MAX
 from app.api.openapi.builder import operation
 from app.api.openapi.parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
-from app.api.requests.media_types import JSON, MERGE_PATCH
+from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
+from app.api.requests.request import JSON, MERGE_PATCH
 
 STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 BEARER: Final = [{"bearer": list[str]()}]

@@ -7,9 +7,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.requests.cursors import CURSOR_MAX
 from app.api.requests.list_query import UTC
-from app.domain.search import SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
-from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX
+from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 
 _STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 _MOMENT: Final = (

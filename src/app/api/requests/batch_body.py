@@ -8,8 +8,7 @@ from typing import Any, Final
 from litestar.exceptions import HTTPException
 
 from app.api.requests.conditional import REQUIRE_IF_MATCH, read_versions
-from app.api.requests.media_types import json_body
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import TaskRequest, json_body
 from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import CLEARED, FIELDS, Faults, Members, Reader, kind
 from app.domain.commands import OPERATIONS_MAX, Change, Restore, Trash, Wanted

@@ -6,8 +6,7 @@ A task's entity tag is its version in quotes, and strong: the same version is th
 import re
 from typing import Final
 
-from app.api.headers import lines
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import TaskRequest, lines
 from app.api.requests.validation import Faults
 from app.domain.task import MissingVersions, Versions
 
@@ -19,11 +18,6 @@ NO_VERSION: Final[Versions] = frozenset()
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-
-
-def etag(version: int) -> bytes:
-    """Write the entity tag of a version."""
-    return b'"%d"' % version
 
 
 def read_expected_versions(request: TaskRequest, faults: Faults) -> Versions | None:

@@ -13,11 +13,10 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from app.domain.clock import EPOCH, microseconds_since_epoch
 from app.domain.identity import UserId
-from app.domain.selection import Order, Selection
+from app.domain.position import EPOCH, microseconds_since_epoch
 from app.domain.task import TaskId
-from app.domain.task_list import Bookmark, Key
+from app.domain.task_list import Bookmark, Key, Order, Selection
 
 CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes

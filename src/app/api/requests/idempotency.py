@@ -1,23 +1,62 @@
-"""A request that has an `Idempotency-Key` is acted on once; whoever repeats it is told what was told then.
+"""`Idempotency-Key`: a request runs once, and its response is stored.
 
-The key stands for an owner, a route and what the body says, whatever the order of its members and the space
-between them. The answer is kept in the transaction of the work, so that neither is there without the other.
-A refusal undoes the transaction, and so is not kept.
+The header is that of draft-ietf-httpapi-idempotency-key-header-07.
+
+The key belongs to an owner, a route and the content of the body, whatever the order of members and the space
+between them. The response is stored in the transaction of the work, so neither exists without the other.
+An error rolls the transaction back, so errors are not stored.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from litestar import Request
 
 from app import strict_json
-from app.api.keys import read_key
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import TaskRequest, lines
 from app.api.responses import Answer
 from app.domain.idempotency import KEPT_FOR, KeyedRequest, Told
 from app.domain.task import TaskId
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import Desk
+
+KEY_HEADER: Final = "Idempotency-Key"
+KEY_MAX: Final = 255  # characters
+
+_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"', re.ASCII)  # a String of RFC 8941 §3.3.3
+_BARE: Final = re.compile(
+    r"[!#-+\--:<-\[\]-~]+", re.ASCII
+)  # visible, and nothing that a list or a String is made of
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+def read_key(request: Request[Any, Any, Any]) -> str | None:
+    """Return the key, without the quotes in which the draft wants it and many clients do not send it.
+
+    Raises:
+        ValueError: it is not one key.
+
+    """
+    given = lines(request, KEY_HEADER.lower().encode())
+    if not given:
+        return None
+    if len(given) > 1:
+        raise ValueError("is given more than once")
+    if quoted := _QUOTED.fullmatch(given[0]):
+        key = _ESCAPED.sub(r"\1", quoted[1])
+    elif _BARE.fullmatch(given[0]):
+        key = given[0]
+    else:
+        raise ValueError(
+            'must be one string of visible ASCII, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
+        )
+    if not 1 <= len(key) <= KEY_MAX:
+        raise ValueError(f"must have 1 to {KEY_MAX} characters")
+    return key
+
 
 T = TypeVar("T")
 

@@ -11,11 +11,9 @@ from app.api.requests.hints import hint
 from app.api.requests.request import TaskRequest
 from app.api.requests.validation import PRIORITIES, Faults
 from app.domain.due import Due
-from app.domain.search import Search
-from app.domain.selection import NEWEST, Order, Selection
 from app.domain.summary import zone_of
 from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
-from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, Bookmark
+from app.domain.task_list import NEWEST, PAGE_DEFAULT, PAGE_MAX, Bookmark, Order, Search, Selection
 
 SORTS: Final = {
     f"{sign}{order.value}": {"order": order, "descending": bool(sign)}

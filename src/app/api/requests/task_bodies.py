@@ -5,10 +5,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.api.requests.conditional import read_expected_versions
-from app.api.requests.media_types import JSON, MERGE_PATCH, json_body
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import JSON, MERGE_PATCH, TaskRequest, json_body
 from app.api.requests.validation import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, Faults
-from app.domain.own_order import Move
+from app.domain.commands import Move
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
 BODY_MAX: Final = 256 * 1024  # bytes

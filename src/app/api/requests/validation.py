@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from app import strict_json
-from app.api.keys import KEY_HEADER, read_key
 from app.api.problems import InvalidRequest
 from app.api.requests import hints
 from app.api.requests.hints import hint
+from app.api.requests.idempotency import KEY_HEADER, read_key
 from app.api.requests.request import TaskRequest
 from app.api.schemas import Fault
 from app.domain.due import NEITHER, Due

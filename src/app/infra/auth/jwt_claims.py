@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from app import strict_json
 from app.domain.errors import Mistake, NotAuthenticated
+from app.infra.auth.jwt_verifier import refuse_outside_its_time
 
 TOKEN_MAX: Final = 8192  # characters
 KID_MAX: Final = 255  # characters
@@ -77,14 +78,6 @@ def claims(payload: dict[str, Any], *, issuer: str, audience: str, now: float) -
     said = Claims(subject, expires, max(issued, _time(payload, "nbf")))
     refuse_outside_its_time(said, now)
     return said
-
-
-def refuse_outside_its_time(said: Claims, now: float) -> None:
-    """Raise NotAuthenticated if a token is expired, or not valid yet."""
-    if now >= said.expires + LEEWAY:
-        raise NotAuthenticated("the token is expired", Mistake.EXPIRED)
-    if now < said.not_before - LEEWAY:
-        raise NotAuthenticated("the token is not valid yet")
 
 
 def is_subject(text: str) -> bool:

@@ -1,25 +1,92 @@
-"""Statements run for exactly one owner."""
+"""Statements for exactly one owner: bound to the owner, within one deadline, and within the owner's share.
 
+A person runs at most so many statements at once. The next ones wait in that person's own queue, so nobody
+holds every connection of the pool, whatever their statements cost.
+"""
+
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Final
 
+from app.domain.errors import TooManyAtOnce
 from app.domain.identity import UserId
+from app.infra.postgres.database import Database
+from app.infra.postgres.session import Row, Session, Transaction
 from app.infra.statements.owner_scope import Statement
 
-Row = Mapping[str, Any]
+QUEUE: Final = 25  # statements that may wait, for each that may run
+PATIENCE: Final = 2.0  # seconds that a statement waits in its person's queue
 
 
-class Connection(Protocol):
-    """Whatever runs one statement, whole or not at all."""
+class PersonConcurrency:
+    """Counts the running statements of each person. Who has none takes no memory."""
 
-    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
-        """Return the rows."""
-        ...
+    def __init__(self, at_most: int) -> None:
+        self._at_most = at_most
+        self._running: dict[UserId, int] = {}
+        self._queues: dict[UserId, deque[asyncio.Future[None]]] = {}
 
-    def transaction(self) -> AbstractAsyncContextManager["Connection"]:
-        """Return what runs several statements, all of them or none."""
-        ...
+    def __len__(self) -> int:
+        """Return how many people have statements that run or wait."""
+        return len(self._running)
+
+    def start(self, person: UserId) -> "asyncio.Future[None] | None":
+        """Count a statement, to be finished; return None if it may run, or a turn to wait for.
+
+        Raises:
+            TooManyAtOnce: the person's queue is full.
+
+        """
+        running = self._running.get(person, 0)
+        if running < self._at_most:
+            self._running[person] = running + 1
+            return None
+        queue = self._queues.setdefault(person, deque())
+        if len(queue) >= QUEUE * self._at_most:
+            raise TooManyAtOnce
+        queue.append(turn := asyncio.get_running_loop().create_future())
+        return turn
+
+    async def wait(self, person: UserId, turn: "asyncio.Future[None]", until: float) -> None:
+        """Wait until a statement may run; if it raises, there is nothing to finish.
+
+        Raises:
+            TooManyAtOnce: none of the person's statements ended for too long.
+
+        """
+        try:
+            async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PATIENCE)):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # its turn came at the moment of giving up
+                self.finish(person)
+            else:
+                self._leave(person, turn)
+            if isinstance(error, TimeoutError):
+                raise TooManyAtOnce from error
+            raise
+
+    def finish(self, person: UserId) -> None:
+        """End a statement: the person's next one runs in its place."""
+        while queue := self._queues.get(person):
+            turn = queue.popleft()
+            if not queue:
+                del self._queues[person]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        if (running := self._running[person]) > 1:
+            self._running[person] = running - 1
+        else:
+            del self._running[person]
+
+    def _leave(self, person: UserId, turn: "asyncio.Future[None]") -> None:
+        if (queue := self._queues.get(person)) and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._queues[person]
 
 
 class OwnedConnection:
@@ -28,7 +95,7 @@ class OwnedConnection:
     `owner` has no default: a connection that belongs to no one cannot be made.
     """
 
-    def __init__(self, connection: Connection, *, owner: UserId) -> None:
+    def __init__(self, connection: Session, *, owner: UserId) -> None:
         if not owner:
             raise ValueError("an owned connection needs an owner")
         self._connection = connection
@@ -49,3 +116,40 @@ class OwnedConnection:
         """Run several statements for the same owner, all of them or none."""
         async with self._connection.transaction() as connection:
             yield OwnedConnection(connection, owner=self._owner)
+
+
+class WithinDeadline:
+    """A database for one request: its time runs from the first statement, not while its body comes in."""
+
+    def __init__(self, database: Database, concurrency: PersonConcurrency, person: UserId) -> None:
+        self._database = database
+        self._concurrency = concurrency
+        self._person = person
+        self._until: float | None = None
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        """Run one statement; see `Database.fetch`."""
+        until = self._deadline()
+        if (turn := self._concurrency.start(self._person)) is not None:
+            await self._concurrency.wait(self._person, turn, until)
+        try:
+            return await self._database.fetch(statement, values, until=until)
+        finally:
+            self._concurrency.finish(self._person)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run several together; see `Database.transaction`."""
+        until = self._deadline()
+        if (turn := self._concurrency.start(self._person)) is not None:
+            await self._concurrency.wait(self._person, turn, until)
+        try:
+            async with self._database.transaction(until=until) as transaction:
+                yield transaction
+        finally:
+            self._concurrency.finish(self._person)
+
+    def _deadline(self) -> float:
+        if self._until is None:
+            self._until = self._database.deadline()
+        return self._until

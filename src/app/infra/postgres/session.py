@@ -1,17 +1,30 @@
-"""Several statements as one.
+"""What runs statements: the protocol `Session`, a transaction, and a tracer around either.
 
-No role is taken at BEGIN, no owner set, and nothing is undone at the end: each statement carries both walls
-itself (`app.infra.statements.owner_scope`), and what it tells row-level security it tells until the end of
-its
-transaction only. From BEGIN to COMMIT a transaction pooler keeps to one server connection.
+A transaction takes no role at BEGIN and sets no owner. Nothing is undone at its end. Each statement carries
+the owner itself (`app.infra.statements.owner_scope`), and its setting for row-level security ends with the
+transaction. From BEGIN to COMMIT a transaction pooler keeps one server connection.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.owner_session import Row
 from app.infra.statements.owner_scope import Statement
+
+Row = Mapping[str, Any]
+
+
+class Session(Protocol):
+    """Whatever runs one statement, whole or not at all."""
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        """Return the rows."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager["Session"]:
+        """Return what runs several statements, all of them or none."""
+        ...
 
 
 class Transaction:
@@ -29,3 +42,24 @@ class Transaction:
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """Return itself: what is done in a part of it stands or falls with all of it."""
         yield self
+
+
+Draw = Callable[[str], AbstractContextManager[None]]
+"""Draws the SQL that is run within."""
+
+
+class TracedConnection:
+    """Whatever runs statements, with something drawn around each."""
+
+    def __init__(self, connection: Session, draw: Draw) -> None:
+        self._connection = connection
+        self._draw = draw
+
+    async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
+        with self._draw(statement.sql):
+            return await self._connection.fetch(statement, values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with self._connection.transaction() as connection:
+            yield TracedConnection(connection, self._draw)

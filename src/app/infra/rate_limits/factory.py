@@ -1,7 +1,6 @@
 """Rate limits as they are set: in counts of this process, or in those that several share."""
 
-from app.domain.rate_limit import Counts, Policy, RateLimit
-from app.infra.rate_limits.memory_counter import ProcessCounts
+from app.domain.rate_limit import Counts, Policy, ProcessCounts, RateLimit
 from app.settings.rate_limits import RateLimits
 
 

@@ -6,6 +6,7 @@ first column how many rows are left, and thinks that nothing is greater than the
 many tasks have it; then any index looks good.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import ge, le
@@ -24,6 +25,7 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -32,12 +34,25 @@ from sqlalchemy import (
 )
 
 from app.domain.task_list import PAGE_BYTES
-from app.infra.statements.halves import merged
 from app.infra.statements.owner_scope import Statement, compiled, walls
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import ALIVE, TASKS
 from app.infra.tables import ORDERS
+
+
+def merged(
+    read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
+) -> Select[Any]:
+    """Return the first rows in an order, by names of columns that `read` returns."""
+
+    def first(rows: Select[Any]) -> Select[Any]:
+        columns = (rows.selected_columns[name] for name in order)
+        return rows.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
+
+    halves = (first(read.where(half)) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
+    return first(select(union_all(*halves).subquery("both")))
+
 
 LIMIT: Final = bindparam("limit", type_=Integer)
 FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from app.domain.position import CLOCK
-from app.infra.statements.halves import merged
+from app.infra.statements.lists import merged
 from app.infra.statements.owner_scope import Statement, compiled, walls
 from app.infra.statements.revision import counting
 from app.infra.statements.tasks import (
