@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -35,21 +34,17 @@ from app.api.requests.conditional import REQUIRE_IF_MATCH
 from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE, BODY_TIMEOUT, DESK_OF
 from app.api.requests.task_bodies import BODY_MAX
 from app.api.tasks import TaskController
-from app.domain.clock import Clock
+from app.domain.clock import Clock, utc_now
 from app.domain.errors import DomainError
 from app.domain.idempotency import KeptAtMost
-from app.domain.identity import TokenVerifier, UserId
-from app.domain.task_service import TaskService
-from app.domain.unit_of_work import Desk
+from app.domain.identity import TokenVerifier
 from app.infra.auth.jwks import KeySet
 from app.infra.auth.jwt_verifier import JwtVerifier
 from app.infra.gauges import readings
-from app.infra.idempotency import NeonKeptAnswers
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import PersonConcurrency, WithinDeadline
-from app.infra.postgres.session import Session, TracedConnection
+from app.infra.postgres.owner_session import PersonConcurrency
 from app.infra.rate_limits.factory import counts_for, limits_of
-from app.infra.tasks import NeonTaskRepository
+from app.infra.tasks import NeonUnitsOfWork
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings
 from app.supervision import Worker
@@ -57,11 +52,6 @@ from app.supervision import Worker
 if TYPE_CHECKING:  # imported only where they are wanted
     from app.metrics import Metrics
     from app.tracing import Tracing
-
-
-def utc_now() -> datetime:
-    """Return the present moment."""
-    return datetime.now(UTC)
 
 
 def compose(
@@ -74,7 +64,6 @@ def compose(
 ) -> Edge:
     """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
-    concurrency = PersonConcurrency(settings.person_concurrency)
     worker, large = Worker(), LargeAnswers()
     bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)
     keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
@@ -83,25 +72,14 @@ def compose(
     counts = counts_for(settings.rate_limits)
     person_limit, address_limit = limits_of(settings.rate_limits, counts)
 
-    kept_at_most = KeptAtMost(settings.max_keys, settings.max_kept_mb * 1024 * 1024)
-
-    def tasks_of(owner: UserId, connection: Session) -> TaskService:
-        # The one place where a request gets its repository: the owner is whoever the token speaks for.
-        return TaskService(NeonTaskRepository(connection, owner=owner), clock, settings.max_tasks)
-
-    @asynccontextmanager
-    async def together(
-        owner: UserId, connection: Session
-    ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
-        async with connection.transaction() as transaction:
-            kept = NeonKeptAnswers(transaction, owner=owner, at_most=kept_at_most)
-            yield tasks_of(owner, transaction), kept
-
-    def desk_of(owner: UserId) -> Desk:
-        connection: Session = WithinDeadline(database, concurrency, owner)
-        if tracing is not None:
-            connection = TracedConnection(connection, tracing.statement)
-        return Desk(tasks_of(owner, connection), partial(together, owner, connection))
+    units_of_work = NeonUnitsOfWork(
+        database=database,
+        concurrency=PersonConcurrency(settings.person_concurrency),
+        clock=clock,
+        max_tasks=settings.max_tasks,
+        kept_at_most=KeptAtMost(settings.max_keys, settings.max_kept_mb * 1024 * 1024),
+        draw=None if tracing is None else tracing.statement,
+    )
 
     async def keys_trouble() -> str | None:
         return None if keys is None else keys.trouble
@@ -146,7 +124,7 @@ def compose(
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
-        state=State({DESK_OF: desk_of, LARGE_ANSWERS: large, BODIES: bodies}),
+        state=State({DESK_OF: units_of_work.of, LARGE_ANSWERS: large, BODIES: bodies}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,

@@ -22,7 +22,7 @@ def test_a_user_id_is_born_of_a_verified_token_only() -> None:
 
 
 def test_a_repository_gets_its_owner_in_one_place() -> None:
-    assert places(r"\bNeonTaskRepository\((?!protocol)[^)]*owner=") == {"composition.py"}
+    assert places(r"\bNeonTaskRepository\((?!protocol)[^)]*owner=") == {"infra/tasks.py"}
 
 
 def test_only_documentation_and_health_are_public() -> None:

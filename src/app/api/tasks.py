@@ -10,10 +10,10 @@ from app.api import schemas
 from app.api.openapi import operations
 from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, read_batch, results
-from app.api.requests.conditional import asks_for_news, is_known
+from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import once
 from app.api.requests.list_query import Asked, read_list, read_zone
-from app.api.requests.request import TaskRequest, desk_of, expect_answers_taken, tasks_of
+from app.api.requests.request import TaskRequest, desk_of, expect_answers_taken, first, tasks_of
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -42,7 +42,9 @@ class TaskController(Controller):
     async def list_tasks(self, request: TaskRequest) -> Answer[list[schemas.Task]]:
         """List tasks."""
         asked, tasks = read_list(request), tasks_of(request)
-        if asks_for_news(request) and is_known(request, tag := _list_tag(request, await tasks.revision())):
+        if first(request, b"if-none-match") and is_known(
+            request, tag := _list_tag(request, await tasks.revision())
+        ):
             return Answer(b"", status=304, headers=((b"etag", tag),))
         page = await tasks.list(asked.selection, limit=asked.limit, after=asked.after)
         tag = _list_tag(request, page.revision)

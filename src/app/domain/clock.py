@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 Clock = Callable[[], datetime]
 """Returns the present moment, aware and in UTC."""
+
+utc_now: Final[Clock] = partial(datetime.now, UTC)
 
 
 def written(moment: datetime) -> str:

@@ -1,18 +1,27 @@
-"""Tasks in Neon."""
+"""Tasks in Neon, and the unit of work in which a request reads and changes them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
+from app.domain.clock import Clock
 from app.domain.commands import Move, Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
+from app.domain.idempotency import KeptAtMost
 from app.domain.identity import UserId
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
 from app.domain.task_list import NEWEST, Bookmark, Page, Selection
+from app.domain.task_service import TaskService
+from app.domain.unit_of_work import Desk
 from app.infra import manual_order, task_batch, task_lists
-from app.infra.postgres.owner_session import OwnedConnection
-from app.infra.postgres.session import Session
+from app.infra.idempotency import NeonKeptAnswers
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import OwnedConnection, PersonConcurrency, WithinDeadline
+from app.infra.postgres.session import Draw, Session, TracedConnection
 from app.infra.statements import tasks
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
@@ -109,3 +118,36 @@ class NeonTaskRepository:
             if seen and not seen["differs"]:
                 return task
         raise RuntimeError("a write met no row, and nothing said why")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeonUnitsOfWork:
+    """Makes the unit of work of each request: the one place where a request gets its rows.
+
+    The owner is the user of the verified token.
+    """
+
+    database: Database
+    concurrency: PersonConcurrency
+    clock: Clock
+    max_tasks: int
+    kept_at_most: KeptAtMost
+    draw: Draw | None  # traces a statement
+
+    def of(self, owner: UserId) -> Desk:
+        """Return the unit of work of one owner."""
+        session: Session = WithinDeadline(self.database, self.concurrency, owner)
+        if self.draw is not None:
+            session = TracedConnection(session, self.draw)
+        return Desk(self._tasks(owner, session), partial(self._together, owner, session))
+
+    @asynccontextmanager
+    async def _together(
+        self, owner: UserId, session: Session
+    ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
+        async with session.transaction() as transaction:
+            kept = NeonKeptAnswers(transaction, owner=owner, at_most=self.kept_at_most)
+            yield self._tasks(owner, transaction), kept
+
+    def _tasks(self, owner: UserId, session: Session) -> TaskService:
+        return TaskService(NeonTaskRepository(session, owner=owner), self.clock, self.max_tasks)

@@ -190,13 +190,13 @@ async def refuse(
 ) -> None:
     """Send a problem."""
     body = document(problem, scope, detail=detail)
-    told = [
+    fields = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         *headers,
     ]
-    await send({"type": "http.response.start", "status": problem.status.value, "headers": told})
+    await send({"type": "http.response.start", "status": problem.status.value, "headers": fields})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -64,11 +64,6 @@ def read_versions(given: str) -> Versions | None:
     return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag))
 
 
-def asks_for_news(request: TaskRequest) -> bool:
-    """Tell whether the client has something already, and asks only whether it has changed."""
-    return _header(request, b"if-none-match") is not None
-
-
 def is_known(request: TaskRequest, tag: bytes) -> bool:
     """Tell whether the client has this representation already; what is malformed names none."""
     given = _header(request, b"if-none-match")

@@ -92,7 +92,8 @@ class JwtVerifier:
             return principal
         header, payload = opened(token)
         # Cheap checks first: only a token that would be believed may cause a fetch of keys.
-        said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience, now=self._now())
+        said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience)
+        refuse_outside_its_time(said, self._now())
         self._check_signature(token, header, await self._keys_for(header))
         principal = Principal(UserId(said.subject))
         self.cache.put(

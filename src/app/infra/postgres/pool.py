@@ -90,7 +90,7 @@ class Pool:
         elif self._closed:
             self._lent.discard(connection)
             connection.terminate()
-        elif not self._line.serve(connection):
+        elif not (self._line.turns and self._line.serve(connection)):
             self._lent.discard(connection)
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))

@@ -25,10 +25,10 @@ class Line:
     def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
         self._length = length
         self._is_moving = is_moving  # connections are being opened: worth waiting longer, Neon may be waking
-        self._turns: dict[Turn, asyncio.TimerHandle] = {}
+        self.turns: dict[Turn, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self.turns)
 
     def join(self) -> Turn:
         """Return a turn to wait for; whoever stops waiting leaves.
@@ -37,7 +37,7 @@ class Line:
             Exhausted: the line is too long. Waiting raises it too, after `PATIENCE`.
 
         """
-        if len(self._turns) >= self._length:
+        if len(self.turns) >= self._length:
             raise Exhausted("too many wait for a connection")
         turn: Turn = asyncio.get_running_loop().create_future()
         self._be_patient(turn)
@@ -45,13 +45,13 @@ class Line:
 
     def leave(self, turn: Turn) -> None:
         """Wait no longer."""
-        if (timer := self._turns.pop(turn, None)) is not None:
+        if (timer := self.turns.pop(turn, None)) is not None:
             timer.cancel()
 
     def serve(self, connection: "Connection | None") -> bool:
         """Give the one who waits longest a connection, or room to open one; False if nobody waits."""
-        while self._turns:
-            turn = next(iter(self._turns))
+        while self.turns:
+            turn = next(iter(self.turns))
             self.leave(turn)
             if not turn.done():
                 turn.set_result(connection)
@@ -59,7 +59,7 @@ class Line:
         return False
 
     def _be_patient(self, turn: Turn) -> None:
-        self._turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)
+        self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)
 
     def _turn_away(self, turn: Turn) -> None:
         if self._is_moving():
