@@ -11,8 +11,8 @@ from pathlib import Path
 
 from app.cli.preflight import port_faults
 from app.settings import Settings, SettingsError
-from app.settings.environment import Reader, number
-from app.settings.server import read_listening
+from app.settings.environment import EnvironmentReader, number
+from app.settings.server import read_server
 from dev.steps import Cannot
 
 TRUST = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")
@@ -44,7 +44,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     own_auth = not any(env.get(name) for name in TRUST)
     embedded = not env.get("DATABASE_URL")
     node, no_node = find_node() if own_auth else (None, None)
-    reader = Reader(env)
+    reader = EnvironmentReader(env)
     auth_port = reader.read("AUTH_PORT", number(1, 65535), 3000)
     if own_auth:
         env.setdefault("BETTER_AUTH_SECRET", kept_secret(state))
@@ -54,19 +54,19 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
         env.setdefault("CORS_ORIGINS", here)
     if embedded:
         env["DATABASE_URL"] = NOWHERE
-    faults = reader.faults
+    errors = reader.errors
     try:
         Settings.from_env(env)
     except SettingsError as error:
-        faults += error.faults
-    listening = read_listening(Reader(env))
-    faults += port_faults(env)
+        errors += error.errors
+    listening = read_server(EnvironmentReader(env))
+    errors += port_faults(env)
     if node and not is_free(auth_port):
-        faults.append(f"AUTH_PORT {auth_port} is used by another program: stop that, or set it to another")
+        errors.append(f"AUTH_PORT {auth_port} is used by another program: stop that, or set it to another")
     if node and auth_port == listening.port:
-        faults.append(f"AUTH_PORT {auth_port} is the same as PORT: set one of them to another")
-    if faults:
-        raise Cannot("\n".join(faults))
+        errors.append(f"AUTH_PORT {auth_port} is the same as PORT: set one of them to another")
+    if errors:
+        raise Cannot("\n".join(errors))
     return Plan(embedded, node, no_node, auth_port, listening.host, listening.port, env)
 
 

@@ -54,8 +54,8 @@ def test_where_better_auth_has_a_name_with_other_letters_its_tokens_keys_and_pag
     settings = Settings.from_env({"DATABASE_URL": DATABASE, "BETTER_AUTH_URL": "https://Müller.example"})
 
     ascii_name = "https://xn--mller-kva.example"
-    assert (settings.trust.issuer, settings.trust.audience) == (ascii_name, ascii_name)
-    assert settings.trust.jwks_url == f"{ascii_name}/api/auth/jwks"
+    assert (settings.auth.issuer, settings.auth.audience) == (ascii_name, ascii_name)
+    assert settings.auth.jwks_url == f"{ascii_name}/api/auth/jwks"
     assert settings.cors_origins == (ascii_name,)
 
 
@@ -66,7 +66,7 @@ def test_names_of_the_service_are_known_in_ascii_too() -> None:
         "ALLOWED_HOSTS": "API.müller.example,*.b.example",
     }
 
-    assert Settings.from_env(names).listening.allowed_hosts == frozenset(
+    assert Settings.from_env(names).server.allowed_hosts == frozenset(
         {"api.xn--mller-kva.example", "*.b.example"}
     )
 

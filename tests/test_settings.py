@@ -16,7 +16,7 @@ def faults_of(**env: str) -> list[str]:
     try:
         Settings.from_env(env)
     except SettingsError as error:
-        return error.faults
+        return error.errors
     return []
 
 
@@ -62,9 +62,9 @@ def test_neons_address_is_taken_as_it_is_pasted() -> None:
 def test_each_source_of_trust_says_whose_tokens_are_believed(
     env: dict[str, str], issuer: str, jwks: str | None
 ) -> None:
-    trust = Settings.from_env({"DATABASE_URL": NEON, **env}).trust
+    auth = Settings.from_env({"DATABASE_URL": NEON, **env}).auth
 
-    assert (trust.issuer, trust.audience, trust.jwks_url) == (issuer, issuer, jwks)
+    assert (auth.issuer, auth.audience, auth.jwks_url) == (issuer, issuer, jwks)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import near_misses
-from app.settings.environment import Reader
+from app.settings.environment import EnvironmentReader
 from tests.support.servers.service import app
 from tests.test_cli import AUTH
 
@@ -88,7 +88,7 @@ def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_told(tmp_pa
 def test_no_setting_is_near_to_another() -> None:
     near_misses({})
 
-    assert all(near_misses({name: "x"}) == [] for name in Reader.names)
+    assert all(near_misses({name: "x"}) == [] for name in EnvironmentReader.names)
 
 
 def test_a_start_that_fails_says_so_with_its_faults_and_no_value(tmp_path: Path) -> None:

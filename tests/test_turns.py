@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from app.event_loop import Turns
+from app.event_loop import TimeSlice
 
 WORKERS, PIECES = 8, 5
 REST = 0.01  # seconds
@@ -22,11 +22,11 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def work(number: int, done: list[int]) -> None:
-    turns = Turns()
+    turns = TimeSlice()
     await turns.wait()
     for _ in range(PIECES):
         done.append(number)
-        await turns.give()
+        await turns.yield_to_others()
 
 
 async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -> None:

@@ -13,14 +13,14 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import log_output
-from app.api.backpressure import LARGE_ANSWERS, LargeAnswers, Room
+from app.api.backpressure import LARGE_RESPONSES, LargeResponses, Room
 from app.api.docs import DOCS_HANDLERS
 from app.api.health import alive, readiness
 from app.api.middleware.authentication import AuthenticationMiddleware
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.outermost import Edge
 from app.api.middleware.response_headers import PROBLEM_PAGES, Cors
-from app.api.middleware.telemetry import Observation
+from app.api.middleware.telemetry import Telemetry
 from app.api.openapi import document as openapi
 from app.api.problem_pages import PROBLEM_HANDLERS
 from app.api.problems import (
@@ -31,19 +31,19 @@ from app.api.problems import (
     on_unexpected,
 )
 from app.api.requests.conditional import REQUIRE_IF_MATCH
-from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE, BODY_TIMEOUT, DESK_OF
+from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE, BODY_TIMEOUT, UNIT_OF_WORK_OF
 from app.api.requests.task_bodies import BODY_MAX
 from app.api.tasks import TaskController
 from app.domain.clock import Clock, utc_now
 from app.domain.errors import DomainError
-from app.domain.idempotency import KeptAtMost
+from app.domain.idempotency import StorageQuota
 from app.domain.identity import TokenVerifier
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import JwtVerifier
-from app.infra.gauges import readings
+from app.infra.gauges import sample_gauges
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import PersonConcurrency
-from app.infra.rate_limits.factory import counts_for, limits_of
+from app.infra.rate_limits.factory import make_counter, make_limits
 from app.infra.tasks import NeonUnitsOfWork
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings
@@ -64,20 +64,20 @@ def compose(
 ) -> Edge:
     """Build the application. A test passes its own verifier and clock; the process says who observes it."""
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
-    worker, large = Worker(), LargeAnswers()
+    worker, large = Worker(), LargeResponses()
     bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)
-    keys = KeySet(settings.trust.jwks_url) if settings.trust.jwks_url else None
-    tokens = JwtVerifier(settings.trust, keys)
-    observation = Observation(metrics, tracing)
-    counts = counts_for(settings.rate_limits)
-    person_limit, address_limit = limits_of(settings.rate_limits, counts)
+    keys = Jwks(settings.auth.jwks_url) if settings.auth.jwks_url else None
+    tokens = JwtVerifier(settings.auth, keys)
+    telemetry = Telemetry(metrics, tracing)
+    counts = make_counter(settings.rate_limits)
+    person_limit, address_limit = make_limits(settings.rate_limits, counts)
 
     units_of_work = NeonUnitsOfWork(
         database=database,
         concurrency=PersonConcurrency(settings.person_concurrency),
         clock=clock,
         max_tasks=settings.max_tasks,
-        kept_at_most=KeptAtMost(settings.max_keys, settings.max_kept_mb * 1024 * 1024),
+        storage_quota=StorageQuota(settings.max_keys, settings.max_kept_mb * 1024 * 1024),
         draw=None if tracing is None else tracing.statement,
     )
 
@@ -98,8 +98,8 @@ def compose(
         try:
             async with (
                 worker.watched(),
-                limited_send_buffers(settings.listening.port),
-                observation.lasting(read),
+                limited_send_buffers(settings.server.port),
+                telemetry.lasting(read),
             ):
                 yield
         finally:
@@ -109,7 +109,7 @@ def compose(
             await database.close()
             log_output.flush()
 
-    read = partial(readings, database, keys, tokens.cache, counts if shared else None)
+    read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None)
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
@@ -124,7 +124,7 @@ def compose(
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
-        state=State({DESK_OF: units_of_work.of, LARGE_ANSWERS: large, BODIES: bodies}),
+        state=State({UNIT_OF_WORK_OF: units_of_work.of, LARGE_RESPONSES: large, BODIES: bodies}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
@@ -137,13 +137,13 @@ def compose(
         lifespan=[lifespan],
         logging_config=None,
     )
-    observation.expect(app.routes)
+    telemetry.expect(app.routes)
     return Edge(
         app,
         document,
         cors=Cors(settings.cors_origins),
-        hosts=settings.listening.allowed_hosts,
-        observation=observation,
+        hosts=settings.server.allowed_hosts,
+        telemetry=telemetry,
         worker=worker,
         large=large,
         bodies=bodies,

@@ -44,13 +44,13 @@ class _Line:
 _LINES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Line]] = WeakKeyDictionary()
 
 
-class Turns:
+class TimeSlice:
     """Counts how long one piece of work has had the event loop."""
 
     def __init__(self) -> None:
         self._began = perf_counter()
 
-    async def give(self) -> None:
+    async def yield_to_others(self) -> None:
         """Let others run, if a slice of time is over."""
         if perf_counter() - self._began >= SLICE:
             await self.wait()

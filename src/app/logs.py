@@ -34,8 +34,8 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     Under the same `user_key` a person has the same name in every log; without one it is this process's own.
     """
     global _by_hand, _short, _user_key  # noqa: PLW0603 - logging is the process's
-    told = logging.getLevelName(level.upper()) <= logging.INFO
-    _by_hand, _short = told and form == "json", told and form == "console"
+    enabled = logging.getLevelName(level.upper()) <= logging.INFO
+    _by_hand, _short = enabled and form == "json", enabled and form == "console"
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
     log_output.start_anew()
@@ -120,19 +120,19 @@ def where(error: BaseException) -> list[str]:
 
     Its message is told only where it speaks of code: a driver's error quotes values, and those are people's.
     """
-    told = []
+    enabled = []
     current: BaseException | None = error
     while current is not None:
-        told.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        enabled.append(f"{type(current).__module__}.{type(current).__qualname__}")
         if type(current) in ABOUT_CODE:
-            told[-1] += f": {current}"
+            enabled[-1] += f": {current}"
         trace = current.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code
-            told.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}")
+            enabled.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}")
             trace = trace.tb_next
         current = current.__cause__ or current.__context__
-    return told
+    return enabled
 
 
 def _add_request_id(_: object, __: str, event: EventDict) -> EventDict:

@@ -20,18 +20,18 @@ try:
 except SettingsError as error:
     sys.exit(str(error))
 
-observing = settings.observing
+telemetry = settings.telemetry
 metrics = tracing = None
-if observing.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` shows them
+if telemetry.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` shows them
     from app.metrics import Metrics
 
     metrics = Metrics()
-if observing.traced:
+if telemetry.traced:
     from app.tracing import Tracing
 
     tracing = Tracing(otel_variables(env))
 log_output.never_fail()
-logs.configure(settings.log_level, settings.log_format, observing.log_user_key)
+logs.configure(settings.log_level, settings.log_format, telemetry.log_user_key)
 app = compose(settings, metrics=metrics, tracing=tracing)
 gc.freeze()  # what lives as long as the process is never looked through; some garbage with it, less than a MB
 gc.enable()

@@ -90,7 +90,7 @@ class Metrics:
             self._bound[route, method, status] = bound
         bound.observe(seconds)
 
-    def told(self, problem: str) -> None:
+    def count_problem(self, problem: str) -> None:
         """Count a problem by the tail of its type, or as `about:blank`."""
         self._problems.labels(problem).inc()
 

@@ -12,12 +12,12 @@ from asyncpg.connection import LoggedQuery
 
 from app.domain.commands import Change, Move, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
-from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
+from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges
 from app.domain.task_list import Bookmark
-from app.infra.idempotency import NeonKeptAnswers
+from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.tables import ORDERS
@@ -77,9 +77,9 @@ async def listened(database_url: str) -> AsyncIterator[tuple[Database, list[Logg
     await database.open()
     await database.trouble()
     heard: list[LoggedQuery] = []
-    connection = await database._lender.lend(database.deadline())
+    connection = await database._checkout.acquire(database.deadline())
     connection.add_query_logger(heard.append)
-    database._lender.take_back(connection)
+    database._checkout.release(connection)
     yield database, heard
     await database.close()
 
@@ -115,13 +115,13 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     with suppress(TaskNotFound):
         await mine.show(task.id)
     async with database.transaction() as transaction:
-        kept = NeonKeptAnswers(transaction, owner=ann)
-        await kept.claim(asked := KeyedRequest("create", "key", b""), since=NOON)
-        await kept.keep(asked, Told(201, (), b"{}"), shows=(), at=NOON, since=NOON)
+        kept = NeonStoredResponses(transaction, owner=ann)
+        await kept.claim(asked := IdempotentRequest("create", "key", b""), since=NOON)
+        await kept.keep(asked, StoredResponse(201, (), b"{}"), shows=(), at=NOON, since=NOON)
     async with database.transaction() as transaction:
-        full = NeonKeptAnswers(transaction, owner=ann, at_most=KeptAtMost(answers=1))
+        full = NeonStoredResponses(transaction, owner=ann, at_most=StorageQuota(answers=1))
         with suppress(TooManyKeys):
-            await full.claim(KeyedRequest("create", "another", b""), since=later(-1))
+            await full.claim(IdempotentRequest("create", "another", b""), since=later(-1))
 
     await asyncio.sleep(0)  # the driver tells its listeners a turn later
     about_tasks = [query for query in heard if OWNED.search(query.query)]

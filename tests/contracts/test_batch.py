@@ -56,15 +56,15 @@ async def test_what_is_added_is_there_and_shown_in_the_order_asked(repository_of
 async def test_each_kind_does_what_its_own_method_does(repository_of: RepositoryOf) -> None:
     changed, trashed, restored, new = (TaskFactory.build() for _ in range(4))
     owner = someone()
-    together, apart = repository_of(owner), repository_of(someone())
+    transaction, apart = repository_of(owner), repository_of(someone())
     changes = TaskChanges(title="changed", completed=True, due=Due.parse("2026-01-09"), tags=("a",))
-    for repository in (together, apart):
+    for repository in (transaction, apart):
         for task in (changed, trashed, restored):
             await repository.add(task, at_most=MANY)
         await repository.trash(restored.id, at=later(0))
 
     one, two, three, four = await applied(
-        together, Restore(restored.id), Trash(trashed.id), new, Change(changed.id, changes)
+        transaction, Restore(restored.id), Trash(trashed.id), new, Change(changed.id, changes)
     )
 
     alone = [
@@ -76,8 +76,8 @@ async def test_each_kind_does_what_its_own_method_does(repository_of: Repository
     assert [one, three, four] == [{**read(task), "user_id": owner} for task in alone]
     assert two is None
     with pytest.raises(TaskNotFound):
-        await together.show(trashed.id)
-    assert read(await together.restore(trashed.id, at=later(2)))["version"] == 3
+        await transaction.show(trashed.id)
+    assert read(await transaction.restore(trashed.id, at=later(2)))["version"] == 3
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.domain.rate_limit import Counts, ProcessCounts
-from app.infra.rate_limits.redis_counter import SharedCounts
+from app.domain.rate_limit import MemoryCounter, RequestCounter
+from app.infra.rate_limits.redis_counter import RedisCounter
 from tests.support.servers.redis import Store, store_in
 
 
@@ -18,10 +18,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture(params=["process", pytest.param("shared", marks=pytest.mark.server)])
-async def counts(request: pytest.FixtureRequest) -> AsyncIterator[Counts]:
-    own = ProcessCounts()
+async def counts(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter]:
+    own = MemoryCounter()
     shared = request.param == "shared"
-    counts: Counts = SharedCounts(request.getfixturevalue("store").url, own) if shared else own
+    counts: RequestCounter = RedisCounter(request.getfixturevalue("store").url, own) if shared else own
     yield counts
     await counts.close()
     if shared:
@@ -33,26 +33,26 @@ def name() -> str:
     return f"person:{uuid4()}"
 
 
-async def test_each_addition_is_one_more(counts: Counts, name: str) -> None:
+async def test_each_addition_is_one_more(counts: RequestCounter, name: str) -> None:
     assert [await counts.add(name, 1, 60) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_a_new_window_begins_with_one(counts: Counts, name: str) -> None:
+async def test_a_new_window_begins_with_one(counts: RequestCounter, name: str) -> None:
     assert [await counts.add(name, number, 60) for number in (7, 7, 8, 8, 9)] == [1, 2, 1, 2, 1]
 
 
-async def test_nobody_counts_for_another(counts: Counts, name: str) -> None:
+async def test_nobody_counts_for_another(counts: RequestCounter, name: str) -> None:
     await counts.add(name, 1, 60)
 
     assert await counts.add(f"{name} ", 1, 60) == 1
 
 
-async def test_additions_at_the_same_time_are_all_counted(counts: Counts, name: str) -> None:
+async def test_additions_at_the_same_time_are_all_counted(counts: RequestCounter, name: str) -> None:
     found = await asyncio.gather(*(counts.add(name, 1, 60) for _ in range(200)))
 
     assert sorted(found) == list(range(1, 201))
 
 
 @pytest.mark.parametrize("of", [str.upper, lambda name: name + "ä\ud800\r\n 🎉", lambda name: name * 9])
-async def test_any_name_is_counted(counts: Counts, name: str, of: Callable[[str], str]) -> None:
+async def test_any_name_is_counted(counts: RequestCounter, name: str, of: Callable[[str], str]) -> None:
     assert [await counts.add(of(name), 1, 60) for _ in range(2)] == [1, 2]

@@ -7,19 +7,19 @@ from datetime import timedelta
 import pytest
 
 from app.domain.errors import AnswerGone, KeyReused, TooManyKeys
-from app.domain.idempotency import KEPT_FOR, KeptAnswers, KeptAtMost, KeyedRequest, Told
+from app.domain.idempotency import RETENTION, IdempotentRequest, StorageQuota, StoredResponse, StoredResponses
 from app.domain.identity import UserId
 from app.domain.task_repository import TaskRepository
-from app.infra.idempotency import NeonKeptAnswers
+from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, someone
-from tests.support.fakes import MemoryKeptAnswers, MemoryTaskRepository, Shelf
+from tests.support.fakes import MemoryStoredResponses, MemoryTaskRepository, Shelf
 
-Store = Callable[[UserId, KeptAtMost], AbstractAsyncContextManager[tuple[TaskRepository, KeptAnswers]]]
+Store = Callable[[UserId, StorageQuota], AbstractAsyncContextManager[tuple[TaskRepository, StoredResponses]]]
 
-AT_MOST = KeptAtMost(answers=3, octets=100)
-SINCE = NOON - KEPT_FOR
+AT_MOST = StorageQuota(answers=3, octets=100)
+SINCE = NOON - RETENTION
 
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
@@ -30,19 +30,19 @@ def store(request: pytest.FixtureRequest) -> Store:
 
         @asynccontextmanager
         async def in_memory(
-            owner: UserId, at_most: KeptAtMost
-        ) -> AsyncIterator[tuple[TaskRepository, KeptAnswers]]:
-            yield MemoryTaskRepository(owner, shelf), MemoryKeptAnswers(owner, shelf, at_most)
+            owner: UserId, at_most: StorageQuota
+        ) -> AsyncIterator[tuple[TaskRepository, StoredResponses]]:
+            yield MemoryTaskRepository(owner, shelf), MemoryStoredResponses(owner, shelf, at_most)
 
         return in_memory
     database: Database = request.getfixturevalue("database")
 
     @asynccontextmanager
     async def in_neon(
-        owner: UserId, at_most: KeptAtMost
-    ) -> AsyncIterator[tuple[TaskRepository, KeptAnswers]]:
+        owner: UserId, at_most: StorageQuota
+    ) -> AsyncIterator[tuple[TaskRepository, StoredResponses]]:
         async with database.transaction() as transaction:
-            kept = NeonKeptAnswers(transaction, owner=owner, at_most=at_most)
+            kept = NeonStoredResponses(transaction, owner=owner, at_most=at_most)
             yield NeonTaskRepository(transaction, owner=owner), kept
 
     return in_neon
@@ -50,12 +50,12 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 async def ask(
     store: Store, owner: UserId, key: str, *, body: bytes = b"", at: timedelta = timedelta()
-) -> Told | None:
+) -> StoredResponse | None:
     """Ask under a key so long after noon: return what was told before, or keep what is told now."""
-    asked, since = KeyedRequest("create", key, b"x"), SINCE + at
+    keyed, since = IdempotentRequest("create", key, b"x"), SINCE + at
     async with store(owner, AT_MOST) as (_, kept):
-        if (told := await kept.claim(asked, since=since)) is None:
-            await kept.keep(asked, Told(201, (), body), shows=(), at=NOON + at, since=since)
+        if (told := await kept.claim(keyed, since=since)) is None:
+            await kept.keep(keyed, StoredResponse(201, (), body), shows=(), at=NOON + at, since=since)
         return told
 
 
@@ -120,34 +120,34 @@ async def test_a_task_that_is_deleted_for_good_ends_the_answers_that_show_it_and
 ) -> None:
     ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
     shows = {"it": [a_task_id(), task.id], "another": [a_task_id()], "nothing": []}
-    asked = {key: KeyedRequest("batch", key, b"x") for key in shows}
-    told = Told(200, (("etag", "x"),), b"{}")
+    keyed = {key: IdempotentRequest("batch", key, b"x") for key in shows}
+    told = StoredResponse(200, (("etag", "x"),), b"{}")
     for owner in (ann, bob):
         async with store(owner, AT_MOST) as (mine, kept):
             await mine.add(task, at_most=MANY)
             for key, ids in shows.items():
-                await kept.keep(asked[key], told, shows=ids, at=NOON, since=SINCE)
+                await kept.keep(keyed[key], told, shows=ids, at=NOON, since=SINCE)
 
     async with store(ann, AT_MOST) as (mine, _):
         await mine.purge(task.id)
 
     async with store(ann, AT_MOST) as (_, kept):
         with pytest.raises(AnswerGone):
-            await kept.claim(asked["it"], since=SINCE)
+            await kept.claim(keyed["it"], since=SINCE)
         with pytest.raises(KeyReused):
-            await kept.claim(KeyedRequest("batch", "it", b"y"), since=SINCE)
-        assert await kept.claim(asked["another"], since=SINCE) == told
-        assert await kept.claim(asked["nothing"], since=SINCE) == told
+            await kept.claim(IdempotentRequest("batch", "it", b"y"), since=SINCE)
+        assert await kept.claim(keyed["another"], since=SINCE) == told
+        assert await kept.claim(keyed["nothing"], since=SINCE) == told
     async with store(bob, AT_MOST) as (_, kept):
-        assert await kept.claim(asked["it"], since=SINCE) == told
+        assert await kept.claim(keyed["it"], since=SINCE) == told
 
 
 async def test_a_key_whose_answer_is_gone_goes_on_counting(store: Store) -> None:
     ann, task = someone("ann"), TaskFactory.build()
     async with store(ann, AT_MOST) as (mine, kept):
         await mine.add(task, at_most=MANY)
-        asked = KeyedRequest("create", "it", b"x")
-        await kept.keep(asked, Told(201, (), b"{}"), shows=[task.id], at=NOON, since=SINCE)
+        keyed = IdempotentRequest("create", "it", b"x")
+        await kept.keep(keyed, StoredResponse(201, (), b"{}"), shows=[task.id], at=NOON, since=SINCE)
         await mine.purge(task.id)
 
     await ask(store, ann, "b")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from app.domain.due import Due
 from app.domain.errors import TaskNotFound, TooManyTasks
 from app.domain.task import Priority, TaskChanges
@@ -163,7 +163,7 @@ async def test_the_moment_of_completion_is_the_first_one_and_goes_when_the_task_
     reopened = await mine.change(task.id, TaskChanges(completed=False), at=later(3))
 
     moments = [read(seen)["completed_at"] for seen in (completed, retitled, reopened)]
-    assert moments == [written(later(1)), written(later(1)), None]
+    assert moments == [to_rfc3339(later(1)), to_rfc3339(later(1)), None]
 
 
 async def test_toggling_twice_is_as_before_but_for_time_and_version(repository_of: RepositoryOf) -> None:

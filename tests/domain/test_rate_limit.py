@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from app.domain.rate_limit import Policy, ProcessCounts, RateLimit
+from app.domain.rate_limit import MemoryCounter, Policy, RateLimit
 
 POLICY = Policy("person", quota=3, window=60)
 
@@ -18,7 +18,7 @@ class Clock:
 
 
 def limit_at(clock: Clock, policy: Policy = POLICY) -> RateLimit:
-    return RateLimit(policy, ProcessCounts(), clock)
+    return RateLimit(policy, MemoryCounter(), clock)
 
 
 async def test_the_quota_is_let_through_and_not_one_more() -> None:

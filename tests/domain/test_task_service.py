@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from app.domain.errors import TaskNotFound
 from app.domain.task import TaskChanges
 from app.domain.task_service import TaskService
@@ -26,7 +26,7 @@ async def test_a_created_task_holds_what_was_said_and_the_present_moment() -> No
 
     task = read(seen)
     assert (task["id"], task["title"], task["description"]) == (str(task_id), new.title, new.description)
-    assert task["created_at"] == task["updated_at"] == task["completed_at"] == written(NOON)
+    assert task["created_at"] == task["updated_at"] == task["completed_at"] == to_rfc3339(NOON)
     assert await service.show(task_id) == seen
 
 
@@ -49,7 +49,7 @@ async def test_given_more_tasks_than_fit_then_the_page_says_where_the_next_one_b
     third = await service.list(limit=2, after=second.next)
 
     times = [[task["created_at"] for task in read(page)] for page in (first, second, third)]
-    assert times == [[written(later(minute)) for minute in minutes] for minutes in ([4, 3], [2, 1], [0])]
+    assert times == [[to_rfc3339(later(minute)) for minute in minutes] for minutes in ([4, 3], [2, 1], [0])]
     assert third.next is None
 
 

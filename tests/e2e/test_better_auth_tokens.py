@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import JwtVerifier
 from dev.postgres import PostgresServer
 from tests.support.servers.better_auth import BetterAuth, better_auth
@@ -25,7 +25,7 @@ async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
     """A verifier that trusts the server's keys, as `BETTER_AUTH_URL` has it."""
     trust = auth.jwks_trust
     assert trust.jwks_url
-    keys = KeySet(trust.jwks_url)
+    keys = Jwks(trust.jwks_url)
     await keys.start()
     try:
         yield JwtVerifier(trust, keys)

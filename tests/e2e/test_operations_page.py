@@ -19,7 +19,7 @@ import pytest
 
 from app.infra.auth.jwt_verifier import issue_token
 from app.infra.migrations.run import upgrade
-from app.settings.auth import Trust
+from app.settings.auth import AuthSettings
 from app.settings.database_address import DatabaseAddress
 from dev.binaries import find
 from dev.postgres import PostgresServer
@@ -119,7 +119,7 @@ def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: st
     file.write_text(f"BETTER_AUTH_SECRET={SECRET.decode()}\nMAX_TASKS=7\n")
 
     def token_of(secret: str) -> str:
-        trust = Trust(issuer=ORIGIN, audience=ORIGIN, secret=secret.encode())
+        trust = AuthSettings(issuer=ORIGIN, audience=ORIGIN, secret=secret.encode())
         return issue_token(trust, user_id="ann", lifetime=900)
 
     old = token_of(SECRET.decode())

@@ -13,7 +13,7 @@ from app.api.problems import InvalidRequest
 from app.api.requests.conditional import is_known, read_if_match, read_versions
 from app.api.requests.idempotency import KEY_MAX, read_key
 from app.api.requests.request import JSON, MERGE_PATCH, json_body
-from app.api.requests.validation import Faults
+from app.api.requests.validation import ErrorCollector
 from app.api.responses import accepts_json, etag
 from app.domain.errors import NotAuthenticated
 from app.domain.task import MissingVersions
@@ -74,7 +74,7 @@ def lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
 @effort(400)
 def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
     asked = request(headers=headers, must_match=must)
-    faults = Faults(asked)
+    faults = ErrorCollector(asked)
 
     versions = read_if_match(asked, faults)
 
@@ -114,7 +114,7 @@ def test_if_none_match_knows_a_version_only_where_it_names_it(headers: Lines, ve
 @effort(400)
 def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
     asked = request(headers=headers)
-    faults = Faults(asked)
+    faults = ErrorCollector(asked)
     faults.key()
     try:
         faults.raise_any()

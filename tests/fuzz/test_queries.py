@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.api.problems import InvalidRequest
 from app.api.requests.cursors import write
 from app.api.requests.list_query import read_list, read_zone
-from app.api.requests.validation import Faults
+from app.api.requests.validation import ErrorCollector
 from app.domain.task_list import NEWEST, PAGE_MAX, Bookmark
 from tests.fuzz.asking import ANN, request
 from tests.fuzz.effort import effort
@@ -56,8 +56,8 @@ def test_a_query_is_a_page_that_can_be_asked_for_or_faults(query: bytes) -> None
     try:
         asked = read_list(request(query=query))
     except InvalidRequest as refused:
-        assert refused.faults
-        assert all(fault.detail and fault.in_ == "query" for fault in refused.faults)
+        assert refused.errors
+        assert all(fault.detail and fault.in_ == "query" for fault in refused.errors)
         return
 
     selection = asked.selection
@@ -79,7 +79,7 @@ def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
     try:
         zone = read_zone(request(query=query))
     except InvalidRequest as refused:
-        assert refused.faults
+        assert refused.errors
         return
 
     assert zone.key in {"UTC", *(value for name, value in parse_qsl(query.decode()) if name == "tz")}
@@ -89,12 +89,12 @@ def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
 @effort(300)
 def test_a_task_id_is_a_uuid_in_its_usual_form_or_a_fault(text: str) -> None:
     asked = request(task_id=text)
-    faults = Faults(asked)
+    errors = ErrorCollector(asked)
 
-    task_id = faults.task_id()
+    task_id = errors.task_id()
 
     try:
-        faults.raise_any()
+        errors.raise_any()
     except InvalidRequest:
         assert not task_id.int
     else:

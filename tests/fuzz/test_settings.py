@@ -70,8 +70,8 @@ def test_any_environment_is_settings_or_faults_that_name_their_variables(env: di
     try:
         settings = Settings.from_env(env)
     except SettingsError as error:
-        assert error.faults
-        assert all(fault.split()[0] in GOOD for fault in error.faults)
+        assert error.errors
+        assert all(fault.split()[0] in GOOD for fault in error.errors)
         assert SECRET.decode() not in str(error)
         return
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.support.model import Json, Refusal
 
@@ -90,7 +90,7 @@ class Batches(History):
         said = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
         if one["op"] == "create":
             at = told["created_at"]  # those of one batch are microseconds apart
-            assert now <= at < written(datetime.fromisoformat(now) + timedelta(milliseconds=1))
+            assert now <= at < to_rfc3339(datetime.fromisoformat(now) + timedelta(milliseconds=1))
             return model.created(said, told, at)
         changes = {
             "update": said,

@@ -11,7 +11,7 @@ import httpx
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from tests.histories.running import AT_MOST, Running
 from tests.support.factories import a_task_id
 from tests.support.model import ORDERS, REFUSALS, Json, Model, Refusal
@@ -91,7 +91,7 @@ class History(RuleBasedStateMachine):
 
     def tick(self) -> str:
         self.running.now += timedelta(seconds=1)
-        return written(self.running.now)
+        return to_rfc3339(self.running.now)
 
     def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
         """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""

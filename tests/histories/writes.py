@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.support.model import Json
 
@@ -97,7 +97,7 @@ class Writes(History):
         self.running.now += timedelta(days=days)
         self.kept.clear()  # what is older than a day is not told again
         self.running.purge(older_than=MONTH)
-        long_ago = written(self.running.now - MONTH)
+        long_ago = to_rfc3339(self.running.now - MONTH)
         for model in self.models.values():
             old = [task["id"] for task in model.listed(trashed="true") if task["trashed_at"] < long_ago]
             model.purged(*old)

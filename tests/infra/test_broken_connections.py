@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from asyncpg import DivisionByZeroError
 
-from app.api.requests.request import DESK_OF
+from app.api.requests.request import UNIT_OF_WORK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.postgres.database import PING, Database, Deadlines
@@ -87,9 +87,9 @@ async def opened(place: Place, *, seconds: float = 5, pool_size: int = 10) -> As
 
 async def warmed(database: Database, connections: int) -> None:
     """Open so many connections, and leave them idle."""
-    lent = [await database._lender.lend(database.deadline()) for _ in range(connections)]
-    for connection in lent:
-        database._lender.take_back(connection)
+    in_use = [await database._checkout.acquire(database.deadline()) for _ in range(connections)]
+    for connection in in_use:
+        database._checkout.release(connection)
 
 
 async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> None:
@@ -156,7 +156,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await database.fetch(Statement("SELECT pg_sleep(30)", ()), {})
 
-        assert (database.counts().idle, database.counts().lent) == (3, 0)
+        assert (database.counts().idle, database.counts().in_use) == (3, 0)
 
 
 async def test_what_the_server_refused_at_the_last_moment_is_told_as_that(
@@ -189,7 +189,7 @@ async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None
     async with opened(place, seconds=0.5) as database:
         await database.fetch(PING, {})
         await asyncio.sleep(1)
-        (connection,) = [one for one, _ in database._lender._pool._idle]  # type: ignore[union-attr]  # it is open
+        (connection,) = [one for one, _ in database._checkout._pool._idle]  # type: ignore[union-attr]  # it is open
 
         assert not connection.is_closed()
 
@@ -251,18 +251,18 @@ async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refuse
 
 async def test_who_gives_up_waiting_for_a_connection_leaves_the_line(place: Place) -> None:
     async with opened(place, pool_size=1) as database:
-        lent = await database._lender.lend(database.deadline())
+        in_use = await database._checkout.acquire(database.deadline())
         asking = asyncio.create_task(NeonTaskRepository(database, owner=someone()).page(1, after=None))
         await asyncio.sleep(0.1)
-        assert database._lender._pool is not None
-        line = database._lender._pool._line
+        assert database._checkout._pool is not None
+        line = database._checkout._pool._wait_queue
         assert len(line) == 1
 
         asking.cancel()
         await asyncio.wait([asking])
 
         assert len(line) == 0
-        database._lender.take_back(lent)
+        database._checkout.release(in_use)
 
 
 @pytest.mark.quiet
@@ -270,7 +270,7 @@ async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
     url = place.postgres.url_of(place.address.database)
     app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))
     async with client_of(app):
-        tasks = app.litestar.state[DESK_OF](someone()).tasks  # as for one request
+        tasks = app.litestar.state[UNIT_OF_WORK_OF](someone()).tasks  # as for one request
         began = time.monotonic()
         await tasks.revision()
         await asyncio.sleep(0.7)
@@ -287,10 +287,10 @@ async def test_a_write_that_the_driver_did_not_send_is_asked_for_once_more(
     async with opened(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
-        broken = await database._lender.lend(database.deadline())
+        broken = await database._checkout.acquire(database.deadline())
         broken.terminate()
         idle = iter([broken])  # as if the pool had not heard of it yet
-        monkeypatch.setattr(database._lender, "idle", lambda: next(idle, None))
+        monkeypatch.setattr(database._checkout, "idle", lambda: next(idle, None))
 
         await mine.add(TaskFactory.build(), at_most=MANY)
 

@@ -41,7 +41,7 @@ def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
 async def opened(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
     """Open a database whose server does not end statements by itself, before they are cut off."""
     database = Database(address, timeout=2, pool_size=pool_size)
-    database._lender._connector._statement_timeout = None
+    database._checkout._connector._statement_timeout = None
     await database.open()
     try:
         await database.fetch(PING, {})
@@ -72,7 +72,7 @@ async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
         assert {type(answer) for answer in answers} == {DatabaseUnavailable}
         assert await active(database_url) == 0
         assert (await database.fetch(PING, {}))[0]
-        assert database.counts().lent == 0
+        assert database.counts().in_use == 0
 
 
 async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_too(

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from app.composition import compose
 from app.domain.errors import DatabaseNotSetUp
 from app.infra.auth.jwt_verifier import TokenCache, issue_token
-from app.infra.gauges import readings
+from app.infra.gauges import sample_gauges
 from app.infra.migrations.rls_setup import CannotMend
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import PING, Database
@@ -66,7 +66,7 @@ async def until(fact: Callable[[], bool]) -> None:
 
 
 def walls_up(database: Database) -> float:
-    return readings(database, None, TokenCache(), None)["taskward_walls_up"]
+    return sample_gauges(database, None, TokenCache(), None)["taskward_walls_up"]
 
 
 def of(event: str, logged: list[Any]) -> list[Any]:
@@ -134,7 +134,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
             await database.fetch(PING, {})
             well = (await database.trouble(), walls_up(database))
             postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
-            await until(lambda: database._lender.wall.due)
+            await until(lambda: database._checkout.wall.due)
             await database.fetch(PING, {})
             await until(lambda: database.walls_trouble is not None)
             served = await database.fetch(PING, {})
@@ -155,7 +155,7 @@ async def test_given_a_look_that_is_due_and_nothing_that_is_asked_then_the_datab
 ) -> None:
     async with opened(url) as database:
         await database.fetch(PING, {})
-        database._lender.wall._become_due()
+        database._checkout.wall._become_due()
         postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
         for _ in range(20):
             await asyncio.sleep(0.01)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwk import SECRET_MEMBERS, BadKeySet, chosen, read
+from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, chosen, read
 from tests.support.signing import ALGORITHMS, SigningKey, written
 
 OURS = SigningKey("ours").public
@@ -37,7 +37,7 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("member", PASSED_OVER.values(), ids=PASSED_OVER)
 def test_a_key_that_is_not_for_us_is_passed_over(member: dict[str, Any]) -> None:
     assert [key.key_id for key in read(written(member, OURS))] == ["ours"]
-    with pytest.raises(BadKeySet, match="no key that can verify"):
+    with pytest.raises(InvalidJwks, match="no key that can verify"):
         read(written(member))
 
 
@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("document", "why"), REFUSED.values(), ids=REFUSED)
 def test_a_document_that_nobody_meant_is_refused_whole(document: bytes, why: str) -> None:
-    with pytest.raises(BadKeySet, match=why):
+    with pytest.raises(InvalidJwks, match=why):
         read(document)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import KeysUnavailable, NotAuthenticated
 from app.infra.auth import jwks
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwks_fetcher import BURST, PAUSE, Fetcher
 from tests.support.servers.jwks import JwksServer, fetched_from, jwks_server, until
 from tests.support.signing import SigningKey
@@ -375,4 +375,4 @@ async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go
 
 async def test_given_it_was_never_started_then_nothing_is_believed_or_refused() -> None:
     with pytest.raises(KeysUnavailable):
-        await KeySet("http://127.0.0.1:1/").find("old", "EdDSA")
+        await Jwks("http://127.0.0.1:1/").find("old", "EdDSA")

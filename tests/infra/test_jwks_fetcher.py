@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import KeysUnavailable
-from app.infra.auth.jwk import BadKeySet
+from app.infra.auth.jwk import InvalidJwks
 from app.infra.auth.jwks_fetcher import CannotFetch, Fetcher
 from tests.support import certificates
 from tests.support.servers.jwks import BODIES, fetched_from, jwks_server
@@ -128,7 +128,7 @@ async def test_a_bad_document_is_told_from_one_that_did_not_come() -> None:
     async with jwks_server() as server:
         fetcher = Fetcher(server.url)
 
-        with pytest.raises(BadKeySet):
+        with pytest.raises(InvalidJwks):
             await fetcher.fetch()
 
         await fetcher.close()

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import JwtVerifier
 from tests.support.people import TRUST
 from tests.support.servers.jwks import fetched_from, jwks_server
@@ -22,13 +22,13 @@ HEADER, BODY = b'{"alg":"%s","kid":"EdDSA"}', json.dumps(CLAIMS).encode()
 
 
 @pytest.fixture(scope="module")
-async def keys() -> AsyncIterator[KeySet]:
+async def keys() -> AsyncIterator[Jwks]:
     async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
         yield keys
 
 
 @pytest.fixture(scope="module", params=["with the secret", "without"])
-def verifier(keys: KeySet, request: pytest.FixtureRequest) -> JwtVerifier:
+def verifier(keys: Jwks, request: pytest.FixtureRequest) -> JwtVerifier:
     trust = TRUST if request.param == "with the secret" else replace(TRUST, secret=None)
     return JwtVerifier(trust, keys, now=lambda: NOW)
 
@@ -88,7 +88,7 @@ async def test_a_public_key_is_no_shared_secret(algorithm: str, named: bool, ver
         await refused(verifier, shared(secret=secret, **header))
 
 
-async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: KeySet) -> None:
+async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: Jwks) -> None:
     both = JwtVerifier(TRUST, keys, now=lambda: NOW)
 
     assert "another algorithm" in await refused(both, shared(kid="EdDSA"))
@@ -136,8 +136,8 @@ async def test_a_key_that_the_token_brings_along_is_not_looked_at(
     "key_id",
     ["../../etc/passwd", "' OR 1=1 --", "https://evil.example", "\0", "EdDSA\0", "eddsa", "EdDSA ", "🌱"],
 )
-async def test_a_hostile_key_id_is_only_ever_compared(key_id: str, keys: KeySet) -> None:
-    class OnlyCompared(KeySet):
+async def test_a_hostile_key_id_is_only_ever_compared(key_id: str, keys: Jwks) -> None:
+    class OnlyCompared(Jwks):
         async def find(self, key_id: str | None, algorithm: str) -> Any:
             assert not keys.has(key_id)
             raise NotAuthenticated("unknown")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import KeysUnavailable, NotAuthenticated
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_claims import SUBJECT_MAX
 from app.infra.auth.jwt_verifier import JwtVerifier, issue_token
 from tests.support.people import ORIGIN, TRUST
@@ -22,13 +22,13 @@ GOOD = {"shared": shared(), "EdDSA": KEYS["EdDSA"].sign()}
 
 
 @pytest.fixture(scope="module")
-async def keys() -> AsyncIterator[KeySet]:
+async def keys() -> AsyncIterator[Jwks]:
     async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
         yield keys
 
 
 @pytest.fixture(scope="module")
-def verifier(keys: KeySet) -> JwtVerifier:
+def verifier(keys: Jwks) -> JwtVerifier:
     """One that believes the keys and the shared secret."""
     return JwtVerifier(TRUST, keys, now=lambda: NOW)
 
@@ -40,7 +40,7 @@ async def test_a_token_of_each_algorithm_is_believed(algorithm: str, verifier: J
     assert principal.user_id == "ann"
 
 
-async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys: KeySet) -> None:
+async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys: Jwks) -> None:
     token = shared()
 
     assert (await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)).user_id == "ann"

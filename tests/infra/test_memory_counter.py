@@ -2,11 +2,11 @@
 
 import tracemalloc
 
-from app.domain.rate_limit import NAMES_MAX, ProcessCounts
+from app.domain.rate_limit import NAMES_MAX, MemoryCounter
 
 
 async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -> None:
-    counts = ProcessCounts(names_max=10)
+    counts = MemoryCounter(names_max=10)
 
     for number in range(1000):
         await counts.add(f"name {number}", 1, 60)
@@ -14,7 +14,7 @@ async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -
 
 
 async def test_who_keeps_asking_is_not_forgotten_in_a_flood_of_others() -> None:
-    counts = ProcessCounts(names_max=10)
+    counts = MemoryCounter(names_max=10)
 
     found = []
     for number in range(1000):
@@ -26,7 +26,7 @@ async def test_who_keeps_asking_is_not_forgotten_in_a_flood_of_others() -> None:
 
 
 async def test_full_of_addresses_it_takes_less_than_30_mb() -> None:
-    counts = ProcessCounts()
+    counts = MemoryCounter()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
 

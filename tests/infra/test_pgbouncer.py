@@ -231,12 +231,13 @@ async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_aft
     async with opened(database_url) as ours:
         async with ours.transaction() as other:
             await other.fetch(PING, {})
-            ours._lender.take_back(
-                await ours._lender.lend(ours.deadline()), DuplicatePreparedStatementError("already exists")
+            ours._checkout.release(
+                await ours._checkout.acquire(ours.deadline()),
+                DuplicatePreparedStatementError("already exists"),
             )
             assert (await other.fetch(PING, {}))[0]
 
-        assert (ours.counts().idle, ours.counts().lent) == (0, 0)
+        assert (ours.counts().idle, ours.counts().in_use) == (0, 0)
 
 
 @pytest.mark.parametrize("said", ["", "?pgbouncer=true"])

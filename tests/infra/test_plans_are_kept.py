@@ -49,10 +49,10 @@ async def test_a_statement_that_is_run_again_is_not_planned_again(database_url: 
     for _ in range(TIMES):
         await ACTS[act](mine, task)
 
-    connection = database._lender.idle()
+    connection = database._checkout.idle()
     assert connection is not None
     rows = await connection.fetch(PREPARED)
-    database._lender.take_back(connection)
+    database._checkout.release(connection)
     await database.close()
     assert sum(row["generic_plans"] for row in rows) >= TIMES, rows
     assert [row for row in rows if row["custom_plans"]] == []

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import AnswerGone, TaskNotFound
-from app.domain.idempotency import KeyedRequest, Told
+from app.domain.idempotency import IdempotentRequest, StoredResponse
 from app.domain.task import Task
-from app.infra.idempotency import NeonKeptAnswers
+from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.purge import forget_old_answers, purge_trash
 from app.infra.tasks import NeonTaskRepository
@@ -59,18 +59,18 @@ async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_an
     monkeypatch.setattr("app.infra.purge.ANSWERS", 1)
     ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
-    asked = {key: KeyedRequest("create", key, b"") for key in ages}
+    asked = {key: IdempotentRequest("create", key, b"") for key in ages}
     async with database.transaction() as transaction:
         for owner in (ann, bob):
-            kept = NeonKeptAnswers(transaction, owner=owner)
+            kept = NeonStoredResponses(transaction, owner=owner)
             for key, at in ages.items():
-                await kept.keep(asked[key], Told(201, (), b"{}"), shows=(), at=at, since=LONG_AGO)
+                await kept.keep(asked[key], StoredResponse(201, (), b"{}"), shows=(), at=at, since=LONG_AGO)
 
     await forget_old_answers(DatabaseAddress.parse(database_url))
 
     async with database.transaction() as transaction:
         for owner in (ann, bob):
-            kept = NeonKeptAnswers(transaction, owner=owner)
+            kept = NeonStoredResponses(transaction, owner=owner)
             assert await kept.claim(asked["new"], since=LONG_AGO) is not None
             assert await kept.claim(asked["old"], since=LONG_AGO) is None
 
@@ -78,20 +78,20 @@ async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_an
 async def test_what_owners_were_answered_of_ended_tasks_ends_with_them_and_their_keys_stay_taken(
     database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
 ) -> None:
-    owners = [mine._mine._owner for mine, _ in trashed]
-    asked = {name: KeyedRequest("create", name, b"") for name in ("old", "new")}
+    owners = [mine._session._owner for mine, _ in trashed]
+    asked = {name: IdempotentRequest("create", name, b"") for name in ("old", "new")}
     for owner, (_, (old, new, _)) in zip(owners, trashed, strict=True):
         async with database.transaction() as transaction:
-            kept = NeonKeptAnswers(transaction, owner=owner)
+            kept = NeonStoredResponses(transaction, owner=owner)
             for key, task in {"old": old, "new": new}.items():
-                told = Told(201, (), b'"secret of %s"' % key.encode())
+                told = StoredResponse(201, (), b'"secret of %s"' % key.encode())
                 await kept.keep(asked[key], told, shows=[task.id], at=NOON, since=LONG_AGO)
 
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
     for owner in owners:
         async with database.transaction() as transaction:
-            kept = NeonKeptAnswers(transaction, owner=owner)
+            kept = NeonStoredResponses(transaction, owner=owner)
             with pytest.raises(AnswerGone):
                 await kept.claim(asked["old"], since=LONG_AGO)
             assert await kept.claim(asked["new"], since=LONG_AGO) is not None

@@ -10,8 +10,8 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from app.domain.rate_limit import ProcessCounts
-from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RETRY, SharedCounts
+from app.domain.rate_limit import MemoryCounter
+from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RETRY, RedisCounter
 from tests.support.servers.redis import Store, store_in
 
 pytestmark = pytest.mark.server
@@ -24,14 +24,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-async def counts(store: Store) -> AsyncIterator[SharedCounts]:
-    counts = SharedCounts(store.url, ProcessCounts())
+async def counts(store: Store) -> AsyncIterator[RedisCounter]:
+    counts = RedisCounter(store.url, MemoryCounter())
     yield counts
     await counts.close()
 
 
-async def test_two_processes_count_together(store: Store, counts: SharedCounts) -> None:
-    other = SharedCounts(store.url, ProcessCounts())
+async def test_two_processes_count_together(store: Store, counts: RedisCounter) -> None:
+    other = RedisCounter(store.url, MemoryCounter())
 
     found = await asyncio.gather(*(one.add("ann", 1, 60) for one in (counts, other) for _ in range(100)))
 
@@ -39,7 +39,7 @@ async def test_two_processes_count_together(store: Store, counts: SharedCounts) 
     await other.close()
 
 
-async def test_a_burst_opens_few_connections(store: Store, counts: SharedCounts) -> None:
+async def test_a_burst_opens_few_connections(store: Store, counts: RedisCounter) -> None:
     await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
 
     with redis.Redis(port=store.port) as client:
@@ -47,7 +47,7 @@ async def test_a_burst_opens_few_connections(store: Store, counts: SharedCounts)
 
 
 async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(
-    store: Store, counts: SharedCounts
+    store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("person:ann@example.com", 1, 60)
 
@@ -58,7 +58,7 @@ async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(
 
 
 async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_so_once(
-    store: Store, counts: SharedCounts
+    store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("ann", 1, 60)
     store.kill()
@@ -73,7 +73,7 @@ async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_s
 
 
 async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(
-    store: Store, counts: SharedCounts
+    store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("ann", 1, 60)
     store.signal(signal.SIGSTOP)
@@ -91,7 +91,7 @@ async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(
 
 
 async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anothers(
-    store: Store, counts: SharedCounts
+    store: Store, counts: RedisCounter
 ) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
@@ -108,7 +108,7 @@ async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anoth
     assert [line["event"] for line in told] == ["rate limits are shared again: their store is back"]
 
 
-async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, counts: SharedCounts) -> None:
+async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, counts: RedisCounter) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
     store.kill()
@@ -124,7 +124,7 @@ async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, 
 
 async def test_given_no_store_from_the_first_then_the_process_counts(store: Store) -> None:
     store.kill()
-    counts = SharedCounts(store.url, ProcessCounts())
+    counts = RedisCounter(store.url, MemoryCounter())
 
     assert [await counts.add("ann", 1, 60) for _ in range(3)] == [1, 2, 3]
     await counts.close()

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import redis
 
-from app.domain.rate_limit import ProcessCounts
-from app.infra.rate_limits.redis_counter import SharedCounts
+from app.domain.rate_limit import MemoryCounter
+from app.infra.rate_limits.redis_counter import RedisCounter
 from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support import certificates
@@ -58,7 +58,7 @@ def store(folder: Path, tls_port: int) -> Iterator[Store]:
 
 
 async def fault_of(url: str, ca_file: Path | None = None) -> str | None:
-    counts = SharedCounts(url, ProcessCounts(), ca_file=None if ca_file is None else str(ca_file))
+    counts = RedisCounter(url, MemoryCounter(), ca_file=None if ca_file is None else str(ca_file))
     try:
         return await counts.probe(2)
     finally:

@@ -15,17 +15,17 @@ import pytest
 
 from app.domain.commands import Change, Move, Operation, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
-from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
+from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.identity import UserId
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges, TaskId
 from app.domain.task_list import Bookmark, Order, Page, Selection
-from app.infra.idempotency import NeonKeptAnswers
+from app.infra.idempotency import NeonStoredResponses
 from app.infra.migrations.rls_setup import ForeignView
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import TABLES
 from app.infra.postgres.row_security_check import _leaks, gaps
 from app.infra.postgres.session import Row, Session
@@ -210,12 +210,12 @@ async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_
 ) -> None:
     database, name = own
     ann, bob = someone("ann"), someone("bob")
-    asked, other = KeyedRequest("create", "key", b"x"), KeyedRequest("create", "other", b"x")
-    told, task = Told(201, (("location", "/"),), b"{}"), TaskFactory.build()
+    asked, other = IdempotentRequest("create", "key", b"x"), IdempotentRequest("create", "other", b"x")
+    told, task = StoredResponse(201, (("location", "/"),), b"{}"), TaskFactory.build()
     for owner in (ann, bob):
         await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
     async with database.transaction() as transaction:
-        his = NeonKeptAnswers(transaction, owner=bob)
+        his = NeonStoredResponses(transaction, owner=bob)
         await his.keep(asked, told, shows=[task.id], at=NOON, since=later(-1))
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
@@ -223,18 +223,18 @@ async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         async with database.transaction() as transaction:
             connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
-            hers = NeonKeptAnswers(connection, owner=ann)
+            hers = NeonStoredResponses(connection, owner=ann)
             before = await hers.claim(asked, since=later(-1))
             await hers.keep(asked, told, shows=(), at=later(2), since=later(1))
             await hers.keep(other, told, shows=(), at=later(2), since=later(1))
-            full = NeonKeptAnswers(connection, owner=ann, at_most=KeptAtMost(answers=2))
+            full = NeonStoredResponses(connection, owner=ann, at_most=StorageQuota(answers=2))
             with pytest.raises(TooManyKeys):  # everything of hers was counted anew, and what is old deleted
-                await full.claim(KeyedRequest("create", "third", b"x"), since=later(1))
+                await full.claim(IdempotentRequest("create", "third", b"x"), since=later(1))
         blind = WithoutPredicate(database) if wall == "predicate" else database
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
     async with database.transaction() as transaction:
-        kept = await NeonKeptAnswers(transaction, owner=bob).claim(asked, since=later(-1))
+        kept = await NeonStoredResponses(transaction, owner=bob).claim(asked, since=later(-1))
     assert (before, kept) == (None, told)
     assert postgres.query(counts, name) == counted
 
@@ -291,7 +291,7 @@ async def test_whoever_is_named_among_the_values_the_statement_is_the_owners(
     planted = TaskFactory.build()
     await NeonTaskRepository(own[0], owner=bob).add(planted, at_most=MANY)
 
-    row = await OwnedConnection(own[0], owner=ann).one(tasks.SHOW, row=planted.id, owner=bob)
+    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, row=planted.id, owner=bob)
 
     assert row is None
 

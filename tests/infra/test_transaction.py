@@ -43,11 +43,11 @@ async def tasks_of(database: Database, owner: UserId) -> int:
 
 async def backend(database: Database) -> int:
     """Return which server process is behind the one connection."""
-    connection = await database._lender.lend(database.deadline())
+    connection = await database._checkout.acquire(database.deadline())
     try:
         return connection.get_server_pid()
     finally:
-        database._lender.take_back(connection)
+        database._checkout.release(connection)
 
 
 async def test_what_is_done_together_is_there_together(single: Database) -> None:

@@ -9,13 +9,13 @@ from unittest.mock import sentinel
 
 import pytest
 
-from app.infra.postgres.wait_queue import Exhausted, Line
+from app.infra.postgres.wait_queue import PoolExhausted, WaitQueue
 
 ONE: "object" = sentinel.connection
 
 
-def line(length: int = 5, *, moving: bool = False) -> Line:
-    return Line(length, lambda: moving)
+def line(length: int = 5, *, moving: bool = False) -> WaitQueue:
+    return WaitQueue(length, lambda: moving)
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +42,14 @@ async def test_a_line_that_is_long_enough_refuses_at_once() -> None:
     waiting.join()
     waiting.join()
 
-    with pytest.raises(Exhausted):
+    with pytest.raises(PoolExhausted):
         waiting.join()
 
 
 async def test_who_waits_too_long_is_turned_away_and_leaves_room() -> None:
     waiting = line(1)
 
-    with pytest.raises(Exhausted):
+    with pytest.raises(PoolExhausted):
         await waiting.join()
 
     assert len(waiting) == 0

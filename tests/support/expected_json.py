@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app.api import schemas
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 from app.domain.identity import UserId
 from app.domain.task import Shown, Task
 from app.domain.task_list import Page
@@ -24,8 +24,8 @@ def wire_task(task: Task, owner: UserId) -> schemas.Task:
         tags=list(task.tags),
         position=task.position,
         version=task.version,
-        created_at=written(task.created_at),
-        updated_at=written(task.updated_at),
+        created_at=to_rfc3339(task.created_at),
+        updated_at=to_rfc3339(task.updated_at),
         completed_at=_moment(task.completed_at),
         trashed_at=_moment(task.trashed_at),
     )
@@ -42,4 +42,4 @@ def read(seen: Shown | Page) -> Any:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return None if at is None else written(at)
+    return None if at is None else to_rfc3339(at)

@@ -17,7 +17,7 @@ from app.domain.errors import (
     TooManyKeys,
     TooManyTasks,
 )
-from app.domain.idempotency import KeptAtMost, KeyedRequest, Told
+from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.identity import Principal, UserId
 from app.domain.position import between, position_of_new
 from app.domain.summary import Day, Summary
@@ -54,47 +54,53 @@ class KeptAnswer:
     """What one request was answered."""
 
     fingerprint: bytes
-    told: Told | None  # None: it is gone
+    response: StoredResponse | None  # None: it is gone
     shows: Collection[TaskId]
     at: datetime
 
     @property
     def octets(self) -> int:
-        return len(self.told.body) if self.told else 0
+        return len(self.response.body) if self.response else 0
 
 
 @dataclass(frozen=True)
-class MemoryKeptAnswers:
+class MemoryStoredResponses:
     """What one owner was answered, on a shelf that may be shared. Nobody asks twice at once."""
 
     owner: UserId
     shelf: Shelf
-    at_most: KeptAtMost = field(default_factory=KeptAtMost)
+    at_most: StorageQuota = field(default_factory=StorageQuota)
 
-    async def claim(self, asked: KeyedRequest, *, since: datetime) -> Told | None:
-        kept = self._mine(since).get((self.owner, asked.route, asked.key))
+    async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
+        kept = self._session(since).get((self.owner, keyed.route, keyed.key))
         if kept is None:
             self._expect_room(0, since)
             return None
-        if kept.fingerprint != asked.fingerprint:
+        if kept.fingerprint != keyed.fingerprint:
             raise KeyReused
-        if kept.told is None:
+        if kept.response is None:
             raise AnswerGone
-        return kept.told
+        return kept.response
 
     async def keep(
-        self, asked: KeyedRequest, told: Told, *, shows: Collection[TaskId], at: datetime, since: datetime
+        self,
+        keyed: IdempotentRequest,
+        response: StoredResponse,
+        *,
+        shows: Collection[TaskId],
+        at: datetime,
+        since: datetime,
     ) -> None:
-        self._expect_room(len(told.body), since)
-        kept = KeptAnswer(asked.fingerprint, told, shows, at)
-        self.shelf.answers[self.owner, asked.route, asked.key] = kept
+        self._expect_room(len(response.body), since)
+        kept = KeptAnswer(keyed.fingerprint, response, shows, at)
+        self.shelf.answers[self.owner, keyed.route, keyed.key] = kept
 
-    def _mine(self, since: datetime) -> dict[tuple[UserId, str, str], KeptAnswer]:
+    def _session(self, since: datetime) -> dict[tuple[UserId, str, str], KeptAnswer]:
         of_all = self.shelf.answers.items()
         return {name: kept for name, kept in of_all if name[0] == self.owner and kept.at > since}
 
     def _expect_room(self, octets: int, since: datetime) -> None:
-        kept = sorted(self._mine(since).values(), key=lambda each: each.at)
+        kept = sorted(self._session(since).values(), key=lambda each: each.at)
         for number, oldest in enumerate(kept):
             left = kept[number:]
             if len(left) < self.at_most.answers and (
@@ -116,7 +122,7 @@ class MemoryTaskRepository:
     shelf: Shelf = field(default_factory=Shelf)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        if len(self._mine()) >= at_most:
+        if len(self._session()) >= at_most:
             raise TooManyTasks(at_most)
         return self._put(task)
 
@@ -124,7 +130,7 @@ class MemoryTaskRepository:
         return shown(self._get(task_id), self.owner)
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        there = [task for task in self._mine() if (task.trashed_at is not None) == selection.trashed]
+        there = [task for task in self._session() if (task.trashed_at is not None) == selection.trashed]
         found = [task for task in in_order(there, selection) if is_selected(task, selection)]
         if after is not None:
             found = [task for task in found if comes_after(task, after, selection)]
@@ -136,7 +142,7 @@ class MemoryTaskRepository:
         return self.shelf.revisions.get(self.owner, 0)
 
     async def summary(self, day: Day) -> Summary:
-        return summary_of([task for task in self._mine() if task.trashed_at is None], day)
+        return summary_of([task for task in self._session() if task.trashed_at is None], day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -157,7 +163,7 @@ class MemoryTaskRepository:
         del self.shelf.tasks[self.owner, task_id]
         for (owner, _, _), kept in self.shelf.answers.items():
             if owner == self.owner and task_id in kept.shows:
-                kept.told = None
+                kept.response = None
         self._count()
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
@@ -179,7 +185,7 @@ class MemoryTaskRepository:
 
     def _spread(self, move: Move, at: datetime) -> Shown:
         task, anchor = self._get(move.task_id), self._get(move.beside)
-        order = [other for other in self._in_own_order(*self._mine()) if other is not task]
+        order = [other for other in self._in_own_order(*self._session()) if other is not task]
         order.insert(order.index(anchor) + (0 if move.before else 1), task)
         for number, one in enumerate(order, 1):
             self._put(move_task(one, position_of_new(at - timedelta(seconds=number)), at=at))
@@ -200,7 +206,7 @@ class MemoryTaskRepository:
                     refusals[number] = refusal
             if refusals:
                 raise first_of(refusals)
-            if len(self._mine()) > at_most:
+            if len(self._session()) > at_most:
                 raise TooManyTasks(at_most)
         except DomainError:
             vars(self.shelf).update(vars(before))
@@ -212,7 +218,7 @@ class MemoryTaskRepository:
     async def _apply(self, one: Operation, *, at: datetime) -> Shown | None:
         match one:
             case Task():
-                return await self.add(one, at_most=len(self._mine()) + 1)
+                return await self.add(one, at_most=len(self._session()) + 1)
             case Change(task_id, changes, if_match):
                 return await self.change(task_id, changes, at=at, if_match=if_match)
             case Restore(task_id, if_match):
@@ -222,10 +228,10 @@ class MemoryTaskRepository:
                 return None
 
     def _in_own_order(self, *tasks: Task) -> list[Task]:
-        shown = tasks or [task for task in self._mine() if task.trashed_at is None]
+        shown = tasks or [task for task in self._session() if task.trashed_at is None]
         return sorted(shown, key=lambda task: (task.position, task.id))
 
-    def _mine(self) -> list[Task]:
+    def _session(self) -> list[Task]:
         return [task for (owner, _), task in self.shelf.tasks.items() if owner == self.owner]
 
     def _get(self, task_id: TaskId, if_match: Versions | None = None, *, anywhere: bool = False) -> Task:

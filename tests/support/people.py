@@ -8,12 +8,12 @@ import httpx
 
 from app.domain.identity import UserId
 from app.infra.auth.jwt_verifier import issue_token
-from app.settings.auth import Trust
+from app.settings.auth import AuthSettings
 from tests.support.factories import someone
 
 ORIGIN = "http://localhost:3000"
 SECRET = b"only-for-tests-" + b"x" * 32
-TRUST = Trust(issuer=ORIGIN, audience=ORIGIN, secret=SECRET)
+TRUST = AuthSettings(issuer=ORIGIN, audience=ORIGIN, secret=SECRET)
 
 
 @dataclass

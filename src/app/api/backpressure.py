@@ -48,7 +48,7 @@ class Room:
         self._total += size
         self._waiting[person] = self._waiting.get(person, 0) + size
 
-    def give_back(self, person: str, size: int) -> None:
+    def release(self, person: str, size: int) -> None:
         """Count bytes no more."""
         self._total -= size
         self._waiting[person] -= size
@@ -61,7 +61,7 @@ PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that wait to be taken
 PROCESS_MAX: Final = 64 * 1024 * 1024  # bytes that wait to be taken, of all people
 STRANGERS_MAX: Final = 16 * 1024 * 1024  # bytes that wait to be taken, of all who need not sign in
 STRANGERS: Final = ""  # no person has this name
-LARGE_ANSWERS: Final = "large_answers"
+LARGE_RESPONSES: Final = "large_answers"
 """In the application's state: those of this process. `app.composition` puts it there."""
 
 PIECE: Final = 64 * 1024  # bytes
@@ -77,7 +77,7 @@ def is_large(start: Message) -> bool:
     return False
 
 
-class LargeAnswers:
+class LargeResponses:
     """Those that are on their way out of this process."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class LargeAnswers:
                 await send(_piece(body[place : place + 1]))
             await send(_piece(b"", more=False))
         finally:
-            room.give_back(person, len(body))
+            room.release(person, len(body))
 
     def _room_of(self, person: str) -> Room:
         return self._strangers if person == STRANGERS else self._people
@@ -185,4 +185,4 @@ def incoming(headers: dict[bytes, bytes], receive: Receive) -> IncomingBody | No
 def release_body(scope: Any, room: Room) -> None:
     """Count a request's body no more, now that it is answered."""
     if HELD in scope:
-        room.give_back(scope["user"].user_id, scope[HELD])
+        room.release(scope["user"].user_id, scope[HELD])

@@ -40,16 +40,16 @@ def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTT
     @get("/health/ready", opt=PUBLIC, **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
-        told = {}
+        states = {}
         for name, trouble in parts.items():
             reason = await trouble()
             note(name, reason)
-            told[name] = "ok" if reason is None else "unavailable"
-        well = set(told.values()) <= {"ok"}
+            states[name] = "ok" if reason is None else "unavailable"
+        well = set(states.values()) <= {"ok"}
         for name, trouble in optional.items():
-            told[name] = "ok" if await trouble() is None else "unavailable"
+            states[name] = "ok" if await trouble() is None else "unavailable"
         return Response(
-            {"status": "ok" if well else "unavailable", **told},
+            {"status": "ok" if well else "unavailable", **states},
             status_code=200 if well else 503,
             headers=NOW if well else {**NOW, "retry-after": "1"},
         )

@@ -194,20 +194,20 @@ DETAILS: Final[Mapping[object, str]] = {
 class InvalidRequest(Exception):
     """A request that cannot be understood; all its faults are named."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, errors: Sequence[Fault]) -> None:
         super().__init__()
-        self.faults = tuple(faults)
+        self.errors = tuple(errors)
 
 
 def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> Response[bytes]:
     """Tell a domain error."""
     problem = PROBLEMS[type(error)]
     headers = dict(problem.headers)
-    faults: Sequence[Fault] = ()
+    errors: Sequence[Fault] = ()
     detail = ""
     match error:
         case domain.InvalidTask(broken=broken):
-            faults = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
+            errors = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
         case (
             domain.KeyInFlight(retry_after=seconds)
             | domain.TooManyKeys(retry_after=seconds)
@@ -233,13 +233,13 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no code where nothing was sent
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
-        faults = [Fault(f"/operations/{error.operation}", problem.title)]
-    return _response(request, problem, headers, faults, detail)
+        errors = [Fault(f"/operations/{error.operation}", problem.title)]
+    return _response(request, problem, headers, errors, detail)
 
 
 def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> Response[bytes]:
     """Tell what is wrong with a request."""
-    return _response(request, INVALID_REQUEST, {}, error.faults)
+    return _response(request, INVALID_REQUEST, {}, error.errors)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -272,7 +272,7 @@ def allowed(methods: Sequence[str]) -> str:
 
 
 def document(
-    problem: Problem, scope: MutableMapping[str, Any], *, faults: Sequence[Fault] = (), detail: str = ""
+    problem: Problem, scope: MutableMapping[str, Any], *, errors: Sequence[Fault] = (), detail: str = ""
 ) -> bytes:
     """Write the document, and note on the request's scope what was told, for `middleware/telemetry.py`."""
     scope["problem"] = problem.slug or "about:blank"
@@ -281,10 +281,10 @@ def document(
             type=type_of(problem, scope[PROBLEM_BASE]),
             title=problem.title,
             status=problem.status.value,
-            detail=detail or (first_of(faults[0]) if faults else problem.detail),
+            detail=detail or (first_of(errors[0]) if errors else problem.detail),
             instance=scope["instance"],  # the path that was asked for
             request_id=scope["request_id"],
-            errors=tuple(faults),
+            errors=tuple(errors),
         )
     )
 
@@ -304,10 +304,10 @@ def _response(
     request: Request[Any, Any, Any],
     problem: Problem,
     headers: dict[str, str],
-    faults: Sequence[Fault] = (),
+    errors: Sequence[Fault] = (),
     detail: str = "",
 ) -> Response[bytes]:
     scope: Any = request.scope
-    body = document(problem, scope, faults=faults, detail=detail)
+    body = document(problem, scope, errors=errors, detail=detail)
     headers["cache-control"] = "no-store"  # what is wrong now may be right a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

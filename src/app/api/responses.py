@@ -35,7 +35,7 @@ OWN: Final = (b"cache-control", b"private, no-cache")
 """A person's own browser may keep an answer, and asks each time whether it still holds (RFC 9111 §5.2.2)."""
 
 
-class Answer(Response[T]):
+class JsonResponse(Response[T]):
     """JSON, as bytes, or nothing. Litestar's own response spends more on headers than all else costs."""
 
     def __init__(
@@ -48,11 +48,11 @@ class Answer(Response[T]):
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         """Send it."""
-        told = [JSON_TYPE, (b"content-length", b"%d" % len(self.body))] if self.body else []
+        entity_headers = [JSON_TYPE, (b"content-length", b"%d" % len(self.body))] if self.body else []
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
             "status": self.status,
-            "headers": [*told, OWN, *self.fields],
+            "headers": [*entity_headers, OWN, *self.fields],
         }
         rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": self.body, "more_body": False}
         await send(start)
@@ -70,7 +70,7 @@ class _Settled(HTTPRouteHandler):
 
     async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:
         """Return what sends an answer: the answer itself, to which no layer has anything to add."""
-        if isinstance(data, Answer):
+        if isinstance(data, JsonResponse):
             return data
         return await super().to_response(app, data, request)
 
@@ -104,7 +104,7 @@ def accepts_json(accept: str) -> bool:
     return next((weights[media_range] for media_range in ranges if media_range in weights), False)
 
 
-async def refuse_what_cannot_be_accepted(request: TaskRequest) -> None:
+async def check_accept(request: TaskRequest) -> None:
     """Stop a request that wants something else than JSON.
 
     Raises:

@@ -11,9 +11,9 @@ from app.api.openapi import operations
 from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, read_batch, results
 from app.api.requests.conditional import is_known
-from app.api.requests.idempotency import once
-from app.api.requests.list_query import Asked, read_list, read_zone
-from app.api.requests.request import TaskRequest, desk_of, expect_answers_taken, first, tasks_of
+from app.api.requests.idempotency import run_once
+from app.api.requests.list_query import ListRequest, read_list, read_zone
+from app.api.requests.request import TaskRequest, check_room_for_response, first, tasks_of, unit_of_work_of
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -24,7 +24,7 @@ from app.api.requests.task_bodies import (
     read_task_id,
     read_update,
 )
-from app.api.responses import Answer, delete, etag, get, patch, post, put, refuse_what_cannot_be_accepted
+from app.api.responses import JsonResponse, check_accept, delete, etag, get, patch, post, put
 from app.domain.task import Shown, TaskId
 from app.domain.task_list import Page
 from app.domain.task_service import TaskService
@@ -36,68 +36,68 @@ class TaskController(Controller):
     path = "/api/{user_id:str}/tasks"
     tags = ("Tasks",)
     request_class = TaskRequest
-    before_request = refuse_what_cannot_be_accepted  # type: ignore[assignment]  # a plain function, as documented
+    before_request = check_accept  # type: ignore[assignment]  # a plain function, as documented
 
     @get("/", **operations.LIST)
-    async def list_tasks(self, request: TaskRequest) -> Answer[list[schemas.Task]]:
+    async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
         asked, tasks = read_list(request), tasks_of(request)
         if first(request, b"if-none-match") and is_known(
             request, tag := _list_tag(request, await tasks.revision())
         ):
-            return Answer(b"", status=304, headers=((b"etag", tag),))
+            return JsonResponse(b"", status=304, headers=((b"etag", tag),))
         page = await tasks.list(asked.selection, limit=asked.limit, after=asked.after)
         tag = _list_tag(request, page.revision)
-        return Answer(page.json, headers=((b"etag", tag), *_next(request, page, asked)))
+        return JsonResponse(page.json, headers=((b"etag", tag), *_next(request, page, asked)))
 
     @get("/summary", **operations.SUMMARY)
-    async def summarize_tasks(self, request: TaskRequest) -> Answer[schemas.Summary]:
+    async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
         """Count tasks."""
-        return Answer(schemas.encode(await tasks_of(request).summary(read_zone(request))))
+        return JsonResponse(schemas.encode(await tasks_of(request).summary(read_zone(request))))
 
     @post("/", **operations.CREATE)
-    async def create_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Create a task."""
         new = await read_new_task(request)
 
-        async def create(tasks: TaskService) -> tuple[Answer[schemas.Task], Collection[TaskId]]:
+        async def create(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
             task_id, task = await tasks.create(new)
             return _created(request, task_id, task), (task_id,)
 
-        return await once(request, desk_of(request), "create", create)
+        return await run_once(request, unit_of_work_of(request), "create", create)
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
-    async def batch_tasks(self, request: TaskRequest) -> Answer[schemas.BatchResults]:
+    async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
         """Do many things at once."""
-        expect_answers_taken(request)
+        check_room_for_response(request)
         wanted = await read_batch(request)
 
-        async def do(tasks: TaskService) -> tuple[Answer[schemas.BatchResults], Collection[TaskId]]:
+        async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
             done = await tasks.batch(wanted)
             shows = [task_id for task_id, task in done if task is not None]
-            return Answer(results(wanted, [task for _, task in done])), shows
+            return JsonResponse(results(wanted, [task for _, task in done])), shows
 
-        return await once(request, desk_of(request), "batch", do)
+        return await run_once(request, unit_of_work_of(request), "batch", do)
 
     @get("/{task_id:str}", **operations.READ)
-    async def get_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Read a task."""
         shown = await tasks_of(request).show(await read_task_id(request))
         if is_known(request, tag := etag(shown.version)):
-            return Answer(b"", status=304, headers=((b"etag", tag),))
-        return _told(shown)
+            return JsonResponse(b"", status=304, headers=((b"etag", tag),))
+        return _task_response(shown)
 
     @put("/{task_id:str}", **operations.UPDATE)
-    async def update_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def update_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Update a task."""
         named, changes = await read_update(request)
-        return _told(await tasks_of(request).change(named.task_id, changes, named.if_match))
+        return _task_response(await tasks_of(request).change(named.task_id, changes, named.if_match))
 
     @patch("/{task_id:str}", **operations.PATCH)
-    async def patch_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def patch_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Change some fields of a task."""
         named, changes = await read_patch(request)
-        return _told(await tasks_of(request).change(named.task_id, changes, named.if_match))
+        return _task_response(await tasks_of(request).change(named.task_id, changes, named.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest) -> None:
@@ -106,33 +106,37 @@ class TaskController(Controller):
         await tasks_of(request).remove(named.task_id, named.if_match, permanently=permanently)
 
     @post("/{task_id:str}/restore", **operations.RESTORE)
-    async def restore_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def restore_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Take a task out of the trash."""
         named = await read_named(request)
-        return _told(await tasks_of(request).restore(named.task_id, named.if_match))
+        return _task_response(await tasks_of(request).restore(named.task_id, named.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
-    async def move_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def move_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Move a task in one's own order."""
-        return _told(await tasks_of(request).move(await read_move(request)))
+        return _task_response(await tasks_of(request).move(await read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
-    async def complete_task(self, request: TaskRequest) -> Answer[schemas.Task]:
+    async def complete_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Complete or reopen a task."""
         named, completed = await read_completion(request)
 
-        async def complete(tasks: TaskService) -> tuple[Answer[schemas.Task], Collection[TaskId]]:
-            return _told(await tasks.complete(named.task_id, completed, named.if_match)), (named.task_id,)
+        async def complete(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
+            return _task_response(await tasks.complete(named.task_id, completed, named.if_match)), (
+                named.task_id,
+            )
 
-        return await once(request, desk_of(request), f"complete/{named.task_id}", complete)
-
-
-def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> Answer[schemas.Task]:
-    return _told(task, 201, (b"location", f"{_asked(request)}/{task_id}".encode()))
+        return await run_once(request, unit_of_work_of(request), f"complete/{named.task_id}", complete)
 
 
-def _told(task: Shown, status: int = 200, *headers: tuple[bytes, bytes]) -> Answer[schemas.Task]:
-    return Answer(task.json, status=status, headers=((b"etag", etag(task.version)), *headers))
+def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:
+    return _task_response(task, 201, (b"location", f"{_asked(request)}/{task_id}".encode()))
+
+
+def _task_response(
+    task: Shown, status: int = 200, *headers: tuple[bytes, bytes]
+) -> JsonResponse[schemas.Task]:
+    return JsonResponse(task.json, status=status, headers=((b"etag", etag(task.version)), *headers))
 
 
 def _list_tag(request: TaskRequest, revision: int) -> bytes:
@@ -141,7 +145,7 @@ def _list_tag(request: TaskRequest, revision: int) -> bytes:
     return f'"{whose}.{revision}"'.encode()
 
 
-def _next(request: TaskRequest, page: Page, asked: Asked) -> tuple[tuple[bytes, bytes], ...]:
+def _next(request: TaskRequest, page: Page, asked: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
     """Say where the next page is (RFC 8288), if there is one."""
     if page.next is None:
         return ()

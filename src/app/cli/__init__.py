@@ -51,7 +51,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         sys.exit(chosen.run(chosen))
     except SettingsError as error:
         with suppress(SettingsError):  # of a folder that is gone
-            error = SettingsError([*error.faults, *near_misses(environment())])
+            error = SettingsError([*error.errors, *near_misses(environment())])
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

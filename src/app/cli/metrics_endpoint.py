@@ -13,13 +13,13 @@ from app.settings.telemetry import COUNT_FILES
 
 
 @contextmanager
-def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
+def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
     """Show what the workers started within count; nothing, where no port is set.
 
     Yields what is to be called when a worker was replaced. `restarts` is how many died so far.
     """
-    observing = settings.observing
-    if observing.metrics_port is None:
+    telemetry = settings.telemetry
+    if telemetry.metrics_port is None:
         yield lambda: None
         return
     with count_folder() as folder:
@@ -56,7 +56,7 @@ def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callab
                 yield GaugeMetricFamily(
                     "taskward_workers_configured",
                     "Worker processes that there should be",
-                    settings.listening.workers,
+                    settings.server.workers,
                 )
                 build = {"version": version("taskward"), "python": platform.python_version()}
                 yield InfoMetricFamily("taskward_build", "Which version runs", build)
@@ -64,7 +64,7 @@ def exposing(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callab
         registry = CollectorRegistry()
         registry.register(Workers())
         ProcessCollector(registry=registry)  # of the main process: when it was started
-        server, _ = start_http_server(observing.metrics_port, observing.metrics_host, registry)
+        server, _ = start_http_server(telemetry.metrics_port, telemetry.metrics_host, registry)
         os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port
         try:
             yield forget_dead

@@ -16,7 +16,7 @@ from app.infra.postgres.connector import Connector
 from app.infra.postgres.row_security_check import gaps
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import Reader, environment
+from app.settings.environment import EnvironmentReader, environment
 
 SOME_WAITING: Final = 3  # exit status of `--check`
 
@@ -46,10 +46,10 @@ def add_to(verbs: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Migrate."""
-    reader = Reader(environment())
+    reader = EnvironmentReader(environment())
     _, address = read_database(reader)
-    if reader.faults or address is None:
-        raise SettingsError(reader.faults)
+    if reader.errors or address is None:
+        raise SettingsError(reader.errors)
     try:
         return asyncio.run(_migrate(address, chosen))
     except (CommandError, CannotMend) as error:

@@ -26,7 +26,7 @@ def add_to(verbs: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the document."""
-    text = written()
+    text = render_document()
     if chosen.output is None:
         sys.stdout.write(text)
     else:
@@ -37,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def written() -> str:
+def render_document() -> str:
     """Return the document as it is committed."""
     # Imported here, because it takes most of a second that the other verbs need not wait.
     from app.composition import compose  # noqa: PLC0415

@@ -16,9 +16,9 @@ from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.row_security_check import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.database_address import DatabaseAddress, is_here
-from app.settings.environment import Reader, secrets_shown
-from app.settings.server import read_listening
-from app.settings.telemetry import read_observing
+from app.settings.environment import EnvironmentReader, secrets_shown
+from app.settings.server import read_server
+from app.settings.telemetry import read_telemetry
 
 PATIENCE: Final = 5.0  # seconds to look at the database: a start does not wait for one that sleeps or hangs
 
@@ -32,26 +32,26 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         SettingsError: everything that has to be mended first.
 
     """
-    faults: list[str] = []
+    errors: list[str] = []
     settings = None
     try:
         settings = Settings.from_env(env)
     except SettingsError as error:
-        faults += error.faults
-    faults += port_faults(env)
-    database, direct = read_database(Reader(env))
+        errors += error.errors
+    errors += port_faults(env)
+    database, direct = read_database(EnvironmentReader(env))
     warnings: list[str] = []
     if database and direct:
         found, warnings = asyncio.run(database_faults(database, direct))
-        faults += found
-    if settings is None or faults:
-        raise SettingsError(faults)
+        errors += found
+    if settings is None or errors:
+        raise SettingsError(errors)
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
     warnings += plain_text_warnings(settings)
     warnings += secrets_shown()
     warnings += near_misses(env)
-    workers, limits = settings.listening.workers, settings.rate_limits
+    workers, limits = settings.server.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
         warnings.append(
             f"each of {workers} processes counts requests by itself, so rate limits are up to {workers} times"
@@ -62,7 +62,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 def plain_text_warnings(settings: Settings) -> list[str]:
     """Tell what is spoken without TLS with another machine: whoever is in between can read and change it."""
-    limits, jwks_url = settings.rate_limits, settings.trust.jwks_url
+    limits, jwks_url = settings.rate_limits, settings.auth.jwks_url
     found = []
     if jwks_url and _is_plain(jwks_url, "http"):
         found.append(
@@ -82,14 +82,14 @@ def _is_plain(url: str, *schemes: str) -> bool:
 
 def port_faults(env: Mapping[str, str]) -> list[str]:
     """Tell which sockets cannot be had, and why. Settings that cannot be read have been told already."""
-    reader = Reader(env)
-    listening, observing = read_listening(reader), read_observing(reader)
-    if reader.faults:
+    reader = EnvironmentReader(env)
+    server, telemetry = read_server(reader), read_telemetry(reader)
+    if reader.errors:
         return []
-    faults = _socket_faults(listening.host, listening.port)
-    if observing.metrics_port is not None:
-        faults += _socket_faults(observing.metrics_host, observing.metrics_port, prefix="METRICS_")
-    return faults
+    errors = _socket_faults(server.host, server.port)
+    if telemetry.metrics_port is not None:
+        errors += _socket_faults(telemetry.metrics_host, telemetry.metrics_port, prefix="METRICS_")
+    return errors
 
 
 def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
@@ -145,10 +145,10 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
 async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     """Tell what is wrong with the store of rate limits: no fault, since requests are served without it."""
-    from app.domain.rate_limit import ProcessCounts  # noqa: PLC0415 - a client that few need
-    from app.infra.rate_limits.redis_counter import SharedCounts  # noqa: PLC0415
+    from app.domain.rate_limit import MemoryCounter  # noqa: PLC0415 - a client that few need
+    from app.infra.rate_limits.redis_counter import RedisCounter  # noqa: PLC0415
 
-    counts = SharedCounts(url, ProcessCounts(), ca_file=ca_file)
+    counts = RedisCounter(url, MemoryCounter(), ca_file=ca_file)
     try:
         trouble = await counts.probe(PATIENCE)
     finally:

@@ -14,7 +14,7 @@ from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import Reader, environment
+from app.settings.environment import EnvironmentReader, environment
 
 _HOURS: Final = {"h": 1, "d": 24}
 
@@ -35,10 +35,10 @@ def add_to(verbs: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Purge."""
-    reader = Reader(environment())
+    reader = EnvironmentReader(environment())
     _, address = read_database(reader)
-    if reader.faults or address is None:
-        raise SettingsError(reader.faults)
+    if reader.errors or address is None:
+        raise SettingsError(reader.errors)
     try:
         ended = asyncio.run(_purge(address, chosen.older_than))
     except CannotPurge as error:

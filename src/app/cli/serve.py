@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 
 from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
-from app.cli.metrics_endpoint import exposing
+from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_faults
 from app.cli.server import Server, let_starting_workers_be_stopped
 from app.settings import Settings, SettingsError
@@ -46,17 +46,17 @@ def run(_: argparse.Namespace) -> int:
     connections, few = connections_within_limit(settings.pool_size)
     for warning in (*warnings, *filter(None, [few])):
         print(f"warning: {warning}", file=sys.stderr)
-    listening = settings.listening
+    server = settings.server
     os.environ[MAIN_PROCESS] = str(os.getpid())
     signal.signal(LEAVE, signal.SIG_IGN)  # and so do workers, until they listen
-    if settings.observing.log_user_key is None:  # one for all workers, also those that replace others
+    if settings.telemetry.log_user_key is None:  # one for all workers, also those that replace others
         os.environ["LOG_USER_KEY"] = secrets.token_urlsafe(32)
-    server = Server(
+    main_process = Server(
         "app.main:app",
         interface=Interfaces.ASGI,
-        address=listening.host,
-        port=listening.port,
-        workers=listening.workers,
+        address=server.host,
+        port=server.port,
+        workers=server.workers,
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN,
         loop=Loops.uvloop,
@@ -67,14 +67,14 @@ def run(_: argparse.Namespace) -> int:
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
         log_enabled=False,  # the service speaks for itself, one event a line
     )
-    server.shutdown_delay = listening.shutdown_delay
-    server.faults = _faults
+    main_process.shutdown_delay = server.shutdown_delay
+    main_process.errors = _faults
     log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
-    server.on_startup(lambda: _tell_start(settings))
+    main_process.on_startup(lambda: _tell_start(settings))
     let_starting_workers_be_stopped()
-    with exposing(settings, restarts=lambda: server.restarts) as server.after_replacing:
-        server.serve()
+    with expose_metrics(settings, restarts=lambda: main_process.restarts) as main_process.after_replacing:
+        main_process.serve()
     return 0
 
 
@@ -83,9 +83,9 @@ def _faults() -> list[str]:
     try:
         settings = Settings.from_env(environment())
     except SettingsError as error:
-        return error.faults
-    faults, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
-    return faults
+        return error.errors
+    errors, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
+    return errors
 
 
 def _stop_starting(*_: object) -> NoReturn:
@@ -95,13 +95,13 @@ def _stop_starting(*_: object) -> NoReturn:
 
 def _tell_start(settings: Settings) -> None:
     """Log where the service listens, and for whom."""
-    listening = settings.listening
-    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    server = settings.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
     log.info(
         "serving",
-        url=f"http://{host}:{listening.port}",
-        workers=listening.workers,
-        issuer=settings.trust.issuer,
+        url=f"http://{host}:{server.port}",
+        workers=server.workers,
+        issuer=settings.auth.issuer,
         database=settings.database.host,
         version=version("taskward"),
     )

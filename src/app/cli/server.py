@@ -29,7 +29,7 @@ class Server(MPServer):
     shutdown_delay = 0  # seconds
     restarts = 0  # workers that died and were replaced
     after_replacing: Callable[[], None]  # is called when workers were replaced
-    faults: Callable[[], list[str]]  # of the settings as a new worker would read them
+    errors: Callable[[], list[str]]  # of the settings as a new worker would read them
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
@@ -49,8 +49,8 @@ class Server(MPServer):
         """Replace the workers, unless a setting is wrong: then the old ones go on."""
         self.reload_signal = False
         self.main_loop_interrupt.clear()
-        if faults := self.faults():
-            log.error("settings refused: the workers go on with the old ones", faults=faults)
+        if errors := self.errors():
+            log.error("settings refused: the workers go on with the old ones", errors=errors)
         elif not self.interrupt_signal:
             super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
         if self.interrupt_signal or self.interrupt_children:  # what came meanwhile

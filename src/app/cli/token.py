@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from app.infra.auth.jwt_verifier import issue_token
 from app.settings import SettingsError
-from app.settings.auth import read_trust
-from app.settings.environment import Reader, environment
+from app.settings.auth import read_auth
+from app.settings.environment import EnvironmentReader, environment
 
 LIFETIME_MAX: Final = 86_400  # seconds: nobody can sign such a token out
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,16 +31,16 @@ def add_to(verbs: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print a token."""
-    reader = Reader(environment())
-    trust = read_trust(reader)
-    if trust is not None and trust.secret is None:
+    reader = EnvironmentReader(environment())
+    auth = read_auth(reader)
+    if auth is not None and auth.secret is None:
         reader.fault(
             "BETTER_AUTH_SECRET", "is not set, and a token is signed with it: set it, or sign in instead"
         )
-    if trust is None or reader.faults:
-        raise SettingsError(reader.faults)
+    if auth is None or reader.errors:
+        raise SettingsError(reader.errors)
     try:
-        print(issue_token(trust, user_id=chosen.user, lifetime=chosen.ttl))
+        print(issue_token(auth, user_id=chosen.user, lifetime=chosen.ttl))
     except ValueError as error:
         raise SettingsError([f"--user {error}"]) from error
     return 0

@@ -11,6 +11,6 @@ Clock = Callable[[], datetime]
 utc_now: Final[Clock] = partial(datetime.now, UTC)
 
 
-def written(moment: datetime) -> str:
+def to_rfc3339(moment: datetime) -> str:
     """Write an aware moment (RFC 3339, UTC), always to the microsecond: texts sort as moments do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

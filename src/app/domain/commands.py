@@ -35,7 +35,7 @@ class Restore:
     if_match: Versions | None = None
 
 
-Wanted = NewTask | Change | Trash | Restore
+Command = NewTask | Change | Trash | Restore
 """What a person asks for. No two of a batch name the same task."""
 
 Operation = Task | Change | Trash | Restore

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final
 
-from app.domain.clock import written
+from app.domain.clock import to_rfc3339
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT: Final = re.compile(
@@ -52,4 +52,4 @@ class Due:
         """Write it as `parse` reads it, a moment in UTC."""
         if self.whole_day:
             return self.at.date().isoformat()
-        return written(self.at)
+        return to_rfc3339(self.at)

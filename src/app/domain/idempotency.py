@@ -7,11 +7,11 @@ from typing import Final, Protocol
 
 from app.domain.task import TaskId
 
-KEPT_FOR: Final = timedelta(hours=24)
+RETENTION: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAtMost:
+class StorageQuota:
     """What is kept for one person. No key is forgotten early: whoever has as many is refused."""
 
     answers: int = 10_000
@@ -19,7 +19,7 @@ class KeptAtMost:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedRequest:
+class IdempotentRequest:
     """What a person asks, under a key of their own choosing."""
 
     route: str  # what is asked for, and of which task; the same key elsewhere is another
@@ -28,7 +28,7 @@ class KeyedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StoredResponse:
     """An answer, as it was told. No rule looks into it."""
 
     status: int
@@ -36,14 +36,14 @@ class Told:
     body: bytes
 
 
-class KeptAnswers(Protocol):
+class StoredResponses(Protocol):
     """The answers that exactly one owner was given, within one transaction.
 
     What is kept stands or falls with whatever else the transaction does. When a task is deleted for good, so
     is every answer that shows it; the keys of these answers stay taken.
     """
 
-    async def claim(self, asked: KeyedRequest, *, since: datetime) -> Told | None:
+    async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
         """Return what was told since then.
 
         None: nothing was. Until the transaction ends only it may ask this, and nobody else writes anything of
@@ -59,7 +59,13 @@ class KeptAnswers(Protocol):
         ...
 
     async def keep(
-        self, asked: KeyedRequest, told: Told, *, shows: Collection[TaskId], at: datetime, since: datetime
+        self,
+        keyed: IdempotentRequest,
+        response: StoredResponse,
+        *,
+        shows: Collection[TaskId],
+        at: datetime,
+        since: datetime,
     ) -> None:
         """Keep the answer to a request that was claimed, and forget some that are older than `since`.
 

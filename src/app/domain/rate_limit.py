@@ -35,7 +35,7 @@ class Standing(NamedTuple):
         return self.remaining < 0
 
 
-class Counts(Protocol):
+class RequestCounter(Protocol):
     """Counts of each name, in the present window only."""
 
     async def add(self, name: str, number: int, window: int) -> int:
@@ -59,7 +59,7 @@ class Counts(Protocol):
 class RateLimit:
     """Applies one policy to everyone. Processes that share counts need the same time, to about a second."""
 
-    def __init__(self, policy: Policy, counts: Counts, now: Callable[[], float] = time) -> None:
+    def __init__(self, policy: Policy, counts: RequestCounter, now: Callable[[], float] = time) -> None:
         self._policy = policy
         self._counts = counts
         self._now = now
@@ -81,7 +81,7 @@ NAMES_MAX: Final = 50_000
 """Of each of two generations: 15 MB if all are in use."""
 
 
-class ProcessCounts:
+class MemoryCounter:
     """The names seen last, in two generations. When the young one is full, the old one is forgotten."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
@@ -95,7 +95,7 @@ class ProcessCounts:
         return len(self._young) + len(self._old)
 
     async def add(self, name: str, number: int, window: int) -> int:  # noqa: ARG002 - it ends by its number
-        """Count a request, as `Counts.add` does."""
+        """Count a request, as `RequestCounter.add` does."""
         known = self._young.get(name)
         if known is None:
             known = self._old.pop(name, (number, 0))

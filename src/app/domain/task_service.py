@@ -6,7 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.clock import Clock
-from app.domain.commands import Move, Wanted
+from app.domain.commands import Command, Move
 from app.domain.summary import Day, Summary
 from app.domain.task import NewTask, Shown, Task, TaskChanges, TaskId, Versions, create_task
 from app.domain.task_list import NEWEST, PAGE_DEFAULT, Bookmark, Page, Selection
@@ -35,7 +35,7 @@ class TaskService:
         task = create_task(new, at=self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
-    async def batch(self, wanted: Sequence[Wanted]) -> Sequence[tuple[TaskId, Shown | None]]:
+    async def batch(self, wanted: Sequence[Command]) -> Sequence[tuple[TaskId, Shown | None]]:
         """Do all of it or nothing, as `TaskRepository.apply` does. What is created later is newer.
 
         Each task is returned with its id.

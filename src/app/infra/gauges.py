@@ -2,21 +2,21 @@
 
 import time
 
-from app.domain.rate_limit import Counts
-from app.infra.auth.jwks import KeySet
+from app.domain.rate_limit import RequestCounter
+from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import TokenCache
 from app.infra.postgres.database import Database
 
 
-def readings(
-    database: Database, keys: KeySet | None, tokens: TokenCache, shared: Counts | None
+def sample_gauges(
+    database: Database, keys: Jwks | None, tokens: TokenCache, shared: RequestCounter | None
 ) -> dict[str, float]:
     """Read all that can change. What a service does not have is left out."""
     pool = database.counts()
     read = {
         "taskward_workers": 1.0,
         "taskward_database_pool_size": pool.size,
-        "taskward_database_connections_lent": pool.lent,
+        "taskward_database_connections_lent": pool.in_use,
         "taskward_database_connections_idle": pool.idle,
         "taskward_database_connections_opening": pool.opening,
         "taskward_database_requests_waiting": pool.waiting,

@@ -14,7 +14,7 @@ from app.domain.task import TaskId
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.connector import Connector
-from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE, maintenance_stands
 from app.infra.postgres.session import Transaction
 from app.infra.statements import idempotency
@@ -85,7 +85,7 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
 
 async def _end_answers(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
     """End what an owner was answered of tasks that are gone, as the service does it: within both walls."""
-    transaction = OwnedConnection(Transaction(connection), owner=owner)
+    transaction = OwnerSession(Transaction(connection), owner=owner)
     await transaction.rows(idempotency.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
 
 

@@ -17,7 +17,7 @@ from app.domain.tags import tag_key
 from app.domain.task import TaskId
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.connector import Connector
-from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
 from app.infra.statements.rederiving import COUNT, READ, SLICE, SOURCES, WRITE
@@ -57,7 +57,7 @@ async def _owner(connection: Connection, owner: UserId) -> int:
     total, after = 0, FIRST
     while True:
         async with connection.transaction():
-            own = OwnedConnection(Transaction(connection), owner=owner)
+            own = OwnerSession(Transaction(connection), owner=owner)
             rows = await own.rows(READ, row=after)
             stale = {row["id"]: values for row in rows if (values := _differing(row))}
             if stale:

@@ -119,7 +119,7 @@ class TaskRow(OwnedRow):
         )
 
 
-class KeptAnswerRow(OwnedRow):
+class StoredResponseRow(OwnedRow):
     """What a request with an `Idempotency-Key` was answered."""
 
     __tablename__ = "kept_answers"

@@ -8,8 +8,8 @@ from typing import Any, Final
 from app.domain.commands import Change, Operation, Restore, Trash, first_of
 from app.domain.errors import DomainError, TooManyTasks
 from app.domain.task import Shown, Task, TaskId
-from app.event_loop import Turns
-from app.infra.postgres.owner_session import OwnedConnection
+from app.event_loop import TimeSlice
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.statements import batch
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
@@ -30,44 +30,44 @@ Rows = Mapping[type, Sequence[str]]
 
 async def rows_of(operations: Sequence[Operation]) -> Rows:
     """Return the operations as rows. Words of long texts take a while to find: do it before a transaction."""
-    turns = Turns()
+    turns = TimeSlice()
     rows: dict[type, list[str]] = {kind: [] for kind in (*_STATEMENTS, Task)}
     for operation in operations:
         row = json.dumps(_row(operation), default=str, ensure_ascii=False)  # default: ids, moments
         rows[type(operation)].append(row)
-        await turns.give()
+        await turns.yield_to_others()
     return rows
 
 
 async def apply(
-    mine: OwnedConnection, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
+    session: OwnerSession, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
     """Do all of it, or raise; whoever began the transaction ends it accordingly."""
-    held = await mine.one(HOLD)
+    held = await session.one(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():
         if some := rows[kind]:
-            results |= await _done(mine, statement, some, at=at)
+            results |= await _done(session, statement, some, at=at)
     changed = len(results)
-    results |= await _unchanged(mine, operations, results)
+    results |= await _unchanged(session, operations, results)
     if new := rows[Task]:
         if held is None or held["tasks"] + len(new) > at_most:
             raise TooManyTasks(at_most)
-        results |= await _done(mine, batch.INSERT, new)
+        results |= await _done(session, batch.INSERT, new)
     if changed or new:
-        await mine.rows(batch.COUNT, more=len(new))
+        await session.rows(batch.COUNT, more=len(new))
     return [None if isinstance(one, Trash) else results[_id(one)] for one in operations]
 
 
 async def _done(
-    mine: OwnedConnection, statement: Statement, rows: Sequence[str], **values: object
+    session: OwnerSession, statement: Statement, rows: Sequence[str], **values: object
 ) -> dict[TaskId, Shown]:
     given = f"[{','.join(rows)}]"
-    return {row["id"]: shown(row) for row in await mine.rows(statement, given=given, **values)}
+    return {row["id"]: shown(row) for row in await session.rows(statement, given=given, **values)}
 
 
 async def _unchanged(
-    mine: OwnedConnection, operations: Sequence[Operation], results: Mapping[TaskId, Shown]
+    session: OwnerSession, operations: Sequence[Operation], results: Mapping[TaskId, Shown]
 ) -> dict[TaskId, Shown]:
     """Return the tasks that are as they shall be already; raise what speaks against the others."""
     left = {
@@ -77,7 +77,7 @@ async def _unchanged(
     }
     if not left:
         return {}
-    seen = {row["id"]: row for row in await mine.rows(batch.LOOK, ids=_ids(left.values()))}
+    seen = {row["id"]: row for row in await session.rows(batch.LOOK, ids=_ids(left.values()))}
     found: dict[TaskId, Shown] = {}
     refusals: dict[int, DomainError] = {}
     for number, one in left.items():

@@ -5,37 +5,39 @@ from uuid import UUID
 
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.task_list import NEWEST, Bookmark, Order, Page, Selection
-from app.infra.postgres.owner_session import OwnedConnection
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.statements.lists import CONDITIONS, NEWEST_FIRST, REVISION, Shape, page_of
 from app.infra.statements.summary import SUMMARY
 
 
-async def page(mine: OwnedConnection, limit: int, after: Bookmark | None, selection: Selection) -> Page:
+async def page(session: OwnerSession, limit: int, after: Bookmark | None, selection: Selection) -> Page:
     """Read a page; one that is too large is read again, with a quarter of its tasks."""
     values, shape = _asked(selection, after)
-    (row,) = await mine.rows(page_of(shape), **values, limit=limit + 1)  # one more tells whether any is left
+    (row,) = await session.rows(
+        page_of(shape), **values, limit=limit + 1
+    )  # one more tells whether any is left
     found = row["shown"]
     if found is None:  # no task
         return Page(b"[]", None, row["revision"])
     if not found:  # TOO_LARGE
-        return await page(mine, limit // 4, after, selection)
+        return await page(session, limit // 4, after, selection)
     try:
         json = b",".join(found[:limit])
     except TypeError:  # NULL: a task is too long to be read beside so many (rare, so not looked for)
-        return await page(mine, limit // 4, after, selection)
+        return await page(session, limit // 4, after, selection)
     following = Bookmark(row["last_id"], row.get("last_key")) if len(found) > limit else None
     return Page(b"[" + json + b"]", following, row["revision"])
 
 
-async def revision(mine: OwnedConnection) -> int:
+async def revision(session: OwnerSession) -> int:
     """Read the owner's revision."""
-    row = await mine.one(REVISION)
+    row = await session.one(REVISION)
     return row["revision"] if row else 0
 
 
-async def summary(mine: OwnedConnection, day: Day) -> Summary:
+async def summary(session: OwnerSession, day: Day) -> Summary:
     """Count the owner's tasks."""
-    (row,) = await mine.rows(
+    (row,) = await session.rows(
         SUMMARY,
         now=day.now,
         today=datetime.combine(day.date, time(), UTC),  # as a day that is due is kept

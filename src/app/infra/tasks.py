@@ -10,18 +10,18 @@ from typing import Final
 from app.domain.clock import Clock
 from app.domain.commands import Move, Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
-from app.domain.idempotency import KeptAtMost
+from app.domain.idempotency import StorageQuota
 from app.domain.identity import UserId
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
 from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 from app.domain.task_service import TaskService
-from app.domain.unit_of_work import Desk
+from app.domain.unit_of_work import UnitOfWork
 from app.infra import manual_order, task_batch, task_lists
-from app.infra.idempotency import NeonKeptAnswers
+from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import OwnedConnection, PersonConcurrency, WithinDeadline
-from app.infra.postgres.session import Draw, Session, TracedConnection
+from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
+from app.infra.postgres.session import Draw, Session, TracedSession
 from app.infra.statements import tasks
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
@@ -34,28 +34,28 @@ class NeonTaskRepository:
     """The tasks of one owner; see `app.domain.task_repository` for what each method promises."""
 
     def __init__(self, connection: Session, *, owner: UserId) -> None:
-        self._mine = OwnedConnection(connection, owner=owner)
+        self._session = OwnerSession(connection, owner=owner)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        row = await self._mine.one(tasks.INSERT, **columns_of(task), row=task.id, at_most=at_most)
+        row = await self._session.one(tasks.INSERT, **columns_of(task), row=task.id, at_most=at_most)
         if row is None:
             raise TooManyTasks(at_most)
         return shown(row)
 
     async def show(self, task_id: TaskId) -> Shown:
-        row = await self._mine.one(tasks.SHOW, row=task_id)
+        row = await self._session.one(tasks.SHOW, row=task_id)
         if row is None:
             raise TaskNotFound(task_id)
         return shown(row)
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        return await task_lists.page(self._mine, limit, after, selection)
+        return await task_lists.page(self._session, limit, after, selection)
 
     async def revision(self) -> int:
-        return await task_lists.revision(self._mine)
+        return await task_lists.revision(self._session)
 
     async def summary(self, day: Day) -> Summary:
-        return await task_lists.summary(self._mine, day)
+        return await task_lists.summary(self._session, day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -80,20 +80,20 @@ class NeonTaskRepository:
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
-        async with self._mine.together() as mine:
-            await mine.one(HOLD)
-            await self._written(write, task_id, if_match, trashed=None, mine=mine)
+        async with self._session.transaction() as session:
+            await session.one(HOLD)
+            await self._written(write, task_id, if_match, trashed=None, session=session)
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
-        async with self._mine.together() as mine:
-            return await manual_order.move(mine, move, at=at)
+        async with self._session.transaction() as session:
+            return await manual_order.move(session, move, at=at)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
         rows = await task_batch.rows_of(operations)
-        async with self._mine.together() as mine:
-            return await task_batch.apply(mine, operations, rows, at=at, at_most=at_most)
+        async with self._session.transaction() as session:
+            return await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
 
     async def _written(
         self,
@@ -102,18 +102,18 @@ class NeonTaskRepository:
         if_match: Versions | None,
         *,
         trashed: bool | None = False,  # where the task must be; None: anywhere
-        mine: OwnedConnection | None = None,
+        session: OwnerSession | None = None,
         **values: object,
     ) -> Shown:
         """Write, or tell why not. A task that meets every condition a moment later is tried again."""
         if if_match is not None:
             values["versions"] = sorted(if_match)
-        mine = mine or self._mine
+        session = session or self._session
         for _ in range(ATTEMPTS):
-            row = await mine.one(write.act, row=task_id, **values)
+            row = await session.one(write.act, row=task_id, **values)
             if row is not None:
                 return shown(row)
-            seen = await mine.one(write.look, row=task_id, **values)
+            seen = await session.one(write.look, row=task_id, **values)
             task = judged(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task
@@ -131,22 +131,22 @@ class NeonUnitsOfWork:
     concurrency: PersonConcurrency
     clock: Clock
     max_tasks: int
-    kept_at_most: KeptAtMost
+    storage_quota: StorageQuota
     draw: Draw | None  # traces a statement
 
-    def of(self, owner: UserId) -> Desk:
+    def of(self, owner: UserId) -> UnitOfWork:
         """Return the unit of work of one owner."""
-        session: Session = WithinDeadline(self.database, self.concurrency, owner)
+        session: Session = DeadlineSession(self.database, self.concurrency, owner)
         if self.draw is not None:
-            session = TracedConnection(session, self.draw)
-        return Desk(self._tasks(owner, session), partial(self._together, owner, session))
+            session = TracedSession(session, self.draw)
+        return UnitOfWork(self._tasks(owner, session), partial(self._transaction, owner, session))
 
     @asynccontextmanager
-    async def _together(
+    async def _transaction(
         self, owner: UserId, session: Session
-    ) -> AsyncIterator[tuple[TaskService, NeonKeptAnswers]]:
+    ) -> AsyncIterator[tuple[TaskService, NeonStoredResponses]]:
         async with session.transaction() as transaction:
-            kept = NeonKeptAnswers(transaction, owner=owner, at_most=self.kept_at_most)
+            kept = NeonStoredResponses(transaction, owner=owner, at_most=self.storage_quota)
             yield self._tasks(owner, transaction), kept
 
     def _tasks(self, owner: UserId, session: Session) -> TaskService:

@@ -7,13 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.settings.addresses import origin, origins, web_address
-from app.settings.auth import Trust, read_trust
+from app.settings.auth import AuthSettings, read_auth
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import ENV_FILE, Reader, SettingsError, flag, number, one_of, written
+from app.settings.environment import (
+    ENV_FILE,
+    EnvironmentReader,
+    SettingsError,
+    flag,
+    number,
+    one_of,
+    read_env_file,
+)
 from app.settings.rate_limits import RateLimits, read_rate_limits
-from app.settings.server import Listening, read_listening
+from app.settings.server import ServerSettings, read_server
 from app.settings.spelling import misspelt
-from app.settings.telemetry import Observing, read_observing
+from app.settings.telemetry import TelemetrySettings, read_telemetry
 
 __all__ = ("Settings", "SettingsError")
 
@@ -26,8 +34,8 @@ class Settings:
 
     database: DatabaseAddress
     database_direct: DatabaseAddress  # without a pooler, for migrations
-    trust: Trust
-    listening: Listening
+    auth: AuthSettings
+    server: ServerSettings
     cors_origins: tuple[str, ...]
     request_timeout: int  # seconds for all that a request asks of the database
     pool_size: int  # connections that a process may have open
@@ -41,7 +49,7 @@ class Settings:
     problem_base_url: str  # below which each type of problem has its page; empty: this service's own
     log_level: str
     log_format: str  # json or console
-    observing: Observing
+    telemetry: TelemetrySettings
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -51,10 +59,10 @@ class Settings:
             SettingsError: naming every variable that is missing, wrong or contradicts another.
 
         """
-        reader = Reader(env)
+        reader = EnvironmentReader(env)
         database, direct = read_database(reader)
-        trust = read_trust(reader)
-        listening = read_listening(reader)
+        auth = read_auth(reader)
+        server = read_server(reader)
         cors_origins = reader.read("CORS_ORIGINS", origins, _origin_of_better_auth(reader))
         request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
         pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
@@ -68,14 +76,14 @@ class Settings:
         problem_base_url = reader.read("PROBLEM_BASE_URL", _base, "")
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
         log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
-        observing = read_observing(reader)
-        if reader.faults or not database or not direct or not trust:
-            raise SettingsError(reader.faults)
+        telemetry = read_telemetry(reader)
+        if reader.errors or not database or not direct or not auth:
+            raise SettingsError(reader.errors)
         return cls(
             database=database,
             database_direct=direct,
-            trust=trust,
-            listening=listening,
+            auth=auth,
+            server=server,
             cors_origins=cors_origins,
             request_timeout=request_timeout,
             pool_size=pool_size,
@@ -89,7 +97,7 @@ class Settings:
             problem_base_url=problem_base_url,
             log_level=log_level,
             log_format=log_format,
-            observing=observing,
+            telemetry=telemetry,
         )
 
 
@@ -97,10 +105,10 @@ def near_misses(env: Mapping[str, str]) -> list[str]:
     """Tell which variables look like settings and are none: see `app.settings.spelling`."""
     with suppress(SettingsError):
         Settings.from_env({})  # so that each name was read for
-    return misspelt(env, written(), Reader.names | OF_THE_LAUNCHER)
+    return misspelt(env, read_env_file(), EnvironmentReader.names | OF_THE_LAUNCHER)
 
 
-def read_database(reader: Reader) -> tuple[DatabaseAddress | None, DatabaseAddress | None]:
+def read_database(reader: EnvironmentReader) -> tuple[DatabaseAddress | None, DatabaseAddress | None]:
     """Read the address for requests and the one for migrations."""
     database = reader.read("DATABASE_URL", DatabaseAddress.parse, None)
     if not reader.get("DATABASE_URL"):
@@ -117,7 +125,7 @@ def _natural_log_format() -> str:
     return "console" if sys.stdout is not None and sys.stdout.isatty() else "json"
 
 
-def _origin_of_better_auth(reader: Reader) -> tuple[str, ...]:
+def _origin_of_better_auth(reader: EnvironmentReader) -> tuple[str, ...]:
     try:
         return (origin(web_address(reader.get("BETTER_AUTH_URL") or "")),)
     except ValueError:

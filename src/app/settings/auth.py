@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlunsplit
 
 from app.settings.addresses import origin, web_address
-from app.settings.environment import Reader
+from app.settings.environment import EnvironmentReader
 
 SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
 SET_HOME: Final = (
@@ -18,7 +18,7 @@ NO_SOURCE: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class AuthSettings:
     """The source or sources of trust, and what a token must say of itself. At least one source is set."""
 
     issuer: str  # the only `iss` believed
@@ -28,9 +28,9 @@ class Trust:
     previous_secret: bytes | None = field(default=None, repr=False)  # still believed, while tokens of it live
 
 
-def read_trust(reader: Reader) -> Trust | None:
+def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
     """Read who is trusted; None, and the faults in the reader, where that cannot be said."""
-    before = len(reader.faults)
+    before = len(reader.errors)
     better, neon = (
         reader.read("BETTER_AUTH_URL", web_address, None),
         reader.read("NEON_AUTH_URL", web_address, None),
@@ -41,7 +41,7 @@ def read_trust(reader: Reader) -> Trust | None:
         reader.fault(
             "NEON_AUTH_URL", "contradicts BETTER_AUTH_URL: only one of them can issue the tokens; unset one"
         )
-    if len(reader.faults) > before:
+    if len(reader.errors) > before:
         return None
 
     home = better or neon
@@ -51,19 +51,21 @@ def read_trust(reader: Reader) -> Trust | None:
     if neon and not jwks_url:
         jwks_url = origin(neon) + neon.path.rstrip("/") + "/.well-known/jwks.json"
     if not jwks_url and not secret:
-        reader.faults.append(NO_SOURCE)
+        reader.errors.append(NO_SOURCE)
     issuer = reader.get("JWT_ISSUER") or (origin(home) if home else None)
     audience = reader.get("JWT_AUDIENCE") or (origin(home) if home else None)
     if not home and (jwks_url or secret):
         for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
             if not value:
                 reader.fault(name, f"is not set: {SET_HOME}")
-    if len(reader.faults) > before or not issuer or not audience:
+    if len(reader.errors) > before or not issuer or not audience:
         return None
-    return Trust(issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret, previous_secret=previous)
+    return AuthSettings(
+        issuer=issuer, audience=audience, jwks_url=jwks_url, secret=secret, previous_secret=previous
+    )
 
 
-def _read_secrets(reader: Reader) -> tuple[bytes | None, bytes | None]:
+def _read_secrets(reader: EnvironmentReader) -> tuple[bytes | None, bytes | None]:
     """Read the secret, and the one before it."""
     name = "BETTER_AUTH_SECRET_PREVIOUS"
     secret, previous = reader.read("BETTER_AUTH_SECRET", _secret, None), reader.read(name, _secret, None)

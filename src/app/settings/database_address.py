@@ -89,15 +89,15 @@ def _pooled(host: str, said: str | None) -> bool | None:
 
 
 def _missing(scheme: str, host: str, user: str | None, database: str) -> list[str]:
-    faults = []
+    errors = []
     if scheme not in SCHEMES:
-        faults.append(
+        errors.append(
             f"must begin with postgresql:// and not with {scheme}://" if scheme else "has no scheme"
         )
     absent = [name for name, value in (("host", host), ("user", user), ("database", database)) if not value]
     if absent:
-        faults.append(f"names no {', no '.join(absent)}")
-    return faults
+        errors.append(f"names no {', no '.join(absent)}")
+    return errors
 
 
 def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
@@ -108,16 +108,16 @@ def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
         "sslrootcert": None,
         "application_name": None,
     }
-    faults = [f"has a parameter that is not known here: {name}" for name in given if name not in allowed]
+    errors = [f"has a parameter that is not known here: {name}" for name in given if name not in allowed]
     for name, values in allowed.items():
         if name in given and values and given[name] not in values:
-            faults.append(f"has {name}={given[name]}, which must be one of {', '.join(values)}")
+            errors.append(f"has {name}={given[name]}, which must be one of {', '.join(values)}")
     authority = given.get("sslrootcert", "system")
     if authority != "system" and not _is_file(authority):
-        faults.append(f"has sslrootcert={authority}, which is not a file")
+        errors.append(f"has sslrootcert={authority}, which is not a file")
     if given.get("channel_binding") == "require" and given.get("sslmode") == "disable" and not is_here(host):
-        faults.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
-    return faults
+        errors.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
+    return errors
 
 
 def _unfit(text: str) -> bool:

@@ -18,9 +18,9 @@ ENV_FILE: Final = "ENV_FILE"  # the variable by which `--env-file` reaches worke
 class SettingsError(Exception):
     """The environment is incomplete or wrong; `faults` names everything, each with its variable."""
 
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        listed = faults[0] if len(faults) == 1 else "\n  ".join(["", *faults])
+    def __init__(self, errors: list[str]) -> None:
+        self.errors = errors
+        listed = errors[0] if len(errors) == 1 else "\n  ".join(["", *errors])
         super().__init__(f"Taskward cannot start: {listed}".replace(": \n", ":\n"))
 
 
@@ -33,13 +33,13 @@ def environment() -> dict[str, str]:
         SettingsError: this folder was deleted, or the file cannot be read, or others can write it.
 
     """
-    file, process = written(), dict(os.environ)
+    file, process = read_env_file(), dict(os.environ)
     if process.get("DATABASE_URL", "").strip() not in ("", file.get("DATABASE_URL")):
         file.pop("DATABASE_URL_DIRECT", None)
     return file | process
 
 
-def written() -> dict[str, str]:
+def read_env_file() -> dict[str, str]:
     """Return the variables of that file.
 
     Raises:
@@ -53,7 +53,7 @@ def written() -> dict[str, str]:
 def secrets_shown() -> list[str]:
     """Warn where every user of this machine can read a file that holds secrets."""
     path, _ = _file()
-    held = [name for name in SECRETS if written().get(name)]
+    held = [name for name in SECRETS if read_env_file().get(name)]
     if not held or not path.stat().st_mode & stat.S_IROTH:
         return []
     mend = f"chmod 600 {path}"
@@ -96,13 +96,13 @@ def _read(path: Path, *, must_be: bool) -> dict[str, str]:
         raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
     except UnicodeDecodeError:
         raise SettingsError([f"the file {path} cannot be read (it is not UTF-8)"]) from None
-    faults = [
+    errors = [
         f"{path} has no NAME=value in line {_line(line.original)}"
         for line in lines
         if line.error or (line.key and line.value is None)
     ]
-    if faults:
-        raise SettingsError(faults)
+    if errors:
+        raise SettingsError(errors)
     return {line.key: line.value for line in lines if line.key and line.value is not None}
 
 
@@ -111,14 +111,14 @@ def _line(original: Original) -> int:
     return original.line + text[: len(text) - len(text.lstrip())].count("\n")  # blank lines come before it
 
 
-class Reader:
+class EnvironmentReader:
     """Reads variables and collects what is wrong with them. An empty variable is an absent one."""
 
     names: ClassVar[set[str]] = set()  # of all that were ever read for, set or not
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self.faults: list[str] = []
+        self.errors: list[str] = []
 
     def get(self, name: str) -> str | None:
         """Return the value, or None."""
@@ -127,7 +127,7 @@ class Reader:
 
     def fault(self, name: str, what: str) -> None:
         """Remember that a variable is wrong: `what` says how, and what to do."""
-        self.faults.append(f"{name} {what}")
+        self.errors.append(f"{name} {what}")
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """Return the parsed value, or the default where it is absent or wrong (`parse` raises ValueError)."""

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from app.settings.environment import Reader, file, one_of
+from app.settings.environment import EnvironmentReader, file, one_of
 
 Network = IPv4Network | IPv6Network
 
@@ -36,7 +36,7 @@ class RateLimits:
     trusted_proxies: tuple[Network, ...]  # whose word in X-Forwarded-For is believed
 
 
-def read_rate_limits(reader: Reader) -> RateLimits:
+def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     """Read the limits."""
     store = reader.read("RATE_LIMIT_STORE", _store, None)
     store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from app.settings.addresses import ascii_host
-from app.settings.environment import Reader, number
+from app.settings.environment import EnvironmentReader, number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
+class ServerSettings:
     """The socket, and the names of this service."""
 
     host: str
@@ -18,7 +18,7 @@ class Listening:
     allowed_hosts: frozenset[str] | None  # lower case, without port; None: any, on a loopback address only
 
 
-def read_listening(reader: Reader) -> Listening:
+def read_server(reader: EnvironmentReader) -> ServerSettings:
     """Read the socket and the names."""
     host = reader.read("HOST", _host, "127.0.0.1")
     names = reader.read("ALLOWED_HOSTS", _names, None)
@@ -28,7 +28,7 @@ def read_listening(reader: Reader) -> Listening:
             f"is not set, and HOST={host} is reachable from outside: set it to the names that this service is"
             " called by, split by commas (`*.example.com` is any name below example.com, `*` any at all)",
         )
-    return Listening(
+    return ServerSettings(
         host=host,
         port=reader.read("PORT", number(1, 65535), 8000),
         workers=reader.read("WEB_CONCURRENCY", number(1, 64), 1),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Final
 
-from app.settings.environment import Reader, number, one_of
+from app.settings.environment import EnvironmentReader, number, one_of
 
 COUNT_FILES: Final = "PROMETHEUS_MULTIPROC_DIR"  # set by `app serve` for its workers
 LOG_KEY_MIN: Final = 16  # bytes; whoever can guess the key can try ids
@@ -14,7 +14,7 @@ PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observing:
+class TelemetrySettings:
     """Where counts are shown, where traces go, how people are named in the log."""
 
     metrics_host: str = "127.0.0.1"
@@ -23,9 +23,9 @@ class Observing:
     traced: bool = False
 
 
-def read_observing(reader: Reader) -> Observing:
+def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
     """Read all of it."""
-    return Observing(
+    return TelemetrySettings(
         metrics_host=reader.get("METRICS_HOST") or "127.0.0.1",
         metrics_port=_metrics_port(reader),
         log_user_key=reader.read("LOG_USER_KEY", _key, None),
@@ -38,7 +38,7 @@ def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith("OTEL_") and value}
 
 
-def _metrics_port(reader: Reader) -> int | None:
+def _metrics_port(reader: EnvironmentReader) -> int | None:
     port: int | None = reader.read("METRICS_PORT", number(1, 65535), None)
     if port is not None and port == reader.read("PORT", number(1, 65535), 8000):
         reader.fault("METRICS_PORT", f"is {port}, the port of the API: the counts need one of their own")
@@ -46,7 +46,7 @@ def _metrics_port(reader: Reader) -> int | None:
     return port
 
 
-def _traced(reader: Reader) -> bool:
+def _traced(reader: EnvironmentReader) -> bool:
     """Tell whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
     wanted = next((name for name in ENDPOINTS if reader.get(name)), None)
     off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"

@@ -18,7 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.settings.auth import Trust
+from app.settings.auth import AuthSettings
 from dev.children import prepare
 from dev.postgres import free_port
 from tests.support.log_search import LOGS
@@ -60,14 +60,14 @@ class BetterAuth:
     printed: list[str] = field(default_factory=list)
 
     @property
-    def jwks_trust(self) -> Trust:
+    def jwks_trust(self) -> AuthSettings:
         """Trust in its keys."""
-        return Trust(issuer=self.url, audience=self.url, jwks_url=f"{self.url}/api/auth/jwks")
+        return AuthSettings(issuer=self.url, audience=self.url, jwks_url=f"{self.url}/api/auth/jwks")
 
     @property
-    def secret_trust(self) -> Trust:
+    def secret_trust(self) -> AuthSettings:
         """Trust in its secret."""
-        return Trust(issuer=self.url, audience=self.url, secret=self.secret.encode())
+        return AuthSettings(issuer=self.url, audience=self.url, secret=self.secret.encode())
 
     async def sign_up(self, name: str = "ann") -> SignedIn:
         """Make an account and sign in, as a client without cookies."""

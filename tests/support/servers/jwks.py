@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from app.infra.auth.jwks import KeySet
+from app.infra.auth.jwks import Jwks
 from tests.support.servers.tcp import listening
 from tests.support.signing import written
 
@@ -98,9 +98,9 @@ class JwksServer:
 
 
 @asynccontextmanager
-async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: Any) -> AsyncIterator[KeySet]:
+async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: Any) -> AsyncIterator[Jwks]:
     """Start a key set on a server, and wait until it has keys."""
-    keys = KeySet(server.url, **arguments)
+    keys = Jwks(server.url, **arguments)
     await keys.start()
     try:
         if wait:

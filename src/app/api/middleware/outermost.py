@@ -16,7 +16,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope, Send
 
 from app.api.backpressure import (
-    LargeAnswers,
+    LargeResponses,
     Room,
     incoming,
     is_large,
@@ -25,8 +25,8 @@ from app.api.backpressure import (
     release_body,
 )
 from app.api.middleware.client_addresses import ClientAddresses
-from app.api.middleware.response_headers import Cors, security_headers, told
-from app.api.middleware.telemetry import Observation
+from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
+from app.api.middleware.telemetry import Telemetry
 from app.api.openapi.document import Document
 from app.api.problems import MEDIA_TYPE, PROBLEM_BASE, PROBLEMS, Problem, allowed, document, of_status
 from app.domain.errors import AnswersNotTaken, TooBusy, TooManyRequests
@@ -52,9 +52,9 @@ class Edge:
         clients: ClientAddresses,
         limit: RateLimit | None,
         worker: Worker,
-        large: LargeAnswers,
+        large: LargeResponses,
         bodies: Room,
-        observation: Observation,
+        telemetry: Telemetry,
         problem_base: str,
     ) -> None:
         self.litestar = app
@@ -66,7 +66,7 @@ class Edge:
         self._bodies = bodies
         self._clients = clients
         self._limit = limit  # of each address
-        self._observation = observation
+        self._telemetry = telemetry
         self._problem_base = problem_base
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
@@ -80,7 +80,7 @@ class Edge:
             await self.litestar(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        began = self._observation.begun(scope, headers)
+        began = self._telemetry.begun(scope, headers)
         request_id = _request_id(headers.get(b"x-request-id", b""))
         token = REQUEST_ID.set(request_id)
         scope["request_id"] = request_id
@@ -101,7 +101,11 @@ class Edge:
             nonlocal status, held
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message["headers"], *extra, *told(scope.get("rate_limit"))]
+                message["headers"] = [
+                    *message["headers"],
+                    *extra,
+                    *rate_limit_headers(scope.get("rate_limit")),
+                ]
                 if method != "HEAD" and is_large(message):
                     held = message
                     return _nothing()
@@ -121,7 +125,7 @@ class Edge:
             await self._respond(scope, body or receive, answer, headers)
         finally:
             release_body(scope, self._bodies)
-            self._observation.answered(scope, method, status, began)
+            self._telemetry.answered(scope, method, status, began)
             REQUEST_ID.reset(token)
         if body is not None and is_worth_reading_on(scope, headers, status):
             await body.read_on()
@@ -172,7 +176,9 @@ async def _refuse_large(
 ) -> None:
     """Refuse in place of a large answer for which nothing was written."""
     wait = (b"retry-after", b"%d" % refusal.retry_after)
-    await refuse(send, scope, PROBLEMS[type(refusal)], [wait, *extra, *told(scope.get("rate_limit"))])
+    await refuse(
+        send, scope, PROBLEMS[type(refusal)], [wait, *extra, *rate_limit_headers(scope.get("rate_limit"))]
+    )
 
 
 def _request_id(sent: bytes) -> str:

@@ -92,7 +92,7 @@ def _allowing(origin: bytes) -> Headers:
     ]
 
 
-def told(standing: Standing | None) -> Headers:
+def rate_limit_headers(standing: Standing | None) -> Headers:
     """Return `RateLimit-Policy` and `RateLimit`: what is left in this window, and when the next begins."""
     if standing is None:
         return []

@@ -19,7 +19,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 OTHER: Final = "_OTHER"  # OpenTelemetry's word for methods that anybody can make up
 
 
-class Counts(Protocol):
+class MetricsRecorder(Protocol):
     """Whatever counts requests."""
 
     def expect(self, routes: Iterable[tuple[str, str]]) -> None:
@@ -30,7 +30,7 @@ class Counts(Protocol):
         """Count a request."""
         ...
 
-    def told(self, problem: str) -> None:
+    def count_problem(self, problem: str) -> None:
         """Count a problem by the tail of its type."""
         ...
 
@@ -55,10 +55,10 @@ class Spans(Protocol):
         ...
 
 
-class Observation:
+class Telemetry:
     """Told by the edge when a request begins and when it is answered."""
 
-    def __init__(self, counts: Counts | None = None, spans: Spans | None = None) -> None:
+    def __init__(self, counts: MetricsRecorder | None = None, spans: Spans | None = None) -> None:
         self._in_flight = 0
         self._counts = counts
         self._spans = spans
@@ -114,7 +114,7 @@ class Observation:
         if self._counts is not None:
             self._counts.answered(route, method, status, seconds)
             if problem is not None:
-                self._counts.told(problem)
+                self._counts.count_problem(problem)
         if self._spans is not None:
             self._spans.ended(scope["span"], method, route, status)
 

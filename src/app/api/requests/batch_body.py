@@ -10,51 +10,51 @@ from litestar.exceptions import HTTPException
 from app.api.requests.conditional import REQUIRE_IF_MATCH, read_versions
 from app.api.requests.request import TaskRequest, json_body
 from app.api.requests.task_bodies import BODY_MAX, read_id
-from app.api.requests.validation import CLEARED, FIELDS, Faults, Members, Reader, kind
-from app.domain.commands import OPERATIONS_MAX, Change, Restore, Trash, Wanted
+from app.api.requests.validation import CLEARED, FIELDS, ErrorCollector, FieldReader, Members, kind
+from app.domain.commands import OPERATIONS_MAX, Change, Command, Restore, Trash
 from app.domain.task import MissingVersions, NewTask, Shown, TaskChanges, TaskId, Versions
-from app.event_loop import Turns
+from app.event_loop import TimeSlice
 
 IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
-Made = tuple[Callable[[Members], Wanted], Members]
+Made = tuple[Callable[[Members], Command], Members]
 """What makes an operation, and of what: it is not made while there is any fault."""
 
 
-async def read_batch(request: TaskRequest) -> Sequence[Wanted]:
+async def read_batch(request: TaskRequest) -> Sequence[Command]:
     """Read what shall be done."""
-    faults = Faults(request)
-    faults.query()
-    faults.key()
-    body, turns, read = await json_body(request), Turns(), []
+    errors = ErrorCollector(request)
+    errors.query()
+    errors.key()
+    body, turns, read = await json_body(request), TimeSlice(), []
     if len(body) > BODY_MAX:
         await turns.wait()
-    members = faults.members(body, {"operations": _operations})
+    members = errors.members(body, {"operations": _operations})
     given = members.get("operations", [])
     if len(body) > BODY_MAX and any(map(_is_too_large, given)):
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if not (given or faults.has("") or faults.has("/operations")):
-        faults.add("/operations", "must be given")
+    if not (given or errors.has("") or errors.has("/operations")):
+        errors.add("/operations", "must be given")
     unsaid = MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
     for number, one in enumerate(given):
-        read.append(_read(faults.within(f"/operations/{number}"), one, unsaid))
-        await turns.give()
-    _refuse_what_is_named_twice(faults, read)
-    faults.raise_any()
+        read.append(_read(errors.within(f"/operations/{number}"), one, unsaid))
+        await turns.yield_to_others()
+    _refuse_what_is_named_twice(errors, read)
+    errors.raise_any()
     wanted = []
     for make, members in filter(None, read):
         wanted.append(make(members))
-        await turns.give()
+        await turns.yield_to_others()
     return wanted
 
 
-def results(wanted: Iterable[Wanted], done: Iterable[Shown | None]) -> bytes:
+def results(wanted: Iterable[Command], done: Iterable[Shown | None]) -> bytes:
     """Write what became of each operation, in the order in which they were asked for."""
     return b'{"results":[%s]}' % b",".join(map(_result, wanted, done))
 
 
-def _result(wanted: Wanted, task: Shown | None) -> bytes:
+def _result(wanted: Command, task: Shown | None) -> bytes:
     if task is None:
         return b'{"status":204}'
     return b'{"status":%d,"task":%s}' % (201 if isinstance(wanted, NewTask) else 200, task.json)
@@ -71,31 +71,31 @@ def _operations(value: object) -> list[object]:
     return value
 
 
-def _read(faults: Faults, given: object, unsaid: Versions | None) -> Made | None:
+def _read(errors: ErrorCollector, given: object, unsaid: Versions | None) -> Made | None:
     if not isinstance(given, dict):
-        faults.add("", f"must be an object, not {kind(given)}")
+        errors.add("", f"must be an object, not {kind(given)}")
         return None
     op = given.get("op")
     if not isinstance(op, str) or op not in _KINDS:
-        faults.add("/op", f"must be one of {', '.join(_KINDS)}")
+        errors.add("/op", f"must be one of {', '.join(_KINDS)}")
         return None
     make, fields, needed = _KINDS[op]
     said = {name: value for name, value in given.items() if name != "op"}
-    members = faults.members_of(said, fields, empty=CLEARED if op == "update" else None)
-    if needed not in members and not faults.has(f"/{needed}"):
-        faults.add(f"/{needed}", "must be given")
-    faults.rules(members)
+    members = errors.members_of(said, fields, empty=CLEARED if op == "update" else None)
+    if needed not in members and not errors.has(f"/{needed}"):
+        errors.add(f"/{needed}", "must be given")
+    errors.rules(members)
     if "if_match" in fields:
         members.setdefault("if_match", unsaid)
     return make, members
 
 
-def _refuse_what_is_named_twice(faults: Faults, read: Iterable[Made | None]) -> None:
+def _refuse_what_is_named_twice(errors: ErrorCollector, read: Iterable[Made | None]) -> None:
     first: dict[TaskId, int] = {}
     for number, made in enumerate(read):
         task_id = made and made[1].get("id")
         if task_id and (same := first.setdefault(task_id, number)) != number:
-            faults.add(f"/operations/{number}/id", f"is named by /operations/{same} as well")
+            errors.add(f"/operations/{number}/id", f"is named by /operations/{same} as well")
 
 
 def _versions(value: object) -> Versions | None:
@@ -115,8 +115,8 @@ def _completion(members: Members) -> Change:
     return _change({"completed": True, **members})
 
 
-_NAMED: Final[Mapping[str, Reader]] = {"id": read_id, "if_match": _versions}
-_KINDS: Final[Mapping[str, tuple[Callable[[Members], Wanted], Mapping[str, Reader], str]]] = {
+_NAMED: Final[Mapping[str, FieldReader]] = {"id": read_id, "if_match": _versions}
+_KINDS: Final[Mapping[str, tuple[Callable[[Members], Command], Mapping[str, FieldReader], str]]] = {
     "create": (lambda members: NewTask(**members), FIELDS, "title"),
     "update": (_change, {**_NAMED, **FIELDS}, "id"),
     "complete": (_completion, {**_NAMED, "completed": FIELDS["completed"]}, "id"),

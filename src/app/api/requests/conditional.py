@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from app.api.requests.request import TaskRequest, lines
-from app.api.requests.validation import Faults
+from app.api.requests.validation import ErrorCollector
 from app.domain.task import MissingVersions, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"
@@ -20,21 +20,21 @@ _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
-def read_expected_versions(request: TaskRequest, faults: Faults) -> Versions | None:
+def read_expected_versions(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
     """Read which versions a write expects; None: any.
 
     `If-None-Match: *` expects none: the task must not exist (§13.1.2), so a write of it is 412.
     """
     unwanted = _header(request, b"if-none-match")
-    expected = read_if_match(request, faults)
+    expected = read_if_match(request, errors)
     if unwanted is None:
         return expected
     if unwanted.strip(" \t") != "*":
-        faults.add("/If-None-Match", "must be `*` in a write: use `If-Match` to name a version", "header")
+        errors.add("/If-None-Match", "must be `*` in a write: use `If-Match` to name a version", "header")
     return NO_VERSION
 
 
-def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:
+def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
     """Read which versions a write expects; None: any.
 
     If-Match is required but missing: it matches no version, so that a missing task is 404 before 428.
@@ -45,7 +45,7 @@ def read_if_match(request: TaskRequest, faults: Faults) -> Versions | None:
     try:
         return read_versions(given)
     except ValueError as wrong:
-        faults.add("/If-Match", str(wrong), "header")
+        errors.add("/If-Match", str(wrong), "header")
         return None
 
 

@@ -17,11 +17,11 @@ from litestar import Request
 
 from app import strict_json
 from app.api.requests.request import TaskRequest, lines
-from app.api.responses import Answer
-from app.domain.idempotency import KEPT_FOR, KeyedRequest, Told
+from app.api.responses import JsonResponse
+from app.domain.idempotency import RETENTION, IdempotentRequest, StoredResponse
 from app.domain.task import TaskId
 from app.domain.task_service import TaskService
-from app.domain.unit_of_work import Desk
+from app.domain.unit_of_work import UnitOfWork
 
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_MAX: Final = 255  # characters
@@ -63,31 +63,31 @@ T = TypeVar("T")
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
-async def once(
+async def run_once(
     request: TaskRequest,
-    desk: Desk,
+    unit_of_work: UnitOfWork,
     route: str,
-    act: Callable[[TaskService], Awaitable[tuple[Answer[T], Collection[TaskId]]]],
-) -> Answer[T]:
+    act: Callable[[TaskService], Awaitable[tuple[JsonResponse[T], Collection[TaskId]]]],
+) -> JsonResponse[T]:
     """Act on a request that has been read, unless it was acted on before.
 
     `act` returns the answer, and the tasks that it shows.
 
     Raises:
-        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: as `KeptAnswers.claim` does.
+        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: as `StoredResponses.claim` does.
 
     """
     key = read_key(request)
     if key is None:
-        return (await act(desk.tasks))[0]
-    asked = KeyedRequest(route, key, _fingerprint(await request.body()))
-    now = desk.tasks.now()
-    since = now - KEPT_FOR
-    async with desk.together() as (tasks, kept):
-        if (told := await kept.claim(asked, since=since)) is not None:
-            return Answer(told.body, status=told.status, headers=(*_on_the_wire(told), REPLAYED))
+        return (await act(unit_of_work.tasks))[0]
+    keyed = IdempotentRequest(route, key, _fingerprint(await request.body()))
+    now = unit_of_work.tasks.now()
+    since = now - RETENTION
+    async with unit_of_work.transaction() as (tasks, kept):
+        if (stored := await kept.claim(keyed, since=since)) is not None:
+            return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
         answer, shows = await act(tasks)
-        await kept.keep(asked, _told(answer), shows=shows, at=now, since=since)
+        await kept.keep(keyed, _to_stored(answer), shows=shows, at=now, since=since)
         return answer
 
 
@@ -96,10 +96,10 @@ def _fingerprint(body: bytes) -> bytes:
     return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def _told(answer: Answer[T]) -> Told:
+def _to_stored(answer: JsonResponse[T]) -> StoredResponse:
     headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in answer.fields)
-    return Told(answer.status, headers, answer.body)
+    return StoredResponse(answer.status, headers, answer.body)
 
 
-def _on_the_wire(told: Told) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in told.headers)
+def _on_the_wire(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in stored.headers)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from app.api.requests import cursors
 from app.api.requests.hints import hint
 from app.api.requests.request import TaskRequest
-from app.api.requests.validation import PRIORITIES, Faults
+from app.api.requests.validation import PRIORITIES, ErrorCollector
 from app.domain.due import Due
 from app.domain.summary import zone_of
 from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
@@ -28,11 +28,11 @@ KNOWN_MAX: Final = 1_000  # queries that are remembered
 KNOWN_LENGTH: Final = 200  # bytes of each
 T = TypeVar("T")
 
-_known: dict[bytes, "Asked"] = {}
+_known: dict[bytes, "ListRequest"] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListRequest:
     """A page that is asked for, and how to ask for the next in the same words."""
 
     selection: Selection = NEWEST
@@ -46,7 +46,7 @@ class Asked:
         return f"{said}limit={self.limit}&cursor={cursor}"  # neither has anything to encode
 
 
-def read_list(request: TaskRequest) -> Asked:
+def read_list(request: TaskRequest) -> ListRequest:
     """Read which tasks are asked for, how many, and from where on.
 
     Clients ask for the same few lists again and again, and what was read once need not be read twice. What
@@ -64,41 +64,41 @@ def read_list(request: TaskRequest) -> Asked:
     return asked
 
 
-def _read(request: TaskRequest) -> Asked:
-    faults = Faults(request)
-    given = faults.parameters((*_READERS, "tag"), repeatable=("tag",))
+def _read(request: TaskRequest) -> ListRequest:
+    errors = ErrorCollector(request)
+    given = errors.parameters((*_READERS, "tag"), repeatable=("tag",))
     values: dict[str, Any] = {}
     for name, text in given:
         if reader := _READERS.get(name):
-            values |= _tried(faults, name, reader, text) or {}
-    if tags := _tags([text for name, text in given if name == "tag"], faults):
+            values |= _tried(errors, name, reader, text) or {}
+    if tags := _tags([text for name, text in given if name == "tag"], errors):
         values["tags"] = tags
     for other in values.keys() & {"due_before", "due_after"} if "without_due" in values else ():
-        faults.add("/due", f"contradicts {other}", "query")
+        errors.add("/due", f"contradicts {other}", "query")
     limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
-    faults.raise_any()
+    errors.raise_any()
     selection = Selection(**values) if values else NEWEST
     after = None
     if cursor is not None:
-        after = _tried(faults, "cursor", cursors.read, cursor, request.user.user_id, selection)
+        after = _tried(errors, "cursor", cursors.read, cursor, request.user.user_id, selection)
     said = tuple((name, text) for name, text in given if name not in ("limit", "cursor"))
-    return faults.raised_or(Asked(selection, limit, after, said))
+    return errors.raised_or(ListRequest(selection, limit, after, said))
 
 
 def read_zone(request: TaskRequest) -> ZoneInfo:
     """Read where the person is who asks; UTC if they do not say."""
-    faults = Faults(request)
-    given = faults.query("tz")
-    zone = _tried(faults, "tz", zone_of, given.get("tz", UTC))
-    return faults.raised_or(zone or zone_of(UTC))
+    errors = ErrorCollector(request)
+    given = errors.query("tz")
+    zone = _tried(errors, "tz", zone_of, given.get("tz", UTC))
+    return errors.raised_or(zone or zone_of(UTC))
 
 
-def _tried(faults: Faults, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
+def _tried(errors: ErrorCollector, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
     """Read a parameter, or remember what is wrong with it."""
     try:
         return read(*arguments)
     except ValueError as wrong:
-        faults.add(f"/{name}", str(wrong), "query")
+        errors.add(f"/{name}", str(wrong), "query")
         return None
 
 
@@ -108,12 +108,12 @@ def _limit(text: str) -> dict[str, Any]:
     raise ValueError(f"must be a whole number from 1 to {PAGE_MAX}")
 
 
-def _tags(texts: list[str], faults: Faults) -> tuple[str, ...]:
+def _tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
     if len(texts) > TAGS_MAX:
-        faults.add("/tag", f"must be given at most {TAGS_MAX} times", "query")
+        errors.add("/tag", f"must be given at most {TAGS_MAX} times", "query")
     for text in texts[:TAGS_MAX]:
         if (broken := broken_tag_rule("tag", text)) is not None:
-            faults.add("/tag", broken.rule, "query")
+            errors.add("/tag", broken.rule, "query")
             return ()
     return tuple(sorted(set(map(tag_key, texts[:TAGS_MAX]))))
 

@@ -14,12 +14,12 @@ from litestar.exceptions import ClientException, HTTPException, InternalServerEx
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty
 
-from app.api.backpressure import HELD, LARGE_ANSWERS, Full, LargeAnswers, Room
+from app.api.backpressure import HELD, LARGE_RESPONSES, Full, LargeResponses, Room
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 from app.domain.identity import Principal, UserId
 from app.domain.task_list import PAGE_BYTES
 from app.domain.task_service import TaskService
-from app.domain.unit_of_work import Desk
+from app.domain.unit_of_work import UnitOfWork
 
 
 def lines(request: Request[Any, Any, Any], name: bytes) -> list[str]:
@@ -95,29 +95,29 @@ class TaskRequest(Request[Principal, None, Any]):
         scope[HELD] = length
 
 
-DESK_OF: Final = "desk_of"
+UNIT_OF_WORK_OF: Final = "unit_of_work_of"
 """In the application's state: makes the desk of an owner. `app.composition` puts it there."""
 
 
-def desk_of(request: TaskRequest) -> Desk:
+def unit_of_work_of(request: TaskRequest) -> UnitOfWork:
     """Return the desk of whoever the token speaks for, and of nobody else."""
-    make: Callable[[UserId], Desk] = request.app.state[DESK_OF]
+    make: Callable[[UserId], UnitOfWork] = request.app.state[UNIT_OF_WORK_OF]
     return make(request.user.user_id)
 
 
 def tasks_of(request: TaskRequest) -> TaskService:
     """Return the tasks of whoever the token speaks for."""
-    return desk_of(request).tasks
+    return unit_of_work_of(request).tasks
 
 
-def expect_answers_taken(request: TaskRequest) -> None:
+def check_room_for_response(request: TaskRequest) -> None:
     """Refuse a write whose answer may be large while others wait to be taken: what is done is answered.
 
     Raises:
         AnswersNotTaken: somebody has no room left for a page.
 
     """
-    large: LargeAnswers = request.app.state[LARGE_ANSWERS]
+    large: LargeResponses = request.app.state[LARGE_RESPONSES]
     if isinstance(refusal := large.lack(request.user.user_id, PAGE_BYTES), AnswersNotTaken):
         raise refusal
 

@@ -20,16 +20,16 @@ Members = dict[str, Any]
 T = TypeVar("T")
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-FAULTS_MAX: Final = 100
+ERRORS_MAX: Final = 100
 SERVERS_OWN: Final = (
     *("id", "user_id", "position", "version", "created_at", "updated_at", "completed_at", "trashed_at"),
 )
 
-Reader = Callable[[object], Any]
+FieldReader = Callable[[object], Any]
 """Returns a value as the domain knows it, or raises ValueError with what is wrong with it."""
 
 
-class Faults:
+class ErrorCollector:
     """Collects what is wrong with one request while it is read."""
 
     def __init__(self, request: TaskRequest, *, found: list[Fault] | None = None, within: str = "") -> None:
@@ -37,19 +37,19 @@ class Faults:
         self._found: list[Fault] = [] if found is None else found
         self._within = within  # a pointer, to which all others are relative
 
-    def within(self, pointer: str) -> "Faults":
+    def within(self, pointer: str) -> "ErrorCollector":
         """Return what collects the faults of a part of the body, with all others."""
-        return Faults(self._request, found=self._found, within=self._within + pointer)
+        return ErrorCollector(self._request, found=self._found, within=self._within + pointer)
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
         """Remember a fault, unless there are more than a person would read."""
-        if len(self._found) < FAULTS_MAX:
+        if len(self._found) < ERRORS_MAX:
             self._found.append(Fault(self._within + pointer, detail, place))
 
     @property
     def is_full(self) -> bool:
         """Whether there are as many faults as are kept."""
-        return len(self._found) >= FAULTS_MAX
+        return len(self._found) >= ERRORS_MAX
 
     def has(self, pointer: str) -> bool:
         """Tell whether a fault is known at this place."""
@@ -111,7 +111,7 @@ class Faults:
     def members(
         self,
         body: bytes,
-        fields: Mapping[str, Reader],
+        fields: Mapping[str, FieldReader],
         *,
         ignored: Collection[str] = (),
         empty: Mapping[str, object] | None = None,
@@ -133,7 +133,7 @@ class Faults:
     def members_of(
         self,
         value: object,
-        fields: Mapping[str, Reader],
+        fields: Mapping[str, FieldReader],
         *,
         ignored: Collection[str] = (),
         empty: Mapping[str, object] | None = None,
@@ -148,7 +148,7 @@ class Faults:
                 try:
                     cleared = member is None and empty and name in empty
                     members[name] = empty[name] if cleared and empty else fields[name](member)
-                except WrongItem as wrong:
+                except ItemError as wrong:
                     self.add(f"/{name}/{wrong.place}", str(wrong))
                 except ValueError as wrong:
                     self.add(f"/{name}", str(wrong))
@@ -175,7 +175,7 @@ class Faults:
             self.raise_any()
 
 
-class WrongItem(ValueError):
+class ItemError(ValueError):
     """One item of a list is wrong; the message says how."""
 
     def __init__(self, place: int, detail: str) -> None:
@@ -221,13 +221,13 @@ def _tags(value: object) -> list[str]:
         raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - what readers raise
     for place, item in enumerate(value):
         if not isinstance(item, str):
-            raise WrongItem(place, f"must be a string, not {kind(item)}")
+            raise ItemError(place, f"must be a string, not {kind(item)}")
     return value
 
 
 PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
 CLEARED: Final[dict[str, object]] = {"priority": Priority.NONE, "tags": []}
-FIELDS: Final[dict[str, Reader]] = {
+FIELDS: Final[dict[str, FieldReader]] = {
     "title": _text,
     "description": _text_or_null,
     "completed": _boolean,

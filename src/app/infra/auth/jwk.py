@@ -20,7 +20,7 @@ BY_CURVE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
 SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 
-class BadKeySet(Exception):
+class InvalidJwks(Exception):
     """The document is no set of public keys that can be trusted; the message says why."""
 
 
@@ -49,18 +49,18 @@ def read(document: bytes) -> tuple[Key, ...]:
     try:
         value = strict_json.loads(document)
     except strict_json.NotStrictJson as error:
-        raise BadKeySet(f"it is not JSON: {error}") from error
+        raise InvalidJwks(f"it is not JSON: {error}") from error
     members = value.get("keys") if isinstance(value, dict) else None
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise BadKeySet("it is not a key set")
+        raise InvalidJwks("it is not a key set")
     if any(member.get("kty") == "oct" or SECRET_MEMBERS & member.keys() for member in members):
-        raise BadKeySet("it holds secret keys")
+        raise InvalidJwks("it holds secret keys")
     keys = [key for member in members if (key := _key(member)) is not None]
     ids = [key.key_id for key in keys if key.key_id is not None]
     if len(ids) != len(set(ids)):
-        raise BadKeySet("it holds two keys of one id")
+        raise InvalidJwks("it holds two keys of one id")
     if not keys:
-        raise BadKeySet("it holds no key that can verify")
+        raise InvalidJwks("it holds no key that can verify")
     return tuple(keys)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from app.domain.errors import KeysUnavailable, NotAuthenticated
-from app.infra.auth.jwk import BadKeySet, Key, chosen
+from app.infra.auth.jwk import InvalidJwks, Key, chosen
 from app.infra.auth.jwks_fetcher import Allowance, CannotFetch, Fetcher
 from app.logs import where
 
@@ -26,7 +26,7 @@ RETRY: Final = 1.0  # seconds from the beginning of one to the next while there 
 LIFETIME: Final = 86_400.0  # seconds that a set lives on without its issuer
 
 
-class KeySet:
+class Jwks:
     """The keys of one address."""
 
     def __init__(
@@ -130,7 +130,7 @@ class KeySet:
         self.fetches += 1
         try:
             self._take_over(await fetcher.fetch())
-        except (CannotFetch, BadKeySet) as error:
+        except (CannotFetch, InvalidJwks) as error:
             trouble = str(error)
         except Exception as error:  # noqa: BLE001 - a bug here must not end the refreshing for good
             log.error("unexpected error", error=where(error))  # noqa: TRY400 - its text may quote what was fetched

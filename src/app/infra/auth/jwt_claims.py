@@ -41,7 +41,7 @@ class Claims:
     not_before: float  # seconds since 1970; 0 where it is not said
 
 
-def opened(token: str) -> tuple[Header, dict[str, Any]]:
+def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
     """Return the header and the payload of a token, which is *not* yet to be believed.
 
     Raises:

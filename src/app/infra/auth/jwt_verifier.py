@@ -16,9 +16,9 @@ import jwt
 
 from app.domain.errors import Mistake, NotAuthenticated
 from app.domain.identity import Principal, UserId
-from app.infra.auth.jwks import KeySet
-from app.infra.auth.jwt_claims import LEEWAY, TOKEN_MAX, Claims, Header, claims, is_subject, opened
-from app.settings.auth import Trust
+from app.infra.auth.jwks import Jwks
+from app.infra.auth.jwt_claims import LEEWAY, TOKEN_MAX, Claims, Header, claims, decode_unverified, is_subject
+from app.settings.auth import AuthSettings
 
 SIZE: Final = 10_000  # tokens
 
@@ -76,8 +76,8 @@ Now = Callable[[], float]
 class JwtVerifier:
     """`TokenVerifier` over the keys of an issuer, a shared secret, or both."""
 
-    def __init__(self, trust: Trust, keys: KeySet | None, *, now: Now = time.time) -> None:
-        self._trust = trust
+    def __init__(self, auth: AuthSettings, keys: Jwks | None, *, now: Now = time.time) -> None:
+        self._auth = auth
         self._keys = keys
         self._now = now
         self.cache = TokenCache()
@@ -90,9 +90,9 @@ class JwtVerifier:
             said, principal = known
             refuse_outside_its_time(said, self._now())
             return principal
-        header, payload = opened(token)
+        header, payload = decode_unverified(token)
         # Cheap checks first: only a token that would be believed may cause a fetch of keys.
-        said = claims(payload, issuer=self._trust.issuer, audience=self._trust.audience)
+        said = claims(payload, issuer=self._auth.issuer, audience=self._auth.audience)
         refuse_outside_its_time(said, self._now())
         self._check_signature(token, header, await self._keys_for(header))
         principal = Principal(UserId(said.subject))
@@ -107,12 +107,12 @@ class JwtVerifier:
 
     async def _keys_for(self, header: Header) -> tuple[Any, ...]:
         if header.algorithm == "HS256":
-            if self._trust.secret is None:
+            if self._auth.secret is None:
                 raise NotAuthenticated("HS256 is not believed here")
             if self._keys is not None and self._keys.has(header.key_id):
                 raise NotAuthenticated("the key is made for another algorithm")
-            previous = self._trust.previous_secret
-            return (self._trust.secret,) if previous is None else (self._trust.secret, previous)
+            previous = self._auth.previous_secret
+            return (self._auth.secret,) if previous is None else (self._auth.secret, previous)
         if self._keys is None:
             raise NotAuthenticated("only HS256 is believed here")
         return (await self._keys.find(header.key_id, header.algorithm),)
@@ -125,8 +125,8 @@ class JwtVerifier:
                 token,
                 key,
                 algorithms=[header.algorithm],  # by now the key's own
-                issuer=self._trust.issuer,
-                audience=self._trust.audience,
+                issuer=self._auth.issuer,
+                audience=self._auth.audience,
                 leeway=LEEWAY,
                 # Times are judged by `claims`, against the injected clock.
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_sub": False},
@@ -139,26 +139,26 @@ class JwtVerifier:
             raise NotAuthenticated(f"the signature does not hold ({type(error).__name__})") from error
 
 
-def issue_token(trust: Trust, *, user_id: str, lifetime: int, now: Now = time.time) -> str:
+def issue_token(auth: AuthSettings, *, user_id: str, lifetime: int, now: Now = time.time) -> str:
     """Sign a token with the shared secret, such as Better Auth would, for `lifetime` seconds.
 
     Raises:
         ValueError: there is no secret, or the user id cannot be a subject.
 
     """
-    if trust.secret is None:
+    if auth.secret is None:
         raise ValueError("needs a shared secret")
     if not is_subject(user_id):
         raise ValueError("must have 1 to 255 characters, none of them a control character")
     issued = int(now())
     payload = {
         "sub": user_id,
-        "iss": trust.issuer,
-        "aud": trust.audience,
+        "iss": auth.issuer,
+        "aud": auth.audience,
         "iat": issued,
         "exp": issued + lifetime,
     }
-    return jwt.encode(payload, trust.secret, algorithm="HS256")
+    return jwt.encode(payload, auth.secret, algorithm="HS256")
 
 
 def refuse_outside_its_time(said: Claims, now: float) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from app.infra.postgres.connect import Connection, means_lost, means_pooler
 from app.infra.postgres.connector import ADVICE, Connector
-from app.infra.postgres.pool import Counts, Pool
+from app.infra.postgres.pool import Pool, PoolStats
 from app.infra.wall_watch import LOOK_TIMEOUT, WallWatch
 from app.settings.database_address import DatabaseAddress
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
 
 
-class Lender:
+class Checkout:
     """Lends what the pool has, once the wall was seen to stand."""
 
     def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
@@ -47,9 +47,9 @@ class Lender:
         if self._pool is not None:
             await self._pool.close()
 
-    def counts(self) -> Counts:
+    def counts(self) -> PoolStats:
         """Tell how the pool stands."""
-        return self._pool.counts() if self._pool is not None else Counts(self._pool_size, 0, 0, 0, 0)
+        return self._pool.counts() if self._pool is not None else PoolStats(self._pool_size, 0, 0, 0, 0)
 
     @property
     def prepares(self) -> bool:
@@ -58,9 +58,9 @@ class Lender:
 
     def idle(self) -> "Connection | None":
         """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
-        return self._pool.take_idle() if self.wall.stood and self._pool is not None else None
+        return self._pool.acquire_idle() if self.wall.stood and self._pool is not None else None
 
-    async def lend(self, until: float) -> Connection:
+    async def acquire(self, until: float) -> Connection:
         """Return a connection, to be given back, as soon as there is one.
 
         Raises:
@@ -80,7 +80,7 @@ class Lender:
                     self.wall.refuse()
                 except BaseException as error:
                     connection.terminate()
-                    self.take_back(connection, error)
+                    self.release(connection, error)
                     if not means_pooler(error):  # the next connection prepares nothing
                         raise
                 else:
@@ -104,23 +104,23 @@ class Lender:
             finally:
                 connection.terminate()
 
-    async def lend_begun(self, until: float) -> Connection:
+    async def acquire_with_transaction(self, until: float) -> Connection:
         """Return a connection with a transaction; one that broke while it lay idle is replaced by another."""
         for another in (True, False):
-            connection = self.idle() or await self.lend(until)
+            connection = self.idle() or await self.acquire(until)
             try:
                 async with asyncio.timeout_at(until):
                     await connection.execute("BEGIN")
             except BaseException as error:
                 connection.terminate()
-                self.take_back(connection, error)
+                self.release(connection, error)
                 if not (another and isinstance(error, Exception) and means_lost(error)):
                     raise
             else:
                 return connection
         raise AssertionError("the last attempt returns or raises")
 
-    def take_back(self, connection: Connection, error: BaseException | None = None) -> None:
+    def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Take a connection back. What broke, or was left midway, is closed."""
         if self._pool is None:
             return
@@ -134,14 +134,14 @@ class Lender:
         if isinstance(error, TimeoutError | asyncio.CancelledError):
             self._pool.cut_off(connection)
         else:
-            self._pool.give_back(connection)
+            self._pool.release(connection)
         if self.wall.due and error is None:
             self.wall.due = False
             self._looking = asyncio.get_running_loop().create_task(self._look_at_times())
 
     async def look(self, until: float) -> None:
         """Look whether the walls stand, after an error that comes where they do not."""
-        await self._look_on(await self.lend(until), until)
+        await self._look_on(await self.acquire(until), until)
 
     async def _look_at_times(self) -> None:
         """Look whether the walls still stand, on a connection that is open, which a statement just used."""
@@ -161,4 +161,4 @@ class Lender:
             error = caught
             raise
         finally:
-            self.take_back(connection, error)
+            self.release(connection, error)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from asyncpg import SyntaxOrAccessError
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
-from app.infra.postgres.checkout import Lender
+from app.infra.postgres.checkout import Checkout
 from app.infra.postgres.connect import (
     Connection,
     means_lost,
@@ -21,9 +21,9 @@ from app.infra.postgres.connect import (
     means_unreachable,
     means_unsent,
 )
-from app.infra.postgres.pool import Counts
+from app.infra.postgres.pool import PoolStats
 from app.infra.postgres.session import Row, Transaction
-from app.infra.postgres.wait_queue import Exhausted
+from app.infra.postgres.wait_queue import PoolExhausted
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
 
@@ -87,29 +87,29 @@ class Database:
         self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
     ) -> None:
         self._timeout = timeout
-        self._lender = Lender(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
+        self._checkout = Checkout(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
         self._trouble: str | None = "not asked yet"
         self._probing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin to lend connections. Connects to nothing, so it works while the database is away."""
         self._deadlines = Deadlines()  # on the loop that runs now
-        await self._lender.open()
+        await self._checkout.open()
 
     async def close(self) -> None:
         """Give every connection back."""
         if self._probing is not None:
             self._probing.cancel()
-        await self._lender.close()
+        await self._checkout.close()
 
-    def counts(self) -> Counts:
+    def counts(self) -> PoolStats:
         """Tell how the pool stands."""
-        return self._lender.counts()
+        return self._checkout.counts()
 
     @property
     def prepares(self) -> bool:
         """Whether statements are prepared once for a connection and run again by name."""
-        return self._lender.prepares
+        return self._checkout.prepares
 
     def deadline(self) -> float:
         """Return the moment, on the loop's clock, until which a request that begins now may take."""
@@ -131,9 +131,9 @@ class Database:
         arguments = [values[name] for name in statement.names]
         again, mixed_up = True, 3  # how often: after a lost connection; after a pooler mixed statements up
         while True:
-            connection = self._lender.idle()
+            connection = self._checkout.idle()
             if connection is None:
-                connection = await self._asked(self._lender.lend(until))
+                connection = await self._asked(self._checkout.acquire(until))
             ends = until
             if statement.budget is not None:
                 ends = min(until, asyncio.get_running_loop().time() + statement.budget)
@@ -142,7 +142,7 @@ class Database:
                 rows = await connection.fetch(statement.sql, *arguments)
             except BaseException as caught:
                 error = outcome(caught) if self._deadlines.let_go(connection) else caught
-                self._lender.take_back(connection, error)
+                self._checkout.release(connection, error)
                 if ends < until and isinstance(error, TimeoutError):
                     raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
@@ -156,7 +156,7 @@ class Database:
                     raise
             else:
                 self._deadlines.let_go(connection)
-                self._lender.take_back(connection)
+                self._checkout.release(connection)
                 self._trouble = None
                 return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
@@ -172,7 +172,7 @@ class Database:
 
         """
         until = until or self.deadline()
-        connection = await self._asked(self._lender.lend_begun(until))
+        connection = await self._asked(self._checkout.acquire_with_transaction(until))
         committing = False
         try:
             async with asyncio.timeout_at(until):
@@ -184,11 +184,11 @@ class Database:
                 committing = True
                 await connection.execute("COMMIT")
         except BaseException as error:
-            self._lender.take_back(connection, error)
+            self._checkout.release(connection, error)
             await self._expect_set_up(error, until)
             self._tell(error, may_be_done=committing)
             raise
-        self._lender.take_back(connection)
+        self._checkout.release(connection)
         self._trouble = None
 
     async def trouble(self) -> str | None:
@@ -207,11 +207,11 @@ class Database:
     @property
     def walls_trouble(self) -> str | None:
         """What the last look at the walls found missing; None where it found nothing."""
-        return self._lender.wall.trouble
+        return self._checkout.wall.trouble
 
     async def _probe(self) -> None:
         try:
-            await self._lender.probe(self.deadline())
+            await self._checkout.probe(self.deadline())
         except DatabaseUnavailable as error:
             self._trouble = error.reason
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
@@ -219,9 +219,9 @@ class Database:
         else:
             self._trouble = None
 
-    async def _asked(self, lending: Awaitable[T]) -> T:
+    async def _asked(self, acquiring: Awaitable[T]) -> T:
         try:
-            return await lending
+            return await acquiring
         except Exception as error:
             self._tell(error, may_be_done=False)
             raise
@@ -231,14 +231,14 @@ class Database:
         if not isinstance(error, SyntaxOrAccessError):
             return
         if self.walls_trouble is None:
-            await self._asked(self._lender.look(until))
-        self._lender.wall.refuse()
+            await self._asked(self._checkout.look(until))
+        self._checkout.wall.refuse()
 
     def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
         """Raise what the database's own trouble means to whoever asked; other errors are not ours to tell."""
         if isinstance(error, DatabaseUnavailable):
             self._trouble = error.reason
-        if not isinstance(error, Exhausted) and not means_unreachable(error):
+        if not isinstance(error, PoolExhausted) and not means_unreachable(error):
             return
         self._trouble = f"{type(error).__name__}: the database does not answer"
         unknown = may_be_done and not (means_undone(error) or means_unsent(error))

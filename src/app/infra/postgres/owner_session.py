@@ -89,7 +89,7 @@ class PersonConcurrency:
                 del self._queues[person]
 
 
-class OwnedConnection:
+class OwnerSession:
     """Runs statements for one owner, and has no way to run one for any other.
 
     `owner` has no default: a connection that belongs to no one cannot be made.
@@ -112,13 +112,13 @@ class OwnedConnection:
         return rows[0] if rows else None
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator["OwnedConnection"]:
+    async def transaction(self) -> AsyncIterator["OwnerSession"]:
         """Run several statements for the same owner, all of them or none."""
         async with self._connection.transaction() as connection:
-            yield OwnedConnection(connection, owner=self._owner)
+            yield OwnerSession(connection, owner=self._owner)
 
 
-class WithinDeadline:
+class DeadlineSession:
     """A database for one request: its time runs from the first statement, not while its body comes in."""
 
     def __init__(self, database: Database, concurrency: PersonConcurrency, person: UserId) -> None:

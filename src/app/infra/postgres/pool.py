@@ -13,17 +13,17 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.wait_queue import Line
+from app.infra.postgres.wait_queue import WaitQueue
 
 CLOSE_TIMEOUT: Final = 2.0  # seconds for saying goodbye to the server
 LINE: Final = 20  # who may wait, for each connection that there may be
 
 
-class Counts(NamedTuple):
+class PoolStats(NamedTuple):
     """How a pool stands."""
 
     size: int  # connections that may be open
-    lent: int
+    in_use: int
     idle: int
     opening: int
     waiting: int  # who wait for one
@@ -39,24 +39,24 @@ class Pool:
         self._size = size
         self._idle_lifetime = idle_lifetime  # seconds
         self._idle: list[tuple[Connection, float]] = []  # with the moment since when
-        self._lent: set[Connection] = set()
+        self._in_use: set[Connection] = set()
         self._retired: set[Connection] = set()  # lent, and closed when they are given back
         self._opening = 0
-        self._line = Line(LINE * size, lambda: self._opening > 0)
+        self._wait_queue = WaitQueue(LINE * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def counts(self) -> Counts:
+    def counts(self) -> PoolStats:
         """Tell how it stands."""
-        return Counts(self._size, len(self._lent), len(self._idle), self._opening, len(self._line))
+        return PoolStats(self._size, len(self._in_use), len(self._idle), self._opening, len(self._wait_queue))
 
-    def take_idle(self) -> "Connection | None":
+    def acquire_idle(self) -> "Connection | None":
         """Return a connection that lay idle, if there is one; the caller's until it is given back."""
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
-                self._lent.add(connection)
+                self._in_use.add(connection)
                 return connection
         return None
 
@@ -72,26 +72,26 @@ class Pool:
         while True:
             if self._closed:
                 raise asyncpg.InterfaceError("the pool is closed")
-            if (idle := self.take_idle()) is not None:
+            if (idle := self.acquire_idle()) is not None:
                 return idle
-            if len(self._lent) + self._opening < self._size:
+            if len(self._in_use) + self._opening < self._size:
                 return await self._opened()
             if (handed := await self._handed_over()) is not None:
                 return handed
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Take a connection back. A closed one makes room for another."""
         if self._retired and connection in self._retired:
             self._retired.discard(connection)
             connection.terminate()
         if connection.is_closed():
-            self._lent.discard(connection)
-            self._line.serve(None)
+            self._in_use.discard(connection)
+            self._wait_queue.serve(None)
         elif self._closed:
-            self._lent.discard(connection)
+            self._in_use.discard(connection)
             connection.terminate()
-        elif not (self._line.turns and self._line.serve(connection)):
-            self._lent.discard(connection)
+        elif not (self._wait_queue.turns and self._wait_queue.serve(connection)):
+            self._in_use.discard(connection)
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
             if self._sweep is None:
@@ -104,13 +104,13 @@ class Pool:
         pooler knows no connection any more that is closed. So it is closed once the statement has ended, or
         after CLOSE_TIMEOUT; nobody waits for that. At most `size` are cancelled at a time.
         """
-        self._lent.discard(connection)
+        self._in_use.discard(connection)
         self._retired.discard(connection)
         if connection.is_closed() or len(self._farewells) >= 2 * self._size:  # `size` may have lain idle
             connection.terminate()
         else:
             self._say_goodbye(connection)
-        self._line.serve(None)
+        self._wait_queue.serve(None)
 
     def distrust(self) -> None:
         """Close what lies idle: where one connection broke, the others may have, and not know it yet."""
@@ -121,7 +121,7 @@ class Pool:
     def retire(self) -> None:
         """Close what lies idle now, and what is lent once it is given back."""
         self.distrust()
-        self._retired.update(self._lent)
+        self._retired.update(self._in_use)
 
     async def close(self) -> None:
         """Close every connection; what is still lent is cut off."""
@@ -129,9 +129,9 @@ class Pool:
         if self._sweep is not None:
             self._sweep.cancel()
         self.distrust()
-        for connection in self._lent:
+        for connection in self._in_use:
             connection.terminate()
-        while self._line.serve(None):
+        while self._wait_queue.serve(None):
             pass
         await asyncio.gather(*self._farewells)
 
@@ -141,27 +141,27 @@ class Pool:
             connection = await self._connect()
         except BaseException:
             self._opening -= 1
-            self._line.serve(None)  # there is room for another attempt
+            self._wait_queue.serve(None)  # there is room for another attempt
             raise
         self._opening -= 1
-        self._lent.add(connection)
+        self._in_use.add(connection)
         return connection
 
     async def _handed_over(self) -> "Connection | None":
         """Wait for a connection, or for None: room to open one."""
-        turn = self._line.join()
+        turn = self._wait_queue.join()
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # handed over at the moment of giving up
                 handed = turn.result()
                 if handed is None:
-                    self._line.serve(None)
+                    self._wait_queue.serve(None)
                 else:
-                    self.give_back(handed)
+                    self.release(handed)
             raise
         finally:
-            self._line.leave(turn)
+            self._wait_queue.leave(turn)
 
     def _close_unused(self) -> None:
         """Close what lay idle too long: it may have died unnoticed, and Neon need not hold it."""

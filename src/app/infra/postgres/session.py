@@ -48,7 +48,7 @@ Draw = Callable[[str], AbstractContextManager[None]]
 """Draws the SQL that is run within."""
 
 
-class TracedConnection:
+class TracedSession:
     """Whatever runs statements, with something drawn around each."""
 
     def __init__(self, connection: Session, draw: Draw) -> None:
@@ -62,4 +62,4 @@ class TracedConnection:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         async with self._connection.transaction() as connection:
-            yield TracedConnection(connection, self._draw)
+            yield TracedSession(connection, self._draw)

@@ -15,11 +15,11 @@ Turn: TypeAlias = "asyncio.Future[Connection | None]"
 """A connection, or None: room to open one."""
 
 
-class Exhausted(Exception):
+class PoolExhausted(Exception):
     """Every connection is lent, and they are not given back in time for all who wait."""
 
 
-class Line:
+class WaitQueue:
     """At most `length` who wait."""
 
     def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
@@ -38,7 +38,7 @@ class Line:
 
         """
         if len(self.turns) >= self._length:
-            raise Exhausted("too many wait for a connection")
+            raise PoolExhausted("too many wait for a connection")
         turn: Turn = asyncio.get_running_loop().create_future()
         self._be_patient(turn)
         return turn
@@ -67,4 +67,4 @@ class Line:
             return
         self.leave(turn)
         if not turn.done():
-            turn.set_exception(Exhausted("no connection was given back in time"))
+            turn.set_exception(PoolExhausted("no connection was given back in time"))

@@ -14,8 +14,8 @@ from limits.errors import StorageError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from app.domain.rate_limit import Counts
-from app.infra.rate_limits.redis_errors import store_fault
+from app.domain.rate_limit import RequestCounter
+from app.infra.rate_limits.redis_errors import explain_redis_error
 
 log = structlog.get_logger()
 
@@ -27,10 +27,10 @@ PROBE: Final = "probe"  # a count of nobody's: only counting shows whether one m
 UNUSABLE: Final = (StorageError, OSError, TimeoutError)
 
 
-class SharedCounts:
+class RedisCounter:
     """Counts in the store, or else in `own`."""
 
-    def __init__(self, url: str, own: Counts, *, ca_file: str | None = None) -> None:
+    def __init__(self, url: str, own: RequestCounter, *, ca_file: str | None = None) -> None:
         scheme, _, address = url.partition("://")
         self._url = url
         self._storage = RedisStorage(
@@ -59,7 +59,7 @@ class SharedCounts:
                     async with asyncio.timeout(PATIENCE):
                         return await self._storage.incr(f"{_hidden(name)}:{number}", window)
                 except UNUSABLE as error:
-                    self._lost(store_fault(self._url, error))
+                    self._lost(explain_redis_error(self._url, error))
         return await self._own.add(name, number, window)
 
     async def start(self) -> None:
@@ -78,7 +78,7 @@ class SharedCounts:
             async with asyncio.timeout(patience):
                 await self._storage.incr(PROBE, 1)
         except UNUSABLE as error:
-            return store_fault(self._url, error)
+            return explain_redis_error(self._url, error)
         return None
 
     async def _look(self) -> None:

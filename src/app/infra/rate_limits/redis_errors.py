@@ -29,7 +29,7 @@ MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 NO_SUCH_DATABASE: Final = "DB index is out of range"
 
 
-def store_fault(url: str, error: BaseException) -> str:
+def explain_redis_error(url: str, error: BaseException) -> str:
     """Say what is wrong with the store at a URL, beginning with its setting."""
     parts, errors = urlsplit(url), list(_chain(error))
     if any(NO_SUCH_DATABASE in str(error) for error in errors):

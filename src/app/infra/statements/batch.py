@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, walls
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.tasks import ALIVE, AT, CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
 from app.infra.tables import TaskRow
@@ -49,14 +49,14 @@ def _given(*columns: ColumnElement[Any]) -> TableValuedAlias:
 COUNT: Final = compiled(
     update(OWNERS)
     .values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks + bindparam("more", type_=Integer))
-    .where(*walls(OWNERS))
+    .where(*owner_scope(OWNERS))
 )
 
 
 def _insert() -> Statement:
     given = _given(*(column(c.name, c.type) for c in COLUMNS))
     values = {"user_id": OWNER, "id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
-    source = select(*(value.label(name) for name, value in values.items())).where(told())
+    source = select(*(value.label(name) for name, value in values.items())).where(set_owner())
     return compiled(insert(TASKS).from_select(list(values), source).returning(*FOUND))
 
 
@@ -91,7 +91,9 @@ def _each(
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
     change = update(TASKS).values(values | CHANGED)
     return compiled(
-        change.where(*walls(TASKS), TASKS.c.id == given.c.id, as_expected, *conditions).returning(*FOUND)
+        change.where(*owner_scope(TASKS), TASKS.c.id == given.c.id, as_expected, *conditions).returning(
+            *FOUND
+        )
     )
 
 
@@ -101,6 +103,6 @@ RESTORE: Final = _each(_given(_versions()), {"trashed_at": null()}, TRASHED)
 
 LOOK: Final = compiled(
     select(*FOUND, TRASHED.label("trashed")).where(
-        *walls(TASKS), TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+        *owner_scope(TASKS), TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
     )
 )

@@ -24,11 +24,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of, walls
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner, view_of
 from app.infra.statements.revision import ONE, OWNERS
-from app.infra.tables import KeptAnswerRow
+from app.infra.tables import StoredResponseRow
 
-KEPT: Final = view_of(KeptAnswerRow)
+KEPT: Final = view_of(StoredResponseRow)
 FORGOTTEN_AT_ONCE: Final = literal_column("100", Integer)  # rows; more than are kept, so old ones run out
 GONE: Final = 410
 """The status of an answer of which nothing but the key is left."""
@@ -61,7 +61,7 @@ LOCK: Final = compiled(
 # After LOCK, in a statement of its own: this one sees what was committed before the lock was free.
 FIND: Final = compiled(
     select(KEPT.c.fingerprint, KEPT.c.status, KEPT.c.headers, KEPT.c.body).where(
-        *walls(KEPT), *THIS, KEPT.c.kept_at > SINCE
+        *owner_scope(KEPT), *THIS, KEPT.c.kept_at > SINCE
     )
 )
 
@@ -76,7 +76,9 @@ def _counted() -> CTE:
         "kept_answers": ONE,
         "kept_bytes": OCTETS,
     }
-    first = select(*(value.label(name) for name, value in given.items())).where(told(), OCTETS <= OCTETS_MAX)
+    first = select(*(value.label(name) for name, value in given.items())).where(
+        set_owner(), OCTETS <= OCTETS_MAX
+    )
     more = {"kept_answers": columns.kept_answers + ONE, "kept_bytes": columns.kept_bytes + OCTETS}
     room = and_(columns.kept_answers < ANSWERS_MAX, more["kept_bytes"] <= OCTETS_MAX)
     new = insert(OWNERS).from_select(list(given), first)
@@ -90,7 +92,7 @@ def _counted() -> CTE:
 def _keep() -> Statement:
     old = (
         select(KEPT.c.route, KEPT.c.key)
-        .where(*walls(KEPT), KEPT.c.kept_at <= SINCE)
+        .where(*owner_scope(KEPT), KEPT.c.kept_at <= SINCE)
         .limit(FORGOTTEN_AT_ONCE)
         .with_for_update(skip_locked=True)  # what another request forgets or keeps anew is its business
         .correlate(None)
@@ -98,12 +100,14 @@ def _keep() -> Statement:
     # Of two changes to one row in one statement either may be done: this key's row is left to the INSERT.
     another = tuple_(KEPT.c.route, KEPT.c.key) != tuple_(_value("route"), _value("key"))
     forgotten = (
-        delete(KEPT).where(*walls(KEPT), tuple_(KEPT.c.route, KEPT.c.key).in_(old), another).cte("forgotten")
+        delete(KEPT)
+        .where(*owner_scope(KEPT), tuple_(KEPT.c.route, KEPT.c.key).in_(old), another)
+        .cte("forgotten")
     )
     counted = _counted()
     values = {"user_id": OWNER} | {c.name: _value(c.name) for c in KEPT.c if c.name != "user_id"}
     source = select(*(value.label(name) for name, value in values.items()))
-    source = source.where(told(), counted.c.kept_answers.is_not(None))
+    source = source.where(set_owner(), counted.c.kept_answers.is_not(None))
     new = insert(KEPT).from_select(list(values), source)
     keys = ("user_id", "route", "key")
     anew = {name: new.excluded[name] for name in values if name not in keys}
@@ -116,13 +120,13 @@ KEEP: Final = _keep()
 
 
 def _count_anew() -> Statement:
-    young = (*walls(KEPT), KEPT.c.kept_at > SINCE)
+    young = (*owner_scope(KEPT), KEPT.c.kept_at > SINCE)
     counts = {
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
         "kept_bytes": select(func.coalesce(func.sum(_octets()), NOTHING)).where(*young).scalar_subquery(),
     }
-    forgotten = delete(KEPT).where(*walls(KEPT), KEPT.c.kept_at <= SINCE).cte("forgotten")
-    anew = update(OWNERS).values(counts).where(*walls(OWNERS))
+    forgotten = delete(KEPT).where(*owner_scope(KEPT), KEPT.c.kept_at <= SINCE).cte("forgotten")
+    anew = update(OWNERS).values(counts).where(*owner_scope(OWNERS))
     return compiled(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
 
 
@@ -142,7 +146,7 @@ def _room_after() -> Statement:
             func.row_number().over(order_by=order).label("answers"),
             func.sum(_octets()).over(order_by=order).label("octets"),
         )
-        .where(*walls(KEPT), KEPT.c.kept_at > SINCE)
+        .where(*owner_scope(KEPT), KEPT.c.kept_at > SINCE)
         .subquery("freed")
     )
     enough = (freed.c.answers >= bindparam("answers", type_=BigInteger)) & (
@@ -167,7 +171,7 @@ def gone(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Update:
         "headers": literal_column("'{}'"),
         "body": literal_column("''"),
     }
-    return update(KEPT).values(nothing).where(*walls(KEPT), shown)
+    return update(KEPT).values(nothing).where(*owner_scope(KEPT), shown)
 
 
 END: Final = compiled(gone(bindparam("ids", type_=ARRAY(Uuid)), bindparam("patterns", type_=ARRAY(Text))))

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from app.domain.task_list import PAGE_BYTES
-from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.owner_scope import Statement, compiled, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import ALIVE, TASKS
@@ -87,7 +87,7 @@ class Shape:
 
 
 NEWEST_FIRST: Final = Shape()
-REVISION: Final = compiled(select(OWNERS.c.revision).where(*walls(OWNERS)))
+REVISION: Final = compiled(select(OWNERS.c.revision).where(*owner_scope(OWNERS)))
 
 
 @lru_cache(maxsize=1024)
@@ -100,7 +100,7 @@ def page_of(shape: Shape) -> Statement:
 
     One with `completed` is another statement than one without, so each finds its index in any kind of plan.
     """
-    revision = select(OWNERS.c.revision).where(*walls(OWNERS)).scalar_subquery()
+    revision = select(OWNERS.c.revision).where(*owner_scope(OWNERS)).scalar_subquery()
     parts = [_part(shape, *conditions) for conditions in _parts(shape)]
     whole = parts[0] if len(parts) == 1 else union_all(*parts).limit(LIMIT)
     found = whole.subquery("found")
@@ -124,7 +124,7 @@ def _part(shape: Shape, *conditions: ColumnElement[bool]) -> Select[Any]:
     too_long = func.octet_length(TASKS.c.description) * LIMIT > READ_MAX
     json = case((too_long, null()), else_=task_json(TASKS)).label("json")
     read = select(ID, *(column.label("key") for column in path[:-1]), json).where(
-        *walls(TASKS),
+        *owner_scope(TASKS),
         TASKS.c.trashed_at.is_not(None) if shape.trashed else ALIVE,
         *(CONDITIONS[name] for name in shape.conditions),
         *(_has(TASKS.c.title_words, TASKS.c.description_words, f"word{n}") for n in range(shape.words)),

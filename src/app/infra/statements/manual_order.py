@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from app.domain.position import CLOCK
 from app.infra.statements.lists import merged
-from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.owner_scope import Statement, compiled, owner_scope
 from app.infra.statements.revision import counting
 from app.infra.statements.tasks import (
     ALIVE,
@@ -41,7 +41,7 @@ STEP: Final = 1_000_000  # microseconds: how far tasks stand apart when they are
 
 def _standing(task_id: ColumnElement[Any]) -> Select[Any]:
     return select(TASKS.c.id, TASKS.c.position, TASKS.c.version).where(
-        *walls(TASKS), ALIVE, TASKS.c.id == task_id
+        *owner_scope(TASKS), ALIVE, TASKS.c.id == task_id
     )
 
 
@@ -52,7 +52,7 @@ STANDING: Final = compiled(union_all(_standing(ROW), _standing(BESIDE)))
 def _neighbour(*, before: bool) -> Statement:
     place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(value_of("position"), BESIDE)
     beyond = place < beside if before else place > beside
-    found = select(TASKS.c.position, TASKS.c.id).where(*walls(TASKS), ALIVE, TASKS.c.id != ROW, beyond)
+    found = select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), ALIVE, TASKS.c.id != ROW, beyond)
     one = literal_column("1", Integer)
     return compiled(merged(found, order=("position", "id"), descending=before, limit=one))
 
@@ -67,7 +67,7 @@ def _literal(text: str) -> ColumnElement[Any]:
 
 def _spread() -> Statement:
     """Return the statement; what is in the trash keeps its rank too, and comes back to it."""
-    mine, moved = and_(*walls(TASKS)), TASKS.c.id == ROW
+    mine, moved = and_(*owner_scope(TASKS)), TASKS.c.id == ROW
     order = (
         case((moved, value_of("position")), else_=TASKS.c.position),
         case((moved, BESIDE), else_=TASKS.c.id),

@@ -49,12 +49,12 @@ def view_of(row: type[OwnedRow]) -> TableClause:
     return table(f"own_{row.__tablename__}", *(column(c.name, c.type) for c in columns))
 
 
-def walls(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def owner_scope(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Return both conjuncts, for whatever reads, changes or deletes rows of a view."""
-    return told(), view.c.user_id == OWNER
+    return set_owner(), view.c.user_id == OWNER
 
 
-def told() -> ColumnElement[bool]:
+def set_owner() -> ColumnElement[bool]:
     """Return the conjunct that tells the second wall whose statement this is."""
     setting: ColumnElement[str] = literal_column(f"'{OWNER_SETTING}'")
     return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)

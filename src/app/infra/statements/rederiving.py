@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, literal_column, select, update
 
-from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.owner_scope import Statement, compiled, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.tasks import DERIVED, ROW, TASKS, value_of
 
@@ -18,7 +18,7 @@ def _read() -> Statement:
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
     return compiled(
-        read.where(*walls(TASKS), TASKS.c.id > ROW, func.octet_length(text) > func.char_length(text))
+        read.where(*owner_scope(TASKS), TASKS.c.id > ROW, func.octet_length(text) > func.char_length(text))
         .order_by(TASKS.c.id)
         .limit(literal_column(str(SLICE), Integer))
     )
@@ -35,7 +35,7 @@ def _write() -> Statement:
     return compiled(
         update(TASKS)
         .values(derived)
-        .where(*walls(TASKS), TASKS.c.id == ROW, expected)
+        .where(*owner_scope(TASKS), TASKS.c.id == ROW, expected)
         .returning(TASKS.c.version)
     )
 
@@ -43,5 +43,8 @@ def _write() -> Statement:
 READ: Final = _read()
 WRITE: Final = _write()
 COUNT: Final = compiled(
-    update(OWNERS).values(revision=OWNERS.c.revision + ONE).where(*walls(OWNERS)).returning(OWNERS.c.revision)
+    update(OWNERS)
+    .values(revision=OWNERS.c.revision + ONE)
+    .where(*owner_scope(OWNERS))
+    .returning(OWNERS.c.revision)
 )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import CTE, ColumnElement, Integer, bindparam, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, set_owner, view_of
 from app.infra.tables import TaskOwnerRow
 
 OWNERS: Final = view_of(TaskOwnerRow)
@@ -20,7 +20,9 @@ AT_MOST: Final = bindparam("at_most", type_=Integer)
 
 def _hold() -> Statement:
     nothing = literal_column("0", Integer)
-    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(told())
+    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(
+        set_owner()
+    )
     new = insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
     same = {"revision": OWNERS.c.revision}
     held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
@@ -43,7 +45,7 @@ def counting(condition: ColumnElement[bool]) -> CTE:
 
 def _counted(*conditions: ColumnElement[bool], tasks: ColumnElement[int], while_: Any = None) -> CTE:
     first = select(OWNER.label("user_id"), ONE.label("revision"), ONE.label("tasks")).where(
-        told(), *conditions
+        set_owner(), *conditions
     )
     columns = OWNERS.c
     return (

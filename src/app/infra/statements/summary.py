@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select, true
 
-from app.infra.statements.owner_scope import Statement, compiled, walls
+from app.infra.statements.owner_scope import Statement, compiled, owner_scope
 from app.infra.statements.tasks import ALIVE, TASKS
 
 
@@ -15,7 +15,7 @@ def _moment(name: str) -> ColumnElement[Any]:
 def _summary() -> Statement:
     """Return the statement; a day that is due is compared with days, a moment with moments."""
     columns = [TASKS.c[name] for name in ("completed", "due_at", "due_whole_day", "tags", "tag_keys")]
-    mine = select(*columns).where(*walls(TASKS), ALIVE).cte("mine")
+    mine = select(*columns).where(*owner_scope(TASKS), ALIVE).cte("mine")
     done, is_open = mine.c.completed, not_(mine.c.completed)
     overdue = mine.c.due_at < case((mine.c.due_whole_day, _moment("today")), else_=_moment("now"))
     due_today = case(

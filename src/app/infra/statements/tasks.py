@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import BigInteger
 
 from app.infra.statements import idempotency
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, told, view_of, walls
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner, view_of
 from app.infra.statements.revision import ONE, OWNERS, counting, counting_a_new_task
 from app.infra.statements.task_json import task_json
 from app.infra.tables import TaskRow
@@ -49,7 +49,7 @@ CHANGED: Final = {"version": TASKS.c.version + literal_column("1", BigInteger), 
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that follow from others, and so never make a difference by themselves."""
 
-SHOW: Final = compiled(select(*SHOWN).where(*walls(TASKS), TASKS.c.id == ROW, ALIVE))
+SHOW: Final = compiled(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _insert() -> Statement:
     given = [c.name for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")]
     values = {"user_id": OWNER, "id": ROW, **{name: value_of(name) for name in given}}
     source = select(*(value.label(name) for name, value in values.items()))
-    source = source.where(told(), counted.c.revision.is_not(None))
+    source = source.where(set_owner(), counted.c.revision.is_not(None))
     return compiled(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
 
 
@@ -125,10 +125,10 @@ def purge(*, conditional: bool) -> Write:
     this
     one sees all answers that were kept until then. What is counted is what is gone.
     """
-    this = and_(*walls(TASKS), TASKS.c.id == ROW)
+    this = and_(*owner_scope(TASKS), TASKS.c.id == ROW)
     gone = delete(TASKS).where(this, *_expected(conditional)).returning(*SHOWN).cte("gone")
     counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
-    counted = counted.where(*walls(OWNERS), exists(select(gone.c.version)))
+    counted = counted.where(*owner_scope(OWNERS), exists(select(gone.c.version)))
     forgotten = idempotency.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
     forgotten = forgotten.where(exists(select(gone.c.version)))
     act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), forgotten.cte("forgotten"))
@@ -143,7 +143,7 @@ def write_of(
     differs: ColumnElement[bool] | None = None,
 ) -> Write:
     """Return a change of the task that is named, where it meets all this."""
-    meets = and_(*walls(TASKS), TASKS.c.id == ROW, where, *_expected(conditional))
+    meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *_expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)
     act = only_if_counted(change.where(meets), counting(exists().where(meets)))
@@ -156,7 +156,7 @@ def _expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FB
 
 def _look(differs: ColumnElement[bool]) -> Statement:
     look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
-    return compiled(look.where(*walls(TASKS), TASKS.c.id == ROW))
+    return compiled(look.where(*owner_scope(TASKS), TASKS.c.id == ROW))
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
