@@ -34,7 +34,7 @@ OWNERS = 8
 READER = """
 import asyncio, json, sys
 from uuid import UUID
-from app.infra import connector, database, lending
+from app.infra.postgres import checkout, connector, database
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.domain.identity import UserId
@@ -62,7 +62,7 @@ async def kept(connection):
 if sys.argv[3] == "prepare all the same":
     connector.keeps_statements = kept
 if sys.argv[3] == "learn nothing":
-    database.means_pooler = lending.means_pooler = lambda error: False
+    database.means_pooler = checkout.means_pooler = lambda error: False
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[4:]))
 """
 
