@@ -393,3 +393,34 @@ async def test_a_title_that_could_not_be_sent_is_put_back_into_its_field(site: S
 
     await expect(page.get_by_label("New task")).to_have_value("odd one")
     await expect(page.locator(".notice")).to_contain_text("The title is odd")
+
+
+async def test_each_text_of_a_person_has_its_own_direction(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("שלום עולם")
+    await ask(
+        page,
+        site,
+        "PUT",
+        f"/{(await task_of(page, site, 'שלום עולם'))['id']}",
+        {"description": "مرحبا", "tags": ["سوق"]},
+    )
+    await page.reload()
+
+    for text in ("שלום עולם", "مرحبا", "سوق"):
+        shown = page.get_by_text(text).first
+        assert await shown.evaluate("(element) => getComputedStyle(element).direction") == "rtl", text
+    assert await page.evaluate("getComputedStyle(document.body).direction") == "ltr"
+
+
+async def test_a_title_of_255_letters_takes_three_lines_at_most_on_a_phone(site: Site, page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("x" * 255)
+
+    lines = await page.locator(".task bdi.title, .task .title > bdi").first.evaluate(
+        "(title) => title.clientHeight / parseFloat(getComputedStyle(title).lineHeight)"
+    )
+
+    assert lines <= 3.2
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
