@@ -8,7 +8,7 @@ WORKERS ?= 4# more than processors: most tests wait for a server to start, or fo
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate openapi bench bench-growth lock clean
+.PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate dist openapi bench bench-growth lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ fix: .venv/.complete ## format, and mend what can be mended
 migrate: .venv/.complete ## apply the migrations that are waiting at DATABASE_URL
 	@$(BIN)/app migrate
 
+dist: web ## pack the TypeScript client: dist/taskward-client-<version>.tgz, for `npm install`
+	@mkdir -p dist && cd web && npx tsc -p taskward-client && cp lib/openapi.d.ts taskward-client/dist/ && \
+		cd taskward-client && npm pack --silent --pack-destination ../../dist
+
 openapi: .venv/.complete ## write docs/openapi.json
 	@$(BIN)/app openapi --output docs/openapi.json
 
@@ -85,7 +89,7 @@ lock: .venv/.complete ## make the lock files anew
 	@if command -v npm >/dev/null; then cd benchmarks/peers/hono && npm install --silent --package-lock-only; fi
 
 clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` ends it)
-	@rm -rf .venv web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv dist web/node_modules web/dist web/taskward-client/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv installs in seconds what hashed pip takes a quarter of a minute for; pip brings uv, by its hash.

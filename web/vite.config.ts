@@ -22,5 +22,10 @@ const precompress: Plugin = {
 export default defineConfig({
   root: "page",
   plugins: [precompress],
-  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
+  build: {
+    outDir: "../dist",
+    emptyOutDir: true,
+    target: ["chrome112", "edge112", "firefox115", "safari16", "ios16"],
+    modulePreload: { polyfill: false },
+  },
 });

@@ -1,8 +1,8 @@
 /** Who is here: nobody yet, nobody, or a person with their tasks. */
 
 import { useEffect, useMemo, useState } from "react";
-import { createApi } from "../lib/api";
-import { createAuth, type Person } from "../lib/auth";
+import { createTaskward } from "../lib";
+import { authClient, currentPerson, type Person, signOut } from "./account";
 import { Loading } from "./loading";
 import { SessionOver } from "./session-over";
 import { SignIn } from "./sign-in";
@@ -19,26 +19,37 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
 
-  const parts = useMemo(() => {
-    /** Looks who is signed in. Whoever is shown stays, with all they typed, where that cannot be seen. */
+  const { api, look, leave } = useMemo(() => {
+    /** Looks who is signed in. The person who is shown stays, with all they typed, where that cannot be seen. */
     async function look(): Promise<void> {
-      const person = await auth.person().catch(() => undefined);
+      const person = await currentPerson().catch(() => undefined);
       setHere((now) => (person !== undefined ? { person } : isPerson(now) ? now : "unreachable"));
     }
-    const auth = createAuth(undefined, {
-      onSignedOut: (how) => {
-        setOver(how === "over");
-        if (how === "elsewhere") setHere({ person: null });
-      },
+    /** Shows nothing of the person who was here. */
+    function leave(): void {
+      setOver(false);
+      setHere({ person: null });
+      session.cleared();
+    }
+    const { api, session } = createTaskward({
+      auth: authClient,
+      baseUrl: apiUrl,
+      whenSignedOut: "wait",
+      onSignedOut: (how) => (how === "over" ? setOver(true) : leave()),
       onSignedIn: () => {
         setOver(false);
         void look();
       },
-      onOtherUser: () => location.reload(), // nothing of the one before may stay on the screen
     });
-    return { auth, look, api: createApi({ baseUrl: apiUrl, session: auth.session }) };
+    return {
+      api,
+      look,
+      leave: () => {
+        session.signedOut();
+        leave();
+      },
+    };
   }, [apiUrl]);
-  const { auth, api, look } = parts;
 
   useEffect(() => void look(), [look]);
 
@@ -53,7 +64,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
         </button>
       </main>
     );
-  if (!here.person) return <SignIn auth={auth} verifiesEmail={verifiesEmail} onDone={look} />;
+  if (!here.person) return <SignIn verifiesEmail={verifiesEmail} onDone={look} />;
   return (
     <>
       <Tasks
@@ -61,22 +72,11 @@ export function App({ apiUrl, verifiesEmail }: Props) {
         api={api}
         person={here.person}
         onSignOut={async () => {
-          await auth.signOut();
-          setHere({ person: null });
+          await signOut();
+          leave();
         }}
       />
-      {isOver && (
-        <SessionOver
-          auth={auth}
-          person={here.person}
-          onDone={() => setOver(false)}
-          onLeave={() => {
-            auth.session.signOut();
-            setOver(false);
-            setHere({ person: null });
-          }}
-        />
-      )}
+      {isOver && <SessionOver person={here.person} onDone={() => setOver(false)} onLeave={leave} />}
     </>
   );
 }

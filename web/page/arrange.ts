@@ -3,10 +3,10 @@
  * Words and titles are compared nearly as the server does; a list that is loaded again is the server's.
  */
 
-import type { Selection, Task } from "../lib/api";
+import type { ListQuery, Task } from "../lib";
 
 /** Tells whether a task belongs to a list. A word of a search may be anywhere in title and notes. */
-export function belongs(task: Task, selection: Selection): boolean {
+export function belongs(task: Task, selection: ListQuery): boolean {
   const { completed, trashed, tag = [], q } = selection;
   if ((task.trashed_at !== null) !== (trashed ?? false)) return false;
   if (completed !== undefined && completed !== task.completed) return false;
@@ -19,7 +19,7 @@ export function belongs(task: Task, selection: Selection): boolean {
 }
 
 /** Compares two tasks in the order of a list; equal ones are ordered by id, as on the server. */
-export function compare(a: Task, b: Task, sort: Selection["sort"] = "-created"): number {
+export function compare(a: Task, b: Task, sort: ListQuery["sort"] = "-created"): number {
   const descending = sort.startsWith("-");
   const by = sort.replace("-", "");
   if (by === "due" && (a.due === null) !== (b.due === null)) return a.due === null ? 1 : -1; // last, both ways
@@ -35,7 +35,7 @@ export function compare(a: Task, b: Task, sort: Selection["sort"] = "-created"):
 export function placed(
   tasks: readonly Task[],
   task: Task,
-  selection: Selection,
+  selection: ListQuery,
   { hasMore }: { readonly hasMore: boolean },
 ): readonly Task[] {
   const others = tasks.filter(({ id }) => id !== task.id);

@@ -1,7 +1,7 @@
 /** Two people, or one on two devices, changed the same fields: shows both, and lets the person choose. */
 
 import { useEffect, useRef } from "react";
-import type { Task } from "../lib/api";
+import type { Task } from "../lib";
 import { dueInWords } from "./due";
 import { type Field, Words } from "./words";
 

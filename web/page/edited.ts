@@ -1,6 +1,6 @@
 /** What a person changed in the form of a task. Fields they did not touch are never sent, whatever browsers make of them. */
 
-import type { Task } from "../lib/api";
+import type { Task } from "../lib";
 import { withTags } from "./tag-field";
 import type { Field } from "./words";
 

@@ -1,18 +1,17 @@
 /** The session is over: sign in again over the page, which keeps everything that was typed. */
 
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import type { Auth, Person } from "../lib/auth";
-import { Problem } from "../lib/problem";
+import { isProblem } from "../lib";
+import { type Person, signIn } from "./account";
 import { Field } from "./sign-in";
 
 interface Props {
-  readonly auth: Auth;
   readonly person: Person;
   readonly onDone: () => void;
   readonly onLeave: () => void;
 }
 
-export function SessionOver({ auth, person, onDone, onLeave }: Props) {
+export function SessionOver({ person, onDone, onLeave }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [wrong, setWrong] = useState("");
 
@@ -24,10 +23,10 @@ export function SessionOver({ auth, person, onDone, onLeave }: Props) {
     event.preventDefault();
     const password = String(new FormData(event.currentTarget).get("password") ?? "");
     try {
-      await auth.signIn({ email: person.email, password });
+      await signIn({ email: person.email, password });
       onDone();
     } catch (error) {
-      setWrong(error instanceof Problem ? error.detail : "That did not work: try again.");
+      setWrong(isProblem(error) ? error.detail : "That did not work: try again.");
     }
   }
 

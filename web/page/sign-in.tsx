@@ -1,17 +1,16 @@
 /** Signing in, and making an account. */
 
 import { type FormEvent, useState } from "react";
-import type { Auth } from "../lib/auth";
-import { Problem } from "../lib/problem";
+import { isProblem } from "../lib";
+import { signIn, signUp } from "./account";
 
 interface Props {
-  readonly auth: Auth;
   /** Whether an account works only after its address was confirmed by a mail. */
   readonly verifiesEmail: boolean;
   readonly onDone: () => Promise<void>;
 }
 
-export function SignIn({ auth, verifiesEmail, onDone }: Props) {
+export function SignIn({ verifiesEmail, onDone }: Props) {
   const [isNew, setNew] = useState(false);
   const [wrong, setWrong] = useState("");
   const [isBusy, setBusy] = useState(false);
@@ -27,12 +26,12 @@ export function SignIn({ auth, verifiesEmail, onDone }: Props) {
     if (missing) return;
     setBusy(true);
     try {
-      await (isNew ? auth.signUp({ ...credentials, name: text("name") }) : auth.signIn(credentials));
+      await (isNew ? signUp({ ...credentials, name: text("name") }) : signIn(credentials));
       if (isNew && verifiesEmail) setMailedTo(credentials.email);
       else await onDone();
     } catch (error) {
-      if (verifiesEmail && error instanceof Problem && error.status === 403) return setMailedTo(credentials.email);
-      setWrong(error instanceof Problem ? error.detail : "That did not work: try again.");
+      if (verifiesEmail && isProblem(error) && error.status === 403) return setMailedTo(credentials.email);
+      setWrong(isProblem(error) ? error.detail : "That did not work: try again.");
       setBusy(false);
     }
   }

@@ -1,7 +1,7 @@
 /** Editing one task in place: Enter saves, in the notes Ctrl+Enter does, Escape leaves it as it was. */
 
 import { type FormEvent, type KeyboardEvent, useId, useState } from "react";
-import type { Task } from "../lib/api";
+import type { Task } from "../lib";
 import { Confirm } from "./confirm";
 import { type Choice, Conflict } from "./conflict";
 import { type Changes, changesBetween, conflictsOf, type Draft, draftOf } from "./edited";

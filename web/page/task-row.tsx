@@ -1,7 +1,7 @@
 /** One task: looked at, completed, edited in place. */
 
-import { useRef, useState } from "react";
-import type { Task } from "../lib/api";
+import { useEffect, useRef, useState } from "react";
+import type { Task } from "../lib";
 import { Confirm } from "./confirm";
 import { dueInWords } from "./due";
 import { focusNeighbour, focusTask } from "./focus";
@@ -25,10 +25,11 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
   const row = useRef<HTMLLIElement>(null);
   const isDraft = task.id.startsWith(DRAFT);
 
-  function close() {
-    setEditing(false);
-    focusTask(task.id);
-  }
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    if (wasEditing.current && !isEditing) focusTask(task.id); // the editor is gone, and the focus with it
+    wasEditing.current = isEditing;
+  }, [isEditing, task.id]);
 
   /** Gives the focus to the neighbour before this row leaves the list. */
   function leave(act: () => Promise<void>) {
@@ -47,7 +48,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
             if (isKept) list.forget(task);
             return isKept;
           }}
-          onClose={close}
+          onClose={() => setEditing(false)}
         />
       </li>
     );

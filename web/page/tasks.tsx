@@ -1,8 +1,8 @@
 /** One person's tasks. */
 
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import type { Api, Selection, Task } from "../lib/api";
-import type { Person } from "../lib/auth";
+import type { Api, ListQuery, Task } from "../lib";
+import type { Person } from "./account";
 import { Skeleton } from "./loading";
 import { type Notice, NoticeBar } from "./notice";
 import { TaskRow } from "./task-row";
@@ -213,7 +213,7 @@ function Empty({ filter, isSearch }: { readonly filter: Filter; readonly isSearc
   );
 }
 
-function selected(filter: Filter, sort: Order, q: string, tag: string | null): Selection {
+function selected(filter: Filter, sort: Order, q: string, tag: string | null): ListQuery {
   return {
     sort,
     limit: 50,

@@ -1,8 +1,19 @@
 /** The tasks on the screen: changed at once, and put back where the server refuses. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { type Api, type NewTask, newKey, type Page, type Selection, type Task, type TaskPatch } from "../lib/api";
-import { Problem } from "../lib/problem";
+import {
+  type Api,
+  isConflict,
+  isOtherUser,
+  isProblem,
+  isSignedOut,
+  type ListQuery,
+  type NewTask,
+  newKey,
+  type Page,
+  type Task,
+  type TaskPatch,
+} from "../lib";
 import { belongs, placed } from "./arrange";
 import { focusTask } from "./focus";
 import type { Notice } from "./notice";
@@ -27,7 +38,7 @@ const PAGE = 50; // tasks
 const LIST_MAX = 1_000; // tasks that one request can read
 let drafts = 0;
 
-export function useTasks(api: Api, selection: Selection, notify: (notice: Notice | null) => void) {
+export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const loading = useRef<AbortController | null>(null);
   const written = useRef(0); // how many writes have begun or ended
@@ -58,7 +69,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
       loading.current = new AbortController();
       const { signal } = loading.current;
       isLoadingMore.current = cursor !== undefined;
-      const query = { ...(JSON.parse(wanted) as Selection), ...(cursor && { cursor }), ...(limit && { limit }) };
+      const query = { ...(JSON.parse(wanted) as ListQuery), ...(cursor && { cursor }), ...(limit && { limit }) };
       try {
         let page: Page;
         let before: number;
@@ -122,7 +133,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
     try {
       return await write(send);
     } catch (error) {
-      const isGone = error instanceof Problem && error.status === 404;
+      const isGone = isProblem(error) && error.status === 404;
       setTasks(isGone ? without(task.id) : back);
       if (isOurs(error)) return undefined;
       const again = () => void act(task, failed, change, back, send).then(refresh);
@@ -167,8 +178,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
         if (!belongs(made, selection)) notify({ title: made.title, text: "was added. This list does not show it." });
         return true;
       } catch (error) {
-        if (key && error instanceof Problem && (error.status === 0 || error.status === 503))
-          unsure.current.set(text, key);
+        if (key && isProblem(error) && (error.status === 0 || error.status === 503)) unsure.current.set(text, key);
         setTasks(without(draft.id));
         if (!isOurs(error)) notify({ title: task.title, text: `was not added. ${explain(error)}` });
         return false;
@@ -194,7 +204,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
         place(saved);
         return { kind: "kept" };
       } catch (error) {
-        if (error instanceof Problem && error.status === 412) {
+        if (isConflict(error)) {
           const now = await api.get(id).catch(() => null);
           if (now && now.trashed_at === null) {
             setTasks(changed(id, now));
@@ -202,7 +212,7 @@ export function useTasks(api: Api, selection: Selection, notify: (notice: Notice
           }
           return { kind: "gone" };
         }
-        if (error instanceof Problem && error.status === 404) return { kind: "gone" };
+        if (isProblem(error) && error.status === 404) return { kind: "gone" };
         return { kind: "refused", message: `Not saved. ${explain(error)}`, errors: fieldErrors(error) };
       }
     },
@@ -279,7 +289,7 @@ const shifted =
 const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 
 /** The session's own problems: the page shows them elsewhere. */
-const isOurs = (error: unknown): boolean => error instanceof Problem && error.type.startsWith("urn:taskward:client:");
+const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
 
 /** One list after another, each task once. */
 function merged(first: readonly Task[], second: readonly Task[]): readonly Task[] {

@@ -1,6 +1,6 @@
 /** What the page says: a person's own text in the list, and problems in a person's words. */
 
-import { Problem } from "../lib/problem";
+import { isProblem } from "../lib";
 
 /**
  * A text that a person wrote, in its own direction.
@@ -30,7 +30,7 @@ const LABELS: Record<Field, string> = {
 /** Returns the errors of a 400 for each field of the form, in sentences. */
 export function fieldErrors(error: unknown): FieldErrors {
   const found: FieldErrors = {};
-  if (!(error instanceof Problem)) return found;
+  if (!isProblem(error)) return found;
   for (const { pointer, detail } of error.errors) {
     const field = FIELDS.find((name) => pointer === `/${name}` || pointer.startsWith(`/${name}/`));
     if (field) found[field] ??= `${LABELS[field]} ${detail}.`;
@@ -40,9 +40,9 @@ export function fieldErrors(error: unknown): FieldErrors {
 
 /** Returns what happened and what the person can do, in one or two sentences. */
 export function explain(error: unknown): string {
-  if (!(error instanceof Problem)) return "Something went wrong on this page. Reload it, and try again.";
+  if (!isProblem(error)) return "Something went wrong on this page. Reload it, and try again.";
   const wait = error.retryAfter ? `in ${seconds(error.retryAfter)}` : "in a moment";
-  if (error.type.endsWith("outcome-unknown"))
+  if (error.type === "outcome-unknown")
     return "The connection broke at the last moment. Look whether it was saved before you try again.";
   switch (error.status) {
     case 0:
@@ -67,6 +67,6 @@ export function explain(error: unknown): string {
 
 /** Tells whether to ask again can help: not where the request itself was refused. */
 export const isWorthRepeating = (error: unknown): boolean =>
-  !(error instanceof Problem) || ![400, 403, 404, 412, 413].includes(error.status);
+  !isProblem(error) || ![400, 403, 404, 412, 413].includes(error.status);
 
 const seconds = (count: number): string => (count === 1 ? "a second" : `${count} seconds`);

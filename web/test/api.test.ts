@@ -1,8 +1,19 @@
 /** What `lib/` promises, with a fetch and a clock of the test's own. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createApi, Problem, Session, type SessionOptions, type Task } from "../lib/api";
+import { mock, test } from "node:test";
+import {
+  createTaskward,
+  isConflict,
+  isInvalid,
+  isOffline,
+  isProblem,
+  newKey,
+  Problem,
+  type Task,
+  type TaskwardOptions,
+} from "../lib";
+import { happen } from "./page";
 
 const MINUTE = 60_000;
 
@@ -33,25 +44,21 @@ const json = (value: unknown, status = 200, headers: Record<string, string> = {}
   });
 
 /** An API whose server answers what the test says, in that order; the last answer stays. */
-function given(answers: Answer[], options: Partial<SessionOptions> = {}, token: () => string | null = tokens()) {
+function given(answers: Answer[], options: Partial<TaskwardOptions> = {}, token: () => string | null = tokens()) {
   const sent: Sent[] = [];
   const slept: number[] = [];
   const state = { fetched: 0, signedOut: 0, now: 0 };
-  const session = new Session({
-    fetchToken: async () => {
+  mock.method(performance, "now", () => state.now);
+  const { api, session } = createTaskward({
+    auth: async () => {
       state.fetched += 1;
       return token();
     },
+    baseUrl: "https://tasks.example.com/",
+    whenSignedOut: "wait",
     onSignedOut: () => {
       state.signedOut += 1;
     },
-    clock: () => state.now,
-    channel: null,
-    ...options,
-  });
-  const api = createApi({
-    baseUrl: "https://tasks.example.com/",
-    session,
     sleep: async (milliseconds) => void slept.push(milliseconds),
     fetch: async (input, init = {}) => {
       init.signal?.throwIfAborted();
@@ -65,9 +72,12 @@ function given(answers: Answer[], options: Partial<SessionOptions> = {}, token: 
       const answer = answers.length > 1 ? answers.shift() : answers[0];
       return (answer ?? (() => json({})))();
     },
+    ...options,
   });
   return { api, session, sent, slept, state };
 }
+
+type Given = ReturnType<typeof given>;
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
@@ -75,8 +85,8 @@ const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retr
 const unknown: Answer = () => json({ type: "/problems/outcome-unknown", detail: "x" }, 503);
 const flooded: Answer = () => json({ title: "Too many", detail: "later" }, 429, { "retry-after": "2" });
 const unreachable: Answer = () => Promise.reject(new TypeError("fetch failed"));
-const isProblem = (status: number, type?: string) => (error: unknown) =>
-  error instanceof Problem && error.status === status && (type === undefined || error.type.endsWith(type));
+const hasStatus = (status: number, type?: string) => (error: unknown) =>
+  isProblem(error) && error.status === status && (type === undefined || error.type === type);
 
 test("thirty parallel calls make one token fetch", async () => {
   const { api, state, sent } = given([() => json([])]);
@@ -134,7 +144,7 @@ test("401 twice ends in one word that the session is over, and requests wait unt
   await settled();
   assert.equal(state.signedOut, 1);
   const before = sent.length;
-  session.resume();
+  session.changed();
   await waiting;
 
   assert.equal(sent.length, before + 2);
@@ -144,88 +154,93 @@ test("401 twice ends in one word that the session is over, and requests wait unt
   );
 });
 
-test("given nobody to ask then the end of a session is a problem", async () => {
-  const session = new Session({ fetchToken: async () => null, channel: null });
-  const api = createApi({ baseUrl: "https://x", session, fetch: () => Promise.reject(new Error("not asked")) });
+test("without a word on it a call rejects where nobody is signed in, and the page hears of it once", async () => {
+  const { api, state } = given([() => json([])], { whenSignedOut: "throw" }, () => null);
 
-  await assert.rejects(api.list(), isProblem(401, "signed-out"));
+  await assert.rejects(api.list(), hasStatus(401, "signed-out"));
+  await assert.rejects(api.list(), hasStatus(401, "signed-out"));
+
+  assert.equal(state.signedOut, 1);
 });
 
 test("a sign-in service that cannot be reached is no sign-out", async () => {
   const { api, state } = given([() => json([])], {
-    fetchToken: () => Promise.reject(Problem.offline()),
+    auth: () => Promise.reject(new TypeError("fetch failed")),
   });
 
-  await assert.rejects(api.create({ title: "x" }), isProblem(0));
+  await assert.rejects(api.create({ title: "x" }), hasStatus(0));
   assert.equal(state.signedOut, 0);
 });
 
 test("signing out drops the token and tells what waits", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 
-  const waiting = assert.rejects(api.list(), isProblem(401, "signed-out"));
+  const waiting = assert.rejects(api.list(), hasStatus(401, "signed-out"));
   await settled();
-  session.signOut();
+  session.signedOut();
   await waiting;
 
   assert.equal(state.signedOut, 1);
-  assert.equal(session.user, null);
 });
 
 test("somebody else who signs in does not do what the one before asked for", async () => {
   let token = tokens("ann");
   let others = 0;
+  const onOtherUser = () => {
+    others += 1;
+  };
   const { api, session, sent } = given(
     [() => json([]), unauthorized, unauthorized, () => json({}, 201)],
-    { onOtherUser: () => (others += 1) },
+    { onOtherUser },
     () => token(),
   );
   await api.list();
 
-  const write = assert.rejects(api.create({ title: "Ann's" }), isProblem(403, "other-user"));
+  const write = assert.rejects(api.create({ title: "Ann's" }), hasStatus(403, "other-user"));
   await settled();
   token = tokens("bob");
-  session.resume();
+  session.changed();
   await write;
 
   assert.equal(others, 1);
-  assert.equal(session.user, "bob");
+  assert.equal(session.user, "ann");
   assert.equal(sent.length, 3);
 });
 
 test("another tab's sign-out is this one's, and its sign-in lets this one go on", async () => {
-  const channel = new EventTarget() as BroadcastChannel;
-  const posted: unknown[] = [];
-  channel.postMessage = (message: unknown) => void posted.push(message);
-  const say = (data: string) => channel.dispatchEvent(Object.assign(new Event("message"), { data }));
   let arrived = 0;
+  const ways: string[] = [];
   const onSignedIn = () => {
     arrived += 1;
   };
-  const { api, session, state } = given([() => json([])], { channel, onSignedIn });
-  await api.list();
+  const here = given([() => json([])], { onSignedIn, onSignedOut: (how) => ways.push(how) });
+  const there = given([() => json([])]);
+  await here.api.list();
+  await there.api.list();
 
-  say("signed-out");
-  assert.equal(session.user, null);
-  assert.equal(state.signedOut, 1);
-  say("signed-in");
-  await api.list();
-  session.signOut();
+  there.session.signedOut();
+  await there.api.list();
+  await settled();
+  await here.api.list();
+  here.session.close();
+  there.session.close();
 
+  assert.deepEqual(ways, ["elsewhere"]);
   assert.equal(arrived, 1);
-  assert.deepEqual(posted, ["signed-out"]);
 });
 
-for (const [name, call] of Object.entries({
-  list: ({ api }: ReturnType<typeof given>) => api.list(),
-  replace: ({ api }: ReturnType<typeof given>) => api.replace("1", { title: "x" }),
-  remove: ({ api }: ReturnType<typeof given>) => api.remove("1"),
-  create: ({ api }: ReturnType<typeof given>) => api.create({ title: "x" }),
-  complete: ({ api }: ReturnType<typeof given>) => api.complete("1"),
-}))
+const done: Answer = () => json({ id: "1" });
+const repeatable: Record<string, [(given: Given) => Promise<unknown>, Answer]> = {
+  list: [({ api }) => api.list(), () => json([])],
+  replace: [({ api }) => api.replace("1", { title: "x" }), done],
+  remove: [({ api }) => api.remove("1"), () => json(undefined, 204)],
+  create: [({ api }) => api.create({ title: "x" }), done],
+  complete: [({ api }) => api.complete("1"), done],
+};
+for (const [name, [call, success]] of Object.entries(repeatable))
   for (const [what, answer] of Object.entries({ busy, flooded, unreachable }))
     test(`${name} is safe to repeat, and is repeated where the server is ${what}`, async () => {
-      const api = given([answer, answer, () => json({})]);
+      const api = given([answer, answer, success]);
 
       await call(api);
 
@@ -235,22 +250,22 @@ for (const [name, call] of Object.entries({
     });
 
 for (const [name, call] of Object.entries({
-  update: ({ api }: ReturnType<typeof given>) => api.update("1", { title: "x" }),
-  move: ({ api }: ReturnType<typeof given>) => api.move("1", { before: "2" }),
-  restore: ({ api }: ReturnType<typeof given>) => api.restore("1"),
+  update: ({ api }: Given) => api.update("1", { title: "x" }),
+  move: ({ api }: Given) => api.move("1", { before: "2" }),
+  restore: ({ api }: Given) => api.restore("1"),
 }))
   test(`${name} is not repeated`, async () => {
     const api = given([busy]);
 
-    await assert.rejects(call(api), isProblem(503));
+    await assert.rejects(call(api), hasStatus(503));
     assert.equal(api.sent.length, 1);
   });
 
 test("a conditional write whose answer was lost is not repeated: its own success would refuse it", async () => {
   const { api, sent } = given([unreachable]);
 
-  await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(0));
-  await assert.rejects(api.remove("1", { ifVersion: 1 }), isProblem(0));
+  await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), hasStatus(0));
+  await assert.rejects(api.remove("1", { ifVersion: 1 }), hasStatus(0));
   assert.equal(sent.length, 2);
 });
 
@@ -258,7 +273,7 @@ test("nor is one of which the server does not know whether it was done, unless i
   const conditional = given([unknown]);
   const plain = given([unknown, () => json({})]);
 
-  await assert.rejects(conditional.api.replace("1", { title: "x" }, { ifVersion: 1 }), isProblem(503));
+  await assert.rejects(conditional.api.replace("1", { title: "x" }, { ifVersion: 1 }), hasStatus(503));
   await plain.api.replace("1", { title: "x" });
 
   assert.deepEqual([conditional.sent.length, plain.sent.length], [1, 2]);
@@ -268,7 +283,7 @@ test("a task that may have been created already is tried again under its key", a
   const { api, sent } = given([unreachable, unreachable, unreachable, unreachable, () => json({}, 201)]);
   const key = "8e03978e";
 
-  await assert.rejects(api.create({ title: "x" }, { key }), isProblem(0));
+  await assert.rejects(api.create({ title: "x" }, { key }), hasStatus(0));
   await api.create({ title: "x" }, { key });
 
   assert.deepEqual(new Set(sent.map(({ headers }) => headers.get("idempotency-key"))), new Set([`"${key}"`]));
@@ -277,7 +292,7 @@ test("a task that may have been created already is tried again under its key", a
 test("what stays busy is a problem after four attempts", async () => {
   const { api, sent } = given([busy]);
 
-  await assert.rejects(api.list(), isProblem(503));
+  await assert.rejects(api.list(), hasStatus(503));
   assert.equal(sent.length, 4);
 });
 
@@ -297,7 +312,11 @@ test("an abort is told as it was said, before, during and after a token", async 
 
   const controller = new AbortController();
   const slow = given([() => new Promise(() => undefined)]);
-  const fetching = given([() => json([])], { fetchToken: () => new Promise(() => undefined) });
+  let come: (token: null) => void = () => undefined;
+  const token = new Promise<null>((resolve) => {
+    come = resolve;
+  });
+  const fetching = given([() => json([])], { auth: () => token });
   const over = given([() => json([])], {}, () => null);
   const waiting = [fetching, over].map(({ api }) =>
     assert.rejects(api.list({}, { signal: controller.signal }), reason),
@@ -305,6 +324,7 @@ test("an abort is told as it was said, before, during and after a token", async 
   await settled();
   controller.abort(reason);
   await Promise.all(waiting);
+  come(null);
   assert.equal(slow.sent.length, 0);
 });
 
@@ -317,7 +337,7 @@ for (const [what, body] of [
     const { api } = given([() => new Response(body, { status: 502, statusText: "Bad Gateway" })]);
 
     await assert.rejects(api.get("1"), (error: Problem) => {
-      assert.deepEqual([error.status, error.title, error.type], [502, "Bad Gateway", "about:blank"]);
+      assert.deepEqual([error.status, error.title, error.type], [502, "Bad Gateway", "other"]);
       assert.ok(error.detail.length > 10);
       return true;
     });
@@ -326,17 +346,59 @@ for (const [what, body] of [
 test("a success that is no JSON is a problem", async () => {
   const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
 
-  await assert.rejects(api.get("1"), isProblem(200));
+  await assert.rejects(api.get("1"), hasStatus(200));
 });
 
-test("a problem document is read whole", async () => {
+test("a problem document is read whole, and can be sent on as data or as an answer", async () => {
   const errors = [{ pointer: "/title", detail: "must not be blank" }];
-  const { api } = given([() => json({ type: "urn:x:y", title: "T", detail: "D", status: 400, errors }, 400)]);
+  const document = { type: "https://t.example/problems/invalid-request", title: "T", detail: "D", status: 400, errors };
+  const { api } = given([() => json(document, 400, { "x-request-id": "r1" })]);
 
-  await assert.rejects(api.create({ title: "" }), (error: Problem) => {
-    assert.deepEqual([error.type, error.title, error.detail, error.errors], ["urn:x:y", "T", "D", errors]);
-    return true;
+  const problem = await api.create({ title: "" }).catch((error: unknown) => error);
+  assert.ok(isInvalid(problem));
+
+  assert.deepEqual(JSON.parse(JSON.stringify(problem)), {
+    ...document,
+    type: "invalid-request",
+    uri: document.type,
+    retryAfter: null,
+    requestId: "r1",
   });
+  const answer = problem.toResponse();
+  assert.deepEqual([answer.status, await answer.json()], [400, { ...document, request_id: "r1" }]);
+});
+
+test("what no server said is an answer of a gateway", () => {
+  const fields = { status: 0, title: "x", detail: "x" };
+
+  assert.equal(new Problem({ ...fields, type: "offline" }).toResponse().status, 502);
+  assert.equal(new Problem({ ...fields, type: "timeout" }).toResponse().status, 504);
+  assert.equal(
+    new Problem({ ...fields, type: "too-busy", status: 503, retryAfter: 7 }).toResponse().headers.get("retry-after"),
+    "7",
+  );
+});
+
+test("each kind of problem that a page asks for is known by its name", async () => {
+  const kinds = [
+    [() => json({ type: "/problems/task-changed" }, 412), isConflict],
+    [() => json({ type: "/problems/invalid-request" }, 400), isInvalid],
+    [unreachable, isOffline],
+  ] as const;
+  for (const [answer, is] of kinds) {
+    const { api } = given([answer]);
+    const problem = await api.move("1", { before: "2" }).catch((error: unknown) => error);
+    assert.deepEqual(
+      kinds.map(([, other]) => other(problem)),
+      kinds.map(([, other]) => other === is),
+    );
+  }
+});
+
+test("a type that a later server may have is another", async () => {
+  const { api } = given([() => json({ type: "https://t.example/problems/brand-new" }, 418)]);
+
+  await assert.rejects(api.get("1"), hasStatus(418, "other"));
 });
 
 test("pages are followed to the last", async () => {
@@ -357,7 +419,8 @@ test("pages are followed to the last", async () => {
 });
 
 test("each operation asks what the document says", async () => {
-  const { api, sent } = given([() => json({})]);
+  const gone: Answer = () => json(undefined, 204);
+  const { api, sent } = given([done, done, done, done, done, gone, done]);
 
   await api.get("a/b");
   await api.update("1", { due: null }, { ifVersion: 3 });
@@ -390,17 +453,53 @@ test("each operation asks what the document says", async () => {
   assert.equal(sent[1]?.headers.get("content-type"), "application/merge-patch+json");
 });
 
-test("queries are sent where URLSearchParams has no size (Safari 16, Chrome 112)", async () => {
-  const size = Object.getOwnPropertyDescriptor(URLSearchParams.prototype, "size");
-  assert.ok(size);
-  delete (URLSearchParams.prototype as { size?: unknown }).size;
-  try {
-    const { api, sent } = given([() => json([])]);
+test("queries are written without URLSearchParams, whose size Safari 16 and Chrome 112 lack", async () => {
+  const { api, sent } = given([() => json([])]);
 
-    await api.list({ q: "milk", limit: 5 });
+  await api.list({ q: "milk & 1 + 1 = 2", limit: 5, tag: ["zu Hause", "ä"], completed: undefined as never });
 
-    assert.equal(sent[0]?.url.search, "?q=milk&limit=5");
-  } finally {
-    Object.defineProperty(URLSearchParams.prototype, "size", size);
-  }
+  assert.equal(sent[0]?.url.search, "?q=milk%20%26%201%20%2B%201%20%3D%202&limit=5&tag=zu%20Hause&tag=%C3%A4");
+});
+
+test("a key is made where there is no crypto", () => {
+  mock.getter(globalThis, "crypto", () => undefined);
+
+  const keys = new Set(Array.from({ length: 100 }, newKey));
+
+  assert.equal(keys.size, 100);
+  for (const key of keys) assert.match(key, /^[0-9a-f]{32}$/);
+});
+
+test("HTML with 200 is no success of a delete", async () => {
+  const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
+
+  await assert.rejects(api.remove("1"), hasStatus(200, "not-understood"));
+});
+
+test("nothing throws before there is a promise", async () => {
+  const { api } = given([() => json([])]);
+
+  const calls = [
+    api.get("\ud800"), // no address can be made of it
+    api.create({ title: 1n as never }), // no JSON can
+    api.remove("1", null as never),
+    api.list(null as never),
+  ];
+
+  for (const call of calls) await assert.rejects(call);
+});
+
+test("a token is not used any more once the page was left and comes back: somebody else may have signed in", async () => {
+  const { api, session, state } = given([() => json([])]);
+  await api.list();
+
+  happen("focus");
+  await api.list();
+  happen("pageshow", { persisted: true });
+  await api.list();
+  happen("pageshow", { persisted: false });
+  await api.list();
+  session.close();
+
+  assert.equal(state.fetched, 3);
 });

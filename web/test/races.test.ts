@@ -1,8 +1,9 @@
 /** What `lib/` promises when things happen in between: a late answer, a sign-out, an abort. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createApi, Problem, Session } from "../lib/api";
+import { mock, test } from "node:test";
+import "./page";
+import { createTaskward, isOtherUser, isProblem, isSignedOut, Problem, type TaskwardOptions } from "../lib";
 
 type Answer = (init: RequestInit) => Response | Promise<Response>;
 
@@ -19,7 +20,7 @@ const missing = () => Response.json({ title: "No such task", detail: "x" }, { st
 const unreachable = () => Promise.reject(new TypeError("fetch failed"));
 const busy = (seconds: number) => () =>
   Response.json({ title: "Busy", detail: "x" }, { status: 503, headers: { "retry-after": String(seconds) } });
-const isProblem = (status: number) => (error: unknown) => error instanceof Problem && error.status === status;
+const hasStatus = (status: number) => (error: unknown) => isProblem(error) && error.status === status;
 
 /** An answer that comes when the test says so. */
 function late<T>() {
@@ -30,22 +31,28 @@ function late<T>() {
   return { promise, come };
 }
 
-function given(answers: Answer[], fetchToken: () => Promise<string | null> = async () => tokenOf("ann")) {
+function given(
+  answers: Answer[],
+  auth: () => Promise<string | null> = async () => tokenOf("ann"),
+  options: Partial<TaskwardOptions> = {},
+) {
   const sent: string[] = [];
   const state = { signedOut: 0 };
   const onSignedOut = () => {
     state.signedOut += 1;
   };
-  const session = new Session({ fetchToken, onSignedOut, channel: null });
   const slept: number[] = [];
-  const api = createApi({
+  const { api, session } = createTaskward({
+    auth,
     baseUrl: "https://tasks.example.com",
-    session,
+    whenSignedOut: "wait",
+    onSignedOut,
     sleep: async (milliseconds) => void slept.push(milliseconds),
     fetch: async (_, init = {}) => {
       sent.push(new Headers(init.headers).get("authorization") ?? "");
       return ((answers.length > 1 ? answers.shift() : answers[0]) ?? ok)(init);
     },
+    ...options,
   });
   return { api, session, sent, slept, state };
 }
@@ -54,9 +61,9 @@ test("a token that comes after the sign-out is dropped, and what waited for it i
   const token = late<string>();
   const { api, session, sent } = given([ok], () => token.promise);
 
-  const write = assert.rejects(api.create({ title: "x" }), isProblem(401));
+  const write = assert.rejects(api.create({ title: "x" }), hasStatus(401));
   await settled();
-  session.signOut();
+  session.signedOut();
   token.come(tokenOf("ann"));
   await write;
 
@@ -72,7 +79,7 @@ test("a token that was asked for before somebody else signed in does not become 
 
   const list = api.list();
   await settled();
-  session.resume();
+  session.changed();
   await settled();
   anns.come(tokenOf("ann"));
   await list;
@@ -87,12 +94,12 @@ test("a 401 that comes after the person signed in again does not end the new ses
 
   const list = api.list();
   await settled();
-  session.expire();
-  session.resume();
+  session.signedOut();
+  session.changed();
   slow.come(refused());
   await list;
 
-  assert.equal(state.signedOut, 1);
+  assert.equal(state.signedOut, 0);
   assert.equal(sent.length, 3);
 });
 
@@ -113,13 +120,7 @@ test("an abort ends a request under way", async () => {
 test("an abort ends the pause before a repetition, at once", async () => {
   const controller = new AbortController();
   const reason = new Error("never mind");
-  const session = new Session({ fetchToken: async () => tokenOf("ann"), channel: null });
-  const api = createApi({
-    baseUrl: "https://x",
-    session,
-    fetch: async () => busy(5)(),
-    sleep: () => new Promise(() => undefined),
-  });
+  const { api } = given([busy(5)], undefined, { sleep: () => new Promise(() => undefined) });
 
   const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
   await settled();
@@ -131,7 +132,7 @@ test("an abort ends the pause before a repetition, at once", async () => {
 test("a list that is no JSON is a problem", async () => {
   const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
 
-  await assert.rejects(api.list(), isProblem(200));
+  await assert.rejects(api.list(), hasStatus(200));
 });
 
 for (const [what, token] of [
@@ -142,7 +143,7 @@ for (const [what, token] of [
   test(`a sign-in service that answers ${what} is a problem, and no sign-out`, async () => {
     const { api, sent, state } = given([ok], async () => token as string);
 
-    await assert.rejects(api.list(), isProblem(502));
+    await assert.rejects(api.list(), hasStatus(502));
     assert.deepEqual([sent.length, state.signedOut], [0, 0]);
   });
 
@@ -154,7 +155,10 @@ test("whatever asking for a token throws is a problem that keeps its cause", asy
 });
 
 test("a sign-in service that is busy is asked again", async () => {
-  const asked = [Promise.reject(new Problem(503, "Busy", "x")), Promise.resolve(tokenOf("ann"))];
+  const asked = [
+    Promise.reject(new Problem({ type: "other", status: 503, title: "Busy", detail: "x" })),
+    Promise.resolve(tokenOf("ann")),
+  ];
   const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
 
   await api.list();
@@ -173,13 +177,99 @@ test("a delete whose answer was lost has been done when the task is gone", async
 test("a delete of a task that is not there is a problem", async () => {
   const { api } = given([missing]);
 
-  await assert.rejects(api.remove("1"), isProblem(404));
+  await assert.rejects(api.remove("1"), hasStatus(404));
 });
 
 test("a server that wants to be left alone for long is left alone", async () => {
   const { api, sent, slept } = given([busy(120)]);
 
-  await assert.rejects(api.list(), isProblem(503));
+  await assert.rejects(api.list(), hasStatus(503));
 
   assert.deepEqual([sent.length, slept], [1, []]);
+});
+
+test("a token request that hangs ends in time, and does not hold up the one after it", async () => {
+  const asked = [new Promise<never>(() => undefined), Promise.resolve(tokenOf("ann"))];
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
+
+  const first = assert.rejects(api.move("1", { before: "2" }), (error) => isProblem(error) && error.type === "timeout");
+  await new Promise((resolve) => setImmediate(resolve));
+  mock.timers.tick(10_000);
+  await first;
+  await api.list();
+
+  assert.equal(sent.length, 1);
+});
+
+test("an abort while the body of an error is read gives the signal's reason", async () => {
+  const controller = new AbortController();
+  const reason = new Error("never mind");
+  const body = () => new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode("{")) });
+  const { api } = given([() => new Response(body(), { status: 500 })]);
+
+  const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
+  await settled();
+  controller.abort(reason);
+
+  await list;
+});
+
+test("a request that gets no answer is given up and repeated, and a silent server is a problem", async () => {
+  let second = 0;
+  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(performance, "now", () => second * 1_000);
+  const { api, sent } = given([() => new Promise(() => undefined)]);
+
+  const list = assert.rejects(api.list(), (error) => isProblem(error) && error.type === "timeout");
+  for (; second < 31; second += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    mock.timers.tick(1_000);
+  }
+  await list;
+
+  assert.ok(sent.length >= 2);
+});
+
+test("a page whose handler fails changes nothing: the call rejects, and the next one says so again", async () => {
+  const reported: unknown[] = [];
+  const failure = new Error("a bug of the page");
+  mock.method(console, "error", (error: unknown) => void reported.push(error));
+  let isBroken = true;
+  let calls = 0;
+  const onSignedOut = () => {
+    calls += 1;
+    if (isBroken) throw failure;
+  };
+  const tokens: (string | null)[] = [null, null, tokenOf("ann")];
+  const { api, session } = given([ok], async () => tokens.shift() ?? null, { onSignedOut });
+
+  await assert.rejects(api.list(), (error) => isSignedOut(error) && error.cause === failure);
+  isBroken = false;
+  const waiting = api.list();
+  await settled();
+  session.changed();
+  await waiting;
+
+  assert.deepEqual([calls, reported], [2, [failure]]);
+});
+
+test("another person than the one on the screen is said until the page says that it is cleared", async () => {
+  let others = 0;
+  const onOtherUser = () => {
+    others += 1;
+  };
+  const users = ["ann", "bob", "bob", "bob"];
+  const { api, session } = given([ok], async () => tokenOf(users.shift() ?? "bob"), { onOtherUser });
+  await api.list();
+
+  session.changed();
+  await settled();
+  await assert.rejects(api.list(), isOtherUser);
+  await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
+  session.cleared();
+  await api.create({ title: "Bob's" });
+
+  assert.equal(others, 1);
+  assert.equal(session.user, "bob");
 });

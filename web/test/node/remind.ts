@@ -1,12 +1,9 @@
-/** The same client where there is no page: a token from wherever the server has one. */
+/** The client where there is neither a page nor DOM types: a script that has a token. */
 
-import { createApi, type NewTask, Session } from "@/lib/api";
+import { createTaskward, type NewTask } from "../../lib/index.js";
 
 export async function remind(token: string): Promise<number> {
-  const api = createApi({
-    baseUrl: "https://tasks.example.com",
-    session: new Session({ fetchToken: async () => token }),
-  });
+  const { api } = createTaskward({ auth: async () => token, baseUrl: "https://tasks.example.com" });
   const task: NewTask = { title: "Water the plants", due: "2026-01-31", priority: "high" };
   const { id, version } = await api.create(task);
   await api.update(id, { tags: ["home"] }, { ifVersion: version });

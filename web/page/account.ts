@@ -1,0 +1,66 @@
+/** Signing in with e-mail and password, and who is signed in, in the words of the task client's problems. */
+
+import { createAuthClient } from "better-auth/client";
+import { Problem } from "../lib";
+
+export interface Person {
+  readonly id: string;
+  readonly name: string;
+  readonly email: string;
+}
+
+export interface Credentials {
+  readonly email: string;
+  readonly password: string;
+}
+
+interface Answer<T> {
+  readonly data: T | null;
+  readonly error: { readonly status: number; readonly message?: string | undefined } | null;
+}
+
+export const authClient = createAuthClient();
+
+/** Returns who is signed in; `null`: nobody. */
+export async function currentPerson(): Promise<Person | null> {
+  const { data, error } = await answered(authClient.getSession());
+  if (error) throw problemOf(error.status);
+  return data ? { id: data.user.id, name: data.user.name, email: data.user.email } : null;
+}
+
+export async function signIn(credentials: Credentials): Promise<void> {
+  const { error } = await answered(authClient.signIn.email(credentials));
+  if (error) throw problemOf(error.status, error.message);
+}
+
+/** Makes an account and signs in. */
+export async function signUp(person: Credentials & { readonly name: string }): Promise<void> {
+  const { error } = await answered(authClient.signUp.email(person));
+  if (error) throw problemOf(error.status, error.message);
+}
+
+/** Signs out. Where nobody answers the cookie is still there, so it throws, and nobody is signed out. */
+export async function signOut(): Promise<void> {
+  const { error } = await answered(authClient.signOut());
+  const hadNoSession = error?.status === 400 || error?.status === 401;
+  if (error && !hadNoSession) throw problemOf(error.status);
+}
+
+const answered = <T>(answer: Promise<Answer<T>>): Promise<Answer<T>> =>
+  answer.catch((cause: unknown) => Promise.reject(problemOf(0, undefined, cause)));
+
+function problemOf(status: number, message?: string, cause?: unknown): Problem {
+  const detail = message || "The sign-in service does not answer as it should: try again.";
+  const type = status === 0 ? "offline" : "sign-in-unavailable";
+  return new Problem(
+    status === 0
+      ? {
+          type,
+          status,
+          title: "No connection",
+          detail: "The server cannot be reached: check the connection, and try again.",
+        }
+      : { type, status, title: "Not signed in", detail },
+    cause,
+  );
+}

@@ -1,0 +1,207 @@
+/** A team's own client of Better Auth is followed, so that nobody's words get into another person's list. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createTaskward, isOtherUser, isProblem, isSignedOut, type TaskwardOptions } from "../lib";
+import { happen } from "./page";
+import { browser, clientOf, tables, tasksByOwner } from "./people";
+
+const PASSWORD = "correct horse";
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+let count = 0;
+
+/** Waits until something is so; a second is long for a Better Auth in memory. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries += 1) {
+    if (tries === 200) assert.fail(`not within a second: ${holds}`);
+    await pause(5);
+  }
+}
+
+const { owners, send } = tasksByOwner();
+
+/** A page of a team in this browser, with a client of Better Auth of its own. */
+function opened(at: ReturnType<typeof browser>, options: Partial<TaskwardOptions> = {}) {
+  const heard: string[] = [];
+  const authClient = at.page();
+  const { api, session } = createTaskward({
+    auth: authClient,
+    baseUrl: "https://tasks.example.com",
+    fetch: send,
+    onSignedOut: (how) => heard.push(how),
+    onSignedIn: () => heard.push("signed in"),
+    onOtherUser: () => heard.push("other"),
+    ...options,
+  });
+  return { authClient, api, session, heard };
+}
+
+type Client = ReturnType<typeof opened>["authClient"];
+
+async function signUp({ signUp }: Client, name: string): Promise<string> {
+  count += 1;
+  const { data } = await signUp.email({ name, email: `${name}${count}@example.com`, password: PASSWORD });
+  assert.ok(data);
+  return data.user.id;
+}
+
+/** Waits until the client has announced a sign-in, which it does after 10 ms, and has seen its session. */
+async function announced({ useSession }: Client): Promise<void> {
+  await pause(20);
+  await until(() => useSession.get().data !== null && !useSession.get().isRefetching);
+}
+
+const emailOf = (id: string): string =>
+  tables["user"]?.map((user) => user as { id: string; email: string }).find((user) => user.id === id)?.email ?? "";
+
+test("after a sign-out and another person's sign-up, nothing gets into the first one's list", async () => {
+  const { authClient, api, session, heard } = opened(browser());
+  const ann = await signUp(authClient, "ann");
+  await api.create({ title: "Ann's" });
+
+  await authClient.signOut();
+  const bob = await signUp(authClient, "bob");
+  await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
+  assert.deepEqual(
+    heard.filter((word) => word === "other"),
+    ["other"],
+  );
+  session.cleared();
+  await api.create({ title: "Bob's" });
+
+  assert.deepEqual([owners[ann], owners[bob]], [["Ann's"], ["Bob's"]]);
+});
+
+test("a write at the very moment of another person's sign-in is not sent with the first one's token", async () => {
+  const { authClient, api } = opened(browser());
+  await signUp(authClient, "ann");
+  const bob = await signUp(opened(browser()).authClient, "bob");
+  const email = emailOf(bob);
+  await api.create({ title: "Ann's" });
+
+  await authClient.signIn.email({ email, password: PASSWORD });
+
+  await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
+});
+
+test("where another person signs in in a second tab, what is typed in the first is refused until it is cleared", async () => {
+  const here = browser();
+  const first = opened(here);
+  const ann = await signUp(first.authClient, "ann");
+  await first.api.list();
+  await announced(first.authClient);
+  const second = opened(here);
+  await second.api.list();
+
+  await second.authClient.signOut();
+  await until(() => first.heard.includes("elsewhere"));
+  const bob = await signUp(second.authClient, "bob");
+  await until(() => first.heard.includes("other"));
+  await assert.rejects(first.api.create({ title: "typed on Ann's screen" }), isOtherUser);
+  first.session.cleared();
+  await first.api.create({ title: "Bob's" });
+
+  assert.equal(first.heard.filter((word) => word === "other").length, 1);
+  assert.deepEqual([owners[ann], owners[bob]], [undefined, ["Bob's"]]);
+});
+
+test("a sign-in that no tab announces is seen on coming back to the page", async () => {
+  const here = browser();
+  const { authClient, api } = opened(here);
+  await signUp(authClient, "ann");
+  await api.list();
+  const elsewhere = here.page(); // a page of the same site without this client
+
+  await elsewhere.signOut();
+  await signUp(elsewhere, "bob");
+  happen("focus");
+
+  await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
+});
+
+test("a page cleared at the sign-out is the next person's without a word", async () => {
+  const { authClient, api, session, heard } = opened(browser());
+  await signUp(authClient, "ann");
+  await api.list();
+
+  await authClient.signOut();
+  session.cleared();
+  const bob = await signUp(authClient, "bob");
+  await api.create({ title: "Bob's" });
+
+  assert.deepEqual(owners[bob], ["Bob's"]);
+  assert.ok(!heard.includes("other"));
+});
+
+test("the same person who signs in again goes on", async () => {
+  const { authClient, api, heard } = opened(browser());
+  const ann = await signUp(authClient, "ann");
+  const email = emailOf(ann);
+  await api.list();
+  await authClient.signOut();
+
+  await authClient.signIn.email({ email, password: PASSWORD });
+  await api.create({ title: "Ann's" });
+
+  assert.deepEqual(owners[ann], ["Ann's"]);
+  assert.ok(!heard.includes("other"));
+});
+
+test("a session that ends while words are typed is asked for, and the words go on afterwards", async () => {
+  const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
+  const ann = await signUp(authClient, "ann");
+  const email = emailOf(ann);
+  await api.list();
+  await announced(authClient);
+  tables["session"] = tables["session"]?.filter((session) => (session as { userId: string }).userId !== ann) ?? [];
+  happen("focus");
+
+  const writing = api.create({ title: "typed on" });
+  await until(() => heard.includes("over"));
+  await authClient.signIn.email({ email, password: PASSWORD });
+  await writing;
+
+  assert.deepEqual(owners[ann], ["typed on"]);
+  assert.deepEqual(heard, ["over", "signed in"]);
+});
+
+test("a sign-out by the page is no end of a session that a person is asked about", async () => {
+  const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
+  await signUp(authClient, "ann");
+  await api.list();
+  await announced(authClient);
+
+  await authClient.signOut();
+  await pause(11); // Better Auth says so after 10 ms
+  await assert.rejects(api.list(), isSignedOut);
+
+  assert.deepEqual(heard, []);
+});
+
+test("a visitor whom nobody knows gets a problem", async () => {
+  const { api, heard } = opened(browser());
+
+  await assert.rejects(api.list(), isSignedOut);
+
+  assert.deepEqual(heard, ["over"]);
+});
+
+test("a sign-in service that is busy says when to ask again", async () => {
+  const busy = async () => Response.json({}, { status: 429, headers: { "x-retry-after": "42" } });
+  const { api } = opened({ ...browser(), page: () => clientOf(busy) });
+
+  await assert.rejects(api.list(), (error) => isProblem(error) && error.status === 429 && error.retryAfter === 42);
+});
+
+for (const [what, answer] of [
+  ["is away", () => Promise.reject(new TypeError("fetch failed"))],
+  ["fails", async () => Response.json({}, { status: 500 })],
+  ["is a hotel's network", async () => new Response("<h1>Wi-Fi</h1>", { headers: { "content-type": "text/html" } })],
+] as const)
+  test(`a sign-in service that ${what} is no end of a session`, async () => {
+    const { api, heard } = opened({ ...browser(), page: () => clientOf(answer) }, { sleep: async () => undefined });
+
+    await assert.rejects(api.list(), (error) => isProblem(error) && !isSignedOut(error));
+
+    assert.deepEqual(heard, []);
+  });

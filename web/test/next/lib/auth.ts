@@ -1,0 +1,18 @@
+import { betterAuth } from "better-auth";
+import { jwt } from "better-auth/plugins";
+import { Pool } from "pg";
+
+const DAY = 24 * 60 * 60; // seconds
+
+export const auth = betterAuth({
+  baseURL: process.env.BETTER_AUTH_URL, // fixed: without it, the one who sends a Host header chooses whose tokens are made
+  secret: process.env.BETTER_AUTH_SECRET,
+  database: new Pool({ connectionString: process.env.DATABASE_URL }),
+  emailAndPassword: { enabled: true },
+  plugins: [
+    jwt({
+      jwks: { rotationInterval: 30 * DAY, gracePeriod: 30 * DAY },
+      jwt: { expirationTime: "15m", definePayload: () => ({}) }, // the whole user row would be in each token
+    }),
+  ],
+});

@@ -1,0 +1,12 @@
+import type { NextConfig } from "next";
+
+const { TASKS_URL } = process.env;
+if (!TASKS_URL) throw new Error("Set TASKS_URL to the address of the task API, where you build too");
+
+const nextConfig: NextConfig = {
+  cacheComponents: true,
+  partialPrefetching: true,
+  rewrites: async () => [{ source: "/api/me/tasks/:path*", destination: `${TASKS_URL}/api/me/tasks/:path*` }],
+};
+
+export default nextConfig;

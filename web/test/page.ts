@@ -1,0 +1,55 @@
+/** Makes this process a page to the client; import it first. Each test begins on a new page, in a browser without tabs. */
+
+import { afterEach, mock } from "node:test";
+
+type Listener = (event: never) => void;
+
+const globals = globalThis as unknown as Record<string, unknown>;
+const listeners: { readonly type: string; readonly listener: Listener }[] = [];
+const tabs = new Set<Tab>();
+
+/** Lets something happen to the page: "focus", say. */
+export function happen(type: string, properties: object = {}): void {
+  for (const each of listeners) if (each.type === type) each.listener({ type, ...properties } as never);
+}
+
+/** A channel between the tabs of this process, which delivers at once. */
+class Tab {
+  readonly #listeners: Listener[] = [];
+
+  constructor() {
+    tabs.add(this);
+  }
+
+  addEventListener(_: string, listener: Listener): void {
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(): void {
+    this.#listeners.length = 0;
+  }
+
+  postMessage(data: unknown): void {
+    if (!tabs.has(this)) return; // a page of an earlier test
+    for (const tab of tabs) if (tab !== this) for (const listener of tab.#listeners) listener({ data } as never);
+  }
+
+  close(): void {
+    tabs.delete(this);
+  }
+}
+
+globals["window"] = globalThis;
+globals["addEventListener"] = (type: string, listener: Listener) => void listeners.push({ type, listener });
+globals["removeEventListener"] = (type: string, listener: Listener) => {
+  const at = listeners.findIndex((each) => each.type === type && each.listener === listener);
+  if (at >= 0) listeners.splice(at, 1);
+};
+globals["BroadcastChannel"] = Tab;
+
+afterEach(() => {
+  mock.restoreAll();
+  mock.timers.reset();
+  listeners.length = 0;
+  tabs.clear();
+});

@@ -1,0 +1,138 @@
+/** Where there is no page nothing waits, nothing is kept, and nobody gets what another visitor has. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AuthServer, apiFor, createTaskward, isProblem, isSignedOut } from "../lib";
+import { browser, tasksByOwner } from "./people";
+
+const BASE = "https://tasks.example.com";
+const hasType = (type: string) => (error: unknown) => isProblem(error) && error.type === type;
+const silent = () => new Promise<never>(() => undefined);
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const tokenOf = (user: string) => `x.${encode({ sub: user, iat: 0, exp: 900 })}.x`;
+
+/** Better Auth in the process of the server, of which a request's cookie is the user. */
+const auth: AuthServer = {
+  api: {
+    getToken: async ({ headers }) => {
+      const user = headers.get("cookie");
+      if (!user) throw Object.assign(new Error("UNAUTHORIZED"), { statusCode: 401 });
+      return { token: tokenOf(user) };
+    },
+  },
+};
+const requestOf = (user: string) => new Request("https://app.example.com/", { headers: user ? { cookie: user } : {} });
+
+test("a page that is rendered on a server gets 401 at once, a hundred times, and asks nobody", async () => {
+  const asked: unknown[] = [];
+  const heard: string[] = [];
+  const { api, session } = createTaskward({
+    auth: browser().page(),
+    baseUrl: BASE,
+    whenSignedOut: "wait",
+    onSignedOut: (how) => heard.push(how),
+    fetch: async (input) => {
+      asked.push(input);
+      return Response.json([]);
+    },
+  });
+
+  for (let visit = 0; visit < 100; visit += 1) await assert.rejects(api.list(), isSignedOut);
+
+  assert.deepEqual([asked, heard, session.user], [[], [], null]);
+});
+
+test("a module's own token function is asked for each call, so that no visitor gets another's", async () => {
+  const users = ["ann", "bob", null];
+  const { owners, send } = tasksByOwner();
+  const getToken = async () => {
+    const user = users.shift();
+    return user ? tokenOf(user) : null;
+  };
+  const { api } = createTaskward({ auth: getToken, baseUrl: BASE, fetch: send });
+
+  await api.create({ title: "Ann's" });
+  await api.create({ title: "Bob's" });
+  await assert.rejects(api.create({ title: "nobody's" }), isSignedOut);
+
+  assert.deepEqual(owners, { ann: ["Ann's"], bob: ["Bob's"] });
+});
+
+test("each request on a server is its own person's", async () => {
+  const { owners, send } = tasksByOwner();
+  const options = { auth, baseUrl: BASE, fetch: send };
+
+  await Promise.all([
+    apiFor(requestOf("ann"), options).create({ title: "Ann's" }),
+    apiFor(requestOf("bob").headers, options).create({ title: "Bob's" }),
+    assert.rejects(apiFor(requestOf(""), options).create({ title: "nobody's" }), isSignedOut),
+  ]);
+
+  assert.deepEqual(owners, { ann: ["Ann's"], bob: ["Bob's"] });
+});
+
+test("one request on a server asks for one token", async () => {
+  let asked = 0;
+  const counting: AuthServer = {
+    api: {
+      getToken: (context) => {
+        asked += 1;
+        return auth.api.getToken(context);
+      },
+    },
+  };
+  const api = apiFor(requestOf("ann"), { auth: counting, baseUrl: BASE, fetch: async () => Response.json([]) });
+
+  await Promise.all([api.list(), api.list()]);
+  await api.list();
+
+  assert.equal(asked, 1);
+});
+
+test("a token that the API does not believe is said to the server that asked, with the reason", async () => {
+  const refused = async () => Response.json({ detail: "The token is not believed" }, { status: 401 });
+  const api = apiFor(requestOf("ann"), { auth, baseUrl: BASE, fetch: refused });
+
+  const problem = await api.list().catch((error: unknown) => error);
+
+  assert.ok(isSignedOut(problem));
+  assert.equal((problem.cause as Error).message, "The token is not believed");
+});
+
+test("Better Auth at another address is asked with the visitor's cookie and nothing else", async () => {
+  const asked: [string, Record<string, string>][] = [];
+  const request = new Request("https://app.example.com/", { headers: { cookie: "session=x", "x-other": "y" } });
+  const api = apiFor(request, {
+    auth: "https://auth.example.com/api/auth/",
+    baseUrl: BASE,
+    fetch: async (input, init) => {
+      asked.push([String(input), Object.fromEntries(new Headers(init?.headers))]);
+      return asked.length === 1 ? Response.json({ token: tokenOf("ann") }) : Response.json([]);
+    },
+  });
+
+  await api.list();
+
+  assert.deepEqual(asked[0], ["https://auth.example.com/api/auth/token", { cookie: "session=x" }]);
+  assert.equal(asked[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
+});
+
+test("a database of Better Auth that fails is no end of a session", async () => {
+  const failing: AuthServer = { api: { getToken: () => Promise.reject(new Error("ECONNREFUSED")) } };
+  const api = apiFor(requestOf("ann"), { auth: failing, baseUrl: BASE, fetch: silent });
+
+  await assert.rejects(api.list(), hasType("sign-in-unavailable"));
+});
+
+test("an API that is silent is given up in time, and so is one that is silent midway", async () => {
+  const half = new TextEncoder().encode("[");
+  const midway = async () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(half) }));
+  for (const fetch of [silent, midway]) {
+    const began = performance.now();
+    const api = apiFor(requestOf("ann"), { auth, baseUrl: BASE, timeout: 200, fetch });
+
+    await assert.rejects(api.list(), hasType("timeout"));
+
+    assert.ok(performance.now() - began < 5_000);
+  }
+});
