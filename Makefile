@@ -86,10 +86,11 @@ lock: .venv/.complete ## make the lock files anew
 		--python-version 3.11 --constraint requirements-dev.lock - -o requirements-build.lock
 	@for peer in $(wildcard benchmarks/peers/*/requirements.in); do $(BIN)/uv pip compile --quiet --universal \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 $$peer -o $${peer%.in}.lock; done
-	@if command -v npm >/dev/null; then cd benchmarks/peers/hono && npm install --silent --package-lock-only; fi
+	@if command -v npm >/dev/null; then for there in benchmarks/peers/hono tests/e2e/front_ends/next tests/e2e/front_ends/vite; \
+		do (cd $$there && npm install --silent --package-lock-only); done; fi
 
 clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` ends it)
-	@rm -rf .venv dist web/node_modules web/dist web/taskward-client/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv dist web/node_modules web/dist web/taskward-client/dist tests/e2e/front_ends/*/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv installs in seconds what hashed pip takes a quarter of a minute for; pip brings uv, by its hash.

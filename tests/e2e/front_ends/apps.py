@@ -1,0 +1,137 @@
+"""Apps of other people: what the generators make, with the blocks of docs/front-ends.md laid over it, and built."""
+
+import asyncio
+import os
+import shutil
+import signal
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.children import prepare
+from tests.e2e.front_ends.documentation import Section
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+SILENT = {"NEXT_TELEMETRY_DISABLED": "1", "BETTER_AUTH_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1"}
+BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+PATIENCE = 300  # seconds for one command
+START_TIMEOUT = 60  # seconds
+OF_THE_SHELL = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")
+"""Commands of the documentation that this harness does itself, as a lock file and free ports want it."""
+
+
+async def install(name: str) -> Path:
+    """Install the packages of an app as its lock file says, once for each lock file, and return where they are."""
+    if shutil.which("npm") is None:
+        pytest.skip("other people's front ends need Node.js and npm")
+    modules = HERE / name / "node_modules"
+    complete, lock = modules / ".complete", HERE / name / "package-lock.json"
+    if not complete.exists() or complete.stat().st_mtime < lock.stat().st_mtime:
+        await run("npm ci --prefer-offline --no-progress --loglevel=error", HERE / name)
+        complete.touch()
+    return modules
+
+
+def lay_out(
+    name: str, folder: Path, section: Section, changes: Mapping[str, Mapping[str, str]] | None = None
+) -> None:
+    """Make an app in a folder: its skeleton, its packages, and what the documentation has files for.
+
+    `changes` are places of those files that a test machine needs otherwise, such as ports: each occurs once.
+    """
+    skeleton = HERE / name
+    shutil.copytree(skeleton, folder, ignore=shutil.ignore_patterns("node_modules"))
+    shutil.copytree(skeleton / "node_modules", folder / "node_modules", symlinks=True, copy_function=link)
+    taskward = folder.parent / "taskward"
+    if not taskward.exists():
+        taskward.symlink_to(ROOT)
+    for title, text in section.files.items():
+        changed = text
+        for old, new in (changes or {}).get(title, {}).items():
+            assert changed.count(old) == 1, f"{title} has {old!r} {changed.count(old)} times"
+            changed = changed.replace(old, new)
+        file = folder / title
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(changed)
+
+
+def link(source: str, target: str) -> None:
+    """Give a file a second name, or copy it where that is on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def own_commands(section: Section) -> list[str]:
+    """Return the commands of the documentation that are to be run as they are."""
+    return [command for command in section.commands if not command.startswith(OF_THE_SHELL)]
+
+
+async def run(command: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a command of the shell to its end, and return what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-euc", command),
+        cwd=folder,
+        env={**BARE, **SILENT, **(env or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=prepare(),
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    finally:
+        stop(process)
+    assert process.returncode == 0, f"`{command}` ended with {process.returncode}:\n{printed.decode()}"
+    return printed.decode()
+
+
+@asynccontextmanager
+async def started(
+    command: str,
+    folder: Path,
+    address: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    trust: Path | None = None,
+) -> AsyncIterator[None]:
+    """Run a server until the end; it is ready once it answers at this address; `trust` has the authority of its TLS."""
+    log = folder / "server.log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-euc", f"exec {command}"),
+            cwd=folder,
+            env={**BARE, **SILENT, **(env or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=prepare(),
+        )
+    verify = ssl.create_default_context(cafile=trust) if trust else False
+    try:
+        async with (
+            asyncio.timeout(START_TIMEOUT),
+            httpx.AsyncClient(timeout=START_TIMEOUT, verify=verify) as client,
+        ):
+            while True:
+                assert process.returncode is None, log.read_text()
+                with suppress(httpx.TransportError):
+                    await client.get(address)
+                    break
+                await asyncio.sleep(0.05)
+        yield
+    finally:
+        stop(process)
+        await process.wait()
+
+
+def stop(process: asyncio.subprocess.Process) -> None:
+    """End a command and what it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)

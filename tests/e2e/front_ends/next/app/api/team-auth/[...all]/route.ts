@@ -1,0 +1,4 @@
+import { toNextJsHandler } from "better-auth/next-js";
+import { teamAuth } from "@/lib/team-auth";
+
+export const { GET, POST } = toNextJsHandler(teamAuth);

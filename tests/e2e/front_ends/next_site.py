@@ -1,0 +1,73 @@
+"""The Next.js app of docs/front-ends.md with everything behind it: Better Auth in it, the API, PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.infra.migrations.run import upgrade
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer, free_port
+from tests.e2e.front_ends import apps
+from tests.e2e.front_ends.documentation import Section
+from tests.e2e.front_ends.site import Site
+from tests.support.log_search import LOGS
+
+NO_SECRETS = {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "", "DATABASE_URL": ""}
+
+
+@dataclass
+class NextApp:
+    """An app that is built, and what its servers are to be started with."""
+
+    folder: Path
+    port: int
+    postgres: PostgresServer
+    people: str  # Better Auth's database
+    api_env: dict[str, str]
+    env: dict[str, str]
+
+
+async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_url: str) -> NextApp:
+    """Follow the documentation up to `next build`."""
+    port, api_port = free_port(), free_port()
+    tasks, people, secret = postgres.new_database(), postgres.new_database(), secrets.token_urlsafe(32)
+    LOGS.note(secret)
+    await upgrade(DatabaseAddress.parse(tasks))
+    settings = {
+        "BETTER_AUTH_URL": f"http://localhost:{port}",
+        "BETTER_AUTH_SECRET": secret,
+        "DATABASE_URL": people,
+        "TASKS_URL": f"http://127.0.0.1:{api_port}",
+    }
+    shown = section.files[".env.local"].splitlines()
+    named = {line.partition("=")[0] for line in shown if line and line[0] != "#"}
+    assert named == set(settings), "what the documentation sets is what is set here"
+    written = "".join(f"{name}={value}\n" for name, value in settings.items())
+    await apps.install("next")
+    apps.lay_out("next", folder, Section({**section.files, ".env.local": written}))
+    for command in apps.own_commands(section):
+        await apps.run(command, folder)
+    team = {"TEST_OAUTH_URL": oauth_url}
+    await apps.run("node --env-file=.env.local --import tsx scripts/migrate-team.mts", folder, team)
+    await apps.run("npm run build", folder, NO_SECRETS)
+    api = {
+        "DATABASE_URL": tasks,
+        "BETTER_AUTH_URL": settings["BETTER_AUTH_URL"],
+        "PORT": str(api_port),
+        "LOG_FORMAT": "json",
+    }
+    return NextApp(folder, port, postgres, people.rpartition("/")[2], api, team)
+
+
+@asynccontextmanager
+async def running(app: NextApp, folder: Path, *, url: str = "") -> AsyncIterator[Site]:
+    """Run the app and the API; `url` is where the app is reached, if that is not its own port."""
+    own_url = f"http://localhost:{app.port}"
+    command = f"npx next start --port {app.port}"
+    async with apps.started(command, app.folder, f"{own_url}/api/auth/ok", app.env):
+        site = Site(url or own_url, folder, app.postgres, app.people, app.api_env)
+        with site.running:
+            site.start_api()
+            yield site

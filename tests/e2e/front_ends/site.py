@@ -1,0 +1,52 @@
+"""An app that runs, with the API behind it, whose databases a test can look into."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dev.postgres import PostgresServer
+from tests.support.servers.service import serving
+
+
+@dataclass
+class Site:
+    """Where it is, and what is behind it."""
+
+    url: str  # as a browser knows it
+    folder: Path
+    postgres: PostgresServer
+    people: str  # Better Auth's database
+    api_env: dict[str, str]
+    direct_url: str = ""  # the same app, whose pages ask the API at another origin
+    running: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def api_port(self) -> int:
+        return int(self.api_env["PORT"])
+
+    def start_api(self) -> None:
+        """Serve the API; a second time at the same port."""
+        self.running.enter_context(serving(self.api_env, self.folder))
+
+    def stop_api(self) -> None:
+        """End the API."""
+        self.running.close()
+
+    def titles_of(self, email: str) -> list[str]:
+        """Return what is in a person's list, oldest first, as the database has it."""
+        user = self.postgres.query(
+            f"COPY (SELECT id FROM \"user\" WHERE email = '{email}') TO STDOUT", self.people
+        )
+        assert user, f"nobody has the address {email}"
+        titles = self.postgres.query(
+            f"COPY (SELECT title FROM tasks WHERE user_id = '{user}' ORDER BY id) TO STDOUT",
+            self.api_env["DATABASE_URL"].rpartition("/")[2],
+        )
+        return titles.splitlines()
+
+    def end_sessions(self, email: str) -> None:
+        """Remove a person's sessions, as an operator might."""
+        self.postgres.query(
+            f'DELETE FROM session USING "user" WHERE "userId" = "user".id AND email = \'{email}\'',
+            self.people,
+        )

@@ -1,0 +1,443 @@
+"""A Next.js app made of the generator's files and the blocks of docs/front-ends.md, in a real Chromium.
+
+The page `/team` is a team's own: it has a client of Better Auth already, with its own ways to sign in.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Route, expect
+
+from dev.postgres import free_port
+from tests.e2e.front_ends import apps, next_site
+from tests.e2e.front_ends.conftest import NewPerson
+from tests.e2e.front_ends.next_people import PASSWORD, Visitor, address, team_page
+from tests.e2e.front_ends.next_site import NextApp
+from tests.e2e.front_ends.site import Site
+from tests.support import certificates
+from tests.support.servers.oauth_provider import OAuthProvider
+from tests.support.servers.reverse_proxies import program
+from tests.support.servers.tcp import listening
+
+pytestmark = pytest.mark.server
+
+RETURNED = "window.dispatchEvent(new Event('focus'))"  # a person comes back to a tab
+CADDYFILE = """{{
+	admin off
+	auto_https disable_redirects
+}}
+https://localhost:{port} {{
+	tls {folder}/server.crt {folder}/server.key
+	reverse_proxy 127.0.0.1:{behind}
+}}
+"""
+
+
+async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered_by_the_server(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.add("Water the plants")
+
+    await ann.press("Sign out")
+    await ann.page.wait_for_url("**/sign-in")
+    await ann.page.goto(f"{site.url}/tasks")
+    await ann.page.wait_for_url("**/sign-in")
+    await ann.sign_in()
+
+    await expect(ann.task("Water the plants")).to_be_visible()
+    rendered = await ann.page.request.get(f"{site.url}/tasks")
+    assert "Water the plants" in await rendered.text()
+
+
+async def test_an_edit_of_what_another_device_changed_says_so_and_the_second_press_replaces_it(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.add("Call the dentist")
+    await ann.press("Edit Call the dentist")
+    other = Visitor(await (await new_person()).new_page(), site, ann.email)
+    await other.page.goto(f"{site.url}/sign-in")
+    await other.sign_in()
+    await other.press("Edit Call the dentist")
+    await other.page.get_by_label("Title").fill("Call the doctor")
+    await other.press("Save")
+    await expect(other.task("Call the doctor")).to_be_visible()
+
+    await ann.page.get_by_label("Title").fill("Call the vet")
+    await ann.press("Save")
+    await ann.hears("Meanwhile this task became “Call the doctor”")
+    assert ann.titles == ["Call the doctor"]
+    await ann.press("Save")
+    await expect(ann.task("Call the vet")).to_be_visible()
+
+    assert ann.titles == ["Call the vet"]
+
+
+async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_theirs_any_more(
+    site: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    ann = await Visitor.signed_up(site, device)
+    await ann.add("Ann's dentist")
+    await ann.field.fill("Ann's secret")
+    second = Visitor(await device.new_page(), site, ann.email)
+    await second.page.goto(f"{site.url}/tasks")
+
+    await second.press("Sign out")
+    await ann.page.wait_for_url("**/sign-in")
+    await second.page.wait_for_url("**/sign-in")
+    bob = await Visitor.signed_up(site, device, "bob")
+    await bob.add("Bob's plants")
+    await ann.page.goto(f"{site.url}/tasks")
+    await expect(ann.task("Bob's plants")).to_be_visible()
+
+    assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
+
+
+async def test_a_tab_that_nobody_told_of_another_person_keeps_nothing_for_them(
+    site: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    ann = await Visitor.signed_up(site, device)
+    await ann.field.fill("Ann's secret")
+    same_origin = {"origin": site.url}
+    signed_out = await device.request.post(f"{site.url}/api/auth/sign-out", headers=same_origin, data={})
+    bob = Visitor(ann.page, site, address("bob"))
+    person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
+    signed_up = await device.request.post(
+        f"{site.url}/api/auth/sign-up/email", headers=same_origin, data=person
+    )
+    assert signed_out.ok
+    assert signed_up.ok
+
+    await ann.page.evaluate(RETURNED)
+    await ann.press("Add")
+    await expect(ann.field).to_have_value("")  # the page is loaded anew, for Bob
+    await bob.add("Bob's plants")
+
+    assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
+
+
+async def test_a_token_that_is_old_is_renewed_before_it_is_used(site: Site, new_person: NewPerson) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.add("Water the plants")
+    asked = list[str]()
+    ann.page.on("request", lambda request: asked.append(request.url.removeprefix(site.url)))
+
+    await ann.add("Buy milk")
+    assert "/api/auth/token" not in asked
+    await ann.token_is_old()
+    await ann.add("Call the dentist")
+
+    assert asked.count("/api/auth/token") == 1
+    assert ann.titles == ["Water the plants", "Buy milk", "Call the dentist"]
+
+
+async def test_a_token_that_the_api_refuses_is_renewed_and_the_task_is_kept_once(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    statuses = list[int]()
+    ann.page.on(
+        "response", lambda answer: statuses.append(answer.status) if "/api/me/" in answer.url else None
+    )
+
+    async def spoil(route: Route) -> None:
+        token = route.request.headers["authorization"]
+        await route.continue_(headers={**route.request.headers, "authorization": f"{token[:-8]}AAAAAAAA"})
+
+    await ann.page.route("**/api/me/tasks", spoil, times=1)
+    await ann.add("Water the plants")
+
+    assert statuses == [401, 201]
+    assert ann.titles == ["Water the plants"]
+
+
+async def test_words_outlive_the_session_that_ended_while_they_were_typed(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.field.fill("A long story")
+    site.end_sessions(ann.email)
+    await ann.token_is_old()
+
+    await ann.press("Add")
+    await ann.hears("Your session is over. What you typed stays here")
+    async with ann.page.context.expect_page() as opened:
+        await ann.page.get_by_role("link", name="Sign in in a new tab").click()
+    await ann.sign_in(await opened.value)
+    await ann.page.bring_to_front()
+    await expect(ann.field).to_have_value("A long story")
+    await ann.press("Add")
+
+    await expect(ann.task("A long story")).to_be_visible()
+    assert ann.titles == ["A long story"]
+
+
+async def test_words_whose_session_ended_are_not_kept_for_who_signs_in_instead(
+    site: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    ann = await Visitor.signed_up(site, device)
+    await ann.field.fill("Ann's secret")
+    site.end_sessions(ann.email)
+    await ann.token_is_old()
+    await ann.press("Add")
+    await ann.hears("Your session is over")
+
+    bob = await Visitor.signed_up(site, device, "bob")
+    await expect(ann.field).to_have_value("")  # the page is loaded anew, for Bob
+    await ann.add("Bob's plants")
+
+    assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
+
+
+async def test_a_server_action_answers_what_a_person_can_correct_as_data(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.page.goto(f"{site.url}/tasks/new")
+    title = ann.page.get_by_label("Title")
+
+    await title.fill("x" * 256)
+    await ann.press("Add")
+    await ann.hears("title: ")
+    await expect(title).to_have_value("x" * 256)
+    await title.fill("Water the plants")
+    await ann.press("Add")
+
+    await ann.page.wait_for_url("**/tasks")
+    await expect(ann.task("Water the plants")).to_be_visible()
+    assert ann.titles == ["Water the plants"]
+
+
+async def test_a_server_action_of_somebody_whose_session_ended_leads_to_the_sign_in_form(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.page.goto(f"{site.url}/tasks/new")
+    site.end_sessions(ann.email)
+
+    await ann.page.get_by_label("Title").fill("Water the plants")
+    await ann.press("Add")
+
+    await ann.page.wait_for_url("**/sign-in")
+    assert ann.titles == []
+
+
+async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.add("Water the plants")
+
+    async with httpx.AsyncClient(base_url=site.url, timeout=15) as client:
+        refused = await client.get("/tasks/export")
+    exported = await ann.page.request.get(f"{site.url}/tasks/export")
+
+    assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+    assert refused.json()["status"] == 401
+    assert [task["title"] for task in await exported.json()] == ["Water the plants"]
+
+
+async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others_notice_nothing(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    dead = {"cookie": "better-auth.session_token=dead.dead"}
+
+    async with httpx.AsyncClient(base_url=site.url, timeout=15) as client:
+        visits = (client.get("/tasks", headers=dead if number % 2 else {}) for number in range(100))
+        pages = await asyncio.gather(*visits)
+    await ann.page.reload()
+    await ann.add("Water the plants")
+
+    assert all("/sign-in" in page.headers.get("location", page.text) for page in pages)
+    assert ann.titles == ["Water the plants"]
+
+
+async def test_a_build_that_does_not_know_where_the_api_is_fails(next_app: NextApp) -> None:
+    with pytest.raises(AssertionError, match="Set TASKS_URL"):
+        await apps.run("npm run build", next_app.folder, {"TASKS_URL": ""})
+
+
+async def test_while_the_api_is_away_or_silent_every_wait_ends_and_what_was_typed_is_kept_once_it_is_back(
+    site: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(site, await new_person())
+    await ann.add("Water the plants")
+    await ann.field.fill("A long story")
+    site.stop_api()
+
+    await ann.press("Add")
+    await ann.hears("try again")
+    away = await ann.page.request.get(f"{site.url}/tasks/export")
+    async with silent(site.api_port):
+        exporting = asyncio.create_task(ann.page.request.get(f"{site.url}/tasks/export", timeout=20_000))
+        async with ann.page.expect_request("**/api/me/tasks"):
+            await ann.press("Add")
+        await ann.page.clock.fast_forward("00:31")
+        await ann.hears("The server does not answer")
+        timed_out = await exporting
+    site.start_api()
+    await ann.press("Add")
+    await expect(ann.task("A long story")).to_be_visible()
+
+    assert (away.status, timed_out.status) == (502, 504)
+    assert ann.titles == ["Water the plants", "A long story"]
+
+
+@asynccontextmanager
+async def silent(port: int) -> AsyncIterator[None]:
+    """Let a server be there that takes what it is sent, and never answers."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.read(65_536):
+                pass
+        finally:
+            writer.close()
+
+    async with listening(swallow, port=port):
+        yield
+
+
+async def test_the_task_of_who_signs_up_next_by_the_team_s_client_is_in_their_own_list(
+    site: Site, new_person: NewPerson
+) -> None:
+    team = await team_page(site, await new_person(), "?clears")
+    ann = await team.sign_up("ann")
+    await team.add("Ann's dentist")
+
+    await team.sign_out()
+    bob = await team.sign_up("bob")
+    await team.add("Bob's plants")
+
+    assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], ["Bob's plants"])
+
+
+async def test_words_that_were_typed_for_who_signed_out_are_kept_for_nobody(
+    site: Site, new_person: NewPerson
+) -> None:
+    team = await team_page(site, await new_person())
+    ann = await team.sign_up("ann")
+    await team.add("Ann's dentist")
+    await team.type("Ann's secret")
+    await team.marked()
+
+    await team.sign_out()
+    bob = await team.sign_up("bob")
+    await team.press("Add")
+    await team.has_answered("Ann's secret")
+
+    assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], [])
+    await team.is_loaded_anew()
+
+
+async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_in_another_tab(
+    site: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    first, second = await team_page(site, device), await team_page(site, device)
+    ann = await first.sign_up("ann")
+    await first.add("Ann's dentist")
+    await first.type("Ann's secret")
+    await first.marked()
+
+    await second.page.reload()
+    await second.is_signed_in(ann)
+    await second.sign_out()
+    bob = await second.sign_up("bob")
+    await second.add("Bob's plants")
+    await first.press("Add")
+    await first.has_answered("Ann's secret")
+
+    assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], ["Bob's plants"])
+    await first.is_loaded_anew()
+
+
+async def test_a_client_of_pages_that_is_used_on_a_server_refuses_at_once_a_hundred_times(
+    site: Site,
+) -> None:
+    async with httpx.AsyncClient(base_url=site.url, timeout=10) as client:
+        pages = await asyncio.gather(*(client.get("/team/rendered") for _ in range(100)))
+
+    assert all("Refused: <!-- -->signed-out" in page.text for page in pages)
+
+
+async def test_who_signs_in_by_a_company_s_oauth_has_tasks(
+    site: Site, new_person: NewPerson, company: OAuthProvider
+) -> None:
+    team = await team_page(site, await new_person())
+
+    await team.press("Sign in with Company")
+    await team.page.wait_for_url(f"{site.url}/team")
+    await team.is_signed_in(company.email)
+    await team.add("Ann's report")
+
+    assert site.titles_of(company.email) == ["Ann's report"]
+
+
+async def test_who_signs_in_by_a_passkey_finds_their_tasks(site: Site, new_person: NewPerson) -> None:
+    team = await team_page(site, await new_person())
+    devtools = await team.page.context.new_cdp_session(team.page)
+    await devtools.send("WebAuthn.enable")
+    authenticator = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+    }
+    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": authenticator})
+    ann = await team.sign_up("ann")
+    await team.add("Ann's dentist")
+    async with team.page.expect_response("**/passkey/verify-registration") as registered:
+        await team.press("Add a passkey")
+    assert (await registered.value).ok
+    await team.sign_out()
+
+    await team.press("Sign in with a passkey")
+    await team.is_signed_in(ann)
+    await team.add("Ann's plants")
+
+    assert site.titles_of(ann) == ["Ann's dentist", "Ann's plants"]
+
+
+async def test_behind_tls_the_session_is_in_a_secure_cookie_and_the_api_believes_the_keys(
+    next_app: NextApp, site: Site, new_person: NewPerson, tmp_path: Path
+) -> None:
+    port, behind, root = free_port(), free_port(), certificates.make(tmp_path, "localhost")
+    (tmp_path / "Caddyfile").write_text(CADDYFILE.format(port=port, folder=tmp_path, behind=behind))
+    url = f"https://localhost:{port}"
+    app = replace(
+        next_app,
+        port=behind,
+        env={**next_app.env, "BETTER_AUTH_URL": url},
+        api_env={**next_app.api_env, "BETTER_AUTH_URL": url, "SSL_CERT_FILE": str(root)},
+    )
+    site.stop_api()
+    command = f"{program('caddy')} run --config Caddyfile"
+    try:
+        async with (
+            apps.started(command, tmp_path, url, {"HOME": str(tmp_path)}, trust=root),
+            next_site.running(app, tmp_path, url=url) as secure,
+        ):
+            device = await new_person(ignore_https_errors=True)
+            ann = await Visitor.signed_up(secure, device)
+            await ann.add("Water the plants")
+            await ann.page.reload()
+            await expect(ann.task("Water the plants")).to_be_visible()
+
+            (cookie,) = await device.cookies()
+    finally:
+        site.start_api()
+
+    assert cookie["name"] == "__Secure-better-auth.session_token"
+    assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")

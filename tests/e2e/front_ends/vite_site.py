@@ -1,0 +1,57 @@
+"""The Vite app of docs/front-ends.md, with the sign-in server of `web/`, the API and PostgreSQL behind it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.infra.migrations.run import upgrade
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer, free_port
+from tests.e2e.front_ends import apps
+from tests.e2e.front_ends.documentation import Section
+from tests.e2e.front_ends.site import Site
+from tests.support.servers.better_auth import better_auth
+
+AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
+"""Where the documentation's vite.config.ts has the two servers."""
+
+
+@asynccontextmanager
+async def running(postgres: PostgresServer, folder: Path, section: Section) -> AsyncIterator[Site]:
+    """Follow the documentation, and run the app that is built with all that is behind it.
+
+    It is built a second time for `direct_url`, where it asks the API at the API's own origin.
+    """
+    port, direct_port, api_port, auth_port = (free_port() for _ in range(4))
+    url, direct_url = f"http://localhost:{port}", f"http://localhost:{direct_port}"
+    auth_url, api_url = f"http://localhost:{auth_port}", f"http://127.0.0.1:{api_port}"
+    app = folder / "my-app"
+    await apps.install("vite")
+    apps.lay_out("vite", app, section, {"vite.config.ts": {AUTH_SHOWN: auth_url, API_SHOWN: api_url}})
+    for command in apps.own_commands(section):
+        await apps.run(command, app)
+    await apps.run("npm run lint -- --deny-warnings src && npm run build", app)
+    shown = (app / "src/tasks.ts").read_text()
+    assert shown.count('baseUrl: ""') == 1
+    (app / "src/tasks.ts").write_text(shown.replace('baseUrl: ""', f'baseUrl: "{api_url}"'))
+    await apps.run("npx vite build --outDir direct", app)
+    tasks, people = postgres.new_database(), postgres.new_database()
+    await upgrade(DatabaseAddress.parse(tasks))
+    api = {
+        "DATABASE_URL": tasks,
+        "BETTER_AUTH_URL": auth_url,
+        "CORS_ORIGINS": direct_url,
+        "PORT": str(api_port),
+        "LOG_FORMAT": "json",
+    }
+    settings = {"TRUSTED_ORIGINS": f"{auth_url},{url},{direct_url}"}
+    preview = "npx vite preview --strictPort --port"
+    async with (
+        better_auth(people, port=auth_port, settings=settings),
+        apps.started(f"{preview} {port}", app, url),
+        apps.started(f"{preview} {direct_port} --outDir direct", app, direct_url),
+    ):
+        site = Site(url, folder, postgres, people.rpartition("/")[2], api, direct_url=direct_url)
+        with site.running:
+            site.start_api()
+            yield site
