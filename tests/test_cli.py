@@ -197,6 +197,7 @@ def test_the_direct_address_of_the_file_holds_where_the_environment_names_the_sa
 
 
 @pytest.mark.server
+@pytest.mark.quiet  # a database that does not answer in time is waited for instead
 def test_a_wrong_direct_address_is_told_by_its_own_name(postgres: PostgresServer, tmp_path: Path) -> None:
     wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
     env = environment_for(postgres.new_database(), DATABASE_URL_DIRECT=wrong)

@@ -185,7 +185,7 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
         service.process.send_signal(signal.SIGHUP)
         until(lambda: not first.is_running())
 
-    settings, database = (line["faults"] for line in events(service, refused))
+    settings, database = (line["errors"] for line in events(service, refused))
     assert [fault.split()[0] for fault in settings] == ["POOL_SIZE", "MAX_TASKS"]
     assert [fault.split()[:4] for fault in database] == [["DATABASE_URL", "names", "the", "database"]]
     assert went_on[0] == [first.pid]
