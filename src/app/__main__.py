@@ -1,4 +1,4 @@
-"""`python -m app` is `app`."""
+"""Entry point of `python -m app`, the same as `app`."""
 
 from app.cli import main
 

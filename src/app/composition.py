@@ -1,4 +1,4 @@
-"""Where the parts meet. Everything is passed in; nothing is looked up."""
+"""Composition root: builds every part and passes it to the parts that need it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,7 +49,7 @@ from app.send_buffers import limited_send_buffers
 from app.settings import Settings
 from app.supervision import Worker
 
-if TYPE_CHECKING:  # imported only where they are wanted
+if TYPE_CHECKING:  # the process imports these only where metrics or tracing is on
     from app.metrics import Metrics
     from app.tracing import Tracing
 
@@ -62,7 +62,10 @@ def compose(
     metrics: "Metrics | None" = None,
     tracing: "Tracing | None" = None,
 ) -> Edge:
-    """Build the application. A test passes its own verifier and clock; the process says who observes it."""
+    """Build the application.
+
+    Tests pass their own verifier and clock; the process passes metrics and tracing.
+    """
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     worker, large = Worker(), LargeResponses()
     bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)

@@ -1,8 +1,8 @@
-"""Sharing the event loop: long work stops now and then, so that other requests are answered meanwhile.
+"""Fair sharing of the event loop: long work pauses, so that other requests are answered meanwhile.
 
-Whoever stops waits in one line with all other long work of the process. One at a time goes on for a slice,
-and then the event loop is free for a while: a small request needs several rounds of it, and would else wait
-for as many slices. So many large requests hold back small ones no more than one does.
+All long work of a process waits in one queue. One task at a time runs for a slice, and then the event loop
+is free for a while. A small request needs several rounds of the loop and would otherwise wait for one slice
+per round. So many large requests delay small ones no more than one large request does.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from time import perf_counter
 from typing import Final
 from weakref import WeakKeyDictionary
 
-SLICE: Final = 0.002  # seconds of work until others get their turn
-REST: Final = 0.002  # seconds from the end of a slice to the next one, whoever's it is
+SLICE: Final = 0.002  # seconds of work before other work gets its turn
+REST: Final = 0.002  # seconds between two slices, of the same task or another
 
 
 class _Line:
-    """Long work that waits to go on."""
+    """The queue of long work that waits for its next slice."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -34,29 +34,29 @@ class _Line:
     def _call_next(self) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():  # whoever waited may be gone
+            if not turn.done():  # the waiting task may be cancelled
                 turn.set_result(None)
                 break
         if self._waiting:
-            self._loop.call_soon(self._rest)  # after the slice, which comes first in the next round
+            self._loop.call_soon(self._rest)  # runs after the slice, which comes first in the next round
 
 
 _LINES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Line]] = WeakKeyDictionary()
 
 
 class TimeSlice:
-    """Counts how long one piece of work has had the event loop."""
+    """Measures how long one piece of work has held the event loop."""
 
     def __init__(self) -> None:
         self._began = perf_counter()
 
     async def yield_to_others(self) -> None:
-        """Let others run, if a slice of time is over."""
+        """Let other work run if the slice is over."""
         if perf_counter() - self._began >= SLICE:
             await self.wait()
 
     async def wait(self) -> None:
-        """Let others run."""
+        """Let other work run; return at the start of the next slice."""
         loop = asyncio.get_running_loop()
         line = _LINES.get(loop)
         if line is None:

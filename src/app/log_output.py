@@ -1,7 +1,7 @@
-"""Standard output, where the log goes: lines that go out together, and lines that nobody reads any more.
+"""Standard output, which carries the log: lines are written in groups, and dropped where nothing reads them.
 
-A reader that is gone (a closed pipe), one that is there and does not read, or a full disk must fail no
-request. Lines are dropped until it can be written again, which standard error says once.
+A closed pipe, a reader that does not read, or a full disk must not fail a request. Lines are dropped until
+standard output works again. Standard error says so once.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 FLUSH_AFTER: Final = 0.02  # seconds
 TOGETHER_MAX: Final = 4096  # bytes
 STANDARD_ERROR: Final = 2
-PATIENCE: Final = 0.5  # seconds to wait, once, for the reader of a pipe that is full
+PATIENCE: Final = 0.5  # seconds to wait, once, for the reader of a full pipe
 GONE: Final = "the log cannot be written to standard output"
 
 _flushing: asyncio.TimerHandle | None = None
@@ -24,21 +24,27 @@ _pending = 0  # bytes
 
 
 class CannotWrite(Exception):
-    """Standard output takes nothing; the message says why. No OSError, which would be the database's."""
+    """Standard output cannot be written; the message says why.
+
+    Not an OSError: callers read that as the database's.
+    """
 
 
 class Output(io.FileIO):
-    """Standard output or standard error that fails once, or, where it is sparing, drops what nobody takes."""
+    """Standard output or standard error.
+
+    It raises on the first failure, or drops what it cannot write if `sparing`.
+    """
 
     sparing = False
     broken = False
 
     def __init__(self, descriptor: int) -> None:
         self.number = descriptor
-        super().__init__(_without_waiting(descriptor), "w", closefd=False)
+        super().__init__(_reopen_non_blocking(descriptor), "w", closefd=False)
 
     def write(self, data: Any, /) -> int:
-        """Write, or drop and say so on standard error, once until it works again."""
+        """Write, or drop the data and report that on standard error, once until it works again."""
         try:
             written = super().write(data)
             if written is None and not self.broken:  # the pipe is full
@@ -58,30 +64,33 @@ class Output(io.FileIO):
         return written
 
 
-def _without_waiting(descriptor: int) -> int:
-    """Open a pipe anew for writing that never waits: what is set on the one at hand holds for others too."""
+def _reopen_non_blocking(descriptor: int) -> int:
+    """Reopen a pipe for non-blocking writes.
+
+    The flag on the inherited descriptor would affect other processes too.
+    """
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # nobody reads any more, or it may not be opened: then it is written as it is
+    except OSError:  # no reader, or not allowed to open it: use the descriptor as it is
         pass
     return descriptor
 
 
 def fail_in_one_line() -> None:
-    """Make standard output raise CannotWrite, once, where it cannot be written."""
+    """Make standard output raise CannotWrite at the first write that fails."""
     sys.stdout = _output(sys.stdout)
 
 
 def never_fail() -> None:
-    """Make standard output and standard error drop what cannot be written."""
+    """Make standard output and standard error drop what they cannot write."""
     sys.stdout, sys.stderr = _output(sys.stdout, sparing=True), _output(sys.stderr, sparing=True)
 
 
 def _output(plain: TextIO, *, sparing: bool = False) -> TextIO:
     if not isinstance(plain, io.TextIOWrapper):
-        return plain  # a test's own
-    raw = getattr(plain.buffer, "raw", plain.buffer)  # with PYTHONUNBUFFERED there is none in between
+        return plain  # a test's replacement
+    raw = getattr(plain.buffer, "raw", plain.buffer)  # with PYTHONUNBUFFERED there is no buffer
     if type(raw) is io.FileIO:
         plain.flush()
         raw = Output(plain.fileno())
@@ -97,18 +106,18 @@ def _output(plain: TextIO, *, sparing: bool = False) -> TextIO:
 
 
 def start_anew() -> None:
-    """Forget what waits: another loop runs now, or another process."""
+    """Forget waiting lines: a new event loop or a new process runs now."""
     global _flushing, _pending
     _flushing, _pending = None, 0
 
 
 def write_soon(line: str) -> None:
-    """Write a line that may wait for others: a system call for each costs more than the line itself.
+    """Write a line, at most FLUSH_AFTER later, together with others: a system call costs more than a line.
 
-    Any other event is written at once, and these lines before it. What goes out together is no more than a
-    pipe takes whole (POSIX: PIPE_BUF), so lines of several processes do not mix.
+    Any other event is written at once, after the waiting lines. A group is no larger than what a pipe takes
+    atomically (POSIX: PIPE_BUF), so lines of several processes do not mix.
     """
-    global _flushing, _pending  # noqa: PLW0603 - standard output is the process's
+    global _flushing, _pending  # noqa: PLW0603 - the process has one standard output
     if _pending + len(line) > TOGETHER_MAX:
         flush()
     sys.stdout.write(line)
@@ -118,7 +127,7 @@ def write_soon(line: str) -> None:
 
 
 def flush() -> None:
-    """Write what waits."""
+    """Write the waiting lines."""
     global _flushing, _pending
     if _flushing is not None:
         _flushing.cancel()

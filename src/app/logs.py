@@ -1,4 +1,4 @@
-"""How the service speaks to its operator: one event a line, on standard output."""
+"""The log: one event a line, on standard output."""
 
 import logging
 import secrets
@@ -29,11 +29,12 @@ REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=Non
 
 
 def configure(level: str, form: str, user_key: str | None = None) -> None:
-    """Set up logging for the process: `form` is json or console. Libraries speak from warning on.
+    """Set up logging for the process: `form` is json or console. Libraries log from level warning on.
 
-    Under the same `user_key` a person has the same name in every log; without one it is this process's own.
+    With the same `user_key`, a person has the same pseudonym in every log. Without one, each process draws
+    its own random key.
     """
-    global _by_hand, _short, _user_key  # noqa: PLW0603 - logging is the process's
+    global _by_hand, _short, _user_key  # noqa: PLW0603 - the process has one log
     enabled = logging.getLevelName(level.upper()) <= logging.INFO
     _by_hand, _short = enabled and form == "json", enabled and form == "console"
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
@@ -66,7 +67,7 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
 
 @lru_cache(maxsize=10_000)
 def user_name(user_id: str) -> str:
-    """Return what a person is called in the log: one name each, that tells nothing without the key."""
+    """Return a person's pseudonym in the log: a keyed hash. Without the key nobody can link it to the id."""
     return blake2b(user_id.encode(), key=_user_key, digest_size=8).hexdigest()
 
 
@@ -80,10 +81,10 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     problem: str | None,
     milliseconds: float,
 ) -> None:
-    """Log that a request was answered. The ids are tokens (RFC 9110 §5.6.2); the rest is ours.
+    """Log an answered request. The ids are tokens (RFC 9110 §5.6.2); the other values are from this service.
 
-    By far the most frequent event: as JSON it is written by hand, in a sixth of structlog's time. For a
-    person at a terminal it is one short line, without the probes of a balancer.
+    This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. At a
+    terminal it is one short line, and health probes are left out.
     """
     if _by_hand:
         user = None if user_id is None else user_name(user_id)
@@ -111,28 +112,29 @@ def _second(seconds: int) -> str:
 
 
 def _quoted(plain: str | None) -> str:
-    """Write a string in which nothing needs escaping."""
+    """Return a JSON string, or null. Nothing in the text may need escaping."""
     return "null" if plain is None else f'"{plain}"'
 
 
 def where(error: BaseException) -> list[str]:
-    """Tell an error by types and places, outermost first.
+    """Describe an error and its causes by type and code position, the outermost error first.
 
-    Its message is told only where it speaks of code: a driver's error quotes values, and those are people's.
+    The message is included only for errors about code (`ABOUT_CODE`): a driver's error quotes values, which
+    belong to users.
     """
-    enabled = []
+    lines = []
     current: BaseException | None = error
     while current is not None:
-        enabled.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
         if type(current) in ABOUT_CODE:
-            enabled[-1] += f": {current}"
+            lines[-1] += f": {current}"
         trace = current.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code
-            enabled.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}")
+            lines.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}")
             trace = trace.tb_next
         current = current.__cause__ or current.__context__
-    return enabled
+    return lines
 
 
 def _add_request_id(_: object, __: str, event: EventDict) -> EventDict:

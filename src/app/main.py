@@ -1,9 +1,9 @@
-"""`uvicorn app.main:app --reload`. The only module whose import does something."""
+"""The ASGI application (`uvicorn app.main:app --reload`). The only module whose import has side effects."""
 
 # ruff: noqa: E402 - imports after the first line
 import gc
 
-gc.disable()  # nothing of what is made here is garbage, and looking for it takes a tenth of the start
+gc.disable()  # nothing that is created here is garbage, and collecting takes a tenth of the start
 
 import os
 import sys
@@ -22,7 +22,7 @@ except SettingsError as error:
 
 telemetry = settings.telemetry
 metrics = tracing = None
-if telemetry.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` shows them
+if telemetry.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` exposes them
     from app.metrics import Metrics
 
     metrics = Metrics()
@@ -33,5 +33,5 @@ if telemetry.traced:
 log_output.never_fail()
 logs.configure(settings.log_level, settings.log_format, telemetry.log_user_key)
 app = compose(settings, metrics=metrics, tracing=tracing)
-gc.freeze()  # what lives as long as the process is never looked through; some garbage with it, less than a MB
+gc.freeze()  # the collector skips long-lived objects from now on, and less than a MB of garbage
 gc.enable()

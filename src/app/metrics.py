@@ -1,11 +1,10 @@
-"""What the service counts, for Prometheus; all workers together.
+"""Prometheus metrics, summed over all workers.
 
-Each worker counts in files of its own that the parent process reads and adds up (the multiprocess mode of
-prometheus-client, `app.cli.metrics_endpoint`): what a worker counted outlives it. What belongs to a request
-is
-counted as it happens; the rest, which its parts keep as plain numbers, is copied each second.
+Each worker counts in its own files. The parent process reads and adds them (the multiprocess mode of
+prometheus-client, `app.cli.metrics_endpoint`), so counts outlive a worker. Metrics of requests are counted
+as requests end. Other parts keep plain numbers, which are copied each second.
 
-Imported only where there is somebody to count for: prometheus-client looks for the files when it is imported.
+Import this only where metrics are exposed: prometheus-client reads the folder of the files at import.
 """
 
 import asyncio
@@ -55,7 +54,7 @@ COUNTERS: Final = {
 
 
 class Metrics:
-    """The counts of this process."""
+    """The metrics of this process."""
 
     def __init__(self) -> None:
         self._durations = Histogram(
@@ -70,19 +69,19 @@ class Metrics:
         )
         self._bound: dict[tuple[str | None, str, int], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
-        self._counters: dict[str, tuple[Counter, float]] = {}  # with what was copied already
+        self._counters: dict[str, tuple[Counter, float]] = {}  # each with the value that was copied last
 
     def expect(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Begin the series of failures of these routes and methods at 0.
+        """Start the series of failures of these routes and methods at 0.
 
-        Prometheus sees an increase only where there was a number before: the first failure would be missed.
+        Prometheus sees an increase only after an earlier sample, so it would miss the first failure.
         """
         for route, method in routes:
             for status in FAILURES:
                 self._bound[route, method, status] = self._durations.labels(route, method, str(status))
 
     def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
-        """Count a request. The route is a template: ids in it would be somebody's, and without end."""
+        """Count a request. The route is a template: ids would identify people and create unbounded series."""
         try:
             bound = self._bound[route, method, status]
         except KeyError:
@@ -91,11 +90,11 @@ class Metrics:
         bound.observe(seconds)
 
     def count_problem(self, problem: str) -> None:
-        """Count a problem by the tail of its type, or as `about:blank`."""
+        """Count a problem by the slug of its type, or as `about:blank`."""
         self._problems.labels(problem).inc()
 
     def copy(self, readings: Mapping[str, float]) -> None:
-        """Take over what the parts of the service count by themselves, under the names above."""
+        """Copy the numbers that parts of the service keep, under the names above."""
         for name, value in readings.items():
             if name in GAUGES:
                 if name not in self._gauges:

@@ -1,8 +1,8 @@
-"""What the kernel keeps of an answer that its reader does not take, and for how long.
+"""Limits on a response that its client does not read: how much the kernel buffers, and for how long.
 
-Both are options that connections inherit from the socket that listens (socket(7), tcp(7)). granian 2.8 opens
-that socket after the application has started, and lets nobody set them: so it is looked for among the
-descriptors of the process. docs/decisions/0013-slow-readers-and-senders.md says why.
+Connections inherit both options from the listening socket (socket(7), tcp(7)). granian 2.8 opens that socket
+after the application has started, and has no setting for them. So this module finds the socket among the
+descriptors of the process. docs/decisions/0013-slow-readers-and-senders.md gives the reasons.
 """
 
 import asyncio
@@ -21,10 +21,8 @@ from app.supervision import MAIN_PROCESS
 
 log = structlog.get_logger()
 
-SEND_BUFFER: Final = (
-    128 * 1024
-)  # bytes; the kernel counts its own needs besides, and takes up to twice as many
-TAKEN_WITHIN: Final = 30  # seconds in which a reader takes something, or its connection is cut
+SEND_BUFFER: Final = 128 * 1024  # bytes; with its own overhead the kernel takes up to twice as many
+TAKEN_WITHIN: Final = 30  # seconds without any read until the connection is cut
 DESCRIPTORS: Final = Path("/proc/self/fd")
 LOOK: Final = 0.02  # seconds between looks for the socket
 LOOKS: Final = 500
@@ -32,7 +30,7 @@ LOOKS: Final = 500
 
 @asynccontextmanager
 async def limited_send_buffers(port: int) -> AsyncIterator[None]:
-    """Limit them for a worker of `app serve` that is about to listen. Under another server nothing is set."""
+    """Set both limits in a worker of `app serve` once it listens. Other servers are left alone."""
     if MAIN_PROCESS not in os.environ or sys.platform != "linux":
         yield
         return
@@ -52,9 +50,9 @@ async def _limit_once_it_listens(port: int) -> None:
 
 
 def _limit(port: int) -> bool:
-    """Set the options on the socket of this process that listens there, if it does by now."""
+    """Set the options on the socket that listens on this port. Return whether there is one yet."""
     for number in [int(entry.name) for entry in DESCRIPTORS.iterdir()]:
-        with suppress(OSError):  # it was closed in between
+        with suppress(OSError):  # the descriptor was closed in between
             if S_ISSOCK(os.fstat(number).st_mode):
                 with socket.socket(fileno=os.dup(number)) as found:
                     if _listens(found, port):

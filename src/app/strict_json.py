@@ -1,41 +1,41 @@
-"""JSON as RFC 8259 means it and I-JSON (RFC 7493) narrows it: one text, one meaning, for every reader.
+"""Strict JSON: RFC 8259, narrowed by I-JSON (RFC 7493), so that every parser reads the same value.
 
-`json.loads` alone takes UTF-16, duplicate members (the last wins), NaN, half surrogates and nesting until
-the stack ends. A second reader that sees another document than the first is how checks are passed by.
+`json.loads` alone accepts UTF-16, duplicate members (the last wins), NaN, lone surrogates, and nesting until
+the stack overflows. If two parsers read different values from one text, a check on one can be bypassed.
 """
 
 import json
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-MAX_DEPTH: Final = 32  # arrays and objects within each other
-MAX_ITEMS: Final = 20_000  # members and items in one text; a batch of all that is allowed has 3,100
-_QUOTES: Final = 4  # that a member has at most
+MAX_DEPTH: Final = 32  # nested arrays and objects
+MAX_ITEMS: Final = 20_000  # members and items in one text; the largest valid batch has 3,100
+_QUOTES: Final = 4  # at most, for each member
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_SQUARE: Final = bytes(set(range(256)) - set(b"[]"))
 _TOO_MANY: Final = f"it has more than {MAX_ITEMS:,} members and items, side by side or nested"
 
 
 class NotStrictJson(ValueError):
-    """The text is not JSON that every reader understands in the same way; the message says why."""
+    """The text is not strict JSON; the message says why."""
 
 
 def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
-    """Read one JSON text, in time that grows with its length only.
+    """Parse one JSON text, in time linear in its length.
 
     Raises:
-        NotStrictJson: not UTF-8, or with a byte order mark; not JSON; a member named twice; NaN or
-            Infinity; a number beyond what can be held; nested deeper than `max_depth`; more members and
-            items than MAX_ITEMS; half a surrogate pair.
+        NotStrictJson: not UTF-8, or with a byte order mark; not JSON; a duplicate member; NaN or
+            Infinity; a number out of range; nested deeper than `max_depth`; more members and items than
+            MAX_ITEMS; a lone surrogate.
 
     """
     opening = data.count(b"[") + data.count(b"{")
     if opening > max_depth or (len(data) > MAX_ITEMS and opening + data.count(b",") > MAX_ITEMS):
-        _refuse_what_is_dear(data, max_depth)
+        _refuse_costly(data, max_depth)
     try:
         value = _DECODER.decode(data.decode("utf-8"))
         if b"\\ud" in data or b"\\uD" in data:
-            _ENCODER.encode(value).encode("utf-8")  # half a pair, smuggled in by an escape, has no UTF-8
+            _ENCODER.encode(value).encode("utf-8")  # fails for a lone surrogate from an escape
     except NotStrictJson:
         raise
     except UnicodeDecodeError as error:
@@ -49,11 +49,15 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     return value
 
 
-def _refuse_what_is_dear(data: bytes, max_depth: int) -> None:
-    """Look at what is outside strings, by whole passes over bytes.
+def _refuse_costly(data: bytes, max_depth: int) -> None:
+    """Check size and depth outside strings, in whole passes over the bytes.
 
-    A pattern that steps through strings can be made to take hours. Each value is an object in memory, and
-    two megabytes of them take the decoder half a second in one call.
+    A regular expression over strings can be made to take hours. Each value becomes an object in memory, and
+    the decoder takes half a second in one call for two megabytes of them.
+
+    Raises:
+        NotStrictJson: too many members and items, or nested too deep.
+
     """
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):
@@ -62,7 +66,7 @@ def _refuse_what_is_dear(data: bytes, max_depth: int) -> None:
     if outside.count(b"[") + outside.count(b"{") + outside.count(b",") > MAX_ITEMS:
         raise NotStrictJson(_TOO_MANY)
     brackets = outside.translate(_TO_SQUARE).translate(None, _NOT_SQUARE)
-    for _ in range(max_depth):  # each round takes out the innermost pairs
+    for _ in range(max_depth):  # each round removes the innermost pairs
         brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise NotStrictJson(f"arrays and objects are nested deeper than {max_depth}, or not closed")

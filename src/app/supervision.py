@@ -1,8 +1,8 @@
-"""What the main process of `app serve` and its workers know of each other.
+"""Signals between the main process of `app serve` and its workers.
 
-Told to stop, the main process first lets its workers know: `/health/ready` turns 503 and each answer ends
-its connection, so that whoever sends requests here goes elsewhere before any is refused. A worker whose main
-process was killed leaves by itself: nobody else would end it, and it would hold the port.
+On a stop signal, the main process first signals its workers. Then `/health/ready` answers 503 and each
+response closes its connection, so that load balancers go elsewhere before any request is refused. If the main
+process was killed, its workers stop by themselves: otherwise they would run on and hold the port.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 MAIN_PROCESS: Final = "TASKWARD_MAIN_PROCESS"
-"""The variable in which a worker finds the id of its main process; `app serve` sets it, and nobody else."""
+"""The environment variable with the process id of the main process. Only `app serve` sets it."""
 
 LEAVE: Final = signal.SIGUSR1
 LOOK: Final = 1.0  # seconds between looks at the main process
-DRAIN: Final = 10  # seconds for the requests under way when told to stop
+DRAIN: Final = 10  # seconds for requests in flight after a stop signal
 
 
 class Worker:
-    """A process as a worker of `app serve`. Under another server nothing is watched."""
+    """The state of a worker of `app serve`. Under another server nothing is watched."""
 
     def __init__(self) -> None:
         self.leaving = False
 
     async def trouble(self) -> str | None:
-        """Return why no request should be sent here; None if any may."""
+        """Return why this worker should get no more requests; None if it should."""
         return "told to stop" if self.leaving else None
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Listen to the main process, and watch that it lives."""
+        """Handle the signal of the main process, and stop if that process dies."""
         main_process = os.environ.get(MAIN_PROCESS)
         if main_process is None:
             yield
@@ -49,7 +49,7 @@ class Worker:
 
 
 async def _leave_with(main_process: int) -> None:
-    while os.getppid() == main_process:  # noqa: ASYNC110 - nobody tells
+    while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(LOOK)
-    signal.alarm(DRAIN)  # the end of what is still under way by then
+    signal.alarm(DRAIN)  # ends requests that are still in flight by then
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: a span for each request, and one for each statement within it.
+"""OpenTelemetry traces: a span for each request, and one for each of its statements.
 
-Everything is set by the usual variables, which its SDK reads by itself. Imported only where
-OTEL_EXPORTER_OTLP_ENDPOINT says where spans go. Of people nothing is told: no id, no path, no value of a
-statement. `traceparent` goes no further than here: as a comment in SQL it would make each statement another.
+The SDK reads its usual environment variables by itself. Import this only where an endpoint is set, as by
+OTEL_EXPORTER_OTLP_ENDPOINT. Spans contain no personal data: no id, no path, no value of a statement.
+`traceparent` is not passed on to the database: as a SQL comment it would make each statement a new one.
 """
 
 import os
@@ -23,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 Begun = tuple[Span, Token[Context]]
 
 SERVER_ERROR: Final = 500
-CLOSE_TIMEOUT: Final = 2.0  # seconds for sending what is left; whoever receives it may be gone
+CLOSE_TIMEOUT: Final = 2.0  # seconds for sending the last spans; the collector may be gone
 W3C: Final = TraceContextTextMapPropagator()
 
 
@@ -31,7 +31,7 @@ class Tracing:
     """The spans of this process."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        """Begin to send spans, as the variables say; those of the process win."""
+        """Start to export spans as the variables say. Variables of the process take precedence."""
         for name, value in variables.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("OTEL_SERVICE_NAME", "taskward")
@@ -40,19 +40,22 @@ class Tracing:
         self._tracer = self._provider.get_tracer("taskward")
 
     def begun(self, headers: dict[bytes, bytes]) -> tuple[Begun, str]:
-        """Begin a request's span, below the one that `traceparent` names."""
+        """Start a request's span, as a child of the one in `traceparent`.
+
+        Return it, and the trace id in hex.
+        """
         carrier = {
             name: headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
             if name.encode() in headers
         }
-        above = W3C.extract(carrier)
-        span = self._tracer.start_span("HTTP", above, SpanKind.SERVER)
-        token = context.attach(trace.set_span_in_context(span, above))
+        parent = W3C.extract(carrier)
+        span = self._tracer.start_span("HTTP", parent, SpanKind.SERVER)
+        token = context.attach(trace.set_span_in_context(span, parent))
         return (span, token), f"{span.get_span_context().trace_id:032x}"
 
     def ended(self, begun: Begun, method: str, route: str | None, status: int) -> None:
-        """End it, with the names of OpenTelemetry's conventions for HTTP, but without a path."""
+        """End the span, with the attributes of OpenTelemetry's HTTP conventions, but without a path."""
         span, token = begun
         context.detach(token)
         if span.is_recording():
@@ -69,7 +72,10 @@ class Tracing:
 
     @contextmanager
     def statement(self, sql: str) -> Iterator[None]:
-        """Draw a statement, without its values, and an error without its message, which may quote them."""
+        """Record a span for a statement, without its values.
+
+        Errors have no message, since it may quote values.
+        """
         operation = sql.split(None, 1)[0]
         span = self._tracer.start_span(operation, kind=SpanKind.CLIENT)
         if span.is_recording():
@@ -86,7 +92,7 @@ class Tracing:
             span.end()
 
     def close(self) -> None:
-        """Send what is left, as far as that does not take long."""
+        """Send the last spans, within CLOSE_TIMEOUT."""
         ending = Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_TIMEOUT)
