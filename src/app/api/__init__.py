@@ -1,1 +1,1 @@
-"""HTTP: the only package that knows Litestar and msgspec."""
+"""The HTTP layer: the only package that imports Litestar and msgspec."""

@@ -1,4 +1,4 @@
-"""The documentation page: Swagger UI from files of ours, which asks nobody but this service."""
+"""The documentation page: Swagger UI from bundled files. It sends no request to another service."""
 
 import gzip
 from hashlib import sha256
@@ -18,7 +18,7 @@ POLICY: Final = (
 )
 HEADERS: Final = {
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",  # asked for each time, and answered 304
+    "cache-control": "no-cache",  # the browser revalidates each time, and gets a 304
     "vary": "Accept-Encoding",
 }
 _TYPES: Final = {
@@ -33,7 +33,7 @@ _TYPES: Final = {
 
 
 class Asset:
-    """A file, read once, and its smaller form."""
+    """A static file, read once, and its gzip form."""
 
     def __init__(self, name: str, media_type: str) -> None:
         self.media_type = media_type
@@ -42,7 +42,7 @@ class Asset:
         self._small: bytes | None = None
 
     def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Return the file, 304 if the reader has it, and gzip if they take it."""
+        """Return the file, as gzip where the client accepts it; 304 if the client has it already."""
         small = "gzip" in request.headers.get("accept-encoding", "")
         tag = f'"{self._tag}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
         headers = {**HEADERS, "etag": tag}
@@ -61,13 +61,13 @@ _ASSETS: Final = {name.rpartition("/")[2]: Asset(name, media_type) for name, med
 
 @get("/docs", opt=PUBLIC, include_in_schema=False)
 async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Show the page."""
+    """Serve the page."""
     return _ASSETS["docs.html"].answer(request)
 
 
 @get("/docs/{name:str}", opt=PUBLIC, include_in_schema=False)
 async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-    """Give one of its files."""
+    """Serve one of its files."""
     if name not in _ASSETS:
         raise NotFoundException
     return _ASSETS[name].answer(request)
@@ -75,7 +75,7 @@ async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Respons
 
 @get("/", opt=PUBLIC, include_in_schema=False)
 async def home() -> Redirect:
-    """Lead whoever opens the service in a browser to the page."""
+    """Redirect a browser from `/` to the page."""
     return Redirect("/docs")
 
 

@@ -1,4 +1,4 @@
-"""Whether anyone is there, and whether they can work."""
+"""Liveness and readiness: `/health` and `/health/ready`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -13,28 +13,28 @@ from app.api.responses import PUBLIC
 log = structlog.get_logger()
 
 Part = Callable[[], Awaitable[str | None]]
-"""Returns why a part cannot be used, or None."""
+"""Returns why a part is unavailable, or None."""
 
 NOW: Final = {"cache-control": "no-store"}
 
 
 @get("/health", opt=PUBLIC, **operations.HEALTH)
 async def alive() -> Response[dict[str, str]]:
-    """Answer, if the process does."""
+    """Answer 200: the process is alive."""
     return Response({"status": "ok"}, headers=NOW)
 
 
 def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTTPRouteHandler:
-    """Make the handler that asks every part. What the trouble is goes to the log, not to strangers.
+    """Make the handler that checks every part. The reason of a failure goes to the log only.
 
-    Requests can be served without an optional part, which logs its own trouble.
+    Requests can be served without an optional part. Such a part logs its own failures.
     """
     known: dict[str, str | None] = dict.fromkeys(parts)
 
-    def note(part: str, reason: str | None) -> None:
-        if reason != known[part]:  # said once: whoever asks, asks each second
-            tell = log.warning if reason else log.info
-            tell("part unavailable" if reason else "part available again", part=part, reason=reason)
+    def log_change(part: str, reason: str | None) -> None:
+        if reason != known[part]:  # log changes only: probes come each second
+            write = log.warning if reason else log.info
+            write("part unavailable" if reason else "part available again", part=part, reason=reason)
             known[part] = reason
 
     @get("/health/ready", opt=PUBLIC, **operations.READY)
@@ -43,15 +43,15 @@ def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTT
         states = {}
         for name, trouble in parts.items():
             reason = await trouble()
-            note(name, reason)
+            log_change(name, reason)
             states[name] = "ok" if reason is None else "unavailable"
-        well = set(states.values()) <= {"ok"}
+        healthy = set(states.values()) <= {"ok"}
         for name, trouble in optional.items():
             states[name] = "ok" if await trouble() is None else "unavailable"
         return Response(
-            {"status": "ok" if well else "unavailable", **states},
-            status_code=200 if well else 503,
-            headers=NOW if well else {**NOW, "retry-after": "1"},
+            {"status": "ok" if healthy else "unavailable", **states},
+            status_code=200 if healthy else 503,
+            headers=NOW if healthy else {**NOW, "retry-after": "1"},
         )
 
     return ready

@@ -1,4 +1,4 @@
-"""`/problems/{slug}`: what a problem's `type` leads to. Pages for people, without scripts or a token."""
+"""`/problems/{slug}`: the page that a problem's `type` links to. It needs no script and no token."""
 
 from collections.abc import Iterable
 from html import escape
@@ -13,7 +13,7 @@ from app.api.middleware.response_headers import PROBLEM_PAGES
 from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
 from app.api.responses import PUBLIC
 
-HTML: Final = "text/html"  # to which Litestar adds the character set
+HTML: Final = "text/html"  # Litestar adds the character set
 HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}
 PLAIN: Final = (400, 404, 405, 406, 408, 413, 415, 500)
 """Statuses of problems without a slug: their type is `about:blank`."""
@@ -41,13 +41,13 @@ def _page(title: str, body: str) -> bytes:
 """.encode()
 
 
-def _one(problem: Problem) -> bytes:
+def _page_of(problem: Problem) -> bytes:
     status = f"{problem.status.value} {problem.status.phrase}"
     body = f"      <p><code>{problem.slug}</code>, status {status}</p>\n      <p>{_text(problem.detail)}</p>"
     return _page(problem.title, body)
 
 
-def _all(problems: Iterable[Problem]) -> bytes:
+def _index_of(problems: Iterable[Problem]) -> bytes:
     rows = [
         f'        <dt><a href="{PROBLEM_PAGES}/{one.slug}">{one.slug}</a>, {one.status.value}</dt>'
         f"<dd>{_text(one.detail)}</dd>"
@@ -61,14 +61,14 @@ def _all(problems: Iterable[Problem]) -> bytes:
 
 
 def _text(detail: str) -> str:
-    """Write what is between backticks as code."""
+    """Return HTML with text between backticks as `<code>`."""
     parts = escape(detail).split("`")
     return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
 
 
 _PROBLEMS: Final = {problem.slug: problem for problem in (*PROBLEMS.values(), PRECONDITION_REQUIRED)}
-_PAGES: Final = {slug: _one(problem) for slug, problem in _PROBLEMS.items()}
-_INDEX: Final = _all(_PROBLEMS.values())
+_PAGES: Final = {slug: _page_of(problem) for slug, problem in _PROBLEMS.items()}
+_INDEX: Final = _index_of(_PROBLEMS.values())
 
 
 @get(PROBLEM_PAGES, opt=PUBLIC, include_in_schema=False, sync_to_thread=False)

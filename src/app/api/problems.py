@@ -1,4 +1,4 @@
-"""Errors, told to clients once and the same way: RFC 9457 problem documents."""
+"""Error responses: RFC 9457 problem documents, one table for all of them."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEM_BASE: Final = "problem_base"
-"""In a request's scope: the address below which each type of problem has its page."""
+"""Key in a request's scope: the base URL of the pages of problem types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What one type of error looks like from outside."""
+    """One type of error as clients see it."""
 
     status: HTTPStatus
     slug: str  # the tail of the problem's `type`
-    title: str  # the same for every occurrence, as RFC 9457 §3.1.3 asks
-    detail: str  # what the person who asked can do
+    title: str  # the same for every occurrence (RFC 9457 §3.1.3)
+    detail: str  # what the client's user can do
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -175,7 +175,7 @@ MISTAKES: Final[Mapping[domain.Mistake, str]] = {
     domain.Mistake.EXPIRED: "The token is expired: get a new one from the sign-in service.",
     domain.Mistake.NOT_BELIEVED: "The token is not believed: get one from the sign-in service of this API.",
 }
-"""What a 401 says. None of it tells a forger which key or claim would have passed."""
+"""Details of a 401. None of them says which key or claim would have passed, since a forger reads them too."""
 
 DETAILS: Final[Mapping[object, str]] = {
     HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
@@ -192,7 +192,7 @@ DETAILS: Final[Mapping[object, str]] = {
 
 
 class InvalidRequest(Exception):
-    """A request that cannot be understood; all its faults are named."""
+    """The request is invalid; `errors` has all validation errors."""
 
     def __init__(self, errors: Sequence[Fault]) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class InvalidRequest(Exception):
 
 
 def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> Response[bytes]:
-    """Tell a domain error."""
+    """Answer a domain error with its problem document."""
     problem = PROBLEMS[type(error)]
     headers = dict(problem.headers)
     errors: Sequence[Fault] = ()
@@ -223,14 +223,14 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
-            # Strangers can ask for unknown keys without end; `app.infra.auth.jwks` tells once that they are
-            # away.
-            tell = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
-            tell(problem.slug, reason=reason)
+            # Anybody can send tokens with unknown keys, without end. `app.infra.auth.jwks` logs once that the
+            # keys are unavailable.
+            write = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
+            write(problem.slug, reason=reason)
         case domain.NotAuthenticated(reason=reason, mistake=mistake):
             log.info(problem.slug, reason=reason)
             detail = MISTAKES[mistake]
-            if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no code where nothing was sent
+            if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no error code without credentials
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
         errors = [Fault(f"/operations/{error.operation}", problem.title)]
@@ -238,12 +238,12 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
 
 
 def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> Response[bytes]:
-    """Tell what is wrong with a request."""
+    """Answer an invalid request with all its validation errors."""
     return _response(request, INVALID_REQUEST, {}, error.errors)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Tell an error of HTTP itself: no such route, wrong method, too large."""
+    """Answer an HTTP error, such as an unknown route, a wrong method, or a body that is too large."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if "allow" in headers:
         headers["allow"] = allowed(headers["allow"].split(", "))
@@ -252,13 +252,13 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Tell a bug: where it is to the log, nothing to the client."""
+    """Answer a bug with 500. Its position goes to the log; the client gets no detail."""
     log.error("unexpected error", error=where(error))
     return _response(request, of_status(HTTPStatus.INTERNAL_SERVER_ERROR), {})
 
 
 def of_status(status: HTTPStatus) -> Problem:
-    """Return the problem that means no more than its status (RFC 9457 §4.2.1)."""
+    """Return the `about:blank` problem of a status (RFC 9457 §4.2.1)."""
     title = (
         "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
     )  # RFC 9110
@@ -266,7 +266,7 @@ def of_status(status: HTTPStatus) -> Problem:
 
 
 def allowed(methods: Sequence[str]) -> str:
-    """Write `Allow`: HEAD works wherever GET does, and OPTIONS everywhere."""
+    """Return the value of `Allow`, with HEAD wherever GET is, and OPTIONS everywhere."""
     every = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return ", ".join(sorted(every))
 
@@ -274,7 +274,7 @@ def allowed(methods: Sequence[str]) -> str:
 def document(
     problem: Problem, scope: MutableMapping[str, Any], *, errors: Sequence[Fault] = (), detail: str = ""
 ) -> bytes:
-    """Write the document, and note on the request's scope what was told, for `middleware/telemetry.py`."""
+    """Return the problem document. Set its slug in the request's scope, for `middleware/telemetry.py`."""
     scope["problem"] = problem.slug or "about:blank"
     return schemas.encode(
         schemas.Problem(
@@ -282,7 +282,7 @@ def document(
             title=problem.title,
             status=problem.status.value,
             detail=detail or (first_of(errors[0]) if errors else problem.detail),
-            instance=scope["instance"],  # the path that was asked for
+            instance=scope["instance"],  # the request's path
             request_id=scope["request_id"],
             errors=tuple(errors),
         )
@@ -290,13 +290,13 @@ def document(
 
 
 def first_of(fault: Fault) -> str:
-    """Return the first thing wrong, with its place: many clients show `detail` alone."""
+    """Return the first validation error with its place, for `detail`: many clients show `detail` alone."""
     place = fault.pointer.removeprefix("/") or ("body" if fault.in_ == "body" else fault.in_)
     return f"{place}: {fault.detail}"
 
 
 def type_of(problem: Problem, base: str) -> str:
-    """Return the address that names the type of problem, and that a person can open (RFC 9457 §3.1.1)."""
+    """Return the URI of a problem's type, which a person can open (RFC 9457 §3.1.1)."""
     return f"{base}/{problem.slug}" if problem.slug else "about:blank"
 
 
@@ -309,5 +309,5 @@ def _response(
 ) -> Response[bytes]:
     scope: Any = request.scope
     body = document(problem, scope, errors=errors, detail=detail)
-    headers["cache-control"] = "no-store"  # what is wrong now may be right a moment later
+    headers["cache-control"] = "no-store"  # the same request may succeed a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""What travels on the wire. Shapes only: the rules are in `app.domain`."""
+"""Shapes of JSON on the wire. The rules are in `app.domain`."""
 
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -19,7 +19,7 @@ Moment = Annotated[str, ParameterKwarg(description="RFC 3339, UTC", schema_extra
 
 
 class Task(Struct, frozen=True):
-    """A task. PostgreSQL writes it (`app.infra.statements`); this is its shape, for the document."""
+    """A task. PostgreSQL writes its JSON (`app.infra.statements`); this shape is for the OpenAPI document."""
 
     id: Annotated[UUID, Meta(description="UUID version 7; later tasks have greater ids")]
     user_id: Annotated[str, Meta(description="Whose it is: the subject of the token", max_length=255)]
@@ -46,14 +46,14 @@ class Task(Struct, frozen=True):
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
-    """What became of one operation."""
+    """The result of one operation in a batch."""
 
     status: Annotated[int, Meta(description="201: created; 200: as `task` says; 204: in the trash")]
     task: Annotated[Task | None, Meta(description="Not said of one that is in the trash")] = None
 
 
 class BatchResults(Struct, frozen=True):
-    """What became of a batch, all of which was done."""
+    """The results of a batch. A batch succeeds as a whole."""
 
     results: Annotated[list[BatchResult], Meta(description="In the order of the operations")]
 
@@ -62,7 +62,7 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class TagCount(Struct, frozen=True):
-    """How many tasks have a tag, in whatever case it is written."""
+    """How many tasks have a tag, ignoring case."""
 
     tag: Annotated[str, Meta(description="In one of its spellings", max_length=TAG_MAX)]
     open: Count
@@ -70,7 +70,7 @@ class TagCount(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """How many tasks there are, the trash left out."""
+    """How many tasks there are, without the trash."""
 
     open: Count
     done: Count
@@ -82,7 +82,7 @@ class Summary(Struct, frozen=True):
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with a request, and where."""
+    """A validation error, and its place in the request."""
 
     pointer: Annotated[str, Meta(description="RFC 6901, into the body; `/<name>` for a parameter or header")]
     detail: str

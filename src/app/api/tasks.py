@@ -1,4 +1,4 @@
-"""`/api/{user_id}/tasks`: decode, call one method of the service, encode."""
+"""Handlers of `/api/{user_id}/tasks`: read the request, call the service, write the response."""
 
 from collections.abc import Collection
 from hashlib import blake2b
@@ -36,19 +36,19 @@ class TaskController(Controller):
     path = "/api/{user_id:str}/tasks"
     tags = ("Tasks",)
     request_class = TaskRequest
-    before_request = check_accept  # type: ignore[assignment]  # a plain function, as documented
+    before_request = check_accept  # type: ignore[assignment]  # Litestar documents that a plain function works
 
     @get("/", **operations.LIST)
     async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
-        asked, tasks = read_list(request), tasks_of(request)
+        query, tasks = read_list(request), tasks_of(request)
         if first(request, b"if-none-match") and is_known(
             request, tag := _list_tag(request, await tasks.revision())
         ):
             return JsonResponse(b"", status=304, headers=((b"etag", tag),))
-        page = await tasks.list(asked.selection, limit=asked.limit, after=asked.after)
+        page = await tasks.list(query.selection, limit=query.limit, after=query.after)
         tag = _list_tag(request, page.revision)
-        return JsonResponse(page.json, headers=((b"etag", tag), *_next(request, page, asked)))
+        return JsonResponse(page.json, headers=((b"etag", tag), *_next(request, page, query)))
 
     @get("/summary", **operations.SUMMARY)
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
@@ -68,14 +68,14 @@ class TaskController(Controller):
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
-        """Do many things at once."""
+        """Run a batch of operations, all or none."""
         check_room_for_response(request)
-        wanted = await read_batch(request)
+        commands = await read_batch(request)
 
         async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
-            done = await tasks.batch(wanted)
+            done = await tasks.batch(commands)
             shows = [task_id for task_id, task in done if task is not None]
-            return JsonResponse(results(wanted, [task for _, task in done])), shows
+            return JsonResponse(results(commands, [task for _, task in done])), shows
 
         return await run_once(request, unit_of_work_of(request), "batch", do)
 
@@ -113,7 +113,7 @@ class TaskController(Controller):
 
     @post("/{task_id:str}/move", **operations.MOVE)
     async def move_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
-        """Move a task in one's own order."""
+        """Move a task in its owner's manual order."""
         return _task_response(await tasks_of(request).move(await read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
@@ -130,7 +130,7 @@ class TaskController(Controller):
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:
-    return _task_response(task, 201, (b"location", f"{_asked(request)}/{task_id}".encode()))
+    return _task_response(task, 201, (b"location", f"{_path(request)}/{task_id}".encode()))
 
 
 def _task_response(
@@ -140,21 +140,24 @@ def _task_response(
 
 
 def _list_tag(request: TaskRequest, revision: int) -> bytes:
-    """Write the entity tag of any page of a list. It says whose: `me` may be two people in one browser."""
+    """Return the entity tag of all pages of a list.
+
+    It includes the owner: `me` can be two people in one browser.
+    """
     whose = blake2b(request.user.user_id.encode(), digest_size=8).hexdigest()
     return f'"{whose}.{revision}"'.encode()
 
 
-def _next(request: TaskRequest, page: Page, asked: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
-    """Say where the next page is (RFC 8288), if there is one."""
+def _next(request: TaskRequest, page: Page, query: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
+    """Return a `Link` to the next page (RFC 8288), if there is one."""
     if page.next is None:
         return ()
-    query = asked.query_of(cursors.write(page.next, request.user.user_id, asked.selection))
-    return ((b"link", f'<{_asked(request)}?{query}>; rel="next"'.encode()),)
+    next_query = query.query_of(cursors.write(page.next, request.user.user_id, query.selection))
+    return ((b"link", f'<{_path(request)}?{next_query}>; rel="next"'.encode()),)
 
 
-def _asked(request: TaskRequest) -> str:
-    """Return the path as it was asked for, percent-encoding included."""
+def _path(request: TaskRequest) -> str:
+    """Return the request's path, still percent-encoded, without a slash at its end."""
     scope: Any = request.scope
     path: str = scope["instance"]
     return path.rstrip("/")

@@ -1,1 +1,1 @@
-"""What every request passes, from outside to the handler."""
+"""Middleware that every request passes before its handler."""

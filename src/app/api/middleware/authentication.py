@@ -1,4 +1,4 @@
-"""Every request has a principal who asks for their own, or never reaches a controller."""
+"""Authentication: a request needs a valid token, and its path must be of the token's user."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,13 +10,13 @@ from app.domain.identity import TokenVerifier
 from app.domain.rate_limit import RateLimit
 
 ME: Final = "me"
-"""Stands for the principal's own user id in a path."""
+"""In a path, the principal's own user id."""
 
 
 class AuthenticationMiddleware:
-    """Reads `Authorization: Bearer …`, asks the verifier whose it is, and compares the path's owner.
+    """Verifies the token in `Authorization: Bearer …`, and compares its user with the path's owner.
 
-    From here on somebody asks, so here each person's requests are counted.
+    The user is known here, so the rate limit per person is applied here too.
     """
 
     def __init__(self, app: ASGIApp, verifier: TokenVerifier, limit: RateLimit | None) -> None:
@@ -25,13 +25,13 @@ class AuthenticationMiddleware:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the principal in.
+        """Set the principal in the scope and call the application.
 
         Raises:
-            NotAuthenticated: no bearer token, or not one we believe.
-            KeysUnavailable: there is no key to judge it with.
+            NotAuthenticated: no bearer token, or an invalid one.
+            KeysUnavailable: there is no key to verify it with.
             NotYours: the path's `user_id` is neither the principal's nor `me`.
-            TooManyRequests: the principal asks too often.
+            TooManyRequests: the principal's rate limit is exceeded.
 
         """
         if not scope["route_handler"].opt.get("public"):
@@ -41,25 +41,25 @@ class AuthenticationMiddleware:
                 raise NotYours
             if self._limit is not None:
                 standing = await self._limit.standing(principal.user_id)
-                scope["rate_limit"] = standing  # type: ignore[typeddict-unknown-key]  # for the edge to tell
+                scope["rate_limit"] = standing  # type: ignore[typeddict-unknown-key]  # for the response's headers
                 if standing.exceeded:
                     raise TooManyRequests(standing.reset)
         await self._app(scope, receive, send)
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the token of RFC 6750 §2.1; the scheme's case does not matter (RFC 9110 §11.1).
+    """Return the bearer token (RFC 6750 §2.1). The scheme is case-insensitive (RFC 9110 §11.1).
 
     Raises:
-        NotAuthenticated: there is none, or more than one `Authorization`.
+        NotAuthenticated: there is no bearer token, or more than one `Authorization` header.
 
     """
-    given = [value for name, value in headers if name == b"authorization"]
-    if len(given) != 1:
-        if given:
+    headers_sent = [value for name, value in headers if name == b"authorization"]
+    if len(headers_sent) != 1:
+        if headers_sent:
             raise NotAuthenticated("more than one Authorization header", Mistake.NO_BEARER)
         raise NotAuthenticated("no Authorization header", Mistake.NO_HEADER)
-    scheme, _, token = given[0].partition(b" ")
+    scheme, _, token = headers_sent[0].partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer" or not token or not token.isascii():
         raise NotAuthenticated("the Authorization header holds no bearer token", Mistake.NO_BEARER)

@@ -1,7 +1,7 @@
-"""From which address a request comes, if that is to be counted.
+"""The client's address of a request, for the rate limit per address.
 
-`X-Forwarded-For` is what its sender writes. Each proxy adds, on the right, who it was spoken to by; so it is
-read from the right, for as long as whoever added a word is one of ours.
+Any client can send `X-Forwarded-For`. Each proxy appends the address of its own client on the right. So the
+header is read from the right, for as long as a trusted proxy added the entry.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,35 +11,40 @@ from typing import Any, Final
 
 from app.settings.rate_limits import Network
 
-SITE: Final = 64  # bits: what one IPv6 customer has at least, and changes addresses within (RFC 6177)
-KNOWN: Final = 4096  # addresses whose names are at hand
+SITE: Final = (
+    64  # bits: one IPv6 customer has at least such a network, and can use any address in it (RFC 6177)
+)
+KNOWN: Final = 4096  # cached peer addresses
 
 Address = IPv4Address | IPv6Address
 
 
 class ClientAddresses:
-    """Names those who ask by their addresses."""
+    """Finds the client's address of a request, behind trusted proxies."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
         self._peer_named = lru_cache(KNOWN)(lambda host: named(host) or "unknown")
 
     def name(self, scope: Any) -> str:
-        """Return an IPv4 address or an IPv6 network of 64 bits."""
+        """Return the client's IPv4 address or its IPv6 network of 64 bits; `unknown` without either."""
         peer = scope["client"][0] if scope.get("client") else ""
         if not self._trusted:
             return self._peer_named(peer)
-        given = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return self._behind(peer, b",".join(given).decode("latin-1").split(",")) or "unknown"
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._behind(peer, b",".join(forwarded).decode("latin-1").split(",")) or "unknown"
 
     def is_secure(self, scope: Any) -> bool:
-        """Tell whether a proxy of ours says that it was asked by TLS."""
+        """Return whether a trusted proxy reports that its client used TLS."""
         if not self._trusted or not self._trusts(parsed(scope["client"][0] if scope.get("client") else "")):
             return False
         return [value for name, value in scope["headers"] if name == b"x-forwarded-proto"] == [b"https"]
 
     def _behind(self, peer: str, chain: Sequence[str]) -> str | None:
-        """Return the rightmost address that is no proxy of ours; before what is no address, we stop."""
+        """Return the rightmost address that is not a trusted proxy.
+
+        Stop before an entry that is no address.
+        """
         last = parsed(peer)
         for word in reversed(chain):
             if not self._trusts(last):
@@ -55,13 +60,16 @@ class ClientAddresses:
 
 
 def named(text: str) -> str | None:
-    """Return the name by which an address is counted."""
+    """Return the name under which an address is counted; None if the text is no address."""
     address = parsed(text)
     return None if address is None else _site(address)
 
 
 def parsed(text: str) -> Address | None:
-    """Read an address, alone or with a port (`1.2.3.4:80`, `[::1]:80`); an IPv4 one within IPv6 is that."""
+    """Parse an address, with or without a port (`1.2.3.4:80`, `[::1]:80`).
+
+    An IPv4-mapped one becomes IPv4.
+    """
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

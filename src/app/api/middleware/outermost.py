@@ -1,8 +1,8 @@
-"""The outermost layer: what holds for every request, whatever the router says.
+"""The outermost middleware, which every request passes, even one that the router refuses.
 
-A request id, how often an address may ask, the names we answer to, HEAD wherever GET works, OPTIONS for
-every path, CORS, and one line in the log. Litestar's router answers 404 and 405 before any of its
-middleware, so this is around it.
+It handles the request id, the rate limit per address, allowed hosts, HEAD for every GET, OPTIONS for every
+path, CORS, and the request's log line. Litestar's router answers 404 and 405 before any of its middleware
+runs, so this one wraps the whole application.
 """
 
 import re
@@ -35,12 +35,12 @@ from app.logs import REQUEST_ID
 from app.supervision import Worker
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_HEALTH: Final = ("/health", "/health/ready")  # asked by address, not by name, and as often as one likes
+_HEALTH: Final = ("/health", "/health/ready")  # probes use any host name, and have no rate limit
 LAST: Final = (b"connection", b"close")
 
 
 class Edge:
-    """The ASGI application: Litestar, with an edge around it."""
+    """The ASGI application: Litestar, wrapped in the outermost middleware."""
 
     def __init__(  # noqa: PLR0913 - keywords, each given at its one call
         self,
@@ -65,17 +65,19 @@ class Edge:
         self._large = large
         self._bodies = bodies
         self._clients = clients
-        self._limit = limit  # of each address
+        self._limit = limit  # per address
         self._telemetry = telemetry
         self._problem_base = problem_base
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
-            for route in sorted(routes, key=lambda route: route.path_format.count("{"))  # fewest first
+            for route in sorted(
+                routes, key=lambda route: route.path_format.count("{")
+            )  # fewest parameters first
         ]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 - steps in their order
-        """Answer one request, or pass the server's start and stop on."""
+        """Answer one request. Pass lifespan events on."""
         if scope["type"] != "http":
             await self.litestar(scope, receive, send)
             return
@@ -111,7 +113,7 @@ class Edge:
                     return _nothing()
             elif message["type"] == "http.response.body":
                 if method == "HEAD":
-                    message = {**message, "body": b""}  # the answer to GET, without its body
+                    message = {**message, "body": b""}  # the response to GET, without its body
                 elif held is not None:
                     refusal = self._large.refusal(scope, len(message["body"]))
                     if refusal is None:
@@ -131,7 +133,7 @@ class Edge:
             await body.read_on()
 
     async def _respond(self, scope: Any, receive: Any, answer: Send, headers: dict[bytes, bytes]) -> None:
-        """Refuse what need not go further, answer what the router would not, and pass on the rest."""
+        """Check rate limit and host, answer OPTIONS, and pass all other requests to Litestar."""
         method = scope["method"]
         if method != "OPTIONS" and self._limit is not None and scope["path"] not in _HEALTH:
             scope["rate_limit"] = await self._limit.standing(self._clients.name(scope))
@@ -161,7 +163,7 @@ class Edge:
         )
 
     def _methods_of(self, path: str) -> str:
-        """Return every method of a path, split by commas; nothing where there is no such path."""
+        """Return every method of a path, separated by commas; an empty string for an unknown path."""
         path = path.rstrip("/") or "/"
         found = next((methods for pattern, methods in self._methods if pattern.fullmatch(path)), ())
         return allowed(sorted(found)) if found else ""
@@ -174,7 +176,7 @@ async def _nothing() -> None:
 async def _refuse_large(
     scope: Any, send: Send, refusal: AnswersNotTaken | TooBusy, extra: list[tuple[bytes, bytes]]
 ) -> None:
-    """Refuse in place of a large answer for which nothing was written."""
+    """Send a problem instead of a large response to a read."""
     wait = (b"retry-after", b"%d" % refusal.retry_after)
     await refuse(
         send, scope, PROBLEMS[type(refusal)], [wait, *extra, *rate_limit_headers(scope.get("rate_limit"))]
@@ -182,7 +184,7 @@ async def _refuse_large(
 
 
 def _request_id(sent: bytes) -> str:
-    """Take over the client's id, so that its logs and ours can be read together; replace a hostile one."""
+    """Return the client's request id, which correlates both logs; a random one if it is invalid."""
     return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
 
 
@@ -194,7 +196,7 @@ async def refuse(
     *,
     detail: str = "",
 ) -> None:
-    """Send a problem."""
+    """Send a problem document."""
     body = document(problem, scope, detail=detail)
     fields = [
         (b"content-type", MEDIA_TYPE.encode()),
@@ -207,6 +209,6 @@ async def refuse(
 
 
 async def empty(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-    """Send headers and nothing else."""
+    """Send 204 with headers and no body."""
     await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

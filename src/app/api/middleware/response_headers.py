@@ -1,11 +1,9 @@
 """Headers that every response gets: security, CORS, rate limits.
 
-Security headers follow OWASP's REST Security Cheat Sheet, in few bytes. Responses are JSON: nothing in them
-is
-run, framed or sniffed. `frame-ancestors` replaces `X-Frame-Options`; `Permissions-Policy` and
-`Referrer-Policy`
-concern pages only. CORS follows the Fetch standard. Tokens travel in a header, never in a cookie. Rate limits
-follow draft-ietf-httpapi-ratelimit-headers.
+Security headers follow OWASP's REST Security Cheat Sheet, in few bytes. Responses are JSON: browsers must not
+run, frame or sniff them. `frame-ancestors` replaces `X-Frame-Options`. `Permissions-Policy` and
+`Referrer-Policy` concern pages only. CORS follows the Fetch standard. Tokens are sent in a header, never in a
+cookie. Rate limits follow draft-ietf-httpapi-ratelimit-headers.
 """
 
 import re
@@ -19,7 +17,7 @@ from app.domain.rate_limit import Policy, Standing
 Headers = list[tuple[bytes, bytes]]
 
 PROBLEM_PAGES: Final = "/problems"
-"""Where a problem's `type` leads, unless PROBLEM_BASE_URL says otherwise."""
+"""The base of a problem's `type`, unless PROBLEM_BASE_URL sets another."""
 
 PAGES: Final = ("/docs", PROBLEM_PAGES)
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
@@ -29,7 +27,7 @@ TLS_ONLY: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds
 
 
 def security_headers(path: str, *, secure: bool) -> Headers:
-    """Return them. What came without TLS must not speak of it (RFC 6797 §7.2)."""
+    """Return the security headers. HSTS is sent over TLS only (RFC 6797 §7.2)."""
     policy = PAGE if path.startswith(PAGES) else SEALED
     return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]
 
@@ -48,7 +46,7 @@ VARY: Final = (b"vary", b"Origin")
 
 
 class Cors:
-    """The answers to `Origin`, made once for each that is listed by name."""
+    """CORS headers by `Origin`. Those of origins without a wildcard are built once."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         listed = list(origins)
@@ -63,13 +61,13 @@ class Cors:
         self._others: Headers = [VARY] if listed else []
 
     def headers(self, origin: bytes | None) -> Headers:
-        """Return what every answer says; a page of another origin is not told that it may read it."""
+        """Return the CORS headers of a response. Only an allowed origin may read it."""
         if origin is None:
             return self._others
         return self._allowed.get(origin) or (_allowing(origin) if self._fits(origin) else self._others)
 
     def preflight(self, origin: bytes, methods: str) -> Headers:
-        """Return what the answer to a preflight says besides."""
+        """Return the additional headers of a preflight response; none for an origin that is not allowed."""
         if origin not in self._allowed and not self._fits(origin):
             return []
         return [
@@ -79,7 +77,7 @@ class Cors:
         ]
 
     def _fits(self, origin: bytes) -> bool:
-        """Tell whether an origin is one of those that stand for any label."""
+        """Return whether an origin matches a wildcard entry."""
         return any(pattern.fullmatch(origin) for pattern in self._any_label)
 
 
@@ -93,7 +91,7 @@ def _allowing(origin: bytes) -> Headers:
 
 
 def rate_limit_headers(standing: Standing | None) -> Headers:
-    """Return `RateLimit-Policy` and `RateLimit`: what is left in this window, and when the next begins."""
+    """Return `RateLimit-Policy` and `RateLimit`: requests left in this window, and seconds until the next."""
     if standing is None:
         return []
     field = b'"%s";r=%d;t=%d' % (

@@ -1,4 +1,4 @@
-"""What is noted of each request: a line in the log, counts, a span. Never a path: it names a person."""
+"""Telemetry of each request: a log line, metrics, a span. Never the path, which identifies a person."""
 
 import asyncio
 import re
@@ -13,17 +13,17 @@ from app import logs
 
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
-)  # W3C Trace Context §3.2; later versions may say more, the first may not
+)  # W3C Trace Context §3.2; later versions may have more fields, version 00 may not
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-OTHER: Final = "_OTHER"  # OpenTelemetry's word for methods that anybody can make up
+OTHER: Final = "_OTHER"  # OpenTelemetry's name for unknown methods, which clients can invent without end
 
 
 class MetricsRecorder(Protocol):
-    """Whatever counts requests."""
+    """Counts requests, as `app.metrics.Metrics` does."""
 
     def expect(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Begin to count failures of these routes and methods at 0."""
+        """Start the series of failures of these routes and methods at 0."""
         ...
 
     def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
@@ -31,19 +31,19 @@ class MetricsRecorder(Protocol):
         ...
 
     def count_problem(self, problem: str) -> None:
-        """Count a problem by the tail of its type."""
+        """Count a problem by the slug of its type."""
         ...
 
     async def copy_for_ever(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Take over what others count, again and again, until cancelled."""
+        """Copy the numbers that other parts keep, periodically, until cancelled."""
         ...
 
 
 class Spans(Protocol):
-    """Whatever draws a request as a span of a trace."""
+    """Records a request as a span, as `app.tracing.Tracing` does."""
 
     def begun(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
-        """Begin the span; return it, and the trace's id."""
+        """Start the span. Return it, and the trace id."""
         ...
 
     def ended(self, span: Any, method: str, route: str | None, status: int) -> None:
@@ -51,12 +51,12 @@ class Spans(Protocol):
         ...
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the last spans."""
         ...
 
 
 class Telemetry:
-    """Told by the edge when a request begins and when it is answered."""
+    """Records the start and the end of each request. The outermost middleware calls it."""
 
     def __init__(self, counts: MetricsRecorder | None = None, spans: Spans | None = None) -> None:
         self._in_flight = 0
@@ -64,7 +64,7 @@ class Telemetry:
         self._spans = spans
 
     def expect(self, routes: Iterable[BaseRoute]) -> None:
-        """Begin to count failures of these routes at 0."""
+        """Start the series of failures of these routes at 0."""
         if self._counts is not None:
             self._counts.expect(
                 (route.path_format, method)
@@ -75,13 +75,16 @@ class Telemetry:
 
     @asynccontextmanager
     async def lasting(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
-        """Observe for as long as the block lasts, also what `read` tells of the rest of the service."""
+        """Copy gauges while the block runs, including those that `read` returns.
 
-        def everything() -> dict[str, float]:
+        Close the spans at its end.
+        """
+
+        def read_gauges() -> dict[str, float]:
             return {"taskward_http_requests_in_flight": self._in_flight, **read()}
 
         copying = (
-            None if self._counts is None else asyncio.create_task(self._counts.copy_for_ever(everything))
+            None if self._counts is None else asyncio.create_task(self._counts.copy_for_ever(read_gauges))
         )
         try:
             yield
@@ -92,7 +95,7 @@ class Telemetry:
                 self._spans.close()
 
     def begun(self, scope: Any, headers: dict[bytes, bytes]) -> float:
-        """Note that a request begins; return when, for `answered`."""
+        """Record the start of a request. Return its time, for `answered`."""
         began = perf_counter()
         self._in_flight += 1
         if self._spans is not None:
@@ -102,7 +105,7 @@ class Telemetry:
         return began
 
     def answered(self, scope: Any, method: str, status: int, began: float) -> None:
-        """Note how a request ended; status 0: without an answer."""
+        """Record the end of a request; status 0: it ended without a response."""
         self._in_flight -= 1
         seconds = perf_counter() - began
         route, problem, person = scope.get("path_template"), scope.get("problem"), scope.get("user")
@@ -120,7 +123,7 @@ class Telemetry:
 
 
 def trace_id_of(traceparent: bytes) -> str | None:
-    """Return the trace's id out of a valid `traceparent`."""
+    """Return the trace id of a `traceparent`; None if it is invalid."""
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None or (match[2] and traceparent.startswith(b"00")):
         return None

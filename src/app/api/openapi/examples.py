@@ -132,7 +132,7 @@ _LIMITS: Final = {
 }
 _FAULTS: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
-    {"pointer": "/titel", "detail": "is not a member that is known here"},
+    {"pointer": "/titel", "detail": "unknown field; did you mean `title`?"},
 ]
 ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     400: ("The request is not valid; every fault is named", _example(INVALID_REQUEST, errors=_FAULTS), {}),

@@ -1,1 +1,1 @@
-"""Reading requests: headers, bodies, queries."""
+"""Reading and validating requests: headers, bodies, queries."""

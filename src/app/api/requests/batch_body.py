@@ -1,4 +1,4 @@
-"""A batch: many operations, each read as strictly as if it were a request of its own."""
+"""Reading a batch. Each operation is validated as strictly as a request of its own."""
 
 import marshal
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,11 +19,17 @@ IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
 Made = tuple[Callable[[Members], Command], Members]
-"""What makes an operation, and of what: it is not made while there is any fault."""
+"""A command's constructor and its members. It is called only after the whole batch has passed validation."""
 
 
 async def read_batch(request: TaskRequest) -> Sequence[Command]:
-    """Read what shall be done."""
+    """Read the commands of a batch.
+
+    Raises:
+        InvalidRequest: with all validation errors.
+        HTTPException: as in `json_body`; 413 also for an operation that is too large.
+
+    """
     errors = ErrorCollector(request)
     errors.query()
     errors.key()
@@ -31,37 +37,40 @@ async def read_batch(request: TaskRequest) -> Sequence[Command]:
     if len(body) > BODY_MAX:
         await turns.wait()
     members = errors.members(body, {"operations": _operations})
-    given = members.get("operations", [])
-    if len(body) > BODY_MAX and any(map(_is_too_large, given)):
+    operations = members.get("operations", [])
+    if len(body) > BODY_MAX and any(map(_is_too_large, operations)):
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if not (given or errors.has("") or errors.has("/operations")):
+    if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
-    unsaid = MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
-    for number, one in enumerate(given):
-        read.append(_read(errors.within(f"/operations/{number}"), one, unsaid))
+    default = MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+    for number, one in enumerate(operations):
+        read.append(_read(errors.within(f"/operations/{number}"), one, default))
         await turns.yield_to_others()
-    _refuse_what_is_named_twice(errors, read)
+    _add_duplicate_ids(errors, read)
     errors.raise_any()
-    wanted = []
+    commands = []
     for make, members in filter(None, read):
-        wanted.append(make(members))
+        commands.append(make(members))
         await turns.yield_to_others()
-    return wanted
+    return commands
 
 
-def results(wanted: Iterable[Command], done: Iterable[Shown | None]) -> bytes:
-    """Write what became of each operation, in the order in which they were asked for."""
-    return b'{"results":[%s]}' % b",".join(map(_result, wanted, done))
+def results(commands: Iterable[Command], done: Iterable[Shown | None]) -> bytes:
+    """Return the result of each operation as JSON, in the order of the request."""
+    return b'{"results":[%s]}' % b",".join(map(_result, commands, done))
 
 
-def _result(wanted: Command, task: Shown | None) -> bytes:
+def _result(command: Command, task: Shown | None) -> bytes:
     if task is None:
         return b'{"status":204}'
-    return b'{"status":%d,"task":%s}' % (201 if isinstance(wanted, NewTask) else 200, task.json)
+    return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, task.json)
 
 
 def _is_too_large(operation: Any) -> bool:
-    """Tell it by another form than JSON: to write numbers of many digits takes longer than to read them."""
+    """Return whether an operation is too large.
+
+    Measured with marshal: writing long numbers as JSON is slow.
+    """
     return len(marshal.dumps(operation)) > BODY_MAX
 
 
@@ -71,36 +80,36 @@ def _operations(value: object) -> list[object]:
     return value
 
 
-def _read(errors: ErrorCollector, given: object, unsaid: Versions | None) -> Made | None:
-    if not isinstance(given, dict):
-        errors.add("", f"must be an object, not {kind(given)}")
+def _read(errors: ErrorCollector, operation: object, default: Versions | None) -> Made | None:
+    if not isinstance(operation, dict):
+        errors.add("", f"must be an object, not {kind(operation)}")
         return None
-    op = given.get("op")
+    op = operation.get("op")
     if not isinstance(op, str) or op not in _KINDS:
         errors.add("/op", f"must be one of {', '.join(_KINDS)}")
         return None
     make, fields, needed = _KINDS[op]
-    said = {name: value for name, value in given.items() if name != "op"}
-    members = errors.members_of(said, fields, empty=CLEARED if op == "update" else None)
+    sent = {name: value for name, value in operation.items() if name != "op"}
+    members = errors.members_of(sent, fields, empty=CLEARED if op == "update" else None)
     if needed not in members and not errors.has(f"/{needed}"):
         errors.add(f"/{needed}", "must be given")
     errors.rules(members)
     if "if_match" in fields:
-        members.setdefault("if_match", unsaid)
+        members.setdefault("if_match", default)
     return make, members
 
 
-def _refuse_what_is_named_twice(errors: ErrorCollector, read: Iterable[Made | None]) -> None:
+def _add_duplicate_ids(errors: ErrorCollector, read: Iterable[Made | None]) -> None:
     first: dict[TaskId, int] = {}
-    for number, made in enumerate(read):
-        task_id = made and made[1].get("id")
+    for number, entry in enumerate(read):
+        task_id = entry and entry[1].get("id")
         if task_id and (same := first.setdefault(task_id, number)) != number:
             errors.add(f"/operations/{number}/id", f"is named by /operations/{same} as well")
 
 
 def _versions(value: object) -> Versions | None:
     if not isinstance(value, str):
-        raise ValueError(f'must be a string like "\\"3\\"", not {kind(value)}')  # noqa: TRY004 - what readers raise
+        raise ValueError(f'must be a string like "\\"3\\"", not {kind(value)}')  # noqa: TRY004 - field readers raise ValueError
     if len(value) > IF_MATCH_MAX:
         raise ValueError(f"must have at most {IF_MATCH_MAX} characters")
     return read_versions(value)

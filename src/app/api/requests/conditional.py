@@ -1,6 +1,6 @@
 """Conditional requests (RFC 9110 §13): `If-Match` before a write, `If-None-Match` before a read.
 
-A task's entity tag is its version in quotes, and strong: the same version is the same representation.
+A task's entity tag is its version in quotes. It is strong: one version has one representation.
 """
 
 import re
@@ -11,7 +11,7 @@ from app.api.requests.validation import ErrorCollector
 from app.domain.task import MissingVersions, Versions
 
 REQUIRE_IF_MATCH: Final = "require_if_match"
-"""In a handler's `opt`: whether a write without `If-Match` is refused (428)."""
+"""Key in a handler's `opt`: whether a write without `If-Match` is refused (428)."""
 
 NO_VERSION: Final[Versions] = frozenset()
 
@@ -21,39 +21,39 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 def read_expected_versions(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
-    """Read which versions a write expects; None: any.
+    """Return the versions that a write expects; None: any.
 
-    `If-None-Match: *` expects none: the task must not exist (§13.1.2), so a write of it is 412.
+    `If-None-Match: *` means that the task must not exist (§13.1.2). It matches no version: 412.
     """
-    unwanted = _header(request, b"if-none-match")
+    if_none_match = _header(request, b"if-none-match")
     expected = read_if_match(request, errors)
-    if unwanted is None:
+    if if_none_match is None:
         return expected
-    if unwanted.strip(" \t") != "*":
+    if if_none_match.strip(" \t") != "*":
         errors.add("/If-None-Match", "must be `*` in a write: use `If-Match` to name a version", "header")
     return NO_VERSION
 
 
 def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
-    """Read which versions a write expects; None: any.
+    """Return the versions in `If-Match`; None: any.
 
     If-Match is required but missing: it matches no version, so that a missing task is 404 before 428.
     """
-    given = _header(request, b"if-match")
-    if given is None:
+    if_match = _header(request, b"if-match")
+    if if_match is None:
         return MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
     try:
-        return read_versions(given)
+        return read_versions(if_match)
     except ValueError as wrong:
         errors.add("/If-Match", str(wrong), "header")
         return None
 
 
 def read_versions(given: str) -> Versions | None:
-    """Read `*`, which is None, or the versions that entity tags name.
+    """Parse entity tags into versions, or `*` into None.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
 
     """
     if given.strip(" \t") == "*":
@@ -65,15 +65,17 @@ def read_versions(given: str) -> Versions | None:
 
 
 def is_known(request: TaskRequest, tag: bytes) -> bool:
-    """Tell whether the client has this representation already; what is malformed names none."""
-    given = _header(request, b"if-none-match")
-    if given is None:
+    """Return whether `If-None-Match` has this tag or `*`. A malformed header has no tags."""
+    if_none_match = _header(request, b"if-none-match")
+    if if_none_match is None:
         return False
     known = tag.decode("latin-1").strip('"')
-    return given.strip(" \t") == "*" or any(opaque == known for _, opaque in _TAG.findall(given))
+    return if_none_match.strip(" \t") == "*" or any(
+        opaque == known for _, opaque in _TAG.findall(if_none_match)
+    )
 
 
 def _header(request: TaskRequest, name: bytes) -> str | None:
-    """Return a list header, its lines joined (RFC 9110 §5.3)."""
-    given = lines(request, name)
-    return ", ".join(given) if given else None
+    """Return a list header with its lines joined (RFC 9110 §5.3); None without it."""
+    values = lines(request, name)
+    return ", ".join(values) if values else None

@@ -1,9 +1,9 @@
-"""Where a page begins, as an opaque string that is bound to whose list it is, its order and its conditions.
+"""Pagination cursors: opaque strings, each bound to an owner, an order and the filters of a list.
 
-It holds the place itself, up to 1,200 bytes of a title's sort key, not only the id of the task that stood
-there: the walk goes on when that task is gone or has moved. The checksum tells a cursor of this list from
-one that was changed or belongs to another; it is no signature, since a cursor is no authority: whatever it
-says, the statement reads its asker's rows only.
+A cursor contains the sort key (up to 1,200 bytes of a title's), not only the id of the last task. So paging
+continues when that task was deleted or moved. A checksum detects a cursor that was changed or belongs to
+another list. It is not a signature, because a cursor grants no access: the statement reads the requesting
+owner's rows only.
 """
 
 import re
@@ -24,16 +24,16 @@ _FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}", re.ASCII)
 
 
 def write(bookmark: Bookmark, owner: UserId, selection: Selection) -> str:
-    """Write a place in somebody's list for a `Link`."""
-    place = bookmark.id.bytes + _written(bookmark.key)
+    """Return the cursor of a bookmark in an owner's list, for a `Link`."""
+    place = bookmark.id.bytes + _key_bytes(bookmark.key)
     return urlsafe_b64encode(_checksum(place, owner, selection) + place).decode().rstrip("=")
 
 
 def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
-    """Read what `write` wrote for the same list.
+    """Return the bookmark of a cursor that `write` returned for the same list.
 
     Raises:
-        ValueError: it was not.
+        ValueError: it is no such cursor.
 
     """
     if not _FORM.fullmatch(cursor):
@@ -46,7 +46,7 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
     ):
         raise ValueError("belongs to another list, or to this one with other parameters, or was changed")
     try:
-        return Bookmark(TaskId(UUID(bytes=place[:_ID])), _read(place[_ID:], selection.order))
+        return Bookmark(TaskId(UUID(bytes=place[:_ID])), _read_key(place[_ID:], selection.order))
     except (ValueError, OverflowError):
         raise ValueError("is not a cursor that this service gave out") from None
 
@@ -56,7 +56,7 @@ def _checksum(place: bytes, owner: UserId, selection: Selection) -> bytes:
     return blake2b(bound + place, digest_size=_CHECKSUM).digest()
 
 
-def _written(key: Key) -> bytes:
+def _key_bytes(key: Key) -> bytes:
     match key:
         case datetime():
             return microseconds_since_epoch(key).to_bytes(_MOMENT, signed=True)
@@ -67,8 +67,8 @@ def _written(key: Key) -> bytes:
     return b""
 
 
-def _read(key: bytes, order: Order) -> Key:
-    """Read a key. Somebody may have made it, so it must be something that PostgreSQL can compare."""
+def _read_key(key: bytes, order: Order) -> Key:
+    """Decode a sort key. A client may have forged it, so it must be a value that PostgreSQL can compare."""
     match order:
         case Order.TITLE | Order.POSITION if b"\0" not in key:
             return key.decode()

@@ -1,11 +1,11 @@
-"""Did you mean …? For names and values that nearly are ours, as other task services have them."""
+"""“Did you mean …?” for names and values that are close to known ones, or that other task services use."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Final
 
 NAME_MAX: Final = 40  # characters; a longer name is not compared
-CLOSE: Final = 0.7  # of 1, which is equal
+CLOSE: Final = 0.7  # difflib's ratio; 1 is equal
 
 FIELDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("due_date", "dueDate", "due_at", "dueAt", "deadline"), "due"),
@@ -27,7 +27,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
 
 
 def hint(name: str, known: Collection[str], others: Mapping[str, str]) -> str:
-    """Return `; did you mean …?`, or nothing where no known name is near."""
+    """Return `; did you mean …?`, or an empty string where no known name is close."""
     if len(name) > NAME_MAX:
         return ""
     other = others.get(name)

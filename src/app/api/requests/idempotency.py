@@ -2,9 +2,9 @@
 
 The header is that of draft-ietf-httpapi-idempotency-key-header-07.
 
-The key belongs to an owner, a route and the content of the body, whatever the order of members and the space
-between them. The response is stored in the transaction of the work, so neither exists without the other.
-An error rolls the transaction back, so errors are not stored.
+The key belongs to an owner, a route and the content of the body; the order of members and whitespace do not
+matter. The response is stored in the transaction of the work, so neither exists without the other. An error
+rolls the transaction back, so errors are not stored.
 """
 
 import json
@@ -29,26 +29,28 @@ KEY_MAX: Final = 255  # characters
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"', re.ASCII)  # a String of RFC 8941 §3.3.3
 _BARE: Final = re.compile(
     r"[!#-+\--:<-\[\]-~]+", re.ASCII
-)  # visible, and nothing that a list or a String is made of
+)  # visible ASCII without the delimiters of a list or a String
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def read_key(request: Request[Any, Any, Any]) -> str | None:
-    """Return the key, without the quotes in which the draft wants it and many clients do not send it.
+    """Return the key without quotes; None without the header.
+
+    The draft requires quotes, and many clients omit them.
 
     Raises:
-        ValueError: it is not one key.
+        ValueError: the header is not one valid key.
 
     """
-    given = lines(request, KEY_HEADER.lower().encode())
-    if not given:
+    values = lines(request, KEY_HEADER.lower().encode())
+    if not values:
         return None
-    if len(given) > 1:
+    if len(values) > 1:
         raise ValueError("is given more than once")
-    if quoted := _QUOTED.fullmatch(given[0]):
+    if quoted := _QUOTED.fullmatch(values[0]):
         key = _ESCAPED.sub(r"\1", quoted[1])
-    elif _BARE.fullmatch(given[0]):
-        key = given[0]
+    elif _BARE.fullmatch(values[0]):
+        key = values[0]
     else:
         raise ValueError(
             'must be one string of visible ASCII, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
@@ -69,12 +71,12 @@ async def run_once(
     route: str,
     act: Callable[[TaskService], Awaitable[tuple[JsonResponse[T], Collection[TaskId]]]],
 ) -> JsonResponse[T]:
-    """Act on a request that has been read, unless it was acted on before.
+    """Run a request once under its key. On a repeat, return the stored response.
 
-    `act` returns the answer, and the tasks that it shows.
+    `act` does the work, and returns the response and the ids of the tasks in it.
 
     Raises:
-        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: as `StoredResponses.claim` does.
+        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `StoredResponses.claim`.
 
     """
     key = read_key(request)
@@ -86,19 +88,19 @@ async def run_once(
     async with unit_of_work.transaction() as (tasks, kept):
         if (stored := await kept.claim(keyed, since=since)) is not None:
             return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
-        answer, shows = await act(tasks)
-        await kept.keep(keyed, _to_stored(answer), shows=shows, at=now, since=since)
-        return answer
+        response, shows = await act(tasks)
+        await kept.keep(keyed, _to_stored(response), shows=shows, at=now, since=since)
+        return response
 
 
 def _fingerprint(body: bytes) -> bytes:
-    said = strict_json.loads(body) if body else None
-    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).digest()
+    content = strict_json.loads(body) if body else None
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def _to_stored(answer: JsonResponse[T]) -> StoredResponse:
-    headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in answer.fields)
-    return StoredResponse(answer.status, headers, answer.body)
+def _to_stored(response: JsonResponse[T]) -> StoredResponse:
+    headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in response.fields)
+    return StoredResponse(response.status, headers, response.body)
 
 
 def _on_the_wire(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:

@@ -1,4 +1,4 @@
-"""Reading what somebody wants to see of their list, from the parameters of the query."""
+"""Reading the query of a list: filters, order, page size and cursor; and the time zone of a summary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ SORTS: Final = {
 }
 UTC: Final = "UTC"
 COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
-"""Parameters that have few values, and the same ones for everybody."""
+"""Parameters with few values, the same for all people. Only queries of these are cached."""
 
-KNOWN_MAX: Final = 1_000  # queries that are remembered
-KNOWN_LENGTH: Final = 200  # bytes of each
+KNOWN_MAX: Final = 1_000  # cached queries
+KNOWN_LENGTH: Final = 200  # bytes; a longer query is not cached
 T = TypeVar("T")
 
 _known: dict[bytes, "ListRequest"] = {}
@@ -33,7 +33,7 @@ _known: dict[bytes, "ListRequest"] = {}
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """A page that is asked for, and how to ask for the next in the same words."""
+    """A requested page, and the parameters to request the next one."""
 
     selection: Selection = NEWEST
     limit: int = PAGE_DEFAULT
@@ -41,37 +41,41 @@ class ListRequest:
     said: tuple[tuple[str, str], ...] = ()
 
     def query_of(self, cursor: str) -> str:
-        """Return the query that asks for the page which begins there."""
-        said = f"{urlencode(self.said)}&" if self.said else ""
-        return f"{said}limit={self.limit}&cursor={cursor}"  # neither has anything to encode
+        """Return the query string for the page that begins at a cursor."""
+        same = f"{urlencode(self.said)}&" if self.said else ""
+        return f"{same}limit={self.limit}&cursor={cursor}"  # neither needs encoding
 
 
 def read_list(request: TaskRequest) -> ListRequest:
-    """Read which tasks are asked for, how many, and from where on.
+    """Read the query of a list.
 
-    Clients ask for the same few lists again and again, and what was read once need not be read twice. What
-    is one person's own is not remembered: a cursor, what they search for, their tags; nor is a moment.
+    Clients request the same few lists again and again, so results are cached by query. Personal queries are
+    not cached: those with a cursor, a search or tags. Those with a time are not cached either.
+
+    Raises:
+        InvalidRequest: with all validation errors.
+
     """
     query = request.scope["query_string"]
     if (known := _known.get(query)) is not None:
         return known
-    asked = _read(request)
-    common = asked.after is None and all(name in COMMON for name, _ in asked.said)
+    parsed = _read(request)
+    common = parsed.after is None and all(name in COMMON for name, _ in parsed.said)
     if common and len(query) <= KNOWN_LENGTH:
         if len(_known) >= KNOWN_MAX:
             _known.clear()
-        _known[query] = asked
-    return asked
+        _known[query] = parsed
+    return parsed
 
 
 def _read(request: TaskRequest) -> ListRequest:
     errors = ErrorCollector(request)
-    given = errors.parameters((*_READERS, "tag"), repeatable=("tag",))
+    pairs = errors.parameters((*_READERS, "tag"), repeatable=("tag",))
     values: dict[str, Any] = {}
-    for name, text in given:
+    for name, text in pairs:
         if reader := _READERS.get(name):
-            values |= _tried(errors, name, reader, text) or {}
-    if tags := _tags([text for name, text in given if name == "tag"], errors):
+            values |= _read_or_collect(errors, name, reader, text) or {}
+    if tags := _tags([text for name, text in pairs if name == "tag"], errors):
         values["tags"] = tags
     for other in values.keys() & {"due_before", "due_after"} if "without_due" in values else ():
         errors.add("/due", f"contradicts {other}", "query")
@@ -80,21 +84,21 @@ def _read(request: TaskRequest) -> ListRequest:
     selection = Selection(**values) if values else NEWEST
     after = None
     if cursor is not None:
-        after = _tried(errors, "cursor", cursors.read, cursor, request.user.user_id, selection)
-    said = tuple((name, text) for name, text in given if name not in ("limit", "cursor"))
+        after = _read_or_collect(errors, "cursor", cursors.read, cursor, request.user.user_id, selection)
+    said = tuple((name, text) for name, text in pairs if name not in ("limit", "cursor"))
     return errors.raised_or(ListRequest(selection, limit, after, said))
 
 
 def read_zone(request: TaskRequest) -> ZoneInfo:
-    """Read where the person is who asks; UTC if they do not say."""
+    """Read the time zone in the query; UTC by default."""
     errors = ErrorCollector(request)
-    given = errors.query("tz")
-    zone = _tried(errors, "tz", zone_of, given.get("tz", UTC))
+    parameters = errors.query("tz")
+    zone = _read_or_collect(errors, "tz", zone_of, parameters.get("tz", UTC))
     return errors.raised_or(zone or zone_of(UTC))
 
 
-def _tried(errors: ErrorCollector, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
-    """Read a parameter, or remember what is wrong with it."""
+def _read_or_collect(errors: ErrorCollector, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
+    """Read a parameter. If it is invalid, collect the error and return None."""
     try:
         return read(*arguments)
     except ValueError as wrong:

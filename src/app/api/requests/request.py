@@ -1,7 +1,8 @@
 """The request that handlers get: its headers, its JSON body, and the unit of work of its user.
 
-Headers and body are read from ASGI. Litestar makes an object of all headers at each look, and a generator for
-the body. The unit of work is a plain call: docs/decisions/0005-the-hot-path.md has the figures.
+Headers and body are read from ASGI directly. Litestar builds an object of all headers at each access, and a
+generator for the body. The unit of work is made by a plain call, not by dependency injection:
+docs/decisions/0005-the-hot-path.md has the figures.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from app.domain.unit_of_work import UnitOfWork
 
 
 def lines(request: Request[Any, Any, Any], name: bytes) -> list[str]:
-    """Return every line of a header, by its name in lower case (ASGI: they all are)."""
+    """Return every line of a header. ASGI has names in lower case."""
     headers: Any = request.scope["headers"]
     return [value.decode("latin-1") for key, value in headers if key == name]
 
 
 def first(request: Request[Any, Any, Any], name: bytes) -> str | None:
-    """Return the first line of a header; None where there is none."""
+    """Return the first line of a header; None without it."""
     headers: Any = request.scope["headers"]
     for key, value in headers:
         if key == name:
@@ -39,37 +40,38 @@ def first(request: Request[Any, Any, Any], name: bytes) -> str | None:
 
 
 LENGTH_DIGITS: Final = 18
-SMALL_BODY: Final = 16 * 1024  # bytes; what is larger counts for as long as it is in memory
+SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
 BODIES_OF_ONE: Final = 8 * 1024 * 1024  # bytes that are in memory at once, of one person
 BODIES_OF_ALL: Final = 64 * 1024 * 1024  # bytes that are in memory at once, of all people in a process
 BODIES: Final = "bodies"
-"""In the application's state: the room for bodies of this process. `app.composition` puts it there."""
+"""Key in the application's state: the `Room` for bodies of this process. `app.composition` sets it."""
 
 
 class TaskRequest(Request[Principal, None, Any]):
-    """A request of somebody's own tasks."""
+    """A request to the tasks of its user."""
 
     async def body(self) -> bytes:
-        """Return the whole body. Litestar makes an object of all headers to do so, and a generator.
+        """Return the whole body, without Litestar's object of all headers and its generator.
 
         Raises:
-            RequestEntityTooLarge: it is, or says that it will be.
-            InternalServerException: the client left.
-            BodiesUnderWay: too much of this person's is on its way here.
-            TooBusy: too much of everybody's is.
+            ClientException: Content-Length is not a number.
+            RequestEntityTooLarge: the body or its Content-Length exceeds the limit.
+            InternalServerException: the client disconnected.
+            BodiesUnderWay: this person's bodies in memory exceed their limit.
+            TooBusy: all bodies in memory exceed their limit.
 
         """
         if self._body is Empty:
-            at_most = self.route_handler.resolve_request_max_body_size() or 0
-            announced = first(self, b"content-length") or "0"
-            if not announced.isdecimal() or len(announced) > LENGTH_DIGITS:
+            limit = self.route_handler.resolve_request_max_body_size() or 0
+            content_length = first(self, b"content-length") or "0"
+            if not content_length.isdecimal() or len(content_length) > LENGTH_DIGITS:
                 raise ClientException
-            if int(announced) > at_most:
+            if int(content_length) > limit:
                 raise RequestEntityTooLarge
-            self._body = await self._received(at_most)
+            self._body = await self._receive_whole(limit)
         return self._body
 
-    async def _received(self, at_most: int) -> bytes:
+    async def _receive_whole(self, limit: int) -> bytes:
         parts, length, more = [], 0, True
         while more:
             message: Any = await self.receive()
@@ -78,7 +80,7 @@ class TaskRequest(Request[Principal, None, Any]):
             parts.append(message.get("body", b""))
             length += len(parts[-1])
             more = message.get("more_body", False)
-            if length > at_most:
+            if length > limit:
                 raise RequestEntityTooLarge
             if length > SMALL_BODY:
                 self._hold(length)
@@ -96,25 +98,27 @@ class TaskRequest(Request[Principal, None, Any]):
 
 
 UNIT_OF_WORK_OF: Final = "unit_of_work_of"
-"""In the application's state: makes the desk of an owner. `app.composition` puts it there."""
+"""Key in the application's state: makes the unit of work of an owner. `app.composition` sets it."""
 
 
 def unit_of_work_of(request: TaskRequest) -> UnitOfWork:
-    """Return the desk of whoever the token speaks for, and of nobody else."""
+    """Return a unit of work for the token's user."""
     make: Callable[[UserId], UnitOfWork] = request.app.state[UNIT_OF_WORK_OF]
     return make(request.user.user_id)
 
 
 def tasks_of(request: TaskRequest) -> TaskService:
-    """Return the tasks of whoever the token speaks for."""
+    """Return the task service for the token's user."""
     return unit_of_work_of(request).tasks
 
 
 def check_room_for_response(request: TaskRequest) -> None:
-    """Refuse a write whose answer may be large while others wait to be taken: what is done is answered.
+    """Refuse a write before it runs if its response may be large and earlier ones have not been read.
+
+    Once the write is done, its response is always sent.
 
     Raises:
-        AnswersNotTaken: somebody has no room left for a page.
+        AnswersNotTaken: the user has no room left for a page.
 
     """
     large: LargeResponses = request.app.state[LARGE_RESPONSES]
@@ -126,11 +130,11 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
 BODY_TIMEOUT: Final = "body_timeout"
-"""The name in a handler's `opt` of the seconds that a whole body may take to come."""
+"""Key in a handler's `opt`: seconds within which a whole body must arrive."""
 
 
 class ContentCodingRefused(HTTPException):
-    """The body is compressed. RFC 9110 §12.5.3: `Accept-Encoding` in the answer says what is taken."""
+    """The body is compressed. `Accept-Encoding` in the response lists what is accepted (RFC 9110 §12.5.3)."""
 
     status_code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
@@ -139,26 +143,27 @@ class ContentCodingRefused(HTTPException):
 
 
 async def json_body(request: TaskRequest, *types: str, optional: bool = False) -> bytes:
-    """Return the body, if it is of one of these media types: JSON, where none is given.
+    """Return the body if its media type is one of `types` (default: JSON).
 
-    It may be empty. An `optional` body that is empty may have any type: clients send one by habit.
+    It may be empty. An empty `optional` body may have any media type, since some clients always send one.
 
     Raises:
-        HTTPException: 415, 413 or 408.
+        HTTPException: 400, 408, 413 or 415.
+        BodiesUnderWay, TooBusy: as in `TaskRequest.body`.
 
     """
-    announced = first(request, b"content-type")
+    content_type = first(request, b"content-type")
     coding = first(request, b"content-encoding")
     empty = first(request, b"content-length") in (None, "0") and first(request, b"transfer-encoding") is None
-    right = empty if announced is None else _is_one_of(types or (JSON,), announced)
-    if empty and (optional or (right and coding is None)):
+    type_ok = empty if content_type is None else _is_one_of(types or (JSON,), content_type)
+    if empty and (optional or (type_ok and coding is None)):
         return b""
     if coding is not None and coding.strip(" 	").lower() != "identity":
         raise ContentCodingRefused
-    if not (right or optional):
+    if not (type_ok or optional):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     body = b"" if empty else await _whole_body(request)
-    if body and not right:
+    if body and not type_ok:
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     return body
 
@@ -167,11 +172,11 @@ async def _whole_body(request: TaskRequest) -> bytes:
     try:
         async with asyncio.timeout(request.route_handler.opt[BODY_TIMEOUT]):
             return await request.body()
-    except TimeoutError as error:  # RFC 9110 §15.5.9: and then the connection closes
+    except TimeoutError as error:  # RFC 9110 §15.5.9: close the connection too
         raise HTTPException(
             status_code=HTTPStatus.REQUEST_TIMEOUT, headers={"connection": "close"}
         ) from error
-    except InternalServerException as error:  # Litestar's word for a client that left
+    except InternalServerException as error:  # Litestar raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
 
 

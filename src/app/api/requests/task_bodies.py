@@ -1,4 +1,4 @@
-"""Reading requests: strictly, and every fault told at once, each with its place."""
+"""Reading requests to tasks. Each function collects all validation errors and raises InvalidRequest."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,14 +15,14 @@ BODY_MAX: Final = 256 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class TaskTarget:
-    """A request that names a task, and maybe the versions that it may have."""
+    """The task of a request, and the versions that `If-Match` allows; None: any."""
 
     task_id: TaskId
     if_match: Versions | None = None
 
 
 async def read_task_id(request: TaskRequest) -> TaskId:
-    """Read a request that asks for a task and says nothing else."""
+    """Read the task id of a request without parameters or a body."""
     errors = ErrorCollector(request)
     task_id = errors.task_id()
     errors.query()
@@ -30,19 +30,19 @@ async def read_task_id(request: TaskRequest) -> TaskId:
 
 
 async def read_named(request: TaskRequest) -> TaskTarget:
-    """Read a request that changes a task and says nothing else."""
+    """Read the target of a write without parameters or a body."""
     errors = ErrorCollector(request)
     errors.query()
-    return errors.raised_or(_named(request, errors))
+    return errors.raised_or(_target(request, errors))
 
 
 async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
-    """Read which task shall go, and whether for good."""
+    """Read which task to delete, and whether to delete it permanently."""
     errors = ErrorCollector(request)
     permanent = errors.query("permanent").get("permanent", "false")
     if permanent not in ("true", "false"):
         errors.add("/permanent", "must be true or false", "query")
-    return errors.raised_or((_named(request, errors), permanent == "true"))
+    return errors.raised_or((_target(request, errors), permanent == "true"))
 
 
 async def read_new_task(request: TaskRequest) -> NewTask:
@@ -58,73 +58,76 @@ async def read_new_task(request: TaskRequest) -> NewTask:
 
 
 async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
-    """Read which fields of which task change. What the server owns may be sent back, and is ignored."""
+    """Read the target and the changed fields of an update.
+
+    Read-only fields may be sent back; they are ignored.
+    """
     errors = ErrorCollector(request)
-    named = _named(request, errors)
+    target = _target(request, errors)
     errors.query()
     members = errors.members(await json_body(request), FIELDS, ignored=SERVERS_OWN)
-    for name, right in (("id", str(named.task_id)), ("user_id", request.user.user_id)):
-        if name in members and not same(members.pop(name), right, ignoring_case=name == "id"):
+    for name, in_path in (("id", str(target.task_id)), ("user_id", request.user.user_id)):
+        if name in members and not same(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
-    return _changes(errors, named, {name: value for name, value in members.items() if name in FIELDS})
+    return _changes(errors, target, {name: value for name, value in members.items() if name in FIELDS})
 
 
 async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
-    """Read a JSON Merge Patch (RFC 7396): null takes away what can be empty."""
+    """Read a JSON Merge Patch (RFC 7396): null clears a field that can be empty."""
     errors = ErrorCollector(request)
-    named = _named(request, errors)
+    target = _target(request, errors)
     errors.query()
     body = await json_body(request, MERGE_PATCH, JSON)
-    return _changes(errors, named, errors.members(body, FIELDS, empty=CLEARED))
+    return _changes(errors, target, errors.members(body, FIELDS, empty=CLEARED))
 
 
 async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None]:
     """Read whether to complete a task. None, from an empty body, `{}` or `null`: toggle it."""
     errors = ErrorCollector(request)
-    named = _named(request, errors)
+    target = _target(request, errors)
     errors.query()
     errors.key()
     body = await json_body(request, optional=True)
     if body.strip() in (b"", b"null"):
-        return errors.raised_or((named, None))
+        return errors.raised_or((target, None))
     members = errors.members(body, {"completed": FIELDS["completed"]})
-    return errors.raised_or((named, members.get("completed")))
+    return errors.raised_or((target, members.get("completed")))
 
 
 async def read_move(request: TaskRequest) -> Move:
-    """Read where a task shall stand: beside which other one, and whether before it."""
+    """Read the new place of a task: before or after another one."""
     errors = ErrorCollector(request)
-    named = _named(request, errors)
+    target = _target(request, errors)
     errors.query()
     members = errors.members(await json_body(request), {"before": read_id, "after": read_id})
     if len(members) != 1 and not (errors.has("/before") or errors.has("/after") or errors.has("")):
         errors.add("", "must have one member, `before` or `after`")
     errors.raise_any()
     ((side, beside),) = members.items()
-    return Move(named.task_id, beside, side == "before", named.if_match)
+    return Move(target.task_id, beside, side == "before", target.if_match)
 
 
 def same(sent: object, right: str, *, ignoring_case: bool) -> bool:
-    """Tell whether a member says what the path says."""
+    """Return whether a member has the same value as the path."""
     return sent == right or (ignoring_case and isinstance(sent, str) and sent.lower() == right)
 
 
-def _named(request: TaskRequest, errors: ErrorCollector) -> TaskTarget:
+def _target(request: TaskRequest, errors: ErrorCollector) -> TaskTarget:
     return TaskTarget(errors.task_id(), read_expected_versions(request, errors))
 
 
 def _changes(
-    errors: ErrorCollector, named: TaskTarget, members: dict[str, Any]
+    errors: ErrorCollector, target: TaskTarget, members: dict[str, Any]
 ) -> tuple[TaskTarget, TaskChanges]:
     errors.raise_any_with_rules(members)
-    return named, TaskChanges(**members)
+    return target, TaskChanges(**members)
 
 
 def read_id(value: object) -> TaskId:
-    """Read a member that names a task.
+    """Read a member that is a task id.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it is not a UUID.
 
     """
     if not isinstance(value, str) or not UUID_FORM.fullmatch(value):

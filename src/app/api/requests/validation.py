@@ -1,4 +1,4 @@
-"""Collecting what is wrong with a request, so that all of it is told at once."""
+"""Validation of requests. All errors of a request are collected and reported together."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -26,47 +26,47 @@ SERVERS_OWN: Final = (
 )
 
 FieldReader = Callable[[object], Any]
-"""Returns a value as the domain knows it, or raises ValueError with what is wrong with it."""
+"""Converts a JSON value for the domain, or raises ValueError with the reason."""
 
 
 class ErrorCollector:
-    """Collects what is wrong with one request while it is read."""
+    """Collects the validation errors of one request while it is read."""
 
     def __init__(self, request: TaskRequest, *, found: list[Fault] | None = None, within: str = "") -> None:
         self._request = request
         self._found: list[Fault] = [] if found is None else found
-        self._within = within  # a pointer, to which all others are relative
+        self._within = within  # a JSON pointer, which prefixes all others
 
     def within(self, pointer: str) -> "ErrorCollector":
-        """Return what collects the faults of a part of the body, with all others."""
+        """Return a collector for a part of the body, which adds to the same errors."""
         return ErrorCollector(self._request, found=self._found, within=self._within + pointer)
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
-        """Remember a fault, unless there are more than a person would read."""
+        """Add an error, unless there are ERRORS_MAX already."""
         if len(self._found) < ERRORS_MAX:
             self._found.append(Fault(self._within + pointer, detail, place))
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many faults as are kept."""
+        """Whether there are ERRORS_MAX errors, so that no more are added."""
         return len(self._found) >= ERRORS_MAX
 
     def has(self, pointer: str) -> bool:
-        """Tell whether a fault is known at this place."""
+        """Return whether there is an error at this place."""
         return any(fault.pointer == self._within + pointer for fault in self._found)
 
     def raise_any(self) -> None:
-        """Raise InvalidRequest if there was any fault."""
+        """Raise InvalidRequest if there is any error."""
         if self._found:
             raise InvalidRequest(self._found)
 
     def raised_or(self, value: T) -> T:
-        """Return the value, unless there was any fault."""
+        """Return the value, or raise InvalidRequest if there is any error."""
         self.raise_any()
         return value
 
     def task_id(self) -> TaskId:
-        """Read the path's task id."""
+        """Read the path's task id; if it is invalid, add an error and return the nil UUID."""
         text = self._request.path_params["task_id"]
         if UUID_FORM.fullmatch(text):
             return TaskId(UUID(text))
@@ -74,13 +74,13 @@ class ErrorCollector:
         return TaskId(UUID(int=0))
 
     def query(self, *known: str) -> Mapping[str, str]:
-        """Read the query's parameters, each at most once, none unknown."""
+        """Read the parameters of the query; add an error for each that is unknown or repeated."""
         return dict(self.parameters(known))
 
     def parameters(
         self, known: Collection[str], *, repeatable: Collection[str] = ()
     ) -> list[tuple[str, str]]:
-        """Read the query's parameters in their order, none unknown, and few more than once."""
+        """Read the parameters in their order, as `query` does. Those in `repeatable` may be repeated."""
         raw = self._request.scope["query_string"]
         if not raw:
             return []
@@ -102,7 +102,7 @@ class ErrorCollector:
         return pairs
 
     def key(self) -> None:
-        """Look at the request's key, where it has one (`app.api.requests.idempotency`)."""
+        """Validate the request's idempotency key, if it has one (`app.api.requests.idempotency`)."""
         try:
             read_key(self._request)
         except ValueError as wrong:
@@ -116,9 +116,9 @@ class ErrorCollector:
         ignored: Collection[str] = (),
         empty: Mapping[str, object] | None = None,
     ) -> Members:
-        """Read a JSON object of these fields; those that can be read, and the ignored ones, are returned.
+        """Read a JSON object. Return its valid and its ignored members; add an error for each other one.
 
-        `empty` says what null means, for the fields that it does not mean anything to by itself.
+        `fields` has a reader for each known member. `empty` has the values that null means for some of them.
         """
         if not body:
             self.add("", "must be a JSON object, and nothing was sent")
@@ -138,7 +138,7 @@ class ErrorCollector:
         ignored: Collection[str] = (),
         empty: Mapping[str, object] | None = None,
     ) -> Members:
-        """Read what was JSON, as `members` does."""
+        """Read parsed JSON, as `members` does."""
         if not isinstance(value, dict):
             self.add("", f"must be an object, not {kind(value)}")
             return {}
@@ -161,14 +161,14 @@ class ErrorCollector:
         return members
 
     def rules(self, members: Members) -> None:
-        """Add the rules of the domain that the members break."""
+        """Add an error for each domain rule that the members break."""
         for broken in broken_rules(members):
             self.add(f"/{broken.field}", broken.rule)
 
     def raise_any_with_rules(self, members: Members) -> None:
-        """Raise any fault, and with it the rules of the domain that the members break.
+        """If there is any error, add the broken domain rules and raise InvalidRequest.
 
-        Where there is none, the domain judges by itself what it is given, and tells it in the same words.
+        Without an error the rules are not checked here: the domain checks them and uses the same texts.
         """
         if self._found:
             self.rules(members)
@@ -176,7 +176,7 @@ class ErrorCollector:
 
 
 class ItemError(ValueError):
-    """One item of a list is wrong; the message says how."""
+    """One item of a list is invalid; the message says why. `place` is its index."""
 
     def __init__(self, place: int, detail: str) -> None:
         super().__init__(detail)
@@ -185,7 +185,7 @@ class ItemError(ValueError):
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be a string, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     return value
 
 
@@ -197,7 +197,7 @@ def _text_or_null(value: object) -> str | None:
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     return value
 
 
@@ -205,7 +205,7 @@ def _due(value: object) -> Due | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ValueError(NEITHER)  # noqa: TRY004 - what readers raise
+        raise ValueError(NEITHER)  # noqa: TRY004 - field readers raise ValueError
     return Due.parse(value)
 
 
@@ -218,7 +218,7 @@ def _priority(value: object) -> Priority:
 
 def _tags(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - what readers raise
+        raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     for place, item in enumerate(value):
         if not isinstance(item, str):
             raise ItemError(place, f"must be a string, not {kind(item)}")
@@ -238,11 +238,11 @@ FIELDS: Final[dict[str, FieldReader]] = {
 
 
 def kind(value: object) -> str:
-    """Name what a value is in JSON."""
+    """Return the name of a value's JSON type, with an article."""
     names = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
     return names.get(type(value), "a number")
 
 
 def _escaped(name: str) -> str:
-    """Write a member's name into a pointer (RFC 6901 §3), shortened where it is somebody's prank."""
+    """Escape a member's name for a JSON pointer (RFC 6901 §3). Cut to 100 characters."""
     return name[:100].replace("~", "~0").replace("/", "~1")
