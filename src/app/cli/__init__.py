@@ -1,4 +1,4 @@
-"""`app`: serve | migrate | purge | openapi | token. Each verb explains itself with `--help`."""
+"""The command line `app`: serve | migrate | purge | openapi | token. Each verb has `--help`."""
 
 import argparse
 import os
@@ -16,12 +16,12 @@ from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
 VERBS: Final = ("serve", "migrate", "purge", "openapi", "token")
-"""Each is a module here. Only the one that runs is imported: together they take a second."""
+"""Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one verb. A wrong setting ends it with one message that names them all, and status 1."""
-    if sys.stdout is None:  # what is opened next would be written to in its place
+    """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
+    if sys.stdout is None:  # the next opened file would get its descriptor, and its output
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     log_output.fail_in_one_line()
     try:
@@ -39,18 +39,18 @@ def _run(arguments: Sequence[str] | None) -> None:
         "--version", action="version", version=f"taskward {version('taskward')} (Python {python_version()})"
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    for module in [name for name in given[:1] if name in VERBS] or VERBS:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for module in [name for name in words[:1] if name in VERBS] or VERBS:
         import_module(f"app.cli.{module}").add_to(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--env-file", metavar="FILE", help="read settings from FILE, and not from .env")
-    chosen = parser.parse_args(given)
-    if chosen.env_file:
-        os.environ[ENV_FILE] = str(Path(chosen.env_file).absolute())
+    namespace = parser.parse_args(words)
+    if namespace.env_file:
+        os.environ[ENV_FILE] = str(Path(namespace.env_file).absolute())
     try:
-        sys.exit(chosen.run(chosen))
+        sys.exit(namespace.run(namespace))
     except SettingsError as error:
-        with suppress(SettingsError):  # of a folder that is gone
+        with suppress(SettingsError):  # the working directory may be gone
             error = SettingsError([*error.errors, *near_misses(environment())])
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What the errors of connecting to the database mean: a wrong address, or a server that is not there."""
+"""Messages for errors of connecting to the database: a wrong address, or an unavailable server."""
 
 import errno
 import socket
@@ -9,11 +9,11 @@ from asyncpg import exceptions as pg
 
 from app.settings.database_address import DatabaseAddress
 
-REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"  # within the message, where a name has several addresses
+REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"  # in the message, if a name has several addresses
 
 
 def unreachable(address: DatabaseAddress, error: BaseException) -> str:
-    """Tell why a database that may be well cannot be reached."""
+    """Return why the database cannot be reached, as a clause that begins with “since”."""
     place = f"{address.host}:{address.port}"
     match error:
         case socket.gaierror():
@@ -28,7 +28,7 @@ def unreachable(address: DatabaseAddress, error: BaseException) -> str:
 
 
 def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
-    """Tell what about the address is wrong; None where it is the server that is not there."""
+    """Return what is wrong with the address; None if the server is unavailable instead."""
     host = address.host
     fault = None
     match error:

@@ -1,7 +1,7 @@
-"""How many connections a worker takes at once, within the limit on its open files.
+"""How many connections a worker accepts at once, within its limit on open files.
 
-A worker that runs out of descriptors cannot accept a connection and tries again without end, so it takes
-fewer connections than it may open files.
+A worker that runs out of descriptors cannot accept a connection and retries without end. So its limit on
+connections is below its limit on open files.
 """
 
 import resource
@@ -10,17 +10,20 @@ from typing import Final
 from app.settings import SettingsError
 
 CONNECTIONS: Final = 4096
-"""Connections that a worker has open at most; more wait in the kernel's queue until one closes."""
+"""The maximum of open connections of a worker.
 
-CONNECTIONS_MIN: Final = 64  # with fewer there is no point in starting
-RESERVED: Final = 64  # files of a worker besides connections: code, log, event loops, keys, traces
+More connections wait in the kernel's queue until one closes.
+"""
+
+CONNECTIONS_MIN: Final = 64  # with fewer, the service does not start
+RESERVED: Final = 64  # other open files of a worker: code, log, event loops, keys, traces
 
 
 def connections_within_limit(pool_size: int) -> tuple[int, str | None]:
     """Raise the soft limit on open files to what a worker needs, as far as the hard limit allows.
 
-    Returns how many connections each worker may take, and a warning where they are fewer than `CONNECTIONS`.
-    Processes that are started afterwards have the same limit.
+    Return the maximum of connections of each worker, and a warning if it is below `CONNECTIONS`. Processes
+    that start afterwards inherit the limit.
 
     Raises:
         SettingsError: the hard limit leaves fewer than `CONNECTIONS_MIN`.

@@ -1,4 +1,4 @@
-"""`/metrics`, on a listener of its own, in the parent of the workers: one answer for all of them."""
+"""`/metrics` of all workers, served by the main process on its own port."""
 
 import os
 import platform
@@ -14,16 +14,16 @@ from app.settings.telemetry import COUNT_FILES
 
 @contextmanager
 def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
-    """Show what the workers started within count; nothing, where no port is set.
+    """Serve the metrics of workers that start inside the block. Without METRICS_PORT, do nothing.
 
-    Yields what is to be called when a worker was replaced. `restarts` is how many died so far.
+    Yield a function to call after a worker was replaced. `restarts` returns how many workers have died.
     """
     telemetry = settings.telemetry
     if telemetry.metrics_port is None:
         yield lambda: None
         return
     with count_folder() as folder:
-        os.environ[COUNT_FILES] = str(folder)  # before the import, which looks for it; the workers inherit it
+        os.environ[COUNT_FILES] = str(folder)  # before the import, which reads it; the workers inherit it
         from prometheus_client import (  # noqa: PLC0415
             CollectorRegistry,
             Metric,
@@ -44,7 +44,7 @@ def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[
                 merge_dead(folder)
 
         class Workers:
-            """The counts of all, the present state of those who live, and what only their parent knows."""
+            """Counters of all workers, gauges of live workers, and metrics of the main process."""
 
             def collect(self) -> Iterable[Metric]:
                 with one_at_a_time:
@@ -63,7 +63,7 @@ def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[
 
         registry = CollectorRegistry()
         registry.register(Workers())
-        ProcessCollector(registry=registry)  # of the main process: when it was started
+        ProcessCollector(registry=registry)  # of the main process, with its start time
         server, _ = start_http_server(telemetry.metrics_port, telemetry.metrics_host, registry)
         os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port
         try:

@@ -1,4 +1,4 @@
-"""The folder in which workers count, for as long as a process of this start lives."""
+"""The folder of the workers' metrics files. It exists while any process of this start lives."""
 
 import fcntl
 import os
@@ -11,30 +11,30 @@ from typing import Final
 
 from app.settings import SettingsError
 
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a full disk would kill whoever writes to a mapped file
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a full disk would kill a process that writes to a mapped file
 PREFIX: Final = "taskward-metrics-"
-NEW: Final = "taskward-new-"  # not yet held
-MERGED: Final = "0"  # in place of a process id, in the names of files that hold what the dead have counted
+NEW: Final = "taskward-new-"  # not locked yet
+MERGED: Final = "0"  # in file names, instead of a process id: the sums of dead processes
 
 
 @contextmanager
 def count_folder() -> Iterator[Path]:
-    """Make the folder, and remove those of earlier starts that no process holds any more.
+    """Create the folder, and remove those of earlier starts that no process locks any more.
 
-    A lock on the folder is held by this process and by all that are forked while it is open, so that it
-    ends with the last of them, however they end.
+    This process and the children that it forks meanwhile hold a lock on the folder. The lock ends with the
+    last of them, even if they are killed.
 
     Raises:
-        SettingsError: no folder for it is writable.
+        SettingsError: there is no writable place for it.
 
     """
     place = _place()
-    for left in place.glob(f"{PREFIX}*"):
-        _remove_unheld(left)
+    for old in place.glob(f"{PREFIX}*"):
+        _remove_unlocked(old)
     new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
     held = os.open(new, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    folder = new.rename(place / new.name.replace(NEW, PREFIX))  # only now may another start look at it
+    folder = new.rename(place / new.name.replace(NEW, PREFIX))  # locked now: no other start will remove it
     try:
         yield folder
     finally:
@@ -43,11 +43,11 @@ def count_folder() -> Iterator[Path]:
 
 
 def merge_dead(folder: Path) -> None:
-    """Add what dead processes have counted to one file of each kind, and forget their gauges.
+    """Merge the counters of dead processes into one file of each kind, and delete their gauges.
 
-    Without it a worker that dies each minute would fill the memory with its files.
+    Otherwise a worker that dies each minute would fill the memory with its files.
     """
-    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - only where there is a folder
+    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - needed only with a folder
 
     for file in folder.glob("*.db"):
         kind, _, pid = file.stem.rpartition("_")
@@ -72,9 +72,9 @@ def _place() -> Path:
         raise SettingsError([f"{fault}, or set TMPDIR"]) from None
 
 
-def _remove_unheld(folder: Path) -> None:
-    """Remove a folder of ours that nobody holds. In a place that all may write to, it may be anybody's."""
-    with suppress(OSError):  # gone, or not for us to open
+def _remove_unlocked(folder: Path) -> None:
+    """Remove a folder of this user that no process locks. In a shared place it may belong to another user."""
+    with suppress(OSError):  # deleted meanwhile, locked, or not permitted
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             if os.fstat(descriptor).st_uid == os.geteuid():

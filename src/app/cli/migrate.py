@@ -1,4 +1,4 @@
-"""`app migrate`: bring the database to the shape that this version needs."""
+"""`app migrate`: migrate the database to the schema of this version, and repair its row-level security."""
 
 import argparse
 import asyncio
@@ -44,21 +44,21 @@ def add_to(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Migrate."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the verb; return its exit status."""
     reader = EnvironmentReader(environment())
     _, address = read_database(reader)
     if reader.errors or address is None:
         raise SettingsError(reader.errors)
     try:
-        return asyncio.run(_migrate(address, chosen))
+        return asyncio.run(_migrate(address, arguments))
     except (CommandError, CannotMend) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
-        raise SettingsError([_told(address, error)]) from error
+        raise SettingsError([_explain(address, error)]) from error
 
 
-def _told(address: DatabaseAddress, error: Exception) -> str:
+def _explain(address: DatabaseAddress, error: Exception) -> str:
     if fault := connection_fault(address, error):
         return fault
     if isinstance(error, DuplicateTableError):
@@ -70,16 +70,16 @@ def _told(address: DatabaseAddress, error: Exception) -> str:
     return f"the database cannot be reached, {unreachable(address, error)}: try again"
 
 
-async def _migrate(address: DatabaseAddress, chosen: argparse.Namespace) -> int:
-    if chosen.check:
+async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> int:
+    if arguments.check:
         waiting = await migrate.waiting(address)
         print(*waiting, sep="\n", end="\n" if waiting else "")
         return SOME_WAITING if waiting else 0
-    if chosen.down_to:
-        await migrate.downgrade(address, to=chosen.down_to)
+    if arguments.down_to:
+        await migrate.downgrade(address, to=arguments.down_to)
         return 0
     mended: list[str] = []
-    applied = await migrate.upgrade(address, mended.append, derive=chosen.derive)
+    applied = await migrate.upgrade(address, mended.append, derive=arguments.derive)
     for line in applied:
         print(f"applied {line}")
     for line in mended:

@@ -1,4 +1,4 @@
-"""`app openapi`: the OpenAPI document."""
+"""`app openapi`: write the OpenAPI document."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ ANY_SETTINGS = {
     "DATABASE_URL": "postgresql://nobody@localhost/none",
     "BETTER_AUTH_URL": "http://localhost:3000",
 }
-"""The document is the same whatever the settings; these only satisfy their reader."""
+"""Settings that are required but do not change the document."""
 
 
 def add_to(verbs: Any) -> None:
@@ -24,22 +24,22 @@ def add_to(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Write the document."""
     text = render_document()
-    if chosen.output is None:
+    if arguments.output is None:
         sys.stdout.write(text)
     else:
         try:
-            chosen.output.write_text(text, encoding="utf-8")
+            arguments.output.write_text(text, encoding="utf-8")
         except OSError as error:
-            sys.exit(f"app openapi: {chosen.output} cannot be written: {error.strerror}")
+            sys.exit(f"app openapi: {arguments.output} cannot be written: {error.strerror}")
     return 0
 
 
 def render_document() -> str:
-    """Return the document as it is committed."""
-    # Imported here, because it takes most of a second that the other verbs need not wait.
+    """Return the document in the format of docs/openapi.json."""
+    # This import takes most of a second, which other verbs do not need.
     from app.composition import compose  # noqa: PLC0415
 
     document = compose(Settings.from_env(ANY_SETTINGS)).document()

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before the service starts: told at once, each with its variable."""
+"""Checks before the service starts. All errors are reported together, each with its variable."""
 
 import asyncio
 import errno
@@ -20,16 +20,16 @@ from app.settings.environment import EnvironmentReader, secrets_shown
 from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
 
-PATIENCE: Final = 5.0  # seconds to look at the database: a start does not wait for one that sleeps or hangs
+PATIENCE: Final = 5.0  # seconds for the database check: a suspended database must not delay the start
 
 
 def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings, and warnings that do not hinder the start.
+    """Return the settings, and warnings that do not prevent the start.
 
-    A database that cannot be reached yet is no fault: the service starts, and serves as soon as it is there.
+    An unreachable database is a warning only: the service starts, and answers 503 until it is there.
 
     Raises:
-        SettingsError: everything that has to be mended first.
+        SettingsError: with all errors that prevent the start.
 
     """
     errors: list[str] = []
@@ -61,7 +61,10 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def plain_text_warnings(settings: Settings) -> list[str]:
-    """Tell what is spoken without TLS with another machine: whoever is in between can read and change it."""
+    """Return a warning for each connection to another machine without TLS.
+
+    Others could read and change its data.
+    """
     limits, jwks_url = settings.rate_limits, settings.auth.jwks_url
     found = []
     if jwks_url and _is_plain(jwks_url, "http"):
@@ -81,7 +84,7 @@ def _is_plain(url: str, *schemes: str) -> bool:
 
 
 def port_faults(env: Mapping[str, str]) -> list[str]:
-    """Tell which sockets cannot be had, and why. Settings that cannot be read have been told already."""
+    """Return an error for each socket that cannot be bound. Invalid settings are reported elsewhere."""
     reader = EnvironmentReader(env)
     server, telemetry = read_server(reader), read_telemetry(reader)
     if reader.errors:
@@ -93,7 +96,7 @@ def port_faults(env: Mapping[str, str]) -> list[str]:
 
 
 def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
-    """Its variables are `<prefix>HOST` and `<prefix>PORT`."""
+    """Return why a socket cannot be bound. Its variables are `<prefix>HOST` and `<prefix>PORT`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -114,8 +117,8 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
 
 
 async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
-    """Return what is wrong with the database, and what is only not yet right."""
-    connector, asked = Connector(database), database
+    """Return errors and warnings about the database. An unreachable database is a warning."""
+    connector, address = Connector(database), database
     try:
         async with asyncio.timeout(PATIENCE):
             connection = await connector.connect()
@@ -124,13 +127,13 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
                 current = await is_current(connection)
             finally:
                 await connection.close()
-            asked = direct
+            address = direct
             missing = [] if current else await _waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
-        fault = connection_fault(asked, error)
+        fault = connection_fault(address, error)
         if fault:
             return [fault], []
-        why = unreachable(asked, error)
+        why = unreachable(address, error)
         return [], [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
     if missing:
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
@@ -144,8 +147,8 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
 
 async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
-    """Tell what is wrong with the store of rate limits: no fault, since requests are served without it."""
-    from app.domain.rate_limit import MemoryCounter  # noqa: PLC0415 - a client that few need
+    """Return warnings about the store of rate limits. They are not errors: requests are served without it."""
+    from app.domain.rate_limit import MemoryCounter  # noqa: PLC0415 - few deployments need a Redis client
     from app.infra.rate_limits.redis_counter import RedisCounter  # noqa: PLC0415
 
     counts = RedisCounter(url, MemoryCounter(), ca_file=ca_file)

@@ -1,4 +1,4 @@
-"""`app purge`: end what lies in the trash."""
+"""`app purge`: permanently delete old tasks in the trash, and old stored responses."""
 
 import argparse
 import asyncio
@@ -33,14 +33,14 @@ def add_to(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Purge."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the verb; return its exit status."""
     reader = EnvironmentReader(environment())
     _, address = read_database(reader)
     if reader.errors or address is None:
         raise SettingsError(reader.errors)
     try:
-        ended = asyncio.run(_purge(address, chosen.older_than))
+        count = asyncio.run(_purge(address, arguments.older_than))
     except CannotPurge as error:
         sys.exit(f"app purge: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace) -> int:
             fault = connection_fault(address, error) or f"nothing is purged, {unreachable(address, error)}"
             sys.exit(f"app purge: {fault}")
         sys.exit(f"app purge: {error}")
-    print(f"{ended} {'task' if ended == 1 else 'tasks'} ended")
+    print(f"{count} {'task' if count == 1 else 'tasks'} ended")
     return 0
 
 

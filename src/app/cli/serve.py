@@ -1,4 +1,4 @@
-"""`app serve`: the production server (`docs/decisions/0003-server.md` says why this one)."""
+"""`app serve`: the production server, granian. `docs/decisions/0003-server.md` gives the reasons."""
 
 import argparse
 import asyncio
@@ -24,9 +24,9 @@ from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
 log = structlog.get_logger()
 
-HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8
-HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole head, and for a connection to lie idle
-BACKLOG: Final = 4096  # connections that wait to be taken, in the kernel (which may allow fewer: somaxconn)
+HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8 KB
+HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole request head, and of an idle connection
+BACKLOG: Final = 4096  # connections in the kernel's accept queue (somaxconn may allow fewer)
 
 
 def add_to(verbs: Any) -> None:
@@ -40,7 +40,7 @@ def add_to(verbs: Any) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Serve until told to stop; whatever can be known to be wrong is told before."""
+    """Check the settings, then serve until a stop signal."""
     signal.signal(signal.SIGTERM, _stop_starting)
     settings, warnings = checked(environment())
     connections, few = connections_within_limit(settings.pool_size)
@@ -48,8 +48,8 @@ def run(_: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     server = settings.server
     os.environ[MAIN_PROCESS] = str(os.getpid())
-    signal.signal(LEAVE, signal.SIG_IGN)  # and so do workers, until they listen
-    if settings.telemetry.log_user_key is None:  # one for all workers, also those that replace others
+    signal.signal(LEAVE, signal.SIG_IGN)  # inherited by workers until they install their handler
+    if settings.telemetry.log_user_key is None:  # one key for all workers, also for replacements
         os.environ["LOG_USER_KEY"] = secrets.token_urlsafe(32)
     main_process = Server(
         "app.main:app",
@@ -65,13 +65,13 @@ def run(_: argparse.Namespace) -> int:
         backlog=BACKLOG,
         backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=HEAD_MAX),
-        log_enabled=False,  # the service speaks for itself, one event a line
+        log_enabled=False,  # the service writes its own log
     )
     main_process.shutdown_delay = server.shutdown_delay
     main_process.errors = _faults
     log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
-    main_process.on_startup(lambda: _tell_start(settings))
+    main_process.on_startup(lambda: _log_start(settings))
     let_starting_workers_be_stopped()
     with expose_metrics(settings, restarts=lambda: main_process.restarts) as main_process.after_replacing:
         main_process.serve()
@@ -79,7 +79,7 @@ def run(_: argparse.Namespace) -> int:
 
 
 def _faults() -> list[str]:
-    """Tell what is wrong with the settings as they are now, before workers are replaced by others."""
+    """Return the errors of the current settings, before new workers start with them."""
     try:
         settings = Settings.from_env(environment())
     except SettingsError as error:
@@ -89,12 +89,12 @@ def _faults() -> list[str]:
 
 
 def _stop_starting(*_: object) -> NoReturn:
-    """Stop where nothing is served yet; granian puts its own answer to SIGTERM in place of this."""
+    """Exit on SIGTERM before anything is served. granian replaces this handler with its own."""
     sys.exit(0)
 
 
-def _tell_start(settings: Settings) -> None:
-    """Log where the service listens, and for whom."""
+def _log_start(settings: Settings) -> None:
+    """Log where the service listens, its issuer and its database."""
     server = settings.server
     host = f"[{server.host}]" if ":" in server.host else server.host
     log.info(

@@ -1,6 +1,6 @@
-"""The main process of `app serve`: granian's, with what it does not do by itself.
+"""The main process of `app serve`: granian's, with additions.
 
-It lets workers leave before it stops, ends a worker that is still starting at once, and logs and counts each
+It drains workers before shutdown, stops a worker that is still starting at once, and logs and counts each
 worker that died.
 """
 
@@ -28,32 +28,32 @@ class Server(MPServer):
 
     shutdown_delay = 0  # seconds
     restarts = 0  # workers that died and were replaced
-    after_replacing: Callable[[], None]  # is called when workers were replaced
-    errors: Callable[[], list[str]]  # of the settings as a new worker would read them
+    after_replacing: Callable[[], None]  # called after workers were replaced
+    errors: Callable[[], list[str]]  # returns errors of the settings that a new worker would read
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop after the delay; at once where SIGINT asks for it, or whoever asks again."""
+        """Stop after the shutdown delay on the first SIGTERM; stop at once on SIGINT or a second signal."""
         delay, self.shutdown_delay = self.shutdown_delay, 0
         if args[:1] == (signal.SIGTERM,) and delay:
-            threading.Thread(target=self._take_leave, args=(delay,), daemon=True).start()
+            threading.Thread(target=self._drain, args=(delay,), daemon=True).start()
         else:
             super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Stop; log why, where that is a worker that died again within seconds."""
+        """Stop. If a worker died again within seconds, log that as the cause."""
         for worker in (self.wrks[index] for index in self.interrupt_children):
             log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
-        """Replace the workers, unless a setting is wrong: then the old ones go on."""
+        """Replace the workers on SIGHUP. If a setting is invalid, keep the old ones."""
         self.reload_signal = False
         self.main_loop_interrupt.clear()
         if errors := self.errors():
             log.error("settings refused: the workers go on with the old ones", errors=errors)
         elif not self.interrupt_signal:
             super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
-        if self.interrupt_signal or self.interrupt_children:  # what came meanwhile
+        if self.interrupt_signal or self.interrupt_children:  # a signal arrived meanwhile
             self.main_loop_interrupt.set()
 
     def _respawn_workers(
@@ -71,8 +71,11 @@ class Server(MPServer):
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
         self.after_replacing()
 
-    def _take_leave(self, seconds: int) -> None:
-        """Let the workers know, again and again: one may be starting just now."""
+    def _drain(self, seconds: int) -> None:
+        """Signal the workers until the delay is over, then stop.
+
+        A worker that just starts gets a later signal.
+        """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for worker in self.wrks:
@@ -83,10 +86,11 @@ class Server(MPServer):
 
 
 def let_starting_workers_be_stopped() -> None:
-    """Give each worker its own answer to SIGTERM from its first instruction until its event loop listens.
+    """Make SIGTERM end a worker from its first instruction until its event loop handles the signal.
 
-    It would otherwise have the main process's handler, which tells that it stops to nobody there, and be
-    killed when its time is up. SIGINT, which a terminal sends to all, is left to the main process.
+    Otherwise a starting worker inherits the main process's handler, which has no effect there, and is killed
+    only after a timeout. Workers ignore SIGINT, which a terminal sends to all processes: the main process
+    handles it.
     """
 
     def in_worker() -> None:

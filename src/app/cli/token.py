@@ -1,4 +1,4 @@
-"""`app token`: a token for trying the API out, where a shared secret is set."""
+"""`app token`: issue a token to try the API. It needs a shared secret."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from app.settings import SettingsError
 from app.settings.auth import read_auth
 from app.settings.environment import EnvironmentReader, environment
 
-LIFETIME_MAX: Final = 86_400  # seconds: nobody can sign such a token out
+LIFETIME_MAX: Final = 86_400  # seconds; such a token cannot be revoked
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -29,7 +29,7 @@ def add_to(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print a token."""
     reader = EnvironmentReader(environment())
     auth = read_auth(reader)
@@ -40,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     if auth is None or reader.errors:
         raise SettingsError(reader.errors)
     try:
-        print(issue_token(auth, user_id=chosen.user, lifetime=chosen.ttl))
+        print(issue_token(auth, user_id=arguments.user, lifetime=arguments.ttl))
     except ValueError as error:
         raise SettingsError([f"--user {error}"]) from error
     return 0

@@ -1,4 +1,4 @@
-"""All configuration, read once, from the environment. No value here has a secret for a default."""
+"""All settings, read once from the environment. No secret has a default."""
 
 import sys
 from collections.abc import Mapping
@@ -25,38 +25,40 @@ from app.settings.telemetry import TelemetrySettings, read_telemetry
 
 __all__ = ("Settings", "SettingsError")
 
-OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})  # not read here
+OF_THE_LAUNCHER: Final = frozenset(
+    {"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE}
+)  # read by the launcher only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the process needs to know before it starts."""
+    """The settings of a process."""
 
     database: DatabaseAddress
     database_direct: DatabaseAddress  # without a pooler, for migrations
     auth: AuthSettings
     server: ServerSettings
     cors_origins: tuple[str, ...]
-    request_timeout: int  # seconds for all that a request asks of the database
-    pool_size: int  # connections that a process may have open
-    person_concurrency: int  # statements of one person that run at once, in a process
+    request_timeout: int  # seconds for all database work of a request
+    pool_size: int  # open database connections of a process
+    person_concurrency: int  # concurrent statements of one person, in a process
     rate_limits: RateLimits
-    body_timeout: int  # seconds that a whole body may take to come
-    max_tasks: int  # that one person may have, the trash included
-    max_keys: int  # Idempotency-Keys of one person within 24 hours
-    max_kept_mb: int  # of what was answered under them
+    body_timeout: int  # seconds within which a whole body must arrive
+    max_tasks: int  # of one person, including the trash
+    max_keys: int  # idempotency keys of one person within 24 hours
+    max_kept_mb: int  # of the stored responses of one person
     require_if_match: bool
-    problem_base_url: str  # below which each type of problem has its page; empty: this service's own
+    problem_base_url: str  # base URL of the pages of problem types; empty: this service's own pages
     log_level: str
     log_format: str  # json or console
     telemetry: TelemetrySettings
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Read settings.
+        """Read the settings.
 
         Raises:
-            SettingsError: naming every variable that is missing, wrong or contradicts another.
+            SettingsError: with every variable that is missing, invalid, or contradicts another.
 
         """
         reader = EnvironmentReader(env)
@@ -75,7 +77,7 @@ class Settings:
         require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
         problem_base_url = reader.read("PROBLEM_BASE_URL", _base, "")
         log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
-        log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _natural_log_format())
+        log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _default_log_format())
         telemetry = read_telemetry(reader)
         if reader.errors or not database or not direct or not auth:
             raise SettingsError(reader.errors)
@@ -102,9 +104,9 @@ class Settings:
 
 
 def near_misses(env: Mapping[str, str]) -> list[str]:
-    """Tell which variables look like settings and are none: see `app.settings.spelling`."""
+    """Return a message for each variable that looks like a misspelt setting (`app.settings.spelling`)."""
     with suppress(SettingsError):
-        Settings.from_env({})  # so that each name was read for
+        Settings.from_env({})  # registers every name in `EnvironmentReader.names`
     return misspelt(env, read_env_file(), EnvironmentReader.names | OF_THE_LAUNCHER)
 
 
@@ -121,7 +123,7 @@ def read_database(reader: EnvironmentReader) -> tuple[DatabaseAddress | None, Da
     return database, direct
 
 
-def _natural_log_format() -> str:
+def _default_log_format() -> str:
     return "console" if sys.stdout is not None and sys.stdout.isatty() else "json"
 
 

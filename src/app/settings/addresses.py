@@ -1,4 +1,4 @@
-"""Web addresses and origins, in the form in which browsers and Better Auth write them."""
+"""Parsing of web addresses and origins, normalised as browsers and Better Auth write them."""
 
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -8,7 +8,7 @@ LABEL_MAX: Final = 63  # characters, RFC 1035
 
 
 def origin(url: SplitResult) -> str:
-    """Return scheme, host and port, as in RFC 6454 §6.2: the default port is not said."""
+    """Return scheme, host and port (RFC 6454 §6.2). The default port is left out."""
     default = {"http": 80, "https": 443}[url.scheme]
     host = ascii_host(url.hostname or "")
     host = f"[{host}]" if ":" in host else host
@@ -19,28 +19,28 @@ def ascii_host(host: str) -> str:
     """Return a host as browsers send it: `xn--strae-oqa.example` for `straße.example` (UTS 46).
 
     Raises:
-        ValueError: it has no such form.
+        ValueError: the host has no ASCII form.
 
     """
     if host.isascii():
         return host.lower()
-    from idna import uts46_remap  # noqa: PLC0415 - tables that few need
+    from idna import uts46_remap  # noqa: PLC0415 - few deployments need its large tables
 
     labels = [_ascii_label(label) for label in uts46_remap(host, std3_rules=False).split(".")]
     return ".".join(labels)
 
 
 def web_address(text: str) -> SplitResult:
-    """Read an http(s) URL without user, query or fragment.
+    """Parse an http(s) URL without user, query or fragment.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is not such a URL.
 
     """
     try:
         url = urlsplit(text)
         wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
-        ascii_host(url.hostname or "").encode("idna")  # what looking it up begins with
+        ascii_host(url.hostname or "").encode("idna")  # a DNS lookup does this first
     except ValueError:
         wrong = True
     if wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):
@@ -49,12 +49,12 @@ def web_address(text: str) -> SplitResult:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Read a list of origins, split by commas; `https://*.example.com` stands for any one label.
+    """Parse a list of origins, separated by commas. The `*` in `https://*.example.com` matches one label.
 
-    `*` is none: tokens would be usable from any page. So is `*.com`.
+    `*` alone is refused, because any page could use tokens then. So is `*.com`.
 
     Raises:
-        ValueError: naming one that cannot be used.
+        ValueError: with the first origin that is invalid.
 
     """
     return tuple(_origin(item) for item in filter(None, map(str.strip, text.split(","))))
@@ -64,7 +64,7 @@ def _origin(text: str) -> str:
     scheme, separator, rest = text.partition(f"//{ANY_LABEL}")
     try:
         url = web_address(f"{scheme}//{rest}" if separator else text)
-        wrong = bool(url.path.strip("/")) or (bool(separator) and not _is_somebodys(url.hostname or ""))
+        wrong = bool(url.path.strip("/")) or (bool(separator) and not _has_one_owner(url.hostname or ""))
     except ValueError:
         wrong = True
     if wrong:
@@ -75,15 +75,15 @@ def _origin(text: str) -> str:
     return plain.replace("//", f"//{ANY_LABEL}", 1) if separator else plain
 
 
-def _is_somebodys(host: str) -> bool:
-    """Tell whether names below a host are one owner's, as those below `com` are not."""
+def _has_one_owner(host: str) -> bool:
+    """Return whether all names below a host belong to one owner. Those below `com` do not."""
     return "." in host or host == "localhost"
 
 
 def _ascii_label(label: str) -> str:
     if label.isascii():
         return label
-    written = f"xn--{label.encode('punycode').decode()}"
-    if len(written) > LABEL_MAX:
+    encoded = f"xn--{label.encode('punycode').decode()}"
+    if len(encoded) > LABEL_MAX:
         raise ValueError("has a host name with too long a part")
-    return written
+    return encoded

@@ -1,4 +1,4 @@
-"""Whose tokens are believed."""
+"""Authentication settings: which tokens are accepted."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,17 +19,22 @@ NO_SOURCE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """The source or sources of trust, and what a token must say of itself. At least one source is set."""
+    """The keys that tokens are verified with, and the claims they must have.
 
-    issuer: str  # the only `iss` believed
-    audience: str  # the only `aud` believed
-    jwks_url: str | None = None  # where public keys are fetched
+    At least one kind of key is set.
+    """
+
+    issuer: str  # the only accepted `iss`
+    audience: str  # the only accepted `aud`
+    jwks_url: str | None = None  # where public keys are fetched from
     secret: bytes | None = field(default=None, repr=False)  # HS256; 32 bytes or more
-    previous_secret: bytes | None = field(default=None, repr=False)  # still believed, while tokens of it live
+    previous_secret: bytes | None = field(
+        default=None, repr=False
+    )  # still accepted until its tokens have expired
 
 
 def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
-    """Read who is trusted; None, and the faults in the reader, where that cannot be said."""
+    """Read the authentication settings. If any is invalid, return None, with the errors in the reader."""
     before = len(reader.errors)
     better, neon = (
         reader.read("BETTER_AUTH_URL", web_address, None),
@@ -66,7 +71,7 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
 
 
 def _read_secrets(reader: EnvironmentReader) -> tuple[bytes | None, bytes | None]:
-    """Read the secret, and the one before it."""
+    """Read the secret and the previous secret."""
     name = "BETTER_AUTH_SECRET_PREVIOUS"
     secret, previous = reader.read("BETTER_AUTH_SECRET", _secret, None), reader.read(name, _secret, None)
     if previous is not None and not reader.get("BETTER_AUTH_SECRET"):

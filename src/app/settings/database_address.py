@@ -1,4 +1,4 @@
-"""A PostgreSQL address, exactly as Neon's console gives it."""
+"""Parsing of a PostgreSQL URL, as Neon's console shows it."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -10,60 +10,63 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 SCHEMES: Final = ("postgresql", "postgres")
 VERIFIED: Final = ("require", "verify-ca", "verify-full")
 POOLER: Final = "-pooler."
-NEON: Final = ".neon.tech"  # whose names say whether a pooler is behind them
+NEON: Final = ".neon.tech"  # host names show whether there is a pooler
 _POOLERS: Final = re.compile(r"(-pooler)+\.")
 
 
 class MalformedAddress(ValueError):
-    """The address cannot be used; the message says why and never quotes the password."""
+    """The address is invalid. The message says why, and never quotes the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseAddress:
-    """Where the database is, and how to speak with it."""
+    """The address of the database, and how to connect to it."""
 
     host: str
     port: int
     user: str
     password: str | None = field(repr=False)
     database: str
-    tls: bool  # certificate and host name are always verified: what stands in for channel binding
-    ca_file: str | None  # who signs the server's certificate; None: those the system trusts
-    pooled: bool | None  # by a transaction pooler, which keeps no session; None: connecting tells
+    tls: bool  # always verifies certificate and host name, instead of channel binding
+    ca_file: str | None  # the authority of the server's certificate; None: the system's authorities
+    pooled: bool | None  # by a transaction pooler, which keeps no session; None: unknown until connected
     application_name: str
-    setting: str = field(default="DATABASE_URL", compare=False)  # the variable that said it
+    setting: str = field(default="DATABASE_URL", compare=False)  # the variable that has this address
 
     @classmethod
     def parse(cls, url: str) -> "DatabaseAddress":
-        """Read `postgresql://user:password@host[:port]/database[?parameters]`.
+        """Parse `postgresql://user:password@host[:port]/database[?parameters]`.
 
-        Known parameters: `sslmode`, `sslrootcert`, `channel_binding`, `application_name`, and
-        `pgbouncer=true` or `false`, which says of any host what `-pooler.` in its name says of Neon's.
+        Known parameters: `sslmode`, `sslrootcert`, `channel_binding`, `application_name`, `pgbouncer`.
+        `pgbouncer` is `true` or `false`: whether the host is a pooler. On Neon, `-pooler.` in its name shows that.
 
         Raises:
-            MalformedAddress: with everything that is wrong.
+            MalformedAddress: with all errors.
 
         """
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname or "", parts.port or 5432
-            host.encode("idna")  # what looking it up begins with
-            given = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+            host.encode("idna")  # a DNS lookup does this first
+            parameters = dict(
+                parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+            )
         except ValueError as error:
             raise MalformedAddress(
                 "is not a URL of the form postgresql://user:password@host/database"
             ) from error
-        if (
-            "@" in parts.query + parts.fragment
-        ):  # so these are the rest of a password, which is not to be told
+        if "@" in parts.query + parts.fragment:  # these are part of the password, so do not quote them
             raise MalformedAddress("has `?` or `#` in its password: write %3F or %23")
         database = unquote(parts.path.removeprefix("/"))
-        wrong = [*_missing(parts.scheme, host, parts.username, database), *_wrong_parameters(given, host)]
+        wrong = [
+            *_missing(parts.scheme, host, parts.username, database),
+            *_wrong_parameters(parameters, host),
+        ]
         if wrong:
             raise MalformedAddress("; ".join(wrong))
-        if any(map(_unfit, (host, unquote(parts.netloc), database, *given.values()))):
+        if any(map(_unfit, (host, unquote(parts.netloc), database, *parameters.values()))):
             raise MalformedAddress("holds U+0000 or half of a surrogate pair, which PostgreSQL does not take")
-        mode = given.get("sslmode", "disable" if is_here(host) else "require")
+        mode = parameters.get("sslmode", "disable" if is_here(host) else "require")
         return cls(
             host=host,
             port=port,
@@ -71,21 +74,21 @@ class DatabaseAddress:
             password=unquote(parts.password) if parts.password is not None else None,
             database=database,
             tls=mode in VERIFIED,
-            ca_file=given.get("sslrootcert") if given.get("sslrootcert") != "system" else None,
-            pooled=_pooled(host, given.get("pgbouncer")),
-            application_name=given.get("application_name", "taskward"),
+            ca_file=parameters.get("sslrootcert") if parameters.get("sslrootcert") != "system" else None,
+            pooled=_pooled(host, parameters.get("pgbouncer")),
+            application_name=parameters.get("application_name", "taskward"),
         )
 
     def direct(self) -> "DatabaseAddress":
-        """Return the same database without Neon's pooler in between; any other host has no other name."""
+        """Return the address without Neon's pooler. On other hosts it is the same address."""
         host = _POOLERS.sub(".", self.host)
         return self if host == self.host else replace(self, host=host, pooled=_pooled(host, None))
 
 
-def _pooled(host: str, said: str | None) -> bool | None:
-    if POOLER in host or said == "true":
+def _pooled(host: str, pgbouncer: str | None) -> bool | None:
+    if POOLER in host or pgbouncer == "true":
         return True
-    return False if host.endswith(NEON) or said == "false" else None
+    return False if host.endswith(NEON) or pgbouncer == "false" else None
 
 
 def _missing(scheme: str, host: str, user: str | None, database: str) -> list[str]:
@@ -100,7 +103,7 @@ def _missing(scheme: str, host: str, user: str | None, database: str) -> list[st
     return errors
 
 
-def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
+def _wrong_parameters(parameters: dict[str, str], host: str) -> list[str]:
     allowed: dict[str, tuple[str, ...] | None] = {
         "sslmode": ("disable", *VERIFIED),
         "channel_binding": ("disable", "prefer", "require"),
@@ -108,32 +111,36 @@ def _wrong_parameters(given: dict[str, str], host: str) -> list[str]:
         "sslrootcert": None,
         "application_name": None,
     }
-    errors = [f"has a parameter that is not known here: {name}" for name in given if name not in allowed]
+    errors = [f"has a parameter that is not known here: {name}" for name in parameters if name not in allowed]
     for name, values in allowed.items():
-        if name in given and values and given[name] not in values:
-            errors.append(f"has {name}={given[name]}, which must be one of {', '.join(values)}")
-    authority = given.get("sslrootcert", "system")
+        if name in parameters and values and parameters[name] not in values:
+            errors.append(f"has {name}={parameters[name]}, which must be one of {', '.join(values)}")
+    authority = parameters.get("sslrootcert", "system")
     if authority != "system" and not _is_file(authority):
         errors.append(f"has sslrootcert={authority}, which is not a file")
-    if given.get("channel_binding") == "require" and given.get("sslmode") == "disable" and not is_here(host):
+    if (
+        parameters.get("channel_binding") == "require"
+        and parameters.get("sslmode") == "disable"
+        and not is_here(host)
+    ):
         errors.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
     return errors
 
 
 def _unfit(text: str) -> bool:
-    """Tell whether a text holds what the server cannot be sent."""
+    """Return whether a text has characters that PostgreSQL does not accept."""
     return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
-    except OSError:  # too long for a name, or in a folder that may not be looked into
+    except OSError:  # the name is too long, or its folder is not readable
         return False
 
 
 def is_here(host: str) -> bool:
-    """Tell whether the host is this machine, to which a connection needs no TLS."""
+    """Return whether the host is this machine. Connections to it need no TLS."""
     if host == "localhost":
         return True
     try:

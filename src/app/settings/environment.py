@@ -1,4 +1,4 @@
-"""Reading variables, one fault a line, all of them told at once."""
+"""Reading environment variables. All errors are reported together, one a line."""
 
 import os
 import stat
@@ -10,13 +10,13 @@ from dotenv.parser import Original, parse_stream
 
 T = TypeVar("T")
 
-ROOT: Final = 0  # may write every file anyway
+ROOT: Final = 0  # root can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
-ENV_FILE: Final = "ENV_FILE"  # the variable by which `--env-file` reaches workers
+ENV_FILE: Final = "ENV_FILE"  # carries `--env-file` to workers
 
 
 class SettingsError(Exception):
-    """The environment is incomplete or wrong; `faults` names everything, each with its variable."""
+    """The environment is incomplete or invalid. `errors` has every error, each with its variable."""
 
     def __init__(self, errors: list[str]) -> None:
         self.errors = errors
@@ -25,12 +25,13 @@ class SettingsError(Exception):
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the process, over those of the file `ENV_FILE`: by default `.env` here.
+    """Return the variables of the process and of the file `ENV_FILE` (default: `.env` in this folder).
 
-    Where the process names another database than the file, the file's direct address is that other one's.
+    Variables of the process take precedence. If the process sets another database than the file, the file's
+    direct address is ignored: it belongs to the file's database.
 
     Raises:
-        SettingsError: this folder was deleted, or the file cannot be read, or others can write it.
+        SettingsError: the working directory was deleted, the file cannot be read, or others can write it.
 
     """
     file, process = read_env_file(), dict(os.environ)
@@ -40,49 +41,52 @@ def environment() -> dict[str, str]:
 
 
 def read_env_file() -> dict[str, str]:
-    """Return the variables of that file.
+    """Return the variables of the file `ENV_FILE`, or of `.env`.
 
     Raises:
-        SettingsError: as `environment` does.
+        SettingsError: as in `environment`.
 
     """
-    path, must_be = _file()
-    return _read(path, must_be=must_be)
+    path, required = _file()
+    return _read(path, required=required)
 
 
 def secrets_shown() -> list[str]:
-    """Warn where every user of this machine can read a file that holds secrets."""
+    """Return a warning if every user of this machine can read the file, and it has secrets."""
     path, _ = _file()
     held = [name for name in SECRETS if read_env_file().get(name)]
     if not held or not path.stat().st_mode & stat.S_IROTH:
         return []
-    mend = f"chmod 600 {path}"
+    command = f"chmod 600 {path}"
     if path.stat().st_uid != os.geteuid():
-        mend = f"chgrp {os.getegid()} {path} && chmod 640 {path}"
-    return [f"{path} holds {held[0]} and can be read by every user: {mend}"]
+        command = f"chgrp {os.getegid()} {path} && chmod 640 {path}"
+    return [f"{path} holds {held[0]} and can be read by every user: {command}"]
 
 
 def _file() -> tuple[Path, bool]:
-    """Return where the file of variables is, and whether somebody named it."""
+    """Return the path of the file of variables, and whether ENV_FILE names it."""
     try:
         folder = Path.cwd()
     except FileNotFoundError:
         gone = "the folder that it is started in is gone: start it in one that exists"
         raise SettingsError([gone]) from None
-    named = os.environ.get(ENV_FILE)
-    return folder / (named or ".env"), bool(named)
+    name = os.environ.get(ENV_FILE)
+    return folder / (name or ".env"), bool(name)
 
 
-def _read(path: Path, *, must_be: bool) -> dict[str, str]:
-    """Read a file of variables. Somebody else who can write it could set the secret, or the database."""
+def _read(path: Path, *, required: bool) -> dict[str, str]:
+    """Read a file of variables.
+
+    Others must not be able to write it: they could set the secret or the database.
+    """
     try:
         found = path.stat()
     except OSError as error:
-        if must_be:
+        if required:
             raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
         return {}
     if not stat.S_ISREG(found.st_mode):
-        if must_be:
+        if required:
             raise SettingsError([f"{path} is not a file"])
         return {}
     if found.st_uid not in (os.geteuid(), ROOT):
@@ -108,13 +112,15 @@ def _read(path: Path, *, must_be: bool) -> dict[str, str]:
 
 def _line(original: Original) -> int:
     text = original.string
-    return original.line + text[: len(text) - len(text.lstrip())].count("\n")  # blank lines come before it
+    return original.line + text[: len(text) - len(text.lstrip())].count(
+        "\n"
+    )  # skip the blank lines before it
 
 
 class EnvironmentReader:
-    """Reads variables and collects what is wrong with them. An empty variable is an absent one."""
+    """Reads variables and collects errors. An empty variable counts as absent."""
 
-    names: ClassVar[set[str]] = set()  # of all that were ever read for, set or not
+    names: ClassVar[set[str]] = set()  # every name that was ever read, set or not
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -126,11 +132,11 @@ class EnvironmentReader:
         return self._env.get(name, "").strip() or None
 
     def fault(self, name: str, what: str) -> None:
-        """Remember that a variable is wrong: `what` says how, and what to do."""
+        """Add an error: `what` says what is wrong with the variable, and what to do."""
         self.errors.append(f"{name} {what}")
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """Return the parsed value, or the default where it is absent or wrong (`parse` raises ValueError)."""
+        """Return the parsed value, or the default if it is absent or invalid (`parse` raises ValueError)."""
         value = self.get(name)
         if value is None:
             return default
@@ -142,15 +148,15 @@ class EnvironmentReader:
 
 
 def file(text: str) -> str:
-    """Accept the name of a file that is there.
+    """Accept the name of an existing file.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such file.
 
     """
     try:
         found = Path(text).is_file()
-    except OSError:  # too long for a name, or in a folder that may not be looked into
+    except OSError:  # the name is too long, or its folder is not readable
         found = False
     if not found:
         raise ValueError(f"is {text!r}, which is not a file")
@@ -158,7 +164,7 @@ def file(text: str) -> str:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """Accept these words only."""
+    """Return a parser that accepts these words only, in any case."""
 
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -174,7 +180,7 @@ def flag(text: str) -> bool:
 
 
 def number(low: int, high: int) -> Callable[[str], int]:
-    """Accept a whole number from `low` to `high`."""
+    """Return a parser that accepts a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):

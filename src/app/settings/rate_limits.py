@@ -1,4 +1,4 @@
-"""How often one may ask, where that is counted, and who may say for whom they ask."""
+"""Rate limit settings: quotas, the shared store, and trusted proxies."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -18,7 +18,7 @@ WINDOW_MAX: Final = 86_400  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many requests in so many seconds."""
+    """A number of requests in a number of seconds."""
 
     requests: int
     seconds: int
@@ -26,18 +26,20 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """What is limited. None of it where another limiter stands before the service."""
+    """The rate limits. Turn them off if a proxy limits requests already."""
 
     on: bool
     person: Quota
     address: Quota
-    store: str | None = field(repr=False)  # a URL, maybe with a password; None: each process counts by itself
-    store_ca: str | None  # who signs the store's certificate; None: those the system trusts
-    trusted_proxies: tuple[Network, ...]  # whose word in X-Forwarded-For is believed
+    store: str | None = field(
+        repr=False
+    )  # a URL, possibly with a password; None: each process counts by itself
+    store_ca: str | None  # the authority of the store's certificate; None: the system's authorities
+    trusted_proxies: tuple[Network, ...]  # whose X-Forwarded-For entries are trusted
 
 
 def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
-    """Read the limits."""
+    """Read the rate limit settings."""
     store = reader.read("RATE_LIMIT_STORE", _store, None)
     store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)
     if store_ca and not (store and store.startswith(TLS)):
@@ -66,13 +68,13 @@ def _quota(text: str) -> Quota:
 def _store(text: str) -> str:
     try:
         url = urlsplit(text)
-        (url.hostname or "").encode("idna")  # what looking it up begins with
+        (url.hostname or "").encode("idna")  # a DNS lookup does this first
         wrong = url.scheme not in STORES or not url.hostname or url.port == 0
         wrong = wrong or bool(url.path.strip("/") and not url.path.strip("/").isdecimal())
     except ValueError:
         wrong = True
     if wrong or url.query or url.fragment:
-        # The value is not quoted: it may hold a password.
+        # The message does not quote the value, which may have a password.
         raise ValueError("is not an address like redis://cache.example.com:6379: see .env.example")
     return text if url.port else urlunsplit(url._replace(netloc=f"{url.netloc.rstrip(':')}:{STORE_PORT}"))
 

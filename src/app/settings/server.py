@@ -1,4 +1,4 @@
-"""Where the service listens, and to whose name it answers."""
+"""Server settings: the socket, workers, and allowed hosts."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -9,17 +9,17 @@ from app.settings.environment import EnvironmentReader, number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """The socket, and the names of this service."""
+    """The socket, the workers, and the host names of this service."""
 
     host: str
     port: int
     workers: int  # processes
-    shutdown_delay: int  # seconds between being told to stop and refusing new connections
-    allowed_hosts: frozenset[str] | None  # lower case, without port; None: any, on a loopback address only
+    shutdown_delay: int  # seconds between the stop signal and refusing new connections
+    allowed_hosts: frozenset[str] | None  # lower case, without port; None: any host name
 
 
 def read_server(reader: EnvironmentReader) -> ServerSettings:
-    """Read the socket and the names."""
+    """Read the server settings."""
     host = reader.read("HOST", _host, "127.0.0.1")
     names = reader.read("ALLOWED_HOSTS", _names, None)
     if names is None and not is_loopback(host) and not reader.get("ALLOWED_HOSTS"):
@@ -38,7 +38,7 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches the address."""
+    """Return whether only this machine can reach the address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -47,7 +47,7 @@ def is_loopback(host: str) -> bool:
 
 def _host(text: str) -> str:
     try:
-        text.encode("idna")  # what looking it up begins with
+        text.encode("idna")  # a DNS lookup does this first
     except UnicodeError:
         raise ValueError(f"is {text!r}, which is no host name and no address") from None
     return text

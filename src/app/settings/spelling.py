@@ -1,18 +1,18 @@
-"""Names of variables that are nearly those of settings."""
+"""Detection of misspelt settings."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-NEAR: Final = 0.85  # of difflib: one letter of seven wrong, or an underscore left out
-OTHERS: Final = frozenset({"better_auth_secrets"})  # near a name of ours, and Better Auth's own
+NEAR: Final = 0.85  # difflib's ratio: allows one wrong letter in seven, or a missing underscore
+OTHERS: Final = frozenset({"better_auth_secrets"})  # close to a setting, but a variable of Better Auth
 
 
 def misspelt(env: Mapping[str, str], written: Collection[str], known: Collection[str]) -> list[str]:
-    """Tell which variables look like settings and are none, each with what was probably meant.
+    """Return a message for each variable that is close to the name of a setting, with that name.
 
-    Of the variables `written` into `.env` each that is near a known name is told; of all others, which may be
-    for other programs, only those whose setting is not set.
+    All variables `written` in `.env` are checked. Other variables may belong to other programs, so they are
+    reported only if the setting itself is not set.
     """
     return [
         f"{name} is no setting: did you mean {near[0]}?"

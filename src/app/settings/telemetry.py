@@ -1,4 +1,4 @@
-"""What an operator sees of the service: counts, traces, and whom a line in the log is about."""
+"""Telemetry settings: metrics, traces, and the key of user pseudonyms in the log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,23 +8,23 @@ from typing import Final
 from app.settings.environment import EnvironmentReader, number, one_of
 
 COUNT_FILES: Final = "PROMETHEUS_MULTIPROC_DIR"  # set by `app serve` for its workers
-LOG_KEY_MIN: Final = 16  # bytes; whoever can guess the key can try ids
+LOG_KEY_MIN: Final = 16  # bytes; with a guessed key, anybody can test ids against the log
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
-    """Where counts are shown, where traces go, how people are named in the log."""
+    """Where metrics are served, whether traces are sent, and the key of user pseudonyms in the log."""
 
     metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None  # None: nothing is counted
-    log_user_key: str | None = field(default=None, repr=False)  # None: a random one for each start
+    metrics_port: int | None = None  # None: no metrics
+    log_user_key: str | None = field(default=None, repr=False)  # None: a random key for each start
     traced: bool = False
 
 
 def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
-    """Read all of it."""
+    """Read the telemetry settings."""
     return TelemetrySettings(
         metrics_host=reader.get("METRICS_HOST") or "127.0.0.1",
         metrics_port=_metrics_port(reader),
@@ -34,7 +34,7 @@ def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
 
 
 def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that OpenTelemetry's SDK reads by itself, for those that only `.env` has."""
+    """Return the variables of OpenTelemetry's SDK. The SDK itself does not see those in `.env`."""
     return {name: value for name, value in env.items() if name.startswith("OTEL_") and value}
 
 
@@ -47,7 +47,7 @@ def _metrics_port(reader: EnvironmentReader) -> int | None:
 
 
 def _traced(reader: EnvironmentReader) -> bool:
-    """Tell whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
+    """Return whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
     wanted = next((name for name in ENDPOINTS if reader.get(name)), None)
     off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"
     if wanted is None or off or reader.get("OTEL_TRACES_EXPORTER") == "none":

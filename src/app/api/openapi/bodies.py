@@ -1,4 +1,4 @@
-"""Schemas of the OpenAPI document: bodies as `app.api.requests` reads them, with the domain's limits."""
+"""Schemas of request bodies in the OpenAPI document, with the limits of the domain."""
 
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ _PATCHED: Final[dict[str, Schema | Reference]] = {
 def _kind(
     op: str, says: str, properties: dict[str, Schema | Reference], *, needs: str = "id"
 ) -> Schema | Reference:
-    """Return the shape of one kind of operation in a batch."""
+    """Return the schema of one kind of operation in a batch."""
     named: dict[str, Schema | Reference] = {
         "id": Schema(type=STRING, format=OpenAPIFormat.UUID, description="No other operation may name it"),
         "if_match": Schema(

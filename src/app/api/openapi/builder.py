@@ -1,4 +1,4 @@
-"""What makes an operation of the OpenAPI document out of what is said of it."""
+"""Builds operations of the OpenAPI document from their descriptions."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,14 +27,14 @@ STRING: Final = OpenAPIType.STRING
 
 @dataclass
 class WholeExample(Example):
-    """An example with its nulls, which Litestar leaves out of whatever it writes."""
+    """An example that keeps its nulls. Litestar drops nulls from what it writes."""
 
     def to_schema(self) -> dict[str, Any]:
-        """Return it."""
+        """Return the example as JSON."""
         return {"value": self.value}
 
 
-def operation(  # noqa: PLR0913 - keywords, each read at its one call
+def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     name: str,
     *,
     parameters: tuple[Parameter, ...] = (),
@@ -47,15 +47,15 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
     unavailable: bool = False,
     **handler: Any,
 ) -> dict[str, Any]:
-    """Return the keyword arguments of a handler's decorator."""
+    """Return keyword arguments for a handler's decorator, which describe its operation."""
 
     @dataclass
     class Described(Operation):
-        """An operation whose parameters, bodies, answers and examples are said here."""
+        """An operation with these parameters, bodies, responses and examples."""
 
         def __post_init__(self) -> None:
             self.parameters = list(parameters) or None
-            self.security = self.security or []  # said: this needs no token
+            self.security = self.security or []  # an empty list means: no token needed
             if body:
                 media = OpenAPIMediaType(
                     schema=Reference(f"#/components/schemas/{body}"), examples=_named(examples.BODIES[name])
@@ -63,14 +63,14 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
                 self.request_body = RequestBody(
                     content=dict.fromkeys(media_types, media), required=body_required
                 )
-            for status, answer in (self.responses or {}).items():
-                if isinstance(answer, Reference) or not status.startswith("2"):
+            for status, response in (self.responses or {}).items():
+                if isinstance(response, Reference) or not status.startswith("2"):
                     continue
-                for media in (answer.content or {}).values():
+                for media in (response.content or {}).values():
                     media.examples = _named({"example": examples.ANSWERS[name, int(status)]})
                 for header, says in (headers or {}).items():
-                    answer.headers = {
-                        **(answer.headers or {}),
+                    response.headers = {
+                        **(response.headers or {}),
                         header: OpenAPIHeader(schema=Schema(type=STRING), description=says),
                     }
             if not_modified:
@@ -78,12 +78,12 @@ def operation(  # noqa: PLR0913 - keywords, each read at its one call
                     **(self.responses or {}),
                     "304": OpenAPIResponse(description="Not modified"),
                 }
-            if unavailable:  # the same shape as where all is well
+            if unavailable:  # the same schema as for 200
                 self.responses = {**(self.responses or {}), "503": _unavailable(name)}
             self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
 
     Described.__name__ = f"{name}Operation"
-    if errors:  # makes Litestar put the shape of a problem among the components
+    if errors:  # makes Litestar add the schema of a problem to the components
         handler["responses"] = {errors[0]: ResponseSpec(Problem, generate_examples=False)}
     return {"operation_id": name, "operation_class": Described, **handler}
 

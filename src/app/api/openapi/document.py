@@ -1,4 +1,4 @@
-"""The OpenAPI document: made from the handlers, and from what `app.api.openapi.operations` says of them."""
+"""The OpenAPI document, built from the handlers and the descriptions in `app.api.openapi.operations`."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -25,24 +25,24 @@ Document = Callable[[], dict[str, Any]]
 
 
 def document_of(handlers: Sequence[Any], version: str) -> Document:
-    """Return what makes the document, when it is first asked for.
+    """Return a function that builds the document at its first call.
 
-    It comes from an application of its own that is never served: Litestar's would add pages and a
-    404 of its own making to the one that is.
+    The document comes from a separate application, which is never served. In the served one, Litestar's
+    OpenAPI support would add its own pages and its own 404.
     """
 
     @lru_cache
     def document() -> dict[str, Any]:
-        described = Litestar(
+        generated = Litestar(
             route_handlers=handlers,
             openapi_config=_config(version),
             logging_config=None,
         ).openapi_schema
-        schemas = described.components.schemas = described.components.schemas or {}
+        schemas = generated.components.schemas = generated.components.schemas or {}
         schemas.update(COMPONENTS)
-        _correct_answers(schemas)
-        described.paths = dict(sorted((described.paths or {}).items()))
-        return described.to_schema()
+        _correct_responses(schemas)
+        generated.paths = dict(sorted((generated.paths or {}).items()))
+        return generated.to_schema()
 
     return document
 
@@ -59,8 +59,11 @@ def route_to(document: Document) -> HTTPRouteHandler:
     return openapi
 
 
-def _correct_answers(schemas: dict[str, Schema]) -> None:
-    """Name what has a name, and give no defaults to answers: what has one counts as always there."""
+def _correct_responses(schemas: dict[str, Schema]) -> None:
+    """Use references to named schemas, and remove defaults.
+
+    Client generators treat a response member with a default as always present.
+    """
     for name in ("BatchResult", "Fault", "Problem"):
         for member in (schemas[name].properties or {}).values():
             if isinstance(member, Schema):

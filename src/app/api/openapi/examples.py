@@ -1,4 +1,4 @@
-"""Examples in the OpenAPI document: one for every body, answer and error."""
+"""Examples in the OpenAPI document: for every request body, response and error."""
 
 from http import HTTPStatus
 from typing import Any, Final

@@ -1,8 +1,7 @@
-"""What the OpenAPI document says of each operation, beside what Litestar reads off its handler.
+"""Descriptions of operations in the OpenAPI document, in addition to what Litestar reads from handlers.
 
-Bodies and queries are read by `app.api.requests.task_bodies`, more strictly than a framework would, so they
-are
-described here; limits come from the domain, so that they cannot drift.
+`app.api.requests` reads bodies and queries, more strictly than a framework would. So they are described here.
+Limits come from the domain, so they cannot drift.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the parameters of a list."""
+"""Query and header parameters in the OpenAPI document, mostly of the list."""
 
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _MOMENT: Final = (
 
 
 def _query(name: str, description: str, **schema: Any) -> Parameter:
-    # No `example`: pages that let people try an operation fill it in, and then the request says too much.
+    # No `example`: Swagger UI fills in examples, and the request would then have every filter set.
     return Parameter(name=name, param_in="query", schema=Schema(**schema), description=description)
 
 
