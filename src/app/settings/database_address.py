@@ -38,7 +38,7 @@ class DatabaseAddress:
         """Parse `postgresql://user:password@host[:port]/database[?parameters]`.
 
         Known parameters: `sslmode`, `sslrootcert`, `channel_binding`, `application_name`, `pgbouncer`.
-        `pgbouncer` is `true` or `false`: whether the host is a pooler. On Neon, `-pooler.` in its name shows that.
+        `pgbouncer` is `true` or `false`: whether the host is a pooler. Neon names its poolers `-pooler.`.
 
         Raises:
             MalformedAddress: with all errors.
