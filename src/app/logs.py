@@ -19,8 +19,8 @@ from app.log_output import write_soon
 ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
 
 log = structlog.get_logger()
-_by_hand = False
-_short = False
+_json_lines = False
+_short_lines = False
 _user_key = secrets.token_bytes(32)
 
 PROBES: Final = ("/health", "/health/ready")
@@ -34,9 +34,9 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     With the same `user_key`, a person has the same pseudonym in every log. Without one, each process draws
     its own random key.
     """
-    global _by_hand, _short, _user_key  # noqa: PLW0603 - the process has one log
+    global _json_lines, _short_lines, _user_key  # noqa: PLW0603 - the process has one log
     enabled = logging.getLevelName(level.upper()) <= logging.INFO
-    _by_hand, _short = enabled and form == "json", enabled and form == "console"
+    _json_lines, _short_lines = enabled and form == "json", enabled and form == "console"
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
     log_output.start_anew()
@@ -86,7 +86,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. At a
     terminal it is one short line, and health probes are left out.
     """
-    if _by_hand:
+    if _json_lines:
         user = None if user_id is None else user_name(user_id)
         write_soon(
             f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
@@ -95,7 +95,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
             f' "level": "info",'
             f' "timestamp": "{_timestamp()}"}}\n'
         )
-    elif _short and route not in PROBES:
+    elif _short_lines and route not in PROBES:
         path = "(no such path)" if route is None else route.replace("{user_id}", "me")
         more = "" if problem is None or problem == "about:blank" else f"  {problem}"
         write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{more}\n")

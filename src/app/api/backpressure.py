@@ -1,4 +1,4 @@
-"""Backpressure: limits on large request bodies and large responses in memory, and draining of refused bodies.
+"""Backpressure: limits on large bodies and responses in memory, and draining of refused bodies.
 
 - `Room` counts bytes in memory, for one person and in total.
 - A response that is too large for the kernel's buffer stays in memory until its client has read it, so it
@@ -164,12 +164,12 @@ class IncomingBody:
 
 
 def is_worth_reading_on(scope: Any, headers: dict[bytes, bytes], status: int) -> bool:
-    """Return whether to drain the body: the client may still be sending, and draining does no harm."""
+    """Return whether to drain the body: the client may still be sending, and nothing rules it out."""
     standing = scope.get("rate_limit")
     return (
         status >= HTTPStatus.BAD_REQUEST
         and status != HTTPStatus.REQUEST_TIMEOUT  # it had enough time
-        and b"expect" not in headers  # it sends no body after this status (RFC 9110 §10.1.1)
+        and b"expect" not in headers  # it waits for 100, so it sends no body now (RFC 9110 §10.1.1)
         and not (standing and standing.exceeded)  # do not read more of a flood
     )
 

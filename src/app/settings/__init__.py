@@ -25,9 +25,7 @@ from app.settings.telemetry import TelemetrySettings, read_telemetry
 
 __all__ = ("Settings", "SettingsError")
 
-OF_THE_LAUNCHER: Final = frozenset(
-    {"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE}
-)  # read by the launcher only
+OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})  # not read here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,7 @@ class AuthSettings:
     audience: str  # the only accepted `aud`
     jwks_url: str | None = None  # where public keys are fetched from
     secret: bytes | None = field(default=None, repr=False)  # HS256; 32 bytes or more
-    previous_secret: bytes | None = field(
-        default=None, repr=False
-    )  # still accepted until its tokens have expired
+    previous_secret: bytes | None = field(default=None, repr=False)  # accepted until its tokens expire
 
 
 def read_auth(reader: EnvironmentReader) -> AuthSettings | None:

@@ -112,9 +112,7 @@ def _read(path: Path, *, required: bool) -> dict[str, str]:
 
 def _line(original: Original) -> int:
     text = original.string
-    return original.line + text[: len(text) - len(text.lstrip())].count(
-        "\n"
-    )  # skip the blank lines before it
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")  # skip leading blank lines
 
 
 class EnvironmentReader:

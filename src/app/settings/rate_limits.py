@@ -31,9 +31,7 @@ class RateLimits:
     on: bool
     person: Quota
     address: Quota
-    store: str | None = field(
-        repr=False
-    )  # a URL, possibly with a password; None: each process counts by itself
+    store: str | None = field(repr=False)  # a URL, may have a password; None: each process counts by itself
     store_ca: str | None  # the authority of the store's certificate; None: the system's authorities
     trusted_proxies: tuple[Network, ...]  # whose X-Forwarded-For entries are trusted
 

@@ -11,9 +11,7 @@ from typing import Any, Final
 
 from app.settings.rate_limits import Network
 
-SITE: Final = (
-    64  # bits: one IPv6 customer has at least such a network, and can use any address in it (RFC 6177)
-)
+SITE: Final = 64  # bits: one IPv6 customer can use any address in such a network (RFC 6177)
 KNOWN: Final = 4096  # cached peer addresses
 
 Address = IPv4Address | IPv6Address

@@ -71,9 +71,8 @@ class Edge:
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = [
             (re.compile(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(route.path_format))), route.methods)
-            for route in sorted(
-                routes, key=lambda route: route.path_format.count("{")
-            )  # fewest parameters first
+            # The path with the fewest parameters comes first.
+            for route in sorted(routes, key=lambda route: route.path_format.count("{"))
         ]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 - steps in their order
