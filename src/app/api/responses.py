@@ -82,7 +82,7 @@ get, post, put, patch, delete = (
     partial(_Settled, http_method=method)
     for method in (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 )
-"""Like Litestar's decorators of these names, which are final classes."""
+"""Like Litestar's decorators of these names, which are classes that must not be subclassed."""
 
 
 def etag(version: int) -> bytes:
