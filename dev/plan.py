@@ -22,7 +22,7 @@ NOWHERE = "postgresql://taskward@127.0.0.1/taskward"  # until the embedded one i
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts, and what each is told."""
+    """The parts of `make run` with their commands and settings."""
 
     embedded: bool  # a PostgreSQL of our own
     node: str | None  # the program that runs Better Auth; None: it is not run here

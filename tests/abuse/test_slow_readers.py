@@ -20,7 +20,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-CUT = 45  # seconds: a connection of which nothing is taken is cut after 30
+CUT = 45  # seconds: the server cuts a connection after 30 s without any bytes read
 
 
 def asked(service: Service, path: str, user: str = "") -> httpx.Response:

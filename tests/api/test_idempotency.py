@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request is acted on once, and whoever repeats it is told what was told then."""
+"""`Idempotency-Key`: a request takes effect once, and a repeated request gets the stored response."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def keyed(key: str | None = None) -> dict[str, str]:
 
 
 def told(response: httpx.Response) -> tuple[Any, ...]:
-    """Return all of an answer but what belongs to this one request, and that it is told again."""
+    """Return a response without its per-request headers and without the header that marks a stored response."""
     own = ("x-request-id", "ratelimit", "idempotency-replayed")
     headers = {name: value for name, value in response.headers.items() if name not in own}
     return response.status_code, headers, response.content

@@ -1,4 +1,4 @@
-"""Who asks too often is told so, and when to come back: an address before, and a person after it is known who asks."""
+"""Too many requests get 429 with `Retry-After`: per address before authentication, per person after it."""
 
 import asyncio
 import re

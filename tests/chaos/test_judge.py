@@ -41,7 +41,7 @@ def task(title: str, *, version: int = 1, owner: str = "ann", **members: Any) ->
 
 @pytest.fixture
 def ledger() -> Ledger:
-    """Ann's, who was told that two tasks were created, and that the first was toggled."""
+    """Ann's ledger: two creates and one toggle of the first task were acknowledged."""
     ledger = Ledger("ann")
     for title in ("one", "two"):
         ledger.created(title, "201", task(title))

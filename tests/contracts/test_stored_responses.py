@@ -51,7 +51,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 async def ask(
     store: Store, owner: UserId, key: str, *, body: bytes = b"", at: timedelta = timedelta()
 ) -> StoredResponse | None:
-    """Ask under a key so long after noon: return what was told before, or keep what is told now."""
+    """Send a request with a key at this time after noon: return the stored response, or store this one."""
     keyed, since = IdempotentRequest("create", key, b"x"), SINCE + at
     async with store(owner, AT_MOST) as (_, kept):
         if (told := await kept.claim(keyed, since=since)) is None:

@@ -1,6 +1,6 @@
-"""What a broken connection, a lock, or a full pool means to whoever asked.
+"""What a client receives after a broken connection, a lock, or a full pool.
 
-How each test was seen to fail: reads not repeated; writes repeated; every loss told as unknown, or none;
+How each test was seen to fail: reads not repeated; writes repeated; every loss reported as unknown, or none;
 no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a broken connection that no write may survive.
 """
 

@@ -225,7 +225,7 @@ async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_believed
         await until(lambda: bool(fetched._trouble))
         server.keys = [OLD.public]
 
-        async with asyncio.timeout(0.9):  # before the background asks again
+        async with asyncio.timeout(0.9):  # before the background task fetches again
             await fetched.find("old", "EdDSA")
 
 

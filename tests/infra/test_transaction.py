@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 async def single(database_url: str) -> AsyncIterator[Database]:
-    """A database with one connection: whatever is left on it meets whoever comes next."""
+    """A database with one connection: the next user of it meets any leftover state."""
     database = Database(DatabaseAddress.parse(database_url), pool_size=1)
     await database.open()
     yield database

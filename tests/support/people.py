@@ -18,7 +18,7 @@ TRUST = AuthSettings(issuer=ORIGIN, audience=ORIGIN, secret=SECRET)
 
 @dataclass
 class Person:
-    """Asks for their own tasks, with their own token."""
+    """Sends requests for their own tasks, with their own token."""
 
     client: httpx.AsyncClient
     user_id: UserId
