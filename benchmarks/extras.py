@@ -1,4 +1,4 @@
-"""What is measured of Taskward alone: tokens, memory, two workers."""
+"""Measurements of Taskward alone: tokens, memory, two workers."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster: where its data and programs lie, and how it is made.
+"""A PostgreSQL cluster: where its data and programs are, and how it is created.
 
 PostgreSQL refuses root. As root it is run as `postgres` or `nobody`, whose data and programs then lie
 outside wherever that user may not go; `.state/` keeps a pointer.

@@ -1,4 +1,4 @@
-"""What `make run` is going to start, decided from the environment before anything is started."""
+"""The plan of `make run`: which parts to start, decided from the environment before any start."""
 
 import re
 import secrets

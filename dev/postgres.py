@@ -1,4 +1,4 @@
-"""A real PostgreSQL of one's own: a cluster in a folder, a server on a port of this machine.
+"""A private PostgreSQL: a cluster in a folder and a server on a local port.
 
 Its login role is like the one that Neon hands out: not a superuser, owner
 of its database, and not bound by row-level security, so that what works here works there.

@@ -1,4 +1,4 @@
-"""Somebody who fills the disk with answers that are kept under Idempotency-Keys."""
+"""A client that fills the disk with responses stored under Idempotency-Keys."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Readers who ask for large answers and do not read them: what waits for them is bounded, and so is the time."""
+"""Clients that request large responses and do not read them: queued bytes and time are bounded."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A token that is not believed costs the database nothing: not a statement, not even a connection."""
+"""A rejected token costs the database nothing: not a statement, not even a connection."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""From which address a request comes: only our own proxies are believed, and from the right."""
+"""Client address of a request: only our own proxies are trusted, read from the right."""
 
 from ipaddress import ip_network
 from typing import Any

@@ -1,4 +1,4 @@
-"""`CORS_ORIGINS=https://*.example.com`: pages of any one label may ask, as previews of a front end do, and no others."""
+"""`CORS_ORIGINS=https://*.example.com`: pages of any one label may send requests, as previews of a front end do, and no others."""
 
 from collections.abc import AsyncIterator
 

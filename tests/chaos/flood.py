@@ -19,7 +19,7 @@ CONNECTIONS = 16
 
 
 def unknown_at(moment: float) -> bool:
-    """Return the tokens for the requests of this second."""
+    """Return whether the requests of this second carry tokens with unknown keys."""
     return bool(int(moment) % 2)
 
 

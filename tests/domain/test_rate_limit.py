@@ -1,4 +1,4 @@
-"""How often somebody may ask."""
+"""Rate limit: how many requests are allowed in a period."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Floods, and those who send slowly, against real processes and a real store."""
+"""Floods and slow senders, against real processes and a real store."""
 
 import socket
 import threading

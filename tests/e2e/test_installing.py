@@ -156,4 +156,4 @@ def test_uv_believes_an_authority_of_ones_own_by_ssl_cert_file(tmp_path: Path) -
 
     assert "UnknownIssuer" in without
     assert "UnknownIssuer" not in with_it
-    assert "501" in with_it  # the proxy received the request
+    assert "501" in with_it  # the package index received the request

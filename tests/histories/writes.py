@@ -1,4 +1,4 @@
-"""What can be done to one task."""
+"""Writes to one task."""
 
 from datetime import timedelta
 

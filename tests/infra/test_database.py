@@ -1,4 +1,4 @@
-"""A database that goes and comes back."""
+"""A database that disappears and returns."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Every line that the service logs in a run of the tests is searched for what is somebody's.
+"""Every line that the service logs in a run of the tests is searched for personal data.
 
 The log of each process of `tests.support.servers.service` comes here when it ends, and what the application in this process
 prints with each test. Whatever is found fails the run (the hooks are in `tests.conftest`).

@@ -1,4 +1,4 @@
-"""People who ask: each with a token of their own, made as the service expects it."""
+"""People who send requests: each has a token that the service accepts."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Somebody who keeps as much here as they may, and more."""
+"""A person who stores as much as allowed, and more."""
 
 import itertools
 import random
