@@ -16,7 +16,7 @@ from dev.steps import Cannot
 
 
 def main() -> int:
-    """Run what is asked for; return the exit status."""
+    """Run the requested scenes; return the exit status."""
     began = time.monotonic()
     run = growth.run if sys.argv[1:] == ["growth"] else comparison.run
     try:

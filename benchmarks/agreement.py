@@ -1,4 +1,4 @@
-"""Before anything is timed: the same request gets the same answer from every server."""
+"""Checks before timing that every server gives the same response to the same request."""
 
 from datetime import datetime
 from typing import Any, Final

@@ -14,7 +14,7 @@ from dev.postgres import LOGIN, PostgresServer
 from dev.steps import progress
 
 TASKS_EACH: Final = 200
-ASKERS: Final = 50  # people who ask, in every data set, so that what differs is only what lies beside theirs
+ASKERS: Final = 50  # people who send requests; always as many, so that only the other rows differ
 CHUNK: Final = 50_000  # rows of one INSERT
 VERSION: Final = "3"  # changes when the rows do
 

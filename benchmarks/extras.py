@@ -1,4 +1,4 @@
-"""What is measured of Taskward alone: tokens, memory, two workers."""
+"""Measurements of Taskward alone: tokens, memory, two workers."""
 
 import os
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ CACHED: Final = "read one"
 FIRST: Final = "first use of a token"
 LIST: Final = "list 50"
 TWO_WORKERS: Final = "two workers"
-NEW_TOKENS: Final = 8_000  # more than can be asked in their second
-MANY: Final = 100_000  # requests, in the course of which memory should stay
+NEW_TOKENS: Final = 8_000  # more than the load can send in their second
+MANY: Final = 100_000  # requests during which memory should stay constant
 HALF: Final = MANY // 2
 SECONDS: Final = 2
 

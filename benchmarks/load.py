@@ -1,4 +1,4 @@
-"""Load: wrk sends the requests of a scene, and tells how long each took."""
+"""Load: wrk sends the requests of a scene and reports how long each took."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""On what a run was made: the machine, the versions, the commit."""
+"""The environment of a run: machine, versions, commit."""
 
 import os
 import platform

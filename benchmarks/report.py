@@ -1,4 +1,4 @@
-"""What was measured, as medians and ratios of medians with their spread."""
+"""Report of the measurements: medians, and ratios of medians with their spread."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields

@@ -21,7 +21,7 @@ MEGABYTE: Final = 1_000_000
 
 
 class DidNotStart(Exception):
-    """With the end of what the server said."""
+    """Add the end of the server's log to the error."""
 
 
 @dataclass(frozen=True, slots=True)

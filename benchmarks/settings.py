@@ -1,4 +1,4 @@
-"""What a run is told: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`."""
+"""Settings of a run: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ class BenchSettings:
     more_tasks: int  # rows of one more data set for `make bench-growth`; 0: none
 
     def as_json(self) -> dict[str, Any]:
-        """Return them for whoever reads the results."""
+        """Return the settings in a form for readers of the results."""
         return asdict(self)
 
     @classmethod

@@ -28,7 +28,7 @@ class Issuer:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a server is told of it."""
+        """Return the settings for a server that accepts these tokens."""
         trust = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": ISSUER}
         return trust | ({"JWKS_URL": self.jwks_url} if self.jwks_url else {"BETTER_AUTH_SECRET": SECRET})
 

@@ -1,4 +1,4 @@
-"""Child processes that never outlive the one who started them."""
+"""Child processes that never outlive their parent."""
 
 import ctypes
 import os

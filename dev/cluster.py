@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster: where its data and programs lie, and how it is made.
+"""A PostgreSQL cluster: where its data and programs are, and how it is created.
 
 PostgreSQL refuses root. As root it is run as `postgres` or `nobody`, whose data and programs then lie
 outside wherever that user may not go; `.state/` keeps a pointer.
@@ -26,7 +26,7 @@ class CannotStart(Exception):
 
 
 def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
-    """Return where the data lies: here, or outside where our unprivileged user may not come here."""
+    """Return the data folder: here, or outside if our unprivileged user cannot enter this folder."""
     pointer = folder / "postgres.elsewhere"
     if pointer.exists():
         kept = Path(pointer.read_text().strip())

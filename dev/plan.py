@@ -1,4 +1,4 @@
-"""What `make run` is going to start, decided from the environment before anything is started."""
+"""The plan of `make run`: which parts to start, decided from the environment before any start."""
 
 import re
 import secrets
@@ -22,7 +22,7 @@ NOWHERE = "postgresql://taskward@127.0.0.1/taskward"  # until the embedded one i
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts, and what each is told."""
+    """The parts of `make run` with their commands and settings."""
 
     embedded: bool  # a PostgreSQL of our own
     node: str | None  # the program that runs Better Auth; None: it is not run here

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of one's own: a cluster in a folder, a server on a port of this machine.
+"""A private PostgreSQL: a cluster in a folder and a server on a local port.
 
 Its login role is like the one that Neon hands out: not a superuser, owner
 of its database, and not bound by row-level security, so that what works here works there.
@@ -91,7 +91,7 @@ class PostgresServer:
         self._process = None
 
     def remove(self) -> None:
-        """Stop the server and end its data for good, where it lies outside too.
+        """Stop the server and delete its data, including data outside the folder.
 
         It stops at once: nobody needs what an orderly end would write.
         """
@@ -140,7 +140,7 @@ class PostgresServer:
     def query(self, sql: str, database: str = "postgres", *, stdin: bool = False) -> str:
         """Run SQL as the superuser, by psql, and return what it prints.
 
-        Whoever is on the machine reads a process's arguments: SQL with a secret goes by `stdin`.
+        Every user of the machine can read a process's arguments: pass SQL with a secret by `stdin`.
         """
         done = subprocess.run(  # noqa: S603 - a program of ours
             [*self._psql_at(database), "-v", "ON_ERROR_STOP=1", "-f", "-"]

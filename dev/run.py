@@ -153,7 +153,7 @@ def greet(chosen: Plan) -> None:
 
 
 def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
-    """Wait until a part ends, or our folder, or whoever started us does (`kill -9` of make tells nobody).
+    """Wait until a part ends, our folder disappears, or our parent ends (`kill -9` of make sends no signal).
 
     Raises:
         Cannot: naming the part that ended, or the folder that was removed.

@@ -1,4 +1,4 @@
-"""Telling a person what happens, while it happens, and how long it took."""
+"""Prints each step while it runs, and how long it took."""
 
 import sys
 import time

@@ -53,7 +53,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session", autouse=True)
 def _said() -> Iterator[None]:
-    """Remember what is said to the service, which no line of its log may tell."""
+    """Record what tests send to the service: no log line may contain it."""
     with listening_to_requests():
         yield
 
@@ -65,7 +65,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run for a line that tells what is somebody's. A worker hands over what it searched."""
+    """Fail the run if a log line contains personal data. A worker passes its findings on."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["logs"] = (LOGS.lines, LOGS.found)
     if LOGS.found:

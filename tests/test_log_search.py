@@ -61,12 +61,12 @@ def search() -> LogSearch:
 
 
 @pytest.mark.parametrize("line", PLANTED.values(), ids=PLANTED)
-def test_what_is_planted_is_found(search: LogSearch, line: str) -> None:
+def test_a_planted_value_is_found(search: LogSearch, line: str) -> None:
     assert list(search.private_in(line))
 
 
 @pytest.mark.parametrize("line", HARMLESS, ids=lambda line: line[:20])
-def test_what_is_harmless_is_not(search: LogSearch, line: str) -> None:
+def test_a_value_that_is_not_personal_is_not_found(search: LogSearch, line: str) -> None:
     assert not list(search.private_in(line))
 
 

@@ -1,4 +1,4 @@
-"""What the log says: where an error was, who asked under another name, and nothing that is somebody's."""
+"""The log: the place of an error, a hash of the person's id, and no personal data."""
 
 import asyncio
 import json

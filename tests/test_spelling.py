@@ -1,4 +1,4 @@
-"""A variable that is nearly a setting is told, with the setting that was probably meant."""
+"""A variable that resembles a setting is reported, with the setting that was probably meant."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def _without_a_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "AUTHPORT": "AUTH_PORT",
     }.items(),
 )
-def test_what_is_nearly_a_setting_is_told(wrong: str, meant: str) -> None:
+def test_a_misspelt_setting_is_reported(wrong: str, meant: str) -> None:
     assert near_misses({**GOOD, wrong: "x"}) == [f"{wrong} is no setting: did you mean {meant}?"]
 
 
@@ -73,7 +73,7 @@ def test_what_is_nearly_a_setting_is_told(wrong: str, meant: str) -> None:
         ),
     ],
 )
-def test_what_is_for_other_programs_is_not(name: str) -> None:
+def test_a_variable_of_another_program_is_not_reported(name: str) -> None:
     assert near_misses({**GOOD, name: "x"}) == []
 
 

@@ -1,4 +1,4 @@
-"""Bodies that are as dear to judge as they may be, or dearer."""
+"""Bodies at or above the highest allowed validation cost."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One person who asks for what is dear, many times at once, from a process of its own.
+"""One person who sends many expensive requests at once, from a separate process.
 
 In the process of the tests it would hold back the person who is measured there.
 """

@@ -1,4 +1,4 @@
-"""Readers who ask and do not read, and somebody whose list is worth it."""
+"""Clients that send requests and do not read the responses, and a person with a large list."""
 
 import socket
 from collections import Counter

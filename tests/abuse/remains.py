@@ -1,4 +1,4 @@
-"""What a flood leaves behind: no statement that runs, no descriptor, no memory."""
+"""Checks that a flood leaves nothing behind: no statement that runs, no descriptor, no memory."""
 
 import time
 from collections.abc import Callable, Iterator

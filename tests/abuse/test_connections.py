@@ -36,7 +36,7 @@ def test_given_2000_connections_that_send_nothing_an_honest_person_is_answered_a
 
     assert held >= IDLE
     assert honest.share_answered == health.share_answered == 1
-    assert max(honest.worst, health.worst) < 3  # they waited for ten seconds, or for ever
+    assert max(honest.worst, health.worst) < 3  # well below a wait of ten seconds, or without end
     assert eventually_at_most(default_service, before + 12) <= before + 12  # a pool of 10 may have filled
 
 

@@ -1,4 +1,4 @@
-"""Somebody who fills the disk with answers that are kept under Idempotency-Keys."""
+"""A client that fills the disk with responses stored under Idempotency-Keys."""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ TASKS = 100
 TOO_MANY = "/problems/too-many-keys"
 MB = 1024 * 1024  # bytes
 AT_MOST = 32 * MB
-LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each, of which none can be compressed away
+LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each, incompressible
 
 
 @pytest.fixture(scope="module", params=["directly", "through PgBouncer"])
@@ -41,7 +41,7 @@ def service(
 
 
 class Hoarder:
-    """Somebody who asks with a new key each time."""
+    """A client that sends each request with a new key."""
 
     def __init__(self, user: str, client: httpx.Client) -> None:
         self.user = user

@@ -1,4 +1,4 @@
-"""Large bodies that never end: what has come of them is in memory, and so it has a bound."""
+"""Large bodies that never end: the received part is in memory, so its size is bounded."""
 
 import socket
 import time

@@ -34,7 +34,7 @@ def service(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """A service with default limits, whose connections can be told from others."""
+    """A service with default limits, whose connections can be distinguished from others."""
     folder = tmp_path_factory.mktemp("service")
     if request.param == "directly":
         with serving(default_environment(f"{database_url}?application_name=searched"), folder) as service:

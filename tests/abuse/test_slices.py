@@ -1,4 +1,4 @@
-"""However large a request is, no piece of its judging keeps the event loop for long.
+"""No step of validating a request blocks the event loop for long, however large the request.
 
 Seconds of the processor are measured, not of the clock: they are the same on a machine that has other work to do.
 How it was seen to fail: no turns given in a batch, no bound on members and items of a JSON text.

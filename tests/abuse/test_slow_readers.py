@@ -1,4 +1,4 @@
-"""Readers who ask for large answers and do not read them: what waits for them is bounded, and so is the time."""
+"""Clients that request large responses and do not read them: queued bytes and time are bounded."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-CUT = 45  # seconds: a connection of which nothing is taken is cut after 30
+CUT = 45  # seconds: the server cuts a connection after 30 s without any bytes read
 
 
 def asked(service: Service, path: str, user: str = "") -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Texts and bodies that are dear to judge, beside somebody who only asks whether the service is alive."""
+"""Texts and bodies that are expensive to validate, while another client probes `/health`."""
 
 import http.client
 import time

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a problem that names the fault and its place: never a 500, nothing done."""
+"""Bad input gets a problem that names the error and its place: never a 500, and no change."""
 
 import json
 from typing import Any

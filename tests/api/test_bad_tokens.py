@@ -1,4 +1,4 @@
-"""A token that is not believed costs the database nothing: not a statement, not even a connection."""
+"""A rejected token costs the database nothing: not a statement, not even a connection."""
 
 import asyncio
 import time
@@ -73,5 +73,5 @@ async def test_a_bad_token_touches_no_database_connection(method: str) -> None:
 
         good = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {GOOD}"})
 
-        assert good.status_code == 503  # so it is the database that was not asked before
+        assert good.status_code == 503  # the database is down: the bad tokens were refused without it
         assert bell.rung > 0

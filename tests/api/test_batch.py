@@ -1,4 +1,4 @@
-"""`POST …/tasks/batch`: many things at once, all of them or none."""
+"""`POST …/tasks/batch`: many operations at once, all or none."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What caches may keep (RFC 9111): a person's own, asked for anew each time; never a shared one, never a problem."""
+"""Caching (RFC 9111): a private cache stores responses and revalidates them; no shared cache, no problem response."""
 
 import pytest
 

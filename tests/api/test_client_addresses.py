@@ -1,4 +1,4 @@
-"""From which address a request comes: only our own proxies are believed, and from the right."""
+"""Client address of a request: only our own proxies are trusted, read from the right."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -56,7 +56,7 @@ def test_a_stranger_is_not_believed(clients: ClientAddresses) -> None:
         (["203.0.113.5,192.0.2.1 ,\t10.1.1.1"], "192.0.2.1"),
         (["203.0.113.5", "192.0.2.1, 10.1.1.1", "10.2.2.2"], "192.0.2.1"),
         (["192.0.2.1, ::ffff:10.1.1.1, 2001:db8:ffff::1"], "192.0.2.1"),
-        (["10.1.1.1, 10.2.2.2"], "10.1.1.1"),  # one of ours asks
+        (["10.1.1.1, 10.2.2.2"], "10.1.1.1"),  # the request comes from one of our proxies
         (["unknown"], PROXY),
         ([""], PROXY),
         ([","], PROXY),

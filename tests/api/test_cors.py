@@ -1,4 +1,4 @@
-"""`CORS_ORIGINS=https://*.example.com`: pages of any one label may ask, as previews of a front end do, and no others."""
+"""`CORS_ORIGINS=https://*.example.com`: pages of any one label may send requests, as previews of a front end do, and no others."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ PREFLIGHT = {"access-control-request-method": "POST"}
 
 @pytest.fixture(scope="module")
 async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that is asked by previews."""
+    """A service that receives requests from previews of a front end."""
     listed = "https://app.example.com,https://*.previews.example.com,http://*.localhost:3000"
     app = compose(Settings.from_env(environment_for(database_url, CORS_ORIGINS=listed)))
     async with client_of(app) as client:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request is acted on once, and whoever repeats it is told what was told then."""
+"""`Idempotency-Key`: a request takes effect once, and a repeated request gets the stored response."""
 
 import asyncio
 import json
@@ -30,8 +30,8 @@ def keyed(key: str | None = None) -> dict[str, str]:
     return {"idempotency-key": f'"{uuid4()}"' if key is None else key}
 
 
-def told(response: httpx.Response) -> tuple[Any, ...]:
-    """Return all of an answer but what belongs to this one request, and that it is told again."""
+def comparable(response: httpx.Response) -> tuple[Any, ...]:
+    """Return a response without its per-request headers and without the header that marks a stored response."""
     own = ("x-request-id", "ratelimit", "idempotency-replayed")
     headers = {name: value for name, value in response.headers.items() if name not in own}
     return response.status_code, headers, response.content
@@ -45,7 +45,7 @@ async def test_the_same_request_again_gives_the_first_answer_and_says_so(people:
 
     assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
     assert again.headers["idempotency-replayed"] == "true"
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
     assert await ann.titles() == [TITLE["title"]]
 
 
@@ -57,7 +57,7 @@ async def test_it_does_so_whatever_has_happened_to_the_task_since(people: People
 
     again = await ann.ask("POST", json=TITLE, headers=key)
 
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
     assert await ann.titles() == []
 
 
@@ -70,7 +70,7 @@ async def test_a_toggle_with_a_key_is_done_once(people: People) -> None:
     again = await ann.ask("PATCH", path, headers=key)
 
     assert first.json()["completed"] is True
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
     assert (await ann.ask("GET")).json()[0]["completed"] is False
 
 
@@ -97,7 +97,7 @@ async def test_me_and_the_user_id_are_the_same_list(people: People) -> None:
     first = await ann.ask("POST", json=TITLE, headers=key)
     again = await ann.ask("POST", "/api/me/tasks", json=TITLE, headers=key)
 
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ async def test_members_in_another_order_or_with_other_space_say_the_same(people:
 
     again = await ann.ask("POST", content=body, headers=key)
 
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
 
 
 async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people: People) -> None:
@@ -197,7 +197,7 @@ async def test_a_key_is_the_same_bare_or_quoted(people: People, one: str, other:
     first = await ann.ask("POST", json=TITLE, headers=keyed(one))
     again = await ann.ask("POST", json=TITLE, headers=keyed(other))
 
-    assert told(again) == told(first)
+    assert comparable(again) == comparable(first)
 
 
 async def test_a_quoted_key_may_hold_what_it_must_escape(people: People) -> None:
@@ -205,7 +205,7 @@ async def test_a_quoted_key_may_hold_what_it_must_escape(people: People) -> None
     for key in ('"a \\" b"', '"a \\\\ b"', f'"{"x" * 255}"'):
         first = await ann.ask("POST", json=TITLE, headers=keyed(key))
         assert first.status_code == 201
-        assert told(await ann.ask("POST", json=TITLE, headers=keyed(key))) == told(first)
+        assert comparable(await ann.ask("POST", json=TITLE, headers=keyed(key))) == comparable(first)
 
 
 async def fifty_at_once(ann: Person) -> None:
@@ -217,11 +217,11 @@ async def fifty_at_once(ann: Person) -> None:
     made = [answer for answer in answers if answer.status_code == 201]
     in_flight = [answer for answer in answers if answer.status_code == 409]
     assert len(made) + len(in_flight) == 50
-    assert {told(answer)[2] for answer in made} == {made[0].content}
+    assert {comparable(answer)[2] for answer in made} == {made[0].content}
     for refused in in_flight:
         assert refused.json()["type"] == "/problems/key-in-flight"
         assert refused.headers["retry-after"] == "1"
-        assert told(await ann.ask("POST", json=TITLE, headers=key)) == told(made[0])
+        assert comparable(await ann.ask("POST", json=TITLE, headers=key)) == comparable(made[0])
     assert len(await ann.titles()) == 1
 
 
@@ -291,9 +291,9 @@ async def test_an_answer_is_kept_for_a_day(timed: tuple[Person, Clock]) -> None:
     new = await ann.ask("POST", json=TITLE, headers=key)
     newer = await ann.ask("POST", json=TITLE, headers=key)
 
-    assert told(same) == told(first)
+    assert comparable(same) == comparable(first)
     assert new.json()["id"] != first.json()["id"]
-    assert told(newer) == told(new)
+    assert comparable(newer) == comparable(new)
 
 
 async def test_old_answers_go_when_their_owner_keeps_a_new_one_and_nobody_elses_do(

@@ -1,4 +1,4 @@
-"""Lists over HTTP: what may be asked, what a cursor is good for, and when a list is known already."""
+"""Lists over HTTP: valid queries, cursors, and 304 for an unchanged list."""
 
 from datetime import UTC
 from string import ascii_letters

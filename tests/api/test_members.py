@@ -1,4 +1,4 @@
-"""What a task holds besides its title: when it is due, how much it matters, its tags."""
+"""Fields of a task besides its title: due, priority, tags."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A person's own order."""
+"""Manual order of a person's tasks."""
 
 import asyncio
 import random

@@ -43,7 +43,7 @@ async def test_what_is_named_changes_and_all_else_stays(
 
 
 @pytest.mark.parametrize("patch", [{}, {"title": " x "}, FULL, {"completed": False}])
-async def test_what_changes_nothing_changes_nothing(people: People, patch: dict[str, Any]) -> None:
+async def test_a_change_without_effect_keeps_the_version(people: People, patch: dict[str, Any]) -> None:
     ann = people.one()
     task = await ann.create("x", **FULL)
 
@@ -67,7 +67,7 @@ async def test_what_changes_nothing_changes_nothing(people: People, patch: dict[
         (None, ""),
     ],
 )
-async def test_what_cannot_be_is_refused_with_its_place(people: People, patch: Any, pointer: str) -> None:
+async def test_an_invalid_value_is_refused_with_its_place(people: People, patch: Any, pointer: str) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -1,4 +1,4 @@
-"""What one person may have under way at once, as clients see it.
+"""The limit on one person's concurrent statements, as clients see it.
 
 How it was seen to fail: no limit on a person's statements.
 """

@@ -1,4 +1,4 @@
-"""Who asks too often is told so, and when to come back: an address before, and a person after it is known who asks."""
+"""Too many requests get 429 with `Retry-After`: per address before authentication, per person after it."""
 
 import asyncio
 import re
@@ -82,7 +82,7 @@ async def test_another_person_and_what_needs_no_person_are_still_answered(people
         assert (await ann.ask("GET", "/openapi.json")).status_code == 200
 
 
-async def test_who_may_not_or_is_not_believed_is_told_that_and_not_429(people_with: PeopleWith) -> None:
+async def test_a_403_or_401_is_not_replaced_by_429(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
         ann = people.one()
         await ann.ask("GET")
@@ -106,7 +106,7 @@ async def test_429_is_told_before_what_is_wrong_with_the_request(people_with: Pe
     assert [answer.status_code for answer in answers] == [429] * 4
 
 
-async def test_nothing_is_done_for_who_is_refused(people_with: PeopleWith) -> None:
+async def test_a_refused_request_changes_nothing(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="2" + HOUR) as people:
         ann = people.one()
         await ann.create("kept")
@@ -128,7 +128,7 @@ async def test_it_is_exact_when_all_come_at_once(people_with: PeopleWith) -> Non
     assert Counter(answer.status_code for answer in answers) == {200: 20, 429: 40}
 
 
-async def test_whoever_asks_for_health_or_options_is_never_refused_and_counts_for_nobody(
+async def test_health_and_options_requests_are_never_limited_or_counted(
     people_with: PeopleWith,
 ) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="2" + HOUR) as people:

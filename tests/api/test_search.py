@@ -78,7 +78,7 @@ FOUND: dict[str, str] = {
     "zürich STRASSE": "cafe",
     "full file no 7": "full",
     "istanbul": "turkish",
-    # emoji, of which the look is not asked
+    # emoji: variation selectors are ignored
     "🌱": "plant",
     "❤": "plant",
     "❤️ plants": "plant",

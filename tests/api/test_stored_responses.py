@@ -1,4 +1,4 @@
-"""What is kept of answers under an `Idempotency-Key`: at most so much, and nothing of a task that is gone."""
+"""Responses stored under an `Idempotency-Key`: bounded, and nothing of a task that was deleted permanently."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The trash: what is deleted can be brought back, until it is ended for good."""
+"""The trash: a deleted task can be restored until it is deleted permanently."""
 
 import pytest
 
@@ -18,7 +18,7 @@ VERBS = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_what_lies_in_the_trash_is_not_found_by_any_other_verb(people: People, verb: str) -> None:
+async def test_a_task_in_the_trash_is_404_for_every_other_verb(people: People, verb: str) -> None:
     ann = people.one()
     task = await ann.create()
     assert (await ann.ask("DELETE", task["id"])).status_code == 204
@@ -56,7 +56,7 @@ async def test_restoring_what_is_not_in_the_trash_is_a_conflict_of_its_own(peopl
 
 
 @pytest.mark.parametrize("trashed_first", [True, False])
-async def test_what_is_ended_for_good_cannot_be_restored(people: People, trashed_first: bool) -> None:  # noqa: FBT001
+async def test_a_permanently_deleted_task_cannot_be_restored(people: People, trashed_first: bool) -> None:  # noqa: FBT001
     ann = people.one()
     task = await ann.create()
     if trashed_first:

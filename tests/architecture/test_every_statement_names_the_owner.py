@@ -72,7 +72,7 @@ def parts_without(owner: str, query: LoggedQuery) -> list[str]:
 
 @pytest.fixture
 async def listened(database_url: str) -> AsyncIterator[tuple[Database, list[LoggedQuery]]]:
-    """A database with one connection, and what is said on it."""
+    """A database with one connection, and the statements sent on it."""
     database = Database(DatabaseAddress.parse(database_url), pool_size=1)
     await database.open()
     await database.trouble()
@@ -123,7 +123,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
         with suppress(TooManyKeys):
             await full.claim(IdempotentRequest("create", "another", b""), since=later(-1))
 
-    await asyncio.sleep(0)  # the driver tells its listeners a turn later
+    await asyncio.sleep(0)  # the driver calls its listeners one turn of the event loop later
     about_tasks = [query for query in heard if OWNED.search(query.query)]
     assert len(about_tasks) >= 37
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []

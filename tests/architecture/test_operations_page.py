@@ -1,7 +1,7 @@
-"""docs/operations.md leaves nothing out: each setting, type of problem and metric has its row, and no row is stale.
+"""docs/operations.md is complete: each setting, problem type and metric has a row, and no row is stale.
 
-Broken on purpose, each seen to fail here: a setting read and not told, a problem not told, a metric not told,
-a row of something that is gone.
+Each was broken on purpose and failed here: a setting, a problem or a metric without a row,
+a row of something that was removed.
 """
 
 import importlib
@@ -19,8 +19,8 @@ NAME = re.compile(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)"')
 CODE = re.compile(r"`([^`]+)`")
 
 
-def told(heading: str) -> set[str]:
-    """Return what the first column of a section's table names."""
+def rows_of(heading: str) -> set[str]:
+    """Return the names in the first column of a section's table."""
     page = (ROOT / "docs" / "operations.md").read_text()
     section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
@@ -46,8 +46,8 @@ def problems() -> Iterator[Problem]:
         )
 
 
-def test_each_setting_is_told() -> None:
-    assert told("Settings") == settings_read() | settings_listed()
+def test_each_setting_has_a_row() -> None:
+    assert rows_of("Settings") == settings_read() | settings_listed()
 
 
 def test_each_setting_that_an_operator_sets_is_in_the_example() -> None:
@@ -60,15 +60,15 @@ def test_each_setting_that_an_operator_sets_is_in_the_example() -> None:
     assert settings_read() - left_out <= settings_listed()
 
 
-def test_each_type_of_problem_is_told() -> None:
-    assert told("Problems") == {problem.slug or "about:blank" for problem in problems()} | {"about:blank"}
+def test_each_problem_type_has_a_row() -> None:
+    assert rows_of("Problems") == {problem.slug or "about:blank" for problem in problems()} | {"about:blank"}
 
 
-def test_each_metric_is_told() -> None:
+def test_each_metric_has_a_row() -> None:
     source = "".join(
         (ROOT / "src" / "app" / name).read_text() for name in ("metrics.py", "cli/metrics_endpoint.py")
     )
 
-    assert told("Metrics") == set(
+    assert rows_of("Metrics") == set(
         re.findall(r'"(taskward_\w+)"', source.replace("taskward_build", "taskward_build_info"))
     )

@@ -48,7 +48,7 @@ def measured(variant: str, *cpus: float) -> list[Measured]:
 
 @contextmanager
 def answering(*statuses: int) -> Iterator[str]:
-    """Serve these statuses in turns, whatever is asked."""
+    """Respond with these statuses in turn, whatever the request."""
     turn = iter(range(10**9))
 
     class Handler(BaseHTTPRequestHandler):

@@ -93,7 +93,7 @@ def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
 
 
 def keep_log(name: str, folder: Path) -> None:
-    """Keep what the services said, to see why."""
+    """Keep the logs of the services, for diagnosis."""
     kept = ROOT / ".state" / "faults"
     kept.mkdir(parents=True, exist_ok=True)
     said = (path.read_text(errors="replace") for path in sorted(folder.glob("**/log")))

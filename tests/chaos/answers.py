@@ -1,10 +1,10 @@
-"""What was asked under a fault, and how it was answered."""
+"""Requests sent during a fault, and their responses."""
 
 from dataclasses import dataclass
 from typing import Final
 
 UNKNOWN: Final = "503 unknown"  # the service says that it does not know whether the write was done
-BROKEN: Final = "broken"  # sent, and the connection ended, or said nothing for too long
+BROKEN: Final = "broken"  # sent, and the connection ended or timed out
 REFUSED: Final = "refused"  # no connection, so nothing was sent
 
 WRITES: Final = ("create", "toggle", "delete")
@@ -31,5 +31,5 @@ class Answer:
 
 
 def share_well(answers: list[Answer]) -> float | None:
-    """Return the share of 2xx; None where nothing was asked."""
+    """Return the share of 2xx; None without any request."""
     return sum(answer.well for answer in answers) / len(answers) if answers else None

@@ -1,4 +1,4 @@
-"""The load, and what else must go on while a scenario does its fault, in a thread of their own."""
+"""Runs the load and other background work in a separate thread during a scenario."""
 
 import asyncio
 import threading

@@ -22,7 +22,7 @@ class Client:
     async def ask(
         self, method: str, path: str, token: str, body: Any = None
     ) -> tuple[str, dict[str, str], Any]:
-        """Return status, headers and what was told; `refused` and `broken` have neither."""
+        """Return status, headers and body; `refused` and `broken` have neither headers nor body."""
         sent = b"" if body is None else json.dumps(body).encode()
         kind = f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n" if sent else ""
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{kind}\r\n"

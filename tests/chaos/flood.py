@@ -19,7 +19,7 @@ CONNECTIONS = 16
 
 
 def unknown_at(moment: float) -> bool:
-    """Tell which tokens are asked with in this second."""
+    """Return whether the requests of this second carry tokens with unknown keys."""
     return bool(int(moment) % 2)
 
 
@@ -33,7 +33,7 @@ def stranger(number: int, *, unknown: bool) -> str:
 
 
 async def flood(port: int, rate: float, seconds: float) -> dict[str, int]:
-    """Ask at a steady rate; return how often each status was told to those with unknown keys."""
+    """Send requests at a steady rate; count the statuses of those with unknown keys."""
     statuses: Counter[str] = Counter()
     start = time.monotonic()
 

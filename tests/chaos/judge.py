@@ -11,7 +11,7 @@ from tests.chaos.ledger import Findings
 
 FEW: Final = 20  # requests: fewer before or after a fault show nothing
 ALWAYS: Final = frozenset({"200", "201", "204"})
-SAID: Final = ALWAYS | {"503", UNKNOWN}  # an outage, as the contract tells it
+SAID: Final = ALWAYS | {"503", UNKNOWN}  # statuses that the contract allows in an outage
 CUT: Final = SAID | {BROKEN, REFUSED}  # where the process itself ends
 
 

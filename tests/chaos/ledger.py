@@ -1,6 +1,6 @@
-"""What one person was told was done, held against what is there in the end.
+"""Compares one person's acknowledged writes with the rows that exist at the end.
 
-Each write is acknowledged (2xx), refused (told that it was not done: 4xx, a plain 503, or nothing was sent) or unknown (the
+Each write is acknowledged (2xx), refused (reported as not done: 4xx, a plain 503, or nothing was sent) or unknown (the
 connection broke, or the service says so). Acknowledged ones must be there, refused ones must not, and nothing is there twice.
 """
 
@@ -29,8 +29,8 @@ class Findings:
     """What the ledger says."""
 
     lost: int = 0  # acknowledged, and not there
-    twice: int = 0  # there more often than it can have been asked for
-    denied: int = 0  # told that it was not done, and there
+    twice: int = 0  # present more often than it was requested
+    denied: int = 0  # reported as not done, but present
     strangers: int = 0  # somebody else's
     told: list[str] = field(default_factory=list)  # one sentence each
 

@@ -77,7 +77,7 @@ class Person:
 
 
 class Load:
-    """People at work, until they are told to stop."""
+    """People who send requests until they are stopped."""
 
     def __init__(self, port: int, tokens: Mapping[str, str], *, pace: float = PACE) -> None:
         self.people = [
@@ -93,7 +93,7 @@ class Load:
 
     @property
     def answers(self) -> list[Answer]:
-        """Every answer so far, in the order in which they were asked."""
+        """Every response so far, in the order of the requests."""
         return sorted(
             (each for person in self.people for each in person.answers), key=lambda each: each.asked
         )

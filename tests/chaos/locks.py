@@ -1,4 +1,4 @@
-"""A lock that somebody else holds."""
+"""A database lock held by another connection."""
 
 import threading
 from collections.abc import Iterator

@@ -71,7 +71,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy_to(*targets: int) -> AsyncIterator[Proxy]:
-    """Listen, and join whoever connects."""
+    """Listen, and connect each client to the target."""
     proxy = Proxy(list(targets))
     async with listening(proxy.join) as proxy.port:
         yield proxy

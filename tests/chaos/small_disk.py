@@ -1,7 +1,7 @@
 """A PostgreSQL that has a small file system for its tables, which can be filled.
 
 It is a tmpfs in a mount namespace of the server's own, which an ordinary user may make where user namespaces are allowed:
-nothing is mounted on this machine, and it ends with the server. The log of transactions lies elsewhere, because without
+nothing is mounted on this machine, and it ends with the server. The log of transactions is elsewhere, because without
 room for that one PostgreSQL stops, which is another fault.
 """
 

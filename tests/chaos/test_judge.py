@@ -41,7 +41,7 @@ def task(title: str, *, version: int = 1, owner: str = "ann", **members: Any) ->
 
 @pytest.fixture
 def ledger() -> Ledger:
-    """Ann's, who was told that two tasks were created, and that the first was toggled."""
+    """Ann's ledger: two creates and one toggle of the first task were acknowledged."""
     ledger = Ledger("ann")
     for title in ("one", "two"):
         ledger.created(title, "201", task(title))
@@ -228,7 +228,7 @@ def test_a_write_of_unknown_outcome_that_was_done_twice_fails(ledger: Ledger) ->
 
 
 @pytest.mark.parametrize("status", ["503", REFUSED, "429"])
-def test_what_was_told_as_not_done_and_is_there_fails(ledger: Ledger, status: str) -> None:
+def test_a_write_reported_as_not_done_but_present_fails(ledger: Ledger, status: str) -> None:
     ledger.toggled("one", status, None)
     ledger.created("three", status, None)
 

@@ -1,4 +1,4 @@
-"""What every `TaskRepository` promises of a batch: all of it or none, and each part as its own method would."""
+"""What every `TaskRepository` promises of a batch: all or none, and each operation behaves as its own method."""
 
 from typing import Any
 

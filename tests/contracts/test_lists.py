@@ -223,7 +223,7 @@ def a_task(number: int, dice: random.Random) -> Task:
 
 
 def a_selection(dice: random.Random) -> Selection:
-    """Invent a question; about half of its conditions are not said."""
+    """Generate a query; about half of its conditions are left out."""
     said: dict[str, Any] = {
         "completed": [True, False],
         "priority": list(Priority),

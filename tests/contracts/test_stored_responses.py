@@ -1,4 +1,4 @@
-"""What every store of kept answers promises, of how much it keeps and for how long."""
+"""What every store of responses promises: how much it stores and for how long."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -51,12 +51,12 @@ def store(request: pytest.FixtureRequest) -> Store:
 async def ask(
     store: Store, owner: UserId, key: str, *, body: bytes = b"", at: timedelta = timedelta()
 ) -> StoredResponse | None:
-    """Ask under a key so long after noon: return what was told before, or keep what is told now."""
+    """Send a request with a key at this time after noon: return the stored response, or store this one."""
     keyed, since = IdempotentRequest("create", key, b"x"), SINCE + at
     async with store(owner, AT_MOST) as (_, kept):
-        if (told := await kept.claim(keyed, since=since)) is None:
+        if (stored := await kept.claim(keyed, since=since)) is None:
             await kept.keep(keyed, StoredResponse(201, (), body), shows=(), at=NOON + at, since=since)
-        return told
+        return stored
 
 
 async def test_as_many_keys_as_may_be_are_kept_and_one_more_is_refused_until_the_oldest_ends(

@@ -10,7 +10,7 @@ from dev.pythons import found, version_of
 
 
 def a_program(folder: Path, name: str, says: str) -> Path:
-    """Write a program that says this, whatever it is told."""
+    """Write a program that prints this, whatever its arguments."""
     program = folder / name
     program.write_text(f"#!/bin/sh\n{says}\n")
     program.chmod(0o755)

@@ -57,7 +57,7 @@ class Run:
         return self.log.read_text()
 
     def until(self, words: str) -> None:
-        """Wait until it has said something."""
+        """Wait until it has written this output."""
         deadline = time.monotonic() + TIMEOUT
         while words not in self.said:
             assert self.process.poll() is None, self.said

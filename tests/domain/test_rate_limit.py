@@ -1,4 +1,4 @@
-"""How often somebody may ask."""
+"""Rate limit: how many requests are allowed in a period."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ POLICY = Policy("person", quota=3, window=60)
 
 
 class Clock:
-    """Stands still unless told."""
+    """A clock that moves only when a test sets it."""
 
     now = 1_700_000_000.0
 

@@ -1,4 +1,4 @@
-"""Words and sort keys, for every text that there is."""
+"""Words and sort keys, for every possible text."""
 
 import sys
 from unicodedata import category, normalize

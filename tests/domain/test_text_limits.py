@@ -1,4 +1,4 @@
-"""What a text may hold, and what judging one costs."""
+"""Limits of a text, and the cost of validating one."""
 
 import time
 import unicodedata

@@ -43,7 +43,7 @@ def promtool(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[
 
 
 def failures(rules: str, folder: Path) -> set[str]:
-    """Run the tests of the alarms on other rules; return the alarms of which a test fails."""
+    """Run the tests of the alarms on other rules; return the alarms with a failing test."""
     (folder / "rules.yml").write_text(rules)
     (folder / "tests.yml").write_text(
         TESTS.read_text().replace("../../docs/examples/prometheus-alerts.yml", "rules.yml")
@@ -75,7 +75,7 @@ def test_an_alarm_that_never_fires_or_always_does_is_found(
     assert failures(broken, tmp_path) == {alert}
 
 
-def test_the_page_tells_of_each_alarm() -> None:
+def test_the_operations_page_lists_each_alarm() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
 
     assert re.findall(r"^\| `(Taskward\w+)` \|", page, re.MULTILINE) == ALERTS

@@ -1,4 +1,4 @@
-"""Floods, and those who send slowly, against real processes and a real store."""
+"""Floods and slow senders, against real processes and a real store."""
 
 import socket
 import threading
@@ -145,7 +145,7 @@ def answer_of(connection: socket.socket) -> bytes:
 
 
 def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Callable[[], int]:
-    """Send drop by drop, until it cannot be sent any more; return what stops it and tells how many went."""
+    """Send in small parts until sending fails; return a function that stops it and returns the count."""
     count, stop = 0, threading.Event()
 
     def drip() -> None:

@@ -1,4 +1,4 @@
-"""Neon suspends a database that is asked nothing, and health checks must not be what keeps it awake.
+"""Neon suspends a database without queries, and health checks must not keep it awake.
 
 IDLE_SECONDS=62 makes a minute of it, after which idle connections are closed too; a run of all tests is shorter.
 How the test was seen to fail: readiness asking `SELECT 1` each time.

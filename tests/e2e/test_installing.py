@@ -55,7 +55,7 @@ def block(page: str, heading: str) -> str:
 
 
 def with_value(block: str, name: str, value: str) -> str:
-    """Put another value into a line `export NAME=…`, as whoever pastes it does."""
+    """Put another value into a line `export NAME=…`, as a person who pastes it does."""
     changed, count = re.subn(
         rf"^export {name}=('[^']*'|\S+)", f"export {name}='{value}'", block, flags=re.MULTILINE
     )
@@ -156,4 +156,4 @@ def test_uv_believes_an_authority_of_ones_own_by_ssl_cert_file(tmp_path: Path) -
 
     assert "UnknownIssuer" in without
     assert "UnknownIssuer" not in with_it
-    assert "501" in with_it  # it was asked
+    assert "501" in with_it  # the package index received the request

@@ -30,7 +30,7 @@ OLD, NEW, STRANGE = SigningKey("old"), SigningKey("new"), SigningKey("strange")
 
 @dataclass
 class Api:
-    """The service, asked with tokens of any kind."""
+    """The service, with requests that carry tokens of any kind."""
 
     client: httpx.AsyncClient
 

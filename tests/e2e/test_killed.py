@@ -1,4 +1,4 @@
-"""The process is killed after the COMMIT and before the answer: the same key again gives the answer."""
+"""The process is killed after the COMMIT and before the response: a repeat with the same key gets the response."""
 
 import threading
 from pathlib import Path

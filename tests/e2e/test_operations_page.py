@@ -59,7 +59,7 @@ def run(snippet: tuple[str, str], **env: str) -> str:
 
 
 def status(service: Service, token: str) -> int:
-    """Ask on a new connection, as somebody who just came."""
+    """Send a request on a new connection; return its status."""
     headers = {"authorization": f"Bearer {token}"}
     return httpx.get(f"{service.url}/api/me/tasks", headers=headers, timeout=10).status_code
 
@@ -72,8 +72,8 @@ def until(fact: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def asked_meanwhile(service: Service, token: str) -> Iterator[None]:
-    """Ask again and again; whatever is not 200 fails the block."""
+def requests_meanwhile(service: Service, token: str) -> Iterator[None]:
+    """Send requests in a loop; any status other than 200 fails the block."""
     answers: list[int | str] = []
     over = threading.Event()
 
@@ -127,11 +127,11 @@ def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: st
     with serving(settings, tmp_path) as service:
         env = {"ENV_FILE": str(file), "TASKWARD_PID": str(service.process.pid)}
 
-        with asked_meanwhile(service, old), workers_replaced(service):
+        with requests_meanwhile(service, old), workers_replaced(service):
             run(both, **env)
         new = token_of(re.findall(r"^BETTER_AUTH_SECRET=(.*)$", file.read_text(), re.MULTILINE)[0])
         assert [status(service, token) for token in (old, new)] == [200, 200]
-        with asked_meanwhile(service, new), workers_replaced(service):
+        with requests_meanwhile(service, new), workers_replaced(service):
             run(one, **env)
         assert [status(service, token) for token in (old, new)] == [401, 200]
 

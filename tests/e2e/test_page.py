@@ -33,13 +33,13 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that tells the test whatever it complains of, and whatever it asks for."""
+    """A page that records its errors and its requests for the test."""
     async with await browser.new_context() as context:
         yield await context.new_page()
 
 
 def listening(page: Page) -> tuple[list[str], list[str]]:
-    """Return what the page asks for and complains of from now on."""
+    """Return the page's requests and errors from now on."""
     asked, complaints = list[str](), list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -1,4 +1,4 @@
-"""Nothing that a person typed or kept is lost: the page in a real browser, with two browsers where two are needed."""
+"""The page loses nothing that a person typed or saved: the page in a real browser, with two browsers where two are needed."""
 
 import asyncio
 from collections.abc import AsyncIterator

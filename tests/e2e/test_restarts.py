@@ -1,4 +1,4 @@
-"""Deployments: a process is told to stop, or is killed, and those who ask do not notice more than they must.
+"""Deployments: a process is stopped or killed, and clients notice as little as possible.
 
 How each test was seen to fail: SIGUSR1 not sent; connections kept; no delay; the worker not watching its
 main process; `respawn_failed_workers` off.

@@ -1,4 +1,4 @@
-"""The examples of docs/examples/, the very files, in front of the service as operators run it."""
+"""The unchanged files of docs/examples/, in front of the service as operators run it."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-FRESH = count(4)  # the last part of addresses that nobody has asked from
+FRESH = count(4)  # the last part of addresses that have sent no request yet
 
 CAP = 64  # requests under way of one address, in nginx.conf
 
@@ -118,7 +118,7 @@ def test_slow_readers_are_the_proxys_and_hold_nothing_of_the_service(
     head = f"GET {LARGE_LIST} HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {behind.token(ann)}\r\n\r\n"
     with ExitStack() as stack:
         answered = Counter[bytes]()
-        for _ in range(20):  # each of 1 MB, of which the service would let 4 wait
+        for _ in range(20):  # each of 1 MB; the service alone would let 4 wait
             plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
             reader = stack.enter_context(proxy.trust.wrap_socket(plain, server_hostname=NAME))
             reader.sendall(head.encode())

@@ -97,7 +97,7 @@ PARTS: Final = ("method", "target", "host", "authorization", "fields", "body")
 
 @st.composite
 def requests(draw: st.DrawFn) -> Asked:
-    """A request of which at most two parts are only almost right."""
+    """A request with at most two parts that are only almost right."""
     method, path, bodies = draw(st.sampled_from(GOOD))
     bent = draw(st.sets(st.sampled_from(PARTS), max_size=2))
     target, body = path.encode(), b""

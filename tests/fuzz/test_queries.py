@@ -1,4 +1,4 @@
-"""Whatever a query or a path says, it is a page that PostgreSQL can be asked for, or faults with their places."""
+"""Any query or path parses to a page that PostgreSQL can read, or to validation errors with their places."""
 
 from urllib.parse import parse_qsl, quote
 
@@ -69,7 +69,7 @@ def test_a_query_is_a_page_that_can_be_asked_for_or_faults(query: bytes) -> None
         assert "\0" not in text
         text.encode()
     again = read_list(request(query=asked.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode()))
-    assert again.selection == selection  # the link to the next page asks for the same list
+    assert again.selection == selection  # the link to the next page selects the same list
     assert again.limit == asked.limit
 
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.server
 SECRET_TITLE = "somebody else's, which no answer may show"
 PROBLEM = b"application/problem+json"
 CONTINUE = (
-    b"HTTP/1.1 100 Continue\r\n\r\n"  # said before the answer, where that was wanted (RFC 9110 §10.1.1)
+    b"HTTP/1.1 100 Continue\r\n\r\n"  # sent before the response, if the client wanted it (RFC 9110 §10.1.1)
 )
 
 

@@ -1,4 +1,4 @@
-"""Many things at once."""
+"""Batches of operations."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What can be asked, and asked again."""
+"""Reads, and repeated reads."""
 
 from typing import Any
 

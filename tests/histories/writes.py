@@ -1,4 +1,4 @@
-"""What can be done to one task."""
+"""Writes to one task."""
 
 from datetime import timedelta
 
@@ -95,7 +95,7 @@ class Writes(History):
     @rule(days=st.sampled_from([1, 1, 31]))
     def purge(self, days: int) -> None:
         self.running.now += timedelta(days=days)
-        self.kept.clear()  # what is older than a day is not told again
+        self.kept.clear()  # responses older than a day are not repeated
         self.running.purge(older_than=MONTH)
         long_ago = to_rfc3339(self.running.now - MONTH)
         for model in self.models.values():

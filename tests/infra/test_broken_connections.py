@@ -1,6 +1,6 @@
-"""What a broken connection, a lock, or a full pool means to whoever asked.
+"""What a client receives after a broken connection, a lock, or a full pool.
 
-How each test was seen to fail: reads not repeated; writes repeated; every loss told as unknown, or none;
+How each test was seen to fail: reads not repeated; writes repeated; every loss reported as unknown, or none;
 no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a broken connection that no write may survive.
 """
 
@@ -249,7 +249,7 @@ async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refuse
         assert {type(task.exception()) for task in asking} == {DatabaseUnavailable}
 
 
-async def test_who_gives_up_waiting_for_a_connection_leaves_the_line(place: Place) -> None:
+async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: Place) -> None:
     async with opened(place, pool_size=1) as database:
         in_use = await database._checkout.acquire(database.deadline())
         asking = asyncio.create_task(NeonTaskRepository(database, owner=someone()).page(1, after=None))

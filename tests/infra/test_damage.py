@@ -1,6 +1,6 @@
-"""A database that is changed under a running service: what is missing is told, and seen when it is mended.
+"""A database that is changed under a running service: missing parts are reported, and so is the repair.
 
-How each test was seen to fail: no look after an error (500); errors of the other kind told as not set up;
+How each test was seen to fail: no look after an error (500); errors of the other kind reported as not set up;
 the look of each minute left out; readiness from the last statement alone; rights given to every role of any view.
 """
 

@@ -1,4 +1,4 @@
-"""A database that goes and comes back."""
+"""A database that disappears and returns."""
 
 import asyncio
 import time
@@ -85,7 +85,7 @@ async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
 ) -> None:
     await database.trouble()
     count = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'taskward'"
-    await asyncio.sleep(1.1)  # PostgreSQL tells its counters once a second
+    await asyncio.sleep(1.1)  # PostgreSQL reports its counters once a second
     before = own.query(count)
 
     for _ in range(50):

@@ -101,7 +101,7 @@ async def test_a_new_key_is_fetched_even_in_the_moment_in_which_another_fetch_en
         assert server.asked == 2
 
 
-async def test_whoever_gives_up_waiting_does_not_end_the_fetch_of_the_others() -> None:
+async def test_a_waiter_that_gives_up_does_not_cancel_the_fetch_for_others() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.keys.append(NEW.public)
         server.behaviour = "slow"
@@ -225,7 +225,7 @@ async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_believed
         await until(lambda: bool(fetched._trouble))
         server.keys = [OLD.public]
 
-        async with asyncio.timeout(0.9):  # before the background asks again
+        async with asyncio.timeout(0.9):  # before the background task fetches again
             await fetched.find("old", "EdDSA")
 
 

@@ -251,7 +251,7 @@ async def test_the_other_base64_alphabet_is_refused() -> None:
 
 
 @pytest.mark.parametrize("token", ["", ".", "a.b", "{}.", "{}.e30", "e30.e30.e30.e30.e30", "{}" + ".e30" * 2])
-async def test_what_has_not_three_parts_is_refused(token: str) -> None:
+async def test_a_token_without_three_parts_is_refused(token: str) -> None:
     assert "three parts" in await why_refused(token.format(shared()))
 
 

@@ -1,4 +1,4 @@
-"""Which tokens are believed, and for whom they speak."""
+"""Which tokens are accepted, and for which person."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -50,7 +50,7 @@ class Counting:
 async def keep(
     database: Database, owner: UserId, descriptions: Sequence[str], *, trashed: bool = False
 ) -> None:
-    """Keep tasks of every kind, each of which any of SELECTIONS finds or not."""
+    """Store tasks of every kind: each of SELECTIONS finds some and not others."""
     mine = NeonTaskRepository(database, owner=owner)
     for number, description in enumerate(descriptions):
         task = TaskFactory.build(

@@ -13,7 +13,7 @@ async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -
         assert len(counts) <= 20
 
 
-async def test_who_keeps_asking_is_not_forgotten_in_a_flood_of_others() -> None:
+async def test_an_active_client_is_not_evicted_by_a_flood_of_others() -> None:
     counts = MemoryCounter(names_max=10)
 
     found = []

@@ -36,7 +36,9 @@ async def test_the_queue_is_first_come_first_served_and_full_at_its_length() -> 
     assert [turn is not None and turn.done() for turn in turns] == [True] + [False] * (QUEUE - 1)
 
 
-async def test_who_waits_too_long_is_refused_and_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_waiter_past_its_time_is_refused_and_leaves_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 0.01)
     limit = PersonConcurrency(1)
     limit.start(ANN)

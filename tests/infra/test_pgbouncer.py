@@ -1,4 +1,4 @@
-"""Through a transaction pooler: every read holds its owner's rows, whoever else shares the server's connections."""
+"""Through a transaction pooler: every read returns only its owner's rows, although others share the server's connections."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""`app purge`: what lay in the trash too long is ended for all owners, and nothing else is."""
+"""`app purge` deletes old trash of all owners, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -43,7 +43,7 @@ async def test_a_burst_opens_few_connections(store: Store, counts: RedisCounter)
     await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
 
     with redis.Redis(port=store.port) as client:
-        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one that asks
+        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one of this query
 
 
 async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(

@@ -1,4 +1,4 @@
-"""What is wrong with RATE_LIMIT_STORE is said by its cause, at the start and while it serves; nobody is refused."""
+"""Errors of RATE_LIMIT_STORE name their cause, at the start and while serving; no request is refused."""
 
 import json
 import re

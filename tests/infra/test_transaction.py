@@ -1,4 +1,4 @@
-"""Several statements as one: all of them are done, or none is, and no connection is lost over it."""
+"""Transactions: all statements take effect or none, and no connection is lost."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 async def single(database_url: str) -> AsyncIterator[Database]:
-    """A database with one connection: whatever is left on it meets whoever comes next."""
+    """A database with one connection: the next user of it meets any leftover state."""
     database = Database(DatabaseAddress.parse(database_url), pool_size=1)
     await database.open()
     yield database
@@ -50,7 +50,7 @@ async def backend(database: Database) -> int:
         database._checkout.release(connection)
 
 
-async def test_what_is_done_together_is_there_together(single: Database) -> None:
+async def test_statements_of_one_transaction_commit_together(single: Database) -> None:
     ann = someone()
 
     await add_two(single, ann)
@@ -85,7 +85,7 @@ async def test_a_statement_that_fails_undoes_what_went_before_it(single: Databas
     assert await tasks_of(single, ann) == 0
 
 
-async def test_what_is_not_committed_is_seen_by_nobody_else(database: Database) -> None:
+async def test_uncommitted_rows_are_invisible_to_others(database: Database) -> None:
     ann = someone()
 
     async with database.transaction() as transaction:

@@ -1,4 +1,4 @@
-"""The line before a pool that has nothing to give.
+"""The queue for a pool without a free connection.
 
 How each test was seen to fail: the length not looked at; no patience; patience while connections are opened;
 a turn that was given up left in the line; the last who came served first.
@@ -23,7 +23,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.05)
 
 
-async def test_who_came_first_is_served_first() -> None:
+async def test_waiters_are_served_in_order_of_arrival() -> None:
     waiting = line()
     first, second = waiting.join(), waiting.join()
 
@@ -46,7 +46,7 @@ async def test_a_line_that_is_long_enough_refuses_at_once() -> None:
         waiting.join()
 
 
-async def test_who_waits_too_long_is_turned_away_and_leaves_room() -> None:
+async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
     waiting = line(1)
 
     with pytest.raises(PoolExhausted):
@@ -66,7 +66,7 @@ async def test_while_connections_are_opened_nobody_is_turned_away() -> None:
     assert waiting.serve(None)
 
 
-async def test_who_gave_up_is_not_served() -> None:
+async def test_a_waiter_that_gave_up_is_not_served() -> None:
     waiting = line()
     gone, there = waiting.join(), waiting.join()
     gone.cancel()

@@ -65,7 +65,7 @@ class KeptAnswer:
 
 @dataclass(frozen=True)
 class MemoryStoredResponses:
-    """What one owner was answered, on a shelf that may be shared. Nobody asks twice at once."""
+    """Stored responses of one owner, in storage that may be shared. No concurrent requests."""
 
     owner: UserId
     shelf: Shelf

@@ -1,10 +1,10 @@
-"""Every line that the service logs in a run of the tests is searched for what is somebody's.
+"""Every line that the service logs in a run of the tests is searched for personal data.
 
 The log of each process of `tests.support.servers.service` comes here when it ends, and what the application in this process
 prints with each test. Whatever is found fails the run (the hooks are in `tests.conftest`).
 
 What is private is known in two ways: by its shape (tokens, e-mail addresses, ids as `someone` invents them,
-addresses with a password), and by what the tests said: the titles, descriptions, tags, words looked for,
+addresses with a password), and for what the tests sent: the titles, descriptions, tags, words looked for,
 user ids and tokens of each request that goes through httpx, and what a visitor types. Shorter words than
 `SHORTEST` are left out, since they stand in lines by chance; so are other clients' words.
 """
@@ -39,7 +39,7 @@ class LogSearch:
         self._said: dict[str, set[str]] = {}  # words by how they begin, since there are many, and many lines
 
     def note(self, *words: str) -> None:
-        """Remember what somebody said and no line may tell."""
+        """Record a value that no log line may contain."""
         for word in {*words, *(json.dumps(word)[1:-1] for word in words)}:  # as it stands, and as JSON has it
             if len(word) >= SHORTEST:
                 self._said.setdefault(word[:SHORTEST], set()).add(word)
@@ -93,7 +93,7 @@ LOGS: Final = LogSearch()
 
 @contextmanager
 def listening_to_requests() -> Iterator[None]:
-    """Hear every request of httpx, whoever sends it."""
+    """Observe every request of httpx, from any client."""
     with pytest.MonkeyPatch.context() as patched:
         for client in (httpx.Client, httpx.AsyncClient):
             patched.setattr(client, "send", _heard(client.send))

@@ -52,7 +52,7 @@ class Refusal(Exception):
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Tell which of several is told: the least."""
+        """Return the error that is reported if there are several: the least."""
         return list(REFUSALS).index(self.kind), self.operation or 0
 
 
@@ -82,7 +82,7 @@ class Model:
         return len(self.tasks) + count
 
     def created(self, said: Json, told: Json, now: str) -> Json:
-        """Keep a new task. What only the server can say is learned from what it told."""
+        """Store a new task. Values that only the server knows come from its response."""
         own = {name: told[name] for name in ("id", "user_id", "position")}
         fixed = {"version": 1, "created_at": now, "updated_at": now, "trashed_at": None}
         task = {**EMPTY, **said, **own, **fixed}
@@ -122,7 +122,7 @@ class Model:
         return [task["id"] for task in self.listed("position", **filters)]
 
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
-        """Return what is asked for, in order: ties by id, those without a due date last in both directions."""
+        """Return the selected tasks in order: ties by id, those without a due date last in both directions."""
         order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
         asked = {"trashed": "false", **filters}
         tasks = (

@@ -1,4 +1,4 @@
-"""People who ask: each with a token of their own, made as the service expects it."""
+"""People who send requests: each has a token that the service accepts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ TRUST = AuthSettings(issuer=ORIGIN, audience=ORIGIN, secret=SECRET)
 
 @dataclass
 class Person:
-    """Asks for their own tasks, with their own token."""
+    """Sends requests for their own tasks, with their own token."""
 
     client: httpx.AsyncClient
     user_id: UserId

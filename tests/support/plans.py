@@ -11,7 +11,7 @@ KINDS: Final = ("force_custom_plan", "force_generic_plan")
 
 
 class Plan:
-    """What EXPLAIN ANALYZE told."""
+    """Output of EXPLAIN ANALYZE."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.nodes = list(_nodes(root))

@@ -1,4 +1,4 @@
-"""What the processes of a service take from the machine."""
+"""Resources that the processes of a service use."""
 
 import psutil
 

@@ -1,4 +1,4 @@
-"""What stands between the service and its database: a pooler, a wire."""
+"""Faults between the service and its database: a pooler, the network."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Somebody who keeps as much here as they may, and more."""
+"""A person who stores as much as allowed, and more."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ AT_MOST = 32 * 1024 * 1024  # bytes
 @scenario("a hoarder of answers under Idempotency-Keys", Allowed(outage=BUSY, slowest=3.0, during=1.0))
 def hoarder(harness: Harness) -> None:
     letters, chance = [chr(code) for code in range(0x4E00, 0x9F00)], random.Random(1)
-    text = "".join(chance.choices(letters, k=9_000))  # nothing of which can be compressed away
+    text = "".join(chance.choices(letters, k=9_000))  # incompressible
     large = [{"op": "create", "title": "x", "description": text[n:] + text[:n]} for n in range(TASKS)]
     keys = itertools.count()
 

@@ -115,7 +115,7 @@ def with_keys(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, S
 
 
 def flooded(service: Service, seconds: int) -> dict[str, int]:
-    """Let strangers ask; return how often each status was told to those with unknown keys."""
+    """Send requests as strangers; count the statuses of those with unknown keys."""
     command = [sys.executable, "-m", "tests.chaos.flood", str(port_of(service)), str(RATE), str(seconds)]
     told: dict[str, int] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -102,7 +102,7 @@ def rolling(harness: Harness) -> None:
 
 
 def look(proxy: Proxy, services: list[Service]) -> None:
-    """Send new connections to whoever says that they are ready, as a balancer does."""
+    """Send new connections to the processes that report ready, as a balancer does."""
     wait_until(lambda: bool(services) and answers(services[-1].url, "/health/ready"))
     proxy.aim([port_of(service) for service in services if answers(service.url, "/health/ready")])
 

@@ -1,4 +1,4 @@
-"""The database answers, and does not do what it is asked."""
+"""The database responds, but refuses the statements."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Somebody who searches through long texts, as dearly and as often as they may."""
+"""A person who sends the most expensive searches through long texts, as often as allowed."""
 
 import time
 

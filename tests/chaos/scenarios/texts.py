@@ -1,4 +1,4 @@
-"""Texts that are dear to judge."""
+"""Texts that are expensive to validate."""
 
 import json
 from statistics import quantiles

@@ -35,7 +35,7 @@ BODIES: Final[dict[str, Callable[[Keys], bytes]]] = {
 
 @dataclass
 class JwksServer:
-    """What it does, and how often it was asked.
+    """The server's behaviour, and its number of requests.
 
     `behaviour` is one of `BODIES`, or one of: slow, hang, drip, drip head, reset, 500, redirect, endless.
     """

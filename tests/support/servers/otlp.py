@@ -41,7 +41,7 @@ class Receiver:
 
 
 def attributes(span: Span) -> dict[str, str | int]:
-    """Return what a span tells."""
+    """Return the attributes of a span."""
     return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 

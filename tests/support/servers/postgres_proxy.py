@@ -12,7 +12,7 @@ CONFIRMED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 
 @dataclass
 class Wire:
-    """Passes everything on, until it is told to hold."""
+    """Forwards everything, until a test makes it hold."""
 
     url: str
     holding: threading.Event = field(default_factory=threading.Event)
@@ -49,7 +49,7 @@ class Wire:
 
 @contextmanager
 def wire_to(database_url: str) -> Iterator[Wire]:
-    """Listen, and join whoever connects to the database."""
+    """Listen, and connect each client to the database."""
     there = urlsplit(database_url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The proxies of docs/examples/, in front of a service: the very files, with other ports, certificates and folders."""
+"""The proxies of docs/examples/, in front of a service: the same files, with other ports, certificates and folders."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A port of this machine, and somebody who serves whoever connects."""
+"""A TCP server on a local port, with a handler for each connection."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(serve: Serve, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve on this port, or on one that is free, and yield it; whoever is served still is cut off at the end."""
+    """Serve on this port, or on one that is free, and yield it; open connections are closed at the end."""
     tasks: set[asyncio.Future[Any]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
