@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 CUT = 45  # seconds: the server cuts a connection after 30 s without any bytes read
 
 
-def asked(service: Service, path: str, user: str = "") -> httpx.Response:
+def get_uncompressed(service: Service, path: str, user: str = "") -> httpx.Response:
     headers = {"accept-encoding": "identity", **(service.headers(user) if user else {})}
     return httpx.get(f"{service.url}{path}", headers=headers, timeout=20)
 
@@ -31,7 +31,9 @@ def asked(service: Service, path: str, user: str = "") -> httpx.Response:
 def eventually_answered(service: Service, path: str, user: str) -> int:
     """Ask until there is a 200, for as long as connections that are not read may last; return the last status."""
     deadline = time.monotonic() + CUT
-    while (status := asked(service, path, user).status_code) != 200 and time.monotonic() < deadline:
+    while (
+        status := get_uncompressed(service, path, user).status_code
+    ) != 200 and time.monotonic() < deadline:
         time.sleep(0.5)
     return status
 
@@ -61,15 +63,15 @@ def test_sixty_large_answers_that_one_person_does_not_read_hold_back_only_that_p
     default_service: Service,
 ) -> None:
     hog = hoarder(default_service)
-    asked(default_service, LARGE_LIST, hog)
+    get_uncompressed(default_service, LARGE_LIST, hog)
     open_before, held_before = descriptors(default_service), memory(default_service)
 
     with asking(default_service, 60, LARGE_LIST, hog) as readers, honest_person(default_service) as honest:
         answered = statuses(readers)
         time.sleep(3)
         held = memory(default_service) - held_before
-        refused = asked(default_service, LARGE_LIST, hog)
-        small = asked(default_service, "/api/me/tasks?limit=1", hog)
+        refused = get_uncompressed(default_service, LARGE_LIST, hog)
+        small = get_uncompressed(default_service, "/api/me/tasks?limit=1", hog)
         batch = written(default_service, "/batch", {"operations": [{"op": "create", "title": "x"}]}, hog)
         created = written(default_service, "", {"title": "x"}, hog)
         after = eventually_answered(default_service, LARGE_LIST, hog)
@@ -128,8 +130,8 @@ def test_strangers_who_do_not_read_the_documentation_hold_back_strangers_only(
 
     with asking(default_service, 100, bundle) as readers, honest_person(default_service) as honest:
         answered = statuses(readers)
-        refused = asked(default_service, bundle)
-        mine = asked(default_service, LARGE_LIST, ann)
+        refused = get_uncompressed(default_service, bundle)
+        mine = get_uncompressed(default_service, LARGE_LIST, ann)
         held = memory(default_service) - held_before
 
     assert answered.keys() == {200, 503}

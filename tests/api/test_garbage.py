@@ -19,7 +19,9 @@ pytestmark = pytest.mark.server
 TIMES = 50
 
 
-async def asked(app: Edge, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+async def response_body(
+    app: Edge, method: str, path: str, headers: dict[str, str], body: bytes = b""
+) -> bytes:
     """Ask as a server does, without a client that has garbage of its own; return the answer's body."""
     sent: list[bytes] = []
 
@@ -53,7 +55,7 @@ async def test_requests_of_the_hot_path_leave_no_garbage(database_url: str) -> N
     async with client_of(app) as client:
         headers = People(client).one(someone()).headers
         typed = {**headers, "content-type": "application/json"}
-        task = json.loads(await asked(app, "POST", "/api/me/tasks", typed, b'{"title": "x"}'))["id"]
+        task = json.loads(await response_body(app, "POST", "/api/me/tasks", typed, b'{"title": "x"}'))["id"]
         requests: dict[str, tuple[Any, ...]] = {
             "list": ("GET", "/api/me/tasks?limit=50", headers),
             "read": ("GET", f"/api/me/tasks/{task}", headers),
@@ -66,12 +68,12 @@ async def test_requests_of_the_hot_path_leave_no_garbage(database_url: str) -> N
         left = {}
         for name, request in requests.items():
             for _ in range(5):  # what is made once is made
-                assert await asked(app, *request)
+                assert await response_body(app, *request)
             gc.collect()
             gc.disable()
             try:
                 for _ in range(TIMES):
-                    await asked(app, *request)
+                    await response_body(app, *request)
                 left[name] = gc.collect() // TIMES
             finally:
                 gc.enable()

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def asked(services: list[Service], times: int, user: str) -> Counter[int]:
+def count_statuses(services: list[Service], times: int, user: str) -> Counter[int]:
     """Ask all of them at once, and count the answers by status."""
     headers = services[0].headers(user)
     with httpx.Client(timeout=10) as client, ThreadPoolExecutor(16) as threads:
@@ -56,7 +56,7 @@ def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
             stack.enter_context(serving(env, tmp_path_factory.mktemp("service"))) for _ in range(2)
         ]  # of two processes each
 
-        answers = asked(services, 400, someone())
+        answers = count_statuses(services, 400, someone())
 
     assert answers == {200: 100, 429: 300}
 
@@ -90,7 +90,7 @@ def test_given_that_the_store_is_away_then_each_process_limits_by_itself(
     store.kill()
     env = environment_for(database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="20" + HOUR)
     with serving(env, tmp_path) as service:
-        answers = asked([service], 60, someone())
+        answers = count_statuses([service], 60, someone())
 
     assert answers == {200: 20, 429: 40}
 
@@ -120,7 +120,7 @@ def impatient(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @contextmanager
-def begun(
+def unfinished_request(
     service: Service, *headers: str, method: str = "POST", signed: bool = True
 ) -> Iterator[socket.socket]:
     """Send the head of a request."""
@@ -176,7 +176,7 @@ def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Call
 def test_a_body_that_drips_is_cut_off_with_408_when_its_time_is_over(
     impatient: Service, header: str, drop: bytes
 ) -> None:
-    with begun(impatient, header) as connection:
+    with unfinished_request(impatient, header) as connection:
         began = time.monotonic()
         stop = dripping(connection, drop)
         answer = answer_of(connection)
@@ -190,7 +190,7 @@ def test_a_body_that_drips_is_cut_off_with_408_when_its_time_is_over(
 
 
 def test_a_body_that_stops_is_cut_off_with_408(impatient: Service) -> None:
-    with begun(impatient, "Content-Length: 1000") as connection:
+    with unfinished_request(impatient, "Content-Length: 1000") as connection:
         connection.sendall(b"{")
         began = time.monotonic()
         answer = answer_of(connection)
@@ -201,7 +201,7 @@ def test_a_body_that_stops_is_cut_off_with_408(impatient: Service) -> None:
 
 def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None:
     body = b'{"title": "slowly but surely"}'
-    with begun(impatient, f"Content-Length: {len(body)}", "Connection: close") as connection:
+    with unfinished_request(impatient, f"Content-Length: {len(body)}", "Connection: close") as connection:
         for byte in body:
             time.sleep(0.02)
             connection.sendall(bytes([byte]))
@@ -213,7 +213,7 @@ def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None
 def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_end(
     impatient: Service,
 ) -> None:
-    with begun(impatient, "Transfer-Encoding: chunked") as connection:
+    with unfinished_request(impatient, "Transfer-Encoding: chunked") as connection:
         stop = dripping(connection, b"4000\r\n" + b" " * 0x4000 + b"\r\n", pause=0.001)
         answer = answer_of(connection)
         sent = stop() * 0x4000
@@ -224,7 +224,7 @@ def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_
 
 @pytest.mark.quiet
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
-    with begun(impatient, "Content-Length: 1000000", "Connection: close") as connection:
+    with unfinished_request(impatient, "Content-Length: 1000000", "Connection: close") as connection:
         began = time.monotonic()
         answer = connection.recv(65536)
 
@@ -235,7 +235,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient
 def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
     impatient: Service,
 ) -> None:
-    with begun(impatient, "Content-Length: 100000", signed=False) as connection:
+    with unfinished_request(impatient, "Content-Length: 100000", signed=False) as connection:
         began = time.monotonic()
         stop = dripping(connection, b" ")
         answer = answer_of(connection)
@@ -250,7 +250,7 @@ def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
 def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:
     with ExitStack() as stack:
         for _ in range(200):
-            stack.enter_context(begun(impatient, "Content-Length: 1000"))
+            stack.enter_context(unfinished_request(impatient, "Content-Length: 1000"))
         durations = []
         with httpx.Client(base_url=impatient.url, headers=impatient.headers(someone())) as client:
             for _ in range(20):

@@ -76,7 +76,7 @@ async def place(postgres: PostgresServer, database_url: str) -> Place:
 
 
 @asynccontextmanager
-async def opened(place: Place, *, seconds: float = 5, pool_size: int = 10) -> AsyncIterator[Database]:
+async def open_database(place: Place, *, seconds: float = 5, pool_size: int = 10) -> AsyncIterator[Database]:
     database = Database(place.address, timeout=seconds, pool_size=pool_size)
     await database.open()
     try:
@@ -93,7 +93,7 @@ async def warmed(database: Database, connections: int) -> None:
 
 
 async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         async with place.locked():
@@ -106,7 +106,7 @@ async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> Non
 
 
 async def test_a_write_whose_server_process_ends_is_told_as_unknown_and_not_repeated(place: Place) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         async with place.locked():
@@ -123,7 +123,7 @@ async def test_a_write_whose_server_process_ends_is_told_as_unknown_and_not_repe
 async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_be_undone(
     place: Place,
 ) -> None:
-    async with opened(place, seconds=1) as database:
+    async with open_database(place, seconds=1) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         async with place.locked():
@@ -139,7 +139,7 @@ async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_
 
 async def test_behind_a_pooler_the_same_is_cut_off_and_told_as_unknown(place: Place) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
-    async with opened(place, seconds=3) as database:
+    async with open_database(place, seconds=3) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         async with place.locked():
@@ -151,7 +151,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
     place: Place,
 ) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
-    async with opened(place, seconds=3) as database:
+    async with open_database(place, seconds=3) as database:
         await warmed(database, 4)
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await database.fetch(Statement("SELECT pg_sleep(30)", ()), {})
@@ -162,7 +162,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
 async def test_what_the_server_refused_at_the_last_moment_is_told_as_that(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         monkeypatch.setattr(Deadlines, "let_go", lambda *_: True)  # its time was up in the same moment
         with pytest.raises(DivisionByZeroError):
             await database.fetch(Statement("SELECT 1 / 0", ()), {})
@@ -186,7 +186,7 @@ async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Pla
 
 
 async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None:
-    async with opened(place, seconds=0.5) as database:
+    async with open_database(place, seconds=0.5) as database:
         await database.fetch(PING, {})
         await asyncio.sleep(1)
         (connection,) = [one for one, _ in database._checkout._pool._idle]  # type: ignore[union-attr]  # it is open
@@ -197,7 +197,7 @@ async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None
 async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and_transactions(
     place: Place,
 ) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         ann = someone()
         await warmed(database, 6)
 
@@ -212,7 +212,7 @@ async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and
 
 
 async def test_given_one_loss_then_the_other_idle_connections_are_not_trusted(place: Place) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await warmed(database, 6)
         assert place.end("idle") >= 6
@@ -228,7 +228,7 @@ async def test_given_one_loss_then_the_other_idle_connections_are_not_trusted(pl
 async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refused_at_once(
     place: Place,
 ) -> None:
-    async with opened(place, pool_size=1, seconds=20) as database:
+    async with open_database(place, pool_size=1, seconds=20) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         ask = partial(mine.page, 1, after=None)
@@ -250,7 +250,7 @@ async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refuse
 
 
 async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: Place) -> None:
-    async with opened(place, pool_size=1) as database:
+    async with open_database(place, pool_size=1) as database:
         in_use = await database._checkout.acquire(database.deadline())
         asking = asyncio.create_task(NeonTaskRepository(database, owner=someone()).page(1, after=None))
         await asyncio.sleep(0.1)
@@ -284,7 +284,7 @@ async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
 async def test_a_write_that_the_driver_did_not_send_is_asked_for_once_more(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(place) as database:
+    async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
         broken = await database._checkout.acquire(database.deadline())
@@ -302,7 +302,7 @@ async def test_a_write_just_after_idle_connections_ended_is_done_or_of_unknown_o
     place: Place, pause: float
 ) -> None:
     """In these milliseconds asyncpg has three different errors for it, one of them outside its own tree."""
-    async with opened(place) as database:
+    async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await warmed(database, 6)
         place.end("idle")

@@ -38,7 +38,7 @@ def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
 
 
 @asynccontextmanager
-async def opened(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
+async def open_database(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
     """Open a database whose server does not end statements by itself, before they are cut off."""
     database = Database(address, timeout=2, pool_size=pool_size)
     database._checkout._connector._statement_timeout = None
@@ -65,7 +65,7 @@ async def active(url: str) -> int:
 async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
     address: DatabaseAddress, database_url: str
 ) -> None:
-    async with opened(address, pool_size=8) as database:
+    async with open_database(address, pool_size=8) as database:
         flood = [database.fetch(SLOW, {}, until=database.deadline() - 1) for _ in range(8)]
         answers = await asyncio.gather(*flood, return_exceptions=True)
 
@@ -78,7 +78,7 @@ async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
 async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_too(
     address: DatabaseAddress, database_url: str
 ) -> None:
-    async with opened(address) as database:
+    async with open_database(address) as database:
         with pytest.raises(DatabaseUnavailable):
             async with database.transaction(until=database.deadline() - 1.5) as transaction:
                 await transaction.fetch(SLOW, {})
@@ -94,7 +94,7 @@ async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_to
 async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble(
     address: DatabaseAddress, database_url: str
 ) -> None:
-    async with opened(address) as database:
+    async with open_database(address) as database:
         with pytest.raises(SearchTooSlow):
             await database.fetch(replace_budget(SLOW, 0.3), {})
 
@@ -116,7 +116,7 @@ async def test_who_waits_is_answered_before_the_statement_is_cancelled(
         await asyncio.Event().wait()
 
     monkeypatch.setattr("asyncpg.connect_utils._cancel", never)
-    async with opened(DatabaseAddress.parse(f"{database_url}?application_name=cut")) as database:
+    async with open_database(DatabaseAddress.parse(f"{database_url}?application_name=cut")) as database:
         with pytest.raises(DatabaseUnavailable):
             await database.fetch(ONE_SECOND, {}, until=database.deadline() - 1.7)
 
@@ -126,7 +126,7 @@ async def test_who_waits_is_answered_before_the_statement_is_cancelled(
 
 
 async def test_a_full_pool_does_not_keep_readiness_from_an_answer(database_url: str) -> None:
-    async with opened(DatabaseAddress.parse(database_url), pool_size=1) as database:
+    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
         holding = asyncio.create_task(database.fetch(SLOW, {}))
         await asyncio.sleep(0.1)
         database._trouble = "as after a statement that failed"
@@ -142,7 +142,7 @@ async def test_over_tls_a_statement_is_cancelled_too(tmp_path_factory: pytest.Te
     with tls_server(tmp_path_factory.mktemp("tls"), "127.0.0.1") as (server, authority):
         address = server_address(server, authority)
         await upgrade(address)
-        async with opened(address) as database:
+        async with open_database(address) as database:
             with pytest.raises(DatabaseUnavailable):
                 await database.fetch(SLOW, {}, until=database.deadline() - 1.5)
 

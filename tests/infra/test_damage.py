@@ -48,7 +48,7 @@ async def url(postgres: PostgresServer) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
+async def open_database(url: str) -> AsyncIterator[Database]:
     database = Database(DatabaseAddress.parse(url))
     await database.open()
     yield database
@@ -118,7 +118,7 @@ async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_a
 
 
 async def test_an_error_of_this_kind_where_nothing_is_missing_is_our_bug(url: str) -> None:
-    async with opened(url) as database:
+    async with open_database(url) as database:
         with pytest.raises(asyncpg.UndefinedTableError):
             await database.fetch(Statement("SELECT FROM no_such_table", ()), {})
 
@@ -129,7 +129,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
     postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.wall_watch.LOOK_EVERY", 0.01)
-    async with opened(url) as database:
+    async with open_database(url) as database:
         with capture_logs() as logged:
             await database.fetch(PING, {})
             well = (await database.trouble(), walls_up(database))
@@ -153,7 +153,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
 async def test_given_a_look_that_is_due_and_nothing_that_is_asked_then_the_database_is_left_asleep(
     postgres: PostgresServer, url: str
 ) -> None:
-    async with opened(url) as database:
+    async with open_database(url) as database:
         await database.fetch(PING, {})
         database._checkout.wall._become_due()
         postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
@@ -166,7 +166,7 @@ async def test_a_worker_that_starts_while_a_wall_is_down_serves_nothing(
     postgres: PostgresServer, url: str
 ) -> None:
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
-    async with opened(url) as database:
+    async with open_database(url) as database:
         for _ in range(2):
             with pytest.raises(DatabaseNotSetUp, match="ENABLE ROW LEVEL SECURITY"):
                 await database.fetch(PING, {})
@@ -186,7 +186,7 @@ async def test_a_view_of_another_role_is_told_with_the_command_that_a_superuser_
 ) -> None:
     name = name_of(url)
     postgres.query(f"CREATE ROLE other_{name}; ALTER VIEW own_tasks OWNER TO other_{name}", name)
-    async with opened(url) as database:
+    async with open_database(url) as database:
         told = await database.trouble()
         with pytest.raises(CannotMend) as refused:
             await upgrade(DatabaseAddress.parse(url))

@@ -123,7 +123,7 @@ async def test_the_same_fails_where_the_address_denies_the_pooler_and_nothing_is
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
+async def open_database(url: str) -> AsyncIterator[Database]:
     database = Database(DatabaseAddress.parse(url), timeout=3)
     await database.open()
     yield database
@@ -144,7 +144,7 @@ async def test_nothing_is_set_for_the_other_clients_of_a_pooler(
     database_url: str, tmp_path: Path, said: str
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through:
-        async with opened(through + said) as ours:
+        async with open_database(through + said) as ours:
             await ours.fetch(PING, {})
 
             for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
@@ -168,7 +168,7 @@ async def test_the_driver_sets_nothing_either_where_it_meets_a_type_for_the_firs
 
 async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, tmp_path: Path) -> None:
     with pgbouncer(database_url, tmp_path) as through, capture_logs() as logged:
-        async with opened(through) as ours:
+        async with open_database(through) as ours:
             await asyncio.gather(*(ours.fetch(PING, {}) for _ in range(10)))
 
     assert [(line["event"], line["log_level"]) for line in logged] == [
@@ -179,7 +179,7 @@ async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, 
 
 async def test_postgresql_itself_is_not_taken_for_a_pooler(database_url: str) -> None:
     with capture_logs() as logged:
-        async with opened(database_url) as ours:
+        async with open_database(database_url) as ours:
             (row,) = await ours.fetch(
                 Statement("SELECT current_setting('statement_timeout') AS timeout", ()), {}
             )
@@ -195,7 +195,7 @@ async def test_the_first_error_of_an_unnamed_pooler_is_repeated_in_the_right_mod
     database_url: str, tmp_path: Path, statement: Statement
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through, capture_logs() as logged:
-        async with opened(f"{through}?pgbouncer=false") as ours:
+        async with open_database(f"{through}?pgbouncer=false") as ours:
             await ours.fetch(statement, {})
             await ask_through(through, "DEALLOCATE ALL")  # as if another server connection had been chosen
 
@@ -212,7 +212,7 @@ async def test_within_a_transaction_the_first_error_of_an_unnamed_pooler_is_503_
     database_url: str, tmp_path: Path
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through:
-        async with opened(f"{through}?pgbouncer=false") as ours:
+        async with open_database(f"{through}?pgbouncer=false") as ours:
             await ours.fetch(PING, {})
             await ask_through(through, "DEALLOCATE ALL")
             with pytest.raises(DatabaseUnavailable) as raised:
@@ -228,7 +228,7 @@ async def test_within_a_transaction_the_first_error_of_an_unnamed_pooler_is_503_
 async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_afterwards(
     database_url: str,
 ) -> None:
-    async with opened(database_url) as ours:
+    async with open_database(database_url) as ours:
         async with ours.transaction() as other:
             await other.fetch(PING, {})
             ours._checkout.release(
@@ -316,7 +316,7 @@ async def test_given_a_pooler_that_keeps_statements_then_they_are_prepared_once(
     with pgbouncer(
         database_url, tmp_path, server_connections=1, program=newer(), prepared_statements=200
     ) as through:
-        async with opened(f"{through}?pgbouncer=true") as ours:
+        async with open_database(f"{through}?pgbouncer=true") as ours:
             mine = NeonTaskRepository(ours, owner=someone())
             for _ in range(20):
                 await mine.page(50, after=None)
@@ -337,7 +337,7 @@ async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepare
     with pgbouncer(
         database_url, tmp_path, server_connections=1, program=program, prepared_statements=prepared_statements
     ) as through:
-        async with opened(f"{through}?pgbouncer=true") as ours:
+        async with open_database(f"{through}?pgbouncer=true") as ours:
             for _ in range(3):
                 await ours.fetch(PING, {})
 

@@ -46,7 +46,7 @@ def auth_hanging(harness: Harness) -> None:
     unknown = signed(SigningKey("two"), "x")
     with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         server.behaviour = "hang"
-        status, took = asked(service, unknown)
+        status, took = timed_request(service, unknown)
         harness.promise((status, took < 2.5) == (503, True), f"an unknown key: {status} after {took:.2f} s")
         time.sleep(1.0)
 
@@ -56,7 +56,7 @@ def auth_rotating(harness: Harness) -> None:
     old, new = SigningKey("old"), SigningKey("new")
     with with_keys(harness, old) as (server, service), harness.fault():
         server.keys = [new.public, old.public]
-        status, took = asked(service, signed(new, "x"))
+        status, took = timed_request(service, signed(new, "x"))
         harness.promise((status, took < 1.0) == (200, True), f"the new key: {status} after {took:.2f} s")
         time.sleep(2.0)  # the people go on with tokens of the old one
 
@@ -75,7 +75,7 @@ def better_auth_restarted(harness: Harness) -> None:
             time.sleep(2.0)
             with harness.background.entered(better_auth(database, port=port, secret=auth.secret)) as again:
                 signed_in[0].client = again.client
-                status, _ = asked(service, run(signed_in[0].token()))
+                status, _ = timed_request(service, run(signed_in[0].token()))
                 harness.promise(status == 200, f"a token made after the restart: {status}")
 
 
@@ -132,7 +132,7 @@ def p99(answers: list[Answer]) -> float:
     return statistics.median(tails)
 
 
-def asked(service: Service, token: str) -> tuple[int, float]:
+def timed_request(service: Service, token: str) -> tuple[int, float]:
     """Ask once; return the status and the seconds."""
     start = time.monotonic()
     answer = httpx.get(
