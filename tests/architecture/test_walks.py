@@ -57,7 +57,9 @@ async def test_the_walk_in_the_code_map_is_the_walk_of_a_request(kind: str, peop
         await send(ann, task)
         task = (await ann.ask("GET", task["id"])).json()
 
-    await asyncio.sleep(0.1)  # the log's lines of before are written within 20 ms, which is no part of the walk
+    await asyncio.sleep(
+        0.1
+    )  # the log's lines of before are written within 20 ms, which is no part of the walk
     with traced() as walk:
         response = await send(ann, task)
 
