@@ -1,6 +1,7 @@
 """Through a transaction pooler: every read returns only its owner's rows, although others share the server's connections."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -381,3 +382,42 @@ async def test_given_named_statements_on_an_old_pooler_then_no_row_is_wrong_and_
             0,
             0,
         ]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (r":[^:@/]+@", ":nope@", "DATABASE_URL has a user or password that 127.0.0.1 refuses"),
+        (r"/[^/]+$", "/nowhere", "DATABASE_URL names the database nowhere, which 127.0.0.1 does not have"),
+    ],
+    ids=["password", "database"],
+)
+def test_a_wrong_address_behind_a_pooler_stops_the_start(
+    database_url: str, tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    with pgbouncer(database_url, tmp_path) as through:
+        address = re.sub(right, wrong, through) + "?pgbouncer=true"
+        done = app("serve", env=environment_for(address), cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+async def test_a_role_that_may_not_read_the_version_gets_the_command_that_helps(
+    database_url: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    owner = await asyncpg.connect(database_url)
+    role = f"weak_{someone().replace('-', '_')}"[:60]
+    await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'weak'")
+    for right in ("USAGE ON SCHEMA public", "ALL ON own_tasks, own_task_owners, own_kept_answers"):
+        await owner.execute(f"GRANT {right} TO {role}")
+    weak = re.sub(r"//[^@]+@", f"//{role}:weak@", database_url)
+
+    refused = app("serve", env=environment_for(weak), cwd=tmp_path)
+    await owner.execute(f"GRANT SELECT ON taskward_version TO {role}")
+    with serving(environment_for(weak), tmp_path):
+        pass
+    await owner.close()
+
+    assert refused.returncode == 1
+    assert f"run GRANT SELECT ON taskward_version TO {role}" in refused.stderr

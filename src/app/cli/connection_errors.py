@@ -1,6 +1,7 @@
 """Messages for errors of connecting to the database: a wrong address, or an unavailable server."""
 
 import errno
+import re
 import socket
 import ssl
 from typing import Final
@@ -27,19 +28,35 @@ def unreachable(address: DatabaseAddress, error: BaseException) -> str:
     return f"since {place} takes no connection: {error}"
 
 
+def _from_pooler(error: BaseException) -> BaseException:
+    """Return what an error of a pooler means: PgBouncer reports all of them as 08P01, with a text."""
+    if isinstance(error, pg.ProtocolViolationError):
+        text = str(error)
+        if "authentication failed" in text or "no such user" in text:
+            return pg.InvalidPasswordError(text)
+        if re.search(r"no such database|database .* does not exist", text):
+            return pg.InvalidCatalogNameError(text)
+    return error
+
+
 def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
     """Return what is wrong with the address; None if the server is unavailable instead."""
     host = address.host
     fault = None
-    match error:
+    match _from_pooler(error):
         case pg.InvalidAuthorizationSpecificationError():
             fault = f"has a user or password that {host} refuses: copy the address again"
         case pg.InvalidCatalogNameError():
             fault = f"names the database {address.database}, which {host} does not have"
-        case ssl.SSLCertVerificationError():
+        case ssl.SSLCertVerificationError(verify_message=reason):
             fault = (
-                f"names {host}, whose certificate is not valid for it ({error.verify_message}):"
+                f"names {host}, whose certificate is not valid for it ({reason}):"
                 " check the host name, or name its authority with sslrootcert="
+            )
+        case pg.InsufficientPrivilegeError() if "taskward_version" in str(error):
+            fault = (
+                f"names a role that may not read the version of the schema:"
+                f" run GRANT SELECT ON taskward_version TO {address.user}"
             )
         case ssl.SSLError():
             fault = f"names {host}, with which no TLS connection can be made"

@@ -19,7 +19,7 @@ from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_faults
 from app.cli.server import Server, let_starting_workers_be_stopped
 from app.settings import Settings, SettingsError
-from app.settings.environment import environment
+from app.settings.environment import accept, environment, read_env_file, read_env_file_anew
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
 log = structlog.get_logger()
@@ -42,7 +42,9 @@ def add_to(verbs: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Check the settings, then serve until a stop signal."""
     signal.signal(signal.SIGTERM, _stop_starting)
-    settings, warnings = checked(environment())
+    file = read_env_file()
+    settings, warnings = checked(environment(file))
+    accept(file)
     connections, few = connections_within_limit(settings.pool_size)
     for warning in (*warnings, *filter(None, [few])):
         print(f"warning: {warning}", file=sys.stderr)
@@ -79,12 +81,15 @@ def run(_: argparse.Namespace) -> int:
 
 
 def _faults() -> list[str]:
-    """Return the errors of the current settings, before new workers start with them."""
+    """Return the errors of the current settings. Without any, new workers start with these settings."""
     try:
-        settings = Settings.from_env(environment())
+        file = read_env_file_anew()
+        settings = Settings.from_env(environment(file))
     except SettingsError as error:
         return error.errors
     errors, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
+    if not errors:
+        accept(file)
     return errors
 
 

@@ -45,9 +45,9 @@ _JUDGED: Final = (TaskNotFound, TaskChanged, NotInTrash)
 
 
 def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
-    """Return the refusal that is told, of those of each operation by its number: that which is judged first.
+    """Return the refusal that the client gets. `refusals` has at most one per operation, by its number.
 
-    Whether every task is there comes before whether each is what the asker saw, as it does for one task.
+    A missing task comes before a version conflict, as it does for one task.
     """
     number, refusal = min(refusals.items(), key=lambda item: (_JUDGED.index(type(item[1])), item[0]))
     refusal.operation = number

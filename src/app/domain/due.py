@@ -19,7 +19,7 @@ NEITHER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A day, whatever the zone of who looks, or a moment. In order and filters a day is its start in UTC."""
+    """A day without a time zone, or a moment. For sorting and filters a day is its start in UTC."""
 
     at: datetime  # aware, UTC, to the microsecond
     whole_day: bool

@@ -1,12 +1,12 @@
 """Everything that can go wrong, as types.
 
 DomainError
-├── NotAuthenticated       no one, or no one we can believe, is asking
-├── NotYours               the asker named somebody else's list
-├── TooManyRequests        the asker asks too often
-├── AnswersNotTaken        the asker does not take the answers that they have
-├── BodiesUnderWay         the asker sends too much at once
-├── TooManyAtOnce          the asker has as many statements under way, and waiting, as anyone may
+├── NotAuthenticated       there is no token, or it cannot be verified
+├── NotYours               the path names another person's list
+├── TooManyRequests        the person or the address sends too many requests
+├── AnswersNotTaken        the person does not read large responses
+├── BodiesUnderWay         the person sends too many bytes at once
+├── TooManyAtOnce          the person has too many statements running and waiting
 ├── TooBusy                too many others do either
 ├── TaskNotFound           no such task in the asker's list
 ├── InvalidTask            one or more fields break a rule
@@ -14,15 +14,15 @@ DomainError
 ├── NotInTrash             the task to be restored is in the list already
 ├── TooManyTasks           the owner's list is full
 ├── KeyInFlight            the same request, under the same key, is being answered
-├── KeyReused              the key stands for another request
-├── AnswerGone             the key's request was done, and its answer is gone
-├── TooManyKeys            the asker used as many keys as may be kept
-└── Unavailable            something we depend on cannot be reached just now
+├── KeyReused              the key belongs to another request
+├── AnswerGone             the key's request was done, and its response is deleted
+├── TooManyKeys            the person has as many keys as may be stored
+└── Unavailable            a dependency cannot be reached now
     ├── KeysUnavailable        the token issuer's keys
     ├── DatabaseUnavailable    the database
-    │   └── DatabaseNotSetUp       it is there, and a table, a view, a right or a wall is missing
-    ├── SearchTooSlow          the database, within the time that a search may take
-    └── OutcomeUnknown         the database, which may have done what it was asked
+    │   └── DatabaseNotSetUp       a table, a view, a right or a policy is missing
+    ├── SearchTooSlow          the database did not finish a search in time
+    └── OutcomeUnknown         the database may or may not have written
 
 An error carries facts, never an HTTP status and never prose for the end user:
 `app.api.problems` gives each type its one status, title and wording.
@@ -64,7 +64,7 @@ class NotYours(DomainError):
 
 @dataclass(eq=False)
 class TooManyRequests(DomainError):
-    """Somebody, or an address, has asked as often as they may in this window of time."""
+    """A person or an address has used up the requests of this window."""
 
     retry_after: int  # seconds
 
@@ -150,7 +150,7 @@ class KeyInFlight(DomainError):
 
 @dataclass(eq=False)
 class KeyReused(DomainError):
-    """The key was used for a request that said something else."""
+    """The key was used for a request with another body."""
 
 
 @dataclass(eq=False)
@@ -193,4 +193,4 @@ class SearchTooSlow(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The database was asked to write and did not say whether it has: it is done whole, or not at all."""
+    """A write was sent and not confirmed. It is done whole, or not at all."""

@@ -1,4 +1,4 @@
-"""Requests that can be repeated safely: whoever repeats one with its key gets the answer that it had."""
+"""Requests that can be repeated safely: a repetition with the same key gets the first response again."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ RETENTION: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StorageQuota:
-    """What is kept for one person. No key is forgotten early: whoever has as many is refused."""
+    """The bounds for one person. No key is forgotten early: a request beyond them is refused."""
 
     answers: int = 10_000
     octets: int = 32 * 1024 * 1024  # of bodies, as they were sent
@@ -20,16 +20,16 @@ class StorageQuota:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """What a person asks, under a key of their own choosing."""
+    """A request with an Idempotency-Key."""
 
-    route: str  # what is asked for, and of which task; the same key elsewhere is another
+    route: str  # the operation and its task; the same key on another route is another key
     key: str
-    fingerprint: bytes  # of what is said besides
+    fingerprint: bytes  # of the body
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer, as it was told. No rule looks into it."""
+    """A response as it was sent. No rule reads it."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -44,16 +44,15 @@ class StoredResponses(Protocol):
     """
 
     async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
-        """Return what was told since then.
+        """Return the response that was stored since then.
 
-        None: nothing was. Until the transaction ends only it may ask this, and nobody else writes anything of
-        this owner's.
+        None: there is none. Until the transaction ends nobody else uses this key or writes for its owner.
 
         Raises:
-            KeyInFlight: somebody is asking at this moment.
-            KeyReused: the key stands for a request that said something else.
-            AnswerGone: it was done, and its answer showed a task that has been deleted for good.
-            TooManyKeys: there is no room for another answer.
+            KeyInFlight: a request with this key is running.
+            KeyReused: the key belongs to a request with another body.
+            AnswerGone: it was done, and its response showed a task that is deleted for good.
+            TooManyKeys: there is no room for another response.
 
         """
         ...

@@ -1,7 +1,7 @@
 """A person's own order: each task has a string, and strings sort by code point.
 
 Between any two different strings there is room for a third, so a move writes the moved task only. A string
-never ends in the lowest digit: right below such a one there would be no room.
+never ends in `0`: there is no string between `a` and `a0`.
 """
 
 import secrets
@@ -17,19 +17,19 @@ Position = NewType("Position", str)
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
-CLOCK: Final = 14  # digits that tell the time of a new task
+CLOCK: Final = 14  # leading digits, from the time of a new task
 _UPPER: Final = DIGITS[1:]
 HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
 _UNIQUE: Final = 4  # digits that keep two tasks of one microsecond, or two racing moves, apart
 
 
 def position_of_new(now: datetime) -> Position:
-    """Return a position before all that was made earlier: what is left of time, which only shrinks."""
+    """Return a position before all older ones: the time that is left until HORIZON, which only shrinks."""
     return Position(f"{max(1, HORIZON - microseconds_since_epoch(now)):0{CLOCK}x}{_unique()}")
 
 
 def between(low: Position | None, high: Position | None, now: datetime) -> Position | None:
-    """Return a position between two, of which None is an end of the list; None where there is no room.
+    """Return a position between two; None if there is no room. A bound of None is an end of the list.
 
     At the ends it steps by a little only: tasks made later still come first, and strings do not grow.
     """
@@ -48,7 +48,7 @@ def between(low: Position | None, high: Position | None, now: datetime) -> Posit
 
 
 def _middle(low: str, high: str | None) -> str:
-    """Return digits above `low` that do not lead above `high`; they may be the beginning of `high`."""
+    """Return digits above `low` and not above `high`. They may be a prefix of `high`."""
     if high:
         shared = 0
         while shared < len(high) and (low[shared : shared + 1] or DIGITS[0]) == high[shared]:
@@ -78,7 +78,7 @@ def _stepped(position: Position, step: int) -> str:
 
 def _unique() -> str:
     """Return digits that nobody else has, most likely; the last is not the lowest."""
-    number = secrets.randbelow(len(_UPPER) ** _UNIQUE)  # one draw: chance is asked of the kernel
+    number = secrets.randbelow(len(_UPPER) ** _UNIQUE)  # one draw: each is a system call
     digits = ""
     for _ in range(_UNIQUE):
         number, rest = divmod(number, len(_UPPER))

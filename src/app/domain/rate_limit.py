@@ -17,7 +17,7 @@ from zlib import crc32
 class Policy:
     """How many requests are let through in a window."""
 
-    name: str  # a word, which clients are told
+    name: str  # a word, in the headers that clients read
     quota: int
     window: int  # seconds
 

@@ -1,4 +1,4 @@
-"""How many tasks there are, seen from where a person is."""
+"""Counts of tasks, in the time zone of a person."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +12,7 @@ ZONES = lru_cache(available_timezones)  # it looks at hundreds of files
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A moment, and the day that it belongs to somewhere. Days are not all of 24 hours."""
+    """A moment, and its day in a time zone. A day may have 23 or 25 hours."""
 
     now: datetime
     date: date
@@ -21,7 +21,7 @@ class Day:
 
     @classmethod
     def at(cls, now: datetime, zone: ZoneInfo) -> "Day":
-        """Return the day that it is in a zone; one whose midnight is skipped begins when the clock jumps."""
+        """Return the day in a zone. If daylight saving skips its midnight, it begins when the clock jumps."""
         today = now.astimezone(zone).date()
         start, end = (
             datetime.combine(day, time(), zone).astimezone(UTC) for day in (today, today + timedelta(days=1))
@@ -31,7 +31,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class TagCount:
-    """How many tasks have a tag, in whatever case it is written."""
+    """How many tasks have a tag, in any spelling."""
 
     tag: str  # in one of the spellings that it has: the first by code point
     open: int
@@ -44,8 +44,8 @@ class Summary:
 
     open: int
     done: int
-    overdue: int  # open ones; a day is over when it is no longer that day where the person is
-    due_today: int  # open ones; one whose moment has passed today is overdue too
+    overdue: int  # open ones; a whole-day task is overdue from the next local midnight
+    due_today: int  # open ones; a time that has passed today counts as overdue too
     tags: tuple[TagCount, ...]  # in the order of their keys
 
 

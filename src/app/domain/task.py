@@ -152,7 +152,7 @@ def create_task(new: NewTask, *, at: datetime) -> Task:
 
 
 def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
-    """Apply changes. The very same task is returned if they change nothing.
+    """Apply changes. Return the same object if they change nothing.
 
     Completing a completed task keeps the time of its completion; reopening a task forgets it.
     """

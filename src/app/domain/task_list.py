@@ -67,14 +67,14 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Tasks that meet every condition which is not None; unless asked, all but the trash, newest first."""
+    """Tasks that meet every condition that is not None. By default all but the trash, newest first."""
 
     order: Order = Order.CREATED
     descending: bool = True
     trashed: bool = False  # those in the trash, or those that are not
     completed: bool | None = None
     priority: Priority | None = None
-    tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`), all of which a task must have
+    tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`): a task must have all
     due_before: datetime | None = None  # exclusive, as is the next; a day is its start in UTC
     due_after: datetime | None = None
     without_due: bool | None = None  # only True means something
@@ -82,7 +82,7 @@ class Selection:
     search: Search | None = None
 
     def said(self) -> dict[str, Any]:
-        """Return what differs from a list of which nothing was asked."""
+        """Return the members that differ from the default."""
         if self is NEWEST:  # nearly always
             return {}
         return {name: value for name, unsaid in _UNSAID if (value := getattr(self, name)) != unsaid}
@@ -114,7 +114,7 @@ PAGE_BYTES: Final = 1024 * 1024  # of JSON, at most; a page of more ends earlier
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most as many tasks as were asked for, in at most `PAGE_BYTES`, as people see them."""
+    """At most as many tasks as requested, in at most `PAGE_BYTES`, as people see them."""
 
     json: bytes  # an array, UTF-8
     next: Bookmark | None  # None: this page is the last

@@ -41,7 +41,7 @@ class TaskRepository(Protocol):
         """Return at most `limit` of the selected tasks, beginning with the first that comes after `after`.
 
         There are fewer, and a bookmark to go on from, where all of them would take more than `PAGE_BYTES`.
-        The revision is that of the very tasks which are returned.
+        The revision belongs to the tasks that are returned.
         """
         ...
 

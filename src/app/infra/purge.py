@@ -1,8 +1,8 @@
-"""Ending what lay in the trash too long, and old answers, for all owners: maintenance, not a request.
+"""Deletes old trash and old stored responses of all owners: maintenance, not a request.
 
-Forced row-level security hides every row from whoever says no owner, so a plain DELETE would remove nothing
-and say nothing of it. This acts as a role of its own, whose policies show it the trash, the owners' counts
-and answers older than a day, and no more. Owners come in batches, each a transaction; within one the owners
+Forced row-level security hides every row from a statement without an owner, so a plain DELETE would remove
+nothing, silently. This runs as a role of its own, whose policies show it the trash, the owners' counts
+and responses older than a day, and no more. Owners come in batches, each a transaction; within one the owners
 are held before their tasks, as in every write.
 """
 
@@ -90,7 +90,7 @@ async def _end_answers(connection: Connection, owner: UserId, ids: list[TaskId])
 
 
 async def forget_old_answers(address: DatabaseAddress) -> None:
-    """Delete the answers that nobody is told any more. An owner who goes on asking needs no such help."""
+    """Delete stored responses that have expired. Owners who use new keys delete their own."""
     connection = await Connector(address).connect()
     try:
         deleted = ""

@@ -42,7 +42,7 @@ class OwnedRow(CommonTableAttributes, DeclarativeBase):
 
     The primary key begins with the owner, and so does every access path: a person's rows lie together,
     and the table can be partitioned or distributed by owner. The service never touches the table, only
-    the view `own_<table>`, which is under row-level security whoever asks
+    the view `own_<table>`, which is under row-level security for every role
     (`app.infra.postgres.row_security_check`).
     """
 
@@ -68,13 +68,13 @@ class TaskOwnerRow(OwnedRow):
 
     revision: Mapped[int] = mapped_column(BigInteger)  # grows with each write, in its transaction
     tasks: Mapped[int]  # how many there are, those in the trash too
-    # Of `kept_answers`. What is old may be gone and still counted: whoever finds them full counts anew.
+    # Of `kept_answers`. Deleted rows may still be counted: a request that finds the quota full counts again.
     kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
     kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class TaskRow(OwnedRow):
-    """One task. The checks repeat the rules of `app.domain`, for whoever writes past the service."""
+    """One task. The checks repeat the rules of `app.domain`, for writes that do not come from the service."""
 
     __tablename__ = "tasks"
 

@@ -42,7 +42,7 @@ async def rows_of(operations: Sequence[Operation]) -> Rows:
 async def apply(
     session: OwnerSession, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
-    """Do all of it, or raise; whoever began the transaction ends it accordingly."""
+    """Do all of it, or raise. The caller commits or rolls back the transaction."""
     held = await session.one(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():

@@ -15,7 +15,7 @@ async def page(session: OwnerSession, limit: int, after: Bookmark | None, select
     values, shape = _asked(selection, after)
     (row,) = await session.rows(
         page_of(shape), **values, limit=limit + 1
-    )  # one more tells whether any is left
+    )  # one more shows whether any is left
     found = row["shown"]
     if found is None:  # no task
         return Page(b"[]", None, row["revision"])

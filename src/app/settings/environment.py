@@ -1,5 +1,6 @@
 """Reading environment variables. All errors are reported together, one a line."""
 
+import json
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ T = TypeVar("T")
 ROOT: Final = 0  # root can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
 ENV_FILE: Final = "ENV_FILE"  # carries `--env-file` to workers
+ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # carries to workers what the main process read and accepted
 
 
 class SettingsError(Exception):
@@ -24,8 +26,8 @@ class SettingsError(Exception):
         super().__init__(f"Taskward cannot start: {listed}".replace(": \n", ":\n"))
 
 
-def environment() -> dict[str, str]:
-    """Return the variables of the process and of the file `ENV_FILE` (default: `.env` in this folder).
+def environment(file: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the process and of a file (default: `ENV_FILE`, or `.env` in this folder).
 
     Variables of the process take precedence. If the process sets another database than the file, the file's
     direct address is ignored: it belongs to the file's database.
@@ -34,14 +36,31 @@ def environment() -> dict[str, str]:
         SettingsError: the working directory was deleted, the file cannot be read, or others can write it.
 
     """
-    file, process = read_env_file(), dict(os.environ)
-    if process.get("DATABASE_URL", "").strip() not in ("", file.get("DATABASE_URL")):
-        file.pop("DATABASE_URL_DIRECT", None)
-    return file | process
+    found, process = dict(read_env_file() if file is None else file), dict(os.environ)
+    if process.get("DATABASE_URL", "").strip() not in ("", found.get("DATABASE_URL")):
+        found.pop("DATABASE_URL_DIRECT", None)
+    return found | process
+
+
+def accept(file: Mapping[str, str]) -> None:
+    """Let every worker that starts from now on use this file, whatever becomes of it on the disk."""
+    os.environ[ACCEPTED] = json.dumps(dict(file))
 
 
 def read_env_file() -> dict[str, str]:
-    """Return the variables of the file `ENV_FILE`, or of `.env`.
+    """Return the variables of `ENV_FILE` or `.env`. A worker gets what its main process accepted.
+
+    Raises:
+        SettingsError: as in `environment`.
+
+    """
+    if accepted := os.environ.get(ACCEPTED):
+        return dict(json.loads(accepted))
+    return read_env_file_anew()
+
+
+def read_env_file_anew() -> dict[str, str]:
+    """Return the variables that the file has now.
 
     Raises:
         SettingsError: as in `environment`.

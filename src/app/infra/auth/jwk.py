@@ -38,12 +38,12 @@ def read(document: bytes) -> tuple[Key, ...]:
     """Return the keys that can verify.
 
     A key that we cannot use, or that is not meant for this, is passed over (RFC 7517 §5): issuers publish
-    keys of other kinds and uses. A set with secret material is refused whole, because whoever reads the
-    address could sign; so is one in which an id names two keys that can verify, because which of them is
-    meant would be chance (Better Auth makes two keys at times, with two ids).
+    keys of other kinds and uses. A set with secret material is refused whole: everybody who
+    can read the address could sign. A set in which one id names two usable keys is refused too, since the
+    choice would be chance (Better Auth makes two keys at times, with two ids).
 
     Raises:
-        BadKeySet: it is refused, or holds nothing that can verify.
+        InvalidJwks: it is refused, or holds nothing that can verify.
 
     """
     try:

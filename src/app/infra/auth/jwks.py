@@ -115,13 +115,15 @@ class Jwks:
         return self._fetching
 
     async def _wait_for(self, fetch: asyncio.Task[str]) -> None:
-        """Wait for a fetch. Whoever gives up waiting does not end it for the others."""
+        """Wait for a fetch. A cancelled wait does not cancel it for the others."""
         await asyncio.wait([fetch])
         if trouble := "closed" if fetch.cancelled() else fetch.result():
             raise self._unavailable(f"the keys cannot be fetched: {trouble}")
 
     def _unavailable(self, reason: str) -> KeysUnavailable:
-        seconds = self._allowance.wait() if self.ready else RETRY  # without keys, each second asks for them
+        seconds = (
+            self._allowance.wait() if self.ready else RETRY
+        )  # without keys they are fetched every second
         return KeysUnavailable(reason, retry_after=max(1, math.ceil(seconds)))
 
     async def _fetch(self, fetcher: Fetcher) -> str:

@@ -39,7 +39,7 @@ class Fetcher:
 
         Raises:
             CannotFetch: no answer, not in time, too large, packed, or not 200.
-            BadKeySet: an answer that cannot be trusted.
+            InvalidJwks: an answer that cannot be trusted.
 
         """
         try:
@@ -67,7 +67,7 @@ class Fetcher:
 
 
 class Allowance:
-    """A token bucket: a burst, then one each `PAUSE`. Whoever asks for unknown keys cannot make us flood."""
+    """A token bucket: a burst, then one per `PAUSE`, so that unknown keys cause no flood of fetches."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

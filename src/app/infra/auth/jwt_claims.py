@@ -38,7 +38,7 @@ class Claims:
 
     subject: str
     expires: float  # seconds since 1970
-    not_before: float  # seconds since 1970; 0 where it is not said
+    not_before: float  # seconds since 1970; 0 if absent
 
 
 def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:

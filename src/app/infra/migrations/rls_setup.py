@@ -63,7 +63,7 @@ def make_whole(connection: Connection) -> list[str]:
 
 
 class _Repair:
-    """Asks the catalog, runs statements, and remembers what was mended."""
+    """Reads the catalog, runs statements, and records each repair."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -1,7 +1,6 @@
-"""Whether the database has the shape that this version needs, asked without Alembic.
+"""Whether the database has the schema that this version needs, checked without Alembic.
 
-Importing Alembic takes as long as all else that is done before the start, and it is needed only where the
-answer is no.
+Importing Alembic takes as long as the rest of the start, and it is needed only if the answer is no.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Connections for a while: to one statement, or to one transaction, that has not begun.
+"""Checks connections out of the pool and in again, for one statement or one transaction.
 
-Whatever goes wrong here, the database was asked for nothing yet.
+The caller's statement was not sent yet, so an error here is safe to retry.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from app.settings.database_address import DatabaseAddress
 
 log = structlog.get_logger()
 
-IDLE_LIFETIME: Final = 60.0  # seconds; a connection that lay longer may have died unnoticed on the way
+IDLE_LIFETIME: Final = 60.0  # seconds; a connection that was idle longer may be dead without a sign
 
 
 class Checkout:
-    """Lends what the pool has, once the wall was seen to stand."""
+    """Lends connections of the pool, once row-level security was checked."""
 
     def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
         self._connector = Connector(
@@ -40,7 +40,7 @@ class Checkout:
         self._pool = Pool(self._connector.connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
 
     async def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         self.wall.close()
         if self._looking is not None:
             self._looking.cancel()
@@ -57,15 +57,16 @@ class Checkout:
         return self._connector.prepares
 
     def idle(self) -> "Connection | None":
-        """Return a connection that lay idle, if there is one, to be given back. Nearly always there is."""
+        """Return an idle connection, if there is one. The caller releases it."""
         return self._pool.acquire_idle() if self.wall.stood and self._pool is not None else None
 
     async def acquire(self, until: float) -> Connection:
         """Return a connection, to be given back, as soon as there is one.
 
         Raises:
-            DatabaseNotSetUp: the wall has not stood yet.
-            TimeoutError, Exhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is none.
+            DatabaseNotSetUp: row-level security is broken.
+            TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is
+                none.
 
         """
         if self._pool is None:
@@ -105,8 +106,8 @@ class Checkout:
                 connection.terminate()
 
     async def acquire_with_transaction(self, until: float) -> Connection:
-        """Return a connection with a transaction; one that broke while it lay idle is replaced by another."""
-        for another in (True, False):
+        """Return a connection in a transaction. One that broke while it was idle is replaced."""
+        for may_retry in (True, False):
             connection = self.idle() or await self.acquire(until)
             try:
                 async with asyncio.timeout_at(until):
@@ -114,7 +115,7 @@ class Checkout:
             except BaseException as error:
                 connection.terminate()
                 self.release(connection, error)
-                if not (another and isinstance(error, Exception) and means_lost(error)):
+                if not (may_retry and isinstance(error, Exception) and means_lost(error)):
                     raise
             else:
                 return connection
@@ -146,7 +147,7 @@ class Checkout:
     async def _look_at_times(self) -> None:
         """Look whether the walls still stand, on a connection that is open, which a statement just used."""
         connection = self.idle()
-        if connection is None:  # somebody waited for it: after a later statement
+        if connection is None:  # none is idle: try after the next statement
             self.wall.due = True
             return
         with suppress(Exception):  # what broke is the next request's to find

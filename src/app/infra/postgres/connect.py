@@ -155,15 +155,15 @@ def means_unreachable(error: BaseException) -> bool:
 
 
 def means_undone(error: BaseException) -> bool:
-    """Tell whether the server said that what it was asked has failed, so that nothing of it was done.
+    """Return whether the server reported that the statement failed, so that nothing of it was done.
 
-    FATAL is not that: a server process that is ended may have committed a moment before.
+    FATAL does not mean that: a server process may have committed just before it was terminated.
     """
     return isinstance(error, pg.PostgresError) and getattr(error, "severity_en", None) == "ERROR"
 
 
 def means_unsent(error: BaseException) -> bool:
-    """Tell whether the driver refused before it sent anything, so that even a write may be asked for again.
+    """Return whether the driver refused before it sent anything, so that even a write is safe to repeat.
 
     When a server process ends, asyncpg reads its last words some milliseconds before it knows that the
     connection is closed.

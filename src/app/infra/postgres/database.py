@@ -1,7 +1,7 @@
 """Neon, as statements that are run whole or not at all.
 
-When a connection breaks, what may be done again is: opening one, BEGIN, and whatever only reads. A write is
-never repeated here once it was sent. Where it cannot be known whether it was done, that is what is told.
+When a connection breaks, these are repeated: opening one, BEGIN, and a statement that only reads. A write is
+never repeated once it was sent. If its outcome is unknown, the error says so (`OutcomeUnknown`).
 """
 
 import asyncio
@@ -75,13 +75,13 @@ def outcome(caught: BaseException) -> BaseException:
 T = TypeVar("T")
 
 POOL_SIZE: Final = 10  # connections a process
-TIMEOUT: Final = 5.0  # seconds for all that one request asks: waiting, connecting, statements, COMMIT
+TIMEOUT: Final = 5.0  # seconds for one request: waiting, connecting, statements, COMMIT
 SERVERS_SHARE: Final = 0.9  # of that, after which the server ends a statement by itself, and says so
 PING: Final = Statement("SELECT 1", ())
 
 
 class Database:
-    """Connections that are opened when first needed; it never asks anything by itself."""
+    """Runs statements on connections that are opened when first needed. It sends nothing by itself."""
 
     def __init__(
         self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
@@ -194,9 +194,8 @@ class Database:
     async def trouble(self) -> str | None:
         """Return why the database cannot be used; None if it can.
 
-        Where the last statement succeeded, and the walls stood at the last look, nothing is asked: a database
-        that sleeps is left asleep. Else one connection is opened, however many ask, which does not wait for
-        those of the pool.
+        If the last statement succeeded and the last check of the walls found nothing, no statement is sent:
+        a sleeping database stays asleep. Otherwise one connection outside the pool is opened for all callers.
         """
         if self._trouble is not None or self.walls_trouble is not None:
             if self._probing is None or self._probing.done():
@@ -206,7 +205,7 @@ class Database:
 
     @property
     def walls_trouble(self) -> str | None:
-        """What the last look at the walls found missing; None where it found nothing."""
+        """What the last check of the walls found wrong; None if nothing."""
         return self._checkout.wall.trouble
 
     async def _probe(self) -> None:
@@ -235,7 +234,7 @@ class Database:
         self._checkout.wall.refuse()
 
     def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
-        """Raise what the database's own trouble means to whoever asked; other errors are not ours to tell."""
+        """Raise the domain's error for a failure of the database. Any other error is left to the caller."""
         if isinstance(error, DatabaseUnavailable):
             self._trouble = error.reason
         if not isinstance(error, PoolExhausted) and not means_unreachable(error):

@@ -52,7 +52,7 @@ class Pool:
         return PoolStats(self._size, len(self._in_use), len(self._idle), self._opening, len(self._wait_queue))
 
     def acquire_idle(self) -> "Connection | None":
-        """Return a connection that lay idle, if there is one; the caller's until it is given back."""
+        """Return an idle connection, if there is one. The caller releases it."""
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.is_closed():
@@ -64,7 +64,7 @@ class Pool:
         """Return a connection that is the caller's until it is given back.
 
         Raises:
-            Exhausted: too many wait already, or none was given back for too long.
+            PoolExhausted: too many wait already, or none was released for too long.
             asyncpg.InterfaceError: the pool is closed.
             OSError, TimeoutError, asyncpg.PostgresError: no connection could be opened.
 
@@ -100,9 +100,9 @@ class Pool:
     def cut_off(self, connection: Connection) -> None:
         """Take a connection back in the middle of a statement, which the driver is cancelling.
 
-        PostgreSQL, and a pooler too, goes on with a statement of which only the connection is closed; and a
-        pooler knows no connection any more that is closed. So it is closed once the statement has ended, or
-        after CLOSE_TIMEOUT; nobody waits for that. At most `size` are cancelled at a time.
+        PostgreSQL and poolers go on with a statement if only its connection is closed, and a pooler cannot
+        cancel for a connection that is closed. So the connection is closed after the statement has ended, or
+        after CLOSE_TIMEOUT. No request waits for that. At most twice `size` are closing at a time.
         """
         self._in_use.discard(connection)
         self._retired.discard(connection)
@@ -113,13 +113,13 @@ class Pool:
         self._wait_queue.serve(None)
 
     def distrust(self) -> None:
-        """Close what lies idle: where one connection broke, the others may have, and not know it yet."""
+        """Close idle connections: if one broke, the others may have broken too, without a sign."""
         for connection, _ in self._idle:
             self._say_goodbye(connection)
         self._idle.clear()
 
     def retire(self) -> None:
-        """Close what lies idle now, and what is lent once it is given back."""
+        """Close idle connections now, and those in use when they are released."""
         self.distrust()
         self._retired.update(self._in_use)
 
@@ -164,7 +164,7 @@ class Pool:
             self._wait_queue.leave(turn)
 
     def _close_unused(self) -> None:
-        """Close what lay idle too long: it may have died unnoticed, and Neon need not hold it."""
+        """Close connections that were idle too long: they may be dead, and Neon need not hold them."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() - self._idle_lifetime
         for connection, since in self._idle:

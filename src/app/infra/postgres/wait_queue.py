@@ -1,6 +1,6 @@
-"""Who waits for a connection: first come, first served, not too many, and not for too long.
+"""The queue for a connection: first come, first served, bounded in length and in time.
 
-A database that does not keep up is told at once to whoever would only make the line longer.
+When the database does not keep up, a request that would only lengthen the queue is refused at once.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from app.infra.postgres.connect import Connection
 
-PATIENCE: Final = 2.0  # seconds until whoever waits is told that all connections are busy
+PATIENCE: Final = 2.0  # seconds that a request waits for a connection
 
 Turn: TypeAlias = "asyncio.Future[Connection | None]"
 """A connection, or None: room to open one."""
@@ -31,10 +31,10 @@ class WaitQueue:
         return len(self.turns)
 
     def join(self) -> Turn:
-        """Return a turn to wait for; whoever stops waiting leaves.
+        """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
         Raises:
-            Exhausted: the line is too long. Waiting raises it too, after `PATIENCE`.
+            PoolExhausted: the queue is full. Waiting raises it too, after `PATIENCE`.
 
         """
         if len(self.turns) >= self._length:

@@ -1,6 +1,6 @@
-"""Counts that several processes share, in Valkey or Redis; while it is away, each process counts by itself.
+"""Counts that several processes share, in Valkey or Redis. While it is down, each process counts by itself.
 
-Nobody is refused, and nobody waits, because a store of counts is away: it is asked again beside the requests.
+No request is refused, and none waits, because the store is down: a task of its own looks whether it is back.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class RedisCounter:
             self._lost(trouble)
 
     def _lost(self, trouble: str) -> None:
-        if self._searching is None:  # the first of those who were waiting tells it
+        if self._searching is None:  # the first of the waiting requests reports it
             self._trouble = trouble
             log.warning("rate limits are not shared: their store is away", reason=trouble)
             self._searching = asyncio.create_task(self._until_it_is_back())

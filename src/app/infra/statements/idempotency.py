@@ -1,4 +1,4 @@
-"""The statements about answers that are kept for whoever repeats a request."""
+"""The statements about stored responses."""
 
 from typing import Any, Final
 
@@ -29,9 +29,11 @@ from app.infra.statements.revision import ONE, OWNERS
 from app.infra.tables import StoredResponseRow
 
 KEPT: Final = view_of(StoredResponseRow)
-FORGOTTEN_AT_ONCE: Final = literal_column("100", Integer)  # rows; more than are kept, so old ones run out
+FORGOTTEN_AT_ONCE: Final = literal_column(
+    "100", Integer
+)  # rows; more than one request adds, so old ones run out
 GONE: Final = 410
-"""The status of an answer of which nothing but the key is left."""
+"""The status of a response that was emptied: only its key is left."""
 NOTHING: Final = literal_column("0", Integer)
 OCTETS: Final = bindparam("octets", type_=BigInteger)
 OCTETS_MAX: Final = bindparam("octets_at_most", type_=BigInteger)
@@ -45,8 +47,8 @@ def _value(name: str) -> ColumnElement[Any]:
 
 THIS: Final = (KEPT.c.route == _value("route"), KEPT.c.key == _value("key"))
 
-# Taken until the transaction ends. An INSERT of the key would make whoever comes second wait instead of
-# telling them. Should two keys ever have one hash, one of them is tried again.
+# Held until the transaction ends. With an INSERT of the key the second request would wait instead of getting
+# 409 at once. Two keys with one hash cannot run at the same time: one of them gets 409.
 LOCK: Final = compiled(
     select(
         func.pg_try_advisory_xact_lock(
@@ -67,7 +69,7 @@ FIND: Final = compiled(
 
 
 def _counted() -> CTE:
-    """Return the part of a statement that makes room for an answer: it has no row where there is none."""
+    """Return the part of a statement that counts the response. It returns no row if the quota is full."""
     columns = OWNERS.c
     given: dict[str, ColumnElement[Any]] = {
         "user_id": OWNER,
@@ -97,7 +99,7 @@ def _keep() -> Statement:
         .with_for_update(skip_locked=True)  # what another request forgets or keeps anew is its business
         .correlate(None)
     )
-    # Of two changes to one row in one statement either may be done: this key's row is left to the INSERT.
+    # PostgreSQL may apply either of two changes to one row in one statement: this key's row is the INSERT's.
     another = tuple_(KEPT.c.route, KEPT.c.key) != tuple_(_value("route"), _value("key"))
     forgotten = (
         delete(KEPT)
@@ -116,7 +118,7 @@ def _keep() -> Statement:
 
 
 KEEP: Final = _keep()
-"""Has no row where there is no room."""
+"""Returns no row if the quota is full."""
 
 
 def _count_anew() -> Statement:
@@ -138,7 +140,7 @@ COUNT_ANEW: Final = _count_anew()
 
 
 def _room_after() -> Statement:
-    """Return the question how many seconds after `since` the oldest answers have gone that are in the way."""
+    """Return the statement that reads in how many seconds enough responses will have expired."""
     order = (KEPT.c.kept_at, KEPT.c.route, KEPT.c.key)
     freed = (
         select(
@@ -160,9 +162,9 @@ ROOM_AFTER: Final = _room_after()
 
 
 def gone(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Update:
-    """Return what ends all answers that show one of these tasks, and leaves their keys taken.
+    """Return the update that empties all responses that show one of these tasks, and keeps their keys.
 
-    Which tasks an answer shows was not kept before 0005: then the ids are looked for in its text.
+    Responses stored before migration 0005 have no ids of tasks: the ids are searched in their text.
     """
     text = func.convert_from(KEPT.c.body, literal_column("'UTF8'"))
     shown = or_(KEPT.c.task_ids.overlap(ids), and_(KEPT.c.task_ids.is_(None), text.like(any_(patterns))))

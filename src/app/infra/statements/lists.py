@@ -1,4 +1,4 @@
-"""The statements that read many tasks at once: one for each shape of list, made when first asked for.
+"""The statements that read many tasks at once: one per shape of list, compiled at first use.
 
 A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
 page has. The comparison is not strict, and begins with the id that follows: PostgreSQL guesses by the
@@ -96,7 +96,7 @@ def page_of(shape: Shape) -> Statement:
 
     A page is not read whatever its size: `shown` is `TOO_LARGE` where it has more than PAGE_BYTES, and has
     NULL in place of a task that takes more than its share of READ_MAX, whose text is then not even read.
-    Whoever meets either asks for fewer tasks.
+    In both cases the caller reads again, with fewer tasks.
 
     One with `completed` is another statement than one without, so each finds its index in any kind of plan.
     """

@@ -2,12 +2,12 @@
 
 Every statement reads or writes a view `own_<table>` and holds two conjuncts:
 
-- `user_id = :owner`, the first wall: only this person's rows are asked for.
-- `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL`, which tells the second wall, the row-level
-  security under the view, for whom this one statement is. PostgreSQL evaluates a condition without columns
+- `user_id = :owner`, the first wall: only this person's rows.
+- `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL`, which sets the owner for the second wall,
+  the row-level security under the view. PostgreSQL evaluates a condition without columns
   before it touches the first row (a "One-Time Filter" in the plan), so the wall knows the owner in time;
-  it forgets when the statement's transaction ends. Should the order ever fail, no row is seen,
-  never another's.
+  it forgets when the statement's transaction ends. If PostgreSQL ever evaluated it later, the
+  statement would see no row. It would never see another person's.
 
 Both walls in one statement means both in one round trip.
 """
@@ -55,7 +55,7 @@ def owner_scope(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[b
 
 
 def set_owner() -> ColumnElement[bool]:
-    """Return the conjunct that tells the second wall whose statement this is."""
+    """Return the condition that sets `app.user_id` for row-level security."""
     setting: ColumnElement[str] = literal_column(f"'{OWNER_SETTING}'")
     return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)
 

@@ -1,8 +1,8 @@
-"""A write counts its owner's revision up, in the same statement.
+"""A write increments its owner's revision, in the same statement.
 
-The owner's row is taken before any task is: whoever waits, waits there, so two writes of one person can
-never hold what the other wants. The revision is what tells a reader that something changed: a count or the
-latest moment would stay the same where an older transaction commits late.
+The owner's row is locked before any task. A second write of that person waits there, so two writes cannot
+deadlock. A reader sees by the revision that something changed: a count, or the latest time of change, could
+stay the same when an older transaction commits late.
 """
 
 from typing import Any, Final
