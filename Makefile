@@ -46,11 +46,13 @@ pythons: .venv/.complete ## run those tests on each other Python from 3.11 on th
 fuzz: .venv/.complete ## search longer for inputs that break something: FUZZ=100 times as many as `make test` does
 	@FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest $(SIDE_BY_SIDE) auto tests/fuzz -q --show-capture=no
 
-check: .venv/.complete web ## lint, types, import contracts, TypeScript, the OpenAPI document
+check: .venv/.complete web ## lint, types, import contracts, prose, spelling, TypeScript, the OpenAPI document
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m dev.prose
+	@$(BIN)/codespell
 	@if [ -d web/node_modules ]; then cd web && npm run --silent check; fi
 
 fix: .venv/.complete ## format, and mend what can be mended

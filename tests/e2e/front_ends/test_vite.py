@@ -132,7 +132,7 @@ async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_al
 
 
 async def test_pages_ask_an_api_of_another_origin(vite: Site, new_person: NewPerson) -> None:
-    # A header that the test adds would be asked for in advance, as one of the page's own is.
+    # A header that the test adds would need a preflight request, like one of the page itself.
     device = await new_person(extra_http_headers={})
     asked = list[str]()
     device.on("request", lambda request: asked.append(f"{request.method} {request.url}"))

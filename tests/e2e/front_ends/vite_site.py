@@ -20,7 +20,7 @@ AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
 async def running(postgres: PostgresServer, folder: Path, section: Section) -> AsyncIterator[Site]:
     """Follow the documentation, and run the app that is built with all that is behind it.
 
-    It is built a second time for `direct_url`, where it asks the API at the API's own origin.
+    It is built a second time for `direct_url`, where it calls the API at its own origin.
     """
     port, direct_port, api_port, auth_port = (free_port() for _ in range(4))
     url, direct_url = f"http://localhost:{port}", f"http://localhost:{direct_port}"
