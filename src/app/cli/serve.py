@@ -19,7 +19,7 @@ from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_faults
 from app.cli.server import Server, let_starting_workers_be_stopped
 from app.settings import Settings, SettingsError
-from app.settings.environment import accept, environment, read_env_file, read_env_file_anew
+from app.settings.environment import accept, environment, read_env_file_anew
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ def add_to(verbs: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Check the settings, then serve until a stop signal."""
     signal.signal(signal.SIGTERM, _stop_starting)
-    file = read_env_file()
+    file = read_env_file_anew()
     settings, warnings = checked(environment(file))
     accept(file)
     connections, few = connections_within_limit(settings.pool_size)

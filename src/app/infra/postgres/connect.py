@@ -144,7 +144,7 @@ def driver_arguments(address: DatabaseAddress, *, prepared: bool = False) -> dic
         "ssl": ssl.create_default_context(cafile=address.ca_file) if address.tls else False,
         "timeout": CONNECT_TIMEOUT,
         "statement_cache_size": 0 if address.pooled and not prepared else 100,
-        "max_cacheable_statement_size": 64 * 1024,  # bytes; a search for twenty words by due date has 17 KB
+        "max_cacheable_statement_size": 64 * 1024,  # bytes; a test compares it with the longest statement
         "server_settings": {"application_name": address.application_name},
     }
 

@@ -2,10 +2,10 @@
 
 A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections.
 What is SET there stays, and holds for other clients, so behind a pooler nothing is SET. A prepared statement
-would be missing there, or be another client's, unless the pooler keeps them: the first connection finds out.
+would be missing there, or be another client's, unless the pooler keeps them. The first connection tests that.
 
-`pgbouncer=true` says so. Where the address says nothing, the first connection finds out: PostgreSQL names its
-own process in the key for cancelling (BackendKeyData), a pooler makes that key up.
+`pgbouncer=true` in the address names a pooler. Without it the first connection finds the pooler: PostgreSQL
+names its own process in the key for cancelling (BackendKeyData), and a pooler invents that key.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,7 @@ class Connector:
         self.address = address
         self._statement_timeout = statement_timeout
         self._report = report
-        self._prepared: bool | None = (
-            None  # whether the pooler keeps prepared statements; None: not known yet
-        )
+        self._prepared: bool | None = None  # whether the pooler keeps statements; None: not known yet
 
     @property
     def prepares(self) -> bool:

@@ -76,7 +76,7 @@ CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
 class Shape:
     """What lists have in common that one statement reads."""
 
-    order: str = "created"  # of `rows.ORDERS`
+    order: str = "created"  # of `tables.ORDERS`
     descending: bool = True
     trashed: bool = False
     conditions: tuple[str, ...] = ()  # of CONDITIONS
