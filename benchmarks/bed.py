@@ -13,7 +13,7 @@ from benchmarks import dataset, load
 from benchmarks.dataset import Dataset
 from benchmarks.running import Running, running
 from benchmarks.scenes import Owner, requests_of
-from benchmarks.servers import SERVERS, TASKWARD, NotInstalled, Server, environment
+from benchmarks.servers import NotInstalled, Server, environment
 from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
 from dev.postgres import PostgresServer, free_port
@@ -57,7 +57,9 @@ class Bed:
         """Whether nothing was left out, so that the figures may stand in the README."""
         whole = BenchSettings.from_env({})
         chosen = self.chosen
-        complete = len(self.commands) == len(SERVERS) and chosen.scenes == whole.scenes
+        complete = {server.name for server in self.commands} >= set(
+            whole.servers
+        ) and chosen.scenes == whole.scenes
         return complete and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
 
     def refuse_without_wrk(self) -> None:
@@ -80,7 +82,7 @@ class Bed:
         issuer, data = issuer or self.issuer, data or self.data
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
-        url = data.url if server is TASKWARD else data.url_of_peers
+        url = data.url if server.behind_walls else data.url_of_peers
         env = environment(url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
         log = STATE / f"{server.name}.log"
         command = self.commands[server]
@@ -105,13 +107,12 @@ def _database_server() -> Iterator[tuple[PostgresServer, psutil.Process]]:
 def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
     """Make every server ready that can be; tell why another cannot."""
     commands = {}
-    for server in SERVERS:
-        if server.name in chosen.servers:
-            try:
-                with step(server.title):
-                    commands[server] = server.install(STATE)
-            except NotInstalled as error:
-                print(f"    left out: {error}", flush=True)
+    for server in chosen.chosen_servers():
+        try:
+            with step(server.title):
+                commands[server] = server.install(STATE)
+        except NotInstalled as error:
+            print(f"    left out: {error}", flush=True)
     if not commands:
         raise Cannot("there is no server left to measure")
     return commands

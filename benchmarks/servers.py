@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 PEERS: Final = Path(__file__).parent / "peers"
+REPOSITORY: Final = PEERS.parent.parent
+BEFORE: Final = "before"
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
 POOL: Final = "10"  # connections that each may have; Taskward has ten by itself
@@ -32,7 +34,8 @@ class Server:
     Raises NotInstalled.
     """
     checks: bool = True  # whether it refuses a wrong body
-    cwd: Path = PEERS.parent.parent
+    cwd: Path = REPOSITORY
+    behind_walls: bool = False  # whether it connects as a role that row-level security holds
 
 
 def _taskward(_: Path) -> list[str]:
@@ -85,7 +88,41 @@ def _run(command: list[str], name: str) -> str:
     return done.stdout
 
 
-TASKWARD: Final = Server("taskward", "Taskward", _taskward)
+def before(commit: str) -> Server:
+    """Return Taskward as it was at a commit: its own files and its own packages, on the same database."""
+
+    def install(folder: Path) -> list[str]:
+        git = ["git", "-C", str(REPOSITORY)]
+        found = _run([*git, "rev-parse", "--verify", f"{commit}^{{commit}}"], f"commit {commit}").strip()
+        there = folder / "before" / found
+        python, done = there / ".venv" / "bin" / "python", there / "complete"
+        if not done.exists():
+            shutil.rmtree(there.parent, ignore_errors=True)
+            there.mkdir(parents=True)
+            archive = there / "files.tar"
+            _run([*git, "archive", "--output", str(archive), found], f"commit {commit}")
+            _run(["tar", "-xf", str(archive), "-C", str(there)], f"commit {commit}")
+            _run([sys.executable, "-m", "venv", "--without-pip", str(there / ".venv")], f"commit {commit}")
+            install = [
+                str(BIN / "uv"),
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                str(python),
+            ]
+            _run(
+                [*install, "--require-hashes", "--requirement", str(there / "requirements-dev.lock")], commit
+            )
+            _run([*install, "--no-deps", "--no-build-isolation", "--editable", str(there)], commit)
+            done.touch()
+        return [str(python), "-m", "app", "serve"]
+
+    return Server(BEFORE, f"Taskward at {commit}", install, behind_walls=True)
+
+
+TASKWARD: Final = Server("taskward", "Taskward", _taskward, behind_walls=True)
 
 SERVERS: Final = (
     TASKWARD,

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from benchmarks.scenes import TITLES
-from benchmarks.servers import SERVERS
+from benchmarks.servers import BEFORE, SERVERS, Server
+from benchmarks.servers import before as taskward_at
 from dev.steps import Cannot
 
 ALGORITHMS: Final = ("HS256", "EdDSA")
@@ -23,10 +24,16 @@ class BenchSettings:
     servers: tuple[str, ...]
     algorithm: str
     more_tasks: int  # rows of one more data set for `make bench-growth`; 0: none
+    before: str  # a commit of Taskward to compare with; empty: none
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings in a form for readers of the results."""
         return asdict(self)
+
+    def chosen_servers(self) -> list[Server]:
+        """Return the servers to measure, in the order of their turns."""
+        before = [taskward_at(self.before)] if self.before else []
+        return [server for server in (*SERVERS[:1], *before, *SERVERS[1:]) if server.name in self.servers]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "BenchSettings":
@@ -52,6 +59,8 @@ class BenchSettings:
             )
             return tuple(part for part in known if part in given) or known
 
+        before = env.get("BEFORE", "").strip()
+        known = (*(server.name for server in SERVERS), *([BEFORE] if before else []))
         algorithm = env.get("ALG") or "HS256"
         if algorithm not in ALGORITHMS:
             faults.append(f"ALG is {algorithm!r}: set it to {' or '.join(ALGORITHMS)}")
@@ -60,9 +69,10 @@ class BenchSettings:
             seconds=number("SECONDS", 3, 1),
             tasks=number("TASKS", TASKS, 10_000),
             scenes=some("SCENES", tuple(TITLES)),
-            servers=some("SERVERS", tuple(server.name for server in SERVERS)),
+            servers=some("SERVERS", known),
             algorithm=algorithm,
             more_tasks=number("ROWS", 0, 0),
+            before=before,
         )
         if faults:
             raise Cannot("\n".join(faults))

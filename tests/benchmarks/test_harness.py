@@ -201,6 +201,16 @@ def test_scenes_are_taken_in_their_own_order() -> None:
     assert BenchSettings.from_env({"SCENES": "create, list"}).scenes == ("list", "create")
 
 
+def test_a_commit_to_compare_with_is_measured_right_after_the_tree() -> None:
+    without, with_it = BenchSettings.from_env({}), BenchSettings.from_env({"BEFORE": "98af942"})
+    alone = BenchSettings.from_env({"BEFORE": "98af942", "SERVERS": "taskward,before"})
+
+    assert "before" not in without.servers
+    assert [server.name for server in with_it.chosen_servers()[:2]] == ["taskward", "before"]
+    assert [server.title for server in alone.chosen_servers()] == ["Taskward", "Taskward at 98af942"]
+    assert all(server.behind_walls for server in alone.chosen_servers())
+
+
 def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- bench: written by a run -->\nold\n<!-- /bench -->\nafter\n")
