@@ -222,13 +222,19 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
 @pytest.mark.parametrize(
     ("more", "warning"),
     [
-        ({"JWKS_URL": "http://auth.example.com/jwks"}, "the key set is fetched by http"),
+        ({"JWKS_URL": "http://auth.example.com/jwks"}, "the key set is fetched over plain http"),
         (
             {"DATABASE_URL": "postgresql://a:b@db.example.com/x?sslmode=disable"},
             "DATABASE_URL has sslmode=disable",
         ),
-        ({"RATE_LIMIT_STORE": "redis://cache.example.com"}, "RATE_LIMIT_STORE speaks no TLS"),
-        ({"RATE_LIMIT_STORE": "valkey://cache.example.com"}, "RATE_LIMIT_STORE speaks no TLS"),
+        (
+            {"RATE_LIMIT_STORE": "redis://cache.example.com"},
+            "RATE_LIMIT_STORE is on another machine without TLS",
+        ),
+        (
+            {"RATE_LIMIT_STORE": "valkey://cache.example.com"},
+            "RATE_LIMIT_STORE is on another machine without TLS",
+        ),
         ({"JWKS_URL": "https://auth.example.com/jwks"}, None),
         ({"JWKS_URL": "http://127.0.0.1:3000/jwks"}, None),
         ({"DATABASE_URL": "postgresql://a:b@db.example.com/x"}, None),
@@ -258,7 +264,7 @@ def test_the_start_tells_these_warnings() -> None:
 
     _, warnings = checked({**env, "PORT": str(free_port())})
 
-    assert any(each.startswith("the key set is fetched by http") for each in warnings)
+    assert any(each.startswith("the key set is fetched over plain http") for each in warnings)
 
 
 @pytest.mark.server
@@ -412,7 +418,7 @@ def test_a_database_that_cannot_be_reached_is_told_by_its_cause(tmp_path: Path, 
         refused(env, tmp_path, "migrate")
         == f"Taskward cannot start: the database cannot be reached, {why}: try again\n"
     )
-    assert refused(env, tmp_path, "purge", "--older-than", "1d") == f"app purge: nothing is purged, {why}\n"
+    assert refused(env, tmp_path, "purge", "--older-than", "1d") == f"app purge: nothing was deleted, {why}\n"
     with serving({**env, "LOG_FORMAT": "json"}, tmp_path) as service:
         pass
     assert (

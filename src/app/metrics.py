@@ -59,13 +59,13 @@ class Metrics:
     def __init__(self) -> None:
         self._durations = Histogram(
             "taskward_http_request_duration_seconds",
-            "Requests answered, by route template; status 0: whoever asked left before the answer",
+            "Responses, by route template; status 0: the client disconnected before the response",
             ("route", "method", "status"),
             buckets=BUCKETS,
             registry=None,
         )
         self._problems = Counter(
-            "taskward_problems_total", "Problem documents told (RFC 9457)", ("type",), registry=None
+            "taskward_problems_total", "Problem documents sent (RFC 9457)", ("type",), registry=None
         )
         self._bound: dict[tuple[str | None, str, int], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}

@@ -28,7 +28,7 @@ class Worker:
 
     async def trouble(self) -> str | None:
         """Return why this worker should get no more requests; None if it should."""
-        return "told to stop" if self.leaving else None
+        return "stopping" if self.leaving else None
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:

@@ -272,7 +272,7 @@ async def test_a_name_that_is_nothing_like_ours_or_very_long_gets_no_hint(people
         ("Basic YTpi", "`Bearer <token>`"),
         ("Bearer", "`Bearer <token>`"),
         ("Bearer AbCdEf0123456789.c2lnbmF0dXJl", "not a JWT"),
-        ("Bearer e30.e30.e30", "not believed"),
+        ("Bearer e30.e30.e30", "not valid here"),
     ],
 )
 async def test_a_401_says_what_is_wrong_with_the_request(

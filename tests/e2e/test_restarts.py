@@ -161,7 +161,7 @@ def test_workers_that_are_replaced_as_asked_are_logged_and_not_counted(
     (line,) = events(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"], line["level"]) == (
         first.pid,
-        "asked by SIGHUP",
+        "SIGHUP",
         0,
         "info",
     )
@@ -174,7 +174,7 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
     env = environment_for(database_url)
     del env["DATABASE_URL"]
     file.write_text(f"DATABASE_URL={database_url}\n")
-    refused = "settings refused: the workers go on with the old ones"
+    refused = "invalid settings: the workers keep the old ones"
     with serving(env, tmp_path) as service:
         (first,) = workers(service)
 

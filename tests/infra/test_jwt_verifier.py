@@ -45,7 +45,7 @@ async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys:
 
     assert (await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)).user_id == "ann"
     assert (await JwtVerifier(TRUST, None, now=lambda: NOW).verify(token)).user_id == "ann"
-    with pytest.raises(NotAuthenticated, match="HS256 is not believed"):
+    with pytest.raises(NotAuthenticated, match="HS256 is not accepted"):
         await JwtVerifier(replace(TRUST, secret=None), keys, now=lambda: NOW).verify(token)
     with pytest.raises(NotAuthenticated, match="signature"):
         await JwtVerifier(replace(TRUST, secret=b"another" * 9), None, now=lambda: NOW).verify(token)

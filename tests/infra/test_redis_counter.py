@@ -69,7 +69,7 @@ async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_s
 
     assert sorted(found) == list(range(1, 51))
     assert again == [51, 52, 53]
-    assert [line["event"] for line in told] == ["rate limits are not shared: their store is away"]
+    assert [line["event"] for line in told] == ["rate limits are not shared: their store is unavailable"]
 
 
 async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(

@@ -22,7 +22,7 @@ from tests.support.servers.service import Service, serving
 pytestmark = pytest.mark.server
 
 PASSWORD = "hunter2"
-AWAY = "rate limits are not shared: their store is away"
+AWAY = "rate limits are not shared: their store is unavailable"
 
 
 @pytest.fixture(scope="module")

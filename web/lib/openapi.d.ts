@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * List tasks
-         * @description A page of tasks that meet every condition; unless asked, newest first, without the trash. Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands still is missed or met twice.
+         * @description One page of the tasks that match all filters, by default the newest first and without the trash. Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile appears exactly once, whatever else changes.
          */
         get: operations["listTasks"];
         put?: never;
@@ -35,8 +35,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Do many things at once
-         * @description All of it is done, or none: `errors` then points at the operation that was refused. A body may have 2 MB, each operation 256 KB.
+         * Do several operations in one transaction
+         * @description Either all operations are done, or none: `errors` then names the operation that failed. The body may have 2 MB, each operation 256 KB.
          */
         post: operations["batchTasks"];
         delete?: never;
@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * Count tasks
-         * @description How many are open, done, overdue, due today, and of each tag. The trash does not count.
+         * @description Counts the tasks that are open, done, overdue and due today, and those of each tag. The trash is not counted.
          */
         get: operations["summarizeTasks"];
         put?: never;
@@ -76,20 +76,20 @@ export interface paths {
         get: operations["getTask"];
         /**
          * Update a task
-         * @description What is not sent keeps its value. The whole task, as it was read, may be sent back.
+         * @description Fields that are not sent keep their values. You may send back the whole task as you read it.
          */
         put: operations["updateTask"];
         post?: never;
         /**
          * Delete a task
-         * @description Moves it to the trash, out of which it can be restored; with `permanent=true` it is gone.
+         * @description Moves the task to the trash, from which it can be restored. With `permanent=true` it is deleted permanently.
          */
         delete: operations["deleteTask"];
         options?: never;
         head?: never;
         /**
          * Change some fields of a task
-         * @description JSON Merge Patch (RFC 7396). What changes nothing leaves even the version as it is.
+         * @description JSON Merge Patch (RFC 7396). A request that changes nothing does not change the version either.
          */
         patch: operations["patchTask"];
         trace?: never;
@@ -109,7 +109,7 @@ export interface paths {
         head?: never;
         /**
          * Complete or reopen a task
-         * @description Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a body: set, safe to repeat.
+         * @description Without a body: toggles the task atomically; safe to repeat only with an Idempotency-Key. With a body: sets `completed`; safe to repeat.
          */
         patch: operations["completeTask"];
         trace?: never;
@@ -124,8 +124,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Move a task in one's own order
-         * @description Right before or after another task of the list, in the order of `position`.
+         * Move a task in the manual order
+         * @description Moves the task right before or right after another task of the list, in the order of `position`.
          */
         post: operations["moveTask"];
         delete?: never;
@@ -143,7 +143,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take a task out of the trash */
+        /** Restore a task from the trash */
         post: operations["restoreTask"];
         delete?: never;
         options?: never;
@@ -194,7 +194,7 @@ export interface components {
     schemas: {
         /** BatchResult */
         BatchResult: {
-            /** @description 201: created; 200: as `task` says; 204: in the trash */
+            /** @description 201: created; 200: changed, see `task`; 204: moved to the trash */
             status: number;
             task?: components["schemas"]["Task"];
         };
@@ -208,28 +208,28 @@ export interface components {
             /** @description RFC 6901, into the body; `/<name>` for a parameter or header */
             pointer: string;
             detail: string;
-            /** @description `query`, `path` or `header`; not said for the body */
+            /** @description `query`, `path` or `header`; absent for the body */
             in?: string;
         };
         /** Problem */
         Problem: {
-            /** @description Opens: a page about this type of problem. Compare what follows the last `/` */
+            /** @description The URL of a page about this type of problem. To compare, use what follows the last `/` */
             type: string;
             title: string;
             status: number;
             detail: string;
-            /** @description The path that was asked for */
+            /** @description The path of the request */
             instance: string;
             /** @description The same as the header X-Request-ID */
             request_id: string;
-            /** @description What is wrong with the request */
+            /** @description The validation errors of the request */
             errors?: components["schemas"]["Fault"][];
         };
         /** Summary */
         Summary: {
             open: number;
             done: number;
-            /** @description Open, and due earlier: than now, or than today for a date */
+            /** @description Open, and due before now, or before today if due on a date */
             overdue: number;
             /** @description Open, and due today, even if its time has passed */
             due_today: number;
@@ -249,16 +249,16 @@ export interface components {
              * @description UUID version 7; later tasks have greater ids
              */
             id: string;
-            /** @description Whose it is: the subject of the token */
+            /** @description The owner: the subject of the token */
             user_id: string;
             title: string;
             description: string | null;
             completed: boolean;
-            /** @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC */
+            /** @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC */
             due: string | null;
             priority: components["schemas"]["Priority"];
             tags: string[];
-            /** @description Where it stands in its owner's own order: sort by code point */
+            /** @description The place in the manual order: sort by code point */
             position: string;
             /** @description Grows with each change; its ETag is `"<version>"` */
             version: number;
@@ -272,9 +272,9 @@ export interface components {
              * @description RFC 3339, UTC
              */
             updated_at: string;
-            /** @description When it was completed; null: it is open */
+            /** @description When it was completed; null if it is open */
             completed_at: string | null;
-            /** @description When it was moved to the trash; null: it is not there */
+            /** @description When it was moved to the trash; null if it is not in the trash */
             trashed_at: string | null;
         };
         /** @enum {string} */
@@ -284,7 +284,7 @@ export interface components {
          * @enum {string}
          */
         Sort: "created" | "-created" | "updated" | "-updated" | "due" | "-due" | "priority" | "-priority" | "title" | "-title" | "position" | "-position";
-        /** @description `completed` is false and `priority` is `none` where they are not sent */
+        /** @description By default `completed` is false and `priority` is `none` */
         TaskCreate: {
             /**
              * @description Trimmed; not blank
@@ -296,14 +296,14 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
             priority?: components["schemas"]["Priority"];
             /**
-             * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+             * @description Trimmed; no tag twice, ignoring case; the order is kept
              * @example [
              *       "home",
              *       "Garden"
@@ -311,7 +311,7 @@ export interface components {
              */
             tags?: string[];
         };
-        /** @description What is not sent keeps its value */
+        /** @description Fields that are not sent keep their values */
         TaskUpdate: {
             /**
              * @description Trimmed; not blank
@@ -323,38 +323,38 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
             priority?: components["schemas"]["Priority"];
             /**
-             * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+             * @description Trimmed; no tag twice, ignoring case; the order is kept
              * @example [
              *       "home",
              *       "Garden"
              *     ]
              */
             tags?: string[];
-            /** @description May be sent back; 400 if it contradicts the path */
+            /** @description Read-only, and accepted; 400 if it contradicts the path */
             id?: unknown;
-            /** @description May be sent back; 400 if it contradicts the path */
+            /** @description Read-only, and accepted; 400 if it contradicts the path */
             user_id?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             position?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             version?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             created_at?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             updated_at?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             completed_at?: unknown;
-            /** @description May be sent back; ignored */
+            /** @description Read-only, and accepted; ignored */
             trashed_at?: unknown;
         };
-        /** @description JSON Merge Patch (RFC 7396): null empties description, due, priority and tags */
+        /** @description JSON Merge Patch (RFC 7396): null clears description, due, priority and tags */
         TaskPatch: {
             /**
              * @description Trimmed; not blank
@@ -366,14 +366,14 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
             due?: string | null;
             priority?: components["schemas"]["Priority"] | null;
             /**
-             * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+             * @description Trimmed; no tag twice, ignoring case; the order is kept
              * @example [
              *       "home",
              *       "Garden"
@@ -411,14 +411,14 @@ export interface components {
                 /** @example false */
                 completed?: boolean;
                 /**
-                 * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
                  * @example 2026-01-09
                  * @example 2026-01-09T17:00:00+01:00
                  */
                 due?: string | null;
                 priority?: components["schemas"]["Priority"];
                 /**
-                 * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+                 * @description Trimmed; no tag twice, ignoring case; the order is kept
                  * @example [
                  *       "home",
                  *       "Garden"
@@ -430,7 +430,7 @@ export interface components {
                 op: "update";
                 /**
                  * Format: uuid
-                 * @description No other operation may name it
+                 * @description No other operation of the batch may have the same id
                  */
                 id: string;
                 /**
@@ -448,14 +448,14 @@ export interface components {
                 /** @example false */
                 completed?: boolean;
                 /**
-                 * @description A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC
+                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
                  * @example 2026-01-09
                  * @example 2026-01-09T17:00:00+01:00
                  */
                 due?: string | null;
                 priority?: components["schemas"]["Priority"] | null;
                 /**
-                 * @description Trimmed; the same word twice is refused, whatever its case; their order is kept
+                 * @description Trimmed; no tag twice, ignoring case; the order is kept
                  * @example [
                  *       "home",
                  *       "Garden"
@@ -467,7 +467,7 @@ export interface components {
                 op: "complete";
                 /**
                  * Format: uuid
-                 * @description No other operation may name it
+                 * @description No other operation of the batch may have the same id
                  */
                 id: string;
                 /**
@@ -481,7 +481,7 @@ export interface components {
                 op: "delete";
                 /**
                  * Format: uuid
-                 * @description No other operation may name it
+                 * @description No other operation of the batch may have the same id
                  */
                 id: string;
                 /**
@@ -494,7 +494,7 @@ export interface components {
                 op: "restore";
                 /**
                  * Format: uuid
-                 * @description No other operation may name it
+                 * @description No other operation of the batch may have the same id
                  */
                 id: string;
                 /**
@@ -516,33 +516,33 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description The order; `-`: descending. Tasks without a due date come last in both directions; among equals the id decides */
+                /** @description The order; `-` means descending. Tasks without a due date come last in both directions; equal tasks are ordered by id */
                 sort?: components["schemas"]["Sort"];
-                /** @description Only those that are, or are not */
+                /** @description Only completed tasks, or only open ones */
                 completed?: boolean;
-                /** @description Only those of this priority */
+                /** @description Only tasks with this priority */
                 priority?: components["schemas"]["Priority"];
-                /** @description Only those with this tag, whatever its case; repeated: with all of them */
+                /** @description Only tasks with this tag, ignoring case; if repeated, with all of these tags */
                 tag?: string[];
-                /** @description `none`: only those without a due date */
+                /** @description `none`: only tasks without a due date */
                 due?: "none";
-                /** @description Only those due earlier. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-02-01` */
+                /** @description Only tasks due before this. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-02-01` */
                 due_before?: string;
-                /** @description Only those due later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-01-31T17:00:00Z` */
+                /** @description Only tasks due after this. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-01-31T17:00:00Z` */
                 due_after?: string;
-                /** @description Only those changed then or later. A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`): `2026-01-05T08:30:00Z` */
+                /** @description Only tasks changed at this time or later. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-01-05T08:30:00Z` */
                 updated_since?: string;
-                /** @description Only those with all these words in title and description, in any order; the last may be the beginning of one: `water pla`. Case and punctuation do not count, and there is no syntax. At most 10 words of at most 40 characters; a text without any word, as `?!`, is looked for as it stands */
+                /** @description Only tasks with all these words in title and description, in any order; the last word may be the beginning of a word: `water pla`. Case and punctuation are ignored; there is no syntax. At most 10 words of at most 40 characters; a text without any word, such as `?!`, is searched literally */
                 q?: string;
-                /** @description `true`: those in the trash, and no others */
+                /** @description `true`: only tasks in the trash */
                 trashed?: boolean;
-                /** @description How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on */
+                /** @description The maximum number of tasks. A page ends at about 1 MB; `Link` has the next one */
                 limit?: number;
-                /** @description Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the parameters that it was given out for: with others, but for `limit`, it is 400 */
+                /** @description Where the page begins. Take it from `Link` with `rel="next"`. It is valid only with the parameters of that list; only `limit` may differ */
                 cursor?: string;
             };
             header?: {
-                /** @description Answer 304 if nothing of this person's has changed since one of these ETags was given */
+                /** @description Answer 304 if none of this person's tasks has changed since one of these ETags */
                 "If-None-Match"?: string;
             };
             path: {
@@ -561,7 +561,7 @@ export interface operations {
                 headers: {
                     /** @description The next page, if there is one: `<…>; rel="next"` (RFC 8288) */
                     Link?: string;
-                    /** @description Another after each change of this person's tasks */
+                    /** @description Changes with each change of this person's tasks */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -576,7 +576,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -585,7 +585,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -614,7 +614,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -655,7 +655,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
+                /** @description Makes the request safe to repeat for 24 hours: a repeated request gets the first response again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. Error responses are not stored */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -680,7 +680,7 @@ export interface operations {
                     Location?: string;
                     /** @description The task's version: `"3"` */
                     ETag?: string;
-                    /** @description `true` where the answer is that of an earlier request */
+                    /** @description `true` if the response is that of an earlier request */
                     "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
@@ -688,7 +688,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -697,7 +697,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -726,7 +726,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -737,7 +737,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It cannot be done as things stand */
+            /** @description The current state does not allow it */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -748,7 +748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The answer under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -775,7 +775,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key stands for another request */
+            /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -784,7 +784,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -825,7 +825,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
+                /** @description Makes the request safe to repeat for 24 hours: a repeated request gets the first response again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. Error responses are not stored */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -846,7 +846,7 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    /** @description `true` where the answer is that of an earlier request */
+                    /** @description `true` if the response is that of an earlier request */
                     "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
@@ -854,7 +854,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchResults"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -863,7 +863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -901,7 +901,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -912,7 +912,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It cannot be done as things stand */
+            /** @description The current state does not allow it */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -923,7 +923,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The answer under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -935,7 +935,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -961,7 +961,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key stands for another request */
+            /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -973,7 +973,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -981,7 +981,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1021,7 +1021,7 @@ export interface operations {
     summarizeTasks: {
         parameters: {
             query?: {
-                /** @description Where the person is: the name of a zone in the IANA time zone database, as `Europe/Berlin` */
+                /** @description The person's time zone: a name of the IANA time zone database, such as `Europe/Berlin` */
                 tz?: string;
             };
             header?: never;
@@ -1045,7 +1045,7 @@ export interface operations {
                     "application/json": components["schemas"]["Summary"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1054,7 +1054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1083,7 +1083,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1158,7 +1158,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1167,7 +1167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1205,7 +1205,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1277,7 +1277,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1286,7 +1286,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1324,7 +1324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -1338,7 +1338,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1367,7 +1367,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1375,7 +1375,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1415,7 +1415,7 @@ export interface operations {
     deleteTask: {
         parameters: {
             query?: {
-                /** @description Delete for good, from the trash or not */
+                /** @description Delete permanently, whether in the trash or not */
                 permanent?: boolean;
             };
             header?: {
@@ -1442,7 +1442,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1451,7 +1451,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1492,7 +1492,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1503,7 +1503,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1511,7 +1511,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1584,7 +1584,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1593,7 +1593,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1631,7 +1631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -1645,7 +1645,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1674,7 +1674,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1682,7 +1682,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1725,7 +1725,7 @@ export interface operations {
             header?: {
                 /** @description Write only if the task has one of these ETags, as `"3"`; `*`: any */
                 "If-Match"?: string;
-                /** @description Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each. A refusal is not kept */
+                /** @description Makes the request safe to repeat for 24 hours: a repeated request gets the first response again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. Error responses are not stored */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -1750,7 +1750,7 @@ export interface operations {
                 headers: {
                     /** @description The task's version: `"3"` */
                     ETag?: string;
-                    /** @description `true` where the answer is that of an earlier request */
+                    /** @description `true` if the response is that of an earlier request */
                     "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
@@ -1758,7 +1758,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1767,7 +1767,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -1805,7 +1805,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -1816,7 +1816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It cannot be done as things stand */
+            /** @description The current state does not allow it */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -1827,7 +1827,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The answer under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1839,7 +1839,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1865,7 +1865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key stands for another request */
+            /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1877,7 +1877,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -1885,7 +1885,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1957,7 +1957,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1966,7 +1966,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -2004,7 +2004,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     /** @description `close` */
@@ -2018,7 +2018,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2047,7 +2047,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2055,7 +2055,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2123,7 +2123,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The request is not valid; every fault is named */
+            /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2132,7 +2132,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description No token, or one that is not valid */
             401: {
                 headers: {
                     /** @description RFC 6750 */
@@ -2170,7 +2170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It cannot be done as things stand */
+            /** @description The current state does not allow it */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -2184,7 +2184,7 @@ export interface operations {
             /** @description The task has changed */
             412: {
                 headers: {
-                    /** @description The version that it has */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2195,7 +2195,7 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The version that the task has now */
+                    /** @description The current version of the task */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2203,7 +2203,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests of this person or this address, or too many keys, or too much under way */
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
             429: {
                 headers: {
                     /** @description Seconds to wait */

@@ -90,13 +90,13 @@ test("one request on a server asks for one token", async () => {
 });
 
 test("a token that the API does not believe is said to the server that asked, with the reason", async () => {
-  const refused = async () => Response.json({ detail: "The token is not believed" }, { status: 401 });
+  const refused = async () => Response.json({ detail: "The token is not valid here" }, { status: 401 });
   const api = apiFor(requestOf("ann"), { auth, baseUrl: BASE, fetch: refused });
 
   const problem = await api.list().catch((error: unknown) => error);
 
   assert.ok(isSignedOut(problem));
-  assert.equal((problem.cause as Error).message, "The token is not believed");
+  assert.equal((problem.cause as Error).message, "The token is not valid here");
 });
 
 test("Better Auth at another address is asked with the visitor's cookie and nothing else", async () => {

@@ -52,31 +52,32 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         HTTPStatus.TOO_MANY_REQUESTS,
         "too-many-requests",
         "Too many requests",
-        "Nothing was done: try again after the time in Retry-After, and ask less often.",
+        "Nothing was done. Wait for the time in Retry-After, and send requests less often.",
     ),
     domain.AnswersNotTaken: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "answers-not-taken",
-        "Answers wait for you",
-        "Nothing was done: read the answers that are on their way to you, or close their connections, first.",
+        "Too many unread responses",
+        "Nothing was done. Read the responses that you have already requested, or close their "
+        "connections, first.",
     ),
     domain.BodiesUnderWay: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "bodies-under-way",
-        "Too much of yours is on its way",
-        "Nothing was done: send large bodies one after the other.",
+        "Too many large bodies at once",
+        "Nothing was done. Send large bodies one after the other.",
     ),
     domain.TooManyAtOnce: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too-many-at-once",
-        "Too many requests of yours at once",
-        "Nothing was done: wait for the answers to your other requests, then send this one again.",
+        "Too many requests at once",
+        "Nothing was done. Wait for the responses to your other requests, then send this one again.",
     ),
     domain.TooBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "too-busy",
         "Too busy for large requests",
-        "Nothing was done: try again after the time in Retry-After, or ask for fewer tasks, or send fewer.",
+        "Nothing was done. Try again after the time in Retry-After, or with fewer tasks.",
     ),
     domain.TaskNotFound: Problem(
         HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."
@@ -85,13 +86,14 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         HTTPStatus.BAD_REQUEST,
         "invalid-request",
         "The request is not valid",
-        "Correct what `errors` points at, and send the request again.",
+        "Correct the fields that `errors` names, and send the request again.",
     ),
     domain.TaskChanged: Problem(
         HTTPStatus.PRECONDITION_FAILED,
         "task-changed",
         "The task has changed",
-        "It is no longer what you saw, and nothing was written: read it again, and decide anew.",
+        "The task was changed after you read it, and nothing was written. Read it again, then repeat "
+        "your change if it still applies.",
     ),
     domain.NotInTrash: Problem(
         HTTPStatus.CONFLICT, "not-in-trash", "Not in the trash", "The task is in your list already."
@@ -100,94 +102,99 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         HTTPStatus.CONFLICT,
         "too-many-tasks",
         "The list is full",
-        "Your list, its trash included, has as many tasks as it may: delete some for good first.",
+        "Your list and its trash have reached the maximum number of tasks. Delete some permanently first.",
     ),
     domain.KeyInFlight: Problem(
         HTTPStatus.CONFLICT,
         "key-in-flight",
-        "This request is being answered",
-        "A request with this Idempotency-Key is under way: repeat it after the time in Retry-After.",
+        "This request is still running",
+        "A request with this Idempotency-Key is still running. Repeat it after the time in Retry-After.",
     ),
     domain.KeyReused: Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "key-reused",
-        "This key stands for another request",
-        "This Idempotency-Key was used with another body: use a new key for each new request.",
+        "This key belongs to another request",
+        "This Idempotency-Key was used for a different request. Use a new key for each new request.",
     ),
     domain.AnswerGone: Problem(
         HTTPStatus.GONE,
         "answer-gone",
-        "The answer is gone",
-        "This was done, and is not done again: a task that its answer showed has been deleted for good.",
+        "The response is gone",
+        "This request was done earlier and is not done again. Its response showed a task that has been "
+        "deleted permanently since.",
     ),
     domain.TooManyKeys: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too-many-keys",
-        "Too many answers are kept for you",
-        "Nothing was done: try again after the time in Retry-After, or without an Idempotency-Key.",
+        "Too many stored responses",
+        "Nothing was done. Try again after the time in Retry-After, or without an Idempotency-Key.",
     ),
     domain.KeysUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys-unavailable",
-        "The token cannot be checked just now",
-        "The sign-in service's keys cannot be fetched: try again after the time in Retry-After.",
+        "The token cannot be checked now",
+        "The keys of the sign-in service cannot be fetched. Try again after the time in Retry-After.",
     ),
     domain.DatabaseUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database-unavailable",
-        "Tasks cannot be reached just now",
-        "The database does not answer, and nothing was written: try again after the time in Retry-After.",
+        "The database is unavailable",
+        "The database does not respond, and nothing was written. Try again after the time in Retry-After.",
     ),
     domain.DatabaseNotSetUp: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database-not-set-up",
         "The database is not set up",
-        "The database lacks what this service needs, and nothing was written: tell its operator.",
+        "The database lacks a table, a view or a right that this service needs, and nothing was "
+        "written. Tell the operator.",
     ),
     domain.SearchTooSlow: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "search-too-slow",
         "The search took too long",
-        "It was ended after its time: search for fewer or rarer words, or filter the list besides.",
+        "The search was stopped at its time limit. Search for fewer or rarer words, or add a filter.",
     ),
     domain.OutcomeUnknown: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "outcome-unknown",
-        "It is not known whether this was done",
-        "The database was lost midway: look before you repeat this, or repeat it under its Idempotency-Key.",
+        "The outcome is unknown",
+        "The connection to the database was lost during a write. Check before you repeat the request, "
+        "or repeat it with the same Idempotency-Key.",
     ),
 }
 
 PRECONDITION_REQUIRED: Final = Problem(
     HTTPStatus.PRECONDITION_REQUIRED,
     "if-match-required",
-    "Say which version you saw",
+    "If-Match is required",
     "Send `If-Match` with the ETag of the task that you read, or `*` for any.",
 )
 
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
 MISTAKES: Final[Mapping[domain.Mistake, str]] = {
-    domain.Mistake.NO_HEADER: "Send a token: the request has no Authorization header.",
+    domain.Mistake.NO_HEADER: "The request has no Authorization header. Send a token.",
     domain.Mistake.NO_BEARER: "Send one Authorization header of the form `Bearer <token>`.",
-    domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth: "
+    domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth, "
     "get a JWT from its /api/auth/token.",
-    domain.Mistake.EXPIRED: "The token is expired: get a new one from the sign-in service.",
-    domain.Mistake.NOT_BELIEVED: "The token is not believed: get one from the sign-in service of this API.",
+    domain.Mistake.EXPIRED: "The token has expired. Get a new one from the sign-in service.",
+    domain.Mistake.NOT_BELIEVED: "The token is not valid here. Get one from the sign-in service of this API.",
 }
 """Details of a 401. None of them says which key or claim would have passed, since a forger reads them too."""
 
 DETAILS: Final[Mapping[object, str]] = {
-    HTTPStatus.NOT_FOUND: "Nothing lives at this address: `/docs` shows what does.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method: `Allow` lists those it takes.",
-    HTTPStatus.NOT_ACCEPTABLE: "Answers are JSON: accept `application/json`.",
-    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time, and nothing was done: send it again.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large: send at most 256 KB;"
+    HTTPStatus.NOT_FOUND: "There is nothing at this address. `/docs` lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not support this method. `Allow` lists those that "
+    "it supports.",
+    HTTPStatus.NOT_ACCEPTABLE: "Responses are JSON. Accept `application/json`.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time, and nothing was done. Send it again.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large. Send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
     ContentCodingRefused: "Send the body uncompressed: without `Content-Encoding`.",
-    HTTPStatus.BAD_REQUEST: "The request cannot be read: send a host's name as `Host`, and the body whole.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here: report the `request_id` to the operator.",
+    HTTPStatus.BAD_REQUEST: "The request cannot be read. Send a host name as `Host`, and the whole body.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. Report the `request_id` to the "
+    "operator.",
 }
 
 

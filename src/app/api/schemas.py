@@ -11,9 +11,7 @@ from app.domain import task as domain
 from app.domain.position import POSITION_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 
-DUE: Final = (
-    "A date (RFC 3339 full-date), which stays one, or a date-time, given with its offset and returned in UTC"
-)
+DUE: Final = "A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC"
 PriorityName = Literal["none", "low", "medium", "high"]
 Moment = Annotated[str, ParameterKwarg(description="RFC 3339, UTC", schema_extra={"format": "date-time"})]
 
@@ -22,7 +20,7 @@ class Task(Struct, frozen=True):
     """A task. PostgreSQL writes its JSON (`app.infra.statements`); this shape is for the OpenAPI document."""
 
     id: Annotated[UUID, Meta(description="UUID version 7; later tasks have greater ids")]
-    user_id: Annotated[str, Meta(description="Whose it is: the subject of the token", max_length=255)]
+    user_id: Annotated[str, Meta(description="The owner: the subject of the token", max_length=255)]
     title: Annotated[str, Meta(min_length=1, max_length=domain.TITLE_MAX)]
     description: Annotated[str, Meta(max_length=domain.DESCRIPTION_MAX)] | None
     completed: bool
@@ -32,24 +30,26 @@ class Task(Struct, frozen=True):
     position: Annotated[
         str,
         Meta(
-            description="Where it stands in its owner's own order: sort by code point",
+            description="The place in the manual order: sort by code point",
             max_length=POSITION_MAX,
         ),
     ]
     version: Annotated[int, Meta(description='Grows with each change; its ETag is `"<version>"`', ge=1)]
     created_at: Moment
     updated_at: Moment
-    completed_at: Annotated[Moment | None, Meta(description="When it was completed; null: it is open")]
+    completed_at: Annotated[Moment | None, Meta(description="When it was completed; null if it is open")]
     trashed_at: Annotated[
-        Moment | None, Meta(description="When it was moved to the trash; null: it is not there")
+        Moment | None, Meta(description="When it was moved to the trash; null if it is not in the trash")
     ]
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
     """The result of one operation in a batch."""
 
-    status: Annotated[int, Meta(description="201: created; 200: as `task` says; 204: in the trash")]
-    task: Annotated[Task | None, Meta(description="Not said of one that is in the trash")] = None
+    status: Annotated[
+        int, Meta(description="201: created; 200: changed, see `task`; 204: moved to the trash")
+    ]
+    task: Annotated[Task | None, Meta(description="Absent for a task that was moved to the trash")] = None
 
 
 class BatchResults(Struct, frozen=True):
@@ -62,7 +62,7 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class TagCount(Struct, frozen=True):
-    """How many tasks have a tag, ignoring case."""
+    """The number of tasks with a tag, ignoring case."""
 
     tag: Annotated[str, Meta(description="In one of its spellings", max_length=TAG_MAX)]
     open: Count
@@ -70,12 +70,12 @@ class TagCount(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """How many tasks there are, without the trash."""
+    """The number of tasks, without the trash."""
 
     open: Count
     done: Count
     overdue: Annotated[
-        int, Meta(ge=0, description="Open, and due earlier: than now, or than today for a date")
+        int, Meta(ge=0, description="Open, and due before now, or before today if due on a date")
     ]
     due_today: Annotated[int, Meta(ge=0, description="Open, and due today, even if its time has passed")]
     tags: list[TagCount]
@@ -86,8 +86,8 @@ class Fault(Struct, frozen=True, omit_defaults=True):
 
     pointer: Annotated[str, Meta(description="RFC 6901, into the body; `/<name>` for a parameter or header")]
     detail: str
-    in_: Annotated[str, Meta(description="`query`, `path` or `header`; not said for the body")] = (
-        msgspec.field(default="body", name="in")
+    in_: Annotated[str, Meta(description="`query`, `path` or `header`; absent for the body")] = msgspec.field(
+        default="body", name="in"
     )
 
 
@@ -96,14 +96,17 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
     type: Annotated[
         str,
-        Meta(description="Opens: a page about this type of problem. Compare what follows the last `/`"),
+        Meta(
+            description="The URL of a page about this type of problem. To compare, use what follows the "
+            "last `/`"
+        ),
     ]
     title: str
     status: int
     detail: str
-    instance: Annotated[str, Meta(description="The path that was asked for")]
+    instance: Annotated[str, Meta(description="The path of the request")]
     request_id: Annotated[str, Meta(description="The same as the header X-Request-ID")]
-    errors: Annotated[tuple[Fault, ...], Meta(description="What is wrong with the request")] = ()
+    errors: Annotated[tuple[Fault, ...], Meta(description="The validation errors of the request")] = ()
 
 
 encode: Final = msgspec.json.Encoder().encode

@@ -62,7 +62,7 @@ def _explain(address: DatabaseAddress, error: Exception) -> str:
     if fault := connection_fault(address, error):
         return fault
     if isinstance(error, DuplicateTableError):
-        return f"{address.setting} names a database with tables of somebody else's in our place: {error}"
+        return f"{address.setting} names a database with tables of another program under our names: {error}"
     if isinstance(error, PostgresError) and not means_unreachable(error):
         return (
             f"{address.setting} names a database that refuses a migration: {error} {error.hint or ''}".strip()

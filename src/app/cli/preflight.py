@@ -69,12 +69,15 @@ def plain_text_warnings(settings: Settings) -> list[str]:
     found = []
     if jwks_url and _is_plain(jwks_url, "http"):
         found.append(
-            "the key set is fetched by http: whoever is in between can make tokens: set an https address"
+            "the key set is fetched over plain http, so anyone on the network path can forge tokens: "
+            "use an https address"
         )
     if not settings.database.tls and not is_here(settings.database.host):
-        found.append("DATABASE_URL has sslmode=disable: whoever is in between reads and changes tasks")
+        found.append(
+            "DATABASE_URL has sslmode=disable, so anyone on the network path can read and change tasks"
+        )
     if limits.on and limits.store and _is_plain(limits.store, "redis", "valkey"):
-        found.append("RATE_LIMIT_STORE speaks no TLS with another machine: write rediss:// or valkeys://")
+        found.append("RATE_LIMIT_STORE is on another machine without TLS: use rediss:// or valkeys://")
     return found
 
 

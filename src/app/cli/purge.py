@@ -23,12 +23,17 @@ def add_to(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "purge",
-        help="end what lay in the trash too long, for all owners",
-        description="Delete for good what was moved to the trash long ago, for all owners, and say how much"
-        " it was. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+        help="permanently delete old tasks in the trash, for all owners",
+        description="Permanently delete the tasks that were moved to the trash long ago, for all "
+        "owners, and print"
+        " their number. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.add_argument(
-        "--older-than", type=_age, required=True, metavar="AGE", help="how long it lay there: 30d or 12h"
+        "--older-than",
+        type=_age,
+        required=True,
+        metavar="AGE",
+        help="how long a task must have been in the trash: 30d or 12h",
     )
     parser.set_defaults(run=run)
 
@@ -45,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.exit(f"app purge: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         if means_unreachable(error):
-            fault = connection_fault(address, error) or f"nothing is purged, {unreachable(address, error)}"
+            fault = connection_fault(address, error) or f"nothing was deleted, {unreachable(address, error)}"
             sys.exit(f"app purge: {fault}")
         sys.exit(f"app purge: {error}")
-    print(f"{count} {'task' if count == 1 else 'tasks'} ended")
+    print(f"{count} {'task' if count == 1 else 'tasks'} deleted")
     return 0
 
 

@@ -50,7 +50,7 @@ class Server(MPServer):
         self.reload_signal = False
         self.main_loop_interrupt.clear()
         if errors := self.errors():
-            log.error("settings refused: the workers go on with the old ones", errors=errors)
+            log.error("invalid settings: the workers keep the old ones", errors=errors)
         elif not self.interrupt_signal:
             super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
         if self.interrupt_signal or self.interrupt_children:  # a signal arrived meanwhile
@@ -65,7 +65,7 @@ class Server(MPServer):
             (log.error if died else log.info)(
                 "worker replaced",
                 pid=worker.inner.pid,
-                cause=_cause(worker) if died else "asked by SIGHUP",
+                cause=_cause(worker) if died else "SIGHUP",
                 restarts=self.restarts,
             )
         super()._respawn_workers(workers, spawn_target, target_loader, delay)

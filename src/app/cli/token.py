@@ -18,7 +18,7 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "token",
         help="make a token with BETTER_AUTH_SECRET",
-        description="Make a token (HS256) that this service believes. Needs BETTER_AUTH_SECRET.",
+        description="Make a token (HS256) that this service accepts. Needs BETTER_AUTH_SECRET.",
     )
     parser.add_argument(
         "--user", required=True, metavar="ID", help="whose token: the subject, 1 to 255 characters"

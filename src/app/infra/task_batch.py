@@ -90,7 +90,7 @@ async def _unchanged(
     if refusals:
         raise first_of(refusals)
     if not all(isinstance(one, Change) for one in left.values()):
-        raise RuntimeError("a write met no row, and nothing said why")
+        raise RuntimeError("a write matched no row for no known reason")
     return found
 
 

@@ -117,7 +117,7 @@ class NeonTaskRepository:
             task = judged(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task
-        raise RuntimeError("a write met no row, and nothing said why")
+        raise RuntimeError("a write matched no row for no known reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

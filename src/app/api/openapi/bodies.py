@@ -32,7 +32,7 @@ _TAGS_OF: Final[dict[str, Any]] = {
     "type": OpenAPIType.ARRAY,
     "items": Schema(type=STRING, min_length=1, max_length=TAG_MAX),
     "max_items": TAGS_MAX,
-    "description": "Trimmed; the same word twice is refused, whatever its case; their order is kept",
+    "description": "Trimmed; no tag twice, ignoring case; the order is kept",
     "examples": [["home", "Garden"]],
 }
 _TAGS = Schema(**_TAGS_OF)
@@ -47,7 +47,7 @@ _FIELDS: Final[dict[str, Schema | Reference]] = {
 }
 _SERVERS: Final[dict[str, Schema | Reference]] = {
     name: Schema(
-        description="May be sent back; "
+        description="Read-only, and accepted; "
         + ("400 if it contradicts the path" if name in IN_THE_PATH else "ignored")
     )
     for name in SERVERS_OWN
@@ -65,7 +65,11 @@ def _kind(
 ) -> Schema | Reference:
     """Return the schema of one kind of operation in a batch."""
     named: dict[str, Schema | Reference] = {
-        "id": Schema(type=STRING, format=OpenAPIFormat.UUID, description="No other operation may name it"),
+        "id": Schema(
+            type=STRING,
+            format=OpenAPIFormat.UUID,
+            description="No other operation of the batch may have the same id",
+        ),
         "if_match": Schema(
             type=STRING,
             pattern=r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$',
@@ -103,15 +107,17 @@ COMPONENTS: Final[dict[str, Schema]] = {
         **_OBJECT,
         properties=_FIELDS,
         required=["title"],
-        description="`completed` is false and `priority` is `none` where they are not sent",
+        description="By default `completed` is false and `priority` is `none`",
     ),
     "TaskUpdate": Schema(
-        **_OBJECT, properties={**_FIELDS, **_SERVERS}, description="What is not sent keeps its value"
+        **_OBJECT,
+        properties={**_FIELDS, **_SERVERS},
+        description="Fields that are not sent keep their values",
     ),
     "TaskPatch": Schema(
         **_OBJECT,
         properties=_PATCHED,
-        description="JSON Merge Patch (RFC 7396): null empties description, due, priority and tags",
+        description="JSON Merge Patch (RFC 7396): null clears description, due, priority and tags",
     ),
     "Move": Schema(
         **_OBJECT,

@@ -18,7 +18,7 @@ LEAD: Final = """Each person's tasks, and nobody else's.
 
 Sign in at Better Auth and send its JWT: `Authorization: Bearer <token>`. To try it here, get a token
 (`GET /api/auth/token` at Better Auth, or `app token --user you` where a shared secret is set),
-press **Authorize** and paste it. In a path, `me` stands for your own user id.
+press **Authorize** and paste it. In a path, `me` is an alias for your own user id.
 """
 
 Document = Callable[[], dict[str, Any]]

@@ -124,7 +124,7 @@ def _example(problem: Problem, **more: Any) -> dict[str, Json]:
     return {"example": _document(problem, **more)}
 
 
-_NOW: Final = {"ETag": "The version that the task has now"}
+_NOW: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _LIMITS: Final = {
     "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
@@ -135,9 +135,13 @@ _FAULTS: Final = [
     {"pointer": "/titel", "detail": "unknown field; did you mean `title`?"},
 ]
 ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
-    400: ("The request is not valid; every fault is named", _example(INVALID_REQUEST, errors=_FAULTS), {}),
+    400: (
+        "The request is not valid; `errors` has every error",
+        _example(INVALID_REQUEST, errors=_FAULTS),
+        {},
+    ),
     401: (
-        "No token, or one that is not believed",
+        "No token, or one that is not valid",
         _example(PROBLEMS[domain.NotAuthenticated]),
         {"WWW-Authenticate": "RFC 6750"},
     ),
@@ -145,24 +149,28 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
     406: ("JSON is not accepted", _example(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
     408: (
-        "The body did not come in time",
+        "The body did not arrive in time",
         _example(of_status(HTTPStatus.REQUEST_TIMEOUT)),
         {"Connection": "`close`"},
     ),
     409: (
-        "It cannot be done as things stand",
+        "The current state does not allow it",
         {
             "the list is full": _document(PROBLEMS[domain.TooManyTasks]),
             "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
-            "the same request is being answered": _document(PROBLEMS[domain.KeyInFlight]),
+            "the same request is still running": _document(PROBLEMS[domain.KeyInFlight]),
         },
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
-    410: ("The answer under this Idempotency-Key is gone", _example(PROBLEMS[domain.AnswerGone]), {}),
+    410: (
+        "The response stored under this Idempotency-Key is gone",
+        _example(PROBLEMS[domain.AnswerGone]),
+        {},
+    ),
     412: (
         "The task has changed",
         _example(PROBLEMS[domain.TaskChanged]),
-        {"ETag": "The version that it has"},
+        {"ETag": "The current version of the task"},
     ),
     413: (
         "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
@@ -170,17 +178,17 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         {},
     ),
     415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
-    422: ("The Idempotency-Key stands for another request", _example(PROBLEMS[domain.KeyReused]), {}),
+    422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), {}),
     428: (
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
         _example(PRECONDITION_REQUIRED),
         _NOW,
     ),
     429: (
-        "Too many requests of this person or this address, or too many keys, or too much under way",
+        "This person or this address has too many requests, keys, or bytes in flight",
         {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
-            "answers are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
+            "responses are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
             "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
             "too many at once": _document(PROBLEMS[domain.TooManyAtOnce]),
             "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
@@ -191,12 +199,12 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     503: (
         "Try again later. Nothing was written, unless the type is `outcome-unknown`",
         {
-            "the database is away": _document(PROBLEMS[domain.DatabaseUnavailable]),
+            "the database is unavailable": _document(PROBLEMS[domain.DatabaseUnavailable]),
             "the database is not set up": _document(PROBLEMS[domain.DatabaseNotSetUp]),
             "a search took too long": _document(PROBLEMS[domain.SearchTooSlow]),
-            "it was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
-            "the sign-in service's keys are away": _document(PROBLEMS[domain.KeysUnavailable]),
-            "too much of large answers and bodies is on its way": _document(PROBLEMS[domain.TooBusy]),
+            "the connection was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
+            "the sign-in service's keys are unavailable": _document(PROBLEMS[domain.KeysUnavailable]),
+            "too many large bodies and responses are in flight": _document(PROBLEMS[domain.TooBusy]),
         },
         _RETRY,
     ),

@@ -48,17 +48,18 @@ _PERMANENT = Parameter(
     name="permanent",
     param_in="query",
     schema=Schema(type=BOOLEAN, default=False),
-    description="Delete for good, from the trash or not",
+    description="Delete permanently, whether in the trash or not",
 )
 _KEY = Parameter(
     name=KEY_HEADER,
     param_in="header",
     schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
-    description="Makes the request safe to repeat for 24 hours: sent again under its key, it is answered as"
-    " the first time. Quoted (draft-ietf-httpapi-idempotency-key-header) or bare: a new UUID for each."
-    " A refusal is not kept",
+    description="Makes the request safe to repeat for 24 hours: a repeated request gets the first "
+    "response again."
+    " Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare."
+    " Error responses are not stored",
 )
-_REPLAYED: Final = {"Idempotency-Replayed": "`true` where the answer is that of an earlier request"}
+_REPLAYED: Final = {"Idempotency-Replayed": "`true` if the response is that of an earlier request"}
 
 
 _OWNED: Final = (401, 403, 429)
@@ -75,13 +76,14 @@ LIST: Final = operation(
     errors=(*_READ, *_ALWAYS),
     headers={
         "Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)',
-        "ETag": "Another after each change of this person's tasks",
+        "ETag": "Changes with each change of this person's tasks",
     },
     not_modified=True,
     summary="List tasks",
-    description="A page of tasks that meet every condition; unless asked, newest first, without the trash. "
-    'Follow `Link` with `rel="next"` until there is none: whatever changes meanwhile, no task that stands '
-    "still is missed or met twice.",
+    description="One page of the tasks that match all filters, by default the newest first and without "
+    "the trash. "
+    'Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile appears '
+    "exactly once, whatever else changes.",
     security=BEARER,
 )
 SUMMARY: Final = operation(
@@ -89,7 +91,8 @@ SUMMARY: Final = operation(
     parameters=(_USER_ID, TIME_ZONE),
     errors=(*_READ, *_ALWAYS),
     summary="Count tasks",
-    description="How many are open, done, overdue, due today, and of each tag. The trash does not count.",
+    description="Counts the tasks that are open, done, overdue and due today, and those of each tag. "
+    "The trash is not counted.",
     security=BEARER,
 )
 CREATE: Final = operation(
@@ -107,8 +110,9 @@ BATCH: Final = operation(
     body="Batch",
     errors=(*_READ, 404, 409, 410, 412, *_SENT, 422, 428, *_ALWAYS),
     headers=_REPLAYED,
-    summary="Do many things at once",
-    description="All of it is done, or none: `errors` then points at the operation that was refused. A body"
+    summary="Do several operations in one transaction",
+    description="Either all operations are done, or none: `errors` then names the operation that "
+    "failed. The body"
     " may have 2 MB, each operation 256 KB.",
     security=BEARER,
 )
@@ -128,7 +132,8 @@ UPDATE: Final = operation(
     errors=(*_WRITTEN, *_SENT, *_ALWAYS),
     headers=_ETAG,
     summary="Update a task",
-    description="What is not sent keeps its value. The whole task, as it was read, may be sent back.",
+    description="Fields that are not sent keep their values. You may send back the whole task as you "
+    "read it.",
     security=BEARER,
 )
 PATCH: Final = operation(
@@ -139,7 +144,8 @@ PATCH: Final = operation(
     errors=(*_WRITTEN, *_SENT, *_ALWAYS),
     headers=_ETAG,
     summary="Change some fields of a task",
-    description="JSON Merge Patch (RFC 7396). What changes nothing leaves even the version as it is.",
+    description="JSON Merge Patch (RFC 7396). A request that changes nothing does not change the "
+    "version either.",
     security=BEARER,
 )
 RESTORE: Final = operation(
@@ -147,7 +153,7 @@ RESTORE: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     errors=(*_WRITTEN, 409, *_ALWAYS),
     headers=_ETAG,
-    summary="Take a task out of the trash",
+    summary="Restore a task from the trash",
     status_code=200,
     security=BEARER,
 )
@@ -157,8 +163,9 @@ MOVE: Final = operation(
     body="Move",
     errors=(*_WRITTEN, *_SENT, *_ALWAYS),
     headers=_ETAG,
-    summary="Move a task in one's own order",
-    description="Right before or after another task of the list, in the order of `position`.",
+    summary="Move a task in the manual order",
+    description="Moves the task right before or right after another task of the list, in the order of "
+    "`position`.",
     status_code=200,
     security=BEARER,
 )
@@ -167,7 +174,8 @@ DELETE: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
     errors=(*_WRITTEN, *_ALWAYS),
     summary="Delete a task",
-    description="Moves it to the trash, out of which it can be restored; with `permanent=true` it is gone.",
+    description="Moves the task to the trash, from which it can be restored. With `permanent=true` it "
+    "is deleted permanently.",
     security=BEARER,
 )
 COMPLETE: Final = operation(
@@ -178,8 +186,9 @@ COMPLETE: Final = operation(
     errors=(*_WRITTEN, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
-    description="Without a body: toggled, atomically, and safe to repeat with an Idempotency-Key only. With a"
-    " body: set, safe to repeat.",
+    description="Without a body: toggles the task atomically; safe to repeat only with an "
+    "Idempotency-Key. With a"
+    " body: sets `completed`; safe to repeat.",
     security=BEARER,
 )
 HEALTH: Final = operation("health", summary="Does the process answer?", tags=["Health"])

@@ -12,7 +12,7 @@ from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD
 
 _STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 _MOMENT: Final = (
-    "A date, which counts as its start in UTC, or a date-time with its offset (in a query `+` is `%2B`)"
+    "A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`)"
 )
 
 
@@ -26,15 +26,15 @@ LIST_QUERY: Final = (
         name="sort",
         param_in="query",
         schema=Reference("#/components/schemas/Sort"),
-        description="The order; `-`: descending. Tasks without a due date come last in both directions; "
-        "among equals the id decides",
+        description="The order; `-` means descending. Tasks without a due date come last in both directions; "
+        "equal tasks are ordered by id",
     ),
-    _query("completed", "Only those that are, or are not", type=_BOOLEAN),
+    _query("completed", "Only completed tasks, or only open ones", type=_BOOLEAN),
     Parameter(
         name="priority",
         param_in="query",
         schema=Reference("#/components/schemas/Priority"),
-        description="Only those of this priority",
+        description="Only tasks with this priority",
     ),
     Parameter(
         name="tag",
@@ -46,36 +46,36 @@ LIST_QUERY: Final = (
         ),
         style="form",
         explode=True,
-        description="Only those with this tag, whatever its case; repeated: with all of them",
+        description="Only tasks with this tag, ignoring case; if repeated, with all of these tags",
     ),
-    _query("due", "`none`: only those without a due date", type=_STRING, enum=["none"]),
-    _query("due_before", f"Only those due earlier. {_MOMENT}: `2026-02-01`", type=_STRING, max_length=35),
+    _query("due", "`none`: only tasks without a due date", type=_STRING, enum=["none"]),
+    _query("due_before", f"Only tasks due before this. {_MOMENT}: `2026-02-01`", type=_STRING, max_length=35),
     _query(
         "due_after",
-        f"Only those due later. {_MOMENT}: `2026-01-31T17:00:00Z`",
+        f"Only tasks due after this. {_MOMENT}: `2026-01-31T17:00:00Z`",
         type=_STRING,
         max_length=35,
     ),
     _query(
         "updated_since",
-        f"Only those changed then or later. {_MOMENT}: `2026-01-05T08:30:00Z`",
+        f"Only tasks changed at this time or later. {_MOMENT}: `2026-01-05T08:30:00Z`",
         type=_STRING,
         max_length=35,
     ),
     _query(
         "q",
-        "Only those with all these words in title and description, in any order; the last may be the "
-        "beginning of one: `water pla`. Case and punctuation do not count, and there is no syntax. At most "
+        "Only tasks with all these words in title and description, in any order; the last word may be the "
+        "beginning of a word: `water pla`. Case and punctuation are ignored; there is no syntax. At most "
         f"{SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
-        "a text without any word, as `?!`, is looked for as it stands",
+        "a text without any word, such as `?!`, is searched literally",
         type=_STRING,
         min_length=1,
         max_length=SEARCH_MAX,
     ),
-    _query("trashed", "`true`: those in the trash, and no others", type=_BOOLEAN, default=False),
+    _query("trashed", "`true`: only tasks in the trash", type=_BOOLEAN, default=False),
     _query(
         "limit",
-        "How many tasks at most. A page of more than 1 MB ends earlier; `Link` leads on",
+        "The maximum number of tasks. A page ends at about 1 MB; `Link` has the next one",
         type=OpenAPIType.INTEGER,
         minimum=1,
         maximum=PAGE_MAX,
@@ -83,15 +83,15 @@ LIST_QUERY: Final = (
     ),
     _query(
         "cursor",
-        'Where the page begins: taken from `Link` with `rel="next"`, never made. It belongs to the '
-        "parameters that it was given out for: with others, but for `limit`, it is 400",
+        'Where the page begins. Take it from `Link` with `rel="next"`. It is valid only with the '
+        "parameters of that list; only `limit` may differ",
         type=_STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",
     ),
 )
 TIME_ZONE: Final = _query(
     "tz",
-    "Where the person is: the name of a zone in the IANA time zone database, as `Europe/Berlin`",
+    "The person's time zone: a name of the IANA time zone database, such as `Europe/Berlin`",
     type=_STRING,
     max_length=64,
     default=UTC,
@@ -100,5 +100,5 @@ LIST_IF_NONE_MATCH: Final = Parameter(
     name="If-None-Match",
     param_in="header",
     schema=Schema(type=_STRING),
-    description="Answer 304 if nothing of this person's has changed since one of these ETags was given",
+    description="Answer 304 if none of this person's tasks has changed since one of these ETags",
 )

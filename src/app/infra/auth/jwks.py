@@ -107,7 +107,7 @@ class Jwks:
         if self._fetcher is None:
             raise self._unavailable("the keys are not being fetched: not started, or closed")
         if not self._allowance.take():
-            raise self._unavailable("too many unknown keys were asked for")
+            raise self._unavailable("too many requests for unknown keys")
         return self._begun(self._fetcher)
 
     def _begun(self, fetcher: Fetcher) -> asyncio.Task[str]:

@@ -57,7 +57,7 @@ class Fetcher:
         if response.status_code != httpx.codes.OK:
             raise CannotFetch(f"{self._url} answered {response.status_code}")
         if response.headers.get("content-encoding", "identity") != "identity":  # 64 KB may unpack to 64 MB
-            raise CannotFetch(f"{self._url} packs its answer, which was not asked for")
+            raise CannotFetch(f"{self._url} sends a compressed response, which was not requested")
         document = bytearray()
         async for chunk in response.aiter_raw():
             document += chunk

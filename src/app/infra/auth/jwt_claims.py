@@ -108,7 +108,7 @@ def _object(raw: bytes, name: str) -> dict[str, Any]:
 def _header(header: dict[str, Any]) -> Header:
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise NotAuthenticated("the token's algorithm is not one that is believed")
+        raise NotAuthenticated("the token's algorithm is not accepted")
     if "kid" in header and not (isinstance(key_id, str) and 1 <= len(key_id) <= KID_MAX):
         raise NotAuthenticated("the token's key id is malformed")
     if not isinstance(kind, str) or kind.lower() not in TYPES:

@@ -108,13 +108,13 @@ class JwtVerifier:
     async def _keys_for(self, header: Header) -> tuple[Any, ...]:
         if header.algorithm == "HS256":
             if self._auth.secret is None:
-                raise NotAuthenticated("HS256 is not believed here")
+                raise NotAuthenticated("HS256 is not accepted here")
             if self._keys is not None and self._keys.has(header.key_id):
                 raise NotAuthenticated("the key is made for another algorithm")
             previous = self._auth.previous_secret
             return (self._auth.secret,) if previous is None else (self._auth.secret, previous)
         if self._keys is None:
-            raise NotAuthenticated("only HS256 is believed here")
+            raise NotAuthenticated("only HS256 is accepted here")
         return (await self._keys.find(header.key_id, header.algorithm),)
 
     def _check_signature(self, token: str, header: Header, keys: tuple[Any, ...]) -> None:

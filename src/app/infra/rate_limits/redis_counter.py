@@ -88,7 +88,7 @@ class RedisCounter:
     def _lost(self, trouble: str) -> None:
         if self._searching is None:  # the first of the waiting requests reports it
             self._trouble = trouble
-            log.warning("rate limits are not shared: their store is away", reason=trouble)
+            log.warning("rate limits are not shared: their store is unavailable", reason=trouble)
             self._searching = asyncio.create_task(self._until_it_is_back())
 
     async def _until_it_is_back(self) -> None:
