@@ -100,9 +100,9 @@ def compose(
             await keys.start()
         try:
             async with (
-                worker.watched(),
+                worker.watch_main_process(),
                 limited_send_buffers(settings.server.port),
-                telemetry.lasting(read),
+                telemetry.run(read),
             ):
                 yield
         finally:

@@ -80,7 +80,7 @@ class Metrics:
             for status in FAILURES:
                 self._bound[route, method, status] = self._durations.labels(route, method, str(status))
 
-    def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
+    def record(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count a request. The route is a template: ids would identify people and create unbounded series."""
         try:
             bound = self._bound[route, method, status]

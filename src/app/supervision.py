@@ -31,7 +31,7 @@ class Worker:
         return "stopping" if self.leaving else None
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watch_main_process(self) -> AsyncIterator[None]:
         """Handle the signal of the main process, and stop if that process dies."""
         main_process = os.environ.get(MAIN_PROCESS)
         if main_process is None:

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-Begun = tuple[Span, Token[Context]]
+Started = tuple[Span, Token[Context]]
 
 SERVER_ERROR: Final = 500
 CLOSE_TIMEOUT: Final = 2.0  # seconds for sending the last spans; the collector may be gone
@@ -39,7 +39,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("taskward")
 
-    def begun(self, headers: dict[bytes, bytes]) -> tuple[Begun, str]:
+    def start(self, headers: dict[bytes, bytes]) -> tuple[Started, str]:
         """Start a request's span, as a child of the one in `traceparent`.
 
         Return it, and the trace id in hex.
@@ -54,9 +54,9 @@ class Tracing:
         token = context.attach(trace.set_span_in_context(span, parent))
         return (span, token), f"{span.get_span_context().trace_id:032x}"
 
-    def ended(self, begun: Begun, method: str, route: str | None, status: int) -> None:
+    def end(self, started: Started, method: str, route: str | None, status: int) -> None:
         """End the span, with the attributes of OpenTelemetry's HTTP conventions, but without a path."""
-        span, token = begun
+        span, token = started
         context.detach(token)
         if span.is_recording():
             span.set_attribute("http.request.method", method)

@@ -53,15 +53,15 @@ class Run:
         self.state = state
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     def until(self, words: str) -> None:
         """Wait until it has written this output."""
         deadline = time.monotonic() + TIMEOUT
-        while words not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+        while words not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
 
     def ended(self) -> int:
@@ -91,7 +91,7 @@ def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[R
             run.process.terminate()
             run.process.wait()
         # The terminal shows mail on purpose: what is not mail must hold nothing private.
-        lines = [line for line in run.said.splitlines() if not line.startswith("mail | ")]
+        lines = [line for line in run.output.splitlines() if not line.startswith("mail | ")]
         LOGS.look_at("make run", "\n".join(lines))
 
 
@@ -146,8 +146,8 @@ def open_mailed_link(run: Run) -> None:
         ann = {"email": "ann@example.com", "password": "correct horse"}
         assert client.post("/api/auth/sign-in/email", json=ann).status_code == 403
         run.until("mail | If you did not sign up")
-        assert "mail | To: ann@example.com" in run.said
-        link = re.search(r"^mail \| (http\S+)$", run.said, re.MULTILINE)
+        assert "mail | To: ann@example.com" in run.output
+        link = re.search(r"^mail \| (http\S+)$", run.output, re.MULTILINE)
         assert link
         assert client.get(link[1]).status_code == 302
     assert stat.S_IMODE((run.state / "better-auth.log").stat().st_mode) == 0o600
@@ -160,8 +160,8 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
     with started(state) as run:
         run.until("Ready after")
         for step in ("PostgreSQL", "Migrations", "Better Auth", "API"):
-            assert f"✓ {step}" in run.said
-        assert f"http://127.0.0.1:{run.port}/docs" in run.said
+            assert f"✓ {step}" in run.output
+        assert f"http://127.0.0.1:{run.port}/docs" in run.output
         tasks = f"http://127.0.0.1:{run.port}/api/me/tasks"
         ann = {"authorization": f"Bearer {token_of(run, new=True)}"}
         created = httpx.post(tasks, json={"title": "Water the plants"}, headers=ann)
@@ -184,7 +184,7 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
 
         second = Run(state / "..", STATE_DIR=str(state))
         assert second.ended() == 1
-        assert "another `make run` is running here" in second.said
+        assert "another `make run` is running here" in second.output
 
         run.process.kill()
         run.process.wait()
@@ -195,7 +195,7 @@ def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> No
     with started(state, PATH="/nowhere") as run:
         run.until("Ready after")
 
-        assert "Node.js 20 or newer (with npm) is not installed: install it to sign in" in run.said
+        assert "Node.js 20 or newer (with npm) is not installed: install it to sign in" in run.output
         env = dict(line.split("=", 1) for line in (state / "env").read_text().splitlines())
         made = subprocess.run(
             [sys.executable, "-m", "app", "token", "--user", "ann"],
@@ -257,8 +257,8 @@ def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_sto
 
         assert run.ended() == 1
         assert time.monotonic() - began < 8
-        assert f"{state} was removed while it ran, so all is stopped: start again to begin anew" in run.said
-        assert "Traceback" not in run.said
+        assert f"{state} was removed while it ran, so all is stopped: start again to begin anew" in run.output
+        assert "Traceback" not in run.output
         assert gone(run), run.left()
         assert outside is None or not outside.exists()
 
@@ -269,13 +269,13 @@ def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
     env = {"DATABASE_URL": postgres.new_database(), "BETTER_AUTH_URL": "http://localhost:1"}
     with started(state, **env) as run:
         assert run.ended() == 1
-        assert "Migrations are waiting; apply them with MIGRATE=1:\n  0001: the table of tasks" in run.said
+        assert "Migrations are waiting; apply them with MIGRATE=1:\n  0001: the table of tasks" in run.output
 
     with started(state, **env, MIGRATE="1") as run:
         run.until("Ready after")
 
-        assert "PostgreSQL" not in run.said
-        assert "✓ Better Auth" not in run.said
+        assert "PostgreSQL" not in run.output
+        assert "✓ Better Auth" not in run.output
         assert not (state / "postgres").exists()
 
 
@@ -283,9 +283,9 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) ->
     with started(state, AUTH_PORT="x", PORT="y", BETTER_AUTH_SECRET="short") as run:
         assert run.ended() == 1
 
-    assert "Traceback" not in run.said
+    assert "Traceback" not in run.output
     for name in ("AUTH_PORT is", "PORT is", "BETTER_AUTH_SECRET has 5 bytes"):
-        assert name in run.said
+        assert name in run.output
     assert gone(run), run.left()
 
 
@@ -313,8 +313,8 @@ def test_a_database_that_cannot_be_used_is_told_without_a_traceback(
     with started(state, DATABASE_URL=wrong.format(**parts), MIGRATE=migrate) as run:
         assert run.ended() == 1
 
-    assert told in run.said
-    assert "Traceback" not in run.said
+    assert told in run.output
+    assert "Traceback" not in run.output
 
 
 def test_where_only_the_api_is_run_it_starts_and_waits_for_the_database(state: Path) -> None:
@@ -331,5 +331,5 @@ def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     with started(tmp_path, STATE_DIR=str(tmp_path / "file" / "state")) as run:
         assert run.ended() == 1
 
-    assert "cannot be used (Not a directory): make it yours, or set STATE_DIR" in run.said
-    assert "Traceback" not in run.said
+    assert "cannot be used (Not a directory): make it yours, or set STATE_DIR" in run.output
+    assert "Traceback" not in run.output

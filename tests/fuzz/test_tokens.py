@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.domain.errors import NotAuthenticated
 from app.infra.auth.jwk import InvalidJwks, Key, read
-from app.infra.auth.jwt_claims import TIME_MAX, Claims, claims, decode_unverified, is_subject
-from app.infra.auth.jwt_verifier import refuse_outside_its_time
+from app.infra.auth.jwt_claims import TIME_MAX, Claims, decode_unverified, is_subject, read_claims
+from app.infra.auth.jwt_verifier import refuse_outside_lifetime
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, json_near, objects_near, texts
 from tests.support.people import ORIGIN
@@ -31,7 +31,7 @@ def understood(token: str) -> tuple[dict[str, Any], Claims] | None:
     """Return what a token says; None where it is refused."""
     try:
         _, payload = decode_unverified(token)
-        return payload, claims(payload, issuer=ORIGIN, audience=ORIGIN)
+        return payload, read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
     except NotAuthenticated as refused:
         assert len(token) < 8 or token not in refused.reason
         return None
@@ -77,8 +77,8 @@ def test_a_text_that_is_almost_a_token_is_refused_or_understood(token: str) -> N
 @effort(400)
 def test_whatever_claims_are_they_are_judged(payload: dict[str, Any], now: float) -> None:
     try:
-        said = claims(payload, issuer=ORIGIN, audience=ORIGIN)
-        refuse_outside_its_time(said, now)
+        said = read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
+        refuse_outside_lifetime(said, now)
     except NotAuthenticated:
         return
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, chosen, read
+from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, find_key, read
 from tests.support.signing import ALGORITHMS, SigningKey, written
 
 OURS = SigningKey("ours").public
@@ -100,16 +100,16 @@ def test_a_key_without_a_word_allows_the_algorithms_of_its_kind(algorithm: str) 
 def test_a_token_that_names_no_key_means_the_only_one_that_fits() -> None:
     keys = read(written(OURS, RSA))
 
-    assert chosen(keys, None, "EdDSA") is keys[0]
-    assert chosen(keys, None, "ES256") is None
+    assert find_key(keys, None, "EdDSA") is keys[0]
+    assert find_key(keys, None, "ES256") is None
     with pytest.raises(NotAuthenticated, match="several"):
-        chosen(read(written(OURS, ONE)), None, "EdDSA")
+        find_key(read(written(OURS, ONE)), None, "EdDSA")
 
 
 def test_a_token_that_names_a_key_means_that_one_or_none() -> None:
     keys = read(written(OURS, ONE))
 
-    assert chosen(keys, "x", "EdDSA") is keys[1]
-    assert chosen(keys, "y", "EdDSA") is None
+    assert find_key(keys, "x", "EdDSA") is keys[1]
+    assert find_key(keys, "y", "EdDSA") is None
     with pytest.raises(NotAuthenticated, match="another algorithm"):
-        chosen(keys, "x", "ES256")
+        find_key(keys, "x", "ES256")

@@ -50,7 +50,7 @@ def is_selected(task: Task, selection: Selection) -> bool:
         "updated_since": lambda moment: task.updated_at >= moment,
         "search": lambda search: _is_found(task, search.needles, search.verbatim),
     }
-    said = selection.said()
+    said = selection.as_conditions()
     return all(check(said[name]) for name, check in checks.items() if name in said)
 
 

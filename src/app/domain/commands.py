@@ -29,19 +29,19 @@ class Trash:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Take a task out of the trash."""
+    """Restore a task from the trash."""
 
     task_id: TaskId
     if_match: Versions | None = None
 
 
 Command = NewTask | Change | Trash | Restore
-"""What a person asks for. No two of a batch name the same task."""
+"""One operation of a batch. No two operations of a batch name the same task."""
 
 Operation = Task | Change | Trash | Restore
-"""What storage does; a task is one to add."""
+"""One write to storage; a `Task` is added."""
 
-_JUDGED: Final = (TaskNotFound, TaskChanged, NotInTrash)
+_IN_ORDER: Final = (TaskNotFound, TaskChanged, NotInTrash)
 
 
 def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
@@ -49,14 +49,14 @@ def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
 
     A missing task comes before a version conflict, as it does for one task.
     """
-    number, refusal = min(refusals.items(), key=lambda item: (_JUDGED.index(type(item[1])), item[0]))
+    number, refusal = min(refusals.items(), key=lambda item: (_IN_ORDER.index(type(item[1])), item[0]))
     refusal.operation = number
     return refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A task shall stand right before or right after another."""
+    """Move a task right before or right after another."""
 
     task_id: TaskId
     beside: TaskId

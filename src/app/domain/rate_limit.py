@@ -1,8 +1,8 @@
-"""How often somebody may ask: so many requests in each window of time, counted for everyone by themselves.
+"""Rate limits: a quota of requests in each fixed window, counted per name (a person or an address).
 
-A window is fixed, so one addition says all there is to know, in memory as in a shared store. Across the
-boundary of two windows twice the quota may come at once: a quota guards the service, it bills nobody.
-Windows of different people begin at different moments, so those who wait do not all come back together.
+A fixed window needs one addition per request, in memory and in a shared store. Across the boundary of two
+windows a client may send twice the quota: the quota protects the service and is not used for billing.
+Windows of different names begin at different times, so clients that wait do not all return together.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from zlib import crc32
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many requests are let through in a window."""
+    """The number of requests that are allowed in a window."""
 
-    name: str  # a word, in the headers that clients read
+    name: str  # in the response headers
     quota: int
     window: int  # seconds
 
 
 class Standing(NamedTuple):
-    """Where somebody stands, a request of theirs included."""
+    """The state of one name's quota, the current request included."""
 
     policy: Policy
-    remaining: int  # requests until the window ends; -1: this one is too many
-    reset: int  # seconds until then, rounded up
+    remaining: int  # requests left in the window; -1: this request is over the quota
+    reset: int  # seconds until the window ends, rounded up
 
     @property
     def exceeded(self) -> bool:
@@ -36,24 +36,24 @@ class Standing(NamedTuple):
 
 
 class RequestCounter(Protocol):
-    """Counts of each name, in the present window only."""
+    """Counts requests per name in the current window."""
 
     async def add(self, name: str, number: int, window: int) -> int:
         """Count one more in the window of this number, and return how many there are.
 
-        Additions at the same time are all counted. Numbers of a name only grow; `window` is in seconds.
-        Never raises: what cannot be counted well is counted as well as it can be.
+        Additions at the same time are all counted. The window numbers of a name only grow; `window` is
+        in seconds. Never raises: if the store is unavailable, the count is a local one.
         """
 
     @property
     def trouble(self) -> str | None:
-        """Why they are not shared though they should be; None if all is well."""
+        """Why counts are not shared although a store is set; None if they are."""
 
     async def start(self) -> None:
-        """Begin to look where they are kept. Waits for nothing."""
+        """Start to connect to the store. Does not wait."""
 
     async def close(self) -> None:
-        """Let go of where they are kept."""
+        """Close the connection to the store."""
 
 
 class RateLimit:
@@ -65,7 +65,7 @@ class RateLimit:
         self._now = now
 
     async def standing(self, who: str) -> Standing:
-        """Count a request of somebody's, a refused one too, and tell where they stand."""
+        """Count a request, including one that is refused, and return the state of the quota."""
         policy, name = self._policy, f"{self._policy.name}:{who}"
         number, elapsed = divmod(int(self._now()) + _phase(name, policy.window), policy.window)
         count = await self._counts.add(name, number, policy.window)
@@ -78,11 +78,11 @@ def _phase(name: str, window: int) -> int:
 
 
 NAMES_MAX: Final = 50_000
-"""Of each of two generations: 15 MB if all are in use."""
+"""Names in each of two generations: 15 MB if both are full."""
 
 
 class MemoryCounter:
-    """The names seen last, in two generations. When the young one is full, the old one is forgotten."""
+    """Counts of the latest names, in two generations. When the young one is full, the old one is dropped."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
@@ -106,7 +106,7 @@ class MemoryCounter:
         return count
 
     async def start(self) -> None:
-        """Need nothing."""
+        """Do nothing: there is no store."""
 
     async def close(self) -> None:
-        """Keep nothing open."""
+        """Do nothing: there is no store."""

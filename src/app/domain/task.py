@@ -11,7 +11,7 @@ from uuid import UUID
 from app.domain.due import Due
 from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound
 from app.domain.position import Position, microseconds_since_epoch, position_of_new
-from app.domain.tags import broken_tag_rules, trimmed
+from app.domain.tags import broken_tag_rules, trim_tag
 from app.domain.text import broken_text_rules, is_blank
 
 TaskId = NewType("TaskId", UUID)
@@ -22,7 +22,7 @@ DESCRIPTION_MAX: Final = 10_000  # characters (code points)
 FIRST_VERSION: Final = 1  # a task's version grows with each change of it
 
 Versions = frozenset[int]
-"""Versions of which a task must have one, for a change to happen. None in its place: whichever it has."""
+"""The versions that a change accepts. None instead: any version."""
 
 
 class MissingVersions(frozenset[int]):
@@ -117,7 +117,7 @@ class TaskChanges:
 
     def named(self) -> dict[str, Any]:
         """Return the fields that change, with their new values."""
-        return _named(self)
+        return _given_fields(self)
 
 
 def new_task_id(now: datetime) -> TaskId:
@@ -177,7 +177,7 @@ def trash_task(task: Task, *, at: datetime) -> Task:
 
 
 def restore_task(task: Task, *, at: datetime) -> Task:
-    """Take a task out of the trash, as it was.
+    """Restore a task from the trash, as it was.
 
     Raises:
         NotInTrash: it is not there.
@@ -220,7 +220,7 @@ def _next_version(task: Task, at: datetime) -> Task:
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
-    """Name each rule that these fields break; texts are judged as they are after trimming."""
+    """Yield each rule that these fields break. Texts are checked after trimming."""
     if (title := values.get("title")) is not None:
         if is_blank(title):
             yield BrokenRule("title", "must not be blank")
@@ -235,16 +235,16 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         yield from broken_tag_rules(tags)
 
 
-def _named(said: NewTask | TaskChanges) -> dict[str, Any]:
-    values = ((name, getattr(said, name)) for name in said.__slots__)
+def _given_fields(fields: NewTask | TaskChanges) -> dict[str, Any]:
+    values = ((name, getattr(fields, name)) for name in fields.__slots__)
     return {name: value for name, value in values if value is not KEEP}
 
 
-def _trim_or_refuse(said: NewTask | TaskChanges) -> None:
-    values = _named(said)
+def _trim_or_refuse(fields: NewTask | TaskChanges) -> None:
+    values = _given_fields(fields)
     if broken := tuple(broken_rules(values)):
         raise InvalidTask(broken)
     if "title" in values:
-        object.__setattr__(said, "title", values["title"].strip())
+        object.__setattr__(fields, "title", values["title"].strip())
     if values.get("tags"):
-        object.__setattr__(said, "tags", tuple(map(trimmed, values["tags"])))
+        object.__setattr__(fields, "tags", tuple(map(trim_tag, values["tags"])))

@@ -67,40 +67,40 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Tasks that meet every condition that is not None. By default all but the trash, newest first."""
+    """Filters and order of a list. A filter that is None does not apply."""
 
     order: Order = Order.CREATED
     descending: bool = True
-    trashed: bool = False  # those in the trash, or those that are not
+    trashed: bool = False  # only tasks in the trash, or only tasks outside it
     completed: bool | None = None
     priority: Priority | None = None
     tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`): a task must have all
     due_before: datetime | None = None  # exclusive, as is the next; a day is its start in UTC
     due_after: datetime | None = None
-    without_due: bool | None = None  # only True means something
+    without_due: bool | None = None  # True or None
     updated_since: datetime | None = None  # inclusive
     search: Search | None = None
 
-    def said(self) -> dict[str, Any]:
-        """Return the members that differ from the default."""
+    def as_conditions(self) -> dict[str, Any]:
+        """Return the members that differ from their defaults."""
         if self is NEWEST:  # nearly always
             return {}
-        return {name: value for name, unsaid in _UNSAID if (value := getattr(self, name)) != unsaid}
+        return {name: value for name, default in _DEFAULTS if (value := getattr(self, name)) != default}
 
 
-_UNSAID: Final = tuple((field.name, field.default) for field in fields(Selection))
+_DEFAULTS: Final = tuple((field.name, field.default) for field in fields(Selection))
 NEWEST: Final = Selection()
 
 Key = datetime | int | str | None
-"""What a list is ordered by: the moment it was changed or is due, its priority, its title's sort key, its
-position. None: nothing but the id, as in the order of creation, or among tasks that have no due date."""
+"""The value that a list is ordered by: time of change, due time, priority, sort key of the title, position.
+None: only the id decides, as in the order of creation and among tasks without a due date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Where the last task of a page stood: the next page holds what comes after it.
+    """The place of the last task of a page; the next page begins after it.
 
-    It says so by itself, so that the walk goes on even if the task is gone by then, or stands elsewhere.
+    It holds the values of the order, so the next page is right even if the task has moved or is deleted.
     """
 
     id: TaskId
@@ -109,13 +109,13 @@ class Bookmark:
 
 PAGE_MAX: Final = 1_000  # tasks
 PAGE_DEFAULT: Final = PAGE_MAX  # many clients do not follow `Link`
-PAGE_BYTES: Final = 1024 * 1024  # of JSON, at most; a page of more ends earlier
+PAGE_BYTES: Final = 1024 * 1024  # of JSON; a larger page ends early
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most as many tasks as requested, in at most `PAGE_BYTES`, as people see them."""
+    """One page: at most the requested number of tasks, and at most `PAGE_BYTES`."""
 
     json: bytes  # an array, UTF-8
-    next: Bookmark | None  # None: this page is the last
-    revision: int  # of all that the owner has: it grows with each of their writes
+    next: Bookmark | None  # None: this is the last page
+    revision: int  # of the owner's tasks: it grows with each write

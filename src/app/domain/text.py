@@ -97,31 +97,31 @@ def _is_invisible(character: str) -> bool:
 
 
 def sort_key(text: str) -> str:
-    """Return what texts are ordered by, code point by code point: without case, `é` after `e`, before `f`."""
+    """Return the sort key of a text, compared by code point: no case, `é` after `e` and before `f`."""
     return normalize("NFKD", text.casefold())[:SORT_KEY_MAX]
 
 
-def folded(text: str) -> str:
-    """Return what texts have in common that differ only by case or by selectors of a look."""
+def fold(text: str) -> str:
+    """Return a text without case and without variation selectors, for comparisons."""
     plain = normalize("NFD", _SELECTORS.sub("", text)).casefold()  # Unicode's caseless match (D145)
     return normalize("NFC", _without_dots_of_i(plain) if _DOT in plain else plain)
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in the form in which they are compared: no case, compatible forms alike.
+    """Return the words of a text in the form for comparison: without case, compatible forms alike.
 
-    Letters, marks and digits make words, whatever the language. A symbol outside ASCII, as an emoji, is a
-    word of its own, and so is a run of a script without spaces. What cannot be seen is not there. All else
-    is between words: punctuation, an apostrophe too, and what queries of other places are made of (`|`, `*`).
+    Letters, marks and digits make words, whatever the language. A symbol outside ASCII, such as an
+    emoji, is a separate word, and so is each run of a script without spaces. Invisible characters go.
+    All else separates words: punctuation, apostrophes, operators of other query languages (`|`, `*`).
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    plain = folded(normalize("NFKC", _spaced(normalize("NFC", _SELECTORS.sub("", text)))))
+    plain = fold(normalize("NFKC", _spaced(normalize("NFC", _SELECTORS.sub("", text)))))
     return UNSPACED.sub(r" \g<0> ", _spaced(normalize("NFKC", plain))).split()
 
 
 def searchable(text: str | None) -> str:
-    """Return a text's words with spaces around: ` word ` is found where it is one, ` wo` where one begins."""
+    """Return the words of a text between spaces: ` word ` matches a whole word, ` wo` a beginning."""
     found = words(text or "")
     return f" {' '.join(found)} " if found else ""
 

@@ -1,4 +1,4 @@
-"""What one person has at hand while they are served."""
+"""Unit of work for one authenticated user."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,8 +10,8 @@ from app.domain.task_service import TaskService
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
-    """Their tasks, each act by itself; and the way to do several things as one, or not at all."""
+    """The user's tasks: each operation by itself, or several in one transaction."""
 
     tasks: TaskService
     transaction: Callable[[], AbstractAsyncContextManager[tuple[TaskService, StoredResponses]]]
-    """Whatever is raised within undoes all that was done there. Nothing else may be asked for meanwhile."""
+    """An exception inside rolls the transaction back. Use nothing else of this object meanwhile."""

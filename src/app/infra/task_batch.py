@@ -13,7 +13,7 @@ from app.infra.postgres.owner_session import OwnerSession
 from app.infra.statements import batch
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
-from app.infra.task_rows import columns, columns_of, judged, shown
+from app.infra.task_rows import check_preconditions, columns, columns_of, shown
 
 Numbered = Sequence[tuple[int, Operation]]
 
@@ -82,7 +82,7 @@ async def _unchanged(
     refusals: dict[int, DomainError] = {}
     for number, one in left.items():
         try:
-            found[one.task_id] = judged(
+            found[one.task_id] = check_preconditions(
                 seen.get(one.task_id), one.task_id, one.if_match, trashed=isinstance(one, Restore)
             )
         except DomainError as refusal:

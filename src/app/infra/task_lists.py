@@ -60,7 +60,7 @@ def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, obje
     """Return the values of a page's statement, and its shape."""
     if selection is NEWEST and after is None:  # nearly always
         return {}, NEWEST_FIRST
-    said = selection.said()
+    said = selection.as_conditions()
     values: dict[str, object] = {name: said[name] for name in CONDITIONS if name in said}
     conditions = tuple(values)
     words, verbatim = 0, False

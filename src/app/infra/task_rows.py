@@ -1,4 +1,4 @@
-"""Tasks to rows, and what a row says of an act that met none."""
+"""Conversion of tasks to rows, and the check of preconditions on a row."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from app.domain.text import searchable, sort_key
 from app.infra.postgres.session import Row
 
 NOT_GIVEN = frozenset({"id", "trashed_at"})
-"""Fields that a new row does not take from its columns: the id has a name of its own, the trash is empty."""
+"""Fields without a column value in a new row: the id is a parameter, and a new task is not trashed."""
 
 
 def columns_of(task: Task) -> dict[str, Any]:
-    """Return what a whole task is in columns."""
+    """Return the columns of a whole task."""
     return columns({name: getattr(task, name) for name in task.__slots__ if name not in NOT_GIVEN})
 
 
 def columns(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a task's fields are in columns: the same, and what is derived for order and search."""
+    """Return the columns of a task's fields, including those derived for order and search."""
     found = dict(values)
     if "title" in values:
         found["title_key"] = sort_key(values["title"])
@@ -39,13 +39,15 @@ def shown(row: Row) -> Shown:
     return Shown(row["json"], row["version"])
 
 
-def judged(seen: Row | None, task_id: TaskId, if_match: Versions | None, *, trashed: bool | None) -> Shown:
-    """Tell why a write met no row, from what is there; where nothing speaks against it, return the task.
+def check_preconditions(
+    seen: Row | None, task_id: TaskId, if_match: Versions | None, *, trashed: bool | None
+) -> Shown:
+    """Check the current row after a write that matched none. Return the task if all preconditions hold.
 
-    `trashed` says where the task must be; None: anywhere.
+    `trashed`: whether the task must be in the trash; None: either.
 
     Raises:
-        TaskNotFound, TaskChanged, NotInTrash: judged in this order.
+        TaskNotFound, TaskChanged, NotInTrash: checked in this order.
 
     """
     if seen is None or (trashed is False and seen["trashed"]):

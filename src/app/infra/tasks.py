@@ -25,7 +25,7 @@ from app.infra.postgres.session import Draw, Session, TracedSession
 from app.infra.statements import tasks
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
-from app.infra.task_rows import columns, columns_of, judged, shown
+from app.infra.task_rows import check_preconditions, columns, columns_of, shown
 
 ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 
@@ -114,7 +114,7 @@ class NeonTaskRepository:
             if row is not None:
                 return shown(row)
             seen = await session.one(write.look, row=task_id, **values)
-            task = judged(seen, task_id, if_match, trashed=trashed)
+            task = check_preconditions(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task
         raise RuntimeError("a write matched no row for no known reason")

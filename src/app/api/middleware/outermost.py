@@ -81,7 +81,7 @@ class Edge:
             await self.litestar(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        began = self._telemetry.begun(scope, headers)
+        began = self._telemetry.start(scope, headers)
         request_id = _request_id(headers.get(b"x-request-id", b""))
         token = REQUEST_ID.set(request_id)
         scope["request_id"] = request_id
@@ -126,7 +126,7 @@ class Edge:
             await self._respond(scope, body or receive, answer, headers)
         finally:
             release_body(scope, self._bodies)
-            self._telemetry.answered(scope, method, status, began)
+            self._telemetry.end(scope, method, status, began)
             REQUEST_ID.reset(token)
         if body is not None and is_worth_reading_on(scope, headers, status):
             await body.read_on()

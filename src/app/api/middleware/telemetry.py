@@ -26,7 +26,7 @@ class MetricsRecorder(Protocol):
         """Start the series of failures of these routes and methods at 0."""
         ...
 
-    def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
+    def record(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count a request."""
         ...
 
@@ -42,11 +42,11 @@ class MetricsRecorder(Protocol):
 class Spans(Protocol):
     """Records a request as a span, as `app.tracing.Tracing` does."""
 
-    def begun(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
+    def start(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
         """Start the span. Return it, and the trace id."""
         ...
 
-    def ended(self, span: Any, method: str, route: str | None, status: int) -> None:
+    def end(self, span: Any, method: str, route: str | None, status: int) -> None:
         """End the span."""
         ...
 
@@ -74,7 +74,7 @@ class Telemetry:
             )
 
     @asynccontextmanager
-    async def lasting(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
+    async def run(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
         """Copy gauges while the block runs, including those that `read` returns.
 
         Close the spans at its end.
@@ -94,17 +94,17 @@ class Telemetry:
             if self._spans is not None:
                 self._spans.close()
 
-    def begun(self, scope: Any, headers: dict[bytes, bytes]) -> float:
-        """Record the start of a request. Return its time, for `answered`."""
+    def start(self, scope: Any, headers: dict[bytes, bytes]) -> float:
+        """Record the start of a request. Return its time, for `end`."""
         began = perf_counter()
         self._in_flight += 1
         if self._spans is not None:
-            scope["span"], scope["trace_id"] = self._spans.begun(headers)
+            scope["span"], scope["trace_id"] = self._spans.start(headers)
         elif (sent := headers.get(b"traceparent")) is not None:
             scope["trace_id"] = trace_id_of(sent)
         return began
 
-    def answered(self, scope: Any, method: str, status: int, began: float) -> None:
+    def end(self, scope: Any, method: str, status: int, began: float) -> None:
         """Record the end of a request; status 0: it ended without a response."""
         self._in_flight -= 1
         seconds = perf_counter() - began
@@ -115,11 +115,11 @@ class Telemetry:
             method = OTHER
         logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
         if self._counts is not None:
-            self._counts.answered(route, method, status, seconds)
+            self._counts.record(route, method, status, seconds)
             if problem is not None:
                 self._counts.count_problem(problem)
         if self._spans is not None:
-            self._spans.ended(scope["span"], method, route, status)
+            self._spans.end(scope["span"], method, route, status)
 
 
 def trace_id_of(traceparent: bytes) -> str | None:

@@ -52,7 +52,7 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
 
 
 def _checksum(place: bytes, owner: UserId, selection: Selection) -> bytes:
-    bound = f"{owner}\0{selection.said()}\0".encode()
+    bound = f"{owner}\0{selection.as_conditions()}\0".encode()
     return blake2b(bound + place, digest_size=_CHECKSUM).digest()
 
 

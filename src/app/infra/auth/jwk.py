@@ -1,4 +1,4 @@
-"""Reading a JSON Web Key Set (RFC 7517): which keys there are, and the algorithms each allows."""
+"""Reads a JSON Web Key Set (RFC 7517): its keys, and the algorithms that each allows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", 
 
 
 class InvalidJwks(Exception):
-    """The document is no set of public keys that can be trusted; the message says why."""
+    """The document is not a usable set of public keys; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Key:
     """A public key."""
 
     key_id: str | None
-    algorithms: tuple[str, ...]  # the key's, never the token's choice
+    algorithms: tuple[str, ...]  # the key decides, never the token
     material: Any  # what PyJWT takes
-    written: str  # its members, to tell whether it is the same as before
+    written: str  # its members as text, to compare it with the previous set
 
 
 def read(document: bytes) -> tuple[Key, ...]:
@@ -64,21 +64,21 @@ def read(document: bytes) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def chosen(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | None:
-    """Return the key that a token means: the one it names, or where it names none the only one that fits.
+def find_key(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | None:
+    """Return the key with this id; without an id, the only key for the algorithm.
 
     Raises:
-        NotAuthenticated: the key that it names is made for another algorithm, or several fit.
+        NotAuthenticated: the key is for another algorithm, or several keys match.
 
     """
     if key_id is None:
         fitting = [key for key in keys if algorithm in key.algorithms]
         if len(fitting) > 1:
-            raise NotAuthenticated("the token names no key, and several would fit")
+            raise NotAuthenticated("the token names no key, and several match")
         return fitting[0] if fitting else None
     named = next((key for key in keys if key.key_id == key_id), None)
     if named is not None and algorithm not in named.algorithms:
-        raise NotAuthenticated("the key is made for another algorithm")
+        raise NotAuthenticated("the key is for another algorithm")
     return named
 
 

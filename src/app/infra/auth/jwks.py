@@ -1,8 +1,8 @@
-"""The issuer's public keys: at hand for every request, fetched beside it.
+"""The public keys of the token issuer, cached in memory and fetched in the background.
 
-A known key never waits for the network. An unknown one is looked for at once, because Better Auth signs
-with a new key before it could be seen in the set; all who wait share one fetch, and an allowance bounds
-how many there are. An issuer that is down does not sign anybody out: the last good keys go on for a day.
+A known key never waits for the network. An unknown key is fetched at once, because Better Auth signs with
+a new key before a refresh could have seen it. Waiting requests share one fetch, and an allowance limits the
+number of fetches. If the issuer is down, the last good keys stay valid for a day.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ from typing import Any, Final
 import structlog
 
 from app.domain.errors import KeysUnavailable, NotAuthenticated
-from app.infra.auth.jwk import InvalidJwks, Key, chosen
+from app.infra.auth.jwk import InvalidJwks, Key, find_key
 from app.infra.auth.jwks_fetcher import Allowance, CannotFetch, Fetcher
 from app.logs import where
 
 log = structlog.get_logger()
 
-REFRESH: Final = 300.0  # seconds between fetches in the background, more or less a tenth
-RETRY: Final = 1.0  # seconds from the beginning of one to the next while there are no keys at all
-LIFETIME: Final = 86_400.0  # seconds that a set lives on without its issuer
+REFRESH: Final = 300.0  # seconds between background fetches, ±10 %
+RETRY: Final = 1.0  # seconds between the starts of fetches while there are no keys
+LIFETIME: Final = 86_400.0  # seconds that a key set stays valid while its issuer is unavailable
 
 
 class Jwks:
-    """The keys of one address."""
+    """The key set of one URL."""
 
     def __init__(
         self, url: str, *, clock: Callable[[], float] = time.monotonic, refresh: float = REFRESH
     ) -> None:
         self.fetches = self.failures = 0
-        self.generation = 0  # grows when a key leaves: whatever it signed is no longer believed
+        self.generation = 0  # grows when a key leaves the set: its tokens are no longer valid
         self._url = url
         self._clock = clock
         self._refresh = refresh
@@ -47,31 +47,31 @@ class Jwks:
 
     @property
     def ready(self) -> bool:
-        """Whether there are keys to judge a token with."""
+        """Whether there are keys to verify tokens with."""
         return bool(self._keys)
 
     @property
     def trouble(self) -> str | None:
-        """Why no token can be judged; None if one can."""
+        """Why no token can be verified; None if tokens can."""
         return None if self._keys else self._trouble or "not fetched yet"
 
     @property
     def age(self) -> float | None:
-        """How many seconds ago the last good set came; None: never one did."""
+        """Seconds since the last good key set was fetched; None before the first."""
         return None if self._fetched == -math.inf else self._clock() - self._fetched
 
     @property
     def count(self) -> int:
-        """How many keys are at hand."""
+        """The number of keys."""
         return len(self._keys)
 
     async def start(self) -> None:
-        """Begin to fetch in the background. Waits for nothing."""
+        """Start to fetch in the background. Does not wait."""
         self._fetcher = Fetcher(self._url)
         self._refreshing = asyncio.create_task(self._refresh_for_ever(self._fetcher))
 
     async def close(self) -> None:
-        """Stop fetching. The keys that are there go on."""
+        """Stop fetching. The cached keys stay."""
         fetcher, self._fetcher = self._fetcher, None
         tasks = [task for task in (self._refreshing, self._fetching) if task is not None]
         for task in tasks:
@@ -81,36 +81,36 @@ class Jwks:
             await fetcher.close()
 
     def has(self, key_id: str | None) -> bool:
-        """Tell whether a key of this name is known."""
+        """Tell whether a key with this id is known."""
         return key_id is not None and any(key.key_id == key_id for key in self._keys)
 
     async def find(self, key_id: str | None, algorithm: str) -> Any:
         """Return the key that a token names, for PyJWT.
 
         Raises:
-            NotAuthenticated: the set has no such key, or it is not made for this algorithm.
-            KeysUnavailable: whether it has cannot be known just now.
+            NotAuthenticated: the set has no such key, or the key is for another algorithm.
+            KeysUnavailable: the set cannot be fetched now.
 
         """
-        key = chosen(self._keys, key_id, algorithm)
+        key = find_key(self._keys, key_id, algorithm)
         if key is None and self._fetching is not None:
-            await self._wait_for(self._fetching)  # it may have begun before the key was made
-            key = chosen(self._keys, key_id, algorithm)
+            await self._wait_for(self._fetching)  # it may have started before the key was made
+            key = find_key(self._keys, key_id, algorithm)
         if key is None:
-            await self._wait_for(self._fetching or self._begun_within_allowance())
-            key = chosen(self._keys, key_id, algorithm)
+            await self._wait_for(self._fetching or self._start_fetch_within_allowance())
+            key = find_key(self._keys, key_id, algorithm)
         if key is None:
             raise NotAuthenticated("no key of the issuer has this id and algorithm")
         return key.material
 
-    def _begun_within_allowance(self) -> asyncio.Task[str]:
+    def _start_fetch_within_allowance(self) -> asyncio.Task[str]:
         if self._fetcher is None:
             raise self._unavailable("the keys are not being fetched: not started, or closed")
         if not self._allowance.take():
             raise self._unavailable("too many requests for unknown keys")
-        return self._begun(self._fetcher)
+        return self._start_fetch(self._fetcher)
 
-    def _begun(self, fetcher: Fetcher) -> asyncio.Task[str]:
+    def _start_fetch(self, fetcher: Fetcher) -> asyncio.Task[str]:
         self._fetching = self._fetching or asyncio.create_task(self._fetch(fetcher))
         return self._fetching
 
@@ -127,18 +127,18 @@ class Jwks:
         return KeysUnavailable(reason, retry_after=max(1, math.ceil(seconds)))
 
     async def _fetch(self, fetcher: Fetcher) -> str:
-        """Fetch the keys and take them over; return what the trouble is, if any."""
+        """Fetch the keys and store them. Return the reason if that failed, else an empty text."""
         trouble = ""
         self.fetches += 1
         try:
             self._take_over(await fetcher.fetch())
         except (CannotFetch, InvalidJwks) as error:
             trouble = str(error)
-        except Exception as error:  # noqa: BLE001 - a bug here must not end the refreshing for good
+        except Exception as error:  # noqa: BLE001 - a bug here must not end refreshing
             log.error("unexpected error", error=where(error))  # noqa: TRY400 - its text may quote what was fetched
-            trouble = "a bug, which the log tells"
+            trouble = "an unexpected error, see the log"
         finally:
-            self._fetching = None  # before anyone who waits goes on
+            self._fetching = None  # before waiting requests continue
         self.failures += bool(trouble)
         if trouble and self._clock() - self._fetched >= LIFETIME:
             self._take_over(())
@@ -160,6 +160,6 @@ class Jwks:
     async def _refresh_for_ever(self, fetcher: Fetcher) -> None:
         while True:
             began = time.monotonic()
-            await asyncio.wait([self._begun(fetcher)])
+            await asyncio.wait([self._start_fetch(fetcher)])
             pause = self._refresh * random.uniform(0.9, 1.1) if self.ready else RETRY  # noqa: S311 - no secret
             await asyncio.sleep(pause - (time.monotonic() - began))

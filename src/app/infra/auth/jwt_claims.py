@@ -1,7 +1,7 @@
-"""Judging what a token says, once its signature is known to hold or before it is worth the trouble.
+"""Checks of a token's header and claims that PyJWT leaves to its caller.
 
-PyJWT checks signatures and the registered claims; what it leaves to its caller is here: strict JSON,
-exact base64url, sizes, and times that are numbers (RFC 8725 and RFC 7519). A reason never quotes the token.
+These are strict JSON, exact base64url, sizes, and times that are numbers (RFC 8725, RFC 7519). An error
+never quotes the token.
 """
 
 import re
@@ -16,9 +16,9 @@ TOKEN_MAX: Final = 8192  # characters
 KID_MAX: Final = 255  # characters
 SUBJECT_MAX: Final = 255  # characters
 TIME_MAX: Final = 2**40  # seconds since 1970: the year 36812, safely within every float
-LEEWAY: Final = 30  # seconds that a foreign clock may be ahead or behind; as PostgREST allows
+LEEWAY: Final = 30  # seconds of clock skew that are tolerated, as in PostgREST
 TYPES: Final = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")  # RFC 7515 §4.1.9, RFC 9068
-REFUSED_HEADERS: Final = ("crit", "zip", "cty", "b64")  # each would give the token another meaning
+REFUSED_HEADERS: Final = ("crit", "zip", "cty", "b64")  # each would change the meaning of the token
 ALGORITHMS: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256", "HS256")
 
 _UNFIT_FOR_SUBJECT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -26,7 +26,7 @@ _UNFIT_FOR_SUBJECT: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a token says of its signature."""
+    """The part of a token's header that concerns its signature."""
 
     algorithm: str
     key_id: str | None
@@ -34,7 +34,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says of its bearer, well-formed."""
+    """The claims of a token that the service uses, well-formed."""
 
     subject: str
     expires: float  # seconds since 1970
@@ -42,24 +42,24 @@ class Claims:
 
 
 def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
-    """Return the header and the payload of a token, which is *not* yet to be believed.
+    """Return the header and the payload of a token without any verification.
 
     Raises:
-        NotAuthenticated: it is malformed, or of a kind that is never believed.
+        NotAuthenticated: it is malformed, or of a kind that is never accepted.
 
     """
     parts = token.split(".", 3)
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         raise NotAuthenticated("the token has not three parts", Mistake.NOT_A_JWT)
-    header, payload, _ = [_decoded(part) for part in parts]
+    header, payload, _ = [_decode_part(part) for part in parts]
     return _header(_object(header, "header")), _object(payload, "payload")
 
 
-def claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claims:
-    """Return the claims of a token for us, of some subject. Its times are not checked.
+def read_claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claims:
+    """Check issuer, audience and subject, and return the claims. Times are not compared with the clock.
 
     Raises:
-        NotAuthenticated: they do not.
+        NotAuthenticated: a claim is missing or wrong.
 
     """
     if payload.get("iss") != issuer:
@@ -82,7 +82,7 @@ def is_subject(text: str) -> bool:
     return 1 <= len(text) <= SUBJECT_MAX and not _UNFIT_FOR_SUBJECT.search(text)
 
 
-def _decoded(part: str) -> bytes:
+def _decode_part(part: str) -> bytes:
     try:
         raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
         exact = urlsafe_b64encode(raw).rstrip(b"=") == part.encode(

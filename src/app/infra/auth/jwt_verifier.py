@@ -17,7 +17,15 @@ import jwt
 from app.domain.errors import Mistake, NotAuthenticated
 from app.domain.identity import Principal, UserId
 from app.infra.auth.jwks import Jwks
-from app.infra.auth.jwt_claims import LEEWAY, TOKEN_MAX, Claims, Header, claims, decode_unverified, is_subject
+from app.infra.auth.jwt_claims import (
+    LEEWAY,
+    TOKEN_MAX,
+    Claims,
+    Header,
+    decode_unverified,
+    is_subject,
+    read_claims,
+)
 from app.settings.auth import AuthSettings
 
 SIZE: Final = 10_000  # tokens
@@ -26,10 +34,10 @@ Entry = tuple[Claims, Principal]
 
 
 class TokenCache:
-    """The last tokens that were believed, by their hash; only successes are kept.
+    """Cache of verified tokens, by hash. Failures are not cached.
 
-    Bound to a generation of the keys: when a key leaves the set, so do its tokens. Time is the caller's
-    to check again, at each use.
+    It belongs to a generation of the keys: when a key leaves the set, the cache is emptied. The caller checks
+    the times of a token at each use.
     """
 
     def __init__(self, size: int = SIZE) -> None:
@@ -42,7 +50,7 @@ class TokenCache:
         return len(self._entries)
 
     def get(self, token: str, generation: int) -> Entry | None:
-        """Return what the token says, if it was believed under these keys."""
+        """Return the claims and the principal of a token that was verified with these keys."""
         if generation != self._generation:
             self._entries.clear()
             self._generation = generation
@@ -55,17 +63,17 @@ class TokenCache:
             self._entries.move_to_end(name)
         return entry
 
-    def put(self, token: str, generation: int, said: Claims, principal: Principal) -> None:
-        """Remember a token that was believed under these keys."""
+    def put(self, token: str, generation: int, claims: Claims, principal: Principal) -> None:
+        """Store a token that was verified with these keys."""
         if generation != self._generation:
             return
-        self._entries[_hash(token)] = said, principal
+        self._entries[_hash(token)] = claims, principal
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
 
 def _hash(token: str) -> bytes:
-    """Name a token without keeping it: memory that leaks shall not hold anybody's token."""
+    """Return the cache key of a token. The token itself is not stored, so a memory leak cannot expose it."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -87,17 +95,17 @@ class JwtVerifier:
             raise NotAuthenticated("the token is too long")
         known = self.cache.get(token, self._generation)
         if known is not None:
-            said, principal = known
-            refuse_outside_its_time(said, self._now())
+            claims, principal = known
+            refuse_outside_lifetime(claims, self._now())
             return principal
         header, payload = decode_unverified(token)
-        # Cheap checks first: only a token that would be believed may cause a fetch of keys.
-        said = claims(payload, issuer=self._auth.issuer, audience=self._auth.audience)
-        refuse_outside_its_time(said, self._now())
+        # Cheap checks first: only a token with the right claims may cause a fetch of keys.
+        claims = read_claims(payload, issuer=self._auth.issuer, audience=self._auth.audience)
+        refuse_outside_lifetime(claims, self._now())
         self._check_signature(token, header, await self._keys_for(header))
-        principal = Principal(UserId(said.subject))
+        principal = Principal(UserId(claims.subject))
         self.cache.put(
-            token, self._generation, said, principal
+            token, self._generation, claims, principal
         )  # nothing was awaited since the key was found
         return principal
 
@@ -110,7 +118,7 @@ class JwtVerifier:
             if self._auth.secret is None:
                 raise NotAuthenticated("HS256 is not accepted here")
             if self._keys is not None and self._keys.has(header.key_id):
-                raise NotAuthenticated("the key is made for another algorithm")
+                raise NotAuthenticated("the key is for another algorithm")
             previous = self._auth.previous_secret
             return (self._auth.secret,) if previous is None else (self._auth.secret, previous)
         if self._keys is None:
@@ -118,7 +126,7 @@ class JwtVerifier:
         return (await self._keys.find(header.key_id, header.algorithm),)
 
     def _check_signature(self, token: str, header: Header, keys: tuple[Any, ...]) -> None:
-        """Check that the first of the keys signed the token, or one of the others."""
+        """Check that one of the keys signed the token."""
         key, *others = keys
         try:
             jwt.decode(
@@ -128,19 +136,19 @@ class JwtVerifier:
                 issuer=self._auth.issuer,
                 audience=self._auth.audience,
                 leeway=LEEWAY,
-                # Times are judged by `claims`, against the injected clock.
+                # `refuse_outside_lifetime` checks the times, with the injected clock.
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_sub": False},
             )
         except jwt.InvalidSignatureError as error:
             if not others:
-                raise NotAuthenticated("the signature does not hold (InvalidSignatureError)") from error
+                raise NotAuthenticated("the signature is not valid (InvalidSignatureError)") from error
             self._check_signature(token, header, tuple(others))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError) as error:
-            raise NotAuthenticated(f"the signature does not hold ({type(error).__name__})") from error
+            raise NotAuthenticated(f"the signature is not valid ({type(error).__name__})") from error
 
 
 def issue_token(auth: AuthSettings, *, user_id: str, lifetime: int, now: Now = time.time) -> str:
-    """Sign a token with the shared secret, such as Better Auth would, for `lifetime` seconds.
+    """Sign a token with the shared secret, as Better Auth does. It lasts `lifetime` seconds.
 
     Raises:
         ValueError: there is no secret, or the user id cannot be a subject.
@@ -161,9 +169,9 @@ def issue_token(auth: AuthSettings, *, user_id: str, lifetime: int, now: Now = t
     return jwt.encode(payload, auth.secret, algorithm="HS256")
 
 
-def refuse_outside_its_time(said: Claims, now: float) -> None:
+def refuse_outside_lifetime(claims: Claims, now: float) -> None:
     """Raise NotAuthenticated if a token is expired, or not valid yet."""
-    if now >= said.expires + LEEWAY:
+    if now >= claims.expires + LEEWAY:
         raise NotAuthenticated("the token is expired", Mistake.EXPIRED)
-    if now < said.not_before - LEEWAY:
+    if now < claims.not_before - LEEWAY:
         raise NotAuthenticated("the token is not valid yet")
