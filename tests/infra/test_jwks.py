@@ -268,7 +268,7 @@ async def test_the_set_is_fetched_again_in_the_background_whatever_happened_befo
             await asked_again(server)
         with monkeypatch.context() as patched:
             patched.setattr(Fetcher, "fetch", _bug)
-            await until(lambda: "bug" in fetched._trouble)
+            await until(lambda: "unexpected" in fetched._trouble)
         server.behaviour = "good"
         server.keys = [NEW.public]
 
