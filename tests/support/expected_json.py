@@ -3,32 +3,20 @@
 import json
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from app.api import schemas
 from app.domain.clock import to_rfc3339
+from app.domain.due import Due
 from app.domain.identity import UserId
-from app.domain.task import Shown, Task
+from app.domain.task import Priority, Shown, Task
 from app.domain.task_list import Page
 
 
-def wire_task(task: Task, owner: UserId) -> schemas.Task:
+def wire_task(task: Task, owner: UserId) -> dict[str, Any]:
     """Return what is shown of a task."""
-    return schemas.Task(
-        id=task.id,
-        user_id=owner,
-        title=task.title,
-        description=task.description,
-        completed=task.completed,
-        due=None if task.due is None else str(task.due),
-        priority=task.priority.name.lower(),  # type: ignore[arg-type]  # the names are the document's
-        tags=list(task.tags),
-        position=task.position,
-        version=task.version,
-        created_at=to_rfc3339(task.created_at),
-        updated_at=to_rfc3339(task.updated_at),
-        completed_at=_moment(task.completed_at),
-        trashed_at=_moment(task.trashed_at),
-    )
+    members = {name: _json(getattr(task, name)) for name in Task.__slots__}
+    return {"id": members.pop("id"), "user_id": owner, **members}
 
 
 def shown(task: Task, owner: UserId) -> Shown:
@@ -41,5 +29,12 @@ def read(seen: Shown | Page) -> Any:
     return json.loads(seen.json)
 
 
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else to_rfc3339(at)
+def _json(value: Any) -> Any:
+    match value:
+        case Priority():
+            return value.name.lower()
+        case datetime():
+            return to_rfc3339(value)
+        case UUID() | Due():
+            return str(value)
+    return value

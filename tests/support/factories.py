@@ -33,19 +33,16 @@ class NewTaskFactory(DataclassFactory[NewTask]):
     """What somebody wants to do."""
 
     __random_seed__ = 1
+    __use_defaults__ = True
 
     title = Use(lambda: f"task {NewTaskFactory.__random__.randrange(10**6)}")
-    description = None
-    completed = False
-    due = None
-    priority = Priority.NONE
-    tags = ()
 
 
 class TaskFactory(DataclassFactory[Task]):
     """An open task, made at noon."""
 
     __random_seed__ = 1
+    __use_defaults__ = True
 
     id = Use(lambda: new_task_id(NOON))
     title = Use(lambda: f"task {TaskFactory.__random__.randrange(10**6)}")
@@ -59,7 +56,6 @@ class TaskFactory(DataclassFactory[Task]):
     created_at = NOON
     updated_at = NOON
     completed_at = None
-    trashed_at = None
 
 
 def task_made(minutes: int) -> Task:

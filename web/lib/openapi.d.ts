@@ -251,12 +251,29 @@ export interface components {
             id: string;
             /** @description The owner: the subject of the token */
             user_id: string;
+            /**
+             * @description Trimmed; not blank
+             * @example Water the plants
+             */
             title: string;
+            /** @example The fern too */
             description: string | null;
+            /** @example false */
             completed: boolean;
-            /** @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC */
+            /**
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+             * @example 2026-01-09
+             * @example 2026-01-09T17:00:00+01:00
+             */
             due: string | null;
             priority: components["schemas"]["Priority"];
+            /**
+             * @description Trimmed; no tag twice, ignoring case; the order is kept
+             * @example [
+             *       "home",
+             *       "Garden"
+             *     ]
+             */
             tags: string[];
             /** @description The place in the manual order: sort by code point */
             position: string;
@@ -475,6 +492,7 @@ export interface components {
                  * @example "3"
                  */
                 if_match?: string;
+                /** @example false */
                 completed?: boolean;
             } | {
                 /** @constant */

@@ -1,46 +1,15 @@
 """Shapes of JSON on the wire. The rules are in `app.domain`."""
 
-from typing import Annotated, Final, Literal
-from uuid import UUID
+from typing import Annotated, Final
 
 import msgspec
-from litestar.params import ParameterKwarg
 from msgspec import Meta, Struct
 
-from app.domain import task as domain
-from app.domain.position import POSITION_MAX
-from app.domain.tags import TAG_MAX, TAGS_MAX
-
-DUE: Final = "A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC"
-PriorityName = Literal["none", "low", "medium", "high"]
-Moment = Annotated[str, ParameterKwarg(description="RFC 3339, UTC", schema_extra={"format": "date-time"})]
+from app.domain.tags import TAG_MAX
 
 
 class Task(Struct, frozen=True):
-    """A task. PostgreSQL writes its JSON (`app.infra.statements`); this shape is for the OpenAPI document."""
-
-    id: Annotated[UUID, Meta(description="UUID version 7; later tasks have greater ids")]
-    user_id: Annotated[str, Meta(description="The owner: the subject of the token", max_length=255)]
-    title: Annotated[str, Meta(min_length=1, max_length=domain.TITLE_MAX)]
-    description: Annotated[str, Meta(max_length=domain.DESCRIPTION_MAX)] | None
-    completed: bool
-    due: Annotated[str, Meta(description=DUE)] | None
-    priority: PriorityName
-    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=TAG_MAX)]], Meta(max_length=TAGS_MAX)]
-    position: Annotated[
-        str,
-        Meta(
-            description="The place in the manual order: sort by code point",
-            max_length=POSITION_MAX,
-        ),
-    ]
-    version: Annotated[int, Meta(description='Grows with each change; its ETag is `"<version>"`', ge=1)]
-    created_at: Moment
-    updated_at: Moment
-    completed_at: Annotated[Moment | None, Meta(description="When it was completed; null if it is open")]
-    trashed_at: Annotated[
-        Moment | None, Meta(description="When it was moved to the trash; null if it is not in the trash")
-    ]
+    """A task. PostgreSQL writes its JSON. `app.api.task_fields` describes the members for the document."""
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):

@@ -6,58 +6,25 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api.requests.list_query import SORTS
-from app.api.requests.validation import PRIORITIES, SERVERS_OWN
-from app.api.schemas import DUE
+from app.api.task_fields import PRIORITIES, READERS, TASK_FIELDS
 from app.domain.commands import OPERATIONS_MAX
-from app.domain.tags import TAG_MAX, TAGS_MAX
-from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 
 IN_THE_PATH: Final = ("id", "user_id")
 STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
-PRIORITY: Final = Reference("#/components/schemas/Priority")
 
-_TITLE = Schema(
-    type=STRING,
-    min_length=1,
-    max_length=TITLE_MAX,
-    description="Trimmed; not blank",
-    examples=["Water the plants"],
-)
-_DESCRIPTION = Schema(type=[STRING, OpenAPIType.NULL], max_length=DESCRIPTION_MAX, examples=["The fern too"])
-_COMPLETED = Schema(type=BOOLEAN, examples=[False])
-_DUE = Schema(
-    type=[STRING, OpenAPIType.NULL], description=DUE, examples=["2026-01-09", "2026-01-09T17:00:00+01:00"]
-)
-_TAGS_OF: Final[dict[str, Any]] = {
-    "type": OpenAPIType.ARRAY,
-    "items": Schema(type=STRING, min_length=1, max_length=TAG_MAX),
-    "max_items": TAGS_MAX,
-    "description": "Trimmed; no tag twice, ignoring case; the order is kept",
-    "examples": [["home", "Garden"]],
-}
-_TAGS = Schema(**_TAGS_OF)
 _ANOTHER = Schema(type=STRING, format=OpenAPIFormat.UUID, description="Another task of the list")
-_FIELDS: Final[dict[str, Schema | Reference]] = {
-    "title": _TITLE,
-    "description": _DESCRIPTION,
-    "completed": _COMPLETED,
-    "due": _DUE,
-    "priority": PRIORITY,
-    "tags": _TAGS,
-}
-_SERVERS: Final[dict[str, Schema | Reference]] = {
+_FIELDS: Final = {name: TASK_FIELDS[name].schema for name in READERS}
+_PATCHED: Final = {name: TASK_FIELDS[name].patch_schema for name in READERS}
+_READ_ONLY: Final[dict[str, Schema | Reference]] = {
     name: Schema(
         description="Read-only, and accepted; "
         + ("400 if it contradicts the path" if name in IN_THE_PATH else "ignored")
     )
-    for name in SERVERS_OWN
+    for name in TASK_FIELDS
+    if name not in READERS
 }
+*_CLEARABLE, _LAST = (name for name in READERS if TASK_FIELDS[name].is_clearable)
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
-_PATCHED: Final[dict[str, Schema | Reference]] = {
-    **_FIELDS,
-    "priority": Schema(one_of=[PRIORITY, Schema(type=OpenAPIType.NULL)]),
-    "tags": Schema(**{**_TAGS_OF, "type": [OpenAPIType.ARRAY, OpenAPIType.NULL]}),
-}
 
 
 def _kind(
@@ -93,7 +60,7 @@ _OPERATIONS = Schema(
             _kind(
                 "complete",
                 "As `completeTask` with a body; without `completed` it completes",
-                {"completed": Schema(type=BOOLEAN)},
+                {"completed": _FIELDS["completed"]},
             ),
             _kind("delete", "As `deleteTask`: to the trash", {}),
             _kind("restore", "As `restoreTask`", {}),
@@ -103,6 +70,12 @@ _OPERATIONS = Schema(
 COMPONENTS: Final[dict[str, Schema]] = {
     "Priority": Schema(type=STRING, enum=list(PRIORITIES)),
     "Sort": Schema(type=STRING, enum=list(SORTS), default="-created"),
+    "Task": Schema(
+        type=OpenAPIType.OBJECT,
+        title="Task",
+        properties={name: field.schema for name, field in TASK_FIELDS.items()},
+        required=sorted(TASK_FIELDS),
+    ),
     "TaskCreate": Schema(
         **_OBJECT,
         properties=_FIELDS,
@@ -111,13 +84,13 @@ COMPONENTS: Final[dict[str, Schema]] = {
     ),
     "TaskUpdate": Schema(
         **_OBJECT,
-        properties={**_FIELDS, **_SERVERS},
+        properties={**_FIELDS, **_READ_ONLY},
         description="Fields that are not sent keep their values",
     ),
     "TaskPatch": Schema(
         **_OBJECT,
         properties=_PATCHED,
-        description="JSON Merge Patch (RFC 7396): null clears description, due, priority and tags",
+        description=f"JSON Merge Patch (RFC 7396): null clears {', '.join(_CLEARABLE)} and {_LAST}",
     ),
     "Move": Schema(
         **_OBJECT,
@@ -125,6 +98,6 @@ COMPONENTS: Final[dict[str, Schema]] = {
         min_properties=1,
         max_properties=1,
     ),
-    "Completion": Schema(**_OBJECT, properties={"completed": _COMPLETED}, required=["completed"]),
+    "Completion": Schema(**_OBJECT, properties={"completed": _FIELDS["completed"]}, required=["completed"]),
     "Batch": Schema(**_OBJECT, properties={"operations": _OPERATIONS}, required=["operations"]),
 }

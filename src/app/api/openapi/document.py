@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
-from app.api.openapi.bodies import COMPONENTS, PRIORITY
+from app.api.openapi.bodies import COMPONENTS
 from app.api.responses import PUBLIC
 from app.api.schemas import encode
 
@@ -68,7 +68,6 @@ def _correct_responses(schemas: dict[str, Schema]) -> None:
         for member in (schemas[name].properties or {}).values():
             if isinstance(member, Schema):
                 member.default = None
-    schemas["Task"].properties = {**(schemas["Task"].properties or {}), "priority": PRIORITY}
     schemas["BatchResult"].properties = {**(schemas["BatchResult"].properties or {}), "task": TASK}
 
 

@@ -5,26 +5,12 @@ from typing import Any, Final
 
 from app.api.middleware.response_headers import PROBLEM_PAGES
 from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
+from app.api.task_fields import READERS, TASK_FIELDS
 from app.domain import errors as domain
 
 Json = dict[str, Any]
 
-TASK: Final[Json] = {
-    "id": "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70",
-    "user_id": "Zl4uT9cWq2vXn7RbYs1KdP0aHf6MgJ3e",
-    "title": "Water the plants",
-    "description": "The fern too",
-    "completed": False,
-    "due": "2026-01-09",
-    "priority": "medium",
-    "tags": ["home", "Garden"],
-    "position": "f9b82c1f6a4c85kQ3x",
-    "version": 1,
-    "created_at": "2026-01-05T08:30:00.123456Z",
-    "updated_at": "2026-01-05T08:30:00.123456Z",
-    "completed_at": None,
-    "trashed_at": None,
-}
+TASK: Final[Json] = {name: field.examples[0] for name, field in TASK_FIELDS.items()}
 _PATH: Final = f"/api/me/tasks/{TASK['id']}"
 
 _OTHERS: Final = [f"019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f0{number}" for number in range(1, 4)]
@@ -32,14 +18,7 @@ _OTHERS: Final = [f"019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f0{number}" for number in r
 BODIES: Final[dict[str, Json]] = {
     "createTask": {
         "title only": {"title": "Water the plants"},
-        "everything": {
-            "title": "Water the plants",
-            "description": "The fern too",
-            "completed": False,
-            "due": "2026-01-09T17:00:00+01:00",
-            "priority": "medium",
-            "tags": ["home", "Garden"],
-        },
+        "everything": {name: TASK_FIELDS[name].examples[-1] for name in READERS},
     },
     "updateTask": {
         "one field": {"title": "Water all the plants"},

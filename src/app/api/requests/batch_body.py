@@ -10,7 +10,8 @@ from litestar.exceptions import HTTPException
 from app.api.requests.conditional import REQUIRE_IF_MATCH, read_versions
 from app.api.requests.request import TaskRequest, json_body
 from app.api.requests.task_bodies import BODY_MAX, read_id
-from app.api.requests.validation import CLEARED, FIELDS, ErrorCollector, FieldReader, Members, kind
+from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
+from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import OPERATIONS_MAX, Change, Command, Restore, Trash
 from app.domain.task import MissingVersions, NewTask, Shown, TaskChanges, TaskId, Versions
 from app.event_loop import TimeSlice
@@ -126,9 +127,9 @@ def _completion(members: Members) -> Change:
 
 _NAMED: Final[Mapping[str, FieldReader]] = {"id": read_id, "if_match": _versions}
 _KINDS: Final[Mapping[str, tuple[Callable[[Members], Command], Mapping[str, FieldReader], str]]] = {
-    "create": (lambda members: NewTask(**members), FIELDS, "title"),
-    "update": (_change, {**_NAMED, **FIELDS}, "id"),
-    "complete": (_completion, {**_NAMED, "completed": FIELDS["completed"]}, "id"),
+    "create": (lambda members: NewTask(**members), READERS, "title"),
+    "update": (_change, {**_NAMED, **READERS}, "id"),
+    "complete": (_completion, {**_NAMED, "completed": READERS["completed"]}, "id"),
     "delete": (lambda members: Trash(members["id"], members["if_match"]), _NAMED, "id"),
     "restore": (lambda members: Restore(members["id"], members["if_match"]), _NAMED, "id"),
 }

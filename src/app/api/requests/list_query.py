@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from app.api.requests import cursors
 from app.api.requests.hints import hint
 from app.api.requests.request import TaskRequest
-from app.api.requests.validation import PRIORITIES, ErrorCollector
+from app.api.requests.validation import ErrorCollector
+from app.api.task_fields import read_priority
 from app.domain.due import Due
 from app.domain.summary import zone_of
 from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
@@ -141,9 +142,7 @@ def _boolean(field: str) -> Callable[[str], dict[str, Any]]:
 
 
 def _priority(text: str) -> dict[str, Any]:
-    if text not in PRIORITIES:
-        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{hint(text, PRIORITIES, {})}")
-    return {"priority": PRIORITIES[text]}
+    return {"priority": read_priority(text)}
 
 
 def _no_due(text: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from app.api.requests.conditional import read_expected_versions
 from app.api.requests.request import JSON, MERGE_PATCH, TaskRequest, json_body
-from app.api.requests.validation import CLEARED, FIELDS, SERVERS_OWN, UUID_FORM, ErrorCollector
+from app.api.requests.validation import READ_ONLY, UUID_FORM, ErrorCollector
+from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import Move
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
@@ -50,7 +51,7 @@ async def read_new_task(request: TaskRequest) -> NewTask:
     errors = ErrorCollector(request)
     errors.query()
     errors.key()
-    members = errors.members(await json_body(request), FIELDS)
+    members = errors.members(await json_body(request), READERS)
     if "title" not in members and not (errors.has("/title") or errors.has("")):
         errors.add("/title", "must be given")
     errors.raise_any_with_rules(members)
@@ -65,11 +66,11 @@ async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    members = errors.members(await json_body(request), FIELDS, ignored=SERVERS_OWN)
+    members = errors.members(await json_body(request), READERS, ignored=READ_ONLY)
     for name, in_path in (("id", str(target.task_id)), ("user_id", request.user.user_id)):
         if name in members and not same(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
-    return _changes(errors, target, {name: value for name, value in members.items() if name in FIELDS})
+    return _changes(errors, target, {name: value for name, value in members.items() if name in READERS})
 
 
 async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
@@ -78,7 +79,7 @@ async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     target = _target(request, errors)
     errors.query()
     body = await json_body(request, MERGE_PATCH, JSON)
-    return _changes(errors, target, errors.members(body, FIELDS, empty=CLEARED))
+    return _changes(errors, target, errors.members(body, READERS, empty=CLEARED))
 
 
 async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None]:
@@ -90,7 +91,7 @@ async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None
     body = await json_body(request, optional=True)
     if body.strip() in (b"", b"null"):
         return errors.raised_or((target, None))
-    members = errors.members(body, {"completed": FIELDS["completed"]})
+    members = errors.members(body, {"completed": READERS["completed"]})
     return errors.raised_or((target, members.get("completed")))
 
 

@@ -13,17 +13,15 @@ from app.api.requests.hints import hint
 from app.api.requests.idempotency import KEY_HEADER, read_key
 from app.api.requests.request import TaskRequest
 from app.api.schemas import Fault
-from app.domain.due import NEITHER, Due
-from app.domain.task import Priority, TaskId, broken_rules
+from app.domain.task import Task, TaskChanges, TaskId, broken_rules
 
 Members = dict[str, Any]
 T = TypeVar("T")
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 ERRORS_MAX: Final = 100
-SERVERS_OWN: Final = (
-    *("id", "user_id", "position", "version", "created_at", "updated_at", "completed_at", "trashed_at"),
-)
+READ_ONLY: Final = frozenset({"user_id", *Task.__slots__} - {*TaskChanges.__slots__})
+"""The fields of a task that only the server sets."""
 
 FieldReader = Callable[[object], Any]
 """Converts a JSON value for the domain, or raises ValueError with the reason."""
@@ -154,7 +152,7 @@ class ErrorCollector:
                     self.add(f"/{name}", str(wrong))
             elif name in ignored:
                 members[name] = member
-            elif name in SERVERS_OWN:
+            elif name in READ_ONLY:
                 self.add(f"/{name}", "is read-only")
             elif not self.is_full:
                 self.add(f"/{_escaped(name)}", f"unknown field{hint(name, fields, hints.FIELDS)}")
@@ -183,58 +181,25 @@ class ItemError(ValueError):
         self.place = place
 
 
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """Read a string."""
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     return value
 
 
-def _text_or_null(value: object) -> str | None:
+def read_text_or_null(value: object) -> str | None:
+    """Read a string or null."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"must be a string or null, not {kind(value)}")
     return value
 
 
-def _boolean(value: object) -> bool:
+def read_boolean(value: object) -> bool:
+    """Read true or false."""
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     return value
-
-
-def _due(value: object) -> Due | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ValueError(NEITHER)  # noqa: TRY004 - field readers raise ValueError
-    return Due.parse(value)
-
-
-def _priority(value: object) -> Priority:
-    if not isinstance(value, str) or value not in PRIORITIES:
-        near = hint(value, PRIORITIES, {}) if isinstance(value, str) else ""
-        raise ValueError(f"must be one of {', '.join(PRIORITIES)}{near}")
-    return PRIORITIES[value]
-
-
-def _tags(value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise ValueError(f"must be an array of strings, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
-    for place, item in enumerate(value):
-        if not isinstance(item, str):
-            raise ItemError(place, f"must be a string, not {kind(item)}")
-    return value
-
-
-PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
-CLEARED: Final[dict[str, object]] = {"priority": Priority.NONE, "tags": []}
-FIELDS: Final[dict[str, FieldReader]] = {
-    "title": _text,
-    "description": _text_or_null,
-    "completed": _boolean,
-    "due": _due,
-    "priority": _priority,
-    "tags": _tags,
-}
 
 
 def kind(value: object) -> str:

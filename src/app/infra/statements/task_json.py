@@ -1,19 +1,19 @@
 """Tasks as JSON, written by PostgreSQL: what is only going to be read need not become objects first.
 
 This is the hot path (docs/decisions/0005-the-hot-path.md has the figures). The shape is that of
-`app.api.schemas.Task`; `tests/contracts/` holds the two equal.
+`app.api.task_fields`; `tests/contracts/` holds the two equal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import add
 from typing import Any, Final
 
 from advanced_alchemy.types import DateTimeUTC
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     ColumnElement,
+    Integer,
     LargeBinary,
     Text,
     Uuid,
@@ -25,11 +25,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.expression import TableClause
 
-from app.domain.task import Priority
+from app.domain.task import Priority, Task
 from app.infra.statements.owner_scope import DIALECT
+from app.infra.tables import TaskRow
 
 MOMENT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'  # RFC 3339, in UTC, always to the microsecond
 DAY: Final = "YYYY-MM-DD"
+MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != "id"))
 
 
 def task_json(tasks: TableClause) -> ColumnElement[bytes]:
@@ -37,37 +39,22 @@ def task_json(tasks: TableClause) -> ColumnElement[bytes]:
 
     It is written out at once: each shape of list has a statement of its own, and this is most of it.
     """
-    column = tasks.c
-    written = _object(
-        id=_json(column.id),
-        user_id=_json(column.user_id),
-        title=_json(column.title),
-        description=_json(column.description),
-        completed=_json(column.completed),
-        due=_or_null(
-            _quoted(case((column.due_whole_day, _utc(column.due_at, DAY)), else_=_utc(column.due_at, MOMENT)))
-        ),
-        priority=case(
-            *(
-                (
-                    column.priority == literal_column(str(level.value)),
-                    _constant(f'"{level.name.lower()}"'),
-                )
-                for level in Priority
-            )
-        ),
-        tags=_json(column.tags),
-        position=_json(column.position),
-        version=_json(column.version),
-        created_at=_json(column.created_at),
-        updated_at=_json(column.updated_at),
-        completed_at=_json(column.completed_at),
-        trashed_at=_json(column.trashed_at),
-    )
+    written = _object({name: _member(tasks, name) for name in MEMBERS})
     return literal_column(str(written.compile(dialect=DIALECT)), LargeBinary)
 
 
-def _object(**members: ColumnElement[str]) -> ColumnElement[bytes]:
+def _member(tasks: TableClause, name: str) -> ColumnElement[str]:
+    match name:
+        case "due":
+            day, moment = (_utc(tasks.c.due_at, form) for form in (DAY, MOMENT))
+            return _or_null(_quoted(case((tasks.c.due_whole_day, day), else_=moment)))
+        case "priority":
+            return case(*((tasks.c.priority == _number(level), _quoted_name(level)) for level in Priority))
+    value = _json(tasks.c[name])
+    return _or_null(value) if TaskRow.__table__.columns[name].nullable else value
+
+
+def _object(members: Mapping[str, ColumnElement[str]]) -> ColumnElement[bytes]:
     parts: list[ColumnElement[str]] = []
     opening = "{"
     for name, value in members.items():
@@ -77,17 +64,25 @@ def _object(**members: ColumnElement[str]) -> ColumnElement[bytes]:
 
 
 def _json(value: ColumnElement[Any]) -> ColumnElement[str]:
-    """Write a value. Only texts and moments may be NULL."""
+    """Write a value; NULL stays NULL."""
     match value.type:
         case Uuid():
             return _quoted(cast(value, Text))
-        case Boolean() | BigInteger():
+        case Boolean() | Integer():
             return cast(value, Text)
         case DateTimeUTC():
-            return _or_null(_quoted(_utc(value, MOMENT)))
+            return _quoted(_utc(value, MOMENT))
         case Text() | ARRAY():
-            return _or_null(cast(func.to_json(value), Text))
+            return cast(func.to_json(value), Text)
     raise TypeError(f"{value} is of a type that has no JSON here yet")
+
+
+def _number(priority: Priority) -> ColumnElement[int]:
+    return literal_column(str(priority.value))
+
+
+def _quoted_name(priority: Priority) -> ColumnElement[str]:
+    return _constant(f'"{priority.name.lower()}"')
 
 
 def _utc(moment: ColumnElement[Any], form: str) -> ColumnElement[str]:
