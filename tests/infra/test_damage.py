@@ -128,7 +128,7 @@ async def test_an_error_of_this_kind_where_nothing_is_missing_is_our_bug(url: st
 async def test_given_row_level_security_disabled_then_the_next_look_after_a_statement_notices_and_requests_go_on(
     postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.wall_watch.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("app.infra.postgres.row_security_watch.LOOK_EVERY", 0.01)
     async with open_database(url) as database:
         with capture_logs() as logged:
             await database.fetch(PING, {})

@@ -30,7 +30,7 @@ MIGRATIONS = [
     "0003: what requests with a key were answered, for whoever repeats them",
     "0004: one index for each order of lists: what is done and what is not are merged",
     "0005: how much is kept of each owner's answers, and which tasks they show",
-    "0006: keys of tags and words of texts as they are compared now; `app.infra.rederiving` does it, before this",
+    "0006: keys of tags and words of texts, computed again by `app migrate`",
 ]
 
 UNWALLED = """

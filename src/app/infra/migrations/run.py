@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.infra.backfill import backfill_derived_columns
 from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connector import Connector
-from app.infra.rederiving import derive_anew
 from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ async def upgrade(
 
 
 async def _derive(address: DatabaseAddress, report: Callable[[str], None]) -> None:
-    if count := await derive_anew(address):
+    if count := await backfill_derived_columns(address):
         report(f"the keys and words of {count} {'task' if count == 1 else 'tasks'}")
 
 

@@ -13,7 +13,7 @@ import structlog
 from app.infra.postgres.connect import Connection, means_lost, means_pooler
 from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.pool import Pool, PoolStats
-from app.infra.wall_watch import LOOK_TIMEOUT, WallWatch
+from app.infra.postgres.row_security_watch import LOOK_TIMEOUT, RowSecurityWatch
 from app.settings.database_address import DatabaseAddress
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Checkout:
         )
         self._pool_size = pool_size
         self._pool: Pool | None = None
-        self.wall = WallWatch()
+        self.wall = RowSecurityWatch()
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:

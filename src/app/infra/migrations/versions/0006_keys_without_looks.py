@@ -1,4 +1,4 @@
-"""keys of tags and words of texts as they are compared now; `app.infra.rederiving` does it, before this
+"""keys of tags and words of texts, computed again by `app migrate`
 
 Nothing of the tables changes. The version before goes on: it finds what it wrote, but for tags that differ
 from their key by more than case, and decomposed symbols. What it writes meanwhile, `--derive` derives anew.

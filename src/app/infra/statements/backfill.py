@@ -1,4 +1,4 @@
-"""The statements by which keys and words are derived anew (`app.infra.rederiving`)."""
+"""The statements by which keys and words are derived anew (`app.infra.backfill`)."""
 
 from typing import Any, Final
 

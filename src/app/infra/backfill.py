@@ -20,7 +20,7 @@ from app.infra.postgres.connector import Connector
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
-from app.infra.statements.rederiving import COUNT, READ, SLICE, SOURCES, WRITE
+from app.infra.statements.backfill import COUNT, READ, SLICE, SOURCES, WRITE
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
 from app.settings.database_address import DatabaseAddress
@@ -31,7 +31,7 @@ FIRST: Final = TaskId(UUID(int=0))
 _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY user_id LIMIT $2"
 
 
-async def derive_anew(address: DatabaseAddress) -> int:
+async def backfill_derived_columns(address: DatabaseAddress) -> int:
     """Derive keys and words of every task anew where they differ; return of how many tasks they did."""
     connection = await Connector(address).connect()
     try:

@@ -20,7 +20,7 @@ LOOK_EVERY: Final = 60.0  # seconds
 LOOK_TIMEOUT: Final = 5.0  # seconds for one look that nobody waits for
 
 
-class WallWatch:
+class RowSecurityWatch:
     """What the last look found."""
 
     def __init__(self) -> None:

@@ -15,11 +15,11 @@ from app.domain.summary import Day, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task, TaskChanges
 from app.domain.task_list import Search, Selection
-from app.infra import rederiving
+from app.infra import backfill
+from app.infra.backfill import backfill_derived_columns
 from app.infra.migrations.run import downgrade, upgrade
 from app.infra.postgres.database import Database
-from app.infra.rederiving import derive_anew
-from app.infra.statements.rederiving import SLICE
+from app.infra.statements.backfill import SLICE
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -125,7 +125,7 @@ async def test_a_task_in_two_spellings_of_one_tag_keeps_the_first_counts_once_an
 async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_nothing_differs(
     before: Before, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rederiving, "OWNERS_AT_ONCE", 1)
+    monkeypatch.setattr(backfill, "OWNERS_AT_ONCE", 1)
     ann, bob = someone("ann"), someone("bob")
     for owner in (ann, bob):
         await before.keep(owner, UNEQUAL, [RED_HEART], " a \u0338 b ")
@@ -135,8 +135,8 @@ async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_noth
         ann, RED_HEART, SLICE,
     )  # fmt: skip
 
-    assert await derive_anew(before.address) == SLICE + 2
-    assert await derive_anew(before.address) == 0
+    assert await backfill_derived_columns(before.address) == SLICE + 2
+    assert await backfill_derived_columns(before.address) == 0
     assert len(await found(before.of(bob), tags=(HEART,))) == 1
 
 
@@ -167,7 +167,7 @@ async def test_a_task_that_changes_between_reading_and_writing_is_read_again(bef
     task = await before.keep(ann, "x", [RED_HEART], " x ")
 
     async with writing(before, ann) as connection:
-        deriving = asyncio.create_task(derive_anew(before.address))
+        deriving = asyncio.create_task(backfill_derived_columns(before.address))
         await blocked(before)
         await connection.execute(
             "UPDATE tasks SET title = $2, title_words = 'old', version = version + 1 WHERE id = $1",
