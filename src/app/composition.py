@@ -81,7 +81,7 @@ def compose(
         clock=clock,
         max_tasks=settings.max_tasks,
         storage_quota=StorageQuota(settings.max_keys, settings.max_kept_mb * 1024 * 1024),
-        draw=None if tracing is None else tracing.statement,
+        trace=None if tracing is None else tracing.statement,
     )
 
     async def keys_trouble() -> str | None:

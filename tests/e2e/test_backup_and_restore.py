@@ -105,7 +105,7 @@ async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "run `app migrate`" in refused.stderr
     assert "mended" in mended.stdout
-    assert purged.stdout == "0 tasks ended\n"
+    assert purged.stdout == "0 tasks deleted\n"
 
 
 @pytest.mark.parametrize("hardening", ["public", "schema"])

@@ -251,7 +251,7 @@ def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
         purged = app("purge", "--older-than", "1d", env=env, cwd=tmp_path)
 
     assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 3
-    assert (purged.returncode, purged.stdout) == (0, "0 tasks ended\n")
+    assert (purged.returncode, purged.stdout) == (0, "0 tasks deleted\n")
 
 
 def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tmp_path: Path) -> None:

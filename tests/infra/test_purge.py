@@ -56,7 +56,7 @@ async def test_old_trash_of_all_owners_is_ended_and_counted(
 async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.purge.ANSWERS", 1)
+    monkeypatch.setattr("app.infra.purge.RESPONSES", 1)
     ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
     asked = {key: IdempotentRequest("create", key, b"") for key in ages}
@@ -104,7 +104,7 @@ async def test_the_command_says_how_many(database_url: str, trashed: list[object
     assert int(done.stdout.split()[0]) >= 4
     assert run_app(
         "purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path
-    ).stdout == ("0 tasks ended\n")
+    ).stdout == ("0 tasks deleted\n")
 
 
 @pytest.mark.parametrize("age", ["30", "d", "-1d", "1w", "0d"])

@@ -1,11 +1,11 @@
-"""Deriving anew what follows from texts (`app.infra.task_rows`), for all owners: maintenance, not a request.
+"""Maintenance: computes derived columns of all tasks again (`app.infra.task_rows`).
 
-Keys and words are compared, never shown, and are made when a text is written. Where the rule by which they
-are made has changed, rows of before are not found until they are derived anew.
+Sort keys, tag keys and search words are derived from texts when a task is written. After their rule has
+changed, older rows are not found until their columns are computed again.
 
-It runs beside the service. Each slice is a transaction within both walls that holds one owner, and only
-where something differs, so it can end at any moment and begin again: what is done does not differ any more.
-A task in two spellings of what is one tag now keeps the first of them, and is a new version.
+The backfill runs beside the service. Each transaction handles a slice of one owner's tasks within both walls,
+and locks the owner only if a row differs. It can be interrupted and run again at any time. If two
+spellings of a tag have become one tag, the task keeps the first and gets a new version.
 """
 
 from collections.abc import AsyncIterator
@@ -32,10 +32,10 @@ _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY us
 
 
 async def backfill_derived_columns(address: DatabaseAddress) -> int:
-    """Derive keys and words of every task anew where they differ; return of how many tasks they did."""
+    """Update the derived columns of each task where they are wrong. Return the number of updated tasks."""
     connection = await Connector(address).connect()
     try:
-        return sum([await _owner(connection, owner) async for owner in _owners(connection)])
+        return sum([await _backfill_owner(connection, owner) async for owner in _owners(connection)])
     finally:
         await connection.close()
 
@@ -53,26 +53,26 @@ async def _owners(connection: Connection) -> AsyncIterator[UserId]:
         last = found[-1]["user_id"]
 
 
-async def _owner(connection: Connection, owner: UserId) -> int:
+async def _backfill_owner(connection: Connection, owner: UserId) -> int:
     total, after = 0, FIRST
     while True:
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)
             rows = await own.rows(READ, row=after)
-            stale = {row["id"]: values for row in rows if (values := _differing(row))}
+            stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
             if stale:
-                await own.rows(COUNT)  # takes the owner's row: nobody else writes their tasks meanwhile
+                await own.rows(COUNT)  # locks the owner's row, so nothing else writes their tasks
             written = [await own.one(WRITE, row=task_id, **values) for task_id, values in stale.items()]
         total += len(written) - written.count(None)
-        if None in written:  # changed after it was read
+        if None in written:  # a task was changed after it was read
             continue
         if len(rows) < SLICE:
             return total
         after = rows[-1]["id"]
 
 
-def _differing(row: Row) -> dict[str, Any]:
-    """Return what a row should be where it is not."""
+def _wrong_columns(row: Row) -> dict[str, Any]:
+    """Return the right values of derived columns that are wrong; empty if none are."""
     tags = list({tag_key(tag): tag for tag in reversed(row["tags"])}.values())[::-1]
     should = {"tags": tags, **columns({name: row[name] for name in SOURCES} | {"tags": tags})}
     if all(row[name] == should[name] for name in ("tags", *DERIVED)):

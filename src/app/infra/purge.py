@@ -1,9 +1,9 @@
-"""Deletes old trash and old stored responses of all owners: maintenance, not a request.
+"""Maintenance: deletes old trash and old stored responses of all owners.
 
-Forced row-level security hides every row from a statement without an owner, so a plain DELETE would remove
-nothing, silently. This runs as a role of its own, whose policies show it the trash, the owners' counts
-and responses older than a day, and no more. Owners come in batches, each a transaction; within one the owners
-are held before their tasks, as in every write.
+Forced row-level security hides every row from a statement without an owner, so a plain DELETE would silently
+remove nothing. These statements run as a maintenance role. Its policies show only the trash, the counts of
+owners, and responses older than a day. Each transaction handles a batch of owners, and locks the owners
+before their tasks, as every write does.
 """
 
 from datetime import datetime
@@ -20,16 +20,16 @@ from app.infra.postgres.session import Transaction
 from app.infra.statements import idempotency
 from app.settings.database_address import DatabaseAddress
 
-BATCH: Final = 200  # owners
-ANSWERS: Final = 1000  # at once
+BATCH: Final = 200  # owners in one transaction
+RESPONSES: Final = 1000  # in one transaction
 ROLE: Final = MAINTENANCE
 
-_HOLD: Final = """
+_LOCK_OWNERS: Final = """
 SELECT user_id FROM task_owners WHERE user_id IN (
     SELECT DISTINCT user_id FROM tasks WHERE trashed_at < $1 ORDER BY user_id LIMIT $2
 ) ORDER BY user_id FOR UPDATE
 """
-_END: Final = """
+_DELETE: Final = """
 WITH gone AS (
     DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id, id
 ), counted AS (
@@ -43,15 +43,15 @@ _FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FR
 
 
 class CannotPurge(Exception):
-    """The maintenance role is missing, or its policies or grants are: it would see nothing to purge."""
+    """The maintenance role, its policies or its grants are missing, so a purge would find nothing."""
 
 
 async def expect_purge_possible(address: DatabaseAddress) -> None:
-    """Raise CannotPurge where a purge would end nothing, and say nothing of it."""
+    """Raise CannotPurge if a purge would silently delete nothing."""
     connection = await Connector(address).connect()
     try:
         if not await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"):
-            raise CannotPurge("the database has no tables of ours yet: run `app migrate`")
+            raise CannotPurge("the database has no tables of Taskward yet: run `app migrate`")
         async with connection.transaction(readonly=True):
             await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
             stands = await connection.fetchval(f"SELECT {maintenance_stands()}")
@@ -64,27 +64,27 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
 
 
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
-    """End every task that was moved to the trash before a moment; return how many there were."""
+    """Delete every task that was moved to the trash before a time. Return the number of tasks."""
     connection = await Connector(address).connect()
     try:
         total = 0
         while True:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {ROLE}")
-                held = [row["user_id"] for row in await connection.fetch(_HOLD, before, BATCH)]
-                if not held:
+                owners = [row["user_id"] for row in await connection.fetch(_LOCK_OWNERS, before, BATCH)]
+                if not owners:
                     return total
-                ended = await connection.fetch(_END, held, before)
+                deleted = await connection.fetch(_DELETE, owners, before)
                 await connection.execute("SET LOCAL ROLE NONE")
-                for row in ended:
-                    await _end_answers(connection, row["user_id"], row["ids"])
-            total += sum(len(row["ids"]) for row in ended)
+                for row in deleted:
+                    await _delete_responses(connection, row["user_id"], row["ids"])
+            total += sum(len(row["ids"]) for row in deleted)
     finally:
         await connection.close()
 
 
-async def _end_answers(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
-    """End what an owner was answered of tasks that are gone, as the service does it: within both walls."""
+async def _delete_responses(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
+    """Delete stored responses that show deleted tasks of an owner, as the service does: within both walls."""
     transaction = OwnerSession(Transaction(connection), owner=owner)
     await transaction.rows(idempotency.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
 
@@ -97,6 +97,6 @@ async def forget_old_answers(address: DatabaseAddress) -> None:
         while deleted != "DELETE 0":
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {ROLE}")
-                deleted = await connection.execute(_FORGET, ANSWERS)
+                deleted = await connection.execute(_FORGET, RESPONSES)
     finally:
         await connection.close()

@@ -21,7 +21,7 @@ from app.infra import manual_order, task_batch, task_lists
 from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
-from app.infra.postgres.session import Draw, Session, TracedSession
+from app.infra.postgres.session import Session, Trace, TracedSession
 from app.infra.statements import tasks
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
@@ -132,13 +132,13 @@ class NeonUnitsOfWork:
     clock: Clock
     max_tasks: int
     storage_quota: StorageQuota
-    draw: Draw | None  # traces a statement
+    trace: Trace | None  # traces a statement
 
     def of(self, owner: UserId) -> UnitOfWork:
         """Return the unit of work of one owner."""
         session: Session = DeadlineSession(self.database, self.concurrency, owner)
-        if self.draw is not None:
-            session = TracedSession(session, self.draw)
+        if self.trace is not None:
+            session = TracedSession(session, self.trace)
         return UnitOfWork(self._tasks(owner, session), partial(self._transaction, owner, session))
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
-"""Statements for exactly one owner: bound to the owner, within one deadline, and within the owner's share.
+"""Sessions for exactly one owner, with a deadline and a limit of concurrent statements.
 
-A person runs at most so many statements at once. The next ones wait in that person's own queue, so nobody
-holds every connection of the pool, whatever their statements cost.
+A person runs a limited number of statements at once. Further statements wait in that person's own queue, so
+nobody can hold every connection of the pool.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from app.infra.postgres.database import Database
 from app.infra.postgres.session import Row, Session, Transaction
 from app.infra.statements.owner_scope import Statement
 
-QUEUE: Final = 25  # statements that may wait, for each that may run
+QUEUE: Final = 25  # waiting statements allowed per running one
 PATIENCE: Final = 2.0  # seconds that a statement waits in its person's queue
 
 
 class PersonConcurrency:
-    """Counts the running statements of each person. Who has none takes no memory."""
+    """Limits the running statements of each person. A person without any takes no memory."""
 
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most
@@ -29,11 +29,11 @@ class PersonConcurrency:
         self._queues: dict[UserId, deque[asyncio.Future[None]]] = {}
 
     def __len__(self) -> int:
-        """Return how many people have statements that run or wait."""
+        """Return the number of people with running or waiting statements."""
         return len(self._running)
 
     def start(self, person: UserId) -> "asyncio.Future[None] | None":
-        """Count a statement, to be finished; return None if it may run, or a turn to wait for.
+        """Count a statement. Return None if it may run now, or a future to wait for. Call `finish` after it.
 
         Raises:
             TooManyAtOnce: the person's queue is full.
@@ -50,17 +50,17 @@ class PersonConcurrency:
         return turn
 
     async def wait(self, person: UserId, turn: "asyncio.Future[None]", until: float) -> None:
-        """Wait until a statement may run; if it raises, there is nothing to finish.
+        """Wait until a statement may run. If this raises, do not call `finish`.
 
         Raises:
-            TooManyAtOnce: none of the person's statements ended for too long.
+            TooManyAtOnce: none of the person's statements ended in time.
 
         """
         try:
             async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PATIENCE)):
                 await turn
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # its turn came at the moment of giving up
+            if turn.done() and not turn.cancelled():  # it was granted at the moment of the timeout
                 self.finish(person)
             else:
                 self._leave(person, turn)
@@ -69,7 +69,7 @@ class PersonConcurrency:
             raise
 
     def finish(self, person: UserId) -> None:
-        """End a statement: the person's next one runs in its place."""
+        """Count a statement as finished, and let the person's next one run."""
         while queue := self._queues.get(person):
             turn = queue.popleft()
             if not queue:
@@ -90,14 +90,14 @@ class PersonConcurrency:
 
 
 class OwnerSession:
-    """Runs statements for one owner, and has no way to run one for any other.
+    """Runs statements for one owner, and cannot run one for any other.
 
-    `owner` has no default: a connection that belongs to no one cannot be made.
+    `owner` has no default, so there is no session without an owner.
     """
 
     def __init__(self, connection: Session, *, owner: UserId) -> None:
         if not owner:
-            raise ValueError("an owned connection needs an owner")
+            raise ValueError("an owner session needs an owner")
         self._connection = connection
         self._owner = owner
 
@@ -113,13 +113,13 @@ class OwnerSession:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["OwnerSession"]:
-        """Run several statements for the same owner, all of them or none."""
+        """Run several statements for the same owner in one transaction."""
         async with self._connection.transaction() as connection:
             yield OwnerSession(connection, owner=self._owner)
 
 
 class DeadlineSession:
-    """A database for one request: its time runs from the first statement, not while its body comes in."""
+    """The session of one request. Its deadline starts at the first statement, not while the body arrives."""
 
     def __init__(self, database: Database, concurrency: PersonConcurrency, person: UserId) -> None:
         self._database = database
@@ -139,7 +139,7 @@ class DeadlineSession:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Run several together; see `Database.transaction`."""
+        """Run several statements in one transaction; see `Database.transaction`."""
         until = self._deadline()
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)

@@ -1,7 +1,7 @@
-"""What a process knows of the walls while it serves: they stood before its first statement, and may fall.
+"""Checks row-level security again while the service runs.
 
-It looks at them again where an error may come from a part that is missing, and each minute in which a
-statement was run. It never looks by itself: a database that sleeps is left asleep.
+A check runs before the first statement, after an error that a missing table, view or right may explain, and
+once in each minute in which statements run. It never runs on its own: a suspended database stays suspended.
 """
 
 import asyncio
@@ -17,25 +17,25 @@ from app.infra.postgres.row_security_check import gaps
 log = structlog.get_logger()
 
 LOOK_EVERY: Final = 60.0  # seconds
-LOOK_TIMEOUT: Final = 5.0  # seconds for one look that nobody waits for
+LOOK_TIMEOUT: Final = 5.0  # seconds; no request waits for such a check
 
 
 class RowSecurityWatch:
-    """What the last look found."""
+    """The result of the last check."""
 
     def __init__(self) -> None:
-        self.stood = False  # at some look; before that no statement may be run
-        self.due = False  # the last look is a minute old
+        self.stood = False  # whether a check has ever passed; before that no statement may run
+        self.due = False  # the last check is a minute old
         self._gaps: Sequence[str] = ()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong, and what mends it; None where nothing was found."""
-        return "the wall between owners does not stand: " + "; ".join(self._gaps) if self._gaps else None
+        """What is wrong, and the command that repairs it; None if all is well."""
+        return "row-level security is not in place: " + "; ".join(self._gaps) if self._gaps else None
 
     async def look(self, connection: Connection) -> None:
-        """Look at the walls, and log what has changed."""
+        """Run a check, and log what has changed."""
         self.put_off()
         async with connection.transaction(readonly=True):
             found = [str(gap) for gap in await gaps(connection)]
@@ -47,17 +47,17 @@ class RowSecurityWatch:
         self.stood = self.stood or not found
 
     def refuse(self) -> None:
-        """Raise DatabaseNotSetUp where the last look found something."""
+        """Raise DatabaseNotSetUp if the last check failed."""
         if self.trouble is not None:
             raise DatabaseNotSetUp(self.trouble)
 
     def put_off(self) -> None:
-        """Let the next look be due in a minute."""
+        """Make the next check due in a minute."""
         self.close()
         self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY, self._become_due)
 
     def close(self) -> None:
-        """Let no look be due any more."""
+        """Cancel the next check."""
         self.due = False
         if self._timer is not None:
             self._timer.cancel()

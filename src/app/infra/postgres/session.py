@@ -1,8 +1,8 @@
-"""What runs statements: the protocol `Session`, a transaction, and a tracer around either.
+"""Sessions that run statements: the protocol, a transaction, and a session that traces another one.
 
-A transaction takes no role at BEGIN and sets no owner. Nothing is undone at its end. Each statement carries
-the owner itself (`app.infra.statements.owner_scope`), and its setting for row-level security ends with the
-transaction. From BEGIN to COMMIT a transaction pooler keeps one server connection.
+A transaction sets no role and no owner at BEGIN, so nothing has to be reset at its end. Each statement
+carries the owner itself (`app.infra.statements.owner_scope`), and its setting for row-level security ends
+with the transaction. From BEGIN to COMMIT a transaction pooler keeps one server connection.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,19 +16,19 @@ Row = Mapping[str, Any]
 
 
 class Session(Protocol):
-    """Whatever runs one statement, whole or not at all."""
+    """Runs one statement atomically."""
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         """Return the rows."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager["Session"]:
-        """Return what runs several statements, all of them or none."""
+        """Open a session that runs several statements in one transaction."""
         ...
 
 
 class Transaction:
-    """Runs statements on a connection whose transaction somebody else began and will end."""
+    """Runs statements in a transaction that its caller begins and ends."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -40,26 +40,26 @@ class Transaction:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
-        """Return itself: what is done in a part of it stands or falls with all of it."""
+        """Return itself: a nested transaction is part of the outer one."""
         yield self
 
 
-Draw = Callable[[str], AbstractContextManager[None]]
-"""Draws the SQL that is run within."""
+Trace = Callable[[str], AbstractContextManager[None]]
+"""Records a span for the SQL that runs inside."""
 
 
 class TracedSession:
-    """Whatever runs statements, with something drawn around each."""
+    """Adds a span to each statement of another session."""
 
-    def __init__(self, connection: Session, draw: Draw) -> None:
+    def __init__(self, connection: Session, trace: Trace) -> None:
         self._connection = connection
-        self._draw = draw
+        self._trace = trace
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
-        with self._draw(statement.sql):
+        with self._trace(statement.sql):
             return await self._connection.fetch(statement, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         async with self._connection.transaction() as connection:
-            yield TracedSession(connection, self._draw)
+            yield TracedSession(connection, self._trace)

@@ -1,6 +1,6 @@
-"""The queue for a connection: first come, first served, bounded in length and in time.
+"""FIFO queue for pooled connections, limited in length and time.
 
-When the database does not keep up, a request that would only lengthen the queue is refused at once.
+A request that would exceed the length is refused at once.
 """
 
 import asyncio
@@ -16,15 +16,17 @@ Turn: TypeAlias = "asyncio.Future[Connection | None]"
 
 
 class PoolExhausted(Exception):
-    """Every connection is lent, and they are not given back in time for all who wait."""
+    """All connections are checked out, and none became free in time."""
 
 
 class WaitQueue:
-    """At most `length` who wait."""
+    """At most `length` waiting requests."""
 
     def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
         self._length = length
-        self._is_moving = is_moving  # connections are being opened: worth waiting longer, Neon may be waking
+        self._is_moving = (
+            is_moving  # connections are being opened: wait longer, since Neon may be starting its compute
+        )
         self.turns: dict[Turn, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
@@ -38,18 +40,18 @@ class WaitQueue:
 
         """
         if len(self.turns) >= self._length:
-            raise PoolExhausted("too many wait for a connection")
+            raise PoolExhausted("too many requests wait for a connection")
         turn: Turn = asyncio.get_running_loop().create_future()
         self._be_patient(turn)
         return turn
 
     def leave(self, turn: Turn) -> None:
-        """Wait no longer."""
+        """Remove a request from the queue."""
         if (timer := self.turns.pop(turn, None)) is not None:
             timer.cancel()
 
     def serve(self, connection: "Connection | None") -> bool:
-        """Give the one who waits longest a connection, or room to open one; False if nobody waits."""
+        """Give the oldest request a connection, or None for room to open one. Return False if none waits."""
         while self.turns:
             turn = next(iter(self.turns))
             self.leave(turn)
@@ -63,8 +65,8 @@ class WaitQueue:
 
     def _turn_away(self, turn: Turn) -> None:
         if self._is_moving():
-            self._be_patient(turn)  # keeps its place
+            self._be_patient(turn)  # it keeps its place
             return
         self.leave(turn)
         if not turn.done():
-            turn.set_exception(PoolExhausted("no connection was given back in time"))
+            turn.set_exception(PoolExhausted("no connection became free in time"))

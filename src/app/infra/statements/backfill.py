@@ -1,4 +1,4 @@
-"""The statements by which keys and words are derived anew (`app.infra.backfill`)."""
+"""Statements of the backfill of derived columns (`app.infra.backfill`)."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ SOURCES: Final = ("title", "description", "tags")
 
 
 def _read() -> Statement:
-    """Return the statement that reads a slice. What is derived from ASCII alone never changes."""
+    """Return the statement that reads a slice. ASCII rows are left out: their columns never change."""
     nothing = literal_column("''", Text)
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))

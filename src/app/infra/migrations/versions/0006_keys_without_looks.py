@@ -1,7 +1,7 @@
 """keys of tags and words of texts, computed again by `app migrate`
 
-Nothing of the tables changes. The version before goes on: it finds what it wrote, but for tags that differ
-from their key by more than case, and decomposed symbols. What it writes meanwhile, `--derive` derives anew.
+No table changes. The previous version can go on: it finds what it wrote, except for tags that differ from
+their key by more than case, and decomposed symbols. `app migrate --derive` corrects what it writes meanwhile.
 """
 
 revision = "0006"
