@@ -1,6 +1,8 @@
 """In every statement that reaches the driver the owner stands as a top-level conjunct, bound to the principal."""
 
 import asyncio
+import importlib
+import pkgutil
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -10,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from asyncpg.connection import LoggedQuery
 
+import app.infra.statements
 from app.domain.commands import Change, Move, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys
 from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
@@ -20,14 +23,15 @@ from app.domain.task_list import Bookmark
 from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
-from app.infra.tables import ORDERS
+from app.infra.statements.owner_scope import Statement
+from app.infra.tables import ORDERS, OwnedRow
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 
-OWNED = re.compile(r"\bown_\w+|\b(tasks|task_owners|kept_answers)\b")
+OWNED = re.compile(rf"\bown_\w+|\b({'|'.join(OwnedRow.metadata.tables)})\b")
 BEGINNING = re.compile(r"\((?=SELECT |INSERT |UPDATE |DELETE )")
 
 
@@ -68,6 +72,20 @@ def parts_without(owner: str, query: LoggedQuery) -> list[str]:
     touching = [part for part in parts_of(query.query) if OWNED.search(part)]
     assert touching, query.query
     return [part for part in touching if {query.args[n - 1] for n in owner_parameters(part)} != {owner}]
+
+
+def statements() -> dict[str, Statement]:
+    """Return the statements that are compiled at import. Those made for a shape or for columns are not here."""
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.iter_modules(app.infra.statements.__path__, "app.infra.statements.")
+    ]
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Statement)
+    }
 
 
 @pytest.fixture
@@ -127,6 +145,22 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     about_tasks = [query for query in heard if OWNED.search(query.query)]
     assert len(about_tasks) >= 37
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []
+
+
+@pytest.mark.parametrize("name", statements())
+def test_each_compiled_statement_names_the_owner(name: str) -> None:
+    statement = statements()[name]
+    owner = statement.names.index("owner") + 1
+
+    touching = [part for part in parts_of(statement.sql) if OWNED.search(part)]
+
+    assert [part for part in touching if owner_parameters(part) != {owner}] == []
+
+
+def test_every_table_has_a_statement_that_was_checked() -> None:
+    sql = " ".join(statement.sql for statement in statements().values())
+
+    assert [table for table in OwnedRow.metadata.tables if f"own_{table}" not in sql] == []
 
 
 def test_a_list_of_any_shape_names_the_owner() -> None:
