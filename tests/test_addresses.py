@@ -48,9 +48,7 @@ def test_nodes_url_which_better_auth_signs_agrees() -> None:
     assert json.loads(done.stdout) == list(ORIGINS.values())
 
 
-def test_where_better_auth_has_a_name_with_other_letters_its_tokens_keys_and_page_are_known_in_ascii() -> (
-    None
-):
+def test_an_idn_host_of_better_auth_is_converted_to_ascii_in_issuer_keys_and_origin() -> None:
     settings = Settings.from_env({"DATABASE_URL": DATABASE, "BETTER_AUTH_URL": "https://Müller.example"})
 
     ascii_name = "https://xn--mller-kva.example"
@@ -99,7 +97,7 @@ def test_origins_of_any_one_label_are_read() -> None:
         f"https://{'ü' * 70}.example",
     ],
 )
-def test_what_is_no_origin_or_would_be_anybodys_is_refused(text: str) -> None:
+def test_an_invalid_or_too_broad_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an origin"):
         origins(text)
 

@@ -40,7 +40,7 @@ def test_each_verb_explains_itself(tmp_path: Path, verb: str) -> None:
     assert (done.returncode, done.stdout.startswith(f"usage: app {verb}")) == (0, True)
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         said = refused(
@@ -55,7 +55,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert f"PORT {port} is used by another program" in said
 
 
-def test_a_host_that_is_not_ours_is_told(tmp_path: Path) -> None:
+def test_a_host_that_is_not_ours_is_reported(tmp_path: Path) -> None:
     env = {
         **AUTH,
         "DATABASE_URL": f"postgresql://a@127.0.0.1:{free_port()}/x",
@@ -129,7 +129,7 @@ def test_a_file_of_settings_that_belongs_to_somebody_else_stops_the_start(
         environment()
 
 
-def test_lines_of_a_file_of_settings_that_cannot_be_read_are_told_by_number_and_never_quoted(
+def test_lines_of_a_file_of_settings_that_cannot_be_read_are_reported_by_number_and_never_quoted(
     tmp_path: Path,
 ) -> None:
     (tmp_path / ".env").write_text("A=1\n\n# x\nSECRET hunter2\nB=2\nhunter3\n\nC='hunter4\n")
@@ -198,7 +198,7 @@ def test_the_direct_address_of_the_file_holds_where_the_environment_names_the_sa
 
 @pytest.mark.server
 @pytest.mark.quiet  # a database that does not answer in time is waited for instead
-def test_a_wrong_direct_address_is_told_by_its_own_name(postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_wrong_direct_address_is_reported_by_its_own_name(postgres: PostgresServer, tmp_path: Path) -> None:
     wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
     env = environment_for(postgres.new_database(), DATABASE_URL_DIRECT=wrong)
 
@@ -244,7 +244,7 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
         ({"RATE_LIMIT_STORE": "redis://cache.example.com", "RATE_LIMIT": "off"}, None),
     ],
 )
-def test_what_is_spoken_without_tls_with_another_machine_is_warned_of(
+def test_a_connection_to_another_machine_without_tls_is_a_warning(
     more: dict[str, str], warning: str | None
 ) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1/x", **more})
@@ -268,7 +268,7 @@ def test_the_start_tells_these_warnings() -> None:
 
 
 @pytest.mark.server
-def test_a_wrong_password_or_database_is_told_before_the_start(
+def test_a_wrong_password_or_database_is_reported_before_the_start(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
@@ -312,7 +312,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pyt
     assert warnings == [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
 
 
-async def test_a_table_of_somebody_else_in_our_place_is_told_and_left_alone(
+async def test_a_table_of_another_program_with_our_name_is_reported_and_left_alone(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
@@ -411,7 +411,9 @@ def test_a_document_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         ("localhost:1", "since nothing listens on localhost:1"),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_told_by_its_cause(tmp_path: Path, place: str, why: str) -> None:
+def test_a_database_that_cannot_be_reached_is_reported_by_its_cause(
+    tmp_path: Path, place: str, why: str
+) -> None:
     env = {**AUTH, "DATABASE_URL": f"postgresql://ann:hunter2@{place}/db?sslmode=disable"}
 
     assert (

@@ -70,7 +70,7 @@ def test_a_value_that_is_not_personal_is_not_found(search: LogSearch, line: str)
     assert not list(search.private_in(line))
 
 
-async def test_what_any_client_sends_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_of_sync_and_async_clients_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[httpx.Request] = []
     monkeypatch.setattr(LogSearch, "note_request", lambda _, request: heard.append(request))
     transport = httpx.MockTransport(lambda _: httpx.Response(204))

@@ -18,7 +18,7 @@ from app import log_output, logs
 from app.logs import user_name, where
 
 
-def test_a_drivers_error_is_told_without_the_values_that_it_quotes() -> None:
+def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None:
     try:
         try:
             raise asyncpg.DataError("invalid input: 'a very private title'")  # noqa: TRY301 - the shape of it
@@ -34,7 +34,7 @@ def test_a_drivers_error_is_told_without_the_values_that_it_quotes() -> None:
 
 
 @pytest.mark.parametrize("error", [TypeError("f() takes 1 argument"), AttributeError("no attribute x")])
-def test_an_error_of_the_code_is_told_with_its_message(error: Exception) -> None:
+def test_an_error_of_the_code_is_reported_with_its_message(error: Exception) -> None:
     assert str(error) in where(error)[0]
 
 
@@ -86,7 +86,7 @@ def log_file(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
-async def test_what_goes_out_together_is_no_more_than_a_pipe_takes_whole(
+async def test_one_write_to_the_log_is_at_most_what_a_pipe_takes_atomically(
     log_file: TextIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -132,7 +132,7 @@ def written_to(file: TextIO) -> list[str]:
 
 
 @pytest.mark.usefixtures("_configured_back")
-async def test_where_the_log_cannot_be_written_nothing_fails_and_that_is_said_once_each_time(
+async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time(
     log_file: TextIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with log_file, redirect_stdout(log_file):

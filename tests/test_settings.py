@@ -59,7 +59,7 @@ def test_neons_address_is_taken_as_it_is_pasted() -> None:
     ],
     ids=str,
 )
-def test_each_source_of_trust_says_whose_tokens_are_believed(
+def test_each_source_of_trust_says_whose_tokens_are_accepted(
     env: dict[str, str], issuer: str, jwks: str | None
 ) -> None:
     auth = Settings.from_env({"DATABASE_URL": NEON, **env}).auth
@@ -176,7 +176,7 @@ def test_limits_a_store_and_proxies_are_read() -> None:
     assert "hunter2" not in repr(limits)
 
 
-def test_a_store_without_a_port_is_asked_on_the_usual_one_and_its_authority_is_a_file(tmp_path: Path) -> None:
+def test_a_store_without_a_port_uses_the_usual_one_and_its_authority_is_a_file(tmp_path: Path) -> None:
     (authority := tmp_path / "root.crt").touch()
 
     limits = Settings.from_env(

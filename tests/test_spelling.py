@@ -77,7 +77,7 @@ def test_a_variable_of_another_program_is_not_reported(name: str) -> None:
     assert near_misses({**GOOD, name: "x"}) == []
 
 
-def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_told(tmp_path: Path) -> None:
+def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_reported(tmp_path: Path) -> None:
     env = {**GOOD, "DATABASE_URLS": "x"}
     assert near_misses(env) == []
 

@@ -59,7 +59,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
-def test_what_two_readers_may_understand_differently_is_refused(text: bytes, why: str) -> None:
+def test_json_that_two_parsers_may_read_differently_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(NotStrictJson, match=why) as raised:
         loads(text)
 
@@ -85,7 +85,7 @@ def test_what_two_readers_may_understand_differently_is_refused(text: bytes, why
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_is_plain_is_read(text: bytes, value: Any) -> None:
+def test_plain_json_is_read(text: bytes, value: Any) -> None:
     assert loads(text) == value
 
 
@@ -107,7 +107,7 @@ def depth(value: Any) -> int:
 
 
 @given(value=json_values, ascii_only=st.booleans())
-def test_whatever_json_writes_is_read_as_it_was(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
+def test_json_round_trips(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
 
     assert loads(text, max_depth=100) == value

@@ -96,7 +96,7 @@ def test_batches_that_change_nothing_fill_no_more_of_the_disk_than_one_person_ma
 
 
 @pytest.mark.quiet
-def test_of_keys_one_person_has_as_many_as_anyone_may_and_deleting_for_good_stays_quick(
+def test_one_person_has_at_most_the_allowed_keys_and_permanent_deletes_stay_quick(
     service: Service, hoarder: Hoarder, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]

@@ -395,7 +395,7 @@ def shape(value: object) -> object:
     return len(value) if isinstance(value, str) else value
 
 
-async def test_where_addresses_are_verified_sign_up_does_not_tell_whether_one_is_known(
+async def test_given_address_verification_sign_up_does_not_reveal_known_addresses(
     postgres: PostgresServer,
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}

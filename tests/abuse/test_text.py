@@ -43,7 +43,7 @@ def keyed(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_while_the_largest_batch_is_judged_the_same_worker_answers_at_once(
+def test_while_the_largest_batch_is_validated_the_same_worker_answers_at_once(
     default_service: Service, name: str
 ) -> None:
     body, headers, rounds, statuses = BATCHES[name], default_service.headers(someone()), [], []

@@ -87,14 +87,14 @@ async def test_every_fault_of_a_body_is_named_with_its_place(
     assert await ann.titles() == []
 
 
-async def test_a_body_of_countless_faults_is_told_a_hundred_of_them(people: People) -> None:
+async def test_a_body_of_countless_errors_is_reported_a_hundred_of_them(people: People) -> None:
     response = await people.one().ask("POST", json={str(number): 1 for number in range(5000)})
 
     assert response.status_code == 400
     assert len(response.json()["errors"]) == 100
 
 
-async def test_faults_of_path_query_and_body_are_told_together(people: People) -> None:
+async def test_errors_of_path_query_and_body_are_reported_together(people: People) -> None:
     response = await people.one().ask("PUT", "not-a-uuid", params={"x": "1"}, json={"title": ""})
 
     errors = response.json()["errors"]
@@ -209,7 +209,7 @@ names = st.sampled_from(["title", "description", "completed", "id", "user_id", "
 
 @given(body=st.dictionaries(names, json_values, max_size=5) | json_values | st.binary(max_size=60))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_whatever_is_sent_is_created_or_refused_with_a_problem(people: People, body: Any) -> None:
+async def test_any_body_creates_a_task_or_gets_a_problem(people: People, body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     response = await sent(people.one(), raw)

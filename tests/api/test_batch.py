@@ -27,7 +27,7 @@ def places(answer: Any) -> set[str]:
     return {fault["pointer"] for fault in answer.json()["errors"]}
 
 
-async def test_every_kind_at_once_is_answered_in_the_order_asked(people: People) -> None:
+async def test_every_kind_at_once_is_answered_in_the_requested_order(people: People) -> None:
     ann = people.one()
     updated, completed, deleted, restored = [await ann.create(title, tags=["x"]) for title in "abcd"]
     await ann.ask("DELETE", restored["id"])
@@ -237,7 +237,7 @@ async def test_two_megabytes_are_read_and_more_are_not(people: People) -> None:
     assert created.json()["open"] == 100
 
 
-async def test_one_operation_of_more_than_256_kilobytes_is_413_before_its_faults_are_told(
+async def test_one_operation_of_more_than_256_kilobytes_is_413_before_its_errors_are_reported(
     people: People,
 ) -> None:
     ann = people.one()
@@ -264,7 +264,7 @@ async def test_a_batch_with_a_key_is_done_once(people: People) -> None:
     assert await ann.titles() == ["x", "x"]
 
 
-async def test_of_batches_that_race_for_one_version_exactly_one_is_done(people: People) -> None:
+async def test_exactly_one_of_several_batches_racing_for_one_version_succeeds(people: People) -> None:
     ann = people.one()
     tasks = [await ann.create() for _ in range(5)]
 

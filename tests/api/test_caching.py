@@ -7,7 +7,7 @@ from tests.support.people import People
 pytestmark = pytest.mark.server
 
 
-async def test_tasks_are_kept_by_their_owners_browser_only_and_asked_for_anew(people: People) -> None:
+async def test_tasks_are_kept_by_their_owners_browser_only_and_read_again(people: People) -> None:
     ann = people.one()
     task = await ann.create()
     listed = await ann.ask("GET")
@@ -24,7 +24,7 @@ async def test_tasks_are_kept_by_their_owners_browser_only_and_asked_for_anew(pe
     assert {answer.headers["cache-control"] for answer in answers} == {"private, no-cache"}
 
 
-async def test_what_went_wrong_is_not_kept(people: People) -> None:
+async def test_an_error_response_is_not_stored(people: People) -> None:
     ann = people.one()
 
     answers = [

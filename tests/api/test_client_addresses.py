@@ -31,14 +31,14 @@ def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> Any
     ],
 )
 @pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
-def test_who_connects_is_named_by_address_or_by_the_first_64_bits_of_one(
+def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
     clients: ClientAddresses, peer: str | None, name: str
 ) -> None:
     assert clients.name(asked(peer)) == name
 
 
 @pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
-def test_a_stranger_is_not_believed(clients: ClientAddresses) -> None:
+def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
     assert clients.name(asked("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
 
 

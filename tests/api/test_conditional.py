@@ -62,9 +62,7 @@ async def test_given_the_right_version_then_it_is_written(people: People, write:
 
 
 @pytest.mark.parametrize("if_match", ['W/"1"', '"01"', '"2"', '"x"', '""', '"1', "1", '"1" "2"'])
-async def test_what_does_not_match_strongly_is_412_and_what_is_malformed_400(
-    people: People, if_match: str
-) -> None:
+async def test_a_weak_or_different_etag_is_412_and_a_malformed_one_400(people: People, if_match: str) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -123,7 +121,7 @@ async def test_a_task_that_is_not_known_is_answered_whole(people: People, known:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_where_it_is_required_a_write_without_it_is_428_and_an_absent_task_still_404(
+async def test_given_required_if_match_a_write_without_it_is_428_and_an_absent_task_still_404(
     careful_people: People, write: str
 ) -> None:
     ann = careful_people.one()
@@ -142,7 +140,7 @@ async def test_where_it_is_required_a_write_without_it_is_428_and_an_absent_task
 
 
 @pytest.mark.quiet
-async def test_of_twenty_racing_writers_with_one_version_exactly_one_wins_each_of_twenty_rounds(
+async def test_exactly_one_of_twenty_writers_racing_with_one_version_wins_each_of_twenty_rounds(
     people: People,
 ) -> None:
     ann = people.one()

@@ -126,7 +126,7 @@ async def test_given_that_json_is_accepted_then_it_comes(people: People, accept:
     assert response.status_code == 200
 
 
-async def test_a_request_id_is_taken_over_and_told_in_header_and_problem(people: People) -> None:
+async def test_a_request_id_is_kept_in_header_and_problem(people: People) -> None:
     response = await people.one().ask("GET", "/nope", headers={"x-request-id": "My-id_1.2"})
 
     assert response.headers["x-request-id"] == response.json()["request_id"] == "My-id_1.2"
@@ -151,7 +151,7 @@ async def test_a_problem_has_every_member_that_rfc_9457_names(people: People) ->
 @pytest.mark.parametrize(
     "headers", [{"authorization": "Basic x"}, {"authorization": "Bearer"}, {"authorization": "Bearer a.b.c"}]
 )
-async def test_a_token_that_is_not_believed_is_told_as_invalid(
+async def test_a_token_that_is_not_accepted_is_reported_as_invalid(
     people: People, headers: dict[str, str]
 ) -> None:
     response = await people.client.get("/api/me/tasks", headers=headers)
@@ -246,7 +246,7 @@ async def test_a_name_of_ours_is_answered(named: httpx.AsyncClient, host: str) -
 @pytest.mark.parametrize(
     "host", ["evil.example", "example.org", "api.example.com.evil.example", "evilexample.org", ""]
 )
-async def test_another_name_is_refused_but_health_is_told(named: httpx.AsyncClient, host: str) -> None:
+async def test_another_name_is_refused_but_health_is_reported(named: httpx.AsyncClient, host: str) -> None:
     response = await named.get("/openapi.json", headers={"host": host})
 
     assert response.status_code == 400

@@ -49,7 +49,9 @@ async def write(ann: Person, name: str, task: dict[str, Any], **headers: str) ->
         ("application/problem+json;q=0", 406),
     ],
 )
-async def test_what_a_client_accepts(people: People, accept: str, status: int) -> None:
+async def test_the_accept_header_decides_between_200_and_406(
+    people: People, accept: str, status: int
+) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -225,7 +225,7 @@ async def fifty_at_once(ann: Person) -> None:
     assert len(await ann.titles()) == 1
 
 
-async def test_of_fifty_at_once_one_is_done_and_the_others_are_told_so_or_to_come_again(
+async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_get_its_response_or_a_retry(
     people: People,
 ) -> None:
     await fifty_at_once(people.one())
@@ -241,7 +241,7 @@ async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path
 
 
 @pytest.mark.quiet
-async def test_while_the_first_is_under_way_the_second_is_told_at_once_and_others_go_on(
+async def test_while_the_first_is_under_way_the_second_is_refused_at_once_and_others_go_on(
     people: People, postgres: PostgresServer, database_url: str
 ) -> None:
     ann, key = people.one(), keyed()

@@ -59,7 +59,7 @@ async def test_every_fault_of_a_query_is_named_with_its_place(
     assert {error["in"] for error in errors} == {"query"}
 
 
-async def test_a_space_where_a_plus_was_meant_is_told(people: People) -> None:
+async def test_a_space_where_a_plus_was_meant_is_reported(people: People) -> None:
     response = await people.one().ask("GET", "/api/me/tasks?due_after=2026-01-01T00:00:00+01:00")
 
     assert "%2B" in response.json()["errors"][0]["detail"]
@@ -90,7 +90,7 @@ async def test_conditions_orders_and_words_go_together_and_along_with_the_link(p
     assert met == ["a milk", "b milk", "c milk"]
 
 
-async def test_the_trash_is_listed_when_asked_for(people: People) -> None:
+async def test_the_trash_is_listed_on_request(people: People) -> None:
     ann = people.one()
     task = await ann.create("gone")
     await ann.create("here")
@@ -149,7 +149,7 @@ def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(b"&" in query for query in list_query._known)
 
 
-async def test_a_cursor_does_not_mind_in_which_words_the_same_list_is_asked_for(people: People) -> None:
+async def test_a_cursor_does_not_mind_how_the_same_list_is_requested(people: People) -> None:
     ann = people.one()
     for _ in range(2):
         await ann.create(tags=["a", "b"])
@@ -287,7 +287,7 @@ async def test_any_change_of_the_list_changes_its_tag(people: People) -> None:
     assert len(set(tags)) == 6
 
 
-async def test_what_another_person_knows_says_nothing_of_ones_own_list(people: People) -> None:
+async def test_an_etag_of_another_persons_list_never_gives_304(people: People) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     for person in (ann, bob):
         await person.create("x")
@@ -304,7 +304,7 @@ async def test_a_bad_query_is_refused_even_if_the_list_is_known(people: People) 
     assert response.status_code == 400
 
 
-async def test_a_summary_is_answered_for_the_zone_that_is_asked_for(people: People) -> None:
+async def test_a_summary_is_answered_for_the_zone_that_is_requested(people: People) -> None:
     ann = people.one()
     await ann.create(tags=["Home"], due="1999-01-01")
     await ann.create(completed=True, tags=["home"])

@@ -44,7 +44,7 @@ async def test_a_task_holds_what_it_was_given(people: People) -> None:
     assert (await ann.ask("GET", task["id"])).json() == task
 
 
-async def test_what_is_not_given_is_none_or_empty(people: People) -> None:
+async def test_absent_fields_of_a_new_task_are_null_or_empty(people: People) -> None:
     task = await people.one().create()
 
     assert (task["due"], task["priority"], task["tags"]) == (None, "none", [])
@@ -93,7 +93,7 @@ async def test_the_moment_of_completion_is_the_servers(people: People) -> None:
     assert reopened["completed_at"] is None
 
 
-async def test_a_full_list_is_told_as_a_conflict_of_its_own(full_people: People) -> None:
+async def test_a_full_list_is_reported_as_a_conflict_of_its_own(full_people: People) -> None:
     ann = full_people.one()
     tasks = [await ann.create() for _ in range(3)]
 

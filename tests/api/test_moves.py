@@ -115,7 +115,7 @@ async def test_a_thousand_moves_within_ten_tasks_by_two_racing_clients_are_done_
         model = seen
 
 
-async def test_where_there_is_no_room_left_all_are_spread_in_the_order_they_have(people: People) -> None:
+async def test_a_move_without_room_spreads_tasks_in_their_order(people: People) -> None:
     ann = people.one()
     ids = await planted(ann, 3)
     model = list(ids)

@@ -35,7 +35,7 @@ def people_with(database_url: str) -> PeopleWith:
     return made
 
 
-async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_told_429(
+async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_refused_with_429(
     people_with: PeopleWith,
 ) -> None:
     async with people_with(RATE_LIMIT_PERSON="3" + HOUR) as people:
@@ -56,7 +56,7 @@ async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_told
     assert problem["request_id"] == refused.headers["x-request-id"]
 
 
-async def test_an_address_is_told_429_before_it_is_known_who_asks(people_with: PeopleWith) -> None:
+async def test_an_address_is_reported_429_before_it_is_known_who_asks(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="3" + HOUR) as people:
         ann = people.one()
 
@@ -91,7 +91,7 @@ async def test_a_403_or_401_is_not_replaced_by_429(people_with: PeopleWith) -> N
         assert (await people.client.get("/api/me/tasks")).status_code == 401
 
 
-async def test_429_is_told_before_what_is_wrong_with_the_request(people_with: PeopleWith) -> None:
+async def test_429_is_reported_before_what_is_wrong_with_the_request(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
         ann = people.one()
         await ann.ask("GET")
@@ -197,7 +197,7 @@ async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: P
     assert refused.status_code == 429
 
 
-async def test_who_asks_for_ever_other_lists_makes_the_service_compile_no_more_than_they_may_ask(
+async def test_ever_new_kinds_of_lists_compile_no_more_statements_than_the_rate_limit_allows(
     people_with: PeopleWith,
 ) -> None:
     queries = [

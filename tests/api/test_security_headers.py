@@ -55,7 +55,7 @@ async def test_the_page_runs_what_is_ours_and_nothing_else(people: People) -> No
         assert "frame-ancestors 'none'" in policy[0]
 
 
-async def test_what_is_wrong_or_well_now_is_kept_by_nobody(people: People) -> None:
+async def test_responses_of_health_and_errors_are_not_cached(people: People) -> None:
     answers = [
         answer
         for answer in await every_kind(people)

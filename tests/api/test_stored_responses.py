@@ -61,7 +61,7 @@ async def fifty_at_once(ann: Person, at_most: int) -> None:
 
 
 @pytest.mark.quiet
-async def test_of_fifty_keys_at_once_exactly_as_many_are_taken_as_there_is_room_for(
+async def test_fifty_keys_at_once_fill_the_remaining_room_exactly(
     database_url: str,
 ) -> None:
     async with a_person(database_url, MAX_KEYS="17") as ann:
@@ -75,7 +75,7 @@ async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path
             await fifty_at_once(ann, 17)
 
 
-async def test_of_large_answers_at_once_exactly_as_many_are_kept_as_there_is_room_for(
+async def test_large_responses_at_once_fill_the_remaining_room_exactly(
     database_url: str,
 ) -> None:
     large = {"operations": [{"op": "create", "title": "x", "description": "y" * 9_900}] * 100}
@@ -185,7 +185,7 @@ async def test_an_answer_that_the_version_before_kept_ends_with_its_task_too(
 
 
 @pytest.mark.parametrize(("first", "statuses"), [("write", [200, 204]), ("delete", [404, 204])])
-async def test_of_a_write_that_changes_nothing_and_a_permanent_delete_at_once_no_answer_is_left(
+async def test_a_write_without_change_racing_a_permanent_delete_leaves_no_stored_response(
     people: People, database_url: str, first: str, statuses: list[int]
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
@@ -214,7 +214,7 @@ async def test_of_a_write_that_changes_nothing_and_a_permanent_delete_at_once_no
     assert await rows_with(database_url, secret) == {}
 
 
-async def test_nobody_elses_answers_end_with_a_task(people: People) -> None:
+async def test_a_permanent_delete_keeps_the_stored_responses_of_other_people(people: People) -> None:
     ann, bob, key = people.one(), people.one(str(someone("bob"))), keyed("k")
     task = (await ann.ask("POST", json={"title": "x"}, headers=key)).json()
     his = await bob.ask("POST", json={"title": "x"}, headers=key)

@@ -94,7 +94,7 @@ async def test_a_task_needs_no_more_than_a_title(people: People) -> None:
     assert (task["description"], task["completed"]) == (None, False)
 
 
-async def test_me_stands_for_oneself(people: People) -> None:
+async def test_me_is_an_alias_of_oneself(people: People) -> None:
     ann = people.one()
 
     created = await ann.ask("POST", "/api/me/tasks", json={"title": "x"})
@@ -242,7 +242,7 @@ async def test_an_id_or_owner_that_contradicts_the_path_is_refused(
 
 
 @pytest.mark.parametrize("member", ["id", "user_id", "created_at", "updated_at", "completed_at", "nonsense"])
-async def test_what_the_server_owns_cannot_be_said_when_creating(people: People, member: str) -> None:
+async def test_a_read_only_field_is_refused_in_a_create(people: People, member: str) -> None:
     ann = people.one()
 
     response = await ann.ask("POST", json={"title": "x", member: "y"})

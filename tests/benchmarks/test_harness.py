@@ -83,7 +83,7 @@ def test_the_cpu_time_of_living_and_of_ended_children_is_counted_once() -> None:
     assert 0.95 <= spent < 1.45  # the system counts in hundredths
 
 
-def test_memory_is_told_of_each_process_the_greatest_first() -> None:
+def test_memory_is_reported_of_each_process_the_greatest_first() -> None:
     parent = "import subprocess, sys\nbig = b'x' * 50_000_000\n"
     child = "subprocess.run([sys.executable, '-c', 'print(flush=True); input()'])"
     with Popen([sys.executable, "-c", parent + child], stdin=PIPE, stdout=PIPE) as process:
@@ -157,7 +157,7 @@ def test_a_server_that_is_not_there_has_no_figures() -> None:
 
 
 @pytest.mark.parametrize("program", ["exit('no database')", "print('no database'); import sys; sys.exit(1)"])
-def test_a_server_that_does_not_start_is_told_with_what_it_said(program: str, tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_with_its_output(program: str, tmp_path: Path) -> None:
     began = time.monotonic()
 
     with (
@@ -185,7 +185,7 @@ def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
         answers(url, ANN, BOB, "forged", checks=True)
 
 
-def test_every_wrong_setting_is_told_at_once() -> None:
+def test_every_wrong_setting_is_reported_at_once() -> None:
     with pytest.raises(Cannot) as told:
         BenchSettings.from_env({"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none"})
 

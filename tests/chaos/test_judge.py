@@ -72,7 +72,7 @@ def test_one_500_fails() -> None:
 
 
 @pytest.mark.parametrize("status", [BROKEN, REFUSED, "404", "401", "429"])
-def test_what_the_row_does_not_allow_fails(status: str) -> None:
+def test_an_outcome_that_the_scenario_does_not_allow_fails(status: str) -> None:
     record = steady(lambda at: status if at == 2.5 else "200")
 
     assert judge(record, STRICT).reasons == [f"1 x {status}"]
@@ -116,7 +116,7 @@ def test_a_fault_during_which_everything_works_was_none() -> None:
     assert judge(steady(kind="create"), allowed).passed
 
 
-def test_nobody_asking_fails() -> None:
+def test_a_record_without_requests_fails() -> None:
     verdict = judge(Record([], began=BEGAN, healed=HEALED, start=0.0, end=END), STRICT)
 
     assert "only 0 requests before: this shows nothing" in verdict.reasons
@@ -169,7 +169,7 @@ def test_a_read_of_an_older_version_than_was_acknowledged_fails(ledger: Ledger) 
     assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
-def test_a_version_that_is_told_again_fails(ledger: Ledger) -> None:
+def test_a_version_that_is_reported_again_fails(ledger: Ledger) -> None:
     ledger.toggled("one", "200", task("one", version=2))
 
     verdict = booked(steady(), ledger, [task("one", version=3), task("two")])
@@ -193,7 +193,7 @@ def test_a_version_that_does_not_agree_with_what_is_completed_fails(ledger: Ledg
     assert booked(steady(), ledger, [task("one", version=2, completed=False), task("two")]).lost == 1
 
 
-def test_a_task_that_was_never_asked_for_fails(ledger: Ledger) -> None:
+def test_a_task_that_was_never_requested_fails(ledger: Ledger) -> None:
     there = [task("one", version=2), task("two"), task("four")]
 
     assert "four was never asked for by ann" in booked(steady(), ledger, there).reasons[1]

@@ -34,7 +34,7 @@ async def everything(mine: TaskRepository) -> Any:
     return read(page), page.revision
 
 
-async def test_what_is_added_is_there_and_shown_in_the_order_asked(repository_of: RepositoryOf) -> None:
+async def test_added_tasks_are_listed_in_the_requested_order(repository_of: RepositoryOf) -> None:
     owner = someone()
     mine = repository_of(owner)
     tasks = [
@@ -125,7 +125,7 @@ async def test_changes_of_different_fields_do_not_meet(mine: TaskRepository) -> 
     assert (second["title"], second["description"]) == (two.title, None)
 
 
-async def test_where_nothing_changes_nothing_does_the_revision_included(mine: TaskRepository) -> None:
+async def test_a_write_without_change_keeps_version_and_revision(mine: TaskRepository) -> None:
     task = TaskFactory.build()
     added = await mine.add(task, at_most=MANY)
     before = await everything(mine)
@@ -220,7 +220,7 @@ async def test_a_live_task_cannot_be_restored(mine: TaskRepository) -> None:
     assert (type(refusal), refusal.operation) == (NotInTrash, 1)
 
 
-async def test_of_several_refusals_that_is_told_which_is_judged_first(mine: TaskRepository) -> None:
+async def test_the_first_refusal_in_order_is_reported(mine: TaskRepository) -> None:
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
 

@@ -41,7 +41,7 @@ async def test_a_new_window_begins_with_one(counts: RequestCounter, name: str) -
     assert [await counts.add(name, number, 60) for number in (7, 7, 8, 8, 9)] == [1, 2, 1, 2, 1]
 
 
-async def test_nobody_counts_for_another(counts: RequestCounter, name: str) -> None:
+async def test_each_name_is_counted_separately(counts: RequestCounter, name: str) -> None:
     await counts.add(name, 1, 60)
 
     assert await counts.add(f"{name} ", 1, 60) == 1

@@ -62,7 +62,7 @@ async def test_a_task_goes_right_beside_another_and_no_other_task_is_written(
 
 
 @pytest.mark.parametrize(("side", "order"), [("before", [0, 4, 1, 3]), ("after", [0, 1, 4, 3])])
-async def test_where_there_is_no_room_all_are_spread_in_the_order_that_they_have_those_in_the_trash_too(
+async def test_a_move_without_room_spreads_tasks_in_their_order_including_trashed_ones(
     repository_of: RepositoryOf, side: str, order: list[int]
 ) -> None:
     mine = repository_of(someone())
@@ -93,7 +93,7 @@ async def test_a_task_that_is_there_already_stays_even_where_there_is_no_room(
 
 
 @pytest.mark.parametrize("positions", ["AB", "AAA"])
-async def test_a_move_is_refused_for_what_is_judged_first_and_nothing_is_written(
+async def test_a_move_is_refused_for_the_first_reason_and_nothing_is_written(
     repository_of: RepositoryOf, positions: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))

@@ -59,7 +59,7 @@ async def ask(
         return stored
 
 
-async def test_as_many_keys_as_may_be_are_kept_and_one_more_is_refused_until_the_oldest_ends(
+async def test_keys_are_stored_up_to_the_limit_and_one_more_is_refused_until_the_oldest_expires(
     store: Store,
 ) -> None:
     ann = someone("ann")
@@ -77,7 +77,7 @@ async def test_as_many_keys_as_may_be_are_kept_and_one_more_is_refused_until_the
         await ask(store, ann, "e", at=timedelta(hours=24))
 
 
-async def test_as_many_bytes_as_may_be_are_kept_and_more_are_refused_until_enough_of_them_end(
+async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_until_enough_expire(
     store: Store,
 ) -> None:
     ann = someone("ann")
@@ -91,7 +91,7 @@ async def test_as_many_bytes_as_may_be_are_kept_and_more_are_refused_until_enoug
     assert await ask(store, ann, "c", body=b"x" * 10, at=timedelta(hours=24)) is None
 
 
-async def test_what_ends_gives_its_share_back_again_and_again(store: Store) -> None:
+async def test_expired_responses_free_their_room_repeatedly(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(4):
@@ -109,7 +109,7 @@ async def test_the_same_key_a_day_later_takes_no_more_room(store: Store) -> None
         assert await ask(store, ann, "a", body=b"x" * 100, at=timedelta(days=day)) is None
 
 
-async def test_what_others_keep_does_not_count(store: Store) -> None:
+async def test_responses_stored_for_others_do_not_count(store: Store) -> None:
     for owner in (someone("ann"), someone("bob")):
         for key in "abc":
             assert await ask(store, owner, key, body=b"x" * 33) is None

@@ -55,7 +55,7 @@ async def asked(server: PostgresServer, role: str, sql: str) -> object:
 
 
 @pytest.mark.parametrize("table", AUTH_TABLES)
-async def test_what_an_older_version_kept_is_better_auths_and_the_api_cannot_read_it(
+async def test_tables_of_an_older_set_up_go_to_better_auths_role_and_the_api_cannot_read_them(
     server: PostgresServer, table: str
 ) -> None:
     assert await asked(server, AUTH, f'SELECT id FROM "{table}"') == "kept"

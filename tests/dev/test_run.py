@@ -263,7 +263,7 @@ def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_sto
         assert outside is None or not outside.exists()
 
 
-def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
+def test_a_given_database_is_migrated_only_on_request_and_no_server_is_embedded(
     postgres: PostgresServer, state: Path
 ) -> None:
     env = {"DATABASE_URL": postgres.new_database(), "BETTER_AUTH_URL": "http://localhost:1"}
@@ -279,7 +279,7 @@ def test_a_given_database_is_migrated_only_when_told_and_no_server_is_embedded(
         assert not (state / "postgres").exists()
 
 
-def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) -> None:
+def test_everything_wrong_is_reported_at_once_and_nothing_is_started(state: Path) -> None:
     with started(state, AUTH_PORT="x", PORT="y", BETTER_AUTH_SECRET="short") as run:
         assert run.ended() == 1
 
@@ -304,7 +304,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(state: Path) ->
     ],
 )
 @pytest.mark.parametrize("migrate", ["0", "1"])
-def test_a_database_that_cannot_be_used_is_told_without_a_traceback(
+def test_a_database_that_cannot_be_used_is_reported_without_a_traceback(
     postgres: PostgresServer, state: Path, wrong: str, told: str, migrate: str
 ) -> None:
     right = DatabaseAddress.parse(postgres.new_database())
@@ -317,7 +317,7 @@ def test_a_database_that_cannot_be_used_is_told_without_a_traceback(
     assert "Traceback" not in run.output
 
 
-def test_where_only_the_api_is_run_it_starts_and_waits_for_the_database(state: Path) -> None:
+def test_the_api_alone_starts_and_waits_for_the_database(state: Path) -> None:
     env = {"DATABASE_URL": "postgresql://x:y@127.0.0.1:1/z", "BETTER_AUTH_URL": "http://localhost:1"}
     with started(state, **env) as run:
         run.until("Ready after")
@@ -325,7 +325,7 @@ def test_where_only_the_api_is_run_it_starts_and_waits_for_the_database(state: P
         assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 503
 
 
-def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_state_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with started(tmp_path, STATE_DIR=str(tmp_path / "file" / "state")) as run:

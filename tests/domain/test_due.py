@@ -25,7 +25,7 @@ moments = st.datetimes(datetime(1001, 1, 1), datetime(9998, 1, 1), timezones=st.
         ("2026-01-31T17:00:00.123456789Z", "2026-01-31T17:00:00.123456Z"),
     ],
 )
-def test_what_rfc_3339_calls_a_date_or_a_date_time_is_read(said: str, kept: str) -> None:
+def test_dates_and_date_times_of_rfc_3339_are_read(said: str, kept: str) -> None:
     assert str(Due.parse(said)) == kept
 
 
@@ -52,7 +52,7 @@ def test_what_rfc_3339_calls_a_date_or_a_date_time_is_read(said: str, kept: str)
         ),
     ],
 )
-def test_what_is_neither_or_has_no_offset_is_refused(text: str) -> None:
+def test_text_that_is_no_date_or_lacks_an_offset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="with its offset"):
         Due.parse(text)
 
@@ -68,13 +68,13 @@ def test_what_is_neither_or_has_no_offset_is_refused(text: str) -> None:
         "2026-01-31T17:00:00+24:00",
     ],
 )
-def test_what_does_not_exist_is_refused(text: str) -> None:
+def test_a_date_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         Due.parse(text)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "0999-12-31", "9999-12-31", "9999-12-31T23:59:59.999999Z"])
-def test_what_is_absurdly_far_away_is_refused(text: str) -> None:
+def test_a_date_outside_the_supported_years_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="years 1000 to 9998"):
         Due.parse(text)
 

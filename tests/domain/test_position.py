@@ -28,7 +28,7 @@ def test_between_two_there_is_a_third(one: Position, other: Position) -> None:
 
 
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=60))
-def test_what_is_put_anywhere_stays_there_and_the_next_new_task_still_comes_first(places: list[int]) -> None:
+def test_moved_tasks_stay_in_place_and_the_next_new_task_still_comes_first(places: list[int]) -> None:
     order = [position_of_new(later(-number)) for number in range(5)]
     now = NOON + timedelta(seconds=1)
     for place in places:
@@ -42,7 +42,7 @@ def test_what_is_put_anywhere_stays_there_and_the_next_new_task_still_comes_firs
     assert position_of_new(now + timedelta(seconds=1)) < order[0]
 
 
-def test_where_the_clock_of_another_process_is_ahead_the_first_place_is_still_before_all() -> None:
+def test_a_new_task_comes_first_even_if_another_processs_clock_is_ahead() -> None:
     first = position_of_new(later(5))
 
     before = between(None, first, NOON)

@@ -38,7 +38,7 @@ async def test_everyone_has_a_quota_of_their_own() -> None:
     assert not (await limit.standing("bob")).exceeded
 
 
-async def test_once_the_time_is_over_that_it_told_and_not_before_the_quota_is_whole_again() -> None:
+async def test_after_the_reported_time_and_not_before_the_quota_is_whole_again() -> None:
     clock = Clock()
     limit = limit_at(clock)
     told = [await limit.standing("ann") for _ in range(4)][-1].reset

@@ -41,7 +41,7 @@ def test_each_wrong_tag_is_named_with_its_place(tags: tuple[str, ...], places: s
     assert broken_by(*tags) == places
 
 
-def test_as_many_and_as_long_as_allowed_are_kept() -> None:
+def test_tags_at_the_limits_of_number_and_length_are_accepted() -> None:
     tags = tuple(f"{number:02}{'🌱' * (TAG_MAX - 2)}" for number in range(TAGS_MAX))
 
     assert TaskChanges(tags=tags).tags == tags

@@ -61,7 +61,7 @@ def test_changes_obey_the_same_rules() -> None:
     assert [rule.field for rule in raised.value.broken] == ["title", "description"]
 
 
-def test_changes_name_only_what_was_said_and_none_is_said() -> None:
+def test_changes_name_only_the_given_fields() -> None:
     assert TaskChanges().named() == {}
     assert TaskChanges(title=" x ", description=None).named() == {"title": "x", "description": None}
     assert TaskChanges(completed=False, title=KEEP).named() == {"completed": False}

@@ -19,7 +19,7 @@ def service_at(minutes: int, repository: MemoryTaskRepository | None = None) -> 
     return TaskService(repository or MemoryTaskRepository(OWNER), lambda: later(minutes), MANY)
 
 
-async def test_a_created_task_holds_what_was_said_and_the_present_moment() -> None:
+async def test_a_created_task_holds_the_given_fields_and_the_present_moment() -> None:
     service, new = service_at(0), NewTaskFactory.build(completed=True)
 
     task_id, seen = await service.create(new)
@@ -89,7 +89,7 @@ async def test_completing_toggles_or_sets(said: bool | None, before: bool, after
     assert read(await service.complete(task_id, said))["completed"] is after
 
 
-async def test_what_names_an_absent_task_says_so() -> None:
+async def test_a_request_for_an_absent_task_raises_task_not_found() -> None:
     service, absent = service_at(0), a_task_id()
 
     for attempt in (

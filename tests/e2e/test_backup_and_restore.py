@@ -145,7 +145,7 @@ async def test_a_purge_with_a_policy_of_somebody_else_in_its_way_says_so(
     assert 'mend it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
 
 
-async def test_a_serving_role_that_lost_a_right_is_told_the_grant_that_gives_it_back(
+async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_restores_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
@@ -189,7 +189,7 @@ async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_view_of_somebody_else_in_our_place_is_refused_and_left_alone(
+async def test_a_view_of_another_program_with_our_name_is_refused_and_left_alone(
     postgres: PostgresServer, tmp_path: Path, when: str
 ) -> None:
     url = postgres.new_database()

@@ -70,7 +70,7 @@ async def test_given_key_rotation_then_old_and_new_tokens_are_good_the_new_one_a
         assert (await verifier.verify(old)).user_id == ann.user_id
 
 
-async def test_hs256_by_its_custom_sign_is_believed_with_the_secret(postgres: PostgresServer) -> None:
+async def test_hs256_by_its_custom_sign_is_accepted_with_the_secret(postgres: PostgresServer) -> None:
     async with better_auth(postgres.new_database(), hs256=True) as auth:
         ann = await auth.sign_up()
         token = await ann.token()

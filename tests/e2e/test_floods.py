@@ -62,7 +62,7 @@ def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
 
 
 @pytest.mark.quiet
-def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is_said_once(
+def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is_reported_once(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, RATE_LIMIT_STORE=store.url)

@@ -132,7 +132,7 @@ async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wai
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with the old key", "without the old key"])
-async def test_a_rotated_key_is_believed_at_its_first_use_and_one_that_left_no_longer(
+async def test_a_rotated_key_is_accepted_at_its_first_use_and_one_that_left_no_longer(
     kept: bool,  # noqa: FBT001 - a case
     database_url: str,
     tmp_path: Path,
@@ -152,7 +152,7 @@ async def test_a_rotated_key_is_believed_at_its_first_use_and_one_that_left_no_l
         assert [response.status_code for response in after] == ([200, 200] if kept else [401, 401])
 
 
-async def test_a_flood_of_unknown_keys_is_told_to_wait_and_costs_few_fetches(
+async def test_a_flood_of_unknown_keys_is_asked_to_wait_and_costs_few_fetches(
     database_url: str, tmp_path: Path
 ) -> None:
     async with (

@@ -83,7 +83,7 @@ def test_no_label_holds_what_a_stranger_can_make_up(two: Service, port: int) -> 
         assert made_up not in labels
 
 
-def test_the_pool_and_the_requests_under_way_are_told_while_a_lock_holds_them(
+def test_the_pool_and_the_requests_under_way_are_reported_while_a_lock_holds_them(
     two: Service, port: int, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]
@@ -172,7 +172,7 @@ def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase
         assert {(route, method, "500"), (route, method, "503")} <= counted
 
 
-def test_which_version_runs_and_how_many_workers_there_should_be_is_told(two: Service, port: int) -> None:
+def test_metrics_show_the_version_and_the_configured_workers(two: Service, port: int) -> None:
     samples = scraped(port)
 
     assert (
@@ -213,7 +213,7 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
     ]
 
 
-def test_where_nobody_reads_the_counts_the_files_of_a_dead_worker_go_too(
+def test_the_metrics_files_of_a_dead_worker_are_removed_without_any_scrape(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, METRICS_PORT=str(free_port())), tmp_path) as service:
@@ -259,7 +259,7 @@ def test_the_folder_of_a_start_that_was_killed_is_removed_by_the_next_and_that_o
     assert not held.exists()
 
 
-async def test_keys_are_told_by_how_many_there_are_and_when_they_came(
+async def test_keys_are_reported_by_how_many_there_are_and_when_they_came(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -285,7 +285,7 @@ def test_the_counts_are_nowhere_on_the_public_port_and_nowhere_at_all_by_default
     }
 
 
-def test_a_port_that_is_used_is_told_before_the_start(
+def test_a_port_that_is_used_is_reported_before_the_start(
     database_url: str, service: Service, tmp_path: Path
 ) -> None:
     used = service.url.rpartition(":")[2]

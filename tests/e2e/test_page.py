@@ -152,7 +152,7 @@ TYPE_ON_AS_SOON_AS_IT_IS_SAVED = """
 
 
 @pytest.mark.parametrize("writes_on", [True, False], ids=["who writes elsewhere", "who waits"])
-async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_whoever_writes_elsewhere(
+async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_a_person_who_writes_elsewhere(
     site: Site,
     page: Page,
     writes_on: bool,  # noqa: FBT001 - a parameter
@@ -170,7 +170,7 @@ async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_whoever_
     await expect(there).to_be_focused()
 
 
-async def test_what_is_refused_is_taken_back_and_nothing_else(site: Site, page: Page) -> None:
+async def test_a_refused_optimistic_change_is_undone_and_nothing_else(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("refused", "kept", "also refused")
     answer = asyncio.Event()
@@ -263,7 +263,7 @@ async def test_signing_in_again_in_one_tab_ends_the_question_in_the_other(
             await expect(page.locator(".task")).to_have_count(2)
 
 
-async def test_a_sign_out_that_nobody_answers_is_said_to_be_none(site: Site, page: Page) -> None:
+async def test_a_sign_out_that_nobody_answers_is_shown_as_failed(site: Site, page: Page) -> None:
     await Visitor.signed_up(page, site)
     await page.route("**/api/auth/sign-out", lambda route: route.abort(), times=1)
 
@@ -274,7 +274,7 @@ async def test_a_sign_out_that_nobody_answers_is_said_to_be_none(site: Site, pag
     await expect(page.get_by_label("E-mail")).to_be_visible()
 
 
-async def test_what_is_wrong_with_signing_up_is_said(site: Site, page: Page) -> None:
+async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_label("E-mail").fill("ann@example.com")
@@ -323,7 +323,7 @@ async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session
             await assert_no_token_is_kept(page, asked)
 
 
-async def test_while_the_server_is_away_it_is_said_plainly_and_afterwards_it_works(
+async def test_while_the_server_is_away_it_is_shown_plainly_and_afterwards_it_works(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     async with site_of(postgres, tmp_path) as site:
@@ -354,7 +354,7 @@ async def _settled(person: Visitor) -> list[Any]:
     return list(await person.titles())
 
 
-async def test_where_addresses_are_verified_the_page_says_so_and_the_mailed_link_signs_in(
+async def test_given_address_verification_the_page_explains_it_and_the_mailed_link_signs_in(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}

@@ -59,7 +59,7 @@ def stopped(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 
 
 @pytest.mark.quiet
-def test_told_to_stop_it_first_says_that_it_leaves_and_goes_on_serving(
+def test_a_service_that_is_stopped_first_says_that_it_leaves_and_goes_on_serving(
     database_url: str, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, SHUTDOWN_DELAY="2", WEB_CONCURRENCY="2")
@@ -100,7 +100,7 @@ def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
 
 
 @pytest.mark.parametrize("sent", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["SIGINT", "twice"])
-def test_whoever_is_in_a_hurry_does_not_wait(
+def test_sigint_or_a_second_signal_stops_without_the_delay(
     database_url: str, tmp_path: Path, sent: list[signal.Signals]
 ) -> None:
     with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
@@ -149,7 +149,7 @@ def test_a_worker_that_dies_again_at_once_ends_the_service_and_the_log_says_why(
     assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
 
 
-def test_workers_that_are_replaced_as_asked_are_logged_and_not_counted(
+def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
@@ -205,7 +205,7 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
 
 
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
-def test_told_to_stop_within_a_second_of_its_start_it_ends_within_two(
+def test_a_service_stopped_within_a_second_of_its_start_ends_within_two(
     database_url: str, tmp_path: Path, after: float
 ) -> None:
     port = free_port()

@@ -196,7 +196,7 @@ def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
     assert nobody in told[0]
 
 
-def test_told_to_stop_it_finishes_what_is_under_way_and_ends_well(
+def test_a_service_that_is_stopped_finishes_what_is_under_way_and_ends_well(
     database_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:

@@ -33,7 +33,7 @@ def started(**env: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_everything_wrong_is_reported_at_once() -> None:
     done = started(
         BETTER_AUTH_URL="localhost:3000",
         BETTER_AUTH_SECRET="short",
@@ -67,7 +67,7 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("address", ["what", "postgresql://", "postgresql:tasks"])
-def test_what_is_no_address_is_not_tried(address: str) -> None:
+def test_an_invalid_database_url_stops_the_sign_in_server(address: str) -> None:
     done = started(DATABASE_URL=address)
 
     assert done.returncode == 1

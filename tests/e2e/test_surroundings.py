@@ -96,7 +96,7 @@ def test_without_counts_it_serves_where_no_folder_can_be_written_to(
     assert created.status_code == 201
 
 
-def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_lost_and_it_is_said_once(
+def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_lost_and_it_is_reported_once(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -136,9 +136,7 @@ def test_without_a_reader_of_the_log_the_main_process_ends_well_too(
     assert set(service.log.read_text().splitlines()) == {SAID}
 
 
-def test_where_standard_error_is_gone_too_a_worker_is_replaced_all_the_same(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_worker_is_replaced_even_without_standard_error(database_url: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     both = ("sh", "-c", 'exec "$@" 2>&1', "sh")
     with serving(environment_for(database_url), tmp_path, stdout=writing, under=both) as service:

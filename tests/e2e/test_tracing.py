@@ -152,7 +152,7 @@ def test_the_samplers_variable_is_heard(database_url: str, tmp_path: Path) -> No
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "True"),
     ],
 )
-def test_nothing_of_it_is_imported_where_no_endpoint_is_set(
+def test_opentelemetry_is_not_imported_without_an_endpoint(
     env: dict[str, str], imported: str, tmp_path: Path
 ) -> None:
     code = "import sys, app.main; print(*(name in sys.modules for name in ('opentelemetry.sdk', 'prometheus_client')))"
@@ -169,7 +169,7 @@ def test_nothing_of_it_is_imported_where_no_endpoint_is_set(
     assert done.stdout.split() == [imported, "False"]
 
 
-def test_another_protocol_than_the_one_we_speak_is_told(database_url: str, tmp_path: Path) -> None:
+def test_another_protocol_than_the_one_we_speak_is_reported(database_url: str, tmp_path: Path) -> None:
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
     said = app("serve", env=environment_for(database_url, **more), cwd=tmp_path)

@@ -57,7 +57,7 @@ def test_a_token_without_what_the_page_names_is_refused(
     assert service.log.read_text().count(reason) == before + 1
 
 
-def test_the_token_that_the_page_makes_is_believed(service: Service) -> None:
+def test_the_token_that_the_page_makes_is_accepted(service: Service) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     env = {"BETTER_AUTH_URL": ORIGIN, "BETTER_AUTH_SECRET": SECRET.decode(), "USER_ID": "ann"}
 

@@ -52,7 +52,7 @@ def queries(draw: st.DrawFn) -> bytes:
 @example(query=b"due_before=0001-01-01T00:00:00%2B23:59")
 @example(query="limit=١".encode())
 @effort(700)
-def test_a_query_is_a_page_that_can_be_asked_for_or_faults(query: bytes) -> None:
+def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
     try:
         asked = read_list(request(query=query))
     except InvalidRequest as refused:

@@ -113,7 +113,7 @@ def test_a_text_that_is_almost_an_address_is_one_or_is_refused_with_a_reason(url
 @given(password=st.text("pw0?#/@:[]%&=", min_size=6, max_size=12), rest=st.sampled_from(ADDRESSES))
 @example(password="0?0000", rest=ADDRESS)
 @effort(400)
-def test_a_password_that_is_not_percent_encoded_is_not_told_either(password: str, rest: str) -> None:
+def test_a_password_that_is_not_percent_encoded_is_not_reported_either(password: str, rest: str) -> None:
     url = re.sub(r"://.*@", lambda _: f"://ann:{password}@", rest)
 
     try:

@@ -75,7 +75,7 @@ async def found(mine: NeonTaskRepository, **selection: Any) -> set[str]:
     return {task["id"] for task in read(page)}
 
 
-async def test_what_the_version_before_wrote_is_found_after_the_migration_in_every_spelling(
+async def test_rows_of_the_previous_version_are_found_in_every_spelling_after_the_migration(
     before: Before,
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
@@ -140,7 +140,7 @@ async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_noth
     assert len(await found(before.of(bob), tags=(HEART,))) == 1
 
 
-async def test_it_waits_for_whom_somebody_writes_and_goes_on_after_a_stop_with_what_is_left(
+async def test_it_waits_for_owners_that_are_being_written_and_goes_on_after_a_stop_with_what_is_left(
     before: Before,
 ) -> None:
     ann, bob = sorted((someone("ann"), someone("bob")))

@@ -105,7 +105,9 @@ async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> Non
         assert read(await reading) == []
 
 
-async def test_a_write_whose_server_process_ends_is_told_as_unknown_and_not_repeated(place: Place) -> None:
+async def test_a_write_whose_server_process_ends_is_reported_as_unknown_and_not_repeated(
+    place: Place,
+) -> None:
     async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
@@ -137,7 +139,7 @@ async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_
         assert read(await mine.page(1, after=None)) == []
 
 
-async def test_behind_a_pooler_the_same_is_cut_off_and_told_as_unknown(place: Place) -> None:
+async def test_behind_a_pooler_the_same_is_cut_off_and_reported_as_unknown(place: Place) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
     async with open_database(place, seconds=3) as database:
         mine = NeonTaskRepository(database, owner=someone())
@@ -159,7 +161,7 @@ async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connectio
         assert (database.counts().idle, database.counts().in_use) == (3, 0)
 
 
-async def test_what_the_server_refused_at_the_last_moment_is_told_as_that(
+async def test_an_error_that_arrives_at_the_deadline_is_reported_as_that_error(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(place) as database:
@@ -266,7 +268,7 @@ async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: P
 
 
 @pytest.mark.quiet
-async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
+async def test_all_statements_of_a_request_share_one_deadline(place: Place) -> None:
     url = place.postgres.url_of(place.address.database)
     app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))
     async with client_of(app):
@@ -281,7 +283,7 @@ async def test_all_that_a_request_asks_has_one_deadline(place: Place) -> None:
         assert time.monotonic() - began < 1.2
 
 
-async def test_a_write_that_the_driver_did_not_send_is_asked_for_once_more(
+async def test_a_write_that_the_driver_did_not_send_is_repeated_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(place) as database:

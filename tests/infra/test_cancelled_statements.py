@@ -106,7 +106,7 @@ def replace_budget(statement: Statement, seconds: float) -> Statement:
     return Statement(statement.sql, statement.names, seconds)
 
 
-async def test_who_waits_is_answered_before_the_statement_is_cancelled(
+async def test_a_timed_out_request_is_answered_before_its_statement_is_cancelled(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancelling = asyncio.Event()

@@ -150,7 +150,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
     assert [line["event"] for line in logged] == ["wall down", "wall stands again"]
 
 
-async def test_given_a_look_that_is_due_and_nothing_that_is_asked_then_the_database_is_left_asleep(
+async def test_given_a_look_that_is_due_and_no_requests_then_the_database_is_left_asleep(
     postgres: PostgresServer, url: str
 ) -> None:
     async with open_database(url) as database:
@@ -172,7 +172,7 @@ async def test_a_worker_that_starts_while_a_wall_is_down_serves_nothing(
                 await database.fetch(PING, {})
 
 
-async def test_a_table_that_is_missing_is_told_by_migrate_in_one_sentence(
+async def test_a_table_that_is_missing_is_reported_by_migrate_in_one_sentence(
     postgres: PostgresServer, url: str
 ) -> None:
     postgres.query("DROP VIEW own_tasks; DROP TABLE tasks", name_of(url))
@@ -181,7 +181,7 @@ async def test_a_table_that_is_missing_is_told_by_migrate_in_one_sentence(
         await upgrade(DatabaseAddress.parse(url))
 
 
-async def test_a_view_of_another_role_is_told_with_the_command_that_a_superuser_runs(
+async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superuser_runs(
     postgres: PostgresServer, url: str
 ) -> None:
     name = name_of(url)
@@ -198,7 +198,7 @@ async def test_a_view_of_another_role_is_told_with_the_command_that_a_superuser_
     assert mended is None
 
 
-async def test_a_membership_that_migrate_gives_back_is_said(url: str) -> None:
+async def test_a_membership_that_migrate_gives_back_is_reported(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("REVOKE taskward_app FROM CURRENT_USER")

@@ -80,7 +80,7 @@ async def test_a_pool_can_be_opened_and_closed_without_a_database() -> None:
     assert trouble is not None
 
 
-async def test_where_the_last_statement_succeeded_readiness_asks_nothing(
+async def test_readiness_runs_no_statement_after_a_successful_one(
     database: Database, own: PostgresServer
 ) -> None:
     await database.trouble()

@@ -47,7 +47,7 @@ async def test_each_task_ends_its_wait_at_its_moment() -> None:
     assert deadlines.let_go(late.connection)
 
 
-async def test_what_was_let_go_in_time_is_left_alone() -> None:
+async def test_a_connection_released_in_time_is_not_ended() -> None:
     deadlines = Deadlines()
     quick, other = await watched(deadlines, 0.05), await watched(deadlines, 0.05)
 

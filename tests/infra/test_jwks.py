@@ -115,7 +115,7 @@ async def test_a_waiter_that_gives_up_does_not_cancel_the_fetch_for_others() -> 
         assert server.asked == 2
 
 
-async def test_given_a_fresh_set_without_the_key_then_the_token_is_not_believed() -> None:
+async def test_given_a_fresh_set_without_the_key_then_the_token_is_not_accepted() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         with pytest.raises(NotAuthenticated):
             await fetched.find("nobody's", "EdDSA")
@@ -172,7 +172,7 @@ async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
         assert server.asked == 1 + BURST
 
 
-async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_believed_within_ten_seconds() -> None:
+async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_within_ten_seconds() -> None:
     clock = Clock()
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
         for _ in range(BURST):
@@ -191,7 +191,7 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_believed_
 
 
 @pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
-async def test_given_an_issuer_that_is_down_then_a_known_key_is_believed_and_another_neither_nor(
+async def test_given_an_issuer_that_is_down_then_a_known_key_is_accepted_and_another_neither_nor(
     behaviour: str,
 ) -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
@@ -220,7 +220,7 @@ async def test_given_no_keys_at_all_then_it_recovers_by_itself_within_two_second
 
 
 @pytest.mark.quiet
-async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_believed_at_once() -> None:
+async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_accepted_at_once() -> None:
     async with jwks_server() as server, fetched_from(server, wait=False) as fetched:
         await until(lambda: bool(fetched._trouble))
         server.keys = [OLD.public]
@@ -373,6 +373,6 @@ async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go
         assert not left
 
 
-async def test_given_it_was_never_started_then_nothing_is_believed_or_refused() -> None:
+async def test_given_it_was_never_started_then_nothing_is_accepted_or_refused() -> None:
     with pytest.raises(KeysUnavailable):
         await Jwks("http://127.0.0.1:1/").find("old", "EdDSA")

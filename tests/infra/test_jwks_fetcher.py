@@ -69,7 +69,7 @@ async def test_a_fetch_ends_in_its_time_however_slowly_the_answer_comes() -> Non
     assert slowest < 2
 
 
-async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with jwks_server(NEW.public) as proxy, jwks_server(OLD.public) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -124,7 +124,7 @@ async def test_a_certificate_is_verified(
         await fetcher.close()
 
 
-async def test_a_bad_document_is_told_from_one_that_did_not_come() -> None:
+async def test_a_bad_document_and_a_missing_one_are_distinguished() -> None:
     async with jwks_server() as server:
         fetcher = Fetcher(server.url)
 

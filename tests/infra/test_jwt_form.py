@@ -109,13 +109,13 @@ async def test_a_claim_that_is_absent_wrong_or_of_a_wrong_type_is_refused(
     ],
     ids=str,
 )
-async def test_a_claim_within_the_rules_is_believed(change: dict[str, Any]) -> None:
+async def test_a_claim_within_the_rules_is_accepted(change: dict[str, Any]) -> None:
     claims = CLAIMS | change
 
     assert await verify(shared(claims)) == claims["sub"]
 
 
-async def test_a_time_of_issue_need_not_be_said() -> None:
+async def test_a_time_of_issue_is_optional() -> None:
     claims = {name: value for name, value in CLAIMS.items() if name != "iat"}
 
     assert await verify(shared(claims))
@@ -175,7 +175,7 @@ async def test_a_header_that_asks_for_something_else_is_refused(header: dict[str
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_header_within_the_rules_is_believed(header: dict[str, Any]) -> None:
+async def test_a_header_within_the_rules_is_accepted(header: dict[str, Any]) -> None:
     assert await verify(shared(**header))
 
 

@@ -34,13 +34,13 @@ def verifier(keys: Jwks) -> JwtVerifier:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_token_of_each_algorithm_is_believed(algorithm: str, verifier: JwtVerifier) -> None:
+async def test_a_token_of_each_algorithm_is_accepted(algorithm: str, verifier: JwtVerifier) -> None:
     principal = await verifier.verify(KEYS[algorithm].sign())
 
     assert principal.user_id == "ann"
 
 
-async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys: Jwks) -> None:
+async def test_a_token_of_the_shared_secret_is_accepted_where_there_is_one(keys: Jwks) -> None:
     token = shared()
 
     assert (await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)).user_id == "ann"
@@ -51,7 +51,7 @@ async def test_a_token_of_the_shared_secret_is_believed_where_there_is_one(keys:
         await JwtVerifier(replace(TRUST, secret=b"another" * 9), None, now=lambda: NOW).verify(token)
 
 
-async def test_while_the_secret_is_replaced_both_are_believed_and_no_third_one() -> None:
+async def test_while_the_secret_is_replaced_both_are_accepted_and_no_third_one() -> None:
     new, old = b"the-new-one" * 4, b"the-old-one" * 4
     trust = replace(TRUST, secret=new, previous_secret=old)
     verifier = JwtVerifier(trust, None, now=lambda: NOW)
@@ -65,12 +65,12 @@ async def test_while_the_secret_is_replaced_both_are_believed_and_no_third_one()
     )
 
 
-async def test_given_no_key_set_then_only_the_shared_secret_is_believed() -> None:
+async def test_given_no_key_set_then_only_the_shared_secret_is_accepted() -> None:
     with pytest.raises(NotAuthenticated, match="only HS256"):
         await JwtVerifier(TRUST, None, now=lambda: NOW).verify(KEYS["EdDSA"].sign())
 
 
-async def test_a_token_without_a_key_id_is_believed_where_one_key_alone_fits() -> None:
+async def test_a_token_without_a_key_id_is_accepted_where_one_key_alone_fits() -> None:
     token = KEYS["EdDSA"].sign(kid=None)
 
     async with (
@@ -98,7 +98,7 @@ async def test_a_token_that_would_be_refused_anyway_causes_no_fetch(wrong: dict[
         assert server.asked == 1
 
 
-async def test_given_an_issuer_that_is_down_then_a_token_of_an_unknown_key_is_neither_believed_nor_refused() -> (
+async def test_given_an_issuer_that_is_down_then_a_token_of_an_unknown_key_is_neither_accepted_nor_refused() -> (
     None
 ):
     async with jwks_server(KEYS["EdDSA"].public) as server, fetched_from(server) as keys:
@@ -146,7 +146,7 @@ anything = st.recursive(
     claims=st.dictionaries(st.sampled_from(["sub", "iss", "aud", "exp", "nbf", "iat", "jti"]), anything),
 )
 @settings(max_examples=300, deadline=None)
-async def test_whatever_a_signed_token_says_it_is_believed_for_a_proper_subject_or_refused(
+async def test_a_signed_token_with_any_claims_gives_a_proper_subject_or_is_refused(
     header: dict[str, Any], claims: dict[str, Any], verifier: JwtVerifier
 ) -> None:
     token = shared(CLAIMS | claims, **header)

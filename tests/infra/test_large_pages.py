@@ -117,7 +117,7 @@ async def test_a_page_that_is_small_enough_is_read_once_and_another_again_for_fe
     assert asked[owners[False]] > 1
 
 
-async def test_of_a_page_that_is_too_large_nothing_is_sent_by_the_database(
+async def test_the_database_sends_nothing_of_a_page_that_is_too_large(
     database: Database, owners: dict[bool, UserId]
 ) -> None:
     values = {"owner": owners[False], "limit": COUNT}

@@ -103,7 +103,7 @@ async def test_up_is_quiet_the_second_time_and_down_and_up_again_works(postgres:
     assert await _connected(address, differences) == []
 
 
-async def test_what_others_keep_in_the_database_is_left_alone_in_both_directions(
+async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
     postgres: PostgresServer,
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())

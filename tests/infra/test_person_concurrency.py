@@ -15,7 +15,7 @@ ANN, BOB = UserId("ann"), UserId("bob")
 FAR = 1e9
 
 
-def test_as_many_as_the_limit_run_and_another_person_is_not_held_back() -> None:
+def test_one_person_runs_up_to_the_limit_and_another_person_is_not_delayed() -> None:
     limit = PersonConcurrency(2)
 
     async def start_three() -> list[bool]:
@@ -73,7 +73,7 @@ STEPS = st.lists(st.tuples(st.sampled_from([ANN, BOB]), st.floats(0, 0.002), st.
 
 
 @given(STEPS, st.integers(1, 4))
-def test_whatever_is_started_and_given_up_no_more_run_than_may_and_nothing_is_left(
+def test_any_order_of_starts_and_cancellations_stays_within_the_limit_and_leaves_nothing(
     steps: list[tuple[UserId, float, bool]], at_most: int
 ) -> None:
     limit = PersonConcurrency(at_most)

@@ -141,7 +141,7 @@ async def ask_through(url: str, sql: str) -> str:
 
 
 @pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
-async def test_nothing_is_set_for_the_other_clients_of_a_pooler(
+async def test_session_settings_do_not_reach_other_clients_of_a_pooler(
     database_url: str, tmp_path: Path, said: str
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through:

@@ -71,7 +71,7 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
     assert max(plan.rows_read for plan in explaining.plans) <= 2
 
 
-async def test_where_a_move_spreads_20000_tasks_without_statistics_it_reads_each_of_them_twice(
+async def test_a_move_that_spreads_20000_tasks_without_statistics_reads_each_of_them_twice(
     postgres: PostgresServer,
 ) -> None:
     async with explained(postgres, SEEDS["statistics of others"] + NO_ROOM) as explaining:

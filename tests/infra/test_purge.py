@@ -75,7 +75,7 @@ async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_an
             assert await kept.claim(asked["old"], since=LONG_AGO) is None
 
 
-async def test_what_owners_were_answered_of_ended_tasks_ends_with_them_and_their_keys_stay_taken(
+async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(
     database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
 ) -> None:
     owners = [mine._session._owner for mine, _ in trashed]

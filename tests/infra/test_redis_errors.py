@@ -81,7 +81,7 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("url", CAUSES)
-async def test_each_wrong_store_is_told_by_its_cause(store: Store, tls_port: int, url: str) -> None:
+async def test_each_wrong_store_is_reported_by_its_cause(store: Store, tls_port: int, url: str) -> None:
     ports = {"port": store.port, "tls_port": tls_port, "nobody": free_port()}
 
     fault = await fault_of(url.format(**ports))
@@ -90,7 +90,7 @@ async def test_each_wrong_store_is_told_by_its_cause(store: Store, tls_port: int
     assert PASSWORD not in fault
 
 
-async def test_a_store_that_only_reads_is_told_as_that(store: Store, folder: Path) -> None:
+async def test_a_store_that_only_reads_is_reported_as_that(store: Store, folder: Path) -> None:
     (place := folder / "replica").mkdir()
     with store_in(place, "--replicaof", "127.0.0.1", str(store.port)) as replica:
         assert (
@@ -99,7 +99,7 @@ async def test_a_store_that_only_reads_is_told_as_that(store: Store, folder: Pat
         )
 
 
-async def test_with_its_own_authority_a_store_is_believed_and_only_under_its_name(
+async def test_with_its_own_authority_a_store_is_accepted_and_only_under_its_name(
     store: Store, folder: Path, tls_port: int
 ) -> None:
     url = f"valkeys://:{PASSWORD}@{{}}:{tls_port}/1"
@@ -150,7 +150,7 @@ def test_with_a_wrong_password_it_starts_says_so_and_serves_and_heals_by_itself(
     assert [line["reason"] for line in lines_of(service) if line["event"] == AWAY] == [cause]
 
 
-def test_a_store_that_comes_back_with_another_password_is_told_anew(
+def test_a_store_that_comes_back_with_another_password_is_reported_anew(
     database_url: str, tmp_path: Path
 ) -> None:
     (place := tmp_path / "store").mkdir()
@@ -180,7 +180,7 @@ def test_a_store_that_is_away_at_the_start_does_not_hold_it_up(database_url: str
     )
 
 
-def test_where_no_requests_are_limited_no_store_is_looked_for(database_url: str, tmp_path: Path) -> None:
+def test_without_rate_limits_the_store_is_not_checked(database_url: str, tmp_path: Path) -> None:
     env = environment_for(database_url, RATE_LIMIT="off", RATE_LIMIT_STORE="redis://127.0.0.1:1")
 
     with serving(env, tmp_path) as service:

@@ -205,7 +205,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_with_either_wall_down_nobody_is_told_or_forgets_what_another_was_told(
+async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_responses_of_another(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
@@ -284,7 +284,7 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
         await connection.close()
 
 
-async def test_whoever_is_named_among_the_values_the_statement_is_the_owners(
+async def test_a_statement_runs_for_the_sessions_owner_even_if_a_value_names_another(
     own: tuple[Database, str],
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
@@ -296,7 +296,7 @@ async def test_whoever_is_named_among_the_values_the_statement_is_the_owners(
     assert row is None
 
 
-def test_nobody_owns_nothing() -> None:
+def test_a_session_without_an_owner_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="needs an owner"):
         NeonTaskRepository(WithoutPredicate(None), owner=UserId(""))  # type: ignore[arg-type]
 
@@ -380,7 +380,7 @@ async def test_migrate_alone_mends_every_breach_or_says_what_is_in_the_way(
 
 
 @pytest.mark.parametrize(("breach", "mend"), BREACHES.items(), ids=BREACHES)
-async def test_a_breach_in_the_wall_is_told_with_the_statement_that_mends_it(
+async def test_a_breach_in_the_wall_is_reported_with_the_statement_that_mends_it(
     postgres: PostgresServer, breach: str, mend: str
 ) -> None:
     url = postgres.new_database()

@@ -42,7 +42,7 @@ async def test_a_token_that_is_remembered_still_expires() -> None:
         await verifier.verify(token)
 
 
-async def test_a_token_that_is_remembered_is_not_believed_before_its_time() -> None:
+async def test_a_token_that_is_remembered_is_not_accepted_before_its_time() -> None:
     clock = [float(NOW)]
     verifier = JwtVerifier(TRUST, None, now=lambda: clock[0])
     token = shared(CLAIMS | {"nbf": NOW})

@@ -33,7 +33,7 @@ async def test_waiters_are_served_in_order_of_arrival() -> None:
     assert first.result() is ONE
 
 
-async def test_nobody_waits_then_nobody_is_served() -> None:
+async def test_serving_an_empty_queue_does_nothing() -> None:
     assert not line().serve(ONE)  # type: ignore[arg-type]  # stands for a connection
 
 

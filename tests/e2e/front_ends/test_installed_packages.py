@@ -10,7 +10,7 @@ from tests.e2e.front_ends.documentation import Section
 
 
 @pytest.mark.parametrize(("section", "app"), [("Next.js", "next"), ("Vite", "vite")])
-def test_what_the_documentation_installs_is_what_the_app_has(
+def test_the_app_has_the_packages_that_the_documentation_installs(
     documented: dict[str, Section], section: str, app: str
 ) -> None:
     package = json.loads((HERE / app / "package.json").read_text())

@@ -100,7 +100,7 @@ async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_the
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
 
 
-async def test_a_tab_that_nobody_told_of_another_person_keeps_nothing_for_them(
+async def test_a_tab_that_does_not_know_of_another_person_keeps_nothing_for_them(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -371,7 +371,7 @@ async def test_a_client_of_pages_that_is_used_on_a_server_refuses_at_once_a_hund
     assert all("Refused: <!-- -->signed-out" in page.text for page in pages)
 
 
-async def test_who_signs_in_by_a_company_s_oauth_has_tasks(
+async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
     site: Site, new_person: NewPerson, company: OAuthProvider
 ) -> None:
     team = await team_page(site, await new_person())
@@ -384,7 +384,7 @@ async def test_who_signs_in_by_a_company_s_oauth_has_tasks(
     assert site.titles_of(company.email) == ["Ann's report"]
 
 
-async def test_who_signs_in_by_a_passkey_finds_their_tasks(site: Site, new_person: NewPerson) -> None:
+async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(site: Site, new_person: NewPerson) -> None:
     team = await team_page(site, await new_person())
     devtools = await team.page.context.new_cdp_session(team.page)
     await devtools.send("WebAuthn.enable")
