@@ -58,11 +58,11 @@ def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_n
     @contextmanager
     def searching() -> Iterator[None]:
         with (
-            hogging(service, hog, at_once=AT_ONCE, paths=SEARCHES) as told,
+            hogging(service, hog, at_once=AT_ONCE, paths=SEARCHES) as hogs,
             honest_person(service, "/health/ready") as ready,
         ):
             yield
-        answers.update(told.answers)
+        answers.update(hogs.answers)
         probes.append(ready)
 
     measured = windows(service, searching)

@@ -186,10 +186,10 @@ def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
 
 
 def test_every_wrong_setting_is_reported_at_once() -> None:
-    with pytest.raises(Cannot) as told:
+    with pytest.raises(Cannot) as raised:
         BenchSettings.from_env({"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none"})
 
-    assert [line.split()[0] for line in str(told.value).splitlines()] == [
+    assert [line.split()[0] for line in str(raised.value).splitlines()] == [
         "ALG",
         "ROUNDS",
         "SCENES",

@@ -46,7 +46,7 @@ def main() -> int:
     form = "short" if chosen.short else "long"
     where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     with a_place() as folder, Cluster(folder) as cluster:
-        results = [told(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
+        results = [print_result(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
     for result in results:
         if not result.passed:
@@ -100,7 +100,7 @@ def keep_log(name: str, folder: Path) -> None:
     (kept / f"{name}.log").write_text("\n".join(said))
 
 
-def told(result: Result) -> Result:
+def print_result(result: Result) -> Result:
     """Say how it went, as soon as it is known."""
     say(f"{'kept' if result.passed else 'FAILED'} ({result.seconds:.0f} s)")
     for note in result.reasons or result.notes:

@@ -14,7 +14,7 @@ WRITES: Final = ("create", "toggle", "delete")
 class Answer:
     """One request, and what came of it."""
 
-    asked: float  # seconds of the monotonic clock
+    sent_at: float  # seconds of the monotonic clock
     took: float  # seconds
     kind: str  # create, read, list, toggle or delete
     status: str  # the status code, or one of the words above
@@ -25,9 +25,9 @@ class Answer:
         return self.status.startswith("2")
 
     @property
-    def told(self) -> float:
+    def answered_at(self) -> float:
         """When the answer was there."""
-        return self.asked + self.took
+        return self.sent_at + self.took
 
 
 def share_well(answers: list[Answer]) -> float | None:

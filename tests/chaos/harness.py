@@ -102,7 +102,7 @@ class Harness:
         finally:
             self.background.run(load.stop())
             self.record.end = time.monotonic()
-            self.record.answers = [each for each in load.answers if each.told >= self.record.start]
+            self.record.answers = [each for each in load.answers if each.answered_at >= self.record.start]
         self.record.findings = self.background.run(load.audit())
 
     @contextmanager

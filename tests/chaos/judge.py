@@ -72,16 +72,16 @@ class Verdict:
 def judge(record: Record, allowed: Allowed) -> Verdict:
     """Hold a record against what is allowed."""
     answers, well_from = record.answers, record.healed + allowed.back
-    before = [each for each in answers if each.asked < record.began and each.told < record.began]
-    during = [each for each in answers if each.told >= record.began and each.asked < well_from]
-    after = [each for each in answers if each.asked >= well_from]
+    before = [each for each in answers if each.sent_at < record.began and each.answered_at < record.began]
+    during = [each for each in answers if each.answered_at >= record.began and each.sent_at < well_from]
+    after = [each for each in answers if each.sent_at >= well_from]
     verdict = Verdict(
         statuses=dict(Counter(each.status for each in answers)),
         before=share_well(before),
         during=share_well(during),
         after=share_well(after),
         outage=longest_outage(answers, record.start, record.end),
-        back=max((each.asked - record.healed for each in answers if not each.well), default=0.0),
+        back=max((each.sent_at - record.healed for each in answers if not each.well), default=0.0),
         slowest=max((each.took for each in answers), default=0.0),
         lost=record.findings.lost,
         twice=record.findings.twice,
@@ -110,7 +110,7 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
 
 def longest_outage(answers: Sequence[Answer], start: float, end: float) -> float:
     """Return the longest time without any 2xx, in seconds."""
-    moments = [start, *sorted(each.told for each in answers if each.well), end]
+    moments = [start, *sorted(each.answered_at for each in answers if each.well), end]
     return max(later - sooner for sooner, later in pairwise(moments))
 
 
@@ -122,7 +122,7 @@ def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
 
 
 def _created_all_the_same(record: Record, since: float) -> list[str]:
-    asked = [each for each in record.answers if since <= each.asked < each.told <= record.healed]
+    asked = [each for each in record.answers if since <= each.sent_at < each.answered_at <= record.healed]
     creating = [each for each in asked if each.kind == "create"]
     if len(creating) < FEW:
         return [f"only {len(creating)} tasks to be created during: this shows nothing"]
@@ -139,4 +139,4 @@ def _broken_by(findings: Findings) -> list[str]:
         "strangers": "rows of somebody else",
     }
     counts = [f"{count} {words}" for name, words in named.items() if (count := getattr(findings, name))]
-    return counts + [f"e.g. {sentence}" for sentence in findings.told[:2]]
+    return counts + [f"e.g. {sentence}" for sentence in findings.sentences[:2]]

@@ -32,12 +32,12 @@ class Findings:
     twice: int = 0  # present more often than it was requested
     denied: int = 0  # reported as not done, but present
     strangers: int = 0  # somebody else's
-    told: list[str] = field(default_factory=list)  # one sentence each
+    sentences: list[str] = field(default_factory=list)  # one sentence each
 
     def add(self, what: str, sentence: str, count: int = 1) -> None:
         """Count one."""
         setattr(self, what, getattr(self, what) + count)
-        self.told.append(sentence)
+        self.sentences.append(sentence)
 
 
 class Ledger:

@@ -95,7 +95,7 @@ class Load:
     def answers(self) -> list[Answer]:
         """Every response so far, in the order of the requests."""
         return sorted(
-            (each for person in self.people for each in person.answers), key=lambda each: each.asked
+            (each for person in self.people for each in person.answers), key=lambda each: each.sent_at
         )
 
     @property

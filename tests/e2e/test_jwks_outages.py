@@ -82,9 +82,9 @@ def token_of(key: SigningKey, **more: Any) -> str:
 
 async def asked_once_more(server: JwksServer) -> None:
     """Wait for a fetch that begins after now."""
-    before = server.asked
+    before = server.requests
     async with asyncio.timeout(5):
-        while server.asked == before:  # noqa: ASYNC110 - nobody tells
+        while server.requests == before:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
 
 
@@ -119,7 +119,7 @@ async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wai
 ) -> None:
     async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as asked:
         await asked.seconds_until_it_believes(token_of(OLD))
-        server.behaviour, before = behaviour, server.asked
+        server.behaviour, before = behaviour, server.requests
 
         unknown, *known = await asyncio.gather(
             asked.ask(token_of(STRANGE)), *(asked.ask(token_of(OLD)) for _ in range(20))
@@ -127,7 +127,7 @@ async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wai
 
         assert {response.status_code for response in known} == {200}
         must_wait(unknown)
-        assert server.asked > before
+        assert server.requests > before
         assert (await asked.ready())[0] == 200
 
 
@@ -170,7 +170,9 @@ async def test_a_flood_of_unknown_keys_is_asked_to_wait_and_costs_few_fetches(
                 must_wait(response)
         log = (tmp_path / "log").read_text()  # a flood of them must not become a flood of warnings
         assert sum("warning" in line and "keys-unavailable" in line for line in log.splitlines()) == 0
-        assert server.asked <= 1 + 3 + 1  # at the start, the burst, and the one that is earned in ten seconds
+        assert (
+            server.requests <= 1 + 3 + 1
+        )  # at the start, the burst, and the one that is earned in ten seconds
         assert (await asked.ask(token_of(OLD))).status_code == 200
 
 

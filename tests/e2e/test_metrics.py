@@ -271,7 +271,7 @@ async def test_keys_are_reported_by_how_many_there_are_and_when_they_came(
     async with jwks_server(SigningKey().public) as server:
         samples = await asyncio.to_thread(seen, server.url)
 
-    assert total(samples, "taskward_keys_fetches_total") == server.asked
+    assert total(samples, "taskward_keys_fetches_total") == server.requests
     assert total(samples, "taskward_keys_fetch_failures_total") == 0
     assert 0 < time.time() - total(samples, "taskward_keys_last_success_timestamp_seconds") < 60
 

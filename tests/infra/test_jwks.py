@@ -30,8 +30,8 @@ class Clock:
 
 async def asked_again(server: JwksServer) -> None:
     """Wait until a whole fetch is over that began after now."""
-    before = server.asked
-    await until(lambda: server.asked > before + 1)
+    before = server.requests
+    await until(lambda: server.requests > before + 1)
 
 
 def at_once(finding: Coroutine[Any, Any, object]) -> bool:
@@ -50,7 +50,7 @@ async def test_a_known_key_is_found_without_asking_anybody() -> None:
 
         assert at_once(fetched.find("old", "EdDSA"))
 
-        assert server.asked == 1
+        assert server.requests == 1
 
 
 @pytest.mark.quiet
@@ -72,14 +72,14 @@ async def test_a_new_key_is_fetched_at_once_and_by_all_who_wait_together() -> No
         async with asyncio.timeout(1):
             await asyncio.gather(*(fetched.find("new", "EdDSA") for _ in range(50)))
 
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_settles_it() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour = "slow"
         early = asyncio.create_task(fetched.find("nobody's", "EdDSA"))
-        await until(lambda: server.asked == 2)
+        await until(lambda: server.requests == 2)
         await asyncio.sleep(0)
         server.behaviour = "good"
         server.keys = [OLD.public, NEW.public]
@@ -98,7 +98,7 @@ async def test_a_new_key_is_fetched_even_in_the_moment_in_which_another_fetch_en
 
         await fetched.find("new", "EdDSA")
 
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 async def test_a_waiter_that_gives_up_does_not_cancel_the_fetch_for_others() -> None:
@@ -107,12 +107,12 @@ async def test_a_waiter_that_gives_up_does_not_cancel_the_fetch_for_others() -> 
         server.behaviour = "slow"
         hasty = asyncio.create_task(fetched.find("new", "EdDSA"))
         patient = asyncio.create_task(fetched.find("new", "EdDSA"))
-        await until(lambda: server.asked == 2)
+        await until(lambda: server.requests == 2)
 
         hasty.cancel()
 
         assert await patient
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 async def test_given_a_fresh_set_without_the_key_then_the_token_is_not_accepted() -> None:
@@ -126,7 +126,7 @@ async def test_a_key_of_another_algorithm_is_refused_without_asking_anybody() ->
         with pytest.raises(NotAuthenticated, match="another algorithm"):
             await fetched.find("old", "ES256")
 
-        assert server.asked == 1
+        assert server.requests == 1
 
 
 async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_wait() -> None:
@@ -141,7 +141,7 @@ async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_
             assert at_once(fetched.find("old", "EdDSA"))
 
         limited = [error for error in errors if isinstance(error, KeysUnavailable)]
-        assert server.asked == 1 + BURST
+        assert server.requests == 1 + BURST
         assert len(limited) == 1000 - BURST
         assert all(PAUSE - 2 <= error.retry_after <= PAUSE for error in limited)
 
@@ -157,7 +157,7 @@ async def test_a_minute_of_flood_costs_eight_fetches_and_failures_count() -> Non
                 with pytest.raises(KeysUnavailable):
                     await fetched.find(f"unknown-{number}", "EdDSA")
 
-        assert server.asked - 1 == 8
+        assert server.requests - 1 == 8
 
 
 async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
@@ -169,7 +169,7 @@ async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
             with pytest.raises((NotAuthenticated, KeysUnavailable)):
                 await fetched.find("unknown", "EdDSA")
 
-        assert server.asked == 1 + BURST
+        assert server.requests == 1 + BURST
 
 
 async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_within_ten_seconds() -> None:
@@ -179,15 +179,15 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_
             with pytest.raises(NotAuthenticated):
                 await fetched.find("unknown", "EdDSA")
         server.keys.append(NEW.public)
-        with pytest.raises(KeysUnavailable) as told:
+        with pytest.raises(KeysUnavailable) as raised:
             await fetched.find("new", "EdDSA")
 
-        clock.now += told.value.retry_after
+        clock.now += raised.value.retry_after
         with pytest.raises(NotAuthenticated):
             await fetched.find("unknown", "EdDSA")  # the flood takes what there is
 
         await fetched.find("new", "EdDSA")
-        assert told.value.retry_after <= 10
+        assert raised.value.retry_after <= 10
 
 
 @pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
@@ -197,10 +197,10 @@ async def test_given_an_issuer_that_is_down_then_a_known_key_is_accepted_and_ano
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour = behaviour
 
-        with pytest.raises(KeysUnavailable) as told:
+        with pytest.raises(KeysUnavailable) as raised:
             await fetched.find("new", "EdDSA")
 
-        assert told.value.retry_after >= 1
+        assert raised.value.retry_after >= 1
         assert await fetched.find("old", "EdDSA")
 
 
@@ -209,9 +209,9 @@ async def test_given_no_keys_at_all_then_it_recovers_by_itself_within_two_second
         server.behaviour = "500"
         async with fetched_from(server, wait=False) as fetched:
             for _ in range(2 * BURST):
-                with pytest.raises(KeysUnavailable) as told:
+                with pytest.raises(KeysUnavailable) as raised:
                     await fetched.find("old", "EdDSA")
-            assert told.value.retry_after == 1
+            assert raised.value.retry_after == 1
             server.behaviour = "good"
 
             await until(lambda: fetched.ready, seconds=2)
@@ -305,7 +305,7 @@ async def test_given_no_keys_and_an_issuer_that_hangs_then_it_recovers_within_tw
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
         async with fetched_from(server, wait=False) as fetched:
-            await until(lambda: server.asked == 1)
+            await until(lambda: server.requests == 1)
             server.behaviour = "good"
 
             await until(lambda: fetched.ready, seconds=2)
@@ -327,7 +327,7 @@ async def test_trouble_is_logged_once_and_so_is_its_end(monkeypatch: pytest.Monk
     monkeypatch.setattr(jwks, "log", Log())
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.02) as fetched:
         server.behaviour = "500"
-        await until(lambda: server.asked > 5)
+        await until(lambda: server.requests > 5)
         server.behaviour = "good"
         await until(lambda: not fetched._trouble)
 
@@ -361,7 +361,7 @@ async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go
         async with fetched_from(server) as fetched:
             server.behaviour = "hang"
             waiting = asyncio.create_task(fetched.find("new", "EdDSA"))
-            await until(lambda: server.asked == 2)
+            await until(lambda: server.requests == 2)
 
         with pytest.raises(KeysUnavailable):
             await waiting

@@ -27,7 +27,7 @@ async def test_a_bad_answer_never_replaces_a_good_set(behaviour: str) -> None:
             await fetched.find("new", "EdDSA")
 
         assert await fetched.find("old", "EdDSA")
-        assert server.asked == 2
+        assert server.requests == 2
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ async def test_an_answer_is_refused_for_its_own_reason(behaviour: str, why: str)
         with pytest.raises(CannotFetch, match=why):
             await fetcher.fetch()
 
-        assert server.asked == 1
+        assert server.requests == 1
         await fetcher.close()
 
 
@@ -80,7 +80,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
         keys = await fetcher.fetch()
 
         assert [key.key_id for key in keys] == ["old"]
-        assert proxy.asked == 0
+        assert proxy.requests == 0
         await fetcher.close()
 
 
@@ -120,7 +120,7 @@ async def test_a_certificate_is_verified(
             with pytest.raises(CannotFetch, match=why):
                 await fetcher.fetch()
 
-        assert server.asked == (why is None)
+        assert server.requests == (why is None)
         await fetcher.close()
 
 

@@ -95,7 +95,7 @@ async def test_a_token_that_would_be_refused_anyway_causes_no_fetch(wrong: dict[
         with pytest.raises(NotAuthenticated):
             await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)
 
-        assert server.asked == 1
+        assert server.requests == 1
 
 
 async def test_given_an_issuer_that_is_down_then_a_token_of_an_unknown_key_is_neither_accepted_nor_refused() -> (

@@ -63,13 +63,13 @@ async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_s
     await counts.add("ann", 1, 60)
     store.kill()
 
-    with capture_logs() as told:
+    with capture_logs() as logged:
         found = await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
         again = [await counts.add("ann", 1, 60) for _ in range(3)]
 
     assert sorted(found) == list(range(1, 51))
     assert again == [51, 52, 53]
-    assert [line["event"] for line in told] == ["rate limits are not shared: their store is unavailable"]
+    assert [line["event"] for line in logged] == ["rate limits are not shared: their store is unavailable"]
 
 
 async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(
@@ -99,13 +99,13 @@ async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anoth
     await asyncio.gather(*(counts.add("bob", 1, 60) for _ in range(20)))  # their answers come too late
     store.signal(signal.SIGCONT)
 
-    with capture_logs() as told:
+    with capture_logs() as logged:
         await asyncio.sleep(RETRY + PATIENCE)
         found = await asyncio.gather(*(counts.add(f"new {number}", 1, 60) for number in range(50)))
 
     assert set(found) == {1}
     assert await counts.add("ann", 1, 60) == 6
-    assert [line["event"] for line in told] == ["rate limits are shared again: their store is back"]
+    assert [line["event"] for line in logged] == ["rate limits are shared again: their store is back"]
 
 
 async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, counts: RedisCounter) -> None:

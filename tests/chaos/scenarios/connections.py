@@ -77,5 +77,5 @@ def others(harness: Harness) -> str:
         return f"{percent(share_well(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"
 
     began = harness.record.began
-    before = [each for each in harness.load.answers if each.told < began]
-    return f"others: {fared(before)} before; {fared([each for each in harness.load.answers if each.asked >= began])} during"
+    before = [each for each in harness.load.answers if each.answered_at < began]
+    return f"others: {fared(before)} before; {fared([each for each in harness.load.answers if each.sent_at >= began])} during"

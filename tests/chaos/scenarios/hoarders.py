@@ -48,7 +48,7 @@ def hoarder(harness: Harness) -> None:
             done > 0 < refused and done + refused == ASKED, f"{done} of {ASKED} batches kept, {refused} x 429"
         )
         harness.promise(kept <= AT_MOST and disk < 1.2 * AT_MOST, f"{kept:,} bytes kept, {disk:,} on disk")
-        others = [each for each in load.answers if each.asked >= harness.record.began]
+        others = [each for each in load.answers if each.sent_at >= harness.record.began]
         share = sum(each.well for each in others) / len(others)
         p99 = quantiles((each.took for each in others), n=100)[98] * 1000
         harness.promise(share == 1, f"the others: {share:.1%} 2xx, p99 {p99:.1f} ms")

@@ -85,16 +85,16 @@ def unknown_keys(harness: Harness) -> None:
     with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         time.sleep(3.0)
         quiet = p99(harness.load.answers)
-        start, asked_before = time.monotonic(), server.asked
+        start, asked_before = time.monotonic(), server.requests
         told = flooded(service, seconds * 2)
-        fetched = server.asked - asked_before
-        during = [each for each in harness.load.answers if each.asked > start]
+        fetched = server.requests - asked_before
+        during = [each for each in harness.load.answers if each.sent_at > start]
     rate = sum(told.values()) / seconds
     harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {told}")
     harness.promise(fetched <= 8, f"{fetched} fetches (8 in the first minute are promised)")
     # The strangers themselves take a core that everybody shares, so the seconds between show what that costs.
-    control = p99([each for each in during if not unknown_at(each.asked)])
-    unknown = p99([each for each in during if unknown_at(each.asked)])
+    control = p99([each for each in during if not unknown_at(each.sent_at)])
+    unknown = p99([each for each in during if unknown_at(each.sent_at)])
     harness.promise(
         unknown <= 1.5 * control,
         f"p99 of good tokens: {unknown * 1000:.1f} ms; {control * 1000:.1f} ms in the seconds between, with as"
@@ -127,7 +127,7 @@ def p99(answers: list[Answer]) -> float:
     """Return the 99th percentile of each second, and of those the median: others use this machine too."""
     seconds: dict[int, list[float]] = {}
     for each in answers:
-        seconds.setdefault(int(each.asked), []).append(each.took)
+        seconds.setdefault(int(each.sent_at), []).append(each.took)
     tails = [statistics.quantiles(took, n=100)[-1] for took in seconds.values() if len(took) > FEW]
     return statistics.median(tails)
 

@@ -36,7 +36,7 @@ def marks(harness: Harness) -> None:
                 client.post(f"{url}/batch", content=largest, headers=headers).status_code
                 for _ in range(ROUNDS)
             ]
-        others = [each for each in load.answers if each.asked >= harness.record.began]
+        others = [each for each in load.answers if each.sent_at >= harness.record.began]
 
     harness.promise((set(refused), set(done)) == ({400}, {200}), f"marks {set(refused)}, batches {set(done)}")
     share = sum(each.well for each in others) / len(others)

@@ -43,13 +43,13 @@ class JwksServer:
     url: str = ""
     keys: Keys = field(default_factory=list)
     behaviour: str = "good"
-    asked: int = 0
+    requests: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         try:
             await reader.readuntil(b"\r\n\r\n")
-            self.asked += 1
+            self.requests += 1
             await self._answer(writer)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
