@@ -100,6 +100,18 @@ async def test_me_and_the_user_id_are_the_same_list(people: People) -> None:
     assert comparable(again) == comparable(first)
 
 
+@pytest.mark.parametrize("body", [b"", b" ", b"null", b" null "])
+async def test_a_toggle_with_an_empty_body_and_a_key_runs_once(people: People, body: bytes) -> None:
+    ann, key = people.one(), {**keyed(), "content-type": "application/json"}
+    path = f"{(await ann.create())['id']}/complete"
+
+    first = await ann.ask("PATCH", path, content=body, headers=key)
+    again = await ann.ask("PATCH", path, content=body, headers=key)
+
+    assert first.json()["completed"] is True
+    assert comparable(again) == comparable(first)
+
+
 @pytest.mark.parametrize(
     "body", [b'{"completed":false,"title":"x"}', b' {\n"title": "\\u0078", "completed": false }']
 )

@@ -58,26 +58,26 @@ class TaskController(Controller):
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Create a task."""
-        new = await read_new_task(request)
+        new, keyed = await read_new_task(request)
 
         async def create(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
             task_id, task = await tasks.create(new)
             return _created(request, task_id, task), (task_id,)
 
-        return await run_once(request, unit_of_work_of(request), "create", create)
+        return await run_once(keyed, unit_of_work_of(request), create)
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
         """Run a batch of operations, all or none."""
         check_room_for_response(request)
-        commands = await read_batch(request)
+        commands, keyed = await read_batch(request)
 
         async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
             done = await tasks.batch(commands)
             shows = [task_id for task_id, task in done if task is not None]
             return JsonResponse(results(commands, [task for _, task in done])), shows
 
-        return await run_once(request, unit_of_work_of(request), "batch", do)
+        return await run_once(keyed, unit_of_work_of(request), do)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -119,14 +119,14 @@ class TaskController(Controller):
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Complete or reopen a task."""
-        named, completed = await read_completion(request)
+        named, completed, keyed = await read_completion(request)
 
         async def complete(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
             return _task_response(await tasks.complete(named.task_id, completed, named.if_match)), (
                 named.task_id,
             )
 
-        return await run_once(request, unit_of_work_of(request), f"complete/{named.task_id}", complete)
+        return await run_once(keyed, unit_of_work_of(request), complete)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:

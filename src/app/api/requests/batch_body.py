@@ -8,11 +8,13 @@ from typing import Any, Final
 from litestar.exceptions import HTTPException
 
 from app.api.requests.conditional import REQUIRE_IF_MATCH, read_versions
+from app.api.requests.idempotency import idempotent_request
 from app.api.requests.request import TaskRequest, json_body
 from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
 from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import OPERATIONS_MAX, Change, Command, Restore, Trash
+from app.domain.idempotency import IdempotentRequest
 from app.domain.task import MissingVersions, NewTask, Shown, TaskChanges, TaskId, Versions
 from app.event_loop import TimeSlice
 
@@ -23,7 +25,7 @@ Made = tuple[Callable[[Members], Command], Members]
 """A command's constructor and its members. It is called only after the whole batch has passed validation."""
 
 
-async def read_batch(request: TaskRequest) -> Sequence[Command]:
+async def read_batch(request: TaskRequest) -> tuple[Sequence[Command], IdempotentRequest | None]:
     """Read the commands of a batch.
 
     Raises:
@@ -33,11 +35,12 @@ async def read_batch(request: TaskRequest) -> Sequence[Command]:
     """
     errors = ErrorCollector(request)
     errors.query()
-    errors.key()
+    key = errors.key()
     body, turns, read = await json_body(request), TimeSlice(), []
     if len(body) > BODY_MAX:
         await turns.wait()
-    members = errors.members(body, {"operations": _operations})
+    content = errors.json(body)
+    members = errors.members(content, {"operations": _operations})
     operations = members.get("operations", [])
     if len(body) > BODY_MAX and any(map(_is_too_large, operations)):
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -53,7 +56,7 @@ async def read_batch(request: TaskRequest) -> Sequence[Command]:
     for make, members in filter(None, read):
         commands.append(make(members))
         await turns.yield_to_others()
-    return commands
+    return commands, idempotent_request("batch", key, content)
 
 
 def results(commands: Iterable[Command], done: Iterable[Shown | None]) -> bytes:
@@ -91,7 +94,7 @@ def _read(errors: ErrorCollector, operation: object, default: Versions | None) -
         return None
     make, fields, needed = _KINDS[op]
     sent = {name: value for name, value in operation.items() if name != "op"}
-    members = errors.members_of(sent, fields, empty=CLEARED if op == "update" else None)
+    members = errors.members(sent, fields, empty=CLEARED if op == "update" else None)
     if needed not in members and not errors.has(f"/{needed}"):
         errors.add(f"/{needed}", "must be given")
     errors.rules(members)

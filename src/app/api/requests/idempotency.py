@@ -15,8 +15,7 @@ from typing import Any, Final, TypeVar
 
 from litestar import Request
 
-from app import strict_json
-from app.api.requests.request import TaskRequest, lines
+from app.api.requests.request import lines
 from app.api.responses import JsonResponse
 from app.domain.idempotency import RETENTION, IdempotentRequest, StoredResponse
 from app.domain.task import TaskId
@@ -65,13 +64,20 @@ T = TypeVar("T")
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
+def idempotent_request(route: str, key: str | None, content: object) -> IdempotentRequest | None:
+    """Return the request with its key and the fingerprint of its parsed body; None without a key."""
+    if key is None:
+        return None
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return IdempotentRequest(route, key, sha256(text.encode()).digest())
+
+
 async def run_once(
-    request: TaskRequest,
+    keyed: IdempotentRequest | None,
     unit_of_work: UnitOfWork,
-    route: str,
     act: Callable[[TaskService], Awaitable[tuple[JsonResponse[T], Collection[TaskId]]]],
 ) -> JsonResponse[T]:
-    """Run a request once under its key. On a repeat, return the stored response.
+    """Run a request, once if it has a key. On a repeat, return the stored response.
 
     `act` does the work, and returns the response and the ids of the tasks in it.
 
@@ -79,10 +85,8 @@ async def run_once(
         KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `StoredResponses.claim`.
 
     """
-    key = read_key(request)
-    if key is None:
+    if keyed is None:
         return (await act(unit_of_work.tasks))[0]
-    keyed = IdempotentRequest(route, key, _fingerprint(await request.body()))
     now = unit_of_work.tasks.now()
     since = now - RETENTION
     async with unit_of_work.transaction() as (tasks, kept):
@@ -91,11 +95,6 @@ async def run_once(
         response, shows = await act(tasks)
         await kept.keep(keyed, _to_stored(response), shows=shows, at=now, since=since)
         return response
-
-
-def _fingerprint(body: bytes) -> bytes:
-    content = strict_json.loads(body) if body else None
-    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 def _to_stored(response: JsonResponse[T]) -> StoredResponse:

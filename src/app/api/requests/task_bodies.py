@@ -5,10 +5,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.api.requests.conditional import read_expected_versions
+from app.api.requests.idempotency import idempotent_request
 from app.api.requests.request import JSON, MERGE_PATCH, TaskRequest, json_body
 from app.api.requests.validation import READ_ONLY, UUID_FORM, ErrorCollector
 from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import Move
+from app.domain.idempotency import IdempotentRequest
 from app.domain.task import NewTask, TaskChanges, TaskId, Versions
 
 BODY_MAX: Final = 256 * 1024  # bytes
@@ -46,16 +48,17 @@ async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
     return errors.raised_or((_target(request, errors), permanent == "true"))
 
 
-async def read_new_task(request: TaskRequest) -> NewTask:
+async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentRequest | None]:
     """Read a task to create."""
     errors = ErrorCollector(request)
     errors.query()
-    errors.key()
-    members = errors.members(await json_body(request), READERS)
+    key = errors.key()
+    content = errors.json(await json_body(request))
+    members = errors.members(content, READERS)
     if "title" not in members and not (errors.has("/title") or errors.has("")):
         errors.add("/title", "must be given")
     errors.raise_any_with_rules(members)
-    return NewTask(**members)
+    return NewTask(**members), idempotent_request("create", key, content)
 
 
 async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
@@ -66,7 +69,8 @@ async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    members = errors.members(await json_body(request), READERS, ignored=READ_ONLY)
+    content = errors.json(await json_body(request))
+    members = errors.members(content, READERS, ignored=READ_ONLY)
     for name, in_path in (("id", str(target.task_id)), ("user_id", request.user.user_id)):
         if name in members and not same(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
@@ -78,21 +82,24 @@ async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    body = await json_body(request, MERGE_PATCH, JSON)
-    return _changes(errors, target, errors.members(body, READERS, empty=CLEARED))
+    content = errors.json(await json_body(request, MERGE_PATCH, JSON))
+    return _changes(errors, target, errors.members(content, READERS, empty=CLEARED))
 
 
-async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None]:
+async def read_completion(
+    request: TaskRequest,
+) -> tuple[TaskTarget, bool | None, IdempotentRequest | None]:
     """Read whether to complete a task. None, from an empty body, `{}` or `null`: toggle it."""
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    errors.key()
+    key = errors.key()
     body = await json_body(request, optional=True)
-    if body.strip() in (b"", b"null"):
-        return errors.raised_or((target, None))
-    members = errors.members(body, {"completed": READERS["completed"]})
-    return errors.raised_or((target, members.get("completed")))
+    content = errors.json(body) if body.strip() else None
+    members = {} if content is None else errors.members(content, {"completed": READERS["completed"]})
+    errors.raise_any()
+    keyed = idempotent_request(f"complete/{target.task_id}", key, content)
+    return target, members.get("completed"), keyed
 
 
 async def read_move(request: TaskRequest) -> Move:
@@ -100,7 +107,8 @@ async def read_move(request: TaskRequest) -> Move:
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    members = errors.members(await json_body(request), {"before": read_id, "after": read_id})
+    content = errors.json(await json_body(request))
+    members = errors.members(content, {"before": read_id, "after": read_id})
     if len(members) != 1 and not (errors.has("/before") or errors.has("/after") or errors.has("")):
         errors.add("", "must have one member, `before` or `after`")
     errors.raise_any()

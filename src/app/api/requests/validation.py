@@ -99,16 +99,28 @@ class ErrorCollector:
             seen.add(name)
         return pairs
 
-    def key(self) -> None:
-        """Validate the request's idempotency key, if it has one (`app.api.requests.idempotency`)."""
+    def key(self) -> str | None:
+        """Read the idempotency key, if there is one (`app.api.requests.idempotency`)."""
         try:
-            read_key(self._request)
+            return read_key(self._request)
         except ValueError as wrong:
             self.add(f"/{KEY_HEADER}", str(wrong), "header")
+            return None
+
+    def json(self, body: bytes) -> object:
+        """Parse the body; add an error and return an empty object if it is not strict JSON."""
+        if not body:
+            self.add("", "must be a JSON object, and nothing was sent")
+            return {}
+        try:
+            return strict_json.loads(body)
+        except strict_json.NotStrictJson as error:
+            self.add("", f"is not JSON that can be read safely: {error}")
+            return {}
 
     def members(
         self,
-        body: bytes,
+        value: object,
         fields: Mapping[str, FieldReader],
         *,
         ignored: Collection[str] = (),
@@ -118,25 +130,6 @@ class ErrorCollector:
 
         `fields` has a reader for each known member. `empty` has the values that null means for some of them.
         """
-        if not body:
-            self.add("", "must be a JSON object, and nothing was sent")
-            return {}
-        try:
-            value = strict_json.loads(body)
-        except strict_json.NotStrictJson as error:
-            self.add("", f"is not JSON that can be read safely: {error}")
-            return {}
-        return self.members_of(value, fields, ignored=ignored, empty=empty)
-
-    def members_of(
-        self,
-        value: object,
-        fields: Mapping[str, FieldReader],
-        *,
-        ignored: Collection[str] = (),
-        empty: Mapping[str, object] | None = None,
-    ) -> Members:
-        """Read parsed JSON, as `members` does."""
         if not isinstance(value, dict):
             self.add("", f"must be an object, not {kind(value)}")
             return {}
