@@ -35,7 +35,7 @@ async def test_a_bad_answer_never_replaces_a_good_set(behaviour: str) -> None:
     [
         ("500", "answered 500"),
         ("redirect", "answered 302"),
-        ("packed", "packs its answer"),
+        ("packed", "sends a compressed response"),
         ("huge", "more than 65536"),
         ("endless", "more than 65536"),
         ("reset", "did not answer"),
