@@ -1,4 +1,4 @@
-"""Time, as the domain counts it."""
+"""The clock of the domain, and the format of times."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,11 +6,11 @@ from functools import partial
 from typing import Final
 
 Clock = Callable[[], datetime]
-"""Returns the present moment, aware and in UTC."""
+"""Returns the current time, aware and in UTC."""
 
 utc_now: Final[Clock] = partial(datetime.now, UTC)
 
 
 def to_rfc3339(moment: datetime) -> str:
-    """Write an aware moment (RFC 3339, UTC), always to the microsecond: texts sort as moments do."""
+    """Format an aware time (RFC 3339, UTC), always with microseconds, so that texts sort by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

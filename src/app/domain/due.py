@@ -1,4 +1,4 @@
-"""When a task is due: a day, or a moment."""
+"""Due dates: a day, or an exact time."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NEITHER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A day without a time zone, or a moment. For sorting and filters a day is its start in UTC."""
+    """A day without a time zone, or an exact time. For sorting and filters a day is its start in UTC."""
 
     at: datetime  # aware, UTC, to the microsecond
     whole_day: bool
@@ -49,7 +49,7 @@ class Due:
         return due
 
     def __str__(self) -> str:
-        """Write it as `parse` reads it, a moment in UTC."""
+        """Write it as `parse` reads it, a time in UTC."""
         if self.whole_day:
             return self.at.date().isoformat()
         return to_rfc3339(self.at)

@@ -12,10 +12,10 @@ RETENTION: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StorageQuota:
-    """The bounds for one person. No key is forgotten early: a request beyond them is refused."""
+    """The limits for one person. No key is dropped early: a request beyond the limits is refused."""
 
     answers: int = 10_000
-    octets: int = 32 * 1024 * 1024  # of bodies, as they were sent
+    octets: int = 32 * 1024 * 1024  # of response bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +37,22 @@ class StoredResponse:
 
 
 class StoredResponses(Protocol):
-    """The answers that exactly one owner was given, within one transaction.
+    """The stored responses of exactly one owner, within one transaction.
 
-    What is kept stands or falls with whatever else the transaction does. When a task is deleted for good, so
-    is every answer that shows it; the keys of these answers stay taken.
+    A response is stored in the transaction of its write. When a task is deleted permanently, every response
+    that shows it is deleted too; the keys of these responses stay used.
     """
 
     async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
         """Return the response that was stored since then.
 
-        None: there is none. Until the transaction ends nobody else uses this key or writes for its owner.
+        None: there is none. Until the transaction ends, no other request uses this key or writes for its
+        owner.
 
         Raises:
             KeyInFlight: a request with this key is running.
             KeyReused: the key belongs to a request with another body.
-            AnswerGone: it was done, and its response showed a task that is deleted for good.
+            AnswerGone: it was done, and its response showed a task that is deleted permanently.
             TooManyKeys: there is no room for another response.
 
         """
@@ -66,12 +67,12 @@ class StoredResponses(Protocol):
         at: datetime,
         since: datetime,
     ) -> None:
-        """Keep the answer to a request that was claimed, and forget some that are older than `since`.
+        """Store the response to a claimed request, and delete some that are older than `since`.
 
-        `shows` names the tasks whose text is in the answer.
+        `shows`: the tasks whose text is in the response.
 
         Raises:
-            TooManyKeys: there is no room for this answer.
+            TooManyKeys: there is no room for this response.
 
         """
         ...

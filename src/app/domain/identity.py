@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""The identity of the caller."""
 
 from dataclasses import dataclass
 from typing import NewType, Protocol
@@ -6,7 +6,7 @@ from typing import NewType, Protocol
 UserId = NewType("UserId", str)
 """A verified subject: opaque, 1 to 255 characters, no control characters.
 
-Only a `TokenVerifier` (and tests) may mint one.
+Only a `TokenVerifier` (and tests) may create one.
 """
 
 
@@ -18,14 +18,14 @@ class Principal:
 
 
 class TokenVerifier(Protocol):
-    """Turns a bearer token into the person it speaks for."""
+    """Verifies bearer tokens."""
 
     async def verify(self, token: str) -> Principal:
-        """Return who the token speaks for.
+        """Return the person of a token.
 
         Raises:
             NotAuthenticated: malformed, forged, expired, or meant for someone else.
-            KeysUnavailable: there is no key to judge it with just now.
+            KeysUnavailable: there is no key to verify it with now.
 
         """
         ...

@@ -1,7 +1,7 @@
-"""A person's own order: each task has a string, and strings sort by code point.
+"""Positions in the manual order: strings that sort by code point.
 
-Between any two different strings there is room for a third, so a move writes the moved task only. A string
-never ends in `0`: there is no string between `a` and `a0`.
+Between two different positions there is room for a third, so a move writes only the moved task. A position
+never ends in `0`, because there is no string between `a` and `a0`.
 """
 
 import secrets
@@ -13,35 +13,35 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 Position = NewType("Position", str)
-"""Where a task stands: digits of base 62, the last of them not `0`."""
+"""Digits of base 62, the last of them not `0`."""
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
 CLOCK: Final = 14  # leading digits, from the time of a new task
 _UPPER: Final = DIGITS[1:]
 HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
-_UNIQUE: Final = 4  # digits that keep two tasks of one microsecond, or two racing moves, apart
+_UNIQUE: Final = 4  # random digits, so that two tasks of one microsecond or two racing moves differ
 
 
 def position_of_new(now: datetime) -> Position:
-    """Return a position before all older ones: the time that is left until HORIZON, which only shrinks."""
+    """Return a position before all older ones: the time until HORIZON, which only shrinks."""
     return Position(f"{max(1, HORIZON - microseconds_since_epoch(now)):0{CLOCK}x}{_unique()}")
 
 
 def between(low: Position | None, high: Position | None, now: datetime) -> Position | None:
     """Return a position between two; None if there is no room. A bound of None is an end of the list.
 
-    At the ends it steps by a little only: tasks made later still come first, and strings do not grow.
+    At an end of the list the step is small, so that later new tasks still come first and strings do not grow.
     """
     if high is None:
-        return position_of_new(now) if low is None else Position(_stepped(low, 1) + _unique())
+        return position_of_new(now) if low is None else Position(_step(low, 1) + _unique())
     if low is None:
         newest = position_of_new(now)
-        return newest if newest < high else Position(_stepped(high, -1) + _unique())
+        return newest if newest < high else Position(_step(high, -1) + _unique())
     if low >= high:
         return None
     middle = _middle(low, high)
-    while high.startswith(middle):  # what comes after it must not lead past `high`
+    while high.startswith(middle):  # the digits after it must not exceed `high`
         middle += _middle("", high[len(middle) :])
     found = Position(middle + _unique())
     return found if len(found) <= POSITION_MAX else None
@@ -64,8 +64,8 @@ def _middle(low: str, high: str | None) -> str:
     return DIGITS[least] + _middle(low[1:], None)
 
 
-def _stepped(position: Position, step: int) -> str:
-    """Count the leading digits of a position, as many as tell the time, up or down by one."""
+def _step(position: Position, step: int) -> str:
+    """Return the leading digits of a position (its time), plus `step`."""
     number = 0
     for digit in position[:CLOCK].ljust(CLOCK, DIGITS[0]):
         number = number * len(DIGITS) + DIGITS.index(digit)
@@ -77,7 +77,7 @@ def _stepped(position: Position, step: int) -> str:
 
 
 def _unique() -> str:
-    """Return digits that nobody else has, most likely; the last is not the lowest."""
+    """Return random digits, the last of them not the lowest."""
     number = secrets.randbelow(len(_UPPER) ** _UNIQUE)  # one draw: each is a system call
     digits = ""
     for _ in range(_UNIQUE):
@@ -87,5 +87,5 @@ def _unique() -> str:
 
 
 def microseconds_since_epoch(moment: datetime) -> int:
-    """Return whole microseconds since 1970 began in UTC."""
+    """Return whole microseconds since 1970-01-01 UTC."""
     return (moment - EPOCH) // _MICROSECOND

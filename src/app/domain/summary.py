@@ -1,4 +1,4 @@
-"""Counts of tasks, in the time zone of a person."""
+"""Counts of tasks, in a person's time zone."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-NO_PLACES: Final = frozenset({"localtime", "Factory"})  # in the files of the database, and no zone of a place
-ZONES = lru_cache(available_timezones)  # it looks at hundreds of files
+NO_PLACES: Final = frozenset({"localtime", "Factory"})  # no zones of a place
+ZONES = lru_cache(available_timezones)  # reads hundreds of files
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A moment, and its day in a time zone. A day may have 23 or 25 hours."""
+    """A time, and its day in a time zone. A day may have 23 or 25 hours."""
 
     now: datetime
     date: date
@@ -31,29 +31,29 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class TagCount:
-    """How many tasks have a tag, in any spelling."""
+    """The number of tasks with a tag, in any spelling."""
 
-    tag: str  # in one of the spellings that it has: the first by code point
+    tag: str  # one of its spellings: the first by code point
     open: int
     done: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How many tasks a person has, those in the trash left out."""
+    """The numbers of a person's tasks, without the trash."""
 
     open: int
     done: int
-    overdue: int  # open ones; a whole-day task is overdue from the next local midnight
-    due_today: int  # open ones; a time that has passed today counts as overdue too
-    tags: tuple[TagCount, ...]  # in the order of their keys
+    overdue: int  # open; a task due on a day is overdue from the next local midnight
+    due_today: int  # open; if its time has passed, the task is overdue too
+    tags: tuple[TagCount, ...]  # sorted by key
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the zone of a name of the IANA time zone database.
+    """Return a zone of the IANA time zone database.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such zone.
 
     """
     if name in NO_PLACES or name not in ZONES():

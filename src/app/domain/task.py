@@ -1,4 +1,4 @@
-"""A task, and the rules that one task checks by itself."""
+"""A task, its rules, and its transitions: create, change, toggle, trash, restore, move."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from app.domain.text import broken_text_rules, is_blank
 TaskId = NewType("TaskId", UUID)
 
 TITLE_MAX: Final = 255  # characters (code points), after trimming
-NORMALIZED_TITLE_MAX: Final = 4 * TITLE_MAX  # characters, in normal form KC
+NORMALIZED_TITLE_MAX: Final = 4 * TITLE_MAX  # characters in normal form KC
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
 FIRST_VERSION: Final = 1  # a task's version grows with each change of it
 
@@ -26,11 +26,11 @@ Versions = frozenset[int]
 
 
 class MissingVersions(frozenset[int]):
-    """Versions that are required and missing. It is empty, so it matches no task and nothing is written."""
+    """A required `If-Match` that is missing. It is empty, so it matches no version and nothing is written."""
 
 
 class Priority(IntEnum):
-    """How much it matters."""
+    """The priority of a task."""
 
     NONE = 0
     LOW = 1
@@ -40,7 +40,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One thing to do, as it is kept. It has no owner field: the repository it lives in has."""
+    """A stored task. It has no owner field: its repository has the owner."""
 
     id: TaskId
     title: str
@@ -51,15 +51,15 @@ class Task:
     tags: tuple[str, ...]
     position: Position
     version: int
-    created_at: datetime  # aware, UTC, as all moments here
+    created_at: datetime  # UTC and aware, as all times here
     updated_at: datetime
-    completed_at: datetime | None  # when it was last completed; None: it is open
-    trashed_at: datetime | None = None  # when it was moved to the trash; None: it is in the list
+    completed_at: datetime | None  # None: the task is open
+    trashed_at: datetime | None = None  # None: the task is not in the trash
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A task as people see it, written where tasks are kept. No rule looks into it."""
+    """A task as JSON, written by the storage. The domain does not read it."""
 
     json: bytes  # an object, UTF-8
     version: int
@@ -67,7 +67,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """What a person says of a task to be.
+    """The fields of a task to create.
 
     Raises:
         InvalidTask: naming every field that breaks a rule.
@@ -82,12 +82,12 @@ class NewTask:
     tags: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Trim, and refuse to exist in breach of a rule."""
+        """Trim the texts, and raise InvalidTask if a rule is broken."""
         _trim_or_refuse(self)
 
 
 class Keep(Enum):
-    """Says of a field that it keeps its value, which `None` cannot: None empties a description."""
+    """Marks a field that keeps its value. `None` cannot: it clears a description."""
 
     KEEP = auto()
 
@@ -97,7 +97,7 @@ KEEP: Final = Keep.KEEP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskChanges:
-    """The fields that a person changes.
+    """The fields of a task to change.
 
     Raises:
         InvalidTask: naming every field that breaks a rule.
@@ -112,7 +112,7 @@ class TaskChanges:
     tags: Sequence[str] | Keep = KEEP
 
     def __post_init__(self) -> None:
-        """Trim, and refuse to exist in breach of a rule."""
+        """Trim the texts, and raise InvalidTask if a rule is broken."""
         _trim_or_refuse(self)
 
     def named(self) -> dict[str, Any]:
@@ -121,10 +121,10 @@ class TaskChanges:
 
 
 def new_task_id(now: datetime) -> TaskId:
-    """Make a UUID version 7 (RFC 9562 §5.7) whose order is the order of creation.
+    """Make a UUID version 7 (RFC 9562 §5.7), which sorts by time of creation.
 
-    The twelve bits after the milliseconds hold their fraction (§6.2, method 3), so ids made by
-    different processes sort by time to a quarter of a microsecond.
+    The twelve bits after the milliseconds have their fraction (§6.2, method 3), so ids of different processes
+    sort by time to a quarter of a microsecond.
     """
     milliseconds, microseconds = divmod(microseconds_since_epoch(now), 1000)
     fraction = microseconds * 4096 // 1000
@@ -134,7 +134,7 @@ def new_task_id(now: datetime) -> TaskId:
 
 
 def create_task(new: NewTask, *, at: datetime) -> Task:
-    """Return the task that a person's new task becomes."""
+    """Return the task for these fields."""
     return Task(
         id=new_task_id(at),
         title=new.title,
@@ -154,7 +154,7 @@ def create_task(new: NewTask, *, at: datetime) -> Task:
 def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
     """Apply changes. Return the same object if they change nothing.
 
-    Completing a completed task keeps the time of its completion; reopening a task forgets it.
+    Completing a completed task keeps the time of its completion. Reopening a task clears it.
     """
     changed = replace(task, **changes.named())
     if changed == task:
@@ -180,7 +180,7 @@ def restore_task(task: Task, *, at: datetime) -> Task:
     """Restore a task from the trash, as it was.
 
     Raises:
-        NotInTrash: it is not there.
+        NotInTrash: it is not in the trash.
 
     """
     if task.trashed_at is None:
@@ -189,12 +189,12 @@ def restore_task(task: Task, *, at: datetime) -> Task:
 
 
 def move_task(task: Task, position: Position, *, at: datetime) -> Task:
-    """Give a task another place in the manual order."""
+    """Set the place of a task in the manual order."""
     return _next_version(replace(task, position=position), at)
 
 
 def require_in_list(task: Task) -> None:
-    """Refuse a task that is in the trash, as if there were none.
+    """Treat a task in the trash as missing.
 
     Raises:
         TaskNotFound: it is in the trash.
@@ -205,10 +205,10 @@ def require_in_list(task: Task) -> None:
 
 
 def require_version(version: int, if_match: Versions | None) -> None:
-    """Refuse a version that the client did not name.
+    """Check the version against `If-Match`.
 
     Raises:
-        TaskChanged: it named others.
+        TaskChanged: `If-Match` names other versions only.
 
     """
     if if_match is not None and version not in if_match:

@@ -15,21 +15,21 @@ SEARCH_WORD_MAX: Final = 40  # characters of each: looking for one costs its len
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What must be found in a task: each needle in the words of its title or of its description.
+    """A search: each needle must occur in the words of the title or of the description.
 
-    Words are as `app.domain.text.searchable` writes them, with spaces around. All must be there, in any
-    order; the last may be the beginning of one; a run of a script without spaces may be a part of one.
+    Words are in the form of `app.domain.text.searchable`, between spaces. Their order does not matter. The
+    last needle may be the beginning of a word, and a run of a script without spaces may be part of one.
     """
 
     needles: tuple[str, ...] = ()
-    verbatim: str = ""  # where there is no word at all, as in `?!`: to be found as it stands
+    verbatim: str = ""  # a text without any word, such as `?!`: searched literally
 
     @classmethod
     def parse(cls, text: str) -> "Search":
-        """Read what was typed.
+        """Parse a search text.
 
         Raises:
-            ValueError: there is nothing to look for, or too much.
+            ValueError: it is empty or too long.
 
         """
         if len(text) > SEARCH_MAX:
@@ -45,7 +45,7 @@ class Search:
         needles.add(last if UNSPACED.match(last) else f" {last}")
         if len(needles) > SEARCH_WORDS_MAX:
             raise ValueError(f"must have at most {SEARCH_WORDS_MAX} different words")
-        return cls(tuple(sorted(needles, key=len, reverse=True)))  # the longest is the rarest, most likely
+        return cls(tuple(sorted(needles, key=len, reverse=True)))  # the longest word is probably the rarest
 
 
 def _short_enough(word: str) -> str:
@@ -55,11 +55,11 @@ def _short_enough(word: str) -> str:
 
 
 class Order(Enum):
-    """What a list can be ordered by. Among equals the id decides, in the same direction."""
+    """The orders of a list. Equal tasks are ordered by id, in the same direction."""
 
     CREATED = "created"
     UPDATED = "updated"
-    DUE = "due"  # those without a due date come last in both directions
+    DUE = "due"  # tasks without a due date come last in both directions
     PRIORITY = "priority"
     TITLE = "title"
     POSITION = "position"
@@ -75,7 +75,7 @@ class Selection:
     completed: bool | None = None
     priority: Priority | None = None
     tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`): a task must have all
-    due_before: datetime | None = None  # exclusive, as is the next; a day is its start in UTC
+    due_before: datetime | None = None  # exclusive, like `due_after`; a day means its start in UTC
     due_after: datetime | None = None
     without_due: bool | None = None  # True or None
     updated_since: datetime | None = None  # inclusive

@@ -1,4 +1,4 @@
-"""What the domain needs of storage."""
+"""The storage that the domain needs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,22 +13,21 @@ from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 class TaskRepository(Protocol):
     """The tasks of exactly one owner.
 
-    The owner is fixed when an implementation is constructed; no method takes one, so no caller can
-    ask for another's. Each method is one atomic act, and each that changes something counts the owner's
-    revision and the task's version up and sets `updated_at`. Every implementation passes
-    `tests/contracts/test_task_repository.py`.
+    The constructor fixes the owner and no method takes one, so no caller can reach another owner's tasks.
+    Each method is atomic. A method that changes a task increments its version and the owner's revision, and
+    sets `updated_at`. Every implementation passes `tests/contracts/test_task_repository.py`.
 
-    Any method may raise `DatabaseUnavailable`. Whatever names a task raises `TaskNotFound` where the owner
-    has none by this id, and, but for `restore` and `purge`, where it is in the trash. Whatever takes
-    `if_match` raises `TaskChanged` where the task has another version; whether it has is decided in the
-    write itself, so that of two racing writers with one version one wins.
+    Any method may raise `DatabaseUnavailable`. A method that takes a task's id raises `TaskNotFound` if the
+    owner has no such task, or if the task is in the trash (except `restore` and `purge`). A method that takes
+    `if_match` raises `TaskChanged` if the task has another version. The write itself decides that, so exactly
+    one of two racing writers with the same version wins.
     """
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        """Keep a new task.
+        """Add a task.
 
         Raises:
-            TooManyTasks: the owner has `at_most` tasks already, those in the trash included.
+            TooManyTasks: the owner already has `at_most` tasks, including the trash.
 
         """
         ...
@@ -38,15 +37,15 @@ class TaskRepository(Protocol):
         ...
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        """Return at most `limit` of the selected tasks, beginning with the first that comes after `after`.
+        """Return at most `limit` of the selected tasks, from the first after `after` on.
 
-        There are fewer, and a bookmark to go on from, where all of them would take more than `PAGE_BYTES`.
-        The revision belongs to the tasks that are returned.
+        If they would take more than `PAGE_BYTES`, there are fewer, and a bookmark to continue from. Tasks and
+        revision are of one snapshot.
         """
         ...
 
     async def revision(self) -> int:
-        """Return the owner's revision; 0 if they never wrote anything."""
+        """Return the owner's revision; 0 if the owner has written nothing yet."""
         ...
 
     async def summary(self, day: Day) -> Summary:
@@ -58,15 +57,15 @@ class TaskRepository(Protocol):
     ) -> Shown:
         """Apply the changes, and return the task.
 
-        `completed_at` becomes `at` when the task is completed, and None when it is opened. Where the
-        changes change nothing, nothing changes, version and `updated_at` included.
+        `completed_at` becomes `at` when the task is completed, and None when it is reopened. If the changes
+        make no difference, version and `updated_at` stay too.
         """
         ...
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        """Turn `completed` into its opposite, as `change` would, and return the task.
+        """Toggle `completed`, as `change` would, and return the task.
 
-        Parallel toggles each count: none is lost.
+        No parallel toggle is lost.
         """
         ...
 
@@ -75,23 +74,23 @@ class TaskRepository(Protocol):
         ...
 
     async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        """Take the task out of the trash as it was, and return it.
+        """Restore the task from the trash, and return it.
 
         Raises:
-            NotInTrash: it is not there.
+            NotInTrash: it is not in the trash.
 
         """
         ...
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
-        """Forget the task, in the trash or not."""
+        """Delete the task permanently, whether in the trash or not."""
         ...
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
-        """Put a task right before or right after another in the owner's own order, and return it.
+        """Move a task right before or right after another one in the manual order, and return it.
 
-        No other task is written, unless there is no room: then all get new positions in the order that they
-        have, those in the trash too. Racing moves are done one after the other.
+        No other task is written, unless there is no room between two positions: then tasks get new positions
+        in their present order, including those in the trash. Racing moves run one after the other.
 
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.
@@ -102,13 +101,14 @@ class TaskRepository(Protocol):
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        """Do all of these or none, each as its own method would, and count the revision up once.
+        """Run all operations in one transaction, and increment the revision once.
 
-        What each made of its task is returned in the same order; None: it is in the trash now. No two may
-        name the same task. A refusal names its operation (`app.domain.commands.first_of`).
+        Each operation does what its own method does. The tasks are returned in the same order; None: moved to
+        the trash. No two operations may have the same task. An error names its operation
+        (`app.domain.commands.first_of`).
 
         Raises:
-            NotInTrash: one to be restored is not there.
+            NotInTrash: a task to restore is not in the trash.
             TooManyTasks: the owner would have more than `at_most` tasks.
 
         """

@@ -1,4 +1,4 @@
-"""What people can do with their tasks."""
+"""The use cases of tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,14 @@ from app.domain.task_repository import TaskRepository
 
 @dataclass(frozen=True, slots=True)
 class TaskService:
-    """One person's use cases.
+    """The use cases of one person.
 
-    Whatever names a task raises `TaskNotFound` when they have none by that id, and whatever takes
-    `if_match` raises `TaskChanged` when the task has none of these versions.
+    Errors are those of `TaskRepository`.
     """
 
     tasks: TaskRepository
     now: Clock
-    max_tasks: int  # that one person may have
+    max_tasks: int  # of one person, including the trash
 
     async def create(self, new: NewTask) -> tuple[TaskId, Shown]:
         """Add a task to the list.
@@ -35,15 +34,15 @@ class TaskService:
         task = create_task(new, at=self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
-    async def batch(self, wanted: Sequence[Command]) -> Sequence[tuple[TaskId, Shown | None]]:
-        """Do all of it or nothing, as `TaskRepository.apply` does. What is created later is newer.
+    async def batch(self, commands: Sequence[Command]) -> Sequence[tuple[TaskId, Shown | None]]:
+        """Run all commands in one transaction, as `TaskRepository.apply` does. Return each task with its id.
 
-        Each task is returned with its id.
+        Each created task is newer than the one before it.
         """
         now = self.now()
         operations = [
             create_task(one, at=now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
-            for number, one in enumerate(wanted)
+            for number, one in enumerate(commands)
         ]
         done = await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
         ids = (one.id if isinstance(one, Task) else one.task_id for one in operations)
@@ -60,15 +59,15 @@ class TaskService:
         return await self.tasks.page(limit, after=after, selection=selection)
 
     async def revision(self) -> int:
-        """Return what grows with each change of the person's tasks."""
+        """Return the revision, which grows with each change of the person's tasks."""
         return await self.tasks.revision()
 
     async def summary(self, zone: ZoneInfo) -> Summary:
-        """Count the tasks, as the day is in a zone."""
+        """Count the tasks; the day is that of a time zone."""
         return await self.tasks.summary(Day.at(self.now(), zone))
 
     async def change(self, task_id: TaskId, changes: TaskChanges, if_match: Versions | None = None) -> Shown:
-        """Change the named fields of one task; where that changes nothing, nothing changes."""
+        """Change the given fields of one task."""
         return await self.tasks.change(task_id, changes, at=self.now(), if_match=if_match)
 
     async def complete(
@@ -77,7 +76,7 @@ class TaskService:
         completed: bool | None = None,  # noqa: FBT001 - a value
         if_match: Versions | None = None,
     ) -> Shown:
-        """Complete or reopen one task; None: whichever it is not."""
+        """Complete or reopen one task; None toggles it."""
         if completed is None:
             return await self.tasks.toggle(task_id, at=self.now(), if_match=if_match)
         return await self.change(task_id, TaskChanges(completed=completed), if_match)
@@ -85,23 +84,23 @@ class TaskService:
     async def remove(
         self, task_id: TaskId, if_match: Versions | None = None, *, permanently: bool = False
     ) -> None:
-        """Move one task to the trash, or delete it for good, from the trash or not."""
+        """Move one task to the trash, or delete it permanently, whether in the trash or not."""
         if permanently:
             await self.tasks.purge(task_id, if_match=if_match)
         else:
             await self.tasks.trash(task_id, at=self.now(), if_match=if_match)
 
     async def restore(self, task_id: TaskId, if_match: Versions | None = None) -> Shown:
-        """Take one task out of the trash.
+        """Restore one task from the trash.
 
         Raises:
-            NotInTrash: it is not there.
+            NotInTrash: it is not in the trash.
 
         """
         return await self.tasks.restore(task_id, at=self.now(), if_match=if_match)
 
     async def move(self, move: Move) -> Shown:
-        """Put one task right before or after another, in the person's own order.
+        """Move one task right before or after another in the manual order.
 
         Raises:
             InvalidTask: the other task is not in the list, or is the same.

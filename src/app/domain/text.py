@@ -1,4 +1,4 @@
-"""What text is, for every field that holds some: what is stored, sorted by, and searched."""
+"""Rules of text, for every text field, and the forms for sorting and search."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from unicodedata import category, combining, is_normalized, normalize
 
 from app.domain.errors import BrokenRule
 
-SORT_KEY_MAX: Final = 300  # characters, which count; an index entry holds 2,700 bytes, the owner's included
+SORT_KEY_MAX: Final = 300  # characters; an index entry has at most 2,700 bytes, including the owner
 
 MARKS_MAX: Final = 30  # non-starters in a row (UAX #15 §13, stream-safe text): sorting a run is quadratic
 
@@ -25,16 +25,16 @@ UNSPACED: Final = re.compile(
     "\U00016fe0-\U00018d8f\U0001aff0-\U0001b2ff\U00020000-\U0003ffff"  # Tangut, old kana, rarer Han
     "]+"
 )
-"""Runs of scripts that put no spaces between words."""
+"""Runs of scripts without spaces between words."""
 
-SPACED_MAX: Final = 4_096  # characters whose place between words is remembered
+SPACED_MAX: Final = 4_096  # entries of the cache of `_spaced_character`
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
-_DOT: Final = "\u0307"  # a Turkish `İ` without case is an `i` with one
-_SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # of a look only
+_DOT: Final = "\u0307"  # case folding turns a Turkish `İ` into `i` and this dot
+_SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # variations
 
 
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 but for tab, line feed, carriage return
-_IS_MARK: Final = bytes([0, *[1] * 255])  # by combining class: 0 is a starter's
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except tab, line feed, carriage return
+_IS_MARK: Final = bytes([0, *[1] * 255])  # by combining class; starters have 0
 _RUN: Final = bytes([1]) * (MARKS_MAX + 1)
 _INVISIBLE: Final = re.compile(
     "["
@@ -43,17 +43,17 @@ _INVISIBLE: Final = re.compile(
     "\u2800"
     "]"
 )
-"""Default_Ignorable_Code_Point of DerivedCoreProperties.txt (Unicode 14), also those that are not assigned:
-the standard library lacks that property; and the empty pattern of Braille, a symbol that shows nothing."""
+"""Default_Ignorable_Code_Point of DerivedCoreProperties.txt (Unicode 14), including unassigned code points,
+since the standard library lacks that property; and the empty pattern of Braille, which shows nothing."""
 
 
 def broken_text_rules(
     field: str, text: str, *, at_most: int, normalized_at_most: int
 ) -> Iterator[BrokenRule]:
-    """Name each rule that a text breaks. Lengths come first: all else takes time that grows with them.
+    """Yield each rule that a text breaks. Lengths come first: other checks take time that grows with them.
 
-    `at_most` counts code points; `normalized_at_most` those of its normal form KC, which can be 18 times as
-    long (U+FDFA) and is what is searched and sorted.
+    `at_most` counts code points. `normalized_at_most` counts those of normal form KC, which is searched and
+    sorted, and can be 18 times as long (U+FDFA).
     """
     if len(text) > at_most:
         yield BrokenRule(field, f"must have at most {at_most} characters")
@@ -68,7 +68,7 @@ def broken_text_rules(
 
 
 def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
-    """Name what no text may hold: control characters, halves of surrogate pairs, long runs of marks."""
+    """Yield what no text may contain: control characters, lone surrogates, long runs of marks."""
     if control := _CONTROLS.search(text):
         yield BrokenRule(field, f"must not contain the control character U+{ord(control[0]):04X}")
     if text.isascii():
@@ -80,7 +80,7 @@ def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether nothing of a text can be seen."""
+    """Tell whether a text has no visible character."""
     return not text.strip() or (not text.isascii() and all(map(_is_invisible, text)))
 
 
@@ -128,7 +128,7 @@ def searchable(text: str | None) -> str:
 
 def _without_dots_of_i(text: str) -> str:
     kept, after_i = [], False
-    for character in text:  # other marks may be between
+    for character in text:  # other marks may come between
         if not combining(character):
             after_i = character == "i"
         if not (after_i and character == _DOT):
