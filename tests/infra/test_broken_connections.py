@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
-from asyncpg import DivisionByZeroError
+from asyncpg import ConnectionDoesNotExistError, DivisionByZeroError
 
 from app.api.requests.request import UNIT_OF_WORK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
+from app.infra.postgres.connect import connect
 from app.infra.postgres.database import PING, Database, Deadlines
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
@@ -315,3 +316,23 @@ async def test_a_write_just_after_idle_connections_ended_is_done_or_of_unknown_o
 
         told = {type(each) for each in outcomes if isinstance(each, BaseException)}
         assert told <= {OutcomeUnknown}
+
+
+async def test_given_a_server_that_takes_long_to_refuse_then_no_attempt_begins_after_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.infra.postgres.connect.OPENING_BUDGET", 0.5)
+    attempts = 0
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.sleep(0.4)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises((ConnectionError, ConnectionDoesNotExistError)):
+            await connect(DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{port}/x?sslmode=disable"))
+
+    assert 1 <= attempts <= 2  # 5 where only the pauses count

@@ -21,10 +21,12 @@ from app.infra.migrations.rls_setup import CannotMend
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import PING, Database
 from app.infra.statements.owner_scope import Statement
+from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
+from tests.support.factories import MANY, later, someone, task_made
 from tests.support.in_process import client_of
 from tests.support.people import TRUST
 
@@ -123,6 +125,22 @@ async def test_an_error_of_this_kind_where_nothing_is_missing_is_our_bug(url: st
             await database.fetch(Statement("SELECT FROM no_such_table", ()), {})
 
         assert await database.trouble() is None
+
+
+SWALLOW = """
+CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER swallow BEFORE INSERT ON task_owners FOR EACH ROW EXECUTE FUNCTION swallow();
+"""
+
+
+async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_say_that_there_are_too_many_tasks(
+    postgres: PostgresServer, url: str
+) -> None:
+    postgres.query(SWALLOW, name_of(url))
+    async with open_database(url) as database:
+        mine = NeonTaskRepository(database, owner=someone())
+        with pytest.raises(ValueError, match="not enough values"):
+            await mine.apply([task_made(1)], at=later(1), at_most=MANY)
 
 
 async def test_given_row_level_security_disabled_then_the_next_look_after_a_statement_notices_and_requests_go_on(

@@ -241,6 +241,19 @@ async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_aft
         assert (ours.counts().idle, ours.counts().in_use) == (0, 0)
 
 
+async def test_a_connection_that_is_opening_when_a_pooler_is_found_is_opened_anew(database_url: str) -> None:
+    async with open_database(database_url) as ours:
+        in_use = await ours._checkout.acquire(ours.deadline())
+        opening = asyncio.create_task(ours._checkout.acquire(ours.deadline()))
+        while not ours.counts().opening:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        ours._checkout.release(in_use, DuplicatePreparedStatementError("already exists"))
+        opened = await opening
+
+        assert await opened.fetchval("SELECT count(*) FROM pg_prepared_statements") == 0
+        ours._checkout.release(opened)
+
+
 @pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
 def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
     postgres: PostgresServer, tmp_path: Path, said: str

@@ -26,10 +26,11 @@ class Due:
 
     @classmethod
     def parse(cls, text: str) -> "Due":
-        """Read a full-date or a date-time of RFC 3339 §5.6; what is finer than a microsecond is cut off.
+        """Read a full-date or a date-time of RFC 3339 §5.6. What is finer than a microsecond is cut off.
 
         Raises:
-            ValueError: it is neither, names no offset, does not exist, or is absurdly far away.
+            ValueError: it is neither, names no offset, has more than nine digits in its fraction, does not
+                exist, or is absurdly far away.
 
         """
         parts = _MOMENT.fullmatch(text)

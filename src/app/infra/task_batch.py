@@ -43,7 +43,7 @@ async def apply(
     session: OwnerSession, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
     """Do all of it, or raise. The caller commits or rolls back the transaction."""
-    held = await session.one(HOLD)
+    (held,) = await session.rows(HOLD)
     results: dict[TaskId, Shown] = {}
     for kind, statement in _STATEMENTS.items():
         if some := rows[kind]:
@@ -51,7 +51,7 @@ async def apply(
     changed = len(results)
     results |= await _unchanged(session, operations, results)
     if new := rows[Task]:
-        if held is None or held["tasks"] + len(new) > at_most:
+        if held["tasks"] + len(new) > at_most:
             raise TooManyTasks(at_most)
         results |= await _done(session, batch.INSERT, new)
     if changed or new:

@@ -14,7 +14,7 @@ from app.settings.database_address import DatabaseAddress
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one attempt, where the caller has no deadline of its own
-OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated
+OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated, attempts and pauses together
 FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each time
 
 NOT_YET: Final = (
@@ -108,19 +108,20 @@ async def connect(address: DatabaseAddress, *, prepared: bool = False) -> Connec
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
 
     """
-    pause, spent = FIRST_PAUSE, 0.0
+    loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+    until = loop.time() + OPENING_BUDGET
     while True:
         try:
             connection: Connection = await asyncpg.connect(**driver_arguments(address, prepared=prepared))
         except NOT_YET:
-            if spent >= OPENING_BUDGET:
+            if loop.time() + pause > until:
                 raise
         else:
             if address.pooled:
                 _set_nothing(connection)
             return connection
         await asyncio.sleep(pause)
-        pause, spent = pause * 2, spent + pause
+        pause *= 2
 
 
 def _set_nothing(connection: Connection) -> None:

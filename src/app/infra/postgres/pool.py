@@ -41,6 +41,7 @@ class Pool:
         self._idle: list[tuple[Connection, float]] = []  # with the moment since when
         self._in_use: set[Connection] = set()
         self._retired: set[Connection] = set()  # lent, and closed when they are given back
+        self._retirements = 0
         self._opening = 0
         self._wait_queue = WaitQueue(LINE * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
@@ -119,7 +120,8 @@ class Pool:
         self._idle.clear()
 
     def retire(self) -> None:
-        """Close idle connections now, and those in use when they are released."""
+        """Close idle connections and those that are opening now, and those in use when they are released."""
+        self._retirements += 1
         self.distrust()
         self._retired.update(self._in_use)
 
@@ -138,7 +140,7 @@ class Pool:
     async def _opened(self) -> Connection:
         self._opening += 1
         try:
-            connection = await self._connect()
+            connection = await self._connect_anew()
         except BaseException:
             self._opening -= 1
             self._wait_queue.serve(None)  # there is room for another attempt
@@ -146,6 +148,15 @@ class Pool:
         self._opening -= 1
         self._in_use.add(connection)
         return connection
+
+    async def _connect_anew(self) -> Connection:
+        """Open a connection, and another if `retire` was called meanwhile: the first may keep statements."""
+        while True:
+            retirements = self._retirements
+            connection = await self._connect()
+            if retirements == self._retirements:
+                return connection
+            connection.terminate()
 
     async def _handed_over(self) -> "Connection | None":
         """Wait for a connection, or for None: room to open one."""
