@@ -1,4 +1,4 @@
-"""A large body that is refused early: the client sees why, and what it still sends has a bound."""
+"""A large body that is answered early: the client sees the answer, and what it still sends has a bound."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
@@ -13,7 +14,9 @@ import pytest
 
 from app.api.backpressure import READ_ON_FOR, READ_ON_MAX
 from tests.abuse.sockets import address_of
-from tests.support.servers.service import Service
+from tests.conftest import environment_for
+from tests.support.factories import someone
+from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
@@ -31,16 +34,74 @@ console.log(JSON.stringify(seen));
 """
 
 
-def head(service: Service, *more: str, length: int = 100_000_000) -> bytes:
+def head(
+    service: Service,
+    *more: str,
+    length: int | None = 100_000_000,  # None: in chunks
+    request: str = "POST /api/me/tasks",
+    token: str = "",
+    media_type: str = "application/json",
+) -> bytes:
     lines = (
-        "POST /api/me/tasks HTTP/1.1",
+        f"{request} HTTP/1.1",
         "Host: localhost",
-        f"Authorization: Bearer {service.token('ann')}",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
+        f"Authorization: Bearer {token or service.token('ann')}",
+        f"Content-Type: {media_type}",
+        f"Content-Length: {length}" if length else "Transfer-Encoding: chunked",
         *more,
     )
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+@pytest.fixture(scope="module")
+def strict_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits one second for a body, and takes one request of a person."""
+    env = environment_for(database_url, BODY_TIMEOUT="1", RATE_LIMIT_PERSON="1/3600")
+    with serving(env, tmp_path_factory.mktemp("strict")) as running_service:
+        yield running_service
+
+
+def status_seen(service: Service, request_head: bytes, body: bytes = BODY) -> int:
+    """Return the status that a client reads after it sent 5 MB, none of it before the response is there."""
+    with socket.create_connection(address_of(service), timeout=20) as sender:
+        sender.sendall(request_head)
+        assert sender.recv(1, socket.MSG_PEEK)
+        sender.sendall(body)
+        return int(sender.recv(12).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [
+        (200, {"request": "GET /api/me/tasks"}),
+        (204, {"request": "OPTIONS /api/me/tasks"}),
+        (400, {"request": "GET /api/me/tasks?limit=0"}),
+        (401, {"token": "x.y.z"}),
+        (403, {"request": "POST /api/somebody-else/tasks"}),
+        (404, {"request": "POST /nowhere"}),
+        (405, {"request": "PUT /api/me/tasks"}),
+        (413, {}),
+        (415, {"media_type": "text/plain"}),
+    ],
+)
+def test_given_a_response_before_the_body_a_client_that_sends_on_sees_it(
+    service: Service, status: int, more: dict[str, str]
+) -> None:
+    assert status_seen(service, head(service, length=len(BODY), **more)) == status
+
+
+def test_given_a_body_that_comes_too_late_a_client_that_sends_on_sees_408(strict_service: Service) -> None:
+    late = head(strict_service, length=None, token=strict_service.token(someone()))
+
+    assert status_seen(strict_service, late, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)) == 408
+
+
+def test_given_too_many_requests_a_client_that_sends_on_sees_429(strict_service: Service) -> None:
+    token = strict_service.token(someone())
+    first = httpx.get(f"{strict_service.url}/api/me/tasks", headers={"authorization": f"Bearer {token}"})
+
+    assert first.status_code == 200
+    assert status_seen(strict_service, head(strict_service, length=len(BODY), token=token)) == 429
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])

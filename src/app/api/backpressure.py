@@ -4,14 +4,13 @@
 - A response that is too large for the kernel's buffer stays in memory until its client has read it, so it
   counts while it is being sent. The kernel takes small responses at once (`app.send_buffers`), so they do
   not count.
-- A client may still be sending the body of a refused request. If the server closes then, it resets the
-  connection (RFC 9112 §9.6), and many clients report a broken connection and never read the response. So
-  the rest is read for a while, and dropped.
+- A client may still be sending its body after the response, whatever the status is. If the server closes
+  then, it resets the connection (RFC 9112 §9.6), and many clients report a broken connection and never read
+  the response. So the rest is read for a while, and dropped.
 """
 
 import asyncio
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import Any, Final
 
 from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
@@ -163,19 +162,13 @@ class IncomingBody:
             pass
 
 
-def is_worth_reading_on(scope: Any, headers: dict[bytes, bytes], status: int) -> bool:
-    """Return whether to drain the body: the client may still be sending, and nothing rules it out."""
-    standing = scope.get("rate_limit")
-    return (
-        status >= HTTPStatus.BAD_REQUEST
-        and status != HTTPStatus.REQUEST_TIMEOUT  # it had enough time
-        and b"expect" not in headers  # it waits for 100, so it sends no body now (RFC 9110 §10.1.1)
-        and not (standing and standing.exceeded)  # do not read more of a flood
-    )
-
-
 def incoming(headers: dict[bytes, bytes], receive: Receive) -> IncomingBody | None:
-    """Return an IncomingBody for a body that may be too large for the kernel's buffer; None for any other."""
+    """Return an IncomingBody for a body that may be too large for the kernel's buffer; None for any other.
+
+    A client that waits for 100 sends no body after another response (RFC 9110 §10.1.1).
+    """
+    if b"expect" in headers:
+        return None
     length = headers.get(b"content-length")
     if length is None:
         return IncomingBody(receive) if b"transfer-encoding" in headers else None

@@ -20,7 +20,6 @@ from app.api.backpressure import (
     Room,
     incoming,
     is_large,
-    is_worth_reading_on,
     person_of,
     release_body,
 )
@@ -128,7 +127,7 @@ class Edge:
             release_body(scope, self._bodies)
             self._telemetry.end(scope, method, status, began)
             REQUEST_ID.reset(token)
-        if body is not None and is_worth_reading_on(scope, headers, status):
+        if body is not None:
             await body.read_on()
 
     async def _respond(self, scope: Any, receive: Any, answer: Send, headers: dict[bytes, bytes]) -> None:
