@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { OLDEST_BROWSERS } from "./lint/oldest-browsers.ts";
 
 const ASSETS = join(import.meta.dirname, "dist", "assets");
 
@@ -25,7 +26,7 @@ export default defineConfig({
   build: {
     outDir: "../dist",
     emptyOutDir: true,
-    target: ["chrome112", "edge112", "firefox115", "safari16", "ios16"],
+    target: OLDEST_BROWSERS.map(({ name, version }) => `${name === "safari_ios" ? "ios" : name}${version}`),
     modulePreload: { polyfill: false },
   },
 });
