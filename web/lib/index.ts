@@ -123,7 +123,8 @@ export class Problem extends Error {
 
   /** The same problem as an answer of a server of yours. */
   toResponse(): Response {
-    const status = this.status || (this.type === "timeout" ? 504 : 502);
+    const isError = this.status >= 400 && this.status < 600; // not a hotel's page with 200
+    const status = isError ? this.status : this.type === "timeout" ? 504 : 502;
     const headers = new Headers({ "content-type": "application/problem+json", "cache-control": "no-store" });
     if (this.retryAfter !== null) headers.set("retry-after", String(this.retryAfter));
     const { uri: type, title, detail, errors, requestId: request_id } = this;
@@ -289,6 +290,7 @@ const ATTEMPTS = 4;
 const PAUSE = 500; // milliseconds before the second attempt; doubled each time
 const PAUSE_MAX = 10_000; // milliseconds; a longer wait is the person's to decide on
 const IDEMPOTENT = ["GET", "PUT", "DELETE"]; // RFC 9110 §9.2.2
+const DIRECT = { redirect: "manual" } as RequestInit; // Cloudflare Workers have no "error"; React Native's types no `redirect`
 
 export type Api = ReturnType<typeof createApi>;
 
@@ -309,13 +311,15 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     if (options.body !== undefined) headers.set("content-type", options.contentType ?? "application/json");
     if (options.ifVersion !== undefined) headers.set("if-match", `"${options.ifVersion}"`);
     if (options.key) headers.set("idempotency-key", `"${options.key}"`);
-    const init: RequestInit = { ...common, method, headers, credentials: "omit", redirect: "error" };
+    const init: RequestInit = { ...common, ...DIRECT, method, headers, credentials: "omit" };
     if (options.body !== undefined) init.body = JSON.stringify(options.body);
     const url = base + path + queryString(options.query);
     try {
       return await limited(limit, options.signal, async (signal) => {
         const response = await send(url, { ...init, signal });
         const { status, statusText, headers } = response;
+        // A page sees a redirect as status 0. It is not followed: the token would go elsewhere.
+        if (status === 0 || (status >= 300 && status < 400)) throw new Error("The answer is a redirect.");
         return { status, statusText, headers, text: await response.text() };
       });
     } catch (error) {
@@ -545,12 +549,14 @@ const EARLY = 30_000; // milliseconds before its end at which a token is renewed
 const SIGN_OUT = 1_000; // milliseconds from the end of a session at Better Auth until a page that ended it knows
 const ANNOUNCEMENT = 11; // milliseconds; Better Auth announces a sign-in or sign-out 10 ms after its promise resolves
 
-/** What a page has and other places lack, typed here so that no DOM types are needed. */
+/** What other places lack, or their types do: typed here so that no DOM types are needed. */
 interface Globals {
   readonly window?: unknown;
   readonly document?: Listening & { readonly visibilityState: string };
   readonly location?: { reload?: () => void };
   readonly crypto?: { getRandomValues(bytes: Uint8Array): unknown };
+  readonly performance: { now(): number };
+  readonly atob: (text: string) => string;
   readonly addEventListener?: unknown;
   readonly reportError?: (error: unknown) => void;
   readonly BroadcastChannel?: new (name: string) => Channel;
@@ -717,15 +723,15 @@ class PageSession implements Session, Tokens {
     this.#ends.push(
       $sessionSignal.listen(() => {
         this.#looking ??= gate();
-        this.#doubt();
+        this.#begin(); // what waits goes on by the session that it finds: a sign-up may have made none yet
       }),
       session.listen(({ data, error, isPending, isRefetching }) => {
         if (isPending || isRefetching) return;
         const isOurs = this.#looking !== null;
         this.#looking?.settle();
         this.#looking = null;
-        if (error && error.status !== 401) return;
-        if (data) this.#seen(data.user.id);
+        if (error && error.status !== 401) this.#doubt();
+        else if (data) this.#seen(data.user.id);
         else if (isOurs) this.#left();
         else void this.#missed();
       }),
@@ -943,7 +949,9 @@ function holding(token: string, began: number): Held {
 function claimsOf(token: string): { sub?: unknown; iat?: unknown; exp?: unknown } {
   try {
     const part = token.split(".")[1] ?? "";
-    const bytes = Array.from(atob(part.replace(/-/g, "+").replace(/_/g, "/")), (character) => character.charCodeAt(0));
+    const bytes = Array.from(globals.atob(part.replace(/-/g, "+").replace(/_/g, "/")), (character) =>
+      character.charCodeAt(0),
+    );
     const text = bytes.map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""); // of UTF-8
     return (parsed(decodeURIComponent(text)) ?? {}) as { sub?: unknown };
   } catch {
@@ -1014,8 +1022,8 @@ async function tokenAt(
 ): Promise<string | null> {
   const response = await send(`${address.replace(/\/+$/, "")}/token`, {
     ...UNCACHED,
+    ...DIRECT,
     headers: { cookie: headers.get("cookie") ?? "" },
-    redirect: "error",
     signal,
   });
   if (response.status === 401) return null;
@@ -1026,7 +1034,7 @@ async function tokenAt(
 
 // --------------------------------------------------------------------------------------------------------------- time
 
-const now = (): number => performance.now(); // of a clock that never jumps
+const now = (): number => globals.performance.now(); // of a clock that never jumps
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -1059,7 +1067,7 @@ function limited<T>(
 ): Promise<T> {
   if (signal?.aborted) return Promise.reject(reasonOf(signal));
   const controller = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer!: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(timedOut()), milliseconds);
   });
@@ -1091,6 +1099,6 @@ function throwIfAborted(signal?: AbortSignal): void {
 
 /** `signal.reason`, which React Native lacks. */
 function reasonOf(signal: AbortSignal): unknown {
-  const reason: unknown = signal.reason;
+  const { reason } = signal as { reason?: unknown };
   return reason ?? Object.assign(new Error("The call was cancelled."), { name: "AbortError" });
 }

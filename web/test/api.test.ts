@@ -7,7 +7,9 @@ import {
   isConflict,
   isInvalid,
   isOffline,
+  isOtherUser,
   isProblem,
+  isSignedOut,
   newKey,
   Problem,
   type Task,
@@ -207,6 +209,25 @@ test("somebody else who signs in does not do what the one before asked for", asy
   assert.equal(sent.length, 3);
 });
 
+test("what waited for the one before is not sent for the next, though the page is cleared for them", async () => {
+  let token = tokens("ann");
+  const { api, session, sent } = given(
+    [() => json([]), unauthorized, unauthorized, () => json({}, 201)],
+    { onOtherUser: () => session.cleared() },
+    () => token(),
+  );
+  await api.list();
+
+  const write = assert.rejects(api.create({ title: "Ann's" }), hasStatus(403, "other-user"));
+  await settled();
+  token = tokens("bob");
+  session.changed();
+  await write;
+
+  assert.equal(session.user, "bob");
+  assert.equal(sent.length, 3);
+});
+
 test("another tab's sign-out is this one's, and its sign-in lets this one go on", async () => {
   let arrived = 0;
   const ways: string[] = [];
@@ -373,6 +394,8 @@ test("what no server said is an answer of a gateway", () => {
 
   assert.equal(new Problem({ ...fields, type: "offline" }).toResponse().status, 502);
   assert.equal(new Problem({ ...fields, type: "timeout" }).toResponse().status, 504);
+  for (const status of [101, 200, 204, 302, 999])
+    assert.equal(new Problem({ ...fields, type: "not-understood", status }).toResponse().status, 502);
   assert.equal(
     new Problem({ ...fields, type: "too-busy", status: 503, retryAfter: 7 }).toResponse().headers.get("retry-after"),
     "7",
@@ -476,17 +499,47 @@ test("HTML with 200 is no success of a delete", async () => {
   await assert.rejects(api.remove("1"), hasStatus(200, "not-understood"));
 });
 
-test("nothing throws before there is a promise", async () => {
+test("no function of the API throws before there is a promise, whatever it is given", async () => {
   const { api } = given([() => json([])]);
+  const noAddress = "\ud800";
+  const noJson = 1n as never;
+  const bad: { [Name in keyof typeof api]: readonly unknown[] } = {
+    list: [null],
+    all: [null],
+    get: [noAddress],
+    create: [noJson],
+    update: [noAddress, noJson],
+    replace: [noAddress, noJson],
+    complete: [noAddress, noJson],
+    remove: ["1", null],
+    restore: [noAddress],
+    move: [noAddress, noJson],
+    batch: [noJson],
+    summary: [noAddress],
+  };
 
-  const calls = [
-    api.get("\ud800"), // no address can be made of it
-    api.create({ title: 1n as never }), // no JSON can
-    api.remove("1", null as never),
-    api.list(null as never),
-  ];
+  for (const [name, values] of Object.entries(bad)) {
+    const call = (...given: readonly unknown[]) => {
+      const made = (api as unknown as Record<string, (...given: readonly unknown[]) => unknown>)[name]?.(...given);
+      return name === "all" ? (made as AsyncGenerator).next() : (made as Promise<unknown>);
+    };
+    await assert.rejects(call(...values), name);
+    await Promise.allSettled([call(), call(null, null, null)]);
+  }
+});
 
-  for (const call of calls) await assert.rejects(call);
+test("no other function throws: kinds of errors, keys, answers, and what a page says of its session", () => {
+  const { session } = given([], { auth: () => assert.fail("a function that is not async") });
+  for (const is of [isProblem, isConflict, isInvalid, isOffline, isOtherUser, isSignedOut])
+    for (const error of [undefined, null, 0, "x", {}, new Error("x"), Object.create(null)])
+      assert.equal(is(error), false);
+
+  session.changed();
+  session.cleared();
+  session.cleared("ann");
+  session.signedOut();
+  session.close();
+  session.close();
 });
 
 test("a token is not used any more once the page was left and comes back: somebody else may have signed in", async () => {

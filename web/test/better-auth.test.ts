@@ -165,6 +165,47 @@ test("a session that ends while words are typed is asked for, and the words go o
   assert.deepEqual(heard, ["over", "signed in"]);
 });
 
+test("a sign-up whose address is to be confirmed asks for no token, and what waits goes on waiting", async () => {
+  const here = browser({ verifiesEmail: true });
+  const { authClient, api, heard } = opened(here, { whenSignedOut: "wait" });
+  const controller = new AbortController();
+  const reason = new Error("never mind");
+  const waiting = assert.rejects(api.list({}, { signal: controller.signal }), reason);
+  await until(() => heard.includes("over"));
+  const before = here.asked.length;
+
+  const person = { name: "ann", email: "unconfirmed@example.com", password: PASSWORD };
+  const { data } = await authClient.signUp.email(person);
+  await until(() => here.asked.at(-1) === "/api/auth/get-session" && !authClient.useSession.get().isRefetching);
+  await pause(20);
+
+  assert.equal(data?.token, null);
+  assert.ok(!here.asked.slice(before).includes("/api/auth/token"));
+  controller.abort(reason);
+  await waiting;
+});
+
+for (const [what, answer] of [
+  ["fails", () => Promise.resolve(Response.json({}, { status: 500 }))],
+  ["cannot be reached", () => Promise.reject(new TypeError("fetch failed"))],
+] as const)
+  test(`what waits goes on where the session ${what} right after the sign-in`, async () => {
+    const here = browser();
+    const ann = await signUp(here.page(), "ann");
+    await here.page().signOut();
+    let isAway = false;
+    const page = () => here.page((path) => (isAway && path === "/api/auth/get-session" ? answer() : null));
+    const { authClient, api } = opened({ ...here, page }, { whenSignedOut: "wait" });
+    const writing = api.create({ title: "typed on" });
+    await pause(20);
+
+    isAway = true;
+    await authClient.signIn.email({ email: emailOf(ann), password: PASSWORD });
+    await writing;
+
+    assert.deepEqual(owners[ann], ["typed on"]);
+  });
+
 test("a sign-out by the page is no end of a session that a person is asked about", async () => {
   const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
   await signUp(authClient, "ann");

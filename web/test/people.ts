@@ -11,29 +11,34 @@ const fast = (password: string) => createHash("sha256").update(password).digest(
 
 export const tables = { user: [], session: [], account: [], verification: [], jwks: [] } as Record<string, unknown[]>;
 
-const auth = betterAuth({
-  baseURL: ORIGIN,
-  secret: "a secret for tests that has enough characters",
-  database: memoryAdapter(tables),
-  emailAndPassword: {
-    enabled: true,
-    password: {
-      hash: async (password) => fast(password),
-      verify: async ({ hash, password }) => hash === fast(password),
+const authOf = (requireEmailVerification: boolean) =>
+  betterAuth({
+    baseURL: ORIGIN,
+    secret: "a secret for tests that has enough characters",
+    database: memoryAdapter(tables),
+    emailAndPassword: {
+      enabled: true,
+      requireEmailVerification,
+      password: {
+        hash: async (password) => fast(password),
+        verify: async ({ hash, password }) => hash === fast(password),
+      },
     },
-  },
-  advanced: { useSecureCookies: false },
-  rateLimit: { enabled: false },
-  telemetry: { enabled: false },
-  plugins: [jwt({ jwt: { definePayload: () => ({}) } })],
-});
+    advanced: { useSecureCookies: false },
+    rateLimit: { enabled: false },
+    telemetry: { enabled: false },
+    plugins: [jwt({ jwt: { definePayload: () => ({}) } })],
+  });
 
 /** A browser: what its pages fetch from Better Auth goes with its cookies. */
-export function browser() {
+export function browser({ verifiesEmail = false } = {}) {
+  const auth = authOf(verifiesEmail);
+  const asked: string[] = [];
   const cookies = new Map<string, string>();
 
   const send: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
+    asked.push(new URL(request.url).pathname);
     const headers = new Headers(request.headers);
     headers.set("cookie", [...cookies].map(([name, value]) => `${name}=${value}`).join("; "));
     headers.set("origin", ORIGIN);
@@ -46,7 +51,10 @@ export function browser() {
     }
     return answer;
   };
-  return { page: () => clientOf(send) };
+  /** A page of it; some of what it fetches may be answered by another than Better Auth. */
+  const page = (instead: (path: string) => Promise<Response> | null = () => null) =>
+    clientOf((input, init) => instead(new URL(new Request(input, init).url).pathname) ?? send(input, init));
+  return { page, asked };
 }
 
 /** A team's own client of Better Auth, on one page. */

@@ -117,6 +117,18 @@ test("Better Auth at another address is asked with the visitor's cookie and noth
   assert.equal(asked[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
 });
 
+test("Cloudflare Workers, which refuse a fetch that makes a redirect an error, are served", async () => {
+  const worker: typeof fetch = async (_, { redirect = "follow" } = {}) => {
+    if (!["follow", "manual"].includes(redirect)) throw new TypeError("Invalid redirect value");
+    return Response.json({ token: tokenOf("ann"), id: "1" });
+  };
+  const options = { auth: "https://auth.example.com/api/auth", baseUrl: BASE, fetch: worker };
+
+  const { id } = await apiFor(requestOf("ann"), options).get("1");
+
+  assert.equal(id, "1");
+});
+
 test("a database of Better Auth that fails is no end of a session", async () => {
   const failing: AuthServer = { api: { getToken: () => Promise.reject(new Error("ECONNREFUSED")) } };
   const api = apiFor(requestOf("ann"), { auth: failing, baseUrl: BASE, fetch: silent });
