@@ -358,6 +358,8 @@ async def test_given_address_verification_the_page_explains_it_and_the_mailed_li
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
     async with site_of(postgres, tmp_path, settings=settings) as site:
         await page.goto(site.url)
         await page.get_by_role("button", name="Make an account").click()
@@ -375,6 +377,7 @@ async def test_given_address_verification_the_page_explains_it_and_the_mailed_li
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("status")).to_contain_text("sent to ann@example.com")
+        assert f"{site.url}/api/auth/token" not in asked
 
         await page.goto(await site.auth.mailed_link("ann@example.com"))
         await expect(page.get_by_role("button", name="Sign out")).to_be_visible()

@@ -33,10 +33,11 @@ export async function signIn(credentials: Credentials): Promise<void> {
   if (error) throw problemOf(error.status, error.message);
 }
 
-/** Makes an account and signs in. */
-export async function signUp(person: Credentials & { readonly name: string }): Promise<void> {
-  const { error } = await answered(authClient.signUp.email(person));
+/** Makes an account. Returns whether it is signed in, too: it is not while its address waits for confirmation. */
+export async function signUp(person: Credentials & { readonly name: string }): Promise<boolean> {
+  const { data, error } = await answered<{ token: string | null }>(authClient.signUp.email(person));
   if (error) throw problemOf(error.status, error.message);
+  return data !== null && data.token !== null;
 }
 
 /** Signs out. Where nobody answers the cookie is still there, so it throws, and nobody is signed out. */

@@ -26,9 +26,9 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
     if (missing) return;
     setBusy(true);
     try {
-      await (isNew ? signUp({ ...credentials, name: text("name") }) : signIn(credentials));
-      if (isNew && verifiesEmail) setMailedTo(credentials.email);
-      else await onDone();
+      if (!isNew) await signIn(credentials);
+      else if (!(await signUp({ ...credentials, name: text("name") }))) return setMailedTo(credentials.email);
+      await onDone();
     } catch (error) {
       if (verifiesEmail && isProblem(error) && error.status === 403) return setMailedTo(credentials.email);
       setWrong(isProblem(error) ? error.detail : "That did not work: try again.");
