@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ class Wire:
         default_factory=threading.Event
     )  # a COMMIT was confirmed, and is not passed on
     asked: list[bytes] = field(default_factory=list)  # what was sent to the database
+    turns: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in their order
     _ends: list[socket.socket] = field(default_factory=list)
 
     def cut(self) -> None:
@@ -31,14 +32,25 @@ class Wire:
     def join(self, client: socket.socket, server: socket.socket) -> None:
         """Pass bytes on in both directions."""
         self._ends += [client, server]
-        for source, target in ((client, server), (server, client)):
-            heard = self.asked if source is client else []
-            threading.Thread(target=self._pass_on, args=(source, target, heard), daemon=True).start()
+        answered = threading.Event()  # the server has spoken last
+        answered.set()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, heard: list[bytes]) -> None:
+        def hear_client(data: bytes) -> None:
+            self.asked.append(data)
+            if answered.is_set():
+                answered.clear()
+                self.turns.append(client)
+
+        for source, target, hear in (
+            (client, server, hear_client),
+            (server, client, lambda _: answered.set()),
+        ):
+            threading.Thread(target=self._pass_on, args=(source, target, hear), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, hear: Callable[[bytes], None]) -> None:
         with source, suppress(OSError):
             while data := source.recv(65536):
-                heard.append(data)
+                hear(data)
                 if self.holding.is_set() and CONFIRMED in data:
                     self.held.set()
                     continue

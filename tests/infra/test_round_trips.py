@@ -1,0 +1,204 @@
+"""How often each operation of the API waits for the database: a table that every change to it must change.
+
+A round trip is a turn of direction on the wire: the client sends after the server has answered. All is warm: the
+connection is open, and it has prepared the statement before.
+
+How the test was seen to fail: a statement more in the read of a task.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.composition import compose
+from app.infra.postgres import row_security_watch
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.support.factories import a_task_id
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
+from tests.support.servers.pgbouncer import newer, pgbouncer
+from tests.support.servers.postgres_proxy import Wire, wire_to
+
+pytestmark = pytest.mark.server
+
+OPENAPI = Path(__file__).parent.parent.parent / "docs" / "openapi.json"
+
+
+@dataclass
+class Given:
+    """A person with three tasks and one in the trash, and a key that is new."""
+
+    ann: Person
+    ids: list[str]  # of the tasks
+    trashed: str
+    key: dict[str, str] = field(default_factory=lambda: {"idempotency-key": f'"{uuid4()}"'})
+
+    @classmethod
+    async def made(cls, ann: Person) -> "Given":
+        creates = [{"op": "create", "title": title, "tags": ["x"]} for title in "abcd"]
+        created = (await ann.ask("POST", "batch", json={"operations": creates})).json()["results"]
+        *ids, trashed = [result["task"]["id"] for result in created]
+        await ann.ask("DELETE", trashed)
+        return cls(ann, ids, trashed)
+
+
+Send = Callable[[Given], Awaitable[httpx.Response]]
+
+
+class Row(NamedTuple):
+    """A request, and what it costs."""
+
+    round_trips: int
+    send: Send
+    status: int = 200
+    before: Send | None = None  # a request that is not counted
+
+
+NEW = {"title": "water the plants"}
+STALE = {"if-match": '"9"'}
+CURRENT = {"if-match": '"1"'}
+NOBODYS = str(a_task_id())
+
+
+def send(method: str, path: str = "", **arguments: Any) -> Send:
+    """Send a request; `{0}` in its path is the first task."""
+    return lambda given: given.ann.ask(method, path.format(*given.ids, trashed=given.trashed), **arguments)
+
+
+def send_keyed(method: str, path: str = "", **arguments: Any) -> Send:
+    """Send a request under the key."""
+    return lambda given: given.ann.ask(method, path.format(*given.ids), headers=given.key, **arguments)
+
+
+def move(given: Given) -> Awaitable[httpx.Response]:
+    return given.ann.ask("POST", f"{given.ids[0]}/move", json={"after": given.ids[2]})
+
+
+def batch(given: Given, key: dict[str, str] | None = None) -> Awaitable[httpx.Response]:
+    operations = [
+        {"op": "create", **NEW},
+        {"op": "complete", "id": given.ids[0]},
+        {"op": "delete", "id": given.ids[1]},
+    ]
+    return given.ann.ask("POST", "batch", json={"operations": operations}, headers=key or {})
+
+
+def keyed_batch(given: Given) -> Awaitable[httpx.Response]:
+    return batch(given, given.key)
+
+
+def bad_batch(given: Given) -> Awaitable[httpx.Response]:
+    operations = [{"op": "delete", "id": given.ids[0]}, {"op": "complete", "id": NOBODYS}]
+    return given.ann.ask("POST", "batch", json={"operations": operations})
+
+
+async def next_page(given: Given) -> httpx.Response:
+    link = (await given.ann.ask("GET", "?limit=2")).links["next"]["url"]
+    return await given.ann.ask("GET", link)
+
+
+async def known(given: Given) -> httpx.Response:
+    tag = (await given.ann.ask("GET")).headers["etag"]
+    return await given.ann.ask("GET", headers={"if-none-match": tag})
+
+
+CREATE = send_keyed("POST", json=NEW)
+TOGGLE = send_keyed("PATCH", "{0}/complete")
+OPERATIONS = {
+    "ready": Row(0, send("GET", "/health/ready")),
+    "health": Row(0, send("GET", "/health")),
+    "listTasks": Row(1, send("GET")),
+    "listTasks, filtered": Row(1, send("GET", "?completed=false&sort=title")),
+    "listTasks, searched": Row(1, send("GET", "?q=a")),
+    "listTasks, of a tag": Row(1, send("GET", "?tag=x")),
+    "listTasks, the trash": Row(1, send("GET", "?trashed=true")),
+    "listTasks, a page and the next": Row(2, next_page),
+    "listTasks, and again while it is known": Row(2, known, 304),
+    "summarizeTasks": Row(1, send("GET", "summary")),
+    "getTask": Row(1, send("GET", "{0}")),
+    "getTask, that nobody has": Row(1, send("GET", NOBODYS), 404),
+    "createTask": Row(1, send("POST", json=NEW), 201),
+    "createTask, with a key": Row(7, CREATE, 201),
+    "createTask, again with its key": Row(4, CREATE, 201, CREATE),
+    "createTask, another with its key": Row(4, send_keyed("POST", json={"title": "x"}), 422, CREATE),
+    "completeTask": Row(1, send("PATCH", "{0}/complete")),
+    "completeTask, to a state": Row(1, send("PATCH", "{0}/complete", json={"completed": True})),
+    "completeTask, with a key": Row(7, TOGGLE),
+    "completeTask, again with its key": Row(4, TOGGLE, 200, TOGGLE),
+    "completeTask, stale": Row(2, send("PATCH", "{0}/complete", headers=STALE), 412),
+    "completeTask, that nobody has": Row(2, send("PATCH", f"{NOBODYS}/complete"), 404),
+    "patchTask": Row(1, send("PATCH", "{0}", json={"priority": "high"})),
+    "patchTask, current": Row(1, send("PATCH", "{0}", json={"title": "x"}, headers=CURRENT)),
+    "patchTask, stale": Row(2, send("PATCH", "{0}", json={"title": "x"}, headers=STALE), 412),
+    "patchTask, that nobody has": Row(2, send("PATCH", NOBODYS, json={"title": "x"}), 404),
+    "updateTask": Row(1, send("PUT", "{0}", json=NEW)),
+    "updateTask, stale": Row(2, send("PUT", "{0}", json=NEW, headers=STALE), 412),
+    "deleteTask": Row(1, send("DELETE", "{0}"), 204),
+    "deleteTask, stale": Row(2, send("DELETE", "{0}", headers=STALE), 412),
+    "deleteTask, that nobody has": Row(2, send("DELETE", NOBODYS), 404),
+    "deleteTask, permanently": Row(4, send("DELETE", "{0}?permanent=true"), 204),
+    "restoreTask": Row(1, send("POST", "{trashed}/restore")),
+    "restoreTask, that is not in the trash": Row(2, send("POST", "{0}/restore"), 409),
+    "moveTask": Row(7, move),
+    "moveTask, beside nobody's": Row(4, send("POST", "{0}/move", json={"after": NOBODYS}), 400),
+    "batchTasks, of three kinds": Row(7, batch),
+    "batchTasks, with a key": Row(11, keyed_batch),
+    "batchTasks, again with its key": Row(4, keyed_batch, 200, keyed_batch),
+    "batchTasks, with a task that nobody has": Row(6, bad_batch, 404),
+}
+
+
+@pytest.fixture(scope="module", params=["PostgreSQL", "a pooler that keeps statements"])
+async def wire(
+    request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Wire]:
+    """The wire between the application and what it connects to."""
+    if request.param == "PostgreSQL":
+        with wire_to(database_url) as wire:
+            yield wire
+        return
+    folder = tmp_path_factory.mktemp("pgbouncer")
+    with (
+        pgbouncer(database_url, folder, program=newer(), prepared_statements=200) as through,
+        wire_to(f"{through}?pgbouncer=true") as wire,
+    ):
+        yield wire
+
+
+@pytest.fixture(scope="module")
+async def people(wire: Wire) -> AsyncIterator[People]:
+    """Everybody, at an application behind the wire."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_security_watch, "LOOK_EVERY", 3600.0)  # else a slow run would count one
+        async with client_of(compose(Settings.from_env(environment_for(wire.url)))) as client:
+            yield People(client)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_an_operation_costs_its_round_trips(people: People, wire: Wire, name: str) -> None:
+    row, round_trips = OPERATIONS[name], 0
+
+    for _ in ("cold", "warm"):
+        given = await Given.made(people.one())
+        if row.before is not None:
+            await row.before(given)
+        begun = len(wire.turns)
+        response = await row.send(given)
+        round_trips = len(wire.turns) - begun
+        assert response.status_code == row.status, response.text
+
+    assert round_trips == row.round_trips
+
+
+def test_every_operation_of_the_api_has_a_row() -> None:
+    paths = json.loads(OPENAPI.read_text())["paths"].values()
+    operations = {operation["operationId"] for path in paths for operation in path.values()}
+
+    assert {name.partition(",")[0] for name in OPERATIONS} == operations
