@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as types.
+"""The errors of the domain.
 
 DomainError
 ├── NotAuthenticated       there is no token, or it cannot be verified
@@ -8,15 +8,15 @@ DomainError
 ├── BodiesUnderWay         the person sends too many bytes at once
 ├── TooManyAtOnce          the person has too many statements running and waiting
 ├── TooBusy                too many others do either
-├── TaskNotFound           no such task in the asker's list
+├── TaskNotFound           the person has no such task
 ├── InvalidTask            one or more fields break a rule
-├── TaskChanged            the task is no longer what the asker saw
-├── NotInTrash             the task to be restored is in the list already
+├── TaskChanged            the task has another version than expected
+├── NotInTrash             the task to restore is not in the trash
 ├── TooManyTasks           the owner's list is full
-├── KeyInFlight            the same request, under the same key, is being answered
+├── KeyInFlight            a request with the same key is running
 ├── KeyReused              the key belongs to another request
 ├── AnswerGone             the key's request was done, and its response is deleted
-├── TooManyKeys            the person has as many keys as may be stored
+├── TooManyKeys            the person has reached the limit of stored responses
 └── Unavailable            a dependency cannot be reached now
     ├── KeysUnavailable        the token issuer's keys
     ├── DatabaseUnavailable    the database
@@ -24,8 +24,8 @@ DomainError
     ├── SearchTooSlow          the database did not finish a search in time
     └── OutcomeUnknown         the database may or may not have written
 
-An error carries facts, never an HTTP status and never prose for the end user:
-`app.api.problems` gives each type its one status, title and wording.
+Errors have no HTTP status and no text for users: `app.api.problems` gives each type its status, title and
+detail.
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ from uuid import UUID
 
 
 class DomainError(Exception):
-    """Base of every error that is raised on purpose."""
+    """Base of all errors that are raised on purpose."""
 
-    operation: int | None = None  # of a batch, counted from 0, if it was one that could not be done
+    operation: int | None = None  # the number of the failed operation of a batch, from 0
 
 
 class Mistake(Enum):
-    """What is wrong with the token of a request, as far as the caller learns it."""
+    """What is wrong with a token, as far as the client may know."""
 
     NO_HEADER = auto()
     NO_BEARER = auto()
@@ -53,13 +53,13 @@ class Mistake(Enum):
 class NotAuthenticated(DomainError):
     """The bearer token is absent, malformed, expired or not ours."""
 
-    reason: str  # for the log; the caller never learns which key or claim would have passed
+    reason: str  # for the log only: a client must not learn which key or claim would have passed
     mistake: Mistake = Mistake.NOT_BELIEVED
 
 
 @dataclass(eq=False)
 class NotYours(DomainError):
-    """The path names an owner who is not the asker."""
+    """The path names another person than the token."""
 
 
 @dataclass(eq=False)
@@ -71,28 +71,28 @@ class TooManyRequests(DomainError):
 
 @dataclass(eq=False)
 class AnswersNotTaken(DomainError):
-    """Somebody has as much of large answers on its way to them as anyone may, and does not take it."""
+    """A person has reached the limit of large responses that are not read yet."""
 
     retry_after: int = 5  # seconds
 
 
 @dataclass(eq=False)
 class BodiesUnderWay(DomainError):
-    """Somebody has as much of large bodies on its way here as anyone may."""
+    """A person has reached the limit of large request bodies in flight."""
 
     retry_after: int = 1  # seconds
 
 
 @dataclass(eq=False)
 class TooManyAtOnce(DomainError):
-    """Somebody has as many statements under way, and waiting, as anyone may. Nothing was done."""
+    """A person has reached the limit of running and waiting statements. Nothing was done."""
 
     retry_after: int = 1  # seconds
 
 
 @dataclass(eq=False)
 class TooBusy(DomainError):
-    """All the room for large answers, or for large bodies, is taken by others."""
+    """The process has reached its limit of large responses or large bodies in flight."""
 
     retry_after: int = 1  # seconds
 
@@ -108,22 +108,22 @@ class TaskNotFound(DomainError):
 class BrokenRule:
     """One field, and the rule of `app.domain` that it breaks."""
 
-    field: str  # or a place in it, as in `tags/3`
+    field: str  # or a place in it, such as `tags/3`
     rule: str
 
 
 @dataclass(eq=False)
 class InvalidTask(DomainError):
-    """One or more fields break a rule; all of them are named."""
+    """One or more fields break a rule. `broken` has all of them."""
 
     broken: tuple[BrokenRule, ...]
 
 
 @dataclass(eq=False)
 class TaskChanged(DomainError):
-    """The task's version is none of those that the asker expected; nothing was written."""
+    """The task has none of the expected versions. Nothing was written."""
 
-    version: int  # that it has now
+    version: int  # its current version
     expected: frozenset[int]
 
 
@@ -136,14 +136,14 @@ class NotInTrash(DomainError):
 
 @dataclass(eq=False)
 class TooManyTasks(DomainError):
-    """The owner has as many tasks as anyone may have."""
+    """The owner has reached the limit of tasks."""
 
     at_most: int
 
 
 @dataclass(eq=False)
 class KeyInFlight(DomainError):
-    """A request under this key is being answered at this moment."""
+    """A request with this key is running."""
 
     retry_after: int = 1  # seconds
 
@@ -155,42 +155,42 @@ class KeyReused(DomainError):
 
 @dataclass(eq=False)
 class AnswerGone(DomainError):
-    """The request was done, and its answer showed a task that has been deleted for good."""
+    """The request was done, and its response showed a task that has been deleted permanently."""
 
 
 @dataclass(eq=False)
 class TooManyKeys(DomainError):
-    """As much is kept of the owner's answers as may be; no key is forgotten before its time."""
+    """The owner has reached the limit of stored responses. No key is dropped early."""
 
-    retry_after: int  # seconds, until there is room for this answer
+    retry_after: int  # seconds until there is room for this response
 
 
 @dataclass(eq=False)
 class Unavailable(DomainError):
-    """Something outside cannot be reached. Unless its type says otherwise, nothing was done: try again."""
+    """A dependency cannot be reached. Nothing was done, unless the type says otherwise."""
 
     reason: str  # for the log
     retry_after: int = 1  # seconds
 
 
 class KeysUnavailable(Unavailable):
-    """The keys to check a token with cannot be fetched, so it is neither believed nor refused."""
+    """The keys to verify a token with cannot be fetched, so it is neither accepted nor refused."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer, or not in time."""
+    """The database does not respond in time."""
 
 
 @dataclass(eq=False)
 class DatabaseNotSetUp(DatabaseUnavailable):
-    """The database lacks what the service needs of it: only its operator can mend that."""
+    """The database lacks a part that the service needs. Only the operator can repair that."""
 
     retry_after: int = 10  # seconds
 
 
 class SearchTooSlow(Unavailable):
-    """A search took longer than any search may."""
+    """A search exceeded its time limit."""
 
 
 class OutcomeUnknown(Unavailable):
-    """A write was sent and not confirmed. It is done whole, or not at all."""
+    """A write was sent and not confirmed. It was done completely, or not at all."""

@@ -1,4 +1,4 @@
-"""What the parts that keep something say of it, under the names of `app.metrics`."""
+"""Gauges sampled from the pool, the token cache, the key set and the rate limits."""
 
 import time
 
@@ -11,7 +11,7 @@ from app.infra.postgres.database import Database
 def sample_gauges(
     database: Database, keys: Jwks | None, tokens: TokenCache, shared: RequestCounter | None
 ) -> dict[str, float]:
-    """Read all that can change. What a service does not have is left out."""
+    """Return the gauges, by the names of `app.metrics`. Parts that are not in use are left out."""
     pool = database.counts()
     read = {
         "taskward_workers": 1.0,

@@ -1,4 +1,4 @@
-"""Table shapes. Rows are data: they have no behaviour and never leave `app.infra`."""
+"""The tables. Rows have no behaviour and never leave `app.infra`."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -33,17 +33,16 @@ ORDERS: Final = {
     "title": "title_key",
     "position": "position",
 }
-"""The column of each order that a list can have. All are of types whose comparison is leakproof: under a
-policy no other can bound an index."""
+"""The column of each order of a list. Under row-level security an index needs a type with leakproof
+comparison, and all of these have one."""
 
 
 class OwnedRow(CommonTableAttributes, DeclarativeBase):
     """A row that belongs to one person.
 
-    The primary key begins with the owner, and so does every access path: a person's rows lie together,
-    and the table can be partitioned or distributed by owner. The service never touches the table, only
-    the view `own_<table>`, which is under row-level security for every role
-    (`app.infra.postgres.row_security_check`).
+    The primary key and every index begin with the owner, so the table can be partitioned by owner. The
+    service uses only the view `own_<table>`, never the table. The view is under row-level security for every
+    role (`app.infra.postgres.row_security_check`).
     """
 
     __abstract__ = True
@@ -51,30 +50,30 @@ class OwnedRow(CommonTableAttributes, DeclarativeBase):
         naming_convention={"pk": "pk_%(table_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s"}
     )
 
-    # Collation "C": equality and order by bytes, the fastest that PostgreSQL has, and leakproof.
+    # Collation "C" compares bytes: it is the fastest, and leakproof.
     user_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True, sort_order=-2)
 
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Hold the owner to its shape."""
+        """Return the checks of the owner."""
         return (CheckConstraint(f"char_length(user_id) BETWEEN 1 AND {USER_ID_MAX}", name="user_id"),)
 
 
 class TaskOwnerRow(OwnedRow):
-    """What is known of one person's tasks as a whole. Each write of theirs takes this row first."""
+    """One row per person, about all of their tasks. Each write locks this row first."""
 
     __tablename__ = "task_owners"
 
-    revision: Mapped[int] = mapped_column(BigInteger)  # grows with each write, in its transaction
-    tasks: Mapped[int]  # how many there are, those in the trash too
-    # Of `kept_answers`. Deleted rows may still be counted: a request that finds the quota full counts again.
+    revision: Mapped[int] = mapped_column(BigInteger)  # incremented by each write, in its transaction
+    tasks: Mapped[int]  # the number of tasks, including the trash
+    # Rows of `kept_answers`, perhaps also deleted ones: a request that finds the quota full counts again.
     kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
     kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class TaskRow(OwnedRow):
-    """One task. The checks repeat the rules of `app.domain`, for writes that do not come from the service."""
+    """A task. The checks repeat the rules of `app.domain`, for writes that bypass the service."""
 
     __tablename__ = "tasks"
 
@@ -102,7 +101,7 @@ class TaskRow(OwnedRow):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Hold the values to their rules, and give every order its index (`app.infra.statements.lists`)."""
+        """Return the checks of the values, and an index for each order (`app.infra.statements.lists`)."""
         alive = text("trashed_at IS NULL")
         paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
         return (
@@ -120,7 +119,7 @@ class TaskRow(OwnedRow):
 
 
 class StoredResponseRow(OwnedRow):
-    """What a request with an `Idempotency-Key` was answered."""
+    """The stored response to a request with an `Idempotency-Key`."""
 
     __tablename__ = "kept_answers"
 
@@ -131,12 +130,12 @@ class StoredResponseRow(OwnedRow):
     headers: Mapped[list[list[str]]] = mapped_column(ARRAY(Text))  # pairs of name and value
     body: Mapped[bytes] = mapped_column(LargeBinary)
     kept_at: Mapped[datetime] = mapped_column(DateTimeUTC(timezone=True))
-    task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # shown in `body`; NULL: not known
+    task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # tasks that `body` shows; NULL: unknown
 
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
-        """Find what is old, and bound what a request can choose."""
+        """Return the index of old rows, and checks of values that clients choose."""
         return (
             *super().__table_args__,
             CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key"),

@@ -1,4 +1,4 @@
-"""Many of one owner's tasks at once, read from Neon."""
+"""Reads lists and counts of one owner's tasks."""
 
 from datetime import UTC, datetime, time
 from uuid import UUID
@@ -11,11 +11,11 @@ from app.infra.statements.summary import SUMMARY
 
 
 async def page(session: OwnerSession, limit: int, after: Bookmark | None, selection: Selection) -> Page:
-    """Read a page; one that is too large is read again, with a quarter of its tasks."""
+    """Read a page. If it is too large, read it again with a quarter of its tasks."""
     values, shape = _asked(selection, after)
     (row,) = await session.rows(
         page_of(shape), **values, limit=limit + 1
-    )  # one more shows whether any is left
+    )  # one more shows whether there is a next page
     found = row["shown"]
     if found is None:  # no task
         return Page(b"[]", None, row["revision"])
@@ -23,7 +23,7 @@ async def page(session: OwnerSession, limit: int, after: Bookmark | None, select
         return await page(session, limit // 4, after, selection)
     try:
         json = b",".join(found[:limit])
-    except TypeError:  # NULL: a task is too long to be read beside so many (rare, so not looked for)
+    except TypeError:  # NULL: a task is too long for a page of so many (rare)
         return await page(session, limit // 4, after, selection)
     following = Bookmark(row["last_id"], row.get("last_key")) if len(found) > limit else None
     return Page(b"[" + json + b"]", following, row["revision"])
@@ -40,7 +40,7 @@ async def summary(session: OwnerSession, day: Day) -> Summary:
     (row,) = await session.rows(
         SUMMARY,
         now=day.now,
-        today=datetime.combine(day.date, time(), UTC),  # as a day that is due is kept
+        today=datetime.combine(day.date, time(), UTC),  # as `due` stores a day
         day_start=day.start,
         day_end=day.end,
     )
@@ -52,12 +52,12 @@ async def summary(session: OwnerSession, day: Day) -> Summary:
 
 
 def next_id(task_id: UUID, *, descending: bool) -> UUID:
-    """Return the id that follows; where there is none, the id itself, which no task has."""
+    """Return the next id; at the end of the range, the same id, which no task has."""
     return UUID(int=max(0, task_id.int - 1) if descending else min(2**128 - 1, task_id.int + 1))
 
 
 def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
-    """Return the values of a page's statement, and its shape."""
+    """Return the shape of a page's statement, and its values."""
     if selection is NEWEST and after is None:  # nearly always
         return {}, NEWEST_FIRST
     said = selection.as_conditions()

@@ -1,4 +1,4 @@
-"""Fetching the document of keys: from the one configured address, within bounds."""
+"""Fetches the key set from its configured URL, within limits of time, size and number."""
 
 import asyncio
 import ssl
@@ -10,18 +10,18 @@ import httpx
 
 from app.infra.auth.jwk import Key, read
 
-TIMEOUT: Final = 1.5  # seconds for the whole of it, however slowly it drips; recovery is promised in 2
+TIMEOUT: Final = 1.5  # seconds for the whole fetch; recovery within 2 s is promised
 SIZE_MAX: Final = 64 * 1024  # bytes
-BURST: Final = 3  # fetches at once
-PAUSE: Final = 10.0  # seconds for one more
+BURST: Final = 3  # fetches in a burst
+PAUSE: Final = 10.0  # seconds per further fetch
 
 
 class CannotFetch(Exception):
-    """The document did not come; the message says why."""
+    """The key set could not be fetched; the message says why."""
 
 
 class Fetcher:
-    """Gets the keys. Follows no redirect and no proxy: the address is the trust."""
+    """Fetches the keys. It follows no redirect and uses no proxy, because the URL is what is trusted."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -30,7 +30,7 @@ class Fetcher:
             follow_redirects=False,
             trust_env=False,
             verify=ssl.create_default_context(),
-            limits=httpx.Limits(max_keepalive_connections=0),  # minutes pass before it would be used again
+            limits=httpx.Limits(max_keepalive_connections=0),  # it would be idle for minutes
             headers={"accept": "application/json", "accept-encoding": "identity"},
         )
 
@@ -38,8 +38,8 @@ class Fetcher:
         """Return the keys.
 
         Raises:
-            CannotFetch: no answer, not in time, too large, packed, or not 200.
-            InvalidJwks: an answer that cannot be trusted.
+            CannotFetch: no response in time, or one that is too large, compressed, or not 200.
+            InvalidJwks: the document is not a usable key set.
 
         """
         try:
@@ -56,7 +56,9 @@ class Fetcher:
     async def _body(self, response: httpx.Response) -> bytes:
         if response.status_code != httpx.codes.OK:
             raise CannotFetch(f"{self._url} answered {response.status_code}")
-        if response.headers.get("content-encoding", "identity") != "identity":  # 64 KB may unpack to 64 MB
+        if (
+            response.headers.get("content-encoding", "identity") != "identity"
+        ):  # 64 KB could decompress to 64 MB
             raise CannotFetch(f"{self._url} sends a compressed response, which was not requested")
         document = bytearray()
         async for chunk in response.aiter_raw():
@@ -75,14 +77,14 @@ class Allowance:
         self._at = clock()
 
     def wait(self) -> float:
-        """Return how many seconds it is until one may be taken."""
+        """Return the seconds until a token is available."""
         now = self._clock()
         self._left = min(BURST, self._left + (now - self._at) / PAUSE)
         self._at = now
         return 0.0 if self._left >= 1 else (1 - self._left) * PAUSE
 
     def take(self) -> bool:
-        """Take one, if there is one."""
+        """Take a token. Return False if there is none."""
         if self.wait() > 0:
             return False
         self._left -= 1

@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `app.infra.migrations.run` opened."""
+"""Alembic's entry point: runs the migrations on the connection of `app.infra.migrations.run`."""
 
 from alembic import context
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""Building the second wall around a table: what each migration that makes an owned table calls."""
+"""Operations for migrations that create a table with row-level security."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from app.infra.postgres.row_security import APP, OWN_ROWS, POLICIES, create_poli
 
 
 def ensure_role(role: str = APP) -> None:
-    """Make a role that cannot log in where it is absent, and let this login act as it."""
+    """Create a role without login if it is missing, and make this login a member."""
     rls_setup.ensure_role(op.get_bind(), role)
 
 
 def build_wall(table: str) -> None:
-    """Put a table under its policy, and make the view through which it is used."""
+    """Put a table under its policy, and create its view."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     (policy,) = (each for each in POLICIES if (each.table, each.name) == (table, OWN_ROWS))
@@ -25,19 +25,19 @@ def build_wall(table: str) -> None:
 
 
 def rebuild_view(table: str) -> None:
-    """Make our view anew, with all columns that the table has now; others see the old one until we commit."""
+    """Create the view again with all present columns. Others see the old one until COMMIT."""
     op.execute(f"DROP VIEW IF EXISTS own_{table}")
     rls_setup.create_view(op.get_bind(), table)
 
 
 def show_new_columns(table: str) -> None:
-    """Add new columns to the view, which stays the same one: what others were granted on it they keep."""
+    """Add new columns to the view. Existing grants stay."""
     op.execute(f"CREATE OR REPLACE VIEW own_{table} AS SELECT * FROM {table}")  # noqa: S608 - a constant of ours
 
 
 @contextmanager
 def as_table_owner(table: str) -> Iterator[None]:
-    """Let the migration see every row: under FORCE even the table's owner sees none, without a word."""
+    """Let the migration see every row: under FORCE row-level security even the table's owner sees none."""
     op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     yield
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

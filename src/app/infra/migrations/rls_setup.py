@@ -1,8 +1,8 @@
-"""Row-level security, made whole: roles, policies, grants and views, whatever of them is missing.
+"""Repairs row-level security: creates missing roles, policies, grants and views.
 
-Migrations build it once. `app migrate` calls `make_whole` after them, so that a database that was restored,
-or changed by hand, ends as one that was migrated. Roles belong to the whole cluster: one that is there is
-taken as it is (and refused if it could pass a policy), and none is ever dropped.
+Migrations create them once. `app migrate` calls `make_whole` afterwards, so that a database that was restored
+or changed by hand ends up like a migrated one. Roles belong to the whole cluster: an existing role is used as
+it is (and refused if it could bypass a policy), and no role is ever dropped.
 """
 
 from typing import Final
@@ -27,19 +27,19 @@ _ALL_VERBS: Final = ", ".join(VERBS)
 
 
 class CannotMend(Exception):
-    """A part is missing, or in the way, and a person has to mend it; the message says how."""
+    """A person has to repair something first; the message says how."""
 
 
 class ForeignView(CannotMend):
-    """A relation in the place of one of our views is not ours; the message names it."""
+    """A relation of another program has the name of one of our views; the message names it."""
 
 
 def make_whole(connection: Connection) -> list[str]:
-    """Mend what is missing, and return what it was. Runs in the caller's transaction.
+    """Create all missing parts, and return their names. Runs in the caller's transaction.
 
     Raises:
         CannotMend: nothing was done.
-        DBAPIError: this login may not do it.
+        DBAPIError: this login lacks a right.
 
     """
     refuse_foreign_views(connection)
@@ -70,7 +70,7 @@ class _Repair:
         self.mended: list[str] = []
 
     def holds(self, condition: str) -> bool:
-        """Tell whether an SQL condition is true."""
+        """Return whether an SQL condition is true."""
         return bool(self.connection.exec_driver_sql(f"SELECT {condition}").scalar())
 
     def mend(self, what: str, *statements: str) -> None:
@@ -101,7 +101,7 @@ def _mend_table(repair: _Repair, table: str) -> None:
 
 
 def ensure_role(connection: Connection, role: str = APP) -> None:
-    """Make a role that cannot log in where it is absent, and let this login act as it."""
+    """Create a role without login if it is missing, and make this login a member."""
     connection.exec_driver_sql(f"""
         DO $$
         DECLARE option text := {_ACT_AS};
@@ -125,7 +125,7 @@ def ensure_role(connection: Connection, role: str = APP) -> None:
 
 
 def create_view(connection: Connection, table: str) -> None:
-    """Make the view through which a table is used. One of this name that is there already is an error."""
+    """Create the view of a table. An existing view of this name is an error."""
     view = f"own_{table}"
     connection.exec_driver_sql(f"CREATE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - a constant of ours
     connection.exec_driver_sql(f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER")
@@ -133,7 +133,7 @@ def create_view(connection: Connection, table: str) -> None:
 
 
 def give_to_role(connection: Connection, view: str) -> None:
-    """Make the application role the view's owner, which takes CREATE on the schema for this moment only."""
+    """Make the application role the view's owner. Meanwhile the role needs CREATE on the schema."""
     schema, may_create = connection.exec_driver_sql(
         f"SELECT quote_ident(current_schema()), has_schema_privilege('{APP}', current_schema(), 'CREATE')"
     ).one()
@@ -146,7 +146,7 @@ def give_to_role(connection: Connection, view: str) -> None:
 
 
 def refuse_foreign_views(connection: Connection) -> None:
-    """Raise ForeignView where something else stands in the place of one of our views."""
+    """Raise ForeignView if another relation has the name of one of our views."""
     for table in TABLES:
         _refuse_a_foreign_view(connection, table)
 
@@ -191,7 +191,7 @@ def _mend_view(repair: _Repair, table: str) -> None:
 
 
 def _give_rights_back(repair: _Repair, view: str) -> None:
-    """Give each role the rights on a new view that it has on all the others: they went with the old view."""
+    """Grant each role the rights on a new view that it has on all other views: the old view had them."""
     others = [f"to_regclass('own_{table}')" for table in TABLES if f"own_{table}" != view]
     found = repair.connection.exec_driver_sql(f"""
         SELECT quote_ident(pg_get_userbyid(grantee)), string_agg(verb, ', ' ORDER BY verb)

@@ -1,4 +1,4 @@
-"""Bringing the database to the shape that this version needs."""
+"""Migrates the database to the schema of this version."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -24,13 +24,15 @@ T = TypeVar("T")
 FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, by the rule of this version
 BEFORE_DERIVED_ANEW: Final = "0005"
 DERIVED_ANEW: Final = "0006"
-ATTEMPTS: Final = 5  # roles are the cluster's: a migration of another database may touch ours at once
+ATTEMPTS: Final = (
+    5  # roles belong to the cluster: migrations of two databases may change them at the same time
+)
 
 
 async def waiting(address: DatabaseAddress) -> list[str]:
-    """Return the migrations that are not applied, oldest first, each as `revision: what it does`.
+    """Return the migrations that are not applied, oldest first, each as `revision: description`.
 
-    A database that is ahead of this version (the next one is being deployed) has none waiting.
+    A database of a newer version (during a deployment) has none waiting.
     """
     scripts = ScriptDirectory.from_config(_config())
 
@@ -83,7 +85,7 @@ async def _upgrade(address: DatabaseAddress, report: Callable[[str], None], *, t
 
 
 async def downgrade(address: DatabaseAddress, *, to: str) -> None:
-    """Go back to a revision, or to `base`: what later ones made is gone, with what was kept in it."""
+    """Downgrade to a revision, or to `base`. Tables and columns of later revisions lose their data."""
     await _patiently(address, lambda connection: command.downgrade(_config(connection), to))
 
 
@@ -112,6 +114,6 @@ async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -
             return await connection.run_sync(act)
     except DBAPIError as error:
         cause = error.orig.__cause__ if error.orig else None
-        raise cause or error from None  # the driver's own error, as everywhere else
+        raise cause or error from None  # the driver's own error, as elsewhere
     finally:
         await engine.dispose()

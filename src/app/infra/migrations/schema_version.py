@@ -1,4 +1,4 @@
-"""Whether the database has the schema that this version needs, checked without Alembic.
+"""Checks without Alembic whether the database has the schema of this version.
 
 Importing Alembic takes as long as the rest of the start, and it is needed only if the answer is no.
 """
@@ -10,14 +10,14 @@ from asyncpg import InsufficientPrivilegeError, UndefinedTableError
 
 from app.infra.postgres.connect import Connection
 
-VERSION_TABLE: Final = "taskward_version"  # of our own, so another project's Alembic is not disturbed
+VERSION_TABLE: Final = "taskward_version"  # its own table, so that another project's Alembic is not disturbed
 _SCRIPTS: Final = Path(__file__).parent / "versions"
 LATEST: Final = max(script.stem for script in _SCRIPTS.glob("[0-9]*.py"))
 """The newest migration, by its file: `<revision>_<name>`."""
 
 
 async def is_current(connection: Connection) -> bool:
-    """Tell whether the newest migration is applied, and nothing newer; False where that cannot be seen."""
+    """Return whether the newest migration is applied, and nothing newer. False if that cannot be read."""
     try:
         applied = await connection.fetch(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a name of ours
     except (UndefinedTableError, InsufficientPrivilegeError):

@@ -1,21 +1,21 @@
-"""Policies and grants of row-level security, as data, and the SQL conditions that tell whether they stand.
+"""Policies and grants of row-level security, as data, and the SQL conditions that check them.
 
-`app migrate` makes them whole (`app.infra.migrations.rls_setup`), the start looks at those of requests
-(`app.infra.postgres.row_security_check`), and a purge at its own (`app.infra.purge`).
+`app migrate` creates what is missing (`app.infra.migrations.rls_setup`). The start checks those for requests
+(`app.infra.postgres.row_security_check`), and a purge its own (`app.infra.purge`).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-APP: Final = "taskward_app"  # owns the views through which requests go
-MAINTENANCE: Final = "taskward_maintenance"  # ends trash and old answers, for all owners
+APP: Final = "taskward_app"  # owns the views that requests use
+MAINTENANCE: Final = "taskward_maintenance"  # deletes old trash and responses of all owners
 TABLES: Final = ("task_owners", "tasks", "kept_answers")
-"""Every table of `app.infra.tables`, whose import takes as long as all else that is done before the start."""
+"""All tables of `app.infra.tables`. Importing that module would double the time of the start."""
 
 OWN_ROWS: Final = "own_rows"
 VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 CONDITION: Final = "(user_id = NULLIF(current_setting('app.user_id'::text, true), ''::text))"
-"""The policy of requests, as PostgreSQL writes it back. After a transaction the setting is `''`, not NULL."""
+"""The policy of requests, as PostgreSQL prints it. After a transaction the setting is `''`, not NULL."""
 
 _COMMANDS: Final = {"ALL": "*", "SELECT": "r", "DELETE": "d"}  # pg_policy.polcmd
 _TRASH: Final = "(trashed_at IS NOT NULL)"
@@ -24,18 +24,18 @@ _OLD: Final = "(kept_at < (now() - '24:00:00'::interval))"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one role may do with which rows of a table."""
+    """A policy: which rows of a table a role may use, for which command."""
 
     table: str
     name: str
     verb: str  # ALL, SELECT or DELETE
     role: str
-    rows: str  # SQL, as PostgreSQL writes it back
+    rows: str  # SQL, as PostgreSQL prints it
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one role may do with a table at all."""
+    """The rights of a role on a table."""
 
     table: str
     role: str
@@ -59,7 +59,7 @@ GRANTS: Final = (
 
 
 def create_policy(policy: Policy) -> str:
-    """Return the statement that makes a policy."""
+    """Return the statement that creates a policy."""
     check = f" WITH CHECK ({policy.rows})" if policy.name == OWN_ROWS else ""
     return (
         f"CREATE POLICY {policy.name} ON {policy.table} FOR {policy.verb} TO {policy.role}"
@@ -68,7 +68,7 @@ def create_policy(policy: Policy) -> str:
 
 
 def policy_stands(policy: Policy) -> str:
-    """Return the SQL condition that is true where exactly this policy is there."""
+    """Return the SQL condition that is true if exactly this policy exists."""
     rows = _quoted(policy.rows)
     check = f" AND pg_get_expr(polwithcheck, polrelid) = {rows}" if policy.name == OWN_ROWS else ""
     return (
@@ -80,12 +80,12 @@ def policy_stands(policy: Policy) -> str:
 
 
 def may(role: str, relation: str, verbs: tuple[str, ...]) -> str:
-    """Return the SQL condition that is true where a role has these rights. `role` is SQL for a role's OID."""
+    """Return the SQL condition that is true if a role has these rights. `role` is SQL for a role's OID."""
     return "(" + " AND ".join(_has(role, relation, verb) for verb in verbs) + ")"
 
 
 def maintenance_stands() -> str:
-    """Return the SQL condition that is true where a purge sees all that it is to end, and nothing else."""
+    """Return the SQL condition that is true if a purge sees exactly the rows that it should delete."""
     role = f"to_regrole('{MAINTENANCE}')::oid"
     tables = ", ".join(f"to_regclass('{table}')" for table in TABLES)
     conditions = (

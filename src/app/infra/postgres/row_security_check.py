@@ -1,8 +1,8 @@
-"""The second wall: row-level security that refuses a row even if a statement forgets to ask whose it is.
+"""Checks the second wall: row-level security, which needs no owner predicate to hide rows.
 
-The view `own_tasks` belongs to the role `taskward_app`, which cannot log in and has no way around a
-policy. PostgreSQL checks a view with its owner's rights, so through it even a login role that may do
-everything (as the one that Neon hands out) sees what the policy allows and nothing else.
+The view `own_tasks` belongs to the role `taskward_app`, which cannot log in and cannot bypass a policy.
+PostgreSQL checks a view with the rights of its owner. So even a superuser-like login role (such as Neon's)
+sees only what the policy allows.
 """
 
 import re
@@ -13,13 +13,13 @@ from uuid import uuid4
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.row_security import APP, CONDITION, OWN_ROWS, TABLES, VERBS
 
-NOBODY: Final = "nobody-" + uuid4().hex  # an owner of no rows
+NOBODY: Final = "nobody-" + uuid4().hex  # an owner without rows
 MIGRATE: Final = "app migrate"
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What is wrong with the wall, and the SQL statement or command that mends it."""
+    """A fault of row-level security, and the SQL statement or command that repairs it."""
 
     what: str
     mend: str
@@ -59,12 +59,12 @@ WHERE polrelid = to_regclass($2)
 
 
 def foreign_owner(view: str, owner: str) -> str:
-    """Tell that a view belongs to a role from which `app migrate` cannot take it."""
+    """Return the fault that a view belongs to a role from which `app migrate` cannot take it."""
     return f"{view} belongs to {owner}, and only a superuser can give it to {APP}"
 
 
 async def gaps(connection: Connection) -> list[Gap]:
-    """Return everything that is wrong with the walls around the tables; an empty list if they stand."""
+    """Return all faults of row-level security; an empty list if there are none."""
     return [gap for table in TABLES for gap in await _gaps(connection, table)]
 
 
@@ -124,7 +124,7 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
 
 
 async def _leaks(connection: Connection, view: str) -> list[Gap]:
-    """Ask the view itself. No row is anybody's without an owner, or with one who has none."""
+    """Read the view itself. Without an owner, or with an owner without rows, it must show nothing."""
     asked = f"SELECT EXISTS (SELECT FROM {view}"  # noqa: S608 - a constant of ours
     set_owner = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL"
     shown = [await connection.fetchval(f"{asked})")]
@@ -133,7 +133,7 @@ async def _leaks(connection: Connection, view: str) -> list[Gap]:
 
 
 def has_our_definition(definition: str, table: str) -> bool:
-    """Tell whether a view shows all rows of a table, column by column, and nothing else."""
+    """Return whether a view shows all rows and columns of its table, and nothing else."""
     plain = re.sub(rf"\s+|\"|\b{table}\.", " ", definition).strip()
     return re.fullmatch(rf"SELECT( \w+ ?,)* \w+ FROM {table} ?;", re.sub(r" +", " ", plain)) is not None
 

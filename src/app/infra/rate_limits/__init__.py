@@ -1,1 +1,1 @@
-"""Where requests are counted."""
+"""Counters of requests, in memory or in a shared store."""

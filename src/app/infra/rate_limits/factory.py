@@ -1,11 +1,11 @@
-"""Rate limits as they are set: in counts of this process, or in those that several share."""
+"""Makes rate limits from the settings, with counts of this process or of a shared store."""
 
 from app.domain.rate_limit import MemoryCounter, Policy, RateLimit, RequestCounter
 from app.settings.rate_limits import RateLimits
 
 
 def make_counter(settings: RateLimits) -> RequestCounter:
-    """Return counts of this process, or those that a store keeps for several."""
+    """Return a counter of this process, or of a shared store."""
     own = MemoryCounter()
     if settings.store is None or not settings.on:
         return own
@@ -15,7 +15,7 @@ def make_counter(settings: RateLimits) -> RequestCounter:
 
 
 def make_limits(settings: RateLimits, counts: RequestCounter) -> tuple[RateLimit | None, RateLimit | None]:
-    """Return how often a person, and an address, may ask; None: as often as they like."""
+    """Return the rate limits per person and per address; None: no limit."""
     if not settings.on:
         return None, None
     person, address = settings.person, settings.address

@@ -1,6 +1,7 @@
-"""Counts that several processes share, in Valkey or Redis. While it is down, each process counts by itself.
+"""Counts of requests in Valkey or Redis, shared by several processes.
 
-No request is refused, and none waits, because the store is down: a task of its own looks whether it is back.
+While the store is down, each process counts by itself. No request waits or fails for that: a background task
+checks whether the store is back.
 """
 
 import asyncio
@@ -19,22 +20,22 @@ from app.infra.rate_limits.redis_errors import explain_redis_error
 
 log = structlog.get_logger()
 
-PATIENCE: Final = 0.5  # seconds for the store to answer: a busy machine has more to do
-CONNECTIONS: Final = 8  # of each process, opened as they are needed
-RETRY: Final = 1.0  # seconds between questions whether it is back
+PATIENCE: Final = 0.5  # seconds for the store to respond
+CONNECTIONS: Final = 8  # connections of a process, opened on demand
+RETRY: Final = 1.0  # seconds between checks whether it is back
 PREFIX: Final = "taskward"
-PROBE: Final = "probe"  # a count of nobody's: only counting shows whether one may count
+PROBE: Final = "probe"  # a name of nobody: only a real count shows whether counting works
 UNUSABLE: Final = (StorageError, OSError, TimeoutError)
 
 
 class RedisCounter:
-    """Counts in the store, or else in `own`."""
+    """Counts in the store, or in `own` while the store is down."""
 
     def __init__(self, url: str, own: RequestCounter, *, ca_file: str | None = None) -> None:
         scheme, _, address = url.partition("://")
         self._url = url
         self._storage = RedisStorage(
-            f"async+{scheme.replace('valkey', 'redis')}://{address}",  # they speak the same protocol
+            f"async+{scheme.replace('valkey', 'redis')}://{address}",  # both have the same protocol
             wrap_exceptions=True,
             implementation="redispy",
             key_prefix=PREFIX,
@@ -49,11 +50,11 @@ class RedisCounter:
 
     @property
     def trouble(self) -> str | None:
-        """Why the store is not used now; None if it is."""
+        """Why the store is not in use; None if it is."""
         return self._trouble
 
     async def add(self, name: str, number: int, window: int) -> int:
-        async with self._places:  # waited for without losing patience: that is no fault of the store's
+        async with self._places:  # no time limit: waiting for a free connection is not the store's fault
             if self._searching is None:
                 try:
                     async with asyncio.timeout(PATIENCE):
@@ -63,7 +64,7 @@ class RedisCounter:
         return await self._own.add(name, number, window)
 
     async def start(self) -> None:
-        """Look for the store, beside the first requests, so that what is wrong is logged before they come."""
+        """Start to connect in the background, so that an error is logged before the first request."""
         self._starting = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -73,7 +74,7 @@ class RedisCounter:
         await self._storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]  # that of redis-py
 
     async def probe(self, patience: float = PATIENCE) -> str | None:
-        """Count once; return what is wrong with the store, None if it counts."""
+        """Count once. Return what is wrong with the store, or None."""
         try:
             async with asyncio.timeout(patience):
                 await self._storage.incr(PROBE, 1)
@@ -96,7 +97,7 @@ class RedisCounter:
             trouble = await self.probe()
             if trouble is None:
                 break
-            if attempt and trouble != self._trouble:  # it was away, and now it refuses us
+            if attempt and trouble != self._trouble:  # it was down, and now it refuses the connection
                 log.warning("rate limits are still not shared", reason=trouble)
             self._trouble = trouble
             await asyncio.sleep(RETRY)
@@ -105,5 +106,5 @@ class RedisCounter:
 
 
 def _hidden(name: str) -> str:
-    """Name somebody in a store that operators look into, and in few bytes."""
+    """Return a short hash of a name: operators can read the store."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What the errors of the store for rate limits mean to an operator, without its password."""
+"""Messages for errors of the store of rate limits, without its password."""
 
 import socket
 import ssl
@@ -24,13 +24,13 @@ MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (TimeoutError, "names {host}, which does not answer in time on port {port}: does it speak TLS there?"),
     (BaseException, "names {host}, with which the connection breaks"),
 )
-"""The first that one error of the chain is an instance of says what is wrong."""
+"""Messages by type of error. The first type that matches an error of the chain counts."""
 
 NO_SUCH_DATABASE: Final = "DB index is out of range"
 
 
 def explain_redis_error(url: str, error: BaseException) -> str:
-    """Say what is wrong with the store at a URL, beginning with its setting."""
+    """Return what is wrong with the store at a URL. The text begins with its setting."""
     parts, errors = urlsplit(url), list(_chain(error))
     if any(NO_SUCH_DATABASE in str(error) for error in errors):
         number = parts.path.strip("/")
