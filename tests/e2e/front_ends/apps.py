@@ -1,6 +1,7 @@
 """Apps of other people: what the generators make, with the blocks of docs/front-ends.md laid over it, and built."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -61,11 +62,19 @@ def lay_out(
 
 
 def link(source: str, target: str) -> None:
-    """Give a file a second name, or copy it where that is on another disk."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    """Give a file a second name, or copy it where that is on another disk or where npm writes into the file."""
+    if not source.endswith(".package-lock.json"):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
+
+
+async def packed_client() -> Path:
+    """Pack the client, and return the package."""
+    await run("make dist", ROOT)
+    package = json.loads((ROOT / "web" / "taskward-client" / "package.json").read_text())
+    return ROOT / "dist" / f"taskward-client-{package['version']}.tgz"
 
 
 def own_commands(section: Section) -> list[str]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.conftest import NewPerson
 from tests.e2e.front_ends.site import Site
 
@@ -131,7 +132,9 @@ async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_al
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants", "Bob's garden"])
 
 
-async def test_pages_ask_an_api_of_another_origin(vite: Site, new_person: NewPerson) -> None:
+async def test_pages_with_the_packed_client_ask_an_api_of_another_origin(
+    vite: Site, new_person: NewPerson
+) -> None:
     # A header that the test adds would need a preflight request, like one of the page itself.
     device = await new_person(extra_http_headers={})
     asked = list[str]()
@@ -143,3 +146,26 @@ async def test_pages_ask_an_api_of_another_origin(vite: Site, new_person: NewPer
     api = f"http://127.0.0.1:{vite.api_port}/api/me/tasks"
     assert f"POST {api}" in asked
     assert ann.titles == ["Water the plants"]
+
+
+async def test_the_packed_client_s_part_for_servers_is_bundled_for_servers_and_refused_for_pages(
+    vite: Site,
+) -> None:
+    app = vite.folder / "my-app"
+    (app / "src" / "server.ts").write_text(
+        'import { apiFor } from "taskward-client/server";\n'
+        f'const options = {{ auth: "{vite.url}/api/auth", baseUrl: "{vite.url}" }};\n'
+        "apiFor(new Headers(), options).list().catch(({ type }) => console.log(type));\n"
+    )
+    entry = 'lib: { entry: "src/server.ts", formats: ["es"], fileName: "server" }'
+    bundled = 'ssr: { noExternal: true }, build: { ssr: "src/server.ts", outDir: "server" }'
+    (app / "page.config.mjs").write_text(f'export default {{ build: {{ outDir: "page", {entry} }} }};')
+    (app / "server.config.mjs").write_text(f"export default {{ {bundled} }};")
+
+    await apps.run("npx vite build --config server.config.mjs", app)
+    printed = await apps.run("node server/server.js", app)
+    with pytest.raises(AssertionError, match='failed to resolve import "taskward-client/server"'):
+        await apps.run("npx vite build --config page.config.mjs", app)
+
+    assert 'from "taskward-client' not in (app / "server" / "server.js").read_text()
+    assert printed == "signed-out\n"

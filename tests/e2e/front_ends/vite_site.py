@@ -1,5 +1,6 @@
 """The Vite app of docs/front-ends.md, with the sign-in server of `web/`, the API and PostgreSQL behind it."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,11 +17,20 @@ AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
 """Where the documentation's vite.config.ts has the two servers."""
 
 
+def replace(file: Path, texts: dict[str, str]) -> None:
+    """Replace texts of a file, each of which occurs once."""
+    text = file.read_text()
+    for old, new in texts.items():
+        assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
 @asynccontextmanager
 async def running(postgres: PostgresServer, folder: Path, section: Section) -> AsyncIterator[Site]:
     """Follow the documentation, and run the app that is built with all that is behind it.
 
-    It is built a second time for `direct_url`, where it calls the API at its own origin.
+    It is built a second time for `direct_url`, where it calls the API at its own origin, by the packed client.
     """
     port, direct_port, api_port, auth_port = (free_port() for _ in range(4))
     url, direct_url = f"http://localhost:{port}", f"http://localhost:{direct_port}"
@@ -31,10 +41,14 @@ async def running(postgres: PostgresServer, folder: Path, section: Section) -> A
     for command in apps.own_commands(section):
         await apps.run(command, app)
     await apps.run("npm run lint -- --deny-warnings src && npm run build", app)
-    shown = (app / "src/tasks.ts").read_text()
-    assert shown.count('baseUrl: ""') == 1
-    (app / "src/tasks.ts").write_text(shown.replace('baseUrl: ""', f'baseUrl: "{api_url}"'))
-    await apps.run("npx vite build --outDir direct", app)
+    await apps.run(f"npm install --prefer-offline {await apps.packed_client()}", app)
+    shutil.rmtree(app / "src" / "taskward")
+    replace(app / "src" / "App.tsx", {'"./taskward"': '"taskward-client"'})
+    replace(
+        app / "src" / "tasks.ts",
+        {'"./taskward"': '"taskward-client"', 'baseUrl: ""': f'baseUrl: "{api_url}"'},
+    )
+    await apps.run("npx tsc -b && npx vite build --outDir direct", app)
     tasks, people = postgres.new_database(), postgres.new_database()
     await upgrade(DatabaseAddress.parse(tasks))
     api = {
