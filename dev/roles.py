@@ -7,6 +7,7 @@ become another role.
 
 from typing import Final
 
+from app.infra.postgres.row_security import TABLES
 from dev.postgres import LOGIN, PostgresServer
 
 AUTH: Final = "better_auth"  # the role and its schema
@@ -30,7 +31,7 @@ COMMIT;
 _SERVING_RIGHTS: Final = f"""
 GRANT USAGE ON SCHEMA public TO {SERVING};
 GRANT SELECT ON taskward_version TO {SERVING};
-GRANT SELECT, INSERT, UPDATE, DELETE ON own_tasks, own_task_owners, own_kept_answers TO {SERVING};
+GRANT SELECT, INSERT, UPDATE, DELETE ON {", ".join(f"own_{table}" for table in TABLES)} TO {SERVING};
 ALTER ROLE {SERVING} IN DATABASE {LOGIN} SET statement_timeout = '5s';
 """
 

@@ -12,7 +12,13 @@ from app.domain.text import sort_key
 Json = dict[str, Any]
 
 PRIORITIES = ("none", "low", "medium", "high")
-EMPTY: Json = {"description": None, "completed": False, "due": None, "priority": "none", "tags": []}
+EMPTY: Json = {
+    "description": None,
+    "completed": False,
+    "due": None,
+    "priority": "none",
+    "tags": [],
+}
 REFUSALS: Final = {"task-not-found": 404, "task-changed": 412, "not-in-trash": 409, "too-many-tasks": 409}
 """The status of each, in the order in which they are judged."""
 

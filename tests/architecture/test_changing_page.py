@@ -1,0 +1,117 @@
+"""docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
+
+Broken on purpose: a place that the code no longer has; a step left out of each section.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("src", "tests", "docs", "dev", "web/lib", "web/test", "pyproject.toml", ".env.example")
+BLOCK = re.compile(r"^ *```(?:diff|python)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+NEWEST_ON_THE_PAGE = 6  # the migration that the page's own follow
+
+GUARDS = (
+    "tests/architecture/test_every_statement_names_the_owner.py",
+    "tests/architecture/test_every_table_is_watched.py",
+    "tests/architecture/test_front_ends_page.py",
+    "tests/architecture/test_operations_page.py",
+    "tests/api/test_histories.py",
+    "tests/api/test_openapi.py",
+    "tests/api/test_task_fields.py",
+    "tests/infra/test_migrations.py::test_the_migrated_schema_is_what_the_models_say",
+    "tests/infra/test_migrations.py::test_every_table_with_an_owner_is_walled",
+)
+"""What would fail if a step were left out."""
+
+
+def test_each_change_of_the_page_works_in_a_copy(tmp_path: Path) -> None:
+    for name in COPIED:
+        copy_of(ROOT / name, tmp_path / name)
+    blocks = [textwrap.dedent(block) for block in BLOCK.findall((ROOT / "docs/changing.md").read_text())]
+    written = [apply(block, tmp_path) for block in renumbered(blocks)]
+    shorten_histories(tmp_path)
+
+    new_tests = [name for name in written if Path(name).name.startswith("test_") and name not in GUARDS]
+    run(tmp_path, "-m", "app", "openapi", "--output", "docs/openapi.json")
+    modules = {name for name in written if name.endswith(".py")}
+    run(tmp_path, "-m", "ruff", "check", "--quiet", *modules)
+    run(tmp_path, "-m", "ruff", "format", "--quiet", "--diff", *modules)
+    run(tmp_path, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *new_tests, *GUARDS)
+
+    assert len(new_tests) == 5  # one for each section
+
+
+def copy_of(source: Path, target: Path) -> None:
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    else:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules", "__pycache__", "dist"))
+
+
+def renumbered(blocks: list[str]) -> list[str]:
+    """Return the blocks with migrations that follow the newest one of the code."""
+    versions = ROOT / "src/app/infra/migrations/versions"
+    more = max(int(script.stem[:4]) for script in versions.glob("[0-9]*.py")) - NEWEST_ON_THE_PAGE
+    return [
+        re.sub(r"\b000(\d)(?=[_\"])", lambda number: f"{int(number[1]) + more:04}", block)
+        if block.startswith("# src/app/infra/migrations/")
+        else block
+        for block in blocks
+    ]
+
+
+def apply(block: str, copy: Path) -> str:
+    """Change or add the file that a block begins with, and return its name."""
+    first, _, rest = block.partition("\n")
+    name = first.removeprefix("# ")
+    if not rest.startswith("@@ "):
+        assert not (copy / name).exists(), name
+        (copy / name).write_text(rest)
+        return name
+    text = (copy / name).read_text()
+    for hunk in re.split(r"^@@ .*\n", rest, flags=re.MULTILINE)[1:]:
+        text = changed(text, hunk.splitlines(), name)
+    (copy / name).write_text(text)
+    return name
+
+
+def changed(text: str, hunk: list[str], name: str) -> str:
+    """Return a text with one change. The place must be there once."""
+    before = [line[1:] for line in hunk if not line.startswith("+")]
+    place = "\n".join(re.escape(line).replace("…", "(.*)") for line in before)
+    found = list(re.finditer(rf"^{place}$", text, re.MULTILINE))
+    assert len(found) == 1, f"{name} has {len(found)} places like this:\n" + "\n".join(before)
+    rests = iter(found[0].groups())
+    after = [re.sub("…", lambda _: next(rests), line[1:]) for line in hunk if not line.startswith("-")]
+    return text[: found[0].start()] + "\n".join(after) + text[found[0].end() :]
+
+
+def shorten_histories(copy: Path) -> None:
+    """A few random histories are enough to see that the model knows a new field."""
+    file = copy / "tests/api/test_histories.py"
+    file.write_text(re.sub(r"^HISTORIES = \d+$", "HISTORIES = 3", file.read_text(), flags=re.MULTILINE))
+
+
+def run(copy: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": f"{copy / 'src'}:{copy}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
