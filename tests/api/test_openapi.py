@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.api.openapi.examples import ANSWERS
+from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.openapi.examples import ANSWERS, ERRORS
+from app.api.problems import PROBLEMS
 from app.cli.openapi import render_document
 
 DOCUMENT: dict[str, Any] = json.loads(render_document())
@@ -73,6 +75,12 @@ def test_every_body_and_every_good_answer_has_an_example(name: str) -> None:
     ]
 
     assert all(content["examples"] for content in [*bodies, *answers])
+
+
+def test_every_type_of_problem_has_an_example() -> None:
+    shown = {example["type"] for _, examples, _ in ERRORS.values() for example in examples.values()}
+
+    assert {f"{PROBLEM_PAGES}/{problem.slug}" for problem in PROBLEMS.values()} <= shown
 
 
 def test_every_reference_leads_somewhere() -> None:

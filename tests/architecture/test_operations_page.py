@@ -12,6 +12,7 @@ from pathlib import Path
 
 import app.api
 from app.api.problems import PROBLEMS, Problem
+from app.infra.postgres.row_security import TABLES
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = ROOT / "src" / "app" / "settings"
@@ -63,6 +64,15 @@ def test_each_setting_that_an_operator_sets_is_in_the_example() -> None:
 
 def test_each_problem_type_has_a_row() -> None:
     assert rows_of("Problems") == {problem.slug or "about:blank" for problem in problems()} | {"about:blank"}
+
+
+def test_the_role_that_only_serves_gets_every_view() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (granted,) = re.findall(
+        r"^GRANT SELECT, INSERT, UPDATE, DELETE ON (.+) TO taskward_serving;$", page, re.MULTILINE
+    )
+
+    assert set(granted.split(", ")) == {f"own_{table}" for table in TABLES}
 
 
 def test_each_metric_has_a_row() -> None:
