@@ -94,7 +94,7 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def _prose_of_markdown(text: str) -> str:
-    text = re.sub(r"^```.*?^```", _blank, text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^ *```.*?^ *```", _blank, text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!-- (\S+): written by a run -->.*?<!-- /\1 -->", _blank, text, flags=re.DOTALL)
     return re.sub(r"`[^`\n]+`|\]\([^)]*\)|<[^>\n]+>", _blank, text)
 
