@@ -18,7 +18,7 @@ AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
 
 
 def replace(file: Path, texts: dict[str, str]) -> None:
-    """Replace texts of a file, each of which occurs once."""
+    """Replace texts in a file. Each occurs there once."""
     text = file.read_text()
     for old, new in texts.items():
         assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
