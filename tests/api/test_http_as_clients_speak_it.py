@@ -204,7 +204,10 @@ async def test_json_that_cannot_be_read_is_the_only_fault(people: People) -> Non
     response = await people.one().ask("POST", content=b'{"title"', headers={"content-type": JSON})
 
     assert [error["pointer"] for error in response.json()["errors"]] == [""]
-    assert response.json()["detail"].startswith("body: ")
+    assert (
+        response.json()["detail"]
+        == "body: cannot be read as JSON: Expecting ':' delimiter, at line 1 column 9"
+    )
 
 
 @pytest.mark.parametrize(

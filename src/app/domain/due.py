@@ -11,10 +11,12 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
+_WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
 YEAR_MIN, YEAR_MAX = 1000, 9998  # the first and last moments of year 1 and 9999 mean infinity to the driver
 NEITHER: Final = (
     "must be a date like 2026-01-31, or a date-time with its offset like 2026-01-31T17:00:00+01:00 (RFC 3339)"
 )
+NO_OFFSET: Final = "has no time zone; add one, as in 2026-12-01T09:00:00Z or 2026-12-01T09:00:00+01:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Due:
         """
         parts = _MOMENT.fullmatch(text)
         if not parts and not _DAY.fullmatch(text):
-            raise ValueError(NEITHER)
+            raise ValueError(NO_OFFSET if _WITHOUT_OFFSET.fullmatch(text) else NEITHER)
         try:
             if parts:
                 day, clock, fraction, offset = parts.groups()

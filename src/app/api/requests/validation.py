@@ -115,7 +115,7 @@ class ErrorCollector:
         try:
             return strict_json.loads(body)
         except strict_json.NotStrictJson as error:
-            self.add("", f"is not JSON that can be read safely: {error}")
+            self.add("", f"cannot be read as JSON: {error}")
             return {}
 
     def members(
