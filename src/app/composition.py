@@ -7,13 +7,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import log_output
-from app.api.backpressure import LARGE_RESPONSES, LargeResponses, Room
+from app.api.backpressure import LargeResponses, Room
+from app.api.context import AppState
 from app.api.docs import DOCS_HANDLERS
 from app.api.health import alive, readiness
 from app.api.middleware.authentication import AuthenticationMiddleware
@@ -30,8 +30,7 @@ from app.api.problems import (
     on_invalid_request,
     on_unexpected,
 )
-from app.api.requests.conditional import REQUIRE_IF_MATCH
-from app.api.requests.request import BODIES, BODIES_OF_ALL, BODIES_OF_ONE, BODY_TIMEOUT, UNIT_OF_WORK_OF
+from app.api.requests.request import BODIES_OF_ALL, BODIES_OF_ONE
 from app.api.requests.task_bodies import BODY_MAX
 from app.api.tasks import TaskController
 from app.domain.clock import Clock, utc_now
@@ -67,8 +66,7 @@ def compose(
     Tests pass their own verifier and clock; the process passes metrics and tracing.
     """
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
-    worker, large = Worker(), LargeResponses()
-    bodies = Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL)
+    worker = Worker()
     keys = Jwks(settings.auth.jwks_url) if settings.auth.jwks_url else None
     tokens = JwtVerifier(settings.auth, keys)
     telemetry = Telemetry(metrics, tracing)
@@ -127,14 +125,12 @@ def compose(
         middleware=[
             DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
         ],
-        state=State({UNIT_OF_WORK_OF: units_of_work.of, LARGE_RESPONSES: large, BODIES: bodies}),
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
             HTTPException: on_http_error,
             Exception: on_unexpected,
         },
-        opt={REQUIRE_IF_MATCH: settings.require_if_match, BODY_TIMEOUT: settings.body_timeout},
         openapi_config=None,
         request_max_body_size=BODY_MAX,
         lifespan=[lifespan],
@@ -148,9 +144,14 @@ def compose(
         hosts=settings.server.allowed_hosts,
         telemetry=telemetry,
         worker=worker,
-        large=large,
-        bodies=bodies,
-        problem_base=settings.problem_base_url or PROBLEM_PAGES,
+        app_state=AppState(
+            unit_of_work_of=units_of_work.of,
+            bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
+            large_responses=LargeResponses(),
+            problem_base=settings.problem_base_url or PROBLEM_PAGES,
+            require_if_match=settings.require_if_match,
+            body_timeout=settings.body_timeout,
+        ),
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
     )

@@ -39,7 +39,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("taskward")
 
-    def start(self, headers: dict[bytes, bytes]) -> tuple[Started, str]:
+    def start(self, headers: Mapping[bytes, bytes]) -> tuple[Started, str]:
         """Start a request's span, as a child of the one in `traceparent`.
 
         Return it, and the trace id in hex.

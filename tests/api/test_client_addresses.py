@@ -1,20 +1,21 @@
 """Client address of a request: only our own proxies are trusted, read from the right."""
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 
+from app.api.context import RequestContext
 from app.api.middleware.client_addresses import ClientAddresses
+from tests.support.requests import context_with
 
 PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "2001:db8:ffff::/48")]
 PROXY = "10.0.0.1"
 
 
-def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> Any:
+def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> RequestContext:
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
     headers += [(b"x-forwarded-proto", value.encode()) for value in proto]
-    return {"client": None if peer is None else (peer, 1234), "headers": headers}
+    return context_with(headers, peer=peer)
 
 
 @pytest.mark.parametrize(

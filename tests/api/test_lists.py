@@ -14,9 +14,9 @@ from app.api.requests import cursors, list_query
 from app.api.requests.list_query import read_list
 from app.domain.task import TaskId
 from app.domain.task_list import NEWEST, Bookmark, Order, Selection
-from tests.fuzz.asking import request
 from tests.support.factories import a_task_id, someone
 from tests.support.people import People, Person
+from tests.support.requests import task_request
 
 pytestmark = pytest.mark.server
 
@@ -139,11 +139,11 @@ def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     list_query._known.clear()
 
     for limit in range(1, 9):
-        read_list(request(query=b"limit=%d" % limit))
-        read_list(request(query=b"limit=%d&tag=private" % limit))
-        read_list(request(query=b"limit=%d&q=private" % limit))
-        read_list(request(query=b"limit=%d&updated_since=2026-01-01" % limit))
-        read_list(request(query=b"&" * list_query.KNOWN_LENGTH + b"limit=%d" % limit))
+        read_list(task_request(query=b"limit=%d" % limit))
+        read_list(task_request(query=b"limit=%d&tag=private" % limit))
+        read_list(task_request(query=b"limit=%d&q=private" % limit))
+        read_list(task_request(query=b"limit=%d&updated_since=2026-01-01" % limit))
+        read_list(task_request(query=b"&" * list_query.KNOWN_LENGTH + b"limit=%d" % limit))
 
     assert 1 <= len(list_query._known) <= 3
     assert not any(b"&" in query for query in list_query._known)

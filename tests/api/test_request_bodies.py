@@ -3,13 +3,13 @@
 How each test was seen to fail: the announced length not looked at; a client that left taken for the end.
 """
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from litestar.exceptions import ClientException, HTTPException, InternalServerException
 
 from app.api.requests.request import TaskRequest
+from tests.support.requests import task_request
 
 AT_MOST = 10  # bytes
 
@@ -21,10 +21,8 @@ def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskR
     async def receive() -> dict[str, Any]:
         return left.pop(0)
 
-    handler = SimpleNamespace(resolve_request_max_body_size=lambda: AT_MOST)
     headers = [] if length is None else [(b"content-length", length.encode())]
-    scope = {"type": "http", "headers": headers, "route_handler": handler, "state": {}}
-    return TaskRequest(cast("Any", scope), cast("Any", receive)), left
+    return task_request(headers=headers, receive=receive, body_max=AT_MOST), left
 
 
 def part(body: bytes, *, more: bool = False) -> dict[str, Any]:

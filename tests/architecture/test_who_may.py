@@ -26,12 +26,19 @@ def test_a_repository_gets_its_owner_in_one_place() -> None:
 
 
 def test_only_documentation_and_health_are_public() -> None:
-    assert places(r"opt=PUBLIC") == {
+    assert places(r"\bPublicRoute\b") == {"api/middleware/authentication.py", "api/responses.py"}
+    assert places(r"\bget_public\b") == {
+        "api/responses.py",
         "api/docs.py",
         "api/health.py",
         "api/openapi/document.py",
         "api/problem_pages.py",
     }
+
+
+def test_strings_are_looked_up_in_an_asgi_scope_in_one_place() -> None:
+    assert places(r"\bscope(\[|\.(get|setdefault|pop)\b)|\bin scope\b") == {"api/context.py"}
+    assert places(r"\bopt(=|\.|\[)|\.state\b") == set()
 
 
 def test_arrows_point_inward() -> None:

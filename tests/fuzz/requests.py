@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from tests.fuzz.asking import Lines
 from tests.fuzz.near import STRANGE_BYTES, binaries, changed, json_near
+from tests.support.requests import Lines
 
 TASK: Final = "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70"  # which the fixtures replace by one that is there
 OTHERS: Final = "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e71"  # likewise, of somebody else

@@ -5,8 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
@@ -16,13 +15,12 @@ from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
 from app import strict_json
-from app.api.backpressure import Room
 from app.api.middleware.client_addresses import parsed
 from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
 from app.api.requests.hints import FIELDS, hint
-from app.api.requests.request import BODIES, BODY_TIMEOUT, TaskRequest
+from app.api.requests.request import TaskRequest
 from app.api.requests.task_bodies import read_move, read_new_task, read_patch, read_update
 from app.api.responses import accepts_json
 from app.domain.due import Due
@@ -32,6 +30,7 @@ from app.domain.task_list import Search
 from app.domain.text import broken_text_rules
 from app.infra.auth.jwt_claims import decode_unverified
 from tests.fuzz.effort import effort
+from tests.support.requests import task_request
 
 LENGTH = 60_000  # characters of the shorter text
 ROUNDS = 4
@@ -53,20 +52,15 @@ def read(reader: Callable[[TaskRequest], Awaitable[object]], body: bytes) -> obj
     async def receive() -> dict[str, Any]:
         return parts.pop()
 
-    handler = SimpleNamespace(resolve_request_max_body_size=lambda: len(body), opt={BODY_TIMEOUT: 10})
-    scope = {
-        "type": "http",
-        "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
-        "query_string": b"",
-        "path_params": {"task_id": str(UUID(int=1))},
-        "route_handler": handler,
-        "state": {},
-        "user": SimpleNamespace(user_id="ann"),
-        "litestar_app": SimpleNamespace(state={BODIES: Room(of_one=len(body), of_all=len(body))}),
-    }
+    request = task_request(
+        headers=[(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
+        task_id=str(UUID(int=1)),
+        receive=receive,
+        body_max=len(body),
+    )
 
     async def judge() -> object:
-        return await reader(TaskRequest(cast("Any", scope), cast("Any", receive)))
+        return await reader(request)
 
     return asyncio.run(judge())
 

@@ -12,9 +12,9 @@ from app.api.requests import cursors
 from app.api.requests.cursors import CURSOR_MAX, read, write
 from app.domain.task import TaskId
 from app.domain.task_list import Bookmark, Key, Order, Selection
-from tests.fuzz.asking import ANN
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts
+from tests.support.requests import ANN
 
 moments = st.datetimes(datetime(1000, 1, 1), datetime(9998, 12, 31)).map(lambda at: at.replace(tzinfo=UTC))
 sort_keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)

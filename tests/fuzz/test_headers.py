@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
+from app.api.context import read_request_id
 from app.api.middleware.authentication import bearer_token
-from app.api.middleware.outermost import _request_id
 from app.api.middleware.response_headers import Cors
 from app.api.problems import InvalidRequest
 from app.api.requests.conditional import is_known, read_if_match, read_versions
@@ -17,9 +17,9 @@ from app.api.requests.validation import ErrorCollector
 from app.api.responses import accepts_json, etag
 from app.domain.errors import NotAuthenticated
 from app.domain.task import MissingVersions
-from tests.fuzz.asking import Lines, request
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed
+from tests.support.requests import Lines, context_with, task_request
 
 PIECES = (
     *(
@@ -73,7 +73,7 @@ def lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
 @example(headers=[(b"if-match", b'"9999999999999999999"')], must=False)  # beyond a bigint
 @effort(400)
 def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
-    asked = request(headers=headers, must_match=must)
+    asked = task_request(headers=headers, must_match=must)
     faults = ErrorCollector(asked)
 
     versions = read_if_match(asked, faults)
@@ -103,7 +103,7 @@ def test_the_versions_that_a_batch_names_are_read_or_refused(given_text: str) ->
 )
 @effort(300)
 def test_if_none_match_knows_a_version_only_where_it_names_it(headers: Lines, version: int) -> None:
-    known = is_known(request(headers=headers), etag(version))
+    known = is_known(task_request(headers=headers), etag(version))
 
     joined = b", ".join(value for _, value in headers)
     assert not known or etag(version) in joined or joined.strip(b" \t") == b"*"
@@ -113,7 +113,7 @@ def test_if_none_match_knows_a_version_only_where_it_names_it(headers: Lines, ve
 @given(headers=lines(b"idempotency-key", b'"a b"', b"8e03978e-40d5", b'"\\"\\\\"'))
 @effort(400)
 def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
-    asked = request(headers=headers)
+    asked = task_request(headers=headers)
     faults = ErrorCollector(asked)
     faults.key()
     try:
@@ -121,7 +121,7 @@ def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
     except InvalidRequest:
         return
 
-    key = read_key(asked)
+    key = read_key(asked.context.lines(b"idempotency-key"))
 
     assert (key is None) == (not headers)
     assert key is None or re.fullmatch(rf"[ -~]{{1,{KEY_MAX}}}", key)
@@ -145,7 +145,7 @@ def test_accept_is_understood(accept: bytes) -> None:
 async def test_a_body_is_read_only_as_the_media_type_that_is_wanted(
     kind: Lines, length: Lines, more: Lines
 ) -> None:
-    asked = request(headers=[*kind, *length, *more])
+    asked = task_request(headers=[*kind, *length, *more])
 
     async def body() -> bytes:
         return b"{}"
@@ -169,7 +169,7 @@ async def test_a_body_is_read_only_as_the_media_type_that_is_wanted(
 @effort(400)
 def test_authorization_holds_one_bearer_token_or_none(headers: Lines) -> None:
     try:
-        token = bearer_token(headers)
+        token = bearer_token(context_with(headers).lines(b"authorization"))
     except NotAuthenticated:
         return
 
@@ -182,7 +182,7 @@ def test_authorization_holds_one_bearer_token_or_none(headers: Lines) -> None:
 @given(sent=near(b"find-me_1.2", b"x" * 64))
 @effort(300)
 def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -> None:
-    told = _request_id(sent)
+    told = read_request_id(sent)
 
     assert re.fullmatch("[A-Za-z0-9._-]{1,64}", told)
     assert told.encode() == sent or re.fullmatch("[0-9a-f]{32}", told)

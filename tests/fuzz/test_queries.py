@@ -10,10 +10,10 @@ from app.api.requests.cursors import write
 from app.api.requests.list_query import read_list, read_zone
 from app.api.requests.validation import ErrorCollector
 from app.domain.task_list import NEWEST, PAGE_MAX, Bookmark
-from tests.fuzz.asking import ANN, request
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, texts
 from tests.support.factories import a_task_id
+from tests.support.requests import ANN, task_request
 
 GOOD = {
     "sort": "-due",
@@ -54,7 +54,7 @@ def queries(draw: st.DrawFn) -> bytes:
 @effort(700)
 def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
     try:
-        asked = read_list(request(query=query))
+        asked = read_list(task_request(query=query))
     except InvalidRequest as refused:
         assert refused.errors
         assert all(fault.detail and fault.in_ == "query" for fault in refused.errors)
@@ -68,7 +68,9 @@ def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
     for text in (*(selection.tags or ()), *((*search.needles, search.verbatim) if search else ())):
         assert "\0" not in text
         text.encode()
-    again = read_list(request(query=asked.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode()))
+    again = read_list(
+        task_request(query=asked.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode())
+    )
     assert again.selection == selection  # the link to the next page selects the same list
     assert again.limit == asked.limit
 
@@ -77,7 +79,7 @@ def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
 @effort(300)
 def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
     try:
-        zone = read_zone(request(query=query))
+        zone = read_zone(task_request(query=query))
     except InvalidRequest as refused:
         assert refused.errors
         return
@@ -88,7 +90,7 @@ def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
 @given(text=changed("019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70", texts) | texts)
 @effort(300)
 def test_a_task_id_is_a_uuid_in_its_usual_form_or_a_fault(text: str) -> None:
-    asked = request(task_id=text)
+    asked = task_request(task_id=text)
     errors = ErrorCollector(asked)
 
     task_id = errors.task_id()

@@ -18,13 +18,13 @@ from app.composition import compose
 from app.infra.auth.jwt_verifier import issue_token
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.fuzz.asking import Lines
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed
 from tests.fuzz.requests import Asked, filled, requests
 from tests.support.factories import someone
 from tests.support.in_process import client_of
 from tests.support.people import TRUST, Person
+from tests.support.requests import Lines
 from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server

@@ -13,7 +13,6 @@ from functools import partial
 import pytest
 from asyncpg import ConnectionDoesNotExistError, DivisionByZeroError
 
-from app.api.requests.request import UNIT_OF_WORK_OF
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.infra.postgres.connect import connect
@@ -273,7 +272,7 @@ async def test_all_statements_of_a_request_share_one_deadline(place: Place) -> N
     url = place.postgres.url_of(place.address.database)
     app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))
     async with client_of(app):
-        tasks = app.litestar.state[UNIT_OF_WORK_OF](someone()).tasks  # as for one request
+        tasks = app.app_state.unit_of_work_of(someone()).tasks  # as for one request
         began = time.monotonic()
         await tasks.revision()
         await asyncio.sleep(0.7)

@@ -17,9 +17,6 @@ from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
 
 from app.domain.errors import AnswersNotTaken, TooBusy
 
-HELD: Final = "held_body"
-"""Key in a request's scope: how many bytes of its body are counted."""
-
 
 class Full(Enum):
     """Which limit is reached: one person's, or the total."""
@@ -34,21 +31,21 @@ class Room:
     def __init__(self, *, of_one: int, of_all: int) -> None:
         self._of_one = of_one
         self._of_all = of_all
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str | None, int] = {}
         self._total = 0
 
-    def full(self, person: str, size: int) -> Full | None:
+    def full(self, person: str | None, size: int) -> Full | None:
         """Return the limit that `size` more bytes would exceed; None if they fit."""
         if self._waiting.get(person, 0) + size > self._of_one:
             return Full.ONES_OWN
         return Full.EVERYBODYS if self._total + size > self._of_all else None
 
-    def take(self, person: str, size: int) -> None:
+    def take(self, person: str | None, size: int) -> None:
         """Count bytes, even beyond the limits."""
         self._total += size
         self._waiting[person] = self._waiting.get(person, 0) + size
 
-    def release(self, person: str, size: int) -> None:
+    def release(self, person: str | None, size: int) -> None:
         """Stop counting bytes."""
         self._total -= size
         self._waiting[person] -= size
@@ -60,21 +57,8 @@ LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size 
 PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not read yet
 PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 STRANGERS_MAX: Final = 16 * 1024 * 1024  # the same, of all requests without a user
-STRANGERS: Final = ""  # no person has this name
-LARGE_RESPONSES: Final = "large_answers"
-"""Key in the application's state: the `LargeResponses` of this process. `app.composition` sets it."""
-
 PIECE: Final = 64 * 1024  # bytes
 QUEUE: Final = 4  # pieces that granian queues before `send` waits
-_DIGITS: Final = len(str(LARGE))
-
-
-def is_large(start: Message) -> bool:
-    """Return whether a response is large, by its Content-Length."""
-    for name, value in start["headers"]:  # type: ignore[typeddict-item]  # http.response.start has them
-        if name == b"content-length":
-            return len(value) >= _DIGITS and int(value) > LARGE
-    return False
 
 
 class LargeResponses:
@@ -84,21 +68,14 @@ class LargeResponses:
         self._people = Room(of_one=PERSON_MAX, of_all=PROCESS_MAX)
         self._strangers = Room(of_one=STRANGERS_MAX, of_all=STRANGERS_MAX)
 
-    def refusal(self, scope: Any, size: int) -> AnswersNotTaken | TooBusy | None:
-        """Return why a response of this size must not be sent now, or None.
-
-        Responses to writes are always sent.
-        """
-        return self.lack(person_of(scope), size) if scope["method"] == "GET" else None
-
-    def lack(self, person: str, size: int) -> AnswersNotTaken | TooBusy | None:
+    def lack(self, person: str | None, size: int) -> AnswersNotTaken | TooBusy | None:
         """Return why there is no room for a response of this size, or None."""
         full = self._room_of(person).full(person, size)
         if full is None:
             return None
-        return AnswersNotTaken() if full is Full.ONES_OWN and person != STRANGERS else TooBusy()
+        return AnswersNotTaken() if full is Full.ONES_OWN and person is not None else TooBusy()
 
-    async def send(self, send: Send, start: Message, body: bytes, person: str) -> None:
+    async def send(self, send: Send, start: Message, body: bytes, person: str | None) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.
 
         The last bytes are sent one by one, in more pieces than granian queues. So once the last piece is in
@@ -117,14 +94,8 @@ class LargeResponses:
         finally:
             room.release(person, len(body))
 
-    def _room_of(self, person: str) -> Room:
-        return self._strangers if person == STRANGERS else self._people
-
-
-def person_of(scope: Any) -> str:
-    """Return the id of the request's user, or STRANGERS without one."""
-    principal = scope.get("user")
-    return STRANGERS if principal is None else principal.user_id
+    def _room_of(self, person: str | None) -> Room:
+        return self._strangers if person is None else self._people
 
 
 def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
@@ -134,7 +105,6 @@ def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
 READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
 READ_ON_FOR: Final = 4  # seconds
 KERNELS: Final = 64 * 1024  # bytes of a body that the kernel buffers even if nobody reads
-_KERNEL_DIGITS: Final = len(str(KERNELS))
 
 
 class IncomingBody:
@@ -160,26 +130,3 @@ class IncomingBody:
                     read += len(message.get("body", b""))
         except TimeoutError:
             pass
-
-
-def incoming(headers: dict[bytes, bytes], receive: Receive) -> IncomingBody | None:
-    """Return an IncomingBody for a body that may be too large for the kernel's buffer; None for any other.
-
-    A client that waits for 100 sends no body after another response (RFC 9110 §10.1.1).
-    """
-    if b"expect" in headers:
-        return None
-    length = headers.get(b"content-length")
-    if length is None:
-        return IncomingBody(receive) if b"transfer-encoding" in headers else None
-    digits = len(length)
-    is_large = digits > _KERNEL_DIGITS or (
-        digits == _KERNEL_DIGITS and length.isdigit() and int(length) > KERNELS
-    )
-    return IncomingBody(receive) if is_large else None
-
-
-def release_body(scope: Any, room: Room) -> None:
-    """Stop counting a request's body, after the response."""
-    if HELD in scope:
-        room.release(scope["user"].user_id, scope[HELD])

@@ -5,12 +5,12 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
-from litestar import Request, Response, get
+from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from app.api.responses import PUBLIC
+from app.api.responses import get_public
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none';"
@@ -59,13 +59,13 @@ class Asset:
 _ASSETS: Final = {name.rpartition("/")[2]: Asset(name, media_type) for name, media_type in _TYPES.items()}
 
 
-@get("/docs", opt=PUBLIC, include_in_schema=False)
+@get_public("/docs", include_in_schema=False)
 async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Serve the page."""
     return _ASSETS["docs.html"].answer(request)
 
 
-@get("/docs/{name:str}", opt=PUBLIC, include_in_schema=False)
+@get_public("/docs/{name:str}", include_in_schema=False)
 async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Serve one of its files."""
     if name not in _ASSETS:
@@ -73,7 +73,7 @@ async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Respons
     return _ASSETS[name].answer(request)
 
 
-@get("/", opt=PUBLIC, include_in_schema=False)
+@get_public("/", include_in_schema=False)
 async def home() -> Redirect:
     """Redirect a browser from `/` to the page."""
     return Redirect("/docs")

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
-from litestar import Response, get
+from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from app.api.openapi import operations
-from app.api.responses import PUBLIC
+from app.api.responses import get_public
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ Part = Callable[[], Awaitable[str | None]]
 NOW: Final = {"cache-control": "no-store"}
 
 
-@get("/health", opt=PUBLIC, **operations.HEALTH)
+@get_public("/health", **operations.HEALTH)
 async def alive() -> Response[dict[str, str]]:
     """Answer 200: the process is alive."""
     return Response({"status": "ok"}, headers=NOW)
@@ -37,7 +37,7 @@ def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTT
             write("part unavailable" if reason else "part available again", part=part, reason=reason)
             known[part] = reason
 
-    @get("/health/ready", opt=PUBLIC, **operations.READY)
+    @get_public("/health/ready", **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
         states = {}

@@ -5,13 +5,13 @@ from html import escape
 from http import HTTPStatus
 from typing import Final
 
-from litestar import Response, get
+from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from app.api.middleware.response_headers import PROBLEM_PAGES
 from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
-from app.api.responses import PUBLIC
+from app.api.responses import get_public
 
 HTML: Final = "text/html"  # Litestar adds the character set
 HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}
@@ -71,13 +71,13 @@ _PAGES: Final = {slug: _page_of(problem) for slug, problem in _PROBLEMS.items()}
 _INDEX: Final = _index_of(_PROBLEMS.values())
 
 
-@get(PROBLEM_PAGES, opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get_public(PROBLEM_PAGES, include_in_schema=False, sync_to_thread=False)
 def problems() -> Response[bytes]:
     """List all types of problems."""
     return Response(_INDEX, headers=HEADERS, media_type=HTML)
 
 
-@get(f"{PROBLEM_PAGES}/{{slug:str}}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+@get_public(f"{PROBLEM_PAGES}/{{slug:str}}", include_in_schema=False, sync_to_thread=False)
 def problem(slug: FromPath[str]) -> Response[bytes]:
     """Explain one type of problem."""
     if slug not in _PAGES:

@@ -1,6 +1,6 @@
 """Error responses: RFC 9457 problem documents, one table for all of them."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.api import schemas
+from app.api.context import RequestContext, context_of
 from app.api.requests.request import ContentCodingRefused
 from app.api.schemas import Fault
 from app.domain import errors as domain
@@ -19,8 +20,6 @@ from app.logs import where
 log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
-PROBLEM_BASE: Final = "problem_base"
-"""Key in a request's scope: the base URL of the pages of problem types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,18 +278,18 @@ def allowed(methods: Sequence[str]) -> str:
 
 
 def document(
-    problem: Problem, scope: MutableMapping[str, Any], *, errors: Sequence[Fault] = (), detail: str = ""
+    problem: Problem, context: RequestContext, *, errors: Sequence[Fault] = (), detail: str = ""
 ) -> bytes:
-    """Return the problem document. Set its slug in the request's scope, for `middleware/telemetry.py`."""
-    scope["problem"] = problem.slug or "about:blank"
+    """Return the problem document. Set its slug in the context, for `middleware/telemetry.py`."""
+    context.problem = problem.slug or "about:blank"
     return schemas.encode(
         schemas.Problem(
-            type=type_of(problem, scope[PROBLEM_BASE]),
+            type=type_of(problem, context.app.problem_base),
             title=problem.title,
             status=problem.status.value,
             detail=detail or (first_of(errors[0]) if errors else problem.detail),
-            instance=scope["instance"],  # the request's path
-            request_id=scope["request_id"],
+            instance=context.instance,
+            request_id=context.request_id,
             errors=tuple(errors),
         )
     )
@@ -314,7 +313,6 @@ def _response(
     errors: Sequence[Fault] = (),
     detail: str = "",
 ) -> Response[bytes]:
-    scope: Any = request.scope
-    body = document(problem, scope, errors=errors, detail=detail)
+    body = document(problem, context_of(request.scope), errors=errors, detail=detail)
     headers["cache-control"] = "no-store"  # the same request may succeed a moment later
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -21,12 +21,9 @@ from litestar.types import (
     Send,
 )
 
-from app.api.requests.request import JSON, TaskRequest, lines
+from app.api.requests.request import JSON, TaskRequest
 
 PROBLEM: Final = "application/problem+json"  # RFC 9457; a client that takes it takes our answers
-
-PUBLIC: Final[dict[str, Any]] = {"public": True}
-"""Put in a handler's `opt` to open it to everyone. There is no path-pattern way in."""
 
 T = TypeVar("T")
 
@@ -62,7 +59,9 @@ class JsonResponse(Response[T]):
         await send(rest)
 
 
-class _Settled(HTTPRouteHandler):
+class Route(HTTPRouteHandler):
+    """A handler for authenticated users."""
+
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
@@ -78,11 +77,17 @@ class _Settled(HTTPRouteHandler):
         return await super().to_response(app, data, request)
 
 
+class PublicRoute(Route):
+    """A handler for everyone. There is no other way in, such as a pattern of paths."""
+
+
 get, post, put, patch, delete = (
-    partial(_Settled, http_method=method)
+    partial(Route, http_method=method)
     for method in (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 )
 """Like Litestar's decorators of these names, which are classes that must not be subclassed."""
+
+get_public = partial(PublicRoute, http_method=HttpMethod.GET)
 
 
 def etag(version: int) -> bytes:
@@ -114,6 +119,6 @@ async def check_accept(request: TaskRequest) -> None:
         HTTPException: 406.
 
     """
-    accept = lines(request, b"accept")
+    accept = request.context.lines(b"accept")
     if accept and not accepts_json(", ".join(accept)):
         raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from hashlib import blake2b
-from typing import Any
 
 from litestar import Controller
 
@@ -13,7 +12,7 @@ from app.api.requests.batch_body import BATCH_MAX, read_batch, results
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_list, read_zone
-from app.api.requests.request import TaskRequest, check_room_for_response, first, tasks_of, unit_of_work_of
+from app.api.requests.request import TaskRequest, check_room_for_response, tasks_of, unit_of_work_of
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -42,7 +41,7 @@ class TaskController(Controller):
     async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
         query, tasks = read_list(request), tasks_of(request)
-        if first(request, b"if-none-match") and is_known(
+        if request.context.first(b"if-none-match") and is_known(
             request, tag := _list_tag(request, await tasks.revision())
         ):
             return JsonResponse(b"", status=304, headers=((b"etag", tag),))
@@ -144,7 +143,7 @@ def _list_tag(request: TaskRequest, revision: int) -> bytes:
 
     It includes the owner: `me` can be two people in one browser.
     """
-    whose = blake2b(request.user.user_id.encode(), digest_size=8).hexdigest()
+    whose = blake2b(request.context.user_id.encode(), digest_size=8).hexdigest()
     return f'"{whose}.{revision}"'.encode()
 
 
@@ -152,12 +151,10 @@ def _next(request: TaskRequest, page: Page, query: ListRequest) -> tuple[tuple[b
     """Return a `Link` to the next page (RFC 8288), if there is one."""
     if page.next is None:
         return ()
-    next_query = query.query_of(cursors.write(page.next, request.user.user_id, query.selection))
+    next_query = query.query_of(cursors.write(page.next, request.context.user_id, query.selection))
     return ((b"link", f'<{_path(request)}?{next_query}>; rel="next"'.encode()),)
 
 
 def _path(request: TaskRequest) -> str:
     """Return the request's path, still percent-encoded, without a slash at its end."""
-    scope: Any = request.scope
-    path: str = scope["instance"]
-    return path.rstrip("/")
+    return request.context.instance.rstrip("/")

@@ -1,10 +1,12 @@
 """Authentication: a request needs a valid token, and its path must be of the token's user."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.api.context import add_route
+from app.api.responses import PublicRoute
 from app.domain.errors import Mistake, NotAuthenticated, NotYours, TooManyRequests
 from app.domain.identity import TokenVerifier
 from app.domain.rate_limit import RateLimit
@@ -25,7 +27,7 @@ class AuthenticationMiddleware:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the principal in the scope and call the application.
+        """Set the principal in the context and call the application.
 
         Raises:
             NotAuthenticated: no bearer token, or an invalid one.
@@ -34,33 +36,35 @@ class AuthenticationMiddleware:
             TooManyRequests: the principal's rate limit is exceeded.
 
         """
-        if not scope["route_handler"].opt.get("public"):
-            principal = await self._verifier.verify(bearer_token(scope["headers"]))
-            scope["user"], scope["auth"] = principal, None
-            if scope["path_params"].get("user_id", ME) not in (ME, principal.user_id):
+        context, handler, parameters = add_route(scope)
+        if not isinstance(handler, PublicRoute):
+            principal = await self._verifier.verify(bearer_token(context.lines(b"authorization")))
+            context.principal = principal
+            if parameters.get("user_id", ME) not in (ME, principal.user_id):
                 raise NotYours
             if self._limit is not None:
                 standing = await self._limit.standing(principal.user_id)
-                scope["rate_limit"] = standing  # type: ignore[typeddict-unknown-key]  # for the response's headers
+                context.rate_limit = standing
                 if standing.exceeded:
                     raise TooManyRequests(standing.reset)
         await self._app(scope, receive, send)
 
 
-def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def bearer_token(authorization: Sequence[str]) -> str:
     """Return the bearer token (RFC 6750 §2.1). The scheme is case-insensitive (RFC 9110 §11.1).
+
+    `authorization` has the lines of the header.
 
     Raises:
         NotAuthenticated: there is no bearer token, or more than one `Authorization` header.
 
     """
-    headers_sent = [value for name, value in headers if name == b"authorization"]
-    if len(headers_sent) != 1:
-        if headers_sent:
+    if len(authorization) != 1:
+        if authorization:
             raise NotAuthenticated("more than one Authorization header", Mistake.NO_BEARER)
         raise NotAuthenticated("no Authorization header", Mistake.NO_HEADER)
-    scheme, _, token = headers_sent[0].partition(b" ")
-    token = token.strip(b" ")
-    if scheme.lower() != b"bearer" or not token or not token.isascii():
+    scheme, _, token = authorization[0].partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token or not token.isascii():
         raise NotAuthenticated("the Authorization header holds no bearer token", Mistake.NO_BEARER)
-    return token.decode("ascii")
+    return token

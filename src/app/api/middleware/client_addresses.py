@@ -7,8 +7,9 @@ header is read from the right, for as long as a trusted proxy added the entry.
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any, Final
+from typing import Final
 
+from app.api.context import RequestContext
 from app.settings.rate_limits import Network
 
 SITE: Final = 64  # bits: one IPv6 customer can use any address in such a network (RFC 6177)
@@ -24,19 +25,18 @@ class ClientAddresses:
         self._trusted = tuple(trusted)
         self._peer_named = lru_cache(KNOWN)(lambda host: named(host) or "unknown")
 
-    def name(self, scope: Any) -> str:
+    def name(self, context: RequestContext) -> str:
         """Return the client's IPv4 address or its IPv6 network of 64 bits; `unknown` without either."""
-        peer = scope["client"][0] if scope.get("client") else ""
         if not self._trusted:
-            return self._peer_named(peer)
-        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return self._behind(peer, b",".join(forwarded).decode("latin-1").split(",")) or "unknown"
+            return self._peer_named(context.peer)
+        forwarded = ",".join(context.lines(b"x-forwarded-for"))
+        return self._behind(context.peer, forwarded.split(",")) or "unknown"
 
-    def is_secure(self, scope: Any) -> bool:
+    def is_secure(self, context: RequestContext) -> bool:
         """Return whether a trusted proxy reports that its client used TLS."""
-        if not self._trusted or not self._trusts(parsed(scope["client"][0] if scope.get("client") else "")):
+        if not self._trusted or not self._trusts(parsed(context.peer)):
             return False
-        return [value for name, value in scope["headers"] if name == b"x-forwarded-proto"] == [b"https"]
+        return context.lines(b"x-forwarded-proto") == ["https"]
 
     def _behind(self, peer: str, chain: Sequence[str]) -> str | None:
         """Return the rightmost address that is not a trusted proxy.

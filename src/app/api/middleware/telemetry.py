@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from litestar.routes import BaseRoute, HTTPRoute
 
 from app import logs
+from app.api.context import RequestContext
 
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
@@ -42,7 +43,7 @@ class MetricsRecorder(Protocol):
 class Spans(Protocol):
     """Records a request as a span, as `app.tracing.Tracing` does."""
 
-    def start(self, headers: dict[bytes, bytes]) -> tuple[Any, str]:
+    def start(self, headers: Mapping[bytes, bytes]) -> tuple[Any, str]:
         """Start the span. Return it, and the trace id."""
         ...
 
@@ -94,32 +95,32 @@ class Telemetry:
             if self._spans is not None:
                 self._spans.close()
 
-    def start(self, scope: Any, headers: dict[bytes, bytes]) -> float:
+    def start(self, context: RequestContext) -> float:
         """Record the start of a request. Return its time, for `end`."""
         began = perf_counter()
         self._in_flight += 1
         if self._spans is not None:
-            scope["span"], scope["trace_id"] = self._spans.start(headers)
-        elif (sent := headers.get(b"traceparent")) is not None:
-            scope["trace_id"] = trace_id_of(sent)
+            context.span, context.trace_id = self._spans.start(context.headers)
+        elif (sent := context.headers.get(b"traceparent")) is not None:
+            context.trace_id = trace_id_of(sent)
         return began
 
-    def end(self, scope: Any, method: str, status: int, began: float) -> None:
+    def end(self, context: RequestContext, status: int, began: float) -> None:
         """Record the end of a request; status 0: it ended without a response."""
         self._in_flight -= 1
         seconds = perf_counter() - began
-        route, problem, person = scope.get("path_template"), scope.get("problem"), scope.get("user")
+        route, problem, person = context.route, context.problem, context.principal
         user_id = None if person is None else person.user_id
-        trace_id = scope.get("trace_id")
-        if method not in METHODS:
-            method = OTHER
-        logs.request(scope["request_id"], trace_id, user_id, method, route, status, problem, seconds * 1000)
+        method = context.method if context.method in METHODS else OTHER
+        logs.request(
+            context.request_id, context.trace_id, user_id, method, route, status, problem, seconds * 1000
+        )
         if self._counts is not None:
             self._counts.record(route, method, status, seconds)
             if problem is not None:
                 self._counts.count_problem(problem)
         if self._spans is not None:
-            self._spans.end(scope["span"], method, route, status)
+            self._spans.end(context.span, method, route, status)
 
 
 def trace_id_of(traceparent: bytes) -> str | None:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
 from app.api.openapi.bodies import COMPONENTS
-from app.api.responses import PUBLIC
+from app.api.responses import get_public
 from app.api.schemas import encode
 
 TASK: Final = Reference("#/components/schemas/Task")
@@ -50,7 +50,7 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
 def route_to(document: Document) -> HTTPRouteHandler:
     """Make the handler of `/openapi.json`."""
 
-    @get("/openapi.json", opt=PUBLIC, include_in_schema=False)
+    @get_public("/openapi.json", include_in_schema=False)
     async def openapi() -> Response[bytes]:
         return Response(
             encode(document()), media_type="application/json", headers={"cache-control": "no-cache"}

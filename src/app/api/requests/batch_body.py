@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from litestar.exceptions import HTTPException
 
-from app.api.requests.conditional import REQUIRE_IF_MATCH, read_versions
+from app.api.requests.conditional import read_versions
 from app.api.requests.idempotency import idempotent_request
 from app.api.requests.request import TaskRequest, json_body
 from app.api.requests.task_bodies import BODY_MAX, read_id
@@ -46,7 +46,7 @@ async def read_batch(request: TaskRequest) -> tuple[Sequence[Command], Idempoten
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
-    default = MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+    default = MissingVersions() if request.context.app.require_if_match else None
     for number, one in enumerate(operations):
         read.append(_read(errors.within(f"/operations/{number}"), one, default))
         await turns.yield_to_others()

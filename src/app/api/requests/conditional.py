@@ -6,12 +6,9 @@ A task's entity tag is its version in quotes. It is strong: one version has one 
 import re
 from typing import Final
 
-from app.api.requests.request import TaskRequest, lines
+from app.api.requests.request import TaskRequest
 from app.api.requests.validation import ErrorCollector
 from app.domain.task import MissingVersions, Versions
-
-REQUIRE_IF_MATCH: Final = "require_if_match"
-"""Key in a handler's `opt`: whether a write without `If-Match` is refused (428)."""
 
 NO_VERSION: Final[Versions] = frozenset()
 
@@ -41,7 +38,7 @@ def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | No
     """
     if_match = _header(request, b"if-match")
     if if_match is None:
-        return MissingVersions() if request.route_handler.opt.get(REQUIRE_IF_MATCH) else None
+        return MissingVersions() if request.context.app.require_if_match else None
     try:
         return read_versions(if_match)
     except ValueError as wrong:
@@ -77,5 +74,5 @@ def is_known(request: TaskRequest, tag: bytes) -> bool:
 
 def _header(request: TaskRequest, name: bytes) -> str | None:
     """Return a list header with its lines joined (RFC 9110 §5.3); None without it."""
-    values = lines(request, name)
+    values = request.context.lines(name)
     return ", ".join(values) if values else None

@@ -9,13 +9,10 @@ rolls the transaction back, so errors are not stored.
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from litestar import Request
-
-from app.api.requests.request import lines
 from app.api.responses import JsonResponse
 from app.domain.idempotency import RETENTION, IdempotentRequest, StoredResponse
 from app.domain.task import TaskId
@@ -32,8 +29,8 @@ _BARE: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
-def read_key(request: Request[Any, Any, Any]) -> str | None:
-    """Return the key without quotes; None without the header.
+def read_key(values: Sequence[str]) -> str | None:
+    """Return the key of the header's lines, without quotes; None without a line.
 
     The draft requires quotes, and many clients omit them.
 
@@ -41,7 +38,6 @@ def read_key(request: Request[Any, Any, Any]) -> str | None:
         ValueError: the header is not one valid key.
 
     """
-    values = lines(request, KEY_HEADER.lower().encode())
     if not values:
         return None
     if len(values) > 1:

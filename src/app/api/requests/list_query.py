@@ -57,7 +57,7 @@ def read_list(request: TaskRequest) -> ListRequest:
         InvalidRequest: with all validation errors.
 
     """
-    query = request.scope["query_string"]
+    query = request.context.query
     if (known := _known.get(query)) is not None:
         return known
     parsed = _read(request)
@@ -85,7 +85,7 @@ def _read(request: TaskRequest) -> ListRequest:
     selection = Selection(**values) if values else NEWEST
     after = None
     if cursor is not None:
-        after = _read_or_collect(errors, "cursor", cursors.read, cursor, request.user.user_id, selection)
+        after = _read_or_collect(errors, "cursor", cursors.read, cursor, request.context.user_id, selection)
     said = tuple((name, text) for name, text in pairs if name not in ("limit", "cursor"))
     return errors.raised_or(ListRequest(selection, limit, after, said))
 

@@ -6,49 +6,33 @@ docs/decisions/0005-the-hot-path.md has the figures.
 """
 
 import asyncio
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 from litestar import Request
 from litestar.exceptions import ClientException, HTTPException, InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.types import Empty
+from litestar.types import Empty, Receive, Scope, Send
 
-from app.api.backpressure import HELD, LARGE_RESPONSES, Full, LargeResponses, Room
+from app.api.backpressure import Full
+from app.api.context import context_of
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
-from app.domain.identity import Principal, UserId
 from app.domain.task_list import PAGE_BYTES
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
-
-
-def lines(request: Request[Any, Any, Any], name: bytes) -> list[str]:
-    """Return every line of a header. ASGI has names in lower case."""
-    headers: Any = request.scope["headers"]
-    return [value.decode("latin-1") for key, value in headers if key == name]
-
-
-def first(request: Request[Any, Any, Any], name: bytes) -> str | None:
-    """Return the first line of a header; None without it."""
-    headers: Any = request.scope["headers"]
-    for key, value in headers:
-        if key == name:
-            decoded: str = value.decode("latin-1")
-            return decoded
-    return None
-
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
 BODIES_OF_ONE: Final = 8 * 1024 * 1024  # bytes that are in memory at once, of one person
 BODIES_OF_ALL: Final = 64 * 1024 * 1024  # bytes that are in memory at once, of all people in a process
-BODIES: Final = "bodies"
-"""Key in the application's state: the `Room` for bodies of this process. `app.composition` sets it."""
 
 
-class TaskRequest(Request[Principal, None, Any]):
+class TaskRequest(Request[Any, Any, Any]):
     """A request to the tasks of its user."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self.context = context_of(scope)
 
     async def body(self) -> bytes:
         """Return the whole body, without Litestar's object of all headers and its generator.
@@ -63,7 +47,7 @@ class TaskRequest(Request[Principal, None, Any]):
         """
         if self._body is Empty:
             limit = self.route_handler.resolve_request_max_body_size() or 0
-            content_length = first(self, b"content-length") or "0"
+            content_length = self.context.first(b"content-length") or "0"
             if not content_length.isdecimal() or len(content_length) > LENGTH_DIGITS:
                 raise ClientException
             if int(content_length) > limit:
@@ -87,24 +71,18 @@ class TaskRequest(Request[Principal, None, Any]):
         return b"".join(parts)
 
     def _hold(self, length: int) -> None:
-        """Count the body until the request is answered (`release_body`)."""
-        room: Room = self.app.state[BODIES]
-        scope: Any = self.scope
-        person, more = self.user.user_id, length - scope.get(HELD, 0)
-        if full := room.full(person, more):
+        """Count the body until the request is answered (`middleware/outermost.py`)."""
+        context, bodies = self.context, self.context.app.bodies
+        more = length - context.body_held
+        if full := bodies.full(context.user_id, more):
             raise BodiesUnderWay if full is Full.ONES_OWN else TooBusy
-        room.take(person, more)
-        scope[HELD] = length
-
-
-UNIT_OF_WORK_OF: Final = "unit_of_work_of"
-"""Key in the application's state: makes the unit of work of an owner. `app.composition` sets it."""
+        bodies.take(context.user_id, more)
+        context.body_held = length
 
 
 def unit_of_work_of(request: TaskRequest) -> UnitOfWork:
     """Return a unit of work for the token's user."""
-    make: Callable[[UserId], UnitOfWork] = request.app.state[UNIT_OF_WORK_OF]
-    return make(request.user.user_id)
+    return request.context.app.unit_of_work_of(request.context.user_id)
 
 
 def tasks_of(request: TaskRequest) -> TaskService:
@@ -121,16 +99,14 @@ def check_room_for_response(request: TaskRequest) -> None:
         AnswersNotTaken: the user has no room left for a page.
 
     """
-    large: LargeResponses = request.app.state[LARGE_RESPONSES]
-    if isinstance(refusal := large.lack(request.user.user_id, PAGE_BYTES), AnswersNotTaken):
+    refusal = request.context.app.large_responses.lack(request.context.user_id, PAGE_BYTES)
+    if isinstance(refusal, AnswersNotTaken):
         raise refusal
 
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
-BODY_TIMEOUT: Final = "body_timeout"
-"""Key in a handler's `opt`: seconds within which a whole body must arrive."""
 
 
 class ContentCodingRefused(HTTPException):
@@ -152,9 +128,9 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False) -
         BodiesUnderWay, TooBusy: as in `TaskRequest.body`.
 
     """
-    content_type = first(request, b"content-type")
-    coding = first(request, b"content-encoding")
-    empty = first(request, b"content-length") in (None, "0") and first(request, b"transfer-encoding") is None
+    context = request.context
+    content_type, coding = context.first(b"content-type"), context.first(b"content-encoding")
+    empty = context.first(b"content-length") in (None, "0") and b"transfer-encoding" not in context.headers
     type_ok = empty if content_type is None else _is_one_of(types or (JSON,), content_type)
     if empty and (optional or (type_ok and coding is None)):
         return b""
@@ -170,7 +146,7 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False) -
 
 async def _whole_body(request: TaskRequest) -> bytes:
     try:
-        async with asyncio.timeout(request.route_handler.opt[BODY_TIMEOUT]):
+        async with asyncio.timeout(request.context.app.body_timeout):
             return await request.body()
     except TimeoutError as error:  # RFC 9110 §15.5.9: close the connection too
         raise HTTPException(

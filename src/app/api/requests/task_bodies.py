@@ -71,7 +71,7 @@ async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     errors.query()
     content = errors.json(await json_body(request))
     members = errors.members(content, READERS, ignored=READ_ONLY)
-    for name, in_path in (("id", str(target.task_id)), ("user_id", request.user.user_id)):
+    for name, in_path in (("id", str(target.task_id)), ("user_id", request.context.user_id)):
         if name in members and not same(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
     return _changes(errors, target, {name: value for name, value in members.items() if name in READERS})

@@ -79,7 +79,7 @@ class ErrorCollector:
         self, known: Collection[str], *, repeatable: Collection[str] = ()
     ) -> list[tuple[str, str]]:
         """Read the parameters in their order, as `query` does. Those in `repeatable` may be repeated."""
-        raw = self._request.scope["query_string"]
+        raw = self._request.context.query
         if not raw:
             return []
         try:
@@ -102,7 +102,7 @@ class ErrorCollector:
     def key(self) -> str | None:
         """Read the idempotency key, if there is one (`app.api.requests.idempotency`)."""
         try:
-            return read_key(self._request)
+            return read_key(self._request.context.lines(KEY_HEADER.lower().encode()))
         except ValueError as wrong:
             self.add(f"/{KEY_HEADER}", str(wrong), "header")
             return None

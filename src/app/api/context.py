@@ -1,0 +1,136 @@
+"""The context of a request: what the middleware reads from ASGI and finds out, for the handlers and the log.
+
+Only this module looks up strings in an ASGI scope.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import getrandbits
+from typing import Any, Final
+
+from litestar.handlers import BaseRouteHandler
+
+from app.api.backpressure import KERNELS, LargeResponses, Room
+from app.domain.identity import Principal, UserId
+from app.domain.rate_limit import Standing
+from app.domain.unit_of_work import UnitOfWork
+
+_KEY: Final = "taskward"
+_DIGITS: Final = len(str(KERNELS))
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppState:
+    """What all requests of a process share. `app.composition` makes it."""
+
+    unit_of_work_of: Callable[[UserId], UnitOfWork]
+    bodies: Room  # request bodies in memory
+    large_responses: LargeResponses
+    problem_base: str  # the base URL of the pages of problem types
+    require_if_match: bool  # a write without `If-Match` is 428
+    body_timeout: float  # seconds within which a whole body must arrive
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request. The outermost middleware makes it, and each step adds what it finds."""
+
+    app: AppState
+    request_id: str
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    header_lines: Sequence[tuple[bytes, bytes]]
+    headers: Mapping[bytes, bytes]
+    """The first line of each header. ASGI has names in lower case."""
+    peer: str
+    trace_id: str | None = None
+    span: Any = None
+    route: str | None = None  # its path template
+    principal: Principal | None = None
+    rate_limit: Standing | None = None
+    problem: str | None = None  # the slug of the problem that is the response
+    body_held: int = 0  # bytes of the body that are counted in `app.bodies`
+
+    @property
+    def user_id(self) -> UserId:
+        """The user of the token. Only a public route has none."""
+        if self.principal is None:
+            raise RuntimeError("a request without a user has no tasks")
+        return self.principal.user_id
+
+    @property
+    def instance(self) -> str:
+        """The path, still percent-encoded."""
+        return self.raw_path.decode("ascii", "replace").partition("?")[0]
+
+    @property
+    def may_have_large_body(self) -> bool:
+        """Whether the body may be too large for the kernel's buffer.
+
+        A client that waits for 100 sends no body after another response (RFC 9110 §10.1.1).
+        """
+        if b"expect" in self.headers:
+            return False
+        length = self.headers.get(b"content-length")
+        if length is None:
+            return b"transfer-encoding" in self.headers
+        digits = len(length)
+        return digits > _DIGITS or (digits == _DIGITS and length.isdigit() and int(length) > KERNELS)
+
+    def first(self, name: bytes) -> str | None:
+        """Return the first line of a header; None without it."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def lines(self, name: bytes) -> list[str]:
+        """Return every line of a header."""
+        if name not in self.headers:
+            return []
+        return [value.decode("latin-1") for key, value in self.header_lines if key == name]
+
+
+def begin(scope: Any, app: AppState) -> RequestContext | None:
+    """Make the context of a request; None for the events of a lifespan."""
+    if scope["type"] != "http":
+        return None
+    lines, client = scope["headers"], scope.get("client")
+    headers = dict(reversed(lines))
+    context = scope[_KEY] = RequestContext(
+        app,
+        read_request_id(headers.get(b"x-request-id", b"")),
+        scope["method"],
+        scope["path"],
+        scope["raw_path"],
+        scope["query_string"],
+        lines,
+        headers,
+        client[0] if client else "",
+    )
+    return context
+
+
+def context_of(scope: Any) -> RequestContext:
+    """Return the context of a request."""
+    context: RequestContext = scope[_KEY]
+    return context
+
+
+def answer_as_get(scope: Any) -> None:
+    """Pass a HEAD request to the handler of GET."""
+    scope["method"] = "GET"
+
+
+def add_route(scope: Any) -> tuple[RequestContext, BaseRouteHandler, Mapping[str, str]]:
+    """Add the route that Litestar found to the context. Return it, the handler and the path's parameters."""
+    context = context_of(scope)
+    context.route = scope["path_template"]
+    return context, scope["route_handler"], scope["path_params"]
+
+
+def read_request_id(sent: bytes) -> str:
+    """Return the client's request id, which correlates both logs; a random one if it is invalid."""
+    return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"

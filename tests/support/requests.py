@@ -1,0 +1,62 @@
+"""A request as a reader or a middleware of the API gets it, without a server."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from app.api.backpressure import LargeResponses, Room
+from app.api.context import AppState, RequestContext, begin, context_of
+from app.api.requests.request import TaskRequest
+from app.domain.identity import Principal, UserId
+
+ANN = UserId("ann")
+Lines = list[tuple[bytes, bytes]]
+
+
+async def receive_nothing() -> dict[str, Any]:
+    raise AssertionError("no body was expected to be read")
+
+
+async def send_nothing(message: Any) -> None:
+    raise AssertionError(f"no response was expected: {message}")
+
+
+def task_request(  # noqa: PLR0913 - keywords with defaults
+    *,
+    query: bytes = b"",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    task_id: str = "",
+    must_match: bool = False,
+    receive: Callable[[], Awaitable[Any]] = receive_nothing,
+    body_max: int = 0,
+    peer: str | None = None,
+) -> TaskRequest:
+    """Make a request of Ann; `must_match`: where `If-Match` is required."""
+    scope: Any = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": query,
+        "headers": [*headers],
+        "client": None if peer is None else (peer, 1234),
+        "path_params": {"task_id": task_id},
+        "route_handler": SimpleNamespace(resolve_request_max_body_size=lambda: body_max),
+        "state": {},
+    }
+    state = AppState(
+        unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no reader uses it
+        bodies=Room(of_one=10**9, of_all=10**9),
+        large_responses=LargeResponses(),
+        problem_base="/problems",
+        require_if_match=must_match,
+        body_timeout=10,
+    )
+    begin(scope, state)
+    context_of(scope).principal = Principal(ANN)
+    return TaskRequest(scope, receive, send_nothing)
+
+
+def context_with(headers: Sequence[tuple[bytes, bytes]], *, peer: str | None = None) -> RequestContext:
+    """Make the context of a request with these headers."""
+    return task_request(headers=headers, peer=peer).context
