@@ -20,9 +20,8 @@ from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
 from app.api.requests.hints import FIELDS, hint
-from app.api.requests.request import TaskRequest
+from app.api.requests.request import TaskRequest, accepts_json
 from app.api.requests.task_bodies import read_move, read_new_task, read_patch, read_update
-from app.api.responses import accepts_json
 from app.domain.due import Due
 from app.domain.errors import DomainError
 from app.domain.task import broken_rules

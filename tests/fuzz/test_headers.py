@@ -12,9 +12,9 @@ from app.api.middleware.response_headers import Cors
 from app.api.problems import InvalidRequest
 from app.api.requests.conditional import is_known, read_if_match, read_versions
 from app.api.requests.idempotency import KEY_MAX, read_key
-from app.api.requests.request import JSON, MERGE_PATCH, json_body
+from app.api.requests.request import JSON, MERGE_PATCH, accepts_json, json_body
 from app.api.requests.validation import ErrorCollector
-from app.api.responses import accepts_json, etag
+from app.api.responses import etag
 from app.domain.errors import NotAuthenticated
 from app.domain.task import MissingVersions
 from tests.fuzz.effort import effort

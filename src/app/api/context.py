@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from app.api.backpressure import KERNELS, LargeResponses, Room
 from app.domain.identity import Principal, UserId
 from app.domain.rate_limit import Standing
+from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 
 _KEY: Final = "taskward"
@@ -61,6 +62,16 @@ class RequestContext:
         if self.principal is None:
             raise RuntimeError("a request without a user has no tasks")
         return self.principal.user_id
+
+    @property
+    def unit_of_work(self) -> UnitOfWork:
+        """A new unit of work for the user."""
+        return self.app.unit_of_work_of(self.user_id)
+
+    @property
+    def tasks(self) -> TaskService:
+        """The user's tasks."""
+        return self.app.unit_of_work_of(self.user_id).tasks
 
     @property
     def instance(self) -> str:

@@ -5,11 +5,9 @@ Litestar computes some values at each request that never change. They are cached
 """
 
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from litestar import HttpMethod, Litestar, Request, Response
-from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import (
     ASGIApp,
@@ -20,10 +18,6 @@ from litestar.types import (
     Scope,
     Send,
 )
-
-from app.api.requests.request import JSON, TaskRequest
-
-PROBLEM: Final = "application/problem+json"  # RFC 9457; a client that takes it takes our answers
 
 T = TypeVar("T")
 
@@ -93,32 +87,3 @@ get_public = partial(PublicRoute, http_method=HttpMethod.GET)
 def etag(version: int) -> bytes:
     """Return the entity tag of a version."""
     return b'"%d"' % version
-
-
-def accepts_json(accept: str) -> bool:
-    """Return whether `Accept` allows JSON (RFC 9110 §12.5.1). The most specific matching range decides.
-
-    `application/problem+json` alone counts as JSON too. Generated clients send only that type for an
-    operation whose only responses with a body are problems.
-    """
-    weights: dict[str, bool] = {}
-    for item in accept.lower().split(","):
-        media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
-        weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
-        weights[media_range] = weights.get(media_range, False) or weight.strip("0.") != ""
-    if not weights.keys() - {""} or weights.get(PROBLEM):
-        return True
-    ranges = (JSON, "application/*", "*/*")
-    return next((weights[media_range] for media_range in ranges if media_range in weights), False)
-
-
-async def check_accept(request: TaskRequest) -> None:
-    """Refuse a request that does not accept JSON.
-
-    Raises:
-        HTTPException: 406.
-
-    """
-    accept = request.context.lines(b"accept")
-    if accept and not accepts_json(", ".join(accept)):
-        raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)

@@ -12,7 +12,7 @@ from app.api.requests.batch_body import BATCH_MAX, read_batch, results
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_list, read_zone
-from app.api.requests.request import TaskRequest, check_room_for_response, tasks_of, unit_of_work_of
+from app.api.requests.request import TaskRequest, check_accept, check_room_for_response
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -23,7 +23,7 @@ from app.api.requests.task_bodies import (
     read_task_id,
     read_update,
 )
-from app.api.responses import JsonResponse, check_accept, delete, etag, get, patch, post, put
+from app.api.responses import JsonResponse, delete, etag, get, patch, post, put
 from app.domain.task import Shown, TaskId
 from app.domain.task_list import Page
 from app.domain.task_service import TaskService
@@ -40,7 +40,7 @@ class TaskController(Controller):
     @get("/", **operations.LIST)
     async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
-        query, tasks = read_list(request), tasks_of(request)
+        query, tasks = read_list(request), request.context.tasks
         if request.context.first(b"if-none-match") and is_known(
             request, tag := _list_tag(request, await tasks.revision())
         ):
@@ -52,7 +52,7 @@ class TaskController(Controller):
     @get("/summary", **operations.SUMMARY)
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
         """Count tasks."""
-        return JsonResponse(schemas.encode(await tasks_of(request).summary(read_zone(request))))
+        return JsonResponse(schemas.encode(await request.context.tasks.summary(read_zone(request))))
 
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -63,7 +63,7 @@ class TaskController(Controller):
             task_id, task = await tasks.create(new)
             return _created(request, task_id, task), (task_id,)
 
-        return await run_once(keyed, unit_of_work_of(request), create)
+        return await run_once(keyed, request.context.unit_of_work, create)
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
@@ -76,12 +76,12 @@ class TaskController(Controller):
             shows = [task_id for task_id, task in done if task is not None]
             return JsonResponse(results(commands, [task for _, task in done])), shows
 
-        return await run_once(keyed, unit_of_work_of(request), do)
+        return await run_once(keyed, request.context.unit_of_work, do)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Read a task."""
-        shown = await tasks_of(request).show(await read_task_id(request))
+        shown = await request.context.tasks.show(await read_task_id(request))
         if is_known(request, tag := etag(shown.version)):
             return JsonResponse(b"", status=304, headers=((b"etag", tag),))
         return _task_response(shown)
@@ -90,30 +90,30 @@ class TaskController(Controller):
     async def update_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Update a task."""
         named, changes = await read_update(request)
-        return _task_response(await tasks_of(request).change(named.task_id, changes, named.if_match))
+        return _task_response(await request.context.tasks.change(named.task_id, changes, named.if_match))
 
     @patch("/{task_id:str}", **operations.PATCH)
     async def patch_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Change some fields of a task."""
         named, changes = await read_patch(request)
-        return _task_response(await tasks_of(request).change(named.task_id, changes, named.if_match))
+        return _task_response(await request.context.tasks.change(named.task_id, changes, named.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest) -> None:
         """Delete a task."""
         named, permanently = await read_removal(request)
-        await tasks_of(request).remove(named.task_id, named.if_match, permanently=permanently)
+        await request.context.tasks.remove(named.task_id, named.if_match, permanently=permanently)
 
     @post("/{task_id:str}/restore", **operations.RESTORE)
     async def restore_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Take a task out of the trash."""
         named = await read_named(request)
-        return _task_response(await tasks_of(request).restore(named.task_id, named.if_match))
+        return _task_response(await request.context.tasks.restore(named.task_id, named.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
     async def move_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Move a task in its owner's manual order."""
-        return _task_response(await tasks_of(request).move(await read_move(request)))
+        return _task_response(await request.context.tasks.move(await read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -125,7 +125,7 @@ class TaskController(Controller):
                 named.task_id,
             )
 
-        return await run_once(keyed, unit_of_work_of(request), complete)
+        return await run_once(keyed, request.context.unit_of_work, complete)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:

@@ -1,8 +1,6 @@
-"""The request that handlers get: its headers, its JSON body, and the unit of work of its user.
+"""The request that handlers get: its context, its JSON body, and the media types of both ways.
 
-Headers and body are read from ASGI directly. Litestar builds an object of all headers at each access, and a
-generator for the body. The unit of work is made by a plain call, not by dependency injection:
-docs/decisions/0005-the-hot-path.md has the figures.
+The body is read from ASGI directly. Litestar builds an object of all headers, and a generator for the body.
 """
 
 import asyncio
@@ -18,8 +16,6 @@ from app.api.backpressure import Full
 from app.api.context import context_of
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 from app.domain.task_list import PAGE_BYTES
-from app.domain.task_service import TaskService
-from app.domain.unit_of_work import UnitOfWork
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
@@ -80,16 +76,6 @@ class TaskRequest(Request[Any, Any, Any]):
         context.body_held = length
 
 
-def unit_of_work_of(request: TaskRequest) -> UnitOfWork:
-    """Return a unit of work for the token's user."""
-    return request.context.app.unit_of_work_of(request.context.user_id)
-
-
-def tasks_of(request: TaskRequest) -> TaskService:
-    """Return the task service for the token's user."""
-    return unit_of_work_of(request).tasks
-
-
 def check_room_for_response(request: TaskRequest) -> None:
     """Refuse a write before it runs if its response may be large and earlier ones have not been read.
 
@@ -105,6 +91,7 @@ def check_room_for_response(request: TaskRequest) -> None:
 
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"  # RFC 9457; a client that accepts it accepts all our responses
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
 
@@ -130,7 +117,8 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False) -
     """
     context = request.context
     content_type, coding = context.first(b"content-type"), context.first(b"content-encoding")
-    empty = context.first(b"content-length") in (None, "0") and b"transfer-encoding" not in context.headers
+    headers = context.headers
+    empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
     type_ok = empty if content_type is None else _is_one_of(types or (JSON,), content_type)
     if empty and (optional or (type_ok and coding is None)):
         return b""
@@ -160,3 +148,32 @@ def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
     media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
     charsets = [name.partition("=")[2].strip('"') for name in parameters if name.startswith("charset=")]
     return media_type in types and set(charsets) <= UTF_8
+
+
+def accepts_json(accept: str) -> bool:
+    """Return whether `Accept` allows JSON (RFC 9110 §12.5.1). The most specific matching range decides.
+
+    `application/problem+json` alone counts as JSON too. Generated clients send only that type for an
+    operation whose only responses with a body are problems.
+    """
+    weights: dict[str, bool] = {}
+    for item in accept.lower().split(","):
+        media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
+        weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
+        weights[media_range] = weights.get(media_range, False) or weight.strip("0.") != ""
+    if not weights.keys() - {""} or weights.get(PROBLEM):
+        return True
+    ranges = (JSON, "application/*", "*/*")
+    return next((weights[media_range] for media_range in ranges if media_range in weights), False)
+
+
+async def check_accept(request: TaskRequest) -> None:
+    """Refuse a request that does not accept JSON.
+
+    Raises:
+        HTTPException: 406.
+
+    """
+    accept = request.context.lines(b"accept")
+    if accept and not accepts_json(", ".join(accept)):
+        raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
