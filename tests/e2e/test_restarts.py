@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -31,8 +32,11 @@ def workers(service: Service) -> list[psutil.Process]:
     return [child for child in psutil.Process(service.process.pid).children() if child.is_running()]
 
 
-def until(fact: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
+PATIENCE = 20  # seconds for what a busy machine does late; a delay of 60 is longer
+
+
+def until(fact: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not fact():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -50,7 +54,7 @@ def is_ready(service: Service) -> bool:
     return response is not None and response.status_code == 200
 
 
-def stopped(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+def stopped(process: "subprocess.Popen[bytes]", seconds: float = PATIENCE) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -58,33 +62,40 @@ def stopped(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     return True
 
 
-@pytest.mark.quiet
 def test_a_service_that_is_stopped_first_says_that_it_leaves_and_goes_on_serving(
     database_url: str, tmp_path: Path
 ) -> None:
-    env = environment_for(database_url, SHUTDOWN_DELAY="2", WEB_CONCURRENCY="2")
-    with serving(env, tmp_path) as service:
-        tasks, headers = f"{service.url}/api/me/tasks", service.headers()
-        assert httpx.get(tasks, headers=headers).headers.get("connection") != "close"
-        until(lambda: (told := ready(service)) and told.status_code == 200)
+    env = environment_for(database_url, SHUTDOWN_DELAY="60", WEB_CONCURRENCY="2")
+    with serving(env, tmp_path) as service, httpx.Client(headers=service.headers()) as client:
+        tasks, health = f"{service.url}/api/me/tasks", f"{service.url}/health/ready"
+        assert client.get(tasks).headers.get("connection") != "close"
+        until(lambda: is_ready(service))
 
         service.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
 
-        told = [ready(service) for _ in range(10)]
-        assert {(it.status_code, it.json()["process"]) for it in told if it} == {(503, "unavailable")}
-        last = httpx.get(tasks, headers=headers)
+        until(lambda: {client.get(health).status_code for _ in range(10)} == {503})
+        assert client.get(health).json()["process"] == "unavailable"
+        last = client.get(tasks)
         assert (last.status_code, last.headers["connection"]) == (200, "close")
-        assert not stopped(service.process, 1)
-        assert stopped(service.process, 5)
-        assert service.process.returncode == 0
+        assert service.process.poll() is None
 
 
-@pytest.mark.quiet
-def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
+def test_a_service_that_is_stopped_ends_with_status_0_after_the_delay(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, SHUTDOWN_DELAY="1"), tmp_path) as service:
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+
+        assert stopped(service.process)
+        assert time.monotonic() - began >= 1
+        assert service.process.returncode == 0
+
+
+def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as kept:
             ask = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -92,7 +103,7 @@ def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
             assert b"connection: close" not in kept.recv(65536).lower()
 
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: (told := ready(service)) and told.status_code == 503, 1)
+            until(lambda: (response := ready(service)) and response.status_code == 503)
 
             kept.sendall(ask)
             assert b"connection: close" in kept.recv(65536).lower()
@@ -108,7 +119,7 @@ def test_sigint_or_a_second_signal_stops_without_the_delay(
             service.process.send_signal(one)
             time.sleep(0.2)
 
-        assert stopped(service.process, 5)
+        assert stopped(service.process)
         assert service.process.returncode == 0
 
 
@@ -142,7 +153,7 @@ def test_a_worker_that_dies_again_at_once_ends_the_service_and_the_log_says_why(
             until(lambda: not any(it.pid == worker.pid for it in workers(service)))  # noqa: B023 - called at once
             until(lambda: stopped(service.process, 0.05) or workers(service))
 
-        assert stopped(service.process, 5)
+        assert stopped(service.process)
         assert service.process.returncode == 1
 
     (line,) = events(service, "worker died again at once: stopping")
@@ -204,23 +215,76 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
     assert len(events(service, "worker replaced")) == 2
 
 
+def handles(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
+    """Return whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.quiet  # it measures how long the end takes
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
-def test_a_service_stopped_within_a_second_of_its_start_ends_within_two(
+def test_a_service_stopped_within_a_second_of_its_start_ends_within_two_with_status_0(
     database_url: str, tmp_path: Path, after: float
 ) -> None:
     port = free_port()
     env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
     with serving(env, tmp_path, wait=False) as service:
+        until(lambda: handles(service.process, signal.SIGTERM))  # Python itself has none
         time.sleep(after)
 
         service.process.send_signal(signal.SIGTERM)
 
         assert stopped(service.process, 2)
-    assert service.process.returncode in (
-        0,
-        -signal.SIGTERM,
-    )  # which Python itself has until it runs our code
+    assert service.process.returncode == 0
     assert "Traceback" not in service.log.read_text()
+
+
+SIGTERM_AT_IMPORT = """
+import os, runpy, signal, sys
+
+class Stopping:
+    def find_spec(self, name, *_):
+        if name == sys.argv[-1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Stopping())
+runpy.run_module("app", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "module", "status"),
+    [("serve", "app.cli", 0), ("serve", "granian.server", 0), ("migrate", "alembic", -signal.SIGTERM)],
+)
+def test_given_sigterm_before_the_imports_are_done_only_serve_ends_with_status_0(
+    verb: str, module: str, status: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGTERM_AT_IMPORT, verb, module], capture_output=True, check=False, timeout=30
+    )
+
+    assert (done.returncode, done.stderr) == (status, b"")
+
+
+@pytest.mark.parametrize("delay", ["0", "60"])
+def test_given_a_stop_signal_for_the_whole_process_group_it_ends_at_once_and_logs_no_error(
+    database_url: str, tmp_path: Path, delay: str
+) -> None:
+    env = environment_for(database_url, WEB_CONCURRENCY="2", SHUTDOWN_DELAY=delay)
+    with serving(env, tmp_path) as service:
+        until(lambda: is_ready(service))
+        both = workers(service)
+        service.process.send_signal(signal.SIGSTOP)  # so that the workers end first
+
+        os.killpg(service.process.pid, signal.SIGTERM)
+        until(lambda: all(worker.status() == psutil.STATUS_ZOMBIE for worker in both))
+        service.process.send_signal(signal.SIGCONT)
+
+        assert stopped(service.process)
+    assert service.process.returncode == 0
+    assert len(both) == 2
+    assert '"level":"error"' not in service.log.read_text().replace(": ", ":")
 
 
 def test_the_start_says_in_one_line_where_it_listens_and_for_whom(database_url: str, tmp_path: Path) -> None:
@@ -246,5 +310,5 @@ def test_given_a_main_process_that_is_killed_then_its_worker_leaves_the_port(
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
 
-        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 5)
+        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         assert ready(service) is None

@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 from importlib.metadata import version
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -41,7 +41,6 @@ def add_to(verbs: Any) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Check the settings, then serve until a stop signal."""
-    signal.signal(signal.SIGTERM, _stop_starting)
     file = read_env_file_anew()
     settings, warnings = checked(environment(file))
     accept(file)
@@ -91,11 +90,6 @@ def _faults() -> list[str]:
     if not errors:
         accept(file)
     return errors
-
-
-def _stop_starting(*_: object) -> NoReturn:
-    """Exit on SIGTERM before anything is served. granian replaces this handler with its own."""
-    sys.exit(0)
 
 
 def _log_start(settings: Settings) -> None:

@@ -27,12 +27,14 @@ class Server(MPServer):
     """granian's main process."""
 
     shutdown_delay = 0  # seconds
+    stopping = False  # a stop signal arrived
     restarts = 0  # workers that died and were replaced
     after_replacing: Callable[[], None]  # called after workers were replaced
     errors: Callable[[], list[str]]  # returns errors of the settings that a new worker would read
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop after the shutdown delay on the first SIGTERM; stop at once on SIGINT or a second signal."""
+        self.stopping = True
         delay, self.shutdown_delay = self.shutdown_delay, 0
         if args[:1] == (signal.SIGTERM,) and delay:
             threading.Thread(target=self._drain, args=(delay,), daemon=True).start()
@@ -40,7 +42,14 @@ class Server(MPServer):
             super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Stop. If a worker died again within seconds, log that as the cause."""
+        """Stop. If a worker died again within seconds, log that as the cause.
+
+        If the signal was sent to the whole process group, workers end by themselves: that is no error.
+        """
+        if self.stopping:
+            with suppress(SystemExit):  # granian's status 1, for workers that ended first
+                super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
+            return
         for worker in (self.wrks[index] for index in self.interrupt_children):
             log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
@@ -59,6 +68,10 @@ class Server(MPServer):
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
+        if self.stopping:  # the workers got the signal too: without them there is nothing to wait for
+            if not any(worker.is_alive() for worker in self.wrks):
+                super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
+            return
         for worker in (self.wrks[index] for index in workers):
             died = not worker.is_alive()
             self.restarts += died
@@ -78,7 +91,7 @@ class Server(MPServer):
         """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            for worker in self.wrks:
+            for worker in filter(WorkerProcess.is_alive, self.wrks):
                 with suppress(ProcessLookupError):
                     os.kill(worker.inner.pid, LEAVE)
             time.sleep(min(left, LEAVE_AGAIN))
