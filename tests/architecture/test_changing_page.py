@@ -51,6 +51,17 @@ def test_each_change_of_the_page_works_in_a_copy(tmp_path: Path) -> None:
     assert len(new_tests) == 5  # one for each section
 
 
+def test_each_place_of_another_change_has_its_name() -> None:
+    table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
+    places = re.findall(r"`([\w/]+\.\w+)`(?: \((.*?)\))?", table)
+
+    assert len(places) > 20
+    for path, names in places:
+        (file,) = (base / path for base in (ROOT / "src/app", ROOT) if (base / path).is_file())
+        missing = [name for name in re.findall(r"`(\w+)`", names) if name not in file.read_text()]
+        assert not missing, path
+
+
 def copy_of(source: Path, target: Path) -> None:
     if source.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
