@@ -12,6 +12,7 @@ import pytest
 
 from app.domain.errors import DatabaseUnavailable, SearchTooSlow
 from app.infra.migrations.run import upgrade
+from app.infra.postgres.connector import session_settings
 from app.infra.postgres.database import PING, Database
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
@@ -41,7 +42,7 @@ def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
 async def open_database(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
     """Open a database whose server does not end statements by itself, before they are cut off."""
     database = Database(address, timeout=2, pool_size=pool_size)
-    database._checkout._connector._statement_timeout = None
+    database._checkout._connector._settings = session_settings(None)
     await database.open()
     try:
         await database.fetch(PING, {})

@@ -23,7 +23,14 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import MANY, TaskFactory, someone
-from tests.support.servers.pgbouncer import installed, newer, pgbouncer
+from tests.support.servers.pgbouncer import (
+    FORGETS_STATEMENTS,
+    KEEPS_STATEMENTS,
+    NO_SETTINGS,
+    installed,
+    newer,
+    pgbouncer,
+)
 from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
@@ -167,8 +174,17 @@ async def test_the_driver_sets_nothing_either_where_it_meets_a_type_for_the_firs
     assert not [query for query in asked if "set_config" in query]
 
 
-async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, tmp_path: Path) -> None:
-    with pgbouncer(database_url, tmp_path) as through, capture_logs() as logged:
+OURS = ("plan_cache_mode", "statement_timeout", "idle_in_transaction_session_timeout")
+REFUSES = NO_SETTINGS  # in the start-up message
+DROPS = {"ignore_startup_parameters": ",".join(OURS)}
+either_way = pytest.mark.parametrize("settings", [REFUSES, DROPS], ids=["refuses", "drops"])
+
+
+@either_way
+async def test_a_pooler_that_no_address_names_is_logged_once(
+    database_url: str, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with pgbouncer(database_url, tmp_path, settings=settings) as through, capture_logs() as logged:
         async with open_database(through) as ours:
             await asyncio.gather(*(ours.fetch(PING, {}) for _ in range(10)))
 
@@ -176,6 +192,31 @@ async def test_a_pooler_that_no_address_names_is_logged_once(database_url: str, 
         ("transaction pooler found", "warning")
     ]
     assert "pgbouncer=true" in logged[0]["advice"]
+
+
+@either_way
+async def test_each_connection_to_a_pooler_that_keeps_sessions_has_our_settings(
+    database_url: str, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    settings = {**settings, "pool_mode": "session"}
+    with pgbouncer(database_url, tmp_path, settings=settings) as through:
+        connector = Connector(DatabaseAddress.parse(f"{through}?pgbouncer=false"), statement_timeout=2.7)
+        opened = [await connector.connect() for _ in range(2)]
+        held = [[await connection.fetchval(f"SHOW {name}") for name in OURS] for connection in opened]
+        for connection in opened:
+            await connection.close()
+
+    assert held == [["force_generic_plan", "2700ms", "2700ms"]] * 2
+
+
+async def test_each_connection_to_postgresql_has_our_settings(database_url: str) -> None:
+    connector = Connector(DatabaseAddress.parse(database_url), statement_timeout=2.7)
+
+    for _ in range(2):
+        connection = await connector.connect()
+        held = [await connection.fetchval(f"SHOW {name}") for name in OURS]
+        await connection.close()
+        assert held == ["force_generic_plan", "2700ms", "2700ms"]
 
 
 async def test_postgresql_itself_is_not_taken_for_a_pooler(database_url: str) -> None:
@@ -328,7 +369,7 @@ async def test_given_a_pooler_that_keeps_statements_then_they_are_prepared_once(
     database_url: str, tmp_path: Path
 ) -> None:
     with pgbouncer(
-        database_url, tmp_path, server_connections=1, program=newer(), prepared_statements=200
+        database_url, tmp_path, server_connections=1, program=newer(), settings=KEEPS_STATEMENTS
     ) as through:
         async with open_database(f"{through}?pgbouncer=true") as ours:
             mine = NeonTaskRepository(ours, owner=someone())
@@ -343,13 +384,13 @@ async def test_given_a_pooler_that_keeps_statements_then_they_are_prepared_once(
     assert int(executions) == 20
 
 
-@pytest.mark.parametrize("prepared_statements", [None, 0])
+@pytest.mark.parametrize("settings", [NO_SETTINGS, FORGETS_STATEMENTS], ids=["installed", "newer"])
 async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepared(
-    database_url: str, tmp_path: Path, prepared_statements: int | None
+    database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    program = installed() if prepared_statements is None else newer()
+    program = newer() if settings else installed()
     with pgbouncer(
-        database_url, tmp_path, server_connections=1, program=program, prepared_statements=prepared_statements
+        database_url, tmp_path, server_connections=1, program=program, settings=settings
     ) as through:
         async with open_database(f"{through}?pgbouncer=true") as ours:
             for _ in range(3):
@@ -368,7 +409,7 @@ async def test_four_processes_over_two_connections_that_keep_statements_hold_the
     owners = await planted(database)
     change = "ALTER TABLE tasks ADD COLUMN new integer; ALTER TABLE tasks DROP COLUMN new"
 
-    with pgbouncer(database_url, tmp_path, program=newer(), prepared_statements=200) as through:
+    with pgbouncer(database_url, tmp_path, program=newer(), settings=KEEPS_STATEMENTS) as through:
         reading = asyncio.create_task(read_by_four_processes(f"{through}?pgbouncer=true", owners, reads=200))
         changing = await asyncpg.connect(database_url)
         changes = 0

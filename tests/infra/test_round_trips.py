@@ -18,12 +18,14 @@ import pytest
 
 from app.composition import compose
 from app.infra.postgres import row_security_watch
+from app.infra.postgres.connector import Connector
 from app.settings import Settings
+from app.settings.database_address import DatabaseAddress
 from tests.conftest import environment_for
 from tests.support.factories import a_task_id
 from tests.support.in_process import client_of
 from tests.support.people import People, Person
-from tests.support.servers.pgbouncer import newer, pgbouncer
+from tests.support.servers.pgbouncer import KEEPS_STATEMENTS, newer, pgbouncer
 from tests.support.servers.postgres_proxy import Wire, wire_to
 
 pytestmark = pytest.mark.server
@@ -166,7 +168,7 @@ async def wire(
         return
     folder = tmp_path_factory.mktemp("pgbouncer")
     with (
-        pgbouncer(database_url, folder, program=newer(), prepared_statements=200) as through,
+        pgbouncer(database_url, folder, program=newer(), settings=KEEPS_STATEMENTS) as through,
         wire_to(f"{through}?pgbouncer=true") as wire,
     ):
         yield wire
@@ -202,3 +204,18 @@ def test_every_operation_of_the_api_has_a_row() -> None:
     operations = {operation["operationId"] for path in paths for operation in path.values()}
 
     assert {name.partition(",")[0] for name in OPERATIONS} == operations
+
+
+async def test_opening_a_connection_takes_only_the_round_trips_that_signing_in_takes(
+    wire: Wire,
+) -> None:
+    """PostgreSQL's SCRAM takes three. This pooler takes a plain password, which takes two."""
+    connector = Connector(DatabaseAddress.parse(wire.url), statement_timeout=5)
+    await (await connector.connect()).close()  # the first of a process asks what is at the other end
+    begun = len(wire.turns)
+
+    connection = await connector.connect()
+
+    opening = wire.turns[begun:]
+    await connection.close()
+    assert len(opening) == (2 if connector.address.pooled else 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.infra.postgres.connect import connect
+from app.infra.postgres.connect import connect, driver_arguments
 from app.settings.database_address import DatabaseAddress
 from dev.children import unprivileged
 from dev.cluster import CannotStart
@@ -82,3 +82,15 @@ async def test_a_password_that_is_wrong_is_refused_at_once(postgres: PostgresSer
         await connect(
             DatabaseAddress.parse(f"postgresql://taskward:wrong@127.0.0.1:{postgres.port}/taskward")
         )
+
+
+def test_certificates_are_read_again_only_after_their_file_has_changed(tmp_path: Path) -> None:
+    authority = certificates.make(tmp_path, "one.example.com")
+    address = DatabaseAddress.parse(f"postgresql://ann:x@db.example.com/db?{NEONS}&sslrootcert={authority}")
+    first = driver_arguments(address)["ssl"]
+    assert driver_arguments(address)["ssl"] is first
+
+    certificates.make(tmp_path, "two.example.com")
+    os.utime(authority, ns=(1, 1))
+
+    assert driver_arguments(address)["ssl"].get_ca_certs() != first.get_ca_certs()

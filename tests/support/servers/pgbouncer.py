@@ -8,16 +8,20 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import pytest
 
 from dev.children import prepare, unprivileged
 from dev.postgres import free_port
+
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}  # of the newer one
+FORGETS_STATEMENTS: Final = {"max_prepared_statements": "0"}  # of the newer one, as the installed one does
 
 
 def installed() -> str:
@@ -47,7 +51,7 @@ class PgBouncer:
         *,
         server_connections: int = 2,
         program: str | None = None,
-        prepared_statements: int | None = None,  # that it keeps, from 1.21 on
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> None:
         program = program or installed()
         url = urlsplit(database_url)
@@ -59,11 +63,7 @@ class PgBouncer:
             "[pgbouncer]\npool_mode = transaction\nauth_type = plain\n"
             f"auth_file = {folder / 'users.txt'}\nlisten_addr = 127.0.0.1\nlisten_port = {self._port}\n"
             f"unix_socket_dir =\ndefault_pool_size = {server_connections}\nmax_client_conn = 200\n"
-            + (
-                f"max_prepared_statements = {prepared_statements}\n"
-                if prepared_statements is not None
-                else ""
-            )
+            + "".join(f"{name} = {value}\n" for name, value in settings.items())
         )
         if self._user is not None:
             for place in (folder, *folder.iterdir()):
@@ -114,7 +114,7 @@ def pgbouncer(
     *,
     server_connections: int = 2,
     program: str | None = None,
-    prepared_statements: int | None = None,
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[str]:
     """Start it on this database; yield the same address through it."""
     with PgBouncer(
@@ -122,6 +122,6 @@ def pgbouncer(
         folder,
         server_connections=server_connections,
         program=program,
-        prepared_statements=prepared_statements,
+        settings=settings,
     ) as pooler:
         yield pooler.url

@@ -18,7 +18,7 @@ from app.settings.database_address import DatabaseAddress
 
 log = structlog.get_logger()
 
-IDLE_LIFETIME: Final = 60.0  # seconds; a connection that was idle longer may be dead without a sign
+IDLE_LIFETIME: Final = 600.0  # seconds; sooner, the next request would have to open another connection
 
 
 class Checkout:

@@ -1,9 +1,12 @@
 """Opening connections to the address as pasted, and what the driver's errors mean."""
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -16,6 +19,11 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one attempt, where the caller has no deadline of its own
 OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated, attempts and pauses together
 FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each time
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""The kernel probes an idle connection after 30 s, and closes it after a minute without an answer (tcp(7)).
+
+The other kernel answers by itself, or Neon's proxy does: a suspended compute stays suspended.
+"""
 
 NOT_YET: Final = (
     ConnectionRefusedError,
@@ -98,11 +106,16 @@ async def keeps_statements(connection: Connection) -> bool:
         raise
 
 
-async def connect(address: DatabaseAddress, *, prepared: bool = False) -> Connection:
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
+async def connect(
+    address: DatabaseAddress, *, prepared: bool = False, settings: Mapping[str, str] = NO_SETTINGS
+) -> Connection:
     """Open a connection, repeating the attempt within a budget while the server is not ready.
 
     A Neon that wakes takes the connection at once and answers late, which is waited for. `prepared`: the
-    pooler keeps prepared statements.
+    pooler keeps prepared statements. `settings` are those of the session.
 
     Raises:
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
@@ -112,11 +125,14 @@ async def connect(address: DatabaseAddress, *, prepared: bool = False) -> Connec
     until = loop.time() + OPENING_BUDGET
     while True:
         try:
-            connection: Connection = await asyncpg.connect(**driver_arguments(address, prepared=prepared))
+            connection: Connection = await asyncpg.connect(
+                **driver_arguments(address, prepared=prepared, settings=settings)
+            )
         except NOT_YET:
             if loop.time() + pause > until:
                 raise
         else:
+            _keep_alive(connection)
             if address.pooled:
                 _set_nothing(connection)
             return connection
@@ -124,12 +140,24 @@ async def connect(address: DatabaseAddress, *, prepared: bool = False) -> Connec
         pause *= 2
 
 
+def _keep_alive(connection: Connection) -> None:
+    """Let the kernel find out that the other end is gone, although nothing is sent."""
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
+    opened = transport.get_extra_info("socket")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # all three on Linux
+            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def _set_nothing(connection: Connection) -> None:
     """Keep the driver from SETting `jit` where it meets a type for the first time: no option does."""
     connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
 
-def driver_arguments(address: DatabaseAddress, *, prepared: bool = False) -> dict[str, Any]:
+def driver_arguments(
+    address: DatabaseAddress, *, prepared: bool = False, settings: Mapping[str, str] = NO_SETTINGS
+) -> dict[str, Any]:
     """Translate an address for asyncpg, which knows nothing of libpq's parameters.
 
     Behind a transaction pooler that does not keep them no prepared statement may outlive its transaction:
@@ -142,12 +170,25 @@ def driver_arguments(address: DatabaseAddress, *, prepared: bool = False) -> dic
         "user": address.user,
         "password": address.password,
         "database": address.database,
-        "ssl": ssl.create_default_context(cafile=address.ca_file) if address.tls else False,
+        "ssl": _tls_context(address.ca_file) if address.tls else False,
         "timeout": CONNECT_TIMEOUT,
         "statement_cache_size": 0 if address.pooled and not prepared else 100,
         "max_cacheable_statement_size": 64 * 1024,  # bytes; a test compares it with the longest statement
-        "server_settings": {"application_name": address.application_name},
+        "server_settings": {"application_name": address.application_name, **settings},
     }
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the TLS settings for this file of certificates, read anew only after it changed.
+
+    Reading the system's certificates takes 20 ms and more, in which the process answers nobody.
+    """
+    return _read_tls_context(ca_file, Path(ca_file).stat().st_mtime_ns if ca_file else 0)
+
+
+@lru_cache(maxsize=1)
+def _read_tls_context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
 
 
 def means_unreachable(error: BaseException) -> bool:

@@ -12,10 +12,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+import asyncpg
+
 from app.infra.postgres.connect import Connection, connect, keeps_statements
 from app.settings.database_address import DatabaseAddress
 
 ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
+ARRIVED: Final = "current_setting('plan_cache_mode') = 'force_generic_plan'"
+
+
+def session_settings(statement_timeout: float | None) -> dict[str, str]:
+    """Return what holds for a session. A pooler's connections have none of it.
+
+    - The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
+    - A prepared statement is planned once. PostgreSQL would plan a list anew each time: it guesses that a
+      LIMIT that it does not know is a tenth of all rows.
+    """
+    settings = {"plan_cache_mode": "force_generic_plan"}
+    if statement_timeout is not None:
+        timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
+        settings |= dict.fromkeys(timeouts, str(int(statement_timeout * 1000)))
+    return settings
 
 
 class Connector:
@@ -29,7 +46,8 @@ class Connector:
         report: Callable[[str], None] = lambda _: None,  # is called once, with the sign of a pooler
     ) -> None:
         self.address = address
-        self._statement_timeout = statement_timeout
+        self._settings = session_settings(statement_timeout)
+        self._sets_at_startup: bool | None = None  # whether the start-up message can; None: not known yet
         self._report = report
         self._prepared: bool | None = None  # whether the pooler keeps statements; None: not known yet
 
@@ -45,19 +63,12 @@ class Connector:
             OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
 
         """
-        if self.address.pooled:
-            return await self._connect_through_pooler()
-        connection = await connect(self.address)
-        try:
-            has_session = await self._set_up_session(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-        if has_session:
-            return connection
-        connection.terminate()
-        if not self.address.pooled:  # another connection may have found it meanwhile
-            self._pooler_found("the key for cancelling is not its server's")
+        if not self.address.pooled:
+            connection = await self._connect_to_session()
+            if connection is not None:
+                return connection
+            if not self.address.pooled:  # another connection may have found it meanwhile
+                self._pooler_found("the key for cancelling is not its server's")
         return await self._connect_through_pooler()
 
     def statement_lost(self, sign: str) -> None:
@@ -86,22 +97,39 @@ class Connector:
         connection.terminate()
         return await connect(self.address)
 
-    async def _set_up_session(self, connection: Connection) -> bool:
-        """Set what holds for the session. Return False, and set nothing, on a pooler's connection.
+    async def _connect_to_session(self) -> "Connection | None":
+        """Open a connection with our settings; return None for a pooler's connection, where nothing is SET.
 
-        - The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
-        - A prepared statement is planned once. PostgreSQL would plan a list anew each time: it guesses that a
-          LIMIT that it does not know is a tenth of all rows.
+        The start-up message carries the settings, which costs no round trip. A pooler refuses them or drops
+        them, so the first connection checks them. Where they do not arrive, each connection sets its own.
+        """
+        connection = None
+        if self._sets_at_startup is not False:
+            try:
+                connection = await connect(self.address, settings=self._settings)
+            except asyncpg.ProtocolViolationError:  # PgBouncer: "unsupported startup parameter"
+                self._sets_at_startup = False
+        if connection is None:
+            connection = await connect(self.address)
+        try:
+            if self._sets_at_startup is None:
+                self._sets_at_startup = await self._selects(connection, "1", ARRIVED)
+            if self._sets_at_startup or await self._selects(connection, self._set_configs()):
+                return connection
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.terminate()
+        return None
+
+    async def _selects(self, connection: Connection, columns: str, condition: str = "true") -> bool:
+        """Return whether a connection to PostgreSQL itself selects a row. A pooler's connection selects none.
 
         One statement looks and sets, so that it cannot look at one server connection and set on another.
         """
-        values = {"plan_cache_mode": "force_generic_plan"}
-        if self._statement_timeout is not None:
-            milliseconds = str(int(self._statement_timeout * 1000))
-            timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
-            values |= dict.fromkeys(timeouts, milliseconds)
-        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
-        condition = "true"
         if self.address.pooled is None:
-            condition = f"pg_backend_pid() = {connection.get_server_pid()}"
-        return await connection.execute(f"SELECT {settings} WHERE {condition}") == "SELECT 1"
+            condition += f" AND pg_backend_pid() = {connection.get_server_pid()}"
+        return await connection.execute(f"SELECT {columns} WHERE {condition}") == "SELECT 1"
+
+    def _set_configs(self) -> str:
+        return ", ".join(f"set_config('{name}', '{value}', false)" for name, value in self._settings.items())

@@ -175,7 +175,7 @@ class Pool:
             self._wait_queue.leave(turn)
 
     def _close_unused(self) -> None:
-        """Close connections that were idle too long: they may be dead, and Neon need not hold them."""
+        """Close connections that a burst of requests left behind, so that the server need not hold them."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() - self._idle_lifetime
         for connection, since in self._idle:

@@ -1,0 +1,69 @@
+"""Connections stay open between requests, and the kernel finds out which of them are dead.
+
+How each test was seen to fail: a lifetime of 60 s; no lifetime; no keepalive.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.infra.postgres.checkout import IDLE_LIFETIME
+from app.infra.postgres.database import PING, Database
+from app.settings.database_address import DatabaseAddress
+
+pytestmark = pytest.mark.server
+
+TWO_MINUTES = 120  # seconds
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool that one request has used."""
+    database = Database(DatabaseAddress.parse(database_url))
+    await database.open()
+    await database.fetch(PING, {})
+    yield database
+    await database.close()
+
+
+def be_idle(database: Database, seconds: float) -> None:
+    """Let the pool find connections that were idle for so long, as its timer does."""
+    pool = database._checkout._pool
+    assert pool is not None
+    pool._idle = [(connection, since - seconds) for connection, since in pool._idle]
+    pool._close_unused()
+
+
+async def test_the_first_request_after_two_idle_minutes_opens_no_connection(database: Database) -> None:
+    warm = database._checkout.idle()
+    assert warm is not None
+    database._checkout.release(warm)
+
+    be_idle(database, TWO_MINUTES)
+
+    assert database._checkout.idle() is warm
+
+
+async def test_a_connection_that_no_request_needs_is_closed_in_the_end(database: Database) -> None:
+    be_idle(database, IDLE_LIFETIME)
+
+    assert database.counts().idle == 0
+
+
+async def test_the_kernel_closes_an_idle_connection_a_minute_after_its_other_end_is_gone(
+    database: Database,
+) -> None:
+    connection = database._checkout.idle()
+    assert connection is not None
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]
+    opened = transport.get_extra_info("socket")
+
+    idle, interval, count = (
+        opened.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+
+    assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert idle + interval * count <= 60
