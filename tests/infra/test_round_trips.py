@@ -211,7 +211,7 @@ async def test_opening_a_connection_takes_only_the_round_trips_that_signing_in_t
 ) -> None:
     """PostgreSQL's SCRAM takes three. This pooler takes a plain password, which takes two."""
     connector = Connector(DatabaseAddress.parse(wire.url), statement_timeout=5)
-    await (await connector.connect()).close()  # the first of a process asks what is at the other end
+    await (await connector.connect()).close()  # the first of a process checks what is at the other end
     begun = len(wire.turns)
 
     connection = await connector.connect()
