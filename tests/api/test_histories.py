@@ -38,7 +38,7 @@ async def migrated(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def running(migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr("app.domain.position.POSITION_MAX", SHORT)
+    monkeypatch.setattr("app.domain.position.CROWDED", SHORT)
     running = Running(migrated)
     yield running
     running.close()

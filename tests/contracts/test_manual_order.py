@@ -30,6 +30,11 @@ async def order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
     return [ids.index(task["id"]) for task in read(await mine.page(9, after=None, selection=OWN_ORDER))]
 
 
+async def whole_order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
+    ids = [str(task.id) for task in tasks]
+    return [ids.index(task["id"]) for task in read(await mine.page(200, after=None, selection=OWN_ORDER))]
+
+
 @pytest.mark.parametrize(
     ("moved", "side", "beside", "order"),
     [
@@ -76,6 +81,37 @@ async def test_a_move_without_room_spreads_tasks_in_their_order_including_trashe
     assert (seen.version, await mine.show(tasks[4].id), await mine.revision()) == (2, seen, revision + 1)
     await mine.restore(tasks[2].id, at=later(10))
     assert await order_of(mine, tasks) == [*order[:3], 2, 3]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_a_move_without_room_writes_the_64_nearest_tasks_on_each_side_and_no_other(
+    repository_of: RepositoryOf, side: str
+) -> None:
+    mine = repository_of(someone())
+    tasks = await planted(
+        mine, [*(f"A{n}V" for n in range(10, 80)), "V", "V", *(f"W{n}V" for n in range(10, 80))]
+    )
+    revision = await mine.revision()
+    beside = 71 if side == "before" else 70
+
+    await mine.move(Move(tasks[0].id, tasks[beside].id, side == "before"), at=later(1))
+
+    versions = [(await mine.show(task.id)).version for task in tasks]
+    first, last = (7, 135) if side == "before" else (6, 134)
+    assert versions == [2, *(2 if first <= n <= last else 1 for n in range(1, len(tasks)))]
+    assert await mine.revision() == revision + 1
+    assert await whole_order_of(mine, tasks) == [*range(1, 71), 0, *range(71, len(tasks))]
+
+
+async def test_where_the_nearest_tasks_have_no_room_either_more_are_spread(
+    repository_of: RepositoryOf,
+) -> None:
+    mine = repository_of(someone())
+    tasks = await planted(mine, "V" * 140)
+
+    await mine.move(Move(tasks[139].id, tasks[70].id, before=True), at=later(1))
+
+    assert await whole_order_of(mine, tasks) == [*range(70), 139, *range(70, 139)]
 
 
 async def test_a_task_that_is_there_already_stays_even_where_there_is_no_room(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.position import DIGITS, POSITION_MAX, Position, between, position_of_new
+from app.domain.position import DIGITS, POSITION_MAX, Position, between, position_of_new, spread
 from tests.support.factories import NOON, later
 
 positions = st.text(DIGITS, min_size=1, max_size=30).filter(lambda text: text[-1] != DIGITS[0]).map(Position)
@@ -75,3 +75,29 @@ def test_a_gap_that_is_halved_over_and_over_says_so_before_a_string_grows_too_lo
             low = position
 
     assert count > 500
+
+
+@given(positions, positions, st.integers(1, 2_050))
+def test_tasks_are_spread_in_order_between_two_positions_that_differ(
+    one: Position, other: Position, count: int
+) -> None:
+    low, high = sorted((one, other))
+    longest = max(len(low), len(high)) + 3
+
+    found = spread(count, low, high, longest=longest)
+
+    if low == high:
+        assert found is None
+        return
+    assert found is not None
+    assert [low, *found, high] == sorted({low, *found, high})
+    assert len(found) == count
+    assert max(map(len, found)) <= longest
+    assert not any(position.endswith(DIGITS[0]) for position in found)
+
+
+def test_tasks_are_not_spread_where_positions_would_be_too_long() -> None:
+    low, high = Position("A" * 50 + "B"), Position("A" * 50 + "C")
+
+    assert spread(100, low, high, longest=51) is None
+    assert spread(100, low, high, longest=54) is not None

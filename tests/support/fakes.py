@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.api import schemas
 from app.domain.commands import Change, Move, Operation, Restore, first_of
@@ -19,7 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.identity import Principal, UserId
-from app.domain.position import between, position_of_new
+from app.domain.position import REACHES, between, spread
 from app.domain.summary import Day, Summary
 from app.domain.task import (
     Shown,
@@ -186,10 +186,21 @@ class MemoryTaskRepository:
     def _spread(self, move: Move, at: datetime) -> Shown:
         task, anchor = self._get(move.task_id), self._get(move.beside)
         order = [other for other in self._in_own_order(*self._session()) if other is not task]
-        order.insert(order.index(anchor) + (0 if move.before else 1), task)
-        for number, one in enumerate(order, 1):
-            self._put(move_task(one, position_of_new(at - timedelta(seconds=number)), at=at))
-        self.shelf.revisions[self.owner] -= len(order) - 1
+        place = order.index(anchor)
+        order.insert(place + (0 if move.before else 1), task)
+        revision = self.shelf.revisions[self.owner]
+        for reach, longest in REACHES:
+            first, last = max(place - reach, 0), min(place + 1 + reach, len(order) - 1)
+            around = order[first : last + 1]
+            ends = [other for other in order if other is not task]
+            low = order[first - 1].position if first else between(None, ends[0].position, at)
+            high = order[last + 1].position if last + 1 < len(order) else between(ends[-1].position, None, at)
+            if low and high and (positions := spread(len(around), low, high, longest=longest)):
+                break
+        for one, position in zip(around, positions or [], strict=True):
+            if one.position != position:
+                self._put(move_task(one, position, at=at))
+        self.shelf.revisions[self.owner] = revision + 1
         return shown(self._get(task.id), self.owner)
 
     async def apply(

@@ -2,9 +2,13 @@
 
 Between two different positions there is room for a third, so a move writes only the moved task. A position
 never ends in `0`, because there is no string between `a` and `a0`.
+
+Positions grow where tasks are moved to one place again and again. Where the next one would be too long, the
+tasks around the place get new positions, evenly apart. `REACHES` bounds how many tasks a move writes so.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NewType
 
@@ -17,8 +21,18 @@ Position = NewType("Position", str)
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
+CROWDED: Final = 140  # characters: where one task would need a longer position, tasks are spread
+REACHES: Final = ((64, 100), (1_024, POSITION_MAX), (10_000_000, POSITION_MAX))
+"""How many tasks on each side of a place are spread, and the longest position that this may give.
+
+The next reach is used only if the one before has no room. With 1,024 tasks on each side a spread adds at most
+three characters to the positions at both ends. These have at most CROWDED, unless more than 1,024 tasks were
+moved in between them, and so on. So a move writes at most 2,050 tasks, unless 20,000 were moved on purpose
+into a place that narrow.
+"""
 CLOCK: Final = 14  # leading digits, from the time of a new task
 _UPPER: Final = DIGITS[1:]
+_MIDDLE: Final = DIGITS[len(DIGITS) // 2]
 HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
 _UNIQUE: Final = 4  # random digits, so that two tasks of one microsecond or two racing moves differ
 
@@ -44,7 +58,19 @@ def between(low: Position | None, high: Position | None, now: datetime) -> Posit
     while high.startswith(middle):  # the digits after it must not exceed `high`
         middle += _middle("", high[len(middle) :])
     found = Position(middle + _unique())
-    return found if len(found) <= POSITION_MAX else None
+    return found if len(found) <= CROWDED else None
+
+
+def spread(count: int, low: Position, high: Position, *, longest: int) -> Sequence[Position] | None:
+    """Return so many positions between two, evenly apart; None if they would be longer than `longest`."""
+    if low >= high:
+        return None
+    for length in range(1, longest):
+        least = _number(low, length)
+        step = (_number(high, length) - least) // (count + 1)
+        if step:
+            return [Position(_digits(least + step * rank, length) + _MIDDLE) for rank in range(1, count + 1)]
+    return None
 
 
 def _middle(low: str, high: str | None) -> str:
@@ -66,11 +92,20 @@ def _middle(low: str, high: str | None) -> str:
 
 def _step(position: Position, step: int) -> str:
     """Return the leading digits of a position (its time), plus `step`."""
+    return _digits(max(0, _number(position, CLOCK) + step), CLOCK)
+
+
+def _number(position: Position, length: int) -> int:
+    """Return the number that so many leading digits of a position write."""
     number = 0
-    for digit in position[:CLOCK].ljust(CLOCK, DIGITS[0]):
+    for digit in position[:length].ljust(length, DIGITS[0]):
         number = number * len(DIGITS) + DIGITS.index(digit)
-    number, digits = number + step, ""
-    for _ in range(CLOCK):
+    return number
+
+
+def _digits(number: int, length: int) -> str:
+    digits = ""
+    for _ in range(length):
         number, rest = divmod(number, len(DIGITS))
         digits = DIGITS[rest] + digits
     return digits

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.domain.commands import Move
 from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound
-from app.domain.position import HORIZON, Position, between, microseconds_since_epoch
+from app.domain.position import REACHES, Position, between, spread
 from app.domain.task import Shown, require_version
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
@@ -22,7 +22,10 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
     stands, there = (standing[task_id]["position"] for task_id in (move.task_id, move.beside))
     low, high = await _gap(session, move, there)
     if not _lies(stands, low, high):
-        await _put(session, move, between(low, high, at), there, at=at)
+        if (position := between(low, high, at)) is not None:
+            await session.rows(update_of(("position",)).act, row=move.task_id, position=position, at=at)
+        else:
+            await _spread(session, move, there, at=at)
     (row,) = await session.rows(SHOW, row=move.task_id)
     return shown(row)
 
@@ -48,16 +51,24 @@ async def _gap(session: OwnerSession, move: Move, there: Position) -> tuple[Posi
     return (neighbour, there) if move.before else (there, neighbour)
 
 
-async def _put(
-    session: OwnerSession, move: Move, position: Position | None, there: Position, *, at: datetime
-) -> None:
-    values = {"row": move.task_id, "at": at}
-    if position is not None:
-        await session.rows(update_of(("position",)).act, **values, position=position)
-    else:
-        clock, side = HORIZON - microseconds_since_epoch(at), -1 if move.before else 1
-        beside = {"beside": move.beside, "position": there, "side": side}
-        await session.rows(manual_order.SPREAD, **values, **beside, clock=clock)
+async def _spread(session: OwnerSession, move: Move, there: Position, *, at: datetime) -> None:
+    """Give new positions to the tasks around the place, to as few as make room."""
+    pair = [move.task_id, move.beside] if move.before else [move.beside, move.task_id]
+    for reach, longest in REACHES:
+        values = {"row": move.task_id, "beside": move.beside, "position": there, "limit": reach + 1}
+        before = await session.rows(manual_order.NEAREST_BEFORE, **values)
+        after = await session.rows(manual_order.NEAREST_AFTER, **values)
+        low = first = before[-1]["position"] if before else there
+        high = last = after[-1]["position"] if after else there
+        if len(before) <= reach:
+            low = between(None, first, at)
+        if len(after) <= reach:
+            high = between(last, None, at)
+        ids = [row["id"] for row in reversed(before[:reach])] + pair + [row["id"] for row in after[:reach]]
+        if positions := spread(len(ids), low, high, longest=longest):
+            await session.rows(manual_order.SPREAD, ids=ids, positions=positions, at=at)
+            return
+    raise RuntimeError("a whole list has no room for new positions")
 
 
 def _lies(stands: Position, low: Position | None, high: Position | None) -> bool:

@@ -6,7 +6,7 @@ first column how many rows are left, and thinks that nothing is greater than the
 many tasks have it; then any index looks good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import ge, le
@@ -45,13 +45,20 @@ def merged(
     read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
     """Return the first rows in an order, by names of columns that `read` returns."""
+    halves = (read.where(half) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
+    return first_of(halves, order=order, descending=descending, limit=limit)
+
+
+def first_of(
+    reads: Iterable[Select[Any]], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
+) -> Select[Any]:
+    """Return the first rows in an order of several reads together."""
 
     def first(rows: Select[Any]) -> Select[Any]:
         columns = (rows.selected_columns[name] for name in order)
         return rows.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
 
-    halves = (first(read.where(half)) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
-    return first(select(union_all(*halves).subquery("both")))
+    return first(select(union_all(*map(first, reads)).subquery("both")))
 
 
 LIMIT: Final = bindparam("limit", type_=Integer)
