@@ -43,15 +43,15 @@ async def test_each_task_ends_its_wait_at_its_moment() -> None:
         seen.append((early.ended, late.ended))
 
     assert seen == [(False, False), (True, False), (True, True)]
-    assert deadlines.let_go(early.connection)
-    assert deadlines.let_go(late.connection)
+    assert deadlines.unwatch(early.connection)
+    assert deadlines.unwatch(late.connection)
 
 
 async def test_a_connection_released_in_time_is_not_ended() -> None:
     deadlines = Deadlines()
     quick, other = await watched(deadlines, 0.05), await watched(deadlines, 0.05)
 
-    assert not deadlines.let_go(quick.connection)
+    assert not deadlines.unwatch(quick.connection)
     await asyncio.sleep(0.15)
 
     assert not quick.ended

@@ -68,7 +68,7 @@ async def kept(connection):
     return True
 
 if sys.argv[3] == "prepare all the same":
-    connector.keeps_statements = kept
+    connector.tracks_prepared_statements = kept
 if sys.argv[3] == "learn nothing":
     database.means_pooler = checkout.means_pooler = lambda error: False
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[4:]))

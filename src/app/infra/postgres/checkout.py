@@ -1,6 +1,6 @@
-"""Checks connections out of the pool and in again, for one statement or one transaction.
+"""Checks out pooled connections for one statement or one transaction.
 
-The caller's statement was not sent yet, so an error here is safe to retry.
+Nothing was sent yet, so an error here is safe to retry.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from app.settings.database_address import DatabaseAddress
 
 log = structlog.get_logger()
 
-IDLE_LIFETIME: Final = 600.0  # seconds; sooner, the next request would have to open another connection
+IDLE_LIFETIME: Final = 600.0  # seconds; after that, the next request opens a new connection
 
 
 class Checkout:
-    """Lends connections of the pool, once row-level security was checked."""
+    """Checks out connections of the pool, after row-level security was checked once."""
 
     def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
         self._connector = Connector(
@@ -36,7 +36,7 @@ class Checkout:
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Make the pool. Connects to nothing, so it works while the database is away."""
+        """Create the pool. It does not connect, so this works while the database is down."""
         self._pool = Pool(self._connector.connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
 
     async def close(self) -> None:
@@ -48,12 +48,12 @@ class Checkout:
             await self._pool.close()
 
     def counts(self) -> PoolStats:
-        """Tell how the pool stands."""
+        """Return the counts of the pool."""
         return self._pool.counts() if self._pool is not None else PoolStats(self._pool_size, 0, 0, 0, 0)
 
     @property
     def prepares(self) -> bool:
-        """Whether statements are prepared once for a connection and run again by name."""
+        """Whether a connection prepares each statement once and runs it by name."""
         return self._connector.prepares
 
     def idle(self) -> "Connection | None":
@@ -61,19 +61,19 @@ class Checkout:
         return self._pool.acquire_idle() if self.wall.stood and self._pool is not None else None
 
     async def acquire(self, until: float) -> Connection:
-        """Return a connection, to be given back, as soon as there is one.
+        """Return a connection as soon as one is available. The caller releases it.
 
         Raises:
             DatabaseNotSetUp: row-level security is broken.
-            TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: there is
-                none.
+            TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: none is
+                available.
 
         """
         if self._pool is None:
             raise asyncpg.InterfaceError("the pool is not open")
         async with asyncio.timeout_at(until):
             while True:
-                connection = await self._pool.take()
+                connection = await self._pool.acquire()
                 if self.wall.stood:
                     return connection
                 try:
@@ -82,17 +82,17 @@ class Checkout:
                 except BaseException as error:
                     connection.terminate()
                     self.release(connection, error)
-                    if not means_pooler(error):  # the next connection prepares nothing
+                    if not means_pooler(error):  # the next connection prepares no statements
                         raise
                 else:
                     return connection
 
     async def probe(self, until: float) -> None:
-        """See whether a statement is answered over a new connection: the pool may be full of slow ones.
+        """Run a statement on a new connection: those of the pool may all be busy.
 
         Raises:
-            DatabaseNotSetUp: the wall is down.
-            TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: it is not answered.
+            DatabaseNotSetUp: row-level security is broken. TimeoutError, OSError, asyncpg.PostgresError,
+            asyncpg.InterfaceError: the database does not respond.
 
         """
         async with asyncio.timeout_at(until):
@@ -106,7 +106,7 @@ class Checkout:
                 connection.terminate()
 
     async def acquire_with_transaction(self, until: float) -> Connection:
-        """Return a connection in a transaction. One that broke while it was idle is replaced."""
+        """Return a connection in a transaction. If the first connection is broken, try another one."""
         for may_retry in (True, False):
             connection = self.idle() or await self.acquire(until)
             try:
@@ -122,16 +122,16 @@ class Checkout:
         raise AssertionError("the last attempt returns or raises")
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:
-        """Take a connection back. What broke, or was left midway, is closed."""
+        """Return a connection to the pool. A broken one, or one with an unfinished statement, is closed."""
         if self._pool is None:
             return
         if isinstance(error, Exception) and means_lost(error):
-            self._pool.distrust()  # the others may have broken too, and not know it yet
+            self._pool.distrust()  # other idle connections may be broken too
         if isinstance(error, Exception) and means_pooler(error):
             self._connector.statement_lost(type(error).__name__)
-            self._pool.retire()  # each keeps prepared statements
+            self._pool.retire()  # each has prepared statements
         if isinstance(error, asyncpg.InternalClientError):
-            connection.terminate()  # it would otherwise be waited for, longer than the deadline
+            connection.terminate()  # otherwise closing would wait beyond the deadline
         if isinstance(error, TimeoutError | asyncio.CancelledError):
             self._pool.cut_off(connection)
         else:
@@ -141,16 +141,16 @@ class Checkout:
             self._looking = asyncio.get_running_loop().create_task(self._look_at_times())
 
     async def look(self, until: float) -> None:
-        """Look whether the walls stand, after an error that comes where they do not."""
+        """Check row-level security, after an error that its absence may explain."""
         await self._look_on(await self.acquire(until), until)
 
     async def _look_at_times(self) -> None:
-        """Look whether the walls still stand, on a connection that is open, which a statement just used."""
+        """Check row-level security again, on an open connection that a statement just used."""
         connection = self.idle()
-        if connection is None:  # none is idle: try after the next statement
+        if connection is None:  # none is idle: check after the next statement
             self.wall.due = True
             return
-        with suppress(Exception):  # what broke is the next request's to find
+        with suppress(Exception):  # the next request finds a broken connection
             await self._look_on(connection, asyncio.get_running_loop().time() + LOOK_TIMEOUT)
 
     async def _look_on(self, connection: Connection, until: float) -> None:

@@ -22,7 +22,7 @@ FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each tim
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """The kernel probes an idle connection after 30 s, and closes it after a minute without an answer (tcp(7)).
 
-The other kernel answers by itself, or Neon's proxy does: a suspended compute stays suspended.
+The other kernel answers, or Neon's proxy does, so a suspended compute stays suspended.
 """
 
 NOT_YET: Final = (
@@ -31,36 +31,36 @@ NOT_YET: Final = (
     pg.CannotConnectNowError,
     pg.ConnectionDoesNotExistError,
 )
-"""A server that is starting, stopping or waking. Nothing was sent, so trying again is safe."""
+"""The server is starting, stopping or resuming. Nothing was sent, so a retry is safe."""
 
 POOLERS: Final = (
     pg.InvalidSQLStatementNameError,  # 26000: prepared on another server connection
     pg.DuplicatePreparedStatementError,  # 42P05: prepared there by another client
 )
-"""What a transaction pooler's servers say to a client that keeps prepared statements."""
+"""Errors behind a transaction pooler that does not track prepared statements."""
 
 UNREACHABLE: Final = (
     *POOLERS,
     TimeoutError,
     OSError,
     pg.InterfaceError,  # the connection is closed
-    pg.InternalClientError,  # it is about to be, see `means_unsent`
+    pg.InternalClientError,  # the connection is about to close, see `means_unsent`
     pg.PostgresConnectionError,  # class 08
     pg.InsufficientResourcesError,  # class 53: disk full, too many connections
     pg.OperatorInterventionError,  # class 57: shutdown, cancelled
     pg.LockNotAvailableError,  # 55P03
     pg.ReadOnlySQLTransactionError,  # 25006: a failover, a quota
-    pg.InvalidAuthorizationSpecificationError,  # class 28: a password that changed under us
-    pg.InvalidCatalogNameError,  # 3D000: the database is gone
+    pg.InvalidAuthorizationSpecificationError,  # class 28: the password was changed
+    pg.InvalidCatalogNameError,  # 3D000: the database was dropped
 )
-"""The database's trouble and not the caller's: worth asking again later."""
+"""Errors of the database, not of the caller: a retry later may succeed."""
 
 
 class NamingConnection(asyncpg.Connection):
     """Names a prepared statement by a hash of its text.
 
-    The driver counts: `__asyncpg_stmt_1__` of one process would be another statement of the next, on a server
-    connection that a pooler gives to both. A name made of the text means the same wherever it arrives.
+    The driver numbers its statements. On a server connection that a pooler shares, `__asyncpg_stmt_1__` of
+    two processes would be two statements. A name made from the text is the same statement everywhere.
     """
 
     async def _get_statement(
@@ -80,7 +80,7 @@ class NamingConnection(asyncpg.Connection):
 
 @lru_cache(maxsize=2048)
 def name_of(sql: str) -> str:
-    """Return the name of a prepared statement: at most 63 bytes, as PostgreSQL keeps them."""
+    """Return the name of a prepared statement. PostgreSQL allows 63 bytes."""
     return f"taskward_{blake2b(sql.encode(), digest_size=16).hexdigest()}"
 
 
@@ -88,10 +88,10 @@ PROBE_NAME: Final = "taskward_probe"
 PROBE: Final = "SELECT count(*) = 0 FROM pg_prepared_statements WHERE name = 'taskward_probe'"
 
 
-async def keeps_statements(connection: Connection) -> bool:
-    """Return whether the pooler keeps its clients' prepared statements (PgBouncer from 1.21 on, Neon's).
+async def tracks_prepared_statements(connection: Connection) -> bool:
+    """Return whether the pooler tracks its clients' prepared statements (PgBouncer from 1.21 on, Neon's).
 
-    Such a pooler gives each statement a name of its own on the server; any other passes the client's name on.
+    Such a pooler renames each statement on the server. Any other passes the client's name on.
     """
     try:
         async with connection.transaction():
@@ -112,10 +112,10 @@ NO_SETTINGS: Final[Mapping[str, str]] = {}
 async def connect(
     address: DatabaseAddress, *, prepared: bool = False, settings: Mapping[str, str] = NO_SETTINGS
 ) -> Connection:
-    """Open a connection, repeating the attempt within a budget while the server is not ready.
+    """Open a connection. While the server is not ready, repeat the attempt for OPENING_BUDGET seconds.
 
-    A Neon that wakes takes the connection at once and answers late, which is waited for. `prepared`: the
-    pooler keeps prepared statements. `settings` are those of the session.
+    A resuming Neon accepts the connection at once and responds late. `prepared`: the pooler tracks prepared
+    statements. `settings`: settings of the session.
 
     Raises:
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
@@ -141,7 +141,7 @@ async def connect(
 
 
 def _keep_alive(connection: Connection) -> None:
-    """Let the kernel find out that the other end is gone, although nothing is sent."""
+    """Let the kernel detect a dead connection while it is idle."""
     transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
     opened = transport.get_extra_info("socket")
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -151,17 +151,17 @@ def _keep_alive(connection: Connection) -> None:
 
 
 def _set_nothing(connection: Connection) -> None:
-    """Keep the driver from SETting `jit` where it meets a type for the first time: no option does."""
+    """Keep the driver from SETting `jit` when it first meets a type. The driver has no option for that."""
     connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
 
 def driver_arguments(
     address: DatabaseAddress, *, prepared: bool = False, settings: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, Any]:
-    """Translate an address for asyncpg, which knows nothing of libpq's parameters.
+    """Translate an address into arguments for asyncpg, which does not read libpq's parameters.
 
-    Behind a transaction pooler that does not keep them no prepared statement may outlive its transaction:
-    the next server connection would not know it.
+    If the pooler does not track prepared statements, none may outlive its transaction: the next server
+    connection does not have it.
     """
     return {
         "connection_class": NamingConnection if prepared else asyncpg.Connection,
@@ -179,9 +179,9 @@ def driver_arguments(
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the TLS settings for this file of certificates, read anew only after it changed.
+    """Return the TLS settings for a file of certificates. The file is read again only after it changed.
 
-    Reading the system's certificates takes 20 ms and more, in which the process answers nobody.
+    Reading the system's certificates blocks the event loop for 20 ms or more.
     """
     return _read_tls_context(ca_file, Path(ca_file).stat().st_mtime_ns if ca_file else 0)
 
@@ -192,14 +192,14 @@ def _read_tls_context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
 
 
 def means_unreachable(error: BaseException) -> bool:
-    """Tell whether an error is the database's trouble. A value that the driver cannot write is our bug."""
+    """Return whether the database caused an error. A value that the driver cannot encode is our bug."""
     return isinstance(error, UNREACHABLE) and not isinstance(error, pg.DataError)
 
 
 def means_undone(error: BaseException) -> bool:
-    """Return whether the server reported that the statement failed, so that nothing of it was done.
+    """Return whether the server reported that the statement failed, so nothing was done.
 
-    FATAL does not mean that: a server process may have committed just before it was terminated.
+    FATAL does not tell that: a server process may have committed just before it was terminated.
     """
     return isinstance(error, pg.PostgresError) and getattr(error, "severity_en", None) == "ERROR"
 
@@ -207,8 +207,8 @@ def means_undone(error: BaseException) -> bool:
 def means_unsent(error: BaseException) -> bool:
     """Return whether the driver refused before it sent anything, so that even a write is safe to repeat.
 
-    When a server process ends, asyncpg reads its last words some milliseconds before it knows that the
-    connection is closed.
+    When a server process ends, asyncpg reads its last message some milliseconds before it sees the connection
+    close.
     """
     about_to_close = isinstance(error, pg.InternalClientError) and "cannot switch to state" in str(error)
     closed = isinstance(error, pg.InterfaceError) and not isinstance(error, pg.DataError)
@@ -216,11 +216,11 @@ def means_unsent(error: BaseException) -> bool:
 
 
 def means_pooler(error: BaseException) -> bool:
-    """Tell whether a statement failed because a transaction pooler sent it where it was not prepared."""
+    """Return whether a pooler sent a statement to a server connection where it was not prepared."""
     mixed_up = isinstance(error, pg.ProtocolViolationError) and "prepared statement" in str(error)
     return isinstance(error, POOLERS) or mixed_up
 
 
 def means_lost(error: BaseException) -> bool:
-    """Tell whether the connection broke, or the server process behind it ended."""
+    """Return whether the connection broke, or its server process ended."""
     return means_unreachable(error) and not means_undone(error) and not isinstance(error, TimeoutError)

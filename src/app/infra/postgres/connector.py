@@ -1,11 +1,12 @@
-"""Opens connections in the mode that the other end needs: PostgreSQL itself, or a transaction pooler.
+"""Opens connections in the right mode: to PostgreSQL itself, or to a transaction pooler.
 
-A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections.
-What is SET there stays, and holds for other clients, so behind a pooler nothing is SET. A prepared statement
-would be missing there, or be another client's, unless the pooler keeps them. The first connection tests that.
+A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections. A
+SET would stay there and affect other clients, so behind a pooler nothing is SET. A prepared statement could
+be missing there, or belong to another client, unless the pooler tracks them. The first connection tests that.
 
-`pgbouncer=true` in the address names a pooler. Without it the first connection finds the pooler: PostgreSQL
-names its own process in the key for cancelling (BackendKeyData), and a pooler invents that key.
+`pgbouncer=true` in the address announces a pooler. Without it the first connection detects one: the
+cancellation key (BackendKeyData) of PostgreSQL has the id of the server process, and that of a pooler does
+not.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Final
 
 import asyncpg
 
-from app.infra.postgres.connect import Connection, connect, keeps_statements
+from app.infra.postgres.connect import Connection, connect, tracks_prepared_statements
 from app.settings.database_address import DatabaseAddress
 
 ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
@@ -22,11 +23,11 @@ ARRIVED: Final = "current_setting('plan_cache_mode') = 'force_generic_plan'"
 
 
 def session_settings(statement_timeout: float | None) -> dict[str, str]:
-    """Return what holds for a session. A pooler's connections have none of it.
+    """Return the settings of a session. Connections of a pooler get none.
 
-    - The server ends a statement, or a transaction that is idle, and says so: what it ends is undone.
-    - A prepared statement is planned once. PostgreSQL would plan a list anew each time: it guesses that a
-      LIMIT that it does not know is a tenth of all rows.
+    - The server ends a statement at its time limit, or a transaction that is idle for too long.
+    - A prepared statement is planned once. PostgreSQL would plan a list each time, because it assumes that an
+      unknown LIMIT is a tenth of all rows.
     """
     settings = {"plan_cache_mode": "force_generic_plan"}
     if statement_timeout is not None:
@@ -36,24 +37,26 @@ def session_settings(statement_timeout: float | None) -> dict[str, str]:
 
 
 class Connector:
-    """Opens connections to one address; what it learns about it holds for all later ones."""
+    """Opens connections to one address, and remembers what the first ones show about it."""
 
     def __init__(
         self,
         address: DatabaseAddress,
         *,
         statement_timeout: float | None = None,  # seconds; None leaves the server's own
-        report: Callable[[str], None] = lambda _: None,  # is called once, with the sign of a pooler
+        report: Callable[[str], None] = lambda _: (
+            None
+        ),  # called once if a pooler is detected, with the reason
     ) -> None:
         self.address = address
         self._settings = session_settings(statement_timeout)
-        self._sets_at_startup: bool | None = None  # whether the start-up message can; None: not known yet
+        self._sets_at_startup: bool | None = None  # whether the start-up message can; None: unknown
         self._report = report
-        self._prepared: bool | None = None  # whether the pooler keeps statements; None: not known yet
+        self._prepared: bool | None = None  # whether the pooler tracks prepared statements; None: unknown
 
     @property
     def prepares(self) -> bool:
-        """Whether statements are prepared once for a connection and run again by name."""
+        """Whether a connection prepares each statement once and runs it by name."""
         return not self.address.pooled or bool(self._prepared)
 
     async def connect(self) -> Connection:
@@ -67,17 +70,17 @@ class Connector:
             connection = await self._connect_to_session()
             if connection is not None:
                 return connection
-            if not self.address.pooled:  # another connection may have found it meanwhile
-                self._pooler_found("the key for cancelling is not its server's")
+            if not self.address.pooled:  # another connection may have detected it meanwhile
+                self._note_pooler("the cancellation key is not that of its server process")
         return await self._connect_through_pooler()
 
     def statement_lost(self, sign: str) -> None:
-        """Prepare nothing for later from now on, and report that once: a pooler mixed statements up."""
+        """Stop preparing statements for good, since a pooler does not track them. Report that once."""
         if self.prepares:
             self._prepared = False
-            self._pooler_found(sign)
+            self._note_pooler(sign)
 
-    def _pooler_found(self, sign: str) -> None:
+    def _note_pooler(self, sign: str) -> None:
         self.address = replace(self.address, pooled=True)
         self._report(sign)
 
@@ -86,7 +89,7 @@ class Connector:
             return await connect(self.address, prepared=self._prepared)
         connection = await connect(self.address, prepared=True)
         try:
-            prepared = await keeps_statements(connection)
+            prepared = await tracks_prepared_statements(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -98,10 +101,10 @@ class Connector:
         return await connect(self.address)
 
     async def _connect_to_session(self) -> "Connection | None":
-        """Open a connection with our settings; return None for a pooler's connection, where nothing is SET.
+        """Open a connection with our settings. Return None if it is a pooler's, where nothing may be SET.
 
-        The start-up message carries the settings, which costs no round trip. A pooler refuses them or drops
-        them, so the first connection checks them. Where they do not arrive, each connection sets its own.
+        The start-up message carries the settings, which costs no round trip. A pooler refuses or drops them,
+        so the first connection checks them. If they do not arrive, each connection SETs its own.
         """
         connection = None
         if self._sets_at_startup is not False:
@@ -123,9 +126,9 @@ class Connector:
         return None
 
     async def _selects(self, connection: Connection, columns: str, condition: str = "true") -> bool:
-        """Return whether a connection to PostgreSQL itself selects a row. A pooler's connection selects none.
+        """Return whether a query returns a row. On a connection of a pooler it returns none.
 
-        One statement looks and sets, so that it cannot look at one server connection and set on another.
+        One statement checks and sets, so that it cannot check one server connection and set another.
         """
         if self.address.pooled is None:
             condition += f" AND pg_backend_pid() = {connection.get_server_pid()}"

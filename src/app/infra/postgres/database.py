@@ -1,7 +1,7 @@
-"""Neon, as statements that are run whole or not at all.
+"""Runs statements and transactions on PostgreSQL, each within a deadline.
 
-When a connection breaks, these are repeated: opening one, BEGIN, and a statement that only reads. A write is
-never repeated once it was sent. If its outcome is unknown, the error says so (`OutcomeUnknown`).
+When a connection breaks, these are retried: connecting, BEGIN, and a statement that only reads. A write is
+never retried once it was sent. If its outcome is unknown, it raises `OutcomeUnknown`.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ from app.settings.database_address import DatabaseAddress
 
 
 class Deadlines:
-    """Until when each connection may be waited for, and which task waits."""
+    """The deadline of each running statement, and the task that waits for it."""
 
     def __init__(self) -> None:
         self._until: dict[Connection, tuple[float, asyncio.Task[object] | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._next = 0.0  # when the timer will look
+        self._next = 0.0  # when the timer fires
 
     def watch(self, connection: Connection, until: float) -> None:
-        """End the running task's wait at this moment of the loop's clock, unless it is let go before."""
+        """Cancel the running task at this time of the loop's clock, unless `unwatch` comes first."""
         self._until[connection] = until, asyncio.current_task()
         if self._timer is None or until < self._next:
             self._look_at(until)
 
-    def let_go(self, connection: Connection) -> bool:
-        """Watch a connection no longer; tell whether its time was up."""
+    def unwatch(self, connection: Connection) -> bool:
+        """Stop watching a connection. Return whether its deadline has passed."""
         return self._until.pop(connection, None) is None
 
     def _look_at(self, moment: float) -> None:
@@ -59,16 +59,16 @@ class Deadlines:
             if until <= now:
                 del self._until[connection]
                 if task is not None:
-                    task.cancel()  # asyncpg sends a CancelRequest for what a cancelled task waited for
+                    task.cancel()  # asyncpg then sends a CancelRequest
         if self._until:
             self._look_at(min(until for until, _ in self._until.values()))
 
 
-def outcome(caught: BaseException) -> BaseException:
-    """Return what an error means that came up when the time of the running task was up."""
+def error_at_deadline(caught: BaseException) -> BaseException:
+    """Return the error to report for one that came up when the deadline of the running task had passed."""
     task = asyncio.current_task()
     if task is not None and task.uncancel() > 0 and not isinstance(caught, Exception):
-        return caught  # somebody else has cancelled the task as well
+        return caught  # the task was also cancelled by another caller
     return caught if means_undone(caught) else TimeoutError()
 
 
@@ -76,43 +76,43 @@ T = TypeVar("T")
 
 POOL_SIZE: Final = 10  # connections a process
 TIMEOUT: Final = 5.0  # seconds for one request: waiting, connecting, statements, COMMIT
-SERVERS_SHARE: Final = 0.9  # of that, after which the server ends a statement by itself, and says so
+SERVERS_SHARE: Final = 0.9  # of TIMEOUT; then the server ends a statement and reports it
 PING: Final = Statement("SELECT 1", ())
 
 
 class Database:
-    """Runs statements on connections that are opened when first needed. It sends nothing by itself."""
+    """Runs statements on connections that are opened on demand. It never sends anything on its own."""
 
     def __init__(
         self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
     ) -> None:
         self._timeout = timeout
         self._checkout = Checkout(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
-        self._trouble: str | None = "not asked yet"
+        self._trouble: str | None = "not checked yet"
         self._probing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Begin to lend connections. Connects to nothing, so it works while the database is away."""
-        self._deadlines = Deadlines()  # on the loop that runs now
+        """Create the pool. It does not connect, so this works while the database is down."""
+        self._deadlines = Deadlines()  # belongs to the running event loop
         await self._checkout.open()
 
     async def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         if self._probing is not None:
             self._probing.cancel()
         await self._checkout.close()
 
     def counts(self) -> PoolStats:
-        """Tell how the pool stands."""
+        """Return the counts of the pool."""
         return self._checkout.counts()
 
     @property
     def prepares(self) -> bool:
-        """Whether statements are prepared once for a connection and run again by name."""
+        """Whether a connection prepares each statement once and runs it by name."""
         return self._checkout.prepares
 
     def deadline(self) -> float:
-        """Return the moment, on the loop's clock, until which a request that begins now may take."""
+        """Return the deadline of a request that begins now, on the loop's clock."""
         return asyncio.get_running_loop().time() + self._timeout
 
     async def fetch(
@@ -121,19 +121,19 @@ class Database:
         """Run one statement in its own transaction and return its rows.
 
         Raises:
-            SearchTooSlow: its budget was used up.
-            DatabaseUnavailable: it cannot be reached, or does not answer in time.
-            DatabaseNotSetUp: its wall, or a part that it needs, is missing.
-            OutcomeUnknown: the same, after a write was sent.
+            SearchTooSlow: it exceeded its time budget.
+            DatabaseUnavailable: the database cannot be reached, or does not respond in time.
+            DatabaseNotSetUp: row-level security, or another part, is missing.
+            OutcomeUnknown: a write was sent, and then the database became unavailable.
 
         """
         until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
-        again, mixed_up = True, 3  # how often: after a lost connection; after a pooler mixed statements up
+        again, mixed_up = True, 3  # retries: after a lost connection; after a pooler error
         while True:
             connection = self._checkout.idle()
             if connection is None:
-                connection = await self._asked(self._checkout.acquire(until))
+                connection = await self._acquire(self._checkout.acquire(until))
             ends = until
             if statement.budget is not None:
                 ends = min(until, asyncio.get_running_loop().time() + statement.budget)
@@ -141,38 +141,38 @@ class Database:
             try:
                 rows = await connection.fetch(statement.sql, *arguments)
             except BaseException as caught:
-                error = outcome(caught) if self._deadlines.let_go(connection) else caught
+                error = error_at_deadline(caught) if self._deadlines.unwatch(connection) else caught
                 self._checkout.release(connection, error)
                 if ends < until and isinstance(error, TimeoutError):
                     raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
-                if means_pooler(error) and mixed_up:  # nothing was executed
+                if means_pooler(error) and mixed_up:  # the statement was not executed
                     mixed_up -= 1
                 elif lost and again:
                     again = False
                 else:
                     await self._expect_set_up(error, until)
-                    self._tell(error, may_be_done=not statement.reads)
+                    self._raise_domain_error(error, may_be_done=not statement.reads)
                     raise
             else:
-                self._deadlines.let_go(connection)
+                self._deadlines.unwatch(connection)
                 self._checkout.release(connection)
                 self._trouble = None
                 return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
     @asynccontextmanager
     async def transaction(self, *, until: float | None = None) -> AsyncIterator[Transaction]:
-        """Run several statements whole or not at all: whatever the block raises undoes them.
+        """Run several statements in one transaction. An exception in the block rolls it back.
 
-        They have one deadline together. COMMIT is confirmed before the block is left.
+        The deadline is that of the whole transaction. COMMIT is confirmed before the block is left.
 
         Raises:
-            DatabaseUnavailable: as `fetch` does.
+            DatabaseUnavailable: as in `fetch`.
             OutcomeUnknown: COMMIT was sent and not confirmed.
 
         """
         until = until or self.deadline()
-        connection = await self._asked(self._checkout.acquire_with_transaction(until))
+        connection = await self._acquire(self._checkout.acquire_with_transaction(until))
         committing = False
         try:
             async with asyncio.timeout_at(until):
@@ -186,7 +186,7 @@ class Database:
         except BaseException as error:
             self._checkout.release(connection, error)
             await self._expect_set_up(error, until)
-            self._tell(error, may_be_done=committing)
+            self._raise_domain_error(error, may_be_done=committing)
             raise
         self._checkout.release(connection)
         self._trouble = None
@@ -194,8 +194,9 @@ class Database:
     async def trouble(self) -> str | None:
         """Return why the database cannot be used; None if it can.
 
-        If the last statement succeeded and the last check of the walls found nothing, no statement is sent:
-        a sleeping database stays asleep. Otherwise one connection outside the pool is opened for all callers.
+        If the last statement and the last check of row-level security succeeded, nothing is sent, and a
+        suspended database stays suspended. Otherwise one connection outside the pool is opened for all
+        callers.
         """
         if self._trouble is not None or self.walls_trouble is not None:
             if self._probing is None or self._probing.done():
@@ -205,7 +206,7 @@ class Database:
 
     @property
     def walls_trouble(self) -> str | None:
-        """What the last check of the walls found wrong; None if nothing."""
+        """The faults of the last check of row-level security; None if there were none."""
         return self._checkout.wall.trouble
 
     async def _probe(self) -> None:
@@ -213,28 +214,28 @@ class Database:
             await self._checkout.probe(self.deadline())
         except DatabaseUnavailable as error:
             self._trouble = error.reason
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001 - any error is the answer
             self._trouble = f"{type(error).__name__}: the database does not answer"
         else:
             self._trouble = None
 
-    async def _asked(self, acquiring: Awaitable[T]) -> T:
+    async def _acquire(self, acquiring: Awaitable[T]) -> T:
         try:
             return await acquiring
         except Exception as error:
-            self._tell(error, may_be_done=False)
+            self._raise_domain_error(error, may_be_done=False)
             raise
 
     async def _expect_set_up(self, error: BaseException, until: float) -> None:
-        """Raise DatabaseNotSetUp where an error comes of a missing part. Else it is our bug."""
+        """Raise DatabaseNotSetUp if a missing part explains an error. Otherwise the error is our bug."""
         if not isinstance(error, SyntaxOrAccessError):
             return
         if self.walls_trouble is None:
-            await self._asked(self._checkout.look(until))
+            await self._acquire(self._checkout.look(until))
         self._checkout.wall.refuse()
 
-    def _tell(self, error: BaseException, *, may_be_done: bool) -> None:
-        """Raise the domain's error for a failure of the database. Any other error is left to the caller."""
+    def _raise_domain_error(self, error: BaseException, *, may_be_done: bool) -> None:
+        """Raise the domain's error for an error of the database. Leave any other error to the caller."""
         if isinstance(error, DatabaseUnavailable):
             self._trouble = error.reason
         if not isinstance(error, PoolExhausted) and not means_unreachable(error):

@@ -1,8 +1,8 @@
-"""A pool of connections, made for one statement at a time.
+"""A connection pool for single statements.
 
-asyncpg's own pool starts a task for every release, because what a connection was used for may have to be
-undone; here nothing has (docs/decisions/0005-the-hot-path.md has the figures). Taking and giving back an
-idle connection are plain function calls; only a pool that has none to give makes anyone wait.
+asyncpg's own pool starts a task at every release, to reset the connection. Here a connection needs no reset
+(docs/decisions/0005-the-hot-path.md has the figures). Acquiring and releasing an idle connection are plain
+function calls; a caller waits only if no connection is idle.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ import asyncpg
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.wait_queue import WaitQueue
 
-CLOSE_TIMEOUT: Final = 2.0  # seconds for saying goodbye to the server
-LINE: Final = 20  # who may wait, for each connection that there may be
+CLOSE_TIMEOUT: Final = 2.0  # seconds to close a connection gracefully
+QUEUE: Final = 20  # waiting requests allowed per connection
 
 
 class PoolStats(NamedTuple):
-    """How a pool stands."""
+    """Counts of a pool."""
 
-    size: int  # connections that may be open
+    size: int  # the maximum of open connections
     in_use: int
     idle: int
     opening: int
-    waiting: int  # who wait for one
+    waiting: int  # requests that wait for a connection
 
 
 class Pool:
-    """At most `size` connections, the one used last given out first, so that few stay warm."""
+    """At most `size` connections. The one used last is acquired first, so that few stay in use."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[Connection]], *, size: int, idle_lifetime: float
@@ -38,18 +38,18 @@ class Pool:
         self._connect = connect
         self._size = size
         self._idle_lifetime = idle_lifetime  # seconds
-        self._idle: list[tuple[Connection, float]] = []  # with the moment since when
+        self._idle: list[tuple[Connection, float]] = []  # with the time since when
         self._in_use: set[Connection] = set()
-        self._retired: set[Connection] = set()  # lent, and closed when they are given back
+        self._retired: set[Connection] = set()  # in use, to be closed at release
         self._retirements = 0
         self._opening = 0
-        self._wait_queue = WaitQueue(LINE * size, lambda: self._opening > 0)
+        self._wait_queue = WaitQueue(QUEUE * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def counts(self) -> PoolStats:
-        """Tell how it stands."""
+        """Return the counts."""
         return PoolStats(self._size, len(self._in_use), len(self._idle), self._opening, len(self._wait_queue))
 
     def acquire_idle(self) -> "Connection | None":
@@ -61,11 +61,11 @@ class Pool:
                 return connection
         return None
 
-    async def take(self) -> Connection:
-        """Return a connection that is the caller's until it is given back.
+    async def acquire(self) -> Connection:
+        """Return a connection as soon as one is available. The caller releases it.
 
         Raises:
-            PoolExhausted: too many wait already, or none was released for too long.
+            PoolExhausted: the queue is full, or no connection became free in time.
             asyncpg.InterfaceError: the pool is closed.
             OSError, TimeoutError, asyncpg.PostgresError: no connection could be opened.
 
@@ -76,12 +76,12 @@ class Pool:
             if (idle := self.acquire_idle()) is not None:
                 return idle
             if len(self._in_use) + self._opening < self._size:
-                return await self._opened()
-            if (handed := await self._handed_over()) is not None:
-                return handed
+                return await self._open()
+            if (connection := await self._wait_for_turn()) is not None:
+                return connection
 
     def release(self, connection: Connection) -> None:
-        """Take a connection back. A closed one makes room for another."""
+        """Return a connection to the pool. A closed one makes room for another."""
         if self._retired and connection in self._retired:
             self._retired.discard(connection)
             connection.terminate()
@@ -99,24 +99,24 @@ class Pool:
                 self._sweep = loop.call_later(self._idle_lifetime, self._close_unused)
 
     def cut_off(self, connection: Connection) -> None:
-        """Take a connection back in the middle of a statement, which the driver is cancelling.
+        """Return a connection whose statement the driver is cancelling.
 
-        PostgreSQL and poolers go on with a statement if only its connection is closed, and a pooler cannot
-        cancel for a connection that is closed. So the connection is closed after the statement has ended, or
-        after CLOSE_TIMEOUT. No request waits for that. At most twice `size` are closing at a time.
+        PostgreSQL and poolers continue a statement whose connection is closed, and a pooler cannot cancel for
+        a closed connection. So the connection is closed after the statement has ended, or after
+        CLOSE_TIMEOUT. No request waits for that. At most twice `size` connections are closing at a time.
         """
         self._in_use.discard(connection)
         self._retired.discard(connection)
-        if connection.is_closed() or len(self._farewells) >= 2 * self._size:  # `size` may have lain idle
+        if connection.is_closed() or len(self._closing) >= 2 * self._size:  # up to `size` of them were idle
             connection.terminate()
         else:
-            self._say_goodbye(connection)
+            self._close_gracefully(connection)
         self._wait_queue.serve(None)
 
     def distrust(self) -> None:
-        """Close idle connections: if one broke, the others may have broken too, without a sign."""
+        """Close idle connections: if one is broken, the others may be broken too."""
         for connection, _ in self._idle:
-            self._say_goodbye(connection)
+            self._close_gracefully(connection)
         self._idle.clear()
 
     def retire(self) -> None:
@@ -126,7 +126,7 @@ class Pool:
         self._retired.update(self._in_use)
 
     async def close(self) -> None:
-        """Close every connection; what is still lent is cut off."""
+        """Close every connection, including those in use."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -135,12 +135,12 @@ class Pool:
             connection.terminate()
         while self._wait_queue.serve(None):
             pass
-        await asyncio.gather(*self._farewells)
+        await asyncio.gather(*self._closing)
 
-    async def _opened(self) -> Connection:
+    async def _open(self) -> Connection:
         self._opening += 1
         try:
-            connection = await self._connect_anew()
+            connection = await self._connect_unretired()
         except BaseException:
             self._opening -= 1
             self._wait_queue.serve(None)  # there is room for another attempt
@@ -149,8 +149,8 @@ class Pool:
         self._in_use.add(connection)
         return connection
 
-    async def _connect_anew(self) -> Connection:
-        """Open a connection, and another if `retire` was called meanwhile: the first may keep statements."""
+    async def _connect_unretired(self) -> Connection:
+        """Open a connection. If `retire` was called meanwhile, it is outdated: open another."""
         while True:
             retirements = self._retirements
             connection = await self._connect()
@@ -158,18 +158,18 @@ class Pool:
                 return connection
             connection.terminate()
 
-    async def _handed_over(self) -> "Connection | None":
+    async def _wait_for_turn(self) -> "Connection | None":
         """Wait for a connection, or for None: room to open one."""
         turn = self._wait_queue.join()
         try:
             return await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # handed over at the moment of giving up
-                handed = turn.result()
-                if handed is None:
+            if turn.done() and not turn.cancelled():  # it was granted at the moment of the cancellation
+                connection = turn.result()
+                if connection is None:
                     self._wait_queue.serve(None)
                 else:
-                    self.release(handed)
+                    self.release(connection)
             raise
         finally:
             self._wait_queue.leave(turn)
@@ -180,18 +180,18 @@ class Pool:
         oldest = loop.time() - self._idle_lifetime
         for connection, since in self._idle:
             if since <= oldest:
-                self._say_goodbye(connection)
+                self._close_gracefully(connection)
         self._idle = [(connection, since) for connection, since in self._idle if since > oldest]
         next_due = min((since for _, since in self._idle), default=None)
         self._sweep = (
             None if next_due is None else loop.call_at(next_due + self._idle_lifetime, self._close_unused)
         )
 
-    def _say_goodbye(self, connection: Connection) -> None:
-        async def goodbye() -> None:
-            with suppress(Exception):  # asyncpg terminates what it cannot close in time
+    def _close_gracefully(self, connection: Connection) -> None:
+        async def close() -> None:
+            with suppress(Exception):  # asyncpg terminates a connection that it cannot close in time
                 await connection.close(timeout=CLOSE_TIMEOUT)
 
-        task = asyncio.get_running_loop().create_task(goodbye())
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        task = asyncio.get_running_loop().create_task(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -1,9 +1,9 @@
-"""The statements that read many tasks at once: one per shape of list, compiled at first use.
+"""Statements that read a page of a list: one per shape of list, compiled at first use.
 
-A page begins by a comparison of rows, `(key, id) >= (…)`, which an index answers with as many rows as the
-page has. The comparison is not strict, and begins with the id that follows: PostgreSQL guesses by the
-first column how many rows are left, and thinks that nothing is greater than the greatest priority, however
-many tasks have it; then any index looks good.
+A page begins with a row comparison, `(key, id) >= (…)`, so that an index reads only the rows of the page. The
+comparison is not strict, and starts at the next id. With a strict one PostgreSQL estimates from the first
+column that nothing is greater than the greatest priority, however many tasks have it, and then any index
+looks good.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ from app.infra.tables import ORDERS
 def merged(
     read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
-    """Return the first rows in an order, by names of columns that `read` returns."""
+    """Return the first rows of `read` in an order, merged from open and completed tasks."""
     halves = (read.where(half) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
     return first_of(halves, order=order, descending=descending, limit=limit)
 
@@ -52,7 +52,7 @@ def merged(
 def first_of(
     reads: Iterable[Select[Any]], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
-    """Return the first rows in an order of several reads together."""
+    """Return the first rows of several reads in a common order (Merge Append)."""
 
     def first(rows: Select[Any]) -> Select[Any]:
         columns = (rows.selected_columns[name] for name in order)
@@ -62,12 +62,12 @@ def first_of(
 
 
 LIMIT: Final = bindparam("limit", type_=Integer)
-FIRST: Final = bindparam("first", type_=Uuid)  # the id next to the bookmark's, in the direction of the list
+FIRST: Final = bindparam("first", type_=Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
-TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # in place of a page of more than PAGE_BYTES
-SEARCH_BUDGET: Final = 1.0  # seconds: a search may have to read every text of its owner
+TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # instead of a page of more than PAGE_BYTES
+SEARCH_BUDGET: Final = 1.0  # seconds; a search may have to read all texts of the owner
 READ_MAX: Final = literal_column(str(10 * PAGE_BYTES), Integer)
-"""Bytes that PostgreSQL brings together for a page, to find that it is too large."""
+"""The maximum of bytes that PostgreSQL collects for a page before it finds that the page is too large."""
 CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
     "completed": TASKS.c.completed == bindparam("completed", type_=TASKS.c.completed.type),
     "priority": TASKS.c.priority == bindparam("priority", type_=TASKS.c.priority.type),
@@ -81,16 +81,16 @@ CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What lists have in common that one statement reads."""
+    """The shape of a list. All lists of one shape share one statement."""
 
-    order: str = "created"  # of `tables.ORDERS`
+    order: str = "created"  # a key of `tables.ORDERS`
     descending: bool = True
     trashed: bool = False
-    conditions: tuple[str, ...] = ()  # of CONDITIONS
-    words: int = 0  # how many are looked for
+    conditions: tuple[str, ...] = ()  # keys of CONDITIONS
+    words: int = 0  # the number of search words
     verbatim: bool = False
-    after: bool = False  # whether it begins after a bookmark,
-    undated: bool = False  # which stands among the tasks without a due date
+    after: bool = False  # whether the page begins after a bookmark
+    undated: bool = False  # whether that bookmark has no due date
 
 
 NEWEST_FIRST: Final = Shape()

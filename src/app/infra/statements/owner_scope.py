@@ -1,15 +1,15 @@
-"""The two walls that no statement is built without.
+"""The owner scope of every statement: the owner predicate and row-level security, the two walls.
 
-Every statement reads or writes a view `own_<table>` and holds two conjuncts:
+Every statement reads or writes a view `own_<table>` with two conditions:
 
-- `user_id = :owner`, the first wall: only this person's rows.
+- `user_id = :owner`, the first wall: only the rows of this person.
 - `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL`, which sets the owner for the second wall,
-  the row-level security under the view. PostgreSQL evaluates a condition without columns
-  before it touches the first row (a "One-Time Filter" in the plan), so the wall knows the owner in time;
-  it forgets when the statement's transaction ends. If PostgreSQL ever evaluated it later, the
-  statement would see no row. It would never see another person's.
+  row-level security. PostgreSQL evaluates a condition without columns before it reads the first row (a
+  "One-Time Filter" in the plan), so row-level security has the owner in time. The setting ends with the
+  transaction. If PostgreSQL ever evaluated it later, the statement would see no row, and never another
+  person's.
 
-Both walls in one statement means both in one round trip.
+Both walls are in one statement, so they cost no additional round trip.
 """
 
 import re
@@ -32,25 +32,25 @@ _WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL text, and the names of the values that its `$1`, `$2`, … stand for."""
+    """SQL text, and the names of its values `$1`, `$2`, …, in this order."""
 
     sql: str
     names: tuple[str, ...]
-    budget: float | None = None  # seconds that the database may take; None: until the deadline of its request
-    reads: bool = field(init=False)  # nothing is written or locked: it may be run again
+    budget: float | None = None  # seconds for the database; None: until the deadline of the request
+    reads: bool = field(init=False)  # it writes and locks nothing, so a retry is safe
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads", _WRITES.search(self.sql) is None)
 
 
 def view_of(row: type[OwnedRow]) -> TableClause:
-    """Return the view through which the rows of a table are used."""
+    """Return the view of a table, which requests use."""
     columns = row.__table__.columns
     return table(f"own_{row.__tablename__}", *(column(c.name, c.type) for c in columns))
 
 
 def owner_scope(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return both conjuncts, for whatever reads, changes or deletes rows of a view."""
+    """Return both conditions, for a statement that reads, changes or deletes rows of a view."""
     return set_owner(), view.c.user_id == OWNER
 
 
@@ -61,7 +61,7 @@ def set_owner() -> ColumnElement[bool]:
 
 
 def compiled(statement: Executable, *, budget: float | None = None) -> Statement:
-    """Write a statement as the driver takes it."""
+    """Compile a statement for the driver."""
     written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not say so
     names = tuple(written.positiontup or ())
     if given := [name for name in names if written.params[name] is not None]:

@@ -1,8 +1,8 @@
 """A write increments its owner's revision, in the same statement.
 
-The owner's row is locked before any task. A second write of that person waits there, so two writes cannot
-deadlock. A reader sees by the revision that something changed: a count, or the latest time of change, could
-stay the same when an older transaction commits late.
+The owner's row is locked before any task. Another write of that person waits for it, so two writes cannot
+deadlock. The revision shows readers that something changed. A count, or the latest time of change, could stay
+the same when an older transaction commits late.
 """
 
 from typing import Any, Final
@@ -30,16 +30,16 @@ def _hold() -> Statement:
 
 
 HOLD: Final = _hold()
-"""Takes the owner's row: until the transaction ends nobody else writes this owner's tasks."""
+"""Locks the owner's row: until the transaction ends, no other write of this owner runs."""
 
 
 def counting_a_new_task() -> CTE:
-    """Return the part of a statement that makes room for a task: it has no row where there is none."""
+    """Return the CTE that counts a new task. It returns no row if the list is full."""
     return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < AT_MOST)
 
 
 def counting(condition: ColumnElement[bool]) -> CTE:
-    """Return the part of a statement that counts a change, if the condition holds."""
+    """Return the CTE that counts a change, if the condition holds."""
     return _counted(condition, tasks=OWNERS.c.tasks)
 
 
