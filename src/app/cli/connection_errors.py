@@ -63,3 +63,11 @@ def connection_fault(address: DatabaseAddress, error: BaseException) -> str | No
         case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
             fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
     return f"{address.setting} {fault}" if fault else None
+
+
+def unfit_role(address: DatabaseAddress, error: BaseException, remedy: str) -> str | None:
+    """Return that the role of an address lacks a right, and the remedy; None for another error."""
+    if not isinstance(error, pg.InsufficientPrivilegeError):
+        return None
+    what = str(error).splitlines()[0]
+    return f"{address.setting} names the role {address.user}, which lacks a right ({what}): {remedy}"

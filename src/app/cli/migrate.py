@@ -8,15 +8,16 @@ from typing import Any, Final
 from alembic.util import CommandError
 from asyncpg import DuplicateTableError, PostgresError
 
-from app.cli.connection_errors import connection_fault, unreachable
+from app.cli.connection_errors import connection_fault, unfit_role, unreachable
+from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotMend
 from app.infra.postgres.connect import means_unreachable
 from app.infra.postgres.connector import Connector
+from app.infra.postgres.row_security import APP, MAINTENANCE
 from app.infra.postgres.row_security_check import gaps
-from app.settings import SettingsError, read_database
+from app.settings import SettingsError
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import EnvironmentReader, environment
 
 SOME_WAITING: Final = 3  # exit status of `--check`
 
@@ -46,16 +47,24 @@ def add_to(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb; return its exit status."""
-    reader = EnvironmentReader(environment())
-    _, address = read_database(reader)
-    if reader.errors or address is None:
-        raise SettingsError(reader.errors)
+    address = read_maintained_database("migrate")
     try:
         return asyncio.run(_migrate(address, arguments))
     except (CommandError, CannotMend) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
-        raise SettingsError([_explain(address, error)]) from error
+        unfit = None if arguments.check else _unfit_role(address, error)
+        raise SettingsError([unfit or _explain(address, error)]) from error
+
+
+def _unfit_role(address: DatabaseAddress, error: Exception) -> str | None:
+    user = '"{}"'.format(address.user.replace('"', '""'))
+    if "create role" in str(error):
+        return unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")
+    if 'role "' in str(error):
+        grant = f"GRANT {APP}, {MAINTENANCE} TO {user}"
+        return unfit_role(address, error, f"use the role that made these roles, or let it run {grant}")
+    return unfit_role(address, error, "use the role that owns the database and its tables")
 
 
 def _explain(address: DatabaseAddress, error: Exception) -> str:

@@ -15,8 +15,8 @@ from app.infra.migrations.schema_version import is_current
 from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.row_security_check import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
-from app.settings.database_address import DatabaseAddress, is_here
-from app.settings.environment import EnvironmentReader, secrets_shown
+from app.settings.database_address import DatabaseAddress, difference, is_here
+from app.settings.environment import EnvironmentReader, repeated_names, secrets_shown
 from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
 
@@ -48,8 +48,10 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         raise SettingsError(errors)
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
+    if warning := difference(settings.database, settings.database_direct):
+        warnings.append(warning)
     warnings += plain_text_warnings(settings)
-    warnings += secrets_shown()
+    warnings += [*secrets_shown(), *repeated_names()]
     warnings += near_misses(env)
     workers, limits = settings.server.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
@@ -110,7 +112,7 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
     except OSError as error:
         name = f"{prefix}PORT"
         if error.errno == errno.EADDRINUSE:
-            return [f"{name} {port} is used by another program: stop that, or set {name} to another number"]
+            return [f"{name} {port} is used by another program: stop it, or choose another number"]
         if error.errno == errno.EACCES:
             return [f"{name} {port} may not be used by this user: set {name} to 1024 or more"]
         return [

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from asyncpg import PostgresError
 
-from app.cli.connection_errors import connection_fault, unreachable
+from app.cli.connection_errors import connection_fault, unfit_role, unreachable
+from app.cli.maintained_database import read_maintained_database
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
-from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import EnvironmentReader, environment
 
 _HOURS: Final = {"h": 1, "d": 24}
 
@@ -40,10 +39,7 @@ def add_to(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb; return its exit status."""
-    reader = EnvironmentReader(environment())
-    _, address = read_database(reader)
-    if reader.errors or address is None:
-        raise SettingsError(reader.errors)
+    address = read_maintained_database("purge")
     try:
         count = asyncio.run(_purge(address, arguments.older_than))
     except CannotPurge as error:
@@ -52,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         if means_unreachable(error):
             fault = connection_fault(address, error) or f"nothing was deleted, {unreachable(address, error)}"
             sys.exit(f"app purge: {fault}")
-        sys.exit(f"app purge: {error}")
+        remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
+        sys.exit(f"app purge: {unfit_role(address, error, remedy) or error}")
     print(f"{count} {'task' if count == 1 else 'tasks'} deleted")
     return 0
 

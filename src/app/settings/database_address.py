@@ -85,6 +85,23 @@ class DatabaseAddress:
         return self if host == self.host else replace(self, host=host, pooled=_pooled(host, None))
 
 
+def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None:
+    """Return that the address for maintenance names another database than the one for requests, or None.
+
+    A pooler (`pgbouncer=true`) may be on a host of its own. Neon's has the host's name, and `-pooler`.
+    """
+    hosts = [address.direct().host for address in (database, direct)]
+    own_pooler = database.pooled and POOLER not in database.host
+    same_host = own_pooler or hosts[0] == hosts[1] or all(map(is_here, hosts))
+    if same_host and database.database == direct.database:
+        return None
+    return (
+        f"{direct.setting} names {direct.database} on {direct.host}, and DATABASE_URL {database.database} on"
+        f" {database.host}: `app migrate` and `app purge` change the first, and requests use the second"
+        + ("" if same_host else " (if that is a PgBouncer, add pgbouncer=true to DATABASE_URL)")
+    )
+
+
 def _pooled(host: str, pgbouncer: str | None) -> bool | None:
     if POOLER in host or pgbouncer == "true":
         return True

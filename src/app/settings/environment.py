@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from dotenv.parser import Original, parse_stream
+from dotenv.parser import Binding, Original, parse_stream
 
 T = TypeVar("T")
 
@@ -82,6 +82,20 @@ def secrets_shown() -> list[str]:
     return [f"{path} holds {held[0]} and can be read by every user: {command}"]
 
 
+def repeated_names() -> list[str]:
+    """Return a warning for each name that the file sets more than once."""
+    path, required = _file()
+    places: dict[str, list[int]] = {}
+    for line in _lines(path, required=required):
+        if line.key:
+            places.setdefault(line.key, []).append(_line(line.original))
+    return [
+        f"{path} sets {name} more than once (lines {', '.join(map(str, at))}): the last one counts"
+        for name, at in places.items()
+        if len(at) > 1
+    ]
+
+
 def _file() -> tuple[Path, bool]:
     """Return the path of the file of variables, and whether ENV_FILE names it."""
     try:
@@ -94,7 +108,13 @@ def _file() -> tuple[Path, bool]:
 
 
 def _read(path: Path, *, required: bool) -> dict[str, str]:
-    """Read a file of variables.
+    """Read a file of variables. The last value of a name counts."""
+    lines = _lines(path, required=required)
+    return {line.key: line.value for line in lines if line.key and line.value is not None}
+
+
+def _lines(path: Path, *, required: bool) -> list[Binding]:
+    """Read the lines of a file of variables.
 
     Others must not be able to write it: they could set the secret or the database.
     """
@@ -103,11 +123,11 @@ def _read(path: Path, *, required: bool) -> dict[str, str]:
     except OSError as error:
         if required:
             raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
-        return {}
+        return []
     if not stat.S_ISREG(found.st_mode):
         if required:
             raise SettingsError([f"{path} is not a file"])
-        return {}
+        return []
     if found.st_uid not in (os.geteuid(), ROOT):
         raise SettingsError([f"{path} belongs to another user, who could set anything: chown or move it"])
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -126,7 +146,7 @@ def _read(path: Path, *, required: bool) -> dict[str, str]:
     ]
     if errors:
         raise SettingsError(errors)
-    return {line.key: line.value for line in lines if line.key and line.value is not None}
+    return lines
 
 
 def _line(original: Original) -> int:
