@@ -11,6 +11,7 @@ import psutil
 
 from benchmarks import dataset, load
 from benchmarks.dataset import Dataset
+from benchmarks.measuring import Database
 from benchmarks.running import Running, running
 from benchmarks.scenes import Owner, requests_of
 from benchmarks.servers import NotInstalled, Server, environment
@@ -35,7 +36,7 @@ class Bed:
 
     chosen: BenchSettings
     postgres: PostgresServer
-    database: psutil.Process  # the postmaster, whose children are the sessions
+    database: Database
     data: Dataset
     issuer: Issuer
     owners: list[Owner]
@@ -46,7 +47,10 @@ class Bed:
         """Install, start and fill."""
         STATE.mkdir(parents=True, exist_ok=True)
         commands = _installed(chosen)
-        postgres, database = stack.enter_context(_database_server())
+        postgres = stack.enter_context(_database_server())
+        if postgres.process is None:
+            raise Cannot("PostgreSQL ended at once")
+        database = Database(psutil.Process(postgres.process.pid), postgres)
         data = dataset.ensure(postgres, chosen.tasks)
         issuer = stack.enter_context(issuer_of(chosen.algorithm))
         owners = asyncio.run(dataset.some_owners(data, issuer.token))
@@ -82,7 +86,7 @@ class Bed:
         issuer, data = issuer or self.issuer, data or self.data
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
-        url = data.url if server.behind_walls else data.url_of_peers
+        url = data.url if server.ours else data.url_of_peers
         env = environment(url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
         log = STATE / f"{server.name}.log"
         command = self.commands[server]
@@ -91,15 +95,13 @@ class Bed:
 
 
 @contextmanager
-def _database_server() -> Iterator[tuple[PostgresServer, psutil.Process]]:
+def _database_server() -> Iterator[PostgresServer]:
     """Start the PostgreSQL that keeps the data sets."""
     postgres = PostgresServer(STATE, settings=SETTINGS)
     try:
         with step("PostgreSQL"):
             postgres.start()
-        if postgres.process is None:
-            raise Cannot("PostgreSQL ended at once")
-        yield postgres, psutil.Process(postgres.process.pid)
+        yield postgres
     finally:
         postgres.stop()
 

@@ -35,7 +35,7 @@ STYLE: Final = """
 
 def drawn(report: Report, where: dict[str, Any]) -> str:
     """Draw it. A bar is the median; the thin line over its end goes from the least round to the greatest."""
-    most = max(max(report.each(v, s).values()) for s in report.scenes for v in report.variants)
+    most = max(measured.figures.cpu for measured in report.measured)
     scale = (WIDTH - LEFT - RIGHT) / most
     parts: list[str] = []
     y = TOP
@@ -43,7 +43,7 @@ def drawn(report: Report, where: dict[str, Any]) -> str:
         y += 22
         parts.append(f'<text class="scene" x="20" y="{y}">{TITLES[scene]}</text>\n')
         y += 8
-        for variant in report.variants:
+        for variant in report.variants_of(scene):
             parts.append(_bar(report, scene, variant, y, scale))
             y += BAR + GAP
     height = y + 40
@@ -80,6 +80,8 @@ def _bar(report: Report, scene: str, variant: str, y: float, scale: float) -> st
 def _in_words(report: Report) -> str:
     return "; ".join(
         f"{TITLES[scene]}: "
-        + ", ".join(f"{variant} {report.median(variant, scene):,.0f}" for variant in report.variants)
+        + ", ".join(
+            f"{variant} {report.median(variant, scene):,.0f}" for variant in report.variants_of(scene)
+        )
         for scene in report.scenes
     )

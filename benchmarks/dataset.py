@@ -54,7 +54,7 @@ FROM (SELECT user_id AS owner, id AS task,
 WHERE user_id = owner AND id = task
 """
 RECOUNT: Final = """
-UPDATE task_owners SET tasks = counted.tasks
+UPDATE task_owners SET tasks = counted.tasks, kept_answers = 0, kept_bytes = 0
 FROM (SELECT user_id, count(*) AS tasks FROM tasks GROUP BY user_id) AS counted
 WHERE counted.user_id = task_owners.user_id AND task_owners.revision > 1
 """
@@ -190,6 +190,7 @@ async def restore(dataset: Dataset) -> None:
             await connection.execute(f"DELETE FROM {table} WHERE title = $1", TITLE)  # noqa: S608 - ours
             await connection.execute(RESTORE.format(table=table))
             await connection.execute(f"VACUUM {table}")
+        await connection.execute("TRUNCATE kept_answers")
         await connection.execute(RECOUNT)
         await connection.execute("VACUUM task_owners")
     finally:

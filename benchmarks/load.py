@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from benchmarks.scenes import Request
 
 SCRIPT: Final = Path(__file__).parent / "requests.lua"
-CLIENTS: Final = 16  # connections, each with one request under way
+CLIENTS: Final = 16  # connections, each with one request under way, where the database is near
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def find_wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def send(requests: Sequence[Request], url: str, *, seconds: float) -> Load:
+def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int = CLIENTS) -> Load:
     """Send the requests over and over.
 
     Raises:
@@ -47,9 +48,12 @@ def send(requests: Sequence[Request], url: str, *, seconds: float) -> Load:
     """
     before = _cpu_of_ended_children()
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
-        file.writelines(f"{r.method}\t{r.path}\t{r.token}\t{r.body}\n" for r in requests)
+        file.writelines(
+            f"{r.method}\t{r.path}\t{r.token}\t{r.body}\t{'key' if r.keyed else ''}\n" for r in requests
+        )
         file.flush()
-        command = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds:.0f}s", "-s", str(SCRIPT), url, "--", file.name]
+        options = ["-t1", f"-c{clients}", f"-d{seconds:.0f}s", "-s", str(SCRIPT)]
+        command = ["wrk", *options, url, "--", file.name, uuid4().hex]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - found by find_wrk
     if done.returncode:
         raise LoadFailed(f"wrk ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")

@@ -9,8 +9,25 @@ import psutil
 from benchmarks import load
 from benchmarks.running import Running, cpu_of
 from benchmarks.scenes import Request
+from dev.postgres import PostgresServer
 
 WARM_UP: Final = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The PostgreSQL under measurement."""
+
+    postmaster: psutil.Process  # its children are the sessions
+    postgres: PostgresServer
+
+    def cpu(self) -> float:
+        """Return the CPU time that it has used, in seconds."""
+        return cpu_of(self.postmaster)
+
+    def wal(self) -> int:
+        """Return how many bytes of write-ahead log it has written."""
+        return int(self.postgres.query("SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +42,12 @@ class Figures:
     p95: float
     p99: float
     memory: float  # MB of all processes of the server
+    wal: float  # bytes of write-ahead log for a request
+
+    @property
+    def whole(self) -> float:
+        """Microseconds of the server and PostgreSQL for a request."""
+        return self.cpu + self.database_cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class Measured:
 
 def measure(
     server: Running,
-    database: psutil.Process,
+    database: Database,
     requests: Sequence[Request],
     *,
     seconds: float,
@@ -53,9 +76,11 @@ def measure(
     """
     if warm_up:
         load.send(requests, server.url, seconds=warm_up)
-    cpu, database_cpu = server.cpu(), cpu_of(database)
+    wal = database.wal()
+    cpu, database_cpu = server.cpu(), database.cpu()
     done = load.send(requests, server.url, seconds=seconds)
-    cpu, database_cpu = server.cpu() - cpu, cpu_of(database) - database_cpu
+    cpu, database_cpu = server.cpu() - cpu, database.cpu() - database_cpu
+    wal = database.wal() - wal
     return Figures(
         rate=done.requests / done.seconds,
         cpu=cpu / done.requests * 1e6,
@@ -65,4 +90,5 @@ def measure(
         p95=done.p95 / 1000,
         p99=done.p99 / 1000,
         memory=sum(server.memory()),
+        wal=wal / done.requests,
     )

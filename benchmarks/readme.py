@@ -9,11 +9,17 @@ from typing import Any, Final
 from benchmarks.extras import Extras
 from benchmarks.machine import in_words
 from benchmarks.report import Report
-from benchmarks.scenes import TITLES
+from benchmarks.scenes import KEYED, TITLES
 from benchmarks.servers import TASKWARD
 
 README: Final = Path(__file__).parent.parent / "README.md"
-ROWS: Final = {"requests/s": ("rate", ",.0f"), "p50, ms": ("p50", ".1f"), "p99, ms": ("p99", ".1f")}
+ROWS: Final = {
+    "WAL, bytes a request": ("wal", ",.0f"),
+    "requests/s": ("rate", ",.0f"),
+    "p50, ms": ("p50", ".1f"),
+    "p99, ms": ("p99", ".1f"),
+}
+COSTS: Final = {"CPU of the server": "cpu", "of PostgreSQL": "database_cpu", "the whole": "whole"}
 NOISE: Final = 1.02  # what differs by less is the same
 
 
@@ -32,7 +38,7 @@ def comparison(report: Report, extras: Extras, starts: dict[str, list[float]], w
     """Write Taskward beside its peers."""
     rounds = len({m.round for m in report.measured})
     how = f"Medians of {rounds} rounds in turns, 16 clients, 1,000,000 tasks of 5,000 owners, HS256."
-    points = [*_not_better(report), *extras.lines()]
+    points = [*_not_better(report), *_keys(report), *extras.lines()]
     return "\n".join(
         [*_table(report, starts), "", *(f"- {point}" for point in points), "", f"{how} {in_words(where)}."]
     )
@@ -41,6 +47,15 @@ def comparison(report: Report, extras: Extras, starts: dict[str, list[float]], w
 def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
     ours, variants = TASKWARD.title, report.variants
 
+    def cells(scene: str, figure: str, form: str) -> list[str]:
+        return [
+            format(report.median(v, scene, figure), form) if report.has(v, scene) else "" for v in variants
+        ]
+
+    def ratios(scene: str, figure: str) -> list[str]:
+        others = set(report.variants_of(scene)) - {ours}
+        return [str(report.ratio(ours, v, scene, figure)) if v in others else "" for v in variants]
+
     def row(head: str, cells: list[str]) -> str:
         return f"| {head} | {' | '.join(cells)} |"
 
@@ -48,15 +63,12 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
     yield f"|---|{'--:|' * len(variants)}"
     for scene in report.scenes:
         title = TITLES[scene]
-        cpu = [f"**{report.median(v, scene):,.0f}**" for v in variants]
-        yield row(f"**{title}**: CPU of the server, µs a request", cpu)
-        yield row(
-            "Taskward's to this one's",
-            ["" if v == ours else str(report.ratio(ours, v, scene)) for v in variants],
-        )
+        for head, figure in COSTS.items():
+            yield row(f"**{title}**: {head}, µs a request", cells(scene, figure, ",.0f"))
+            yield row("Taskward's to this one's", ratios(scene, figure))
         for head, (figure, form) in ROWS.items():
-            yield row(head, [format(report.median(v, scene, figure), form) for v in variants])
-    last = report.scenes[-1]
+            yield row(head, cells(scene, figure, form))
+    last = next(scene for scene in reversed(report.scenes) if scene not in KEYED)
     yield row(
         "**memory** of all processes, MB", [f"{report.median(v, last, 'memory'):.0f}" for v in variants]
     )
@@ -66,10 +78,11 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
 def _not_better(report: Report) -> Iterator[str]:
     """Say plainly where a peer does better."""
     ours = TASKWARD.title
-    for figure, what in (("cpu", "CPU per request"), ("rate", "requests/s"), ("p99", "p99")):
+    compared = {"cpu": "CPU of the server", "whole": "the whole CPU", "rate": "requests/s", "p99": "p99"}
+    for figure, what in compared.items():
         found = []
         for scene in report.scenes:
-            for peer in report.variants:
+            for peer in report.variants_of(scene):
                 if peer != ours:
                     ratio = report.ratio(ours, peer, scene, figure).of_medians
                     if (1 / ratio if figure == "rate" else ratio) > NOISE:
@@ -78,17 +91,27 @@ def _not_better(report: Report) -> Iterator[str]:
             yield f"Not better in {what}: {'; '.join(found)}."
 
 
+def _keys(report: Report) -> Iterator[str]:
+    """Write what an Idempotency-Key costs."""
+    for keyed, plain in KEYED.items():
+        if {keyed, plain} <= set(report.scenes):
+            with_key, without = (report.median(TASKWARD.title, s, "whole") for s in (keyed, plain))
+            yield f"A {TITLES[keyed]} costs {with_key / without:.2f} of one without, in the whole CPU."
+
+
 def figures(report: Report, where: dict[str, Any]) -> str:
-    """Write the README's small table: one row a scene, the server's CPU and Taskward's ratio to it."""
+    """Write the README's small table: one row a scene, the whole CPU and Taskward's ratio to it."""
     ours = TASKWARD.title
     lines = [
-        f"| CPU of the server, µs a request | {' | '.join(report.variants)} |",
+        f"| CPU of server and PostgreSQL, µs a request | {' | '.join(report.variants)} |",
         f"|---|{'--:|' * len(report.variants)}",
     ]
     for scene in report.scenes:
         cells = [
-            f"{report.median(v, scene):,.0f}"
-            + ("" if v == ours else f" ({report.ratio(ours, v, scene).of_medians:.2f})")
+            f"{report.median(v, scene, 'whole'):,.0f}"
+            + ("" if v == ours else f" ({report.ratio(ours, v, scene, 'whole').of_medians:.2f})")
+            if report.has(v, scene)
+            else ""
             for v in report.variants
         ]
         lines.append(f"| {TITLES[scene]} | {' | '.join(cells)} |")

@@ -12,6 +12,8 @@ COLUMNS: Final = {
     "requests/s": ("rate", ",.0f"),
     "CPU µs/request": ("cpu", ",.0f"),
     "PostgreSQL's": ("database_cpu", ",.0f"),
+    "the whole": ("whole", ",.0f"),
+    "WAL bytes": ("wal", ",.0f"),
     "p50 ms": ("p50", ".1f"),
     "p95 ms": ("p95", ".1f"),
     "p99 ms": ("p99", ".1f"),
@@ -44,6 +46,10 @@ class Report:
         """Tell whether there are figures."""
         return any((m.variant, m.scene) == (variant, scene) for m in self.measured)
 
+    def variants_of(self, scene: str) -> list[str]:
+        """Return the variants that played a scene."""
+        return [variant for variant in self.variants if self.has(variant, scene)]
+
     def each(self, variant: str, scene: str, figure: str = "cpu") -> dict[int, float]:
         """Return a figure of every round, by the round's number."""
         return {
@@ -63,39 +69,37 @@ class Report:
         return Ratio(median(ours.values()) / median(theirs.values()), min(rounds), max(rounds))
 
     def table(self, *, base: str) -> Iterable[str]:
-        """Write the figures, a block for each scene, with the base's CPU as a part of each other's."""
+        """Write the figures, a block for each scene, with the base's whole cost as a part of each other's."""
         width = max(len(name) for name in (*self.variants, *(TITLES.get(s, s) for s in self.scenes)))
         for scene in self.scenes:
             heads = "".join(f"{head:>16}" for head in COLUMNS)
-            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   CPU of {base} to this (spread)"
-            for variant in self.variants:
-                if self.has(variant, scene):
-                    cells = "".join(
-                        f"{format(self.median(variant, scene, figure), form):>16}"
-                        for figure, form in COLUMNS.values()
-                    )
-                    known = variant != base and self.has(base, scene)
-                    ratio = f"   {self.ratio(base, variant, scene)}" if known else ""
-                    yield f"{variant:<{width}}{cells}{ratio}"
+            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   the whole of {base} to this (spread)"
+            for variant in self.variants_of(scene):
+                cells = "".join(
+                    f"{format(self.median(variant, scene, figure), form):>16}"
+                    for figure, form in COLUMNS.values()
+                )
+                known = variant != base and self.has(base, scene)
+                ratio = f"   {self.ratio(base, variant, scene, 'whole')}" if known else ""
+                yield f"{variant:<{width}}{cells}{ratio}"
 
     def as_json(self) -> dict[str, Any]:
         """Return medians and every single figure."""
-        names = [field.name for field in fields(Figures)]
+        names = [*(field.name for field in fields(Figures)), "whole"]
         medians = {
             scene: {
                 variant: {name: round(self.median(variant, scene, name), 3) for name in names}
-                for variant in self.variants
-                if self.has(variant, scene)
+                for variant in self.variants_of(scene)
             }
             for scene in self.scenes
         }
         return {"medians": medians, "rounds": [asdict(m) for m in self.measured]}
 
-    def ratios(self, base: str) -> dict[str, dict[str, Any]]:
-        """Return the base's CPU as a part of each other's, by scene."""
+    def ratios(self, base: str, figure: str) -> dict[str, dict[str, Any]]:
+        """Return a figure of the base as a part of each other's, by scene."""
         return {
             scene: {
-                other: asdict(self.ratio(base, other, scene))
+                other: asdict(self.ratio(base, other, scene, figure))
                 for other in self.variants
                 if other != base and self.has(other, scene) and self.has(base, scene)
             }

@@ -1,20 +1,32 @@
 -- What wrk sends: the requests of a file, one after the other, again from the top when all were sent.
--- A line of the file is METHOD, path, token and body, with tabs between.
+-- A line of the file is METHOD, path, token, body and "key" or nothing, with tabs between.
+-- Keys begin with the second argument, which differs from load to load.
 
-local requests, next = {}, 0
+local requests, next, keys = {}, 0, 0
+local prefix
 
 function init(args)
+  prefix = args[2]
   for line in io.lines(args[1]) do
-    local method, path, token, body = line:match("([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)")
+    local method, path, token, body, key = line:match("([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)")
     local headers = { ["Host"] = wrk.host .. ":" .. wrk.port, ["Authorization"] = "Bearer " .. token }
     if body ~= "" then headers["Content-Type"] = "application/json" else body = nil end
-    requests[#requests + 1] = wrk.format(method, path, headers, body)
+    if key == "" then
+      requests[#requests + 1] = wrk.format(method, path, headers, body)
+    else
+      headers["Idempotency-Key"] = "KEY"
+      local before, after = wrk.format(method, path, headers, body):match("(.*Idempotency%-Key: )KEY(.*)")
+      requests[#requests + 1] = { before, after }
+    end
   end
 end
 
 function request()
   next = next % #requests + 1
-  return requests[next]
+  local request = requests[next]
+  if type(request) == "string" then return request end
+  keys = keys + 1
+  return request[1] .. prefix .. keys .. request[2]
 end
 
 function done(summary, latency)

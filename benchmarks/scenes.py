@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 SAMPLE: Final = 1000  # requests of a scene that differ
@@ -17,6 +17,7 @@ class Request:
     path: str
     token: str
     body: str = ""
+    keyed: bool = False  # whether each time that it is sent it has an Idempotency-Key of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,33 @@ def _toggle(owner: Owner, task_id: str) -> Request:
     return Request("PATCH", f"{owner.path}/{task_id}/complete", owner.token)
 
 
+def _create_keyed(owner: Owner, task_id: str) -> Request:
+    return replace(_create(owner, task_id), keyed=True)
+
+
+def _toggle_keyed(owner: Owner, task_id: str) -> Request:
+    return replace(_toggle(owner, task_id), keyed=True)
+
+
 SCENES: Final[Mapping[str, Callable[[Owner, str], Request]]] = {
     "list": _list,
     "read": _read,
     "create": _create,
     "toggle": _toggle,
+    "create-keyed": _create_keyed,
+    "toggle-keyed": _toggle_keyed,
 }
+KEYED: Final = {"create-keyed": "create", "toggle-keyed": "toggle"}
+"""Scenes of servers that know Idempotency-Key, as our client sends it, and the same without a key."""
 
-TITLES: Final = {"list": "list 50", "read": "read one", "create": "create", "toggle": "toggle"}
+TITLES: Final = {
+    "list": "list 50",
+    "read": "read one",
+    "create": "create",
+    "toggle": "toggle",
+    "create-keyed": "create with a key",
+    "toggle-keyed": "toggle with a key",
+}
 
 
 def requests_of(scene: str, owners: Sequence[Owner], count: int = SAMPLE) -> list[Request]:

@@ -15,7 +15,8 @@ BEFORE: Final = "before"
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
 POOL: Final = "10"  # connections that each may have; Taskward has ten by itself
-MAX_TASKS: Final = "10000000"  # of one person, so that a scene may create what it can
+QUOTAS: Final = {"MAX_TASKS": "10000000", "MAX_KEYS": "1000000", "MAX_KEPT_MB": "10000"}
+"""Of one person, so that a scene may write what it can."""
 
 
 class NotInstalled(Exception):
@@ -35,7 +36,7 @@ class Server:
     """
     checks: bool = True  # whether it refuses a wrong body
     cwd: Path = REPOSITORY
-    behind_walls: bool = False  # whether it connects as a role that row-level security holds
+    ours: bool = False  # Taskward: connects as a role that row-level security holds, and knows keys
 
 
 def _taskward(_: Path) -> list[str]:
@@ -119,10 +120,10 @@ def before(commit: str) -> Server:
             done.touch()
         return [str(python), "-m", "app", "serve"]
 
-    return Server(BEFORE, f"Taskward at {commit}", install, behind_walls=True)
+    return Server(BEFORE, f"Taskward at {commit}", install, ours=True)
 
 
-TASKWARD: Final = Server("taskward", "Taskward", _taskward, behind_walls=True)
+TASKWARD: Final = Server("taskward", "Taskward", _taskward, ours=True)
 
 SERVERS: Final = (
     TASKWARD,
@@ -157,6 +158,6 @@ LIMIT: Final = "1000000000/60"  # on, as it is in production, and never met
 def environment(database_url: str, port: int, more: Mapping[str, str]) -> dict[str, str]:
     """Return a server's environment: its settings, and from our own environment only the path of programs."""
     here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL, "MAX_TASKS": MAX_TASKS}
-    limits = {"RATE_LIMIT_PERSON": LIMIT, "RATE_LIMIT_ADDRESS": LIMIT}
+    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL}
+    limits = {"RATE_LIMIT_PERSON": LIMIT, "RATE_LIMIT_ADDRESS": LIMIT, **QUOTAS}
     return {**here, **told, **limits, **more}

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks import chart, load, readme
 from benchmarks.agreement import Disagreement, answers
+from benchmarks.comparison import scenes_of
 from benchmarks.load import LoadFailed
 from benchmarks.measuring import Figures, Measured
 from benchmarks.report import Report
@@ -27,6 +28,12 @@ from dev.steps import Cannot
 
 with_wrk = pytest.mark.skipif(load.find_wrk() is None, reason="wrk is not installed")
 
+WHERE = {
+    "machine": {"cores": 2, "processor": "<one>", "memory_gb": 4, "system": "Linux"},
+    "versions": {"python": "3", "postgresql": "15", "node": ""},
+    "commit": "0",
+    "measured_at": "now",
+}
 ANN, BOB = (Owner(name, f"{name}'s token", (f"{name}'s task",)) for name in ("ann", "bob"))
 BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
 
@@ -39,23 +46,25 @@ input()
 """
 
 
-def measured(variant: str, *cpus: float) -> list[Measured]:
+def measured(variant: str, *cpus: float, scene: str = "list") -> list[Measured]:
     return [
-        Measured(number, variant, "list", Figures(1000 / cpu, cpu, 1, 1, 1, 1, 1, 1))
+        Measured(number, variant, scene, Figures(1000 / cpu, cpu, 1, 1, 1, 1, 1, 1, 1))
         for number, cpu in enumerate(cpus)
     ]
 
 
 @contextmanager
-def answering(*statuses: int) -> Iterator[str]:
-    """Respond with these statuses in turn, whatever the request."""
+def answering(*statuses: int, keys: list[str | None] | None = None) -> Iterator[str]:
+    """Respond with these statuses in turn, whatever the request; note the Idempotency-Key of each."""
     turn = iter(range(10**9))
+    noted = [] if keys is None else keys
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             body = b"[]"
+            noted.append(self.headers["idempotency-key"])
             self.send_response(statuses[next(turn) % len(statuses)])
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -129,6 +138,20 @@ def test_load_counts_what_was_answered() -> None:
     assert 0.9 < done.seconds < 2
     assert 0 < done.p50 <= done.p95 <= done.p99
     assert done.cpu > 0
+
+
+@with_wrk
+def test_each_request_of_a_keyed_scene_has_a_key_that_no_other_has() -> None:
+    keys: list[str | None] = []
+    plain, keyed = Request("GET", "/", "token"), Request("GET", "/", "token", keyed=True)
+
+    with answering(200, keys=keys) as url:
+        for _ in range(2):
+            load.send([plain, keyed], url, seconds=1)
+
+    sent = [key for key in keys if key is not None]
+    assert len(keys) // 3 < len(sent) < len(keys)
+    assert len(set(sent)) == len(sent)
 
 
 @with_wrk
@@ -208,7 +231,23 @@ def test_a_commit_to_compare_with_is_measured_right_after_the_tree() -> None:
     assert "before" not in without.servers
     assert [server.name for server in with_it.chosen_servers()[:2]] == ["taskward", "before"]
     assert [server.title for server in alone.chosen_servers()] == ["Taskward", "Taskward at 98af942"]
-    assert all(server.behind_walls for server in alone.chosen_servers())
+    assert all(server.ours for server in alone.chosen_servers())
+
+
+def test_only_a_server_that_knows_keys_plays_scenes_with_keys() -> None:
+    chosen = BenchSettings.from_env({"SCENES": "create,create-keyed"})
+    ours, peer = chosen.chosen_servers()[:2]
+
+    assert scenes_of(ours, chosen) == ["create", "create-keyed"]
+    assert scenes_of(peer, chosen) == ["create"]
+
+
+def test_the_readmes_table_has_the_whole_cost_and_nothing_where_nothing_was_measured() -> None:
+    keyed = measured("Taskward", 99, scene="create-keyed")
+
+    table = readme.figures(Report([*measured("Taskward", 49), *measured("A", 99), *keyed]), WHERE)
+
+    assert "| list 50 | 50 | 100 (0.50) |\n| create with a key | 100 |  |\n" in table
 
 
 def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
@@ -222,10 +261,8 @@ def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
 
 def test_the_chart_has_a_bar_for_each_server_as_long_as_its_figure() -> None:
     report = Report([*measured("Taskward", 50, 50), *measured("A & B", 100, 100)])
-    machine = {"cores": 2, "processor": "<one>", "memory_gb": 4, "system": "Linux"}
-    where = {"machine": machine, "versions": {"python": "3", "postgresql": "15", "node": ""}}
 
-    drawn = ET.fromstring(chart.drawn(report, {**where, "commit": "0", "measured_at": "now"}))  # noqa: S314 - ours
+    drawn = ET.fromstring(chart.drawn(report, WHERE))  # noqa: S314 - ours
 
     bars = [rect for rect in drawn.iter("{http://www.w3.org/2000/svg}rect") if rect.get("class") != "paper"]
     assert [rect.get("class") for rect in bars] == ["ours", "theirs"]

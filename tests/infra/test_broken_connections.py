@@ -165,7 +165,7 @@ async def test_an_error_that_arrives_at_the_deadline_is_reported_as_that_error(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(place) as database:
-        monkeypatch.setattr(Deadlines, "let_go", lambda *_: True)  # its time was up in the same moment
+        monkeypatch.setattr(Deadlines, "unwatch", lambda *_: True)  # its time was up in the same moment
         with pytest.raises(DivisionByZeroError):
             await database.fetch(Statement("SELECT 1 / 0", ()), {})
 
