@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from litestar import Request, Response
+from litestar import Request
 from litestar.exceptions import HTTPException
 
 from app.api import schemas
 from app.api.context import RequestContext, context_of
 from app.api.requests.request import ContentCodingRefused
+from app.api.responses import JsonResponse
 from app.api.schemas import Fault
 from app.domain import errors as domain
 from app.domain.task import MissingVersions
@@ -205,7 +206,38 @@ class InvalidRequest(Exception):
         self.errors = tuple(errors)
 
 
-def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> Response[bytes]:
+class ProblemResponse(JsonResponse[schemas.Problem]):
+    """A problem document. Sets its slug in the context, for `middleware/telemetry.py`."""
+
+    content_type = (b"content-type", MEDIA_TYPE.encode())
+    cache_control = (b"cache-control", b"no-store")  # the same request may succeed a moment later
+
+    def __init__(
+        self,
+        context: RequestContext,
+        problem: Problem,
+        headers: Mapping[str, str] | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        detail: str = "",
+    ) -> None:
+        context.problem = problem.slug or "about:blank"
+        shown = schemas.Problem(
+            type=type_of(problem, context.app.problem_base),
+            title=problem.title,
+            status=problem.status.value,
+            detail=detail or (first_of(errors[0]) if errors else problem.detail),
+            instance=context.instance,
+            request_id=context.request_id,
+            errors=tuple(errors),
+        )
+        lines = tuple(
+            (name.encode("ascii"), value.encode("latin-1")) for name, value in (headers or {}).items()
+        )
+        super().__init__(schemas.encode(shown), status=problem.status.value, headers=lines)
+
+
+def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> ProblemResponse:
     """Answer a domain error with its problem document."""
     problem = PROBLEMS[type(error)]
     headers = dict(problem.headers)
@@ -240,27 +272,28 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
         errors = [Fault(f"/operations/{error.operation}", problem.title)]
-    return _response(request, problem, headers, errors, detail)
+    return ProblemResponse(context_of(request.scope), problem, headers, errors=errors, detail=detail)
 
 
-def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> Response[bytes]:
+def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> ProblemResponse:
     """Answer an invalid request with all its validation errors."""
-    return _response(request, INVALID_REQUEST, {}, error.errors)
+    return ProblemResponse(context_of(request.scope), INVALID_REQUEST, errors=error.errors)
 
 
-def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> ProblemResponse:
     """Answer an HTTP error, such as an unknown route, a wrong method, or a body that is too large."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if "allow" in headers:
         headers["allow"] = allowed(headers["allow"].split(", "))
+    problem = of_status(HTTPStatus(error.status_code))
     detail = DETAILS.get(type(error), "")
-    return _response(request, of_status(HTTPStatus(error.status_code)), headers, detail=detail)
+    return ProblemResponse(context_of(request.scope), problem, headers, detail=detail)
 
 
-def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
     """Answer a bug with 500. Its position goes to the log; the client gets no detail."""
     log.error("unexpected error", error=where(error))
-    return _response(request, of_status(HTTPStatus.INTERNAL_SERVER_ERROR), {})
+    return ProblemResponse(context_of(request.scope), of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def of_status(status: HTTPStatus) -> Problem:
@@ -277,24 +310,6 @@ def allowed(methods: Sequence[str]) -> str:
     return ", ".join(sorted(every))
 
 
-def document(
-    problem: Problem, context: RequestContext, *, errors: Sequence[Fault] = (), detail: str = ""
-) -> bytes:
-    """Return the problem document. Set its slug in the context, for `middleware/telemetry.py`."""
-    context.problem = problem.slug or "about:blank"
-    return schemas.encode(
-        schemas.Problem(
-            type=type_of(problem, context.app.problem_base),
-            title=problem.title,
-            status=problem.status.value,
-            detail=detail or (first_of(errors[0]) if errors else problem.detail),
-            instance=context.instance,
-            request_id=context.request_id,
-            errors=tuple(errors),
-        )
-    )
-
-
 def first_of(fault: Fault) -> str:
     """Return the first validation error with its place, for `detail`: many clients show `detail` alone."""
     place = fault.pointer.removeprefix("/") or ("body" if fault.in_ == "body" else fault.in_)
@@ -304,15 +319,3 @@ def first_of(fault: Fault) -> str:
 def type_of(problem: Problem, base: str) -> str:
     """Return the URI of a problem's type, which a person can open (RFC 9457 §3.1.1)."""
     return f"{base}/{problem.slug}" if problem.slug else "about:blank"
-
-
-def _response(
-    request: Request[Any, Any, Any],
-    problem: Problem,
-    headers: dict[str, str],
-    errors: Sequence[Fault] = (),
-    detail: str = "",
-) -> Response[bytes]:
-    body = document(problem, context_of(request.scope), errors=errors, detail=detail)
-    headers["cache-control"] = "no-store"  # the same request may succeed a moment later
-    return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)

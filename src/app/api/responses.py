@@ -5,7 +5,7 @@ Litestar computes some values at each request that never change. They are cached
 """
 
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
@@ -21,16 +21,16 @@ from litestar.types import (
 
 T = TypeVar("T")
 
-JSON_TYPE: Final = (b"content-type", b"application/json")
-OWN: Final = (b"cache-control", b"private, no-cache")
-"""A private cache may store the response, and must revalidate it at each use (RFC 9111 §5.2.2)."""
-
 
 class JsonResponse(Response[T]):
     """A response with JSON bytes, or without a body.
 
     Litestar's own spends more on headers than on all the rest.
     """
+
+    content_type = (b"content-type", b"application/json")
+    cache_control = (b"cache-control", b"private, no-cache")
+    """A private cache may store the response, and must revalidate it at each use (RFC 9111 §5.2.2)."""
 
     def __init__(
         self, body: bytes, *, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -40,13 +40,17 @@ class JsonResponse(Response[T]):
         self.status = self.status_code = status
         self.fields = headers
 
-    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        """Return itself. No layer has anything to add to it."""
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI says
         """Send the response."""
-        entity_headers = [JSON_TYPE, (b"content-length", b"%d" % len(self.body))] if self.body else []
+        entity_headers = [self.content_type, (b"content-length", b"%d" % len(self.body))] if self.body else []
         start: HTTPResponseStartEvent = {
             "type": "http.response.start",
             "status": self.status,
-            "headers": [*entity_headers, OWN, *self.fields],
+            "headers": [*entity_headers, self.cache_control, *self.fields],
         }
         rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": self.body, "more_body": False}
         await send(start)
@@ -65,7 +69,7 @@ class Route(HTTPRouteHandler):
         return self._exception_handlers
 
     async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:
-        """Return a JsonResponse unchanged. No layer has anything to add to it."""
+        """Return a JsonResponse unchanged."""
         if isinstance(data, JsonResponse):
             return data
         return await super().to_response(app, data, request)

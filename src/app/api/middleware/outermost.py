@@ -6,7 +6,7 @@ runs, so this one wraps the whole application.
 """
 
 import re
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
 from app.api.middleware.telemetry import Telemetry
 from app.api.openapi.document import Document
-from app.api.problems import MEDIA_TYPE, PROBLEMS, Problem, allowed, document, of_status
-from app.domain.errors import AnswersNotTaken, TooBusy, TooManyRequests
+from app.api.problems import PROBLEMS, ProblemResponse, allowed, of_status
+from app.domain.errors import TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.logs import REQUEST_ID
 from app.supervision import Worker
@@ -103,8 +103,11 @@ class Edge:
                     refusal = large.lack(person, size) if method == "GET" else None  # a write was done
                     if refusal is None:
                         return large.send(send, held, message["body"], person)
-                    status = int(PROBLEMS[type(refusal)].status)
-                    return _refuse_large(context, send, refusal, extra)
+                    wait = {"retry-after": str(refusal.retry_after)}
+                    problem = ProblemResponse(context, PROBLEMS[type(refusal)], wait)
+                    problem.fields += (*extra, *rate_limit_headers(context.rate_limit))
+                    status = problem.status
+                    return problem(scope, receive, send)  # not `answer`: a cycle would be garbage
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         body = IncomingBody(receive) if context.may_have_large_body else None
@@ -123,11 +126,12 @@ class Edge:
         if context.method != "OPTIONS" and self._limit is not None and context.path not in _HEALTH:
             context.rate_limit = await self._limit.standing(self._clients.name(context))
         if context.rate_limit and context.rate_limit.exceeded:
-            wait = [(b"retry-after", b"%d" % context.rate_limit.reset)]
-            await refuse(answer, context, PROBLEMS[TooManyRequests], wait)
+            wait = {"retry-after": str(context.rate_limit.reset)}
+            await ProblemResponse(context, PROBLEMS[TooManyRequests], wait)(scope, receive, answer)
         elif not self._is_ours(context):
+            problem = of_status(HTTPStatus.BAD_REQUEST)
             detail = "This service does not answer to the name in `Host`."
-            await refuse(answer, context, of_status(HTTPStatus.BAD_REQUEST), detail=detail)
+            await ProblemResponse(context, problem, detail=detail)(scope, receive, answer)
         elif context.method == "OPTIONS" and (methods := self._methods_of(context.path)):
             origin = context.headers.get(b"origin")
             preflight = b"access-control-request-method" in context.headers
@@ -166,36 +170,6 @@ def _is_large(start: Message) -> bool:
 
 async def _nothing() -> None:
     pass
-
-
-async def _refuse_large(
-    context: RequestContext, send: Send, refusal: AnswersNotTaken | TooBusy, extra: list[tuple[bytes, bytes]]
-) -> None:
-    """Send a problem instead of a large response to a read."""
-    wait = (b"retry-after", b"%d" % refusal.retry_after)
-    await refuse(
-        send, context, PROBLEMS[type(refusal)], [wait, *extra, *rate_limit_headers(context.rate_limit)]
-    )
-
-
-async def refuse(
-    send: Send,
-    context: RequestContext,
-    problem: Problem,
-    headers: Sequence[tuple[bytes, bytes]] = (),
-    *,
-    detail: str = "",
-) -> None:
-    """Send a problem document."""
-    body = document(problem, context, detail=detail)
-    fields = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *headers,
-    ]
-    await send({"type": "http.response.start", "status": problem.status.value, "headers": fields})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def empty(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
