@@ -37,15 +37,16 @@ from app.domain.clock import Clock, utc_now
 from app.domain.errors import DomainError
 from app.domain.idempotency import StorageQuota
 from app.domain.identity import TokenVerifier
+from app.domain.rate_limit import MemoryCounter, Policy, RateLimit, RequestCounter
 from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import JwtVerifier
 from app.infra.gauges import sample_gauges
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import PersonConcurrency
-from app.infra.rate_limits.factory import make_counter, make_limits
 from app.infra.tasks import NeonUnitsOfWork
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings
+from app.settings.rate_limits import RateLimits
 from app.supervision import Worker
 
 if TYPE_CHECKING:  # the process imports these only where metrics or tracing is on
@@ -70,8 +71,8 @@ def compose(
     keys = Jwks(settings.auth.jwks_url) if settings.auth.jwks_url else None
     tokens = JwtVerifier(settings.auth, keys)
     telemetry = Telemetry(metrics, tracing)
-    counts = make_counter(settings.rate_limits)
-    person_limit, address_limit = make_limits(settings.rate_limits, counts)
+    counts = _make_counter(settings.rate_limits)
+    person_limit, address_limit = _make_limits(settings.rate_limits, counts)
 
     units_of_work = NeonUnitsOfWork(
         database=database,
@@ -154,4 +155,25 @@ def compose(
         ),
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
+    )
+
+
+def _make_counter(settings: RateLimits) -> RequestCounter:
+    """Return a counter of this process, or of a shared store."""
+    own = MemoryCounter()
+    if settings.store is None or not settings.on:
+        return own
+    from app.infra.rate_limits.redis_counter import RedisCounter  # noqa: PLC0415 - a client that few need
+
+    return RedisCounter(settings.store, own, ca_file=settings.store_ca)
+
+
+def _make_limits(settings: RateLimits, counts: RequestCounter) -> tuple[RateLimit | None, RateLimit | None]:
+    """Return the rate limits per person and per address; None: no limit."""
+    if not settings.on:
+        return None, None
+    person, address = settings.person, settings.address
+    return (
+        RateLimit(Policy("person", person.requests, person.seconds), counts),
+        RateLimit(Policy("address", address.requests, address.seconds), counts),
     )

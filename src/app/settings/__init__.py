@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Final
 
 from app.settings.addresses import origin, origins, web_address
@@ -20,12 +21,13 @@ from app.settings.environment import (
 )
 from app.settings.rate_limits import RateLimits, read_rate_limits
 from app.settings.server import ServerSettings, read_server
-from app.settings.spelling import misspelt
 from app.settings.telemetry import TelemetrySettings, read_telemetry
 
 __all__ = ("Settings", "SettingsError")
 
 OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})  # not read here
+NEAR: Final = 0.85  # difflib's ratio: allows one wrong letter in seven, or a missing underscore
+OTHERS: Final = frozenset({"better_auth_secrets"})  # close to a setting, but a variable of Better Auth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +104,21 @@ class Settings:
 
 
 def near_misses(env: Mapping[str, str]) -> list[str]:
-    """Return a message for each variable that looks like a misspelt setting (`app.settings.spelling`)."""
+    """Return a message for each variable that is close to the name of a setting, with that name.
+
+    All variables in `.env` are checked. Other variables may belong to other programs, so they are reported
+    only if the setting itself is not set.
+    """
     with suppress(SettingsError):
         Settings.from_env({})  # registers every name in `EnvironmentReader.names`
-    return misspelt(env, read_env_file(), EnvironmentReader.names | OF_THE_LAUNCHER)
+    known, written = EnvironmentReader.names | OF_THE_LAUNCHER, read_env_file()
+    return [
+        f"{name} is no setting: did you mean {near[0]}?"
+        for name in sorted(env)
+        if name not in known and name.lower() not in OTHERS
+        if (near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR))
+        if name in written or not env.get(near[0])
+    ]
 
 
 def read_database(reader: EnvironmentReader) -> tuple[DatabaseAddress | None, DatabaseAddress | None]:
