@@ -115,14 +115,15 @@ def shorten_histories(copy: Path) -> None:
 
 
 def run(copy: Path, *arguments: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": f"{copy / 'src'}:{copy}"},
+        env={**environment, "PYTHONPATH": f"{copy / 'src'}:{copy}"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
