@@ -1,4 +1,4 @@
-"""Schemas of request bodies in the OpenAPI document, with the limits of the domain."""
+"""Named schemas of the OpenAPI document, with the limits of the domain."""
 
 from typing import Any, Final
 

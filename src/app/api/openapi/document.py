@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
-from app.api.openapi.bodies import COMPONENTS
+from app.api.openapi.components import COMPONENTS
 from app.api.responses import get_public
 from app.api.schemas import encode
 
