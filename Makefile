@@ -70,7 +70,7 @@ openapi: .venv/.complete ## write docs/openapi.json
 	@$(BIN)/app openapi --output docs/openapi.json
 
 # What a run may be told goes by the environment: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`.
-bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,create-keyed ALG=HS256 BEFORE=<commit>
+bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,create-keyed ALG=HS256 BEFORE=<commit> DISTANCE=5 POOLER=1
 	@$(BIN)/python -m benchmarks
 
 bench-growth: .venv/.complete ## time it with ever more tasks; ROWS=10000000 for ten million

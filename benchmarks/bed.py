@@ -1,7 +1,7 @@
 """The test bed: a filled PostgreSQL, installed servers, and people with tokens."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,19 @@ import psutil
 
 from benchmarks import dataset, load
 from benchmarks.dataset import Dataset
-from benchmarks.measuring import Database
+from benchmarks.measuring import Database, Figures
 from benchmarks.running import Running, running
-from benchmarks.scenes import Owner, requests_of
+from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import NotInstalled, Server, environment
 from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
+from benchmarks.way import way_to
 from dev.postgres import PostgresServer, free_port
 from dev.steps import Cannot, step
 
 STATE: Final = Path(__file__).parent.parent / ".state" / "benchmarks"
+
+WARM_UP: Final = 1.0  # seconds
 
 SETTINGS: Final = {
     "shared_buffers": "512MB",
@@ -78,6 +81,35 @@ class Bed:
                 "wrk is not installed, so nothing is timed: install it (Debian: apt-get install wrk)"
             )
 
+    def measure(
+        self, started: Running, requests: Sequence[Request], *, seconds: float, warm_up: float = WARM_UP
+    ) -> Figures:
+        """Warm the server up, then load it.
+
+        Raises:
+            LoadFailed: not every answer was a success.
+
+        """
+        clients, database = self.chosen.clients, self.database
+        if warm_up:
+            load.send(requests, started.url, seconds=warm_up, clients=clients)
+        wal = database.wal()
+        cpu, database_cpu = started.cpu(), database.cpu()
+        done = load.send(requests, started.url, seconds=seconds, clients=clients)
+        cpu, database_cpu = started.cpu() - cpu, database.cpu() - database_cpu
+        wal = database.wal() - wal
+        return Figures(
+            rate=done.requests / done.seconds,
+            cpu=cpu / done.requests * 1e6,
+            database_cpu=database_cpu / done.requests * 1e6,
+            client_cpu=done.cpu / done.requests * 1e6,
+            p50=done.p50 / 1000,
+            p95=done.p95 / 1000,
+            p99=done.p99 / 1000,
+            memory=sum(started.memory()),
+            wal=wal / done.requests,
+        )
+
     @contextmanager
     def started(
         self, server: Server, *, issuer: Issuer | None = None, data: Dataset | None = None, workers: int = 1
@@ -87,11 +119,12 @@ class Bed:
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
         url = data.url if server.ours else data.url_of_peers
-        env = environment(url, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
         log = STATE / f"{server.name}.log"
         command = self.commands[server]
-        with running(command, cwd=server.cwd, env=env, probe=probe, log=log) as started:
-            yield started
+        with way_to(url, self.chosen, ours=server.ours) as address:
+            env = environment(address, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
+            with running(command, cwd=server.cwd, env=env, probe=probe, log=log) as started:
+                yield started
 
 
 @contextmanager

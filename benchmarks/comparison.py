@@ -8,7 +8,7 @@ from benchmarks import chart, dataset, machine, readme, results
 from benchmarks.agreement import Disagreement, answers
 from benchmarks.bed import Bed
 from benchmarks.extras import Extras, measured_extras
-from benchmarks.measuring import Measured, measure
+from benchmarks.measuring import Measured
 from benchmarks.report import Report
 from benchmarks.running import DidNotStart
 from benchmarks.scenes import KEYED, requests_of
@@ -25,7 +25,7 @@ def run(chosen: BenchSettings, stack: ExitStack) -> None:
     bed.refuse_without_wrk()
     measured, starts = rounds(bed)
     report = Report(measured)
-    extras = measured_extras(bed) if TASKWARD in bed.commands else None
+    extras = measured_extras(bed) if TASKWARD in bed.commands and not chosen.way else None
     print(*report.table(base=TASKWARD.title), *(extras.lines() if extras else ()), sep="\n")
     write(bed, report, starts, extras)
 
@@ -74,7 +74,7 @@ def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
             starts[server.title].append(started.first_answer)
             for scene in scenes_of(server, bed.chosen):
                 requests = requests_of(scene, bed.owners)
-                figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
+                figures = bed.measure(started, requests, seconds=bed.chosen.seconds)
                 measured.append(Measured(number, server.title, scene, figures))
         asyncio.run(dataset.restore(bed.data))
     progress("measured", 1)
@@ -98,11 +98,15 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
         "seconds_to_the_first_answer": starts,
         "extras": extras.as_json() if extras else None,
     }
-    results.write("results.json", found)
-    results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
-    print(f"\nWritten: {results.FOLDER / 'results.json'} and chart.svg")
-    if bed.is_whole and extras:
-        readme.put("figures", readme.figures(report, where))
-        readme.put("bench", readme.comparison(report, extras, starts, where), results.FOLDER / "README.md")
+    way, page = bed.chosen.way, results.FOLDER / "README.md"
+    name = f"results-{way}.json" if way else "results.json"
+    results.write(name, found)
+    print(f"\nWritten: {results.FOLDER / name}")
+    if not way:
+        results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
+    if bed.is_whole and (extras or way in readme.WAYS):
+        readme.put(way or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page)
+        if not way:
+            readme.put("figures", readme.figures(report, where))
     else:
         print("The tables stay: only every server, every scene, HS256 and 1,000,000 tasks replace them.")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks import load
-from benchmarks.bed import Bed
-from benchmarks.measuring import Measured, measure
+from benchmarks.bed import WARM_UP, Bed
+from benchmarks.measuring import Measured
 from benchmarks.report import Report
 from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import TASKWARD
@@ -89,12 +89,11 @@ def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
         with bed.started(TASKWARD, issuer=issuer, workers=workers) as started:
             for scene in scenes:
                 new = scene == FIRST
-                figures = measure(
+                figures = bed.measure(
                     started,
-                    bed.database,
                     _requests(scene, bed.owners, issuer, number),
                     seconds=1 if new else SECONDS,
-                    warm_up=0 if new else 1,
+                    warm_up=0 if new else WARM_UP,
                 )
                 if new and figures.rate > NEW_TOKENS:
                     raise load.LoadFailed(f"{NEW_TOKENS:,} new tokens are too few for this machine")
@@ -126,7 +125,8 @@ def _memory(bed: Bed, issuer: Issuer) -> dict[int, float]:
         for mark in (HALF, MANY):
             while count < mark:
                 progress(f"memory after {count:,} requests", count / MANY)
-                count += load.send(requests, started.url, seconds=SECONDS).requests
+                sent = load.send(requests, started.url, seconds=SECONDS, clients=bed.chosen.clients)
+                count += sent.requests
             seen[mark] = started.memory()[0]
     progress("measured", 1)
     return seen

@@ -15,7 +15,7 @@ from app.domain.task_list import NEWEST, Bookmark
 from benchmarks import dataset, machine, readme, results
 from benchmarks.bed import Bed
 from benchmarks.dataset import Dataset
-from benchmarks.measuring import Measured, measure
+from benchmarks.measuring import Measured
 from benchmarks.report import Report
 from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import TASKWARD
@@ -89,7 +89,7 @@ def _rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
         progress(f"round {number + 1} of {bed.chosen.rounds}: {size.title}", turn / len(turns))
         with bed.started(TASKWARD, data=size.data) as started:
             for scene, requests in size.scenes.items():
-                figures = measure(started, bed.database, requests, seconds=bed.chosen.seconds)
+                figures = bed.measure(started, requests, seconds=bed.chosen.seconds)
                 yield Measured(number, size.title, scene, figures)
         asyncio.run(dataset.restore(size.data))
     progress("measured", 1)

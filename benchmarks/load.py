@@ -14,7 +14,6 @@ from uuid import uuid4
 from benchmarks.scenes import Request
 
 SCRIPT: Final = Path(__file__).parent / "requests.lua"
-CLIENTS: Final = 16  # connections, each with one request under way, where the database is near
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ def find_wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int = CLIENTS) -> Load:
-    """Send the requests over and over.
+def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int) -> Load:
+    """Send the requests over and over, by so many clients, each with one request under way.
 
     Raises:
         LoadFailed: not every answer was a success.

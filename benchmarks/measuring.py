@@ -1,17 +1,11 @@
-"""Measuring one scene on one running server."""
+"""The figures of one scene on one running server."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import psutil
 
-from benchmarks import load
-from benchmarks.running import Running, cpu_of
-from benchmarks.scenes import Request
+from benchmarks.running import cpu_of
 from dev.postgres import PostgresServer
-
-WARM_UP: Final = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +52,3 @@ class Measured:
     variant: str
     scene: str
     figures: Figures
-
-
-def measure(
-    server: Running,
-    database: Database,
-    requests: Sequence[Request],
-    *,
-    seconds: float,
-    warm_up: float = WARM_UP,
-) -> Figures:
-    """Warm the server up, then load it.
-
-    Raises:
-        LoadFailed: not every answer was a success.
-
-    """
-    if warm_up:
-        load.send(requests, server.url, seconds=warm_up)
-    wal = database.wal()
-    cpu, database_cpu = server.cpu(), database.cpu()
-    done = load.send(requests, server.url, seconds=seconds)
-    cpu, database_cpu = server.cpu() - cpu, database.cpu() - database_cpu
-    wal = database.wal() - wal
-    return Figures(
-        rate=done.requests / done.seconds,
-        cpu=cpu / done.requests * 1e6,
-        database_cpu=database_cpu / done.requests * 1e6,
-        client_cpu=done.cpu / done.requests * 1e6,
-        p50=done.p50 / 1000,
-        p95=done.p95 / 1000,
-        p99=done.p99 / 1000,
-        memory=sum(server.memory()),
-        wal=wal / done.requests,
-    )

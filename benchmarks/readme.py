@@ -11,6 +11,7 @@ from benchmarks.machine import in_words
 from benchmarks.report import Report
 from benchmarks.scenes import KEYED, TITLES
 from benchmarks.servers import TASKWARD
+from benchmarks.settings import BenchSettings
 
 README: Final = Path(__file__).parent.parent / "README.md"
 ROWS: Final = {
@@ -20,6 +21,7 @@ ROWS: Final = {
     "p99, ms": ("p99", ".1f"),
 }
 COSTS: Final = {"CPU of the server": "cpu", "of PostgreSQL": "database_cpu", "the whole": "whole"}
+WAYS: Final = ("pooler", "distance-5")  # to the database, other than the direct one; each has its own table
 NOISE: Final = 1.02  # what differs by less is the same
 
 
@@ -34,11 +36,20 @@ def put(mark: str, text: str, file: Path = README) -> None:
     print(f"Written: {file.name}, {mark}")
 
 
-def comparison(report: Report, extras: Extras, starts: dict[str, list[float]], where: dict[str, Any]) -> str:
+def comparison(
+    report: Report,
+    extras: Extras | None,
+    starts: dict[str, list[float]],
+    chosen: BenchSettings,
+    where: dict[str, Any],
+) -> str:
     """Write Taskward beside its peers."""
     rounds = len({m.round for m in report.measured})
-    how = f"Medians of {rounds} rounds in turns, 16 clients, 1,000,000 tasks of 5,000 owners, HS256."
-    points = [*_not_better(report), *_keys(report), *extras.lines()]
+    how = (
+        f"Medians of {rounds} rounds in turns, {chosen.clients} clients, 1,000,000 tasks of 5,000 owners,"
+        f" HS256. PostgreSQL is {chosen.way_in_words}."
+    )
+    points = [*_not_better(report), *_keys(report), *(extras.lines() if extras else ())]
     return "\n".join(
         [*_table(report, starts), "", *(f"- {point}" for point in points), "", f"{how} {in_words(where)}."]
     )

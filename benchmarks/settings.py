@@ -11,6 +11,9 @@ from dev.steps import Cannot
 
 ALGORITHMS: Final = ("HS256", "EdDSA")
 TASKS: Final = 1_000_000
+POOLERS: Final = ("", "1", "forgets")
+CLIENTS: Final = 16
+FAR_CLIENTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,31 @@ class BenchSettings:
     algorithm: str
     more_tasks: int  # rows of one more data set for `make bench-growth`; 0: none
     before: str  # a commit of Taskward to compare with; empty: none
+    distance: int  # milliseconds to the database, each way; 0: it is on this machine
+    pooler: str  # before it: 1 keeps prepared statements, "forgets" does not; empty: none
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings in a form for readers of the results."""
         return asdict(self)
+
+    @property
+    def clients(self) -> int:
+        """How many requests are under way at once: more where each takes longer."""
+        return FAR_CLIENTS if self.distance else CLIENTS
+
+    @property
+    def way(self) -> str:
+        """Name the way to the database, for files; empty where it is direct."""
+        parts = ["pooler"] if self.pooler == "1" else ["pooler", self.pooler] if self.pooler else []
+        return "-".join([*parts, *(["distance", str(self.distance)] if self.distance else [])])
+
+    @property
+    def way_in_words(self) -> str:
+        """Describe the way to the database."""
+        keeps = "keeps" if self.pooler == "1" else "forgets"
+        pooler = f"behind PgBouncer 1.24 with TLS, which {keeps} prepared statements" if self.pooler else ""
+        distance = f"{self.distance} ms away each way" if self.distance else ""
+        return " and ".join(filter(None, (pooler, distance))) or "on the same machine, reached directly"
 
     def chosen_servers(self) -> list[Server]:
         """Return the servers to measure, in the order of their turns."""
@@ -61,6 +85,9 @@ class BenchSettings:
 
         before = env.get("BEFORE", "").strip()
         known = (*(server.name for server in SERVERS), *([BEFORE] if before else []))
+        pooler = env.get("POOLER", "")
+        if pooler not in POOLERS:
+            faults.append(f"POOLER is {pooler!r}: set it to {' or '.join(filter(None, POOLERS))}")
         algorithm = env.get("ALG") or "HS256"
         if algorithm not in ALGORITHMS:
             faults.append(f"ALG is {algorithm!r}: set it to {' or '.join(ALGORITHMS)}")
@@ -73,6 +100,8 @@ class BenchSettings:
             algorithm=algorithm,
             more_tasks=number("ROWS", 0, 0),
             before=before,
+            distance=number("DISTANCE", 0, 0),
+            pooler=pooler,
         )
         if faults:
             raise Cannot("\n".join(faults))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_server
+from socket import create_connection, create_server
 from subprocess import PIPE, Popen
 from xml.etree import ElementTree as ET
 
@@ -17,6 +17,7 @@ import pytest
 from benchmarks import chart, load, readme
 from benchmarks.agreement import Disagreement, answers
 from benchmarks.comparison import scenes_of
+from benchmarks.distance import far
 from benchmarks.load import LoadFailed
 from benchmarks.measuring import Figures, Measured
 from benchmarks.report import Report
@@ -132,7 +133,7 @@ def test_requests_of_a_scene_are_the_same_at_each_call() -> None:
 @with_wrk
 def test_load_counts_what_was_answered() -> None:
     with answering(200) as url:
-        done = load.send([Request("GET", "/", "token")], url, seconds=1)
+        done = load.send([Request("GET", "/", "token")], url, seconds=1, clients=4)
 
     assert done.requests > 10
     assert 0.9 < done.seconds < 2
@@ -147,7 +148,7 @@ def test_each_request_of_a_keyed_scene_has_a_key_that_no_other_has() -> None:
 
     with answering(200, keys=keys) as url:
         for _ in range(2):
-            load.send([plain, keyed], url, seconds=1)
+            load.send([plain, keyed], url, seconds=1, clients=4)
 
     sent = [key for key in keys if key is not None]
     assert len(keys) // 3 < len(sent) < len(keys)
@@ -161,7 +162,7 @@ def test_a_server_that_fails_some_requests_has_no_figures(statuses: tuple[int, .
         answering(*statuses) as url,
         pytest.raises(LoadFailed, match=r"\d+ of \d+ requests like GET / failed"),
     ):
-        load.send([Request("GET", "/", "token")], url, seconds=1)
+        load.send([Request("GET", "/", "token")], url, seconds=1, clients=4)
 
 
 @with_wrk
@@ -170,13 +171,18 @@ def test_a_server_that_never_answers_has_no_figures() -> None:
         create_server(("127.0.0.1", 0), backlog=50) as silent,
         pytest.raises(LoadFailed, match="of 0 requests"),
     ):
-        load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1)
+        load.send(
+            [Request("GET", "/", "token")],
+            f"http://127.0.0.1:{silent.getsockname()[1]}",
+            seconds=1,
+            clients=4,
+        )
 
 
 @with_wrk
 def test_a_server_that_is_not_there_has_no_figures() -> None:
     with pytest.raises(LoadFailed):
-        load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1)
+        load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1, clients=4)
 
 
 @pytest.mark.parametrize("program", ["exit('no database')", "print('no database'); import sys; sys.exit(1)"])
@@ -210,9 +216,12 @@ def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
 
 def test_every_wrong_setting_is_reported_at_once() -> None:
     with pytest.raises(Cannot) as raised:
-        BenchSettings.from_env({"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none"})
+        BenchSettings.from_env(
+            {"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none", "POOLER": "yes"}
+        )
 
     assert [line.split()[0] for line in str(raised.value).splitlines()] == [
+        "POOLER",
         "ALG",
         "ROUNDS",
         "SCENES",
@@ -232,6 +241,38 @@ def test_a_commit_to_compare_with_is_measured_right_after_the_tree() -> None:
     assert [server.name for server in with_it.chosen_servers()[:2]] == ["taskward", "before"]
     assert [server.title for server in alone.chosen_servers()] == ["Taskward", "Taskward at 98af942"]
     assert all(server.ours for server in alone.chosen_servers())
+
+
+def test_a_far_server_hears_and_is_heard_later_in_the_order_of_sending() -> None:
+    with create_server(("127.0.0.1", 0)) as listener, far(listener.getsockname()[1], 0.1) as port:
+        began = time.monotonic()
+        with create_connection(("127.0.0.1", port)) as client:
+            server, _ = listener.accept()
+            for part in (b"a", b"b", b"c"):
+                client.sendall(part)
+                time.sleep(0.02)
+            heard = server.makefile("rb").read(3)
+            server.sendall(heard)
+            answered = client.makefile("rb").read(3)
+            server.close()
+
+    assert (heard, answered) == (b"abc", b"abc")
+    assert time.monotonic() - began > 0.2
+
+
+@pytest.mark.parametrize(
+    ("env", "way", "clients"),
+    [
+        ({}, "", 16),
+        ({"POOLER": "1"}, "pooler", 16),
+        ({"DISTANCE": "5"}, "distance-5", 64),
+        ({"POOLER": "forgets", "DISTANCE": "2"}, "pooler-forgets-distance-2", 64),
+    ],
+)
+def test_each_way_to_the_database_has_results_of_its_own(env: dict[str, str], way: str, clients: int) -> None:
+    chosen = BenchSettings.from_env(env)
+
+    assert (chosen.way, chosen.clients) == (way, clients)
 
 
 def test_only_a_server_that_knows_keys_plays_scenes_with_keys() -> None:

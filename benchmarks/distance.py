@@ -1,0 +1,48 @@
+"""A proxy that makes a server far away: what comes goes on a while later, in both directions.
+
+`python -m benchmarks.distance PORT SECONDS` prints the port that leads to PORT.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvloop
+
+from dev.children import prepare
+
+
+@contextmanager
+def far(port: int, seconds: float) -> Iterator[int]:
+    """Start the proxy in a process of its own, which is not part of any figure; yield its port."""
+    command = [sys.executable, "-m", __name__, str(port), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=prepare()) as proxy:  # noqa: S603, PLW1509 - ours, no threads
+        assert proxy.stdout is not None  # noqa: S101 - it is piped
+        try:
+            yield int(proxy.stdout.readline())
+        finally:
+            proxy.terminate()
+
+
+async def _serve(port: int, seconds: float) -> None:
+    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pass_on(reader, there[1], seconds), _pass_on(there[0], writer, seconds))
+
+    server = await asyncio.start_server(join, "127.0.0.1")
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+    later: Callable[..., object] = asyncio.get_running_loop().call_later
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            later(seconds, writer.write, data)  # equal times keep their order
+    later(seconds, writer.close)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
