@@ -15,12 +15,16 @@ from benchmarks.settings import BenchSettings
 
 README: Final = Path(__file__).parent.parent / "README.md"
 ROWS: Final = {
-    "WAL, bytes a request": ("wal", ",.0f"),
     "requests/s": ("rate", ",.0f"),
     "p50, ms": ("p50", ".1f"),
     "p99, ms": ("p99", ".1f"),
 }
-COSTS: Final = {"CPU of the server": "cpu", "of PostgreSQL": "database_cpu", "the whole": "whole"}
+COSTS: Final = {
+    "CPU of the server, µs": "cpu",
+    "CPU of PostgreSQL, µs": "database_cpu",
+    "the whole CPU, µs": "whole",
+    "WAL, bytes": "wal",
+}
 WAYS: Final = ("pooler", "distance-5")  # to the database, other than the direct one; each has its own table
 NOISE: Final = 1.02  # what differs by less is the same
 
@@ -64,7 +68,9 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
         ]
 
     def ratios(scene: str, figure: str) -> list[str]:
-        others = set(report.variants_of(scene)) - {ours}
+        others = {
+            v for v in report.variants_of(scene) if v != ours and all(report.each(v, scene, figure).values())
+        }
         return [str(report.ratio(ours, v, scene, figure)) if v in others else "" for v in variants]
 
     def row(head: str, cells: list[str]) -> str:
@@ -75,8 +81,9 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
     for scene in report.scenes:
         title = TITLES[scene]
         for head, figure in COSTS.items():
-            yield row(f"**{title}**: {head}, µs a request", cells(scene, figure, ",.0f"))
-            yield row("Taskward's to this one's", ratios(scene, figure))
+            yield row(f"**{title}**: {head} a request", cells(scene, figure, ",.0f"))
+            if any(compared := ratios(scene, figure)):
+                yield row("Taskward's to this one's", compared)
         for head, (figure, form) in ROWS.items():
             yield row(head, cells(scene, figure, form))
     last = next(scene for scene in reversed(report.scenes) if scene not in KEYED)

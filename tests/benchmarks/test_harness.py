@@ -47,9 +47,9 @@ input()
 """
 
 
-def measured(variant: str, *cpus: float, scene: str = "list") -> list[Measured]:
+def measured(variant: str, *cpus: float, scene: str = "list", wal: float = 0) -> list[Measured]:
     return [
-        Measured(number, variant, scene, Figures(1000 / cpu, cpu, 1, 1, 1, 1, 1, 1, 1))
+        Measured(number, variant, scene, Figures(1000 / cpu, cpu, 1, 1, 1, 1, 1, 1, wal))
         for number, cpu in enumerate(cpus)
     ]
 
@@ -289,6 +289,23 @@ def test_the_readmes_table_has_the_whole_cost_and_nothing_where_nothing_was_meas
     table = readme.figures(Report([*measured("Taskward", 49), *measured("A", 99), *keyed]), WHERE)
 
     assert "| list 50 | 50 | 100 (0.50) |\n| create with a key | 100 |  |\n" in table
+
+
+def test_the_large_table_has_ratios_only_where_there_is_something_to_compare() -> None:
+    plain = [*measured("Taskward", 10, scene="create", wal=300), *measured("A", 20, scene="create", wal=100)]
+    read = [*measured("Taskward", 10), *measured("A", 20)]
+    keyed = measured("Taskward", 32, scene="create-keyed", wal=400)
+    chosen = BenchSettings.from_env({"DISTANCE": "5"})
+    starts = {"Taskward": [1.0], "A": [1.0]}
+
+    table = readme.comparison(Report([*read, *plain, *keyed]), None, starts, chosen, WHERE)
+
+    ratio = "| Taskward's to this one's |  | "
+    assert f"| **create**: WAL, bytes a request | 300 | 100 |\n{ratio}3.00 (3.00 to 3.00) |" in table
+    assert "| **list 50**: WAL, bytes a request | 0 | 0 |\n| requests/s |" in table  # a read writes none
+    assert "| **create with a key**: WAL, bytes a request | 400 |  |\n| requests/s |" in table
+    assert "- A create with a key costs 3.00 of one without" in table
+    assert "64 clients" in table
 
 
 def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
