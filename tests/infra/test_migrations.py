@@ -1,5 +1,6 @@
 """The migrated schema is what the models say, and nothing else in the database is touched."""
 
+import ast
 import asyncio
 import sys
 from functools import partial
@@ -13,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from app.infra.migrations import versions
 from app.infra.migrations.run import _config, _connected, _patiently, downgrade, upgrade, waiting
 from app.infra.migrations.schema_version import VERSION_TABLE, is_current
 from app.infra.postgres.connect import connect, driver_arguments
@@ -25,12 +27,8 @@ pytestmark = pytest.mark.server
 ROOT = Path(__file__).parent.parent.parent
 
 MIGRATIONS = [
-    "0001: the table of tasks, and its wall",
-    "0002: due dates, priorities, tags, order, trash and versions, and what is known of each owner",
-    "0003: what requests with a key were answered, for whoever repeats them",
-    "0004: one index for each order of lists: what is done and what is not are merged",
-    "0005: how much is kept of each owner's answers, and which tasks they show",
-    "0006: keys of tags and words of texts, computed again by `app migrate`",
+    f"{script.stem[:4]}: {(ast.get_docstring(ast.parse(script.read_text())) or '').splitlines()[0]}"
+    for script in sorted(Path(versions.__file__).parent.glob("[0-9]*.py"))
 ]
 
 UNWALLED = """
