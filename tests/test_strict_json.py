@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.strict_json import MAX_DEPTH, MAX_ITEMS, NotStrictJson, loads
+from app.strict_json import MAX_DEPTH, MAX_DIGITS, MAX_ITEMS, NotStrictJson, loads
 
 DEEP = MAX_DEPTH + 1
 REFUSED = {
@@ -26,6 +26,7 @@ REFUSED = {
     "minus Infinity": (b"-Infinity", "not a JSON number"),
     "an overflow": (b"1e999", "too large"),
     "five thousand digits": (b"1" * 5000, "too many digits"),
+    "one digit too many": (b"1" * (MAX_DIGITS + 1), "too many digits"),
     "half a pair": (b'"\\ud800"', "half of a surrogate pair"),
     "half a pair, in capitals": (b'"\\uD800"', "half of a surrogate pair"),
     "the other half": (b'"\\udc00x"', "half of a surrogate pair"),
@@ -81,7 +82,7 @@ def test_json_that_two_parsers_may_read_differently_is_refused(text: bytes, why:
         (b'["' + b'[{,\\"' * MAX_ITEMS + b'"]', ['[{,"' * MAX_ITEMS]),
         (b"1e2", 100.0),
         (b"-0", 0),
-        (b"9" * 4300, int("9" * 4300)),
+        (b"9" * MAX_DIGITS, int("9" * MAX_DIGITS)),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -147,7 +148,7 @@ LONG = {
     "brackets in pairs": b"[" + b"[]," * (2 * HALF // 3) + b"0]",
     "half pairs": b'"' + b"\\ud83c\\udf31" * (2 * HALF // 12) + b'\\ud800"',
     "members": b"{" + b",".join(b'"%d":0' % number for number in range(20_000)) + b',"0":0}',
-    "long numbers": b"[" + b",".join([b"9" * 4300] * 60) + b"]",
+    "long numbers": b"[" + b",".join([b"9" * MAX_DIGITS] * 840) + b"]",
 }
 
 

@@ -1,18 +1,22 @@
 """Long work shares the event loop: with all else, and with other long work.
 
 How each test was seen to fail: everybody goes on in the next round; who gave up is called, and nobody after;
-no rest between slices.
+no rest between slices; the same rest after every slice; the long rest without a small request.
 """
 
 import asyncio
 import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import perf_counter
 
 import pytest
 
-from app.event_loop import TimeSlice
+from app.event_loop import REST_PER_WORK, SMALL_REQUESTS, TimeSlice
 
 WORKERS, PIECES = 8, 5
 REST = 0.01  # seconds
+LONG = 0.005  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +79,43 @@ def test_each_event_loop_has_a_line_of_its_own() -> None:
     asyncio.run(work(2, done))
 
     assert done == [2] * PIECES
+
+
+@dataclass
+class Slices:
+    """When each slice of some work began and ended."""
+
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+    async def work(self) -> None:
+        turns = TimeSlice()
+        await turns.wait()
+        for _ in range(3):
+            began = perf_counter()
+            while perf_counter() - began < LONG:
+                pass
+            self.times.append((began, perf_counter()))
+            await turns.yield_to_others()
+
+    @property
+    def rests(self) -> list[float]:
+        """Return each rest in lengths of the slice before it."""
+        return [(after - ended) / (ended - began) for (began, ended), (after, _) in pairwise(self.times)]
+
+
+async def test_while_a_small_request_is_in_progress_the_loop_is_free_three_times_as_long_as_each_slice_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SMALL_REQUESTS, "count", 1)
+    slices = Slices()
+
+    await asyncio.gather(slices.work(), slices.work())
+
+    assert min(slices.rests) >= REST_PER_WORK
+
+
+async def test_without_a_small_request_long_work_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.event_loop.REST_PER_WORK", 10_000)
+
+    async with asyncio.timeout(5):
+        await Slices().work()

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.task_bodies import BODY_MAX
+from app.strict_json import MAX_DIGITS
 
 ALPHABETS: Final[Mapping[str, str]] = {
     "accents": "é ",
@@ -56,7 +57,7 @@ def refused(size: int, before: str, after: str) -> dict[str, bytes]:
         "half of all brackets close": b"[" * (size // 2) + b"]" * (size // 2),
         "quotes": filled(before, '""', after, size),
         "unknown members": f"{{{names}}}".encode(),
-        "long numbers": filled(before, "9" * 4_200, after, size),
+        "long numbers": filled(before, "9" * MAX_DIGITS, after, size),
     }
 
 

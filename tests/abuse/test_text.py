@@ -143,3 +143,4 @@ def test_a_flood_of_large_batches_leaves_others_their_share(
     assert max(each.abused.median for each in measured) < 0.5, said
     assert min(each.abused.median for each in measured) < 0.06, said  # 0.22 where all had slices at once
     assert min(each.abused.p99 for each in measured) < 1, said
+    assert any(each.is_fair for each in measured), said

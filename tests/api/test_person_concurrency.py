@@ -1,14 +1,17 @@
-"""The limit on one person's concurrent statements, as clients see it.
+"""The limits on one person's concurrent statements and large batches, as clients see them.
 
-How it was seen to fail: no limit on a person's statements.
+How each test was seen to fail: no limit on a person's statements; large batches side by side; no end to the wait for a turn.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
 from app.composition import compose
+from app.event_loop import SMALL_REQUESTS
 from app.infra.postgres.owner_session import QUEUE
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -48,3 +51,88 @@ async def test_given_a_person_whose_statements_are_held_up_others_and_readiness_
     assert (others, ready, after) == (201, 200, 201)
     assert answers.count(429) >= REFUSED
     assert set(answers) == {201, 429}
+
+
+LARGE = {"op": "create", "title": "x", "description": "x" * 9_000}
+BATCH = {"operations": [LARGE] * 40}
+REFUSED_BATCH = {"operations": [{**LARGE, "due": "x"}] * 40}
+
+
+@asynccontextmanager
+async def holding(database_url: str, user_id: str) -> AsyncIterator[None]:
+    """Hold the row that each write of a person takes."""
+    holder = await asyncpg.connect(database_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", user_id)
+            yield
+    finally:
+        await holder.close()
+
+
+async def until_statements_wait(database_url: str, count: int = 1) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(5):
+            while await connection.fetchval(waiting) < count:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def test_given_a_large_batch_that_is_held_up_then_only_the_next_large_batch_of_its_person_waits(
+    database_url: str,
+) -> None:
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        ann, bob = People(client).one(), People(client).one()
+        await ann.create()
+        async with holding(database_url, ann.user_id):
+            first = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
+            await until_statements_wait(database_url)
+            second = asyncio.create_task(ann.ask("POST", "batch", json=REFUSED_BATCH))
+            small = await ann.ask("POST", "batch", json={"operations": [{"op": "create"}]})
+            others = await bob.ask("POST", "batch", json=REFUSED_BATCH)
+            done, _ = await asyncio.wait([second], timeout=0.5)
+        statuses = [(await each).status_code for each in (first, second)]
+
+    assert (small.status_code, others.status_code) == (400, 400)
+    assert not done  # without turns it is refused within milliseconds
+    assert statuses == [200, 400]
+
+
+async def test_a_large_batch_that_waits_too_long_for_its_turn_is_told_to_come_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.1)
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        ann = People(client).one()
+        await ann.create()
+        async with holding(database_url, ann.user_id):
+            first = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
+            await until_statements_wait(database_url)
+            second = await ann.ask("POST", "batch", json=BATCH)
+        statuses = [(await first).status_code, (await ann.ask("POST", "batch", json=BATCH)).status_code]
+
+    assert (second.status_code, second.json()["type"]) == (429, "/problems/bodies-under-way")
+    assert second.headers["retry-after"] == "1"
+    assert statuses == [200, 200]
+
+
+async def test_a_request_counts_as_small_while_it_is_in_progress_unless_its_body_is_large(
+    database_url: str,
+) -> None:
+    before = SMALL_REQUESTS.count
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        ann = People(client).one()
+        await ann.create()
+        async with holding(database_url, ann.user_id):
+            large = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
+            await until_statements_wait(database_url)
+            with_large = SMALL_REQUESTS.count
+            small = asyncio.create_task(ann.create())
+            await until_statements_wait(database_url, 2)
+            with_both = SMALL_REQUESTS.count
+        await asyncio.gather(large, small)
+
+    assert [with_large, with_both, SMALL_REQUESTS.count] == [before, before + 1, before]

@@ -20,7 +20,7 @@ from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
 from app.api.requests.hints import FIELDS, hint
-from app.api.requests.request import TaskRequest, accepts_json
+from app.api.requests.request import TaskRequest, accepts_json, json_body
 from app.api.requests.task_bodies import read_move, read_new_task, read_patch, read_update
 from app.domain.due import Due
 from app.domain.errors import DomainError
@@ -64,6 +64,10 @@ def read(reader: Callable[[TaskRequest], Awaitable[object]], body: bytes) -> obj
     return asyncio.run(judge())
 
 
+async def read_whole_batch(request: TaskRequest) -> object:
+    return await read_batch(request, await json_body(request))
+
+
 def batch_of(text: str) -> bytes:
     """Return a batch whose operations have the text between them."""
     pieces = [text[begin : begin + PIECE] for begin in range(0, len(text), PIECE)]
@@ -104,8 +108,8 @@ JUDGES: dict[str, Callable[[str], object]] = {
     "a PATCH's tags": lambda text: read(read_patch, json.dumps({"tags": [text[:PIECE]] * 99}).encode()),
     "a move": lambda text: read(read_move, raw(text)),
     "a move beside it": lambda text: read(read_move, json.dumps({"before": text}).encode()),
-    "a batch": lambda text: read(read_batch, batch_of(text)),
-    "a batch that is nothing": lambda text: read(read_batch, raw(text)),
+    "a batch": lambda text: read(read_whole_batch, batch_of(text)),
+    "a batch that is nothing": lambda text: read(read_whole_batch, raw(text)),
     "the name of a member": lambda text: hint(text, FIELDS, FIELDS),
 }
 

@@ -10,12 +10,15 @@
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
 
-from app.domain.errors import AnswersNotTaken, TooBusy
+from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 
 
 class Full(Enum):
@@ -51,6 +54,41 @@ class Room:
         self._waiting[person] -= size
         if not self._waiting[person]:
             del self._waiting[person]
+
+
+PATIENCE: Final = 10.0  # seconds that a large body waits for its person's earlier ones
+
+
+class OneAtATime:
+    """Lets the large bodies of a person be worked on one at a time, from the first look to the response.
+
+    The database would run their transactions one after the other anyway. Here they wait without a connection,
+    and each person has one place in the queue for the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, person: str) -> AsyncIterator[None]:
+        """Wait for the person's turn, and keep it for the block.
+
+        Raises:
+            BodiesUnderWay: the earlier ones took too long.
+
+        """
+        lock = self._locks.get(person)
+        if lock is None:
+            lock = self._locks[person] = asyncio.Lock()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await lock.acquire()
+        except TimeoutError:
+            raise BodiesUnderWay from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size at once

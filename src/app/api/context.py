@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from litestar.handlers import BaseRouteHandler
 
-from app.api.backpressure import KERNELS, LargeResponses, Room
+from app.api.backpressure import KERNELS, LargeResponses, OneAtATime, Room
 from app.domain.identity import Principal, UserId
 from app.domain.rate_limit import Standing
 from app.domain.task_service import TaskService
@@ -28,6 +28,7 @@ class AppState:
 
     unit_of_work_of: Callable[[UserId], UnitOfWork]
     bodies: Room  # request bodies in memory
+    large_batches: OneAtATime
     large_responses: LargeResponses
     problem_base: str  # the base URL of the pages of problem types
     require_if_match: bool  # a write without `If-Match` is 428

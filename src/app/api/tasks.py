@@ -12,8 +12,9 @@ from app.api.requests.batch_body import BATCH_MAX, read_batch, results
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_list, read_zone
-from app.api.requests.request import TaskRequest, check_accept, check_room_for_response
+from app.api.requests.request import TaskRequest, check_accept, check_room_for_response, json_body
 from app.api.requests.task_bodies import (
+    BODY_MAX,
     read_completion,
     read_move,
     read_named,
@@ -69,14 +70,11 @@ class TaskController(Controller):
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
         """Run a batch of operations, all or none."""
         check_room_for_response(request)
-        commands, keyed = await read_batch(request)
-
-        async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
-            done = await tasks.batch(commands)
-            shows = [task_id for task_id, task in done if task is not None]
-            return JsonResponse(results(commands, [task for _, task in done])), shows
-
-        return await run_once(keyed, request.context.unit_of_work, do)
+        body = await json_body(request)
+        if len(body) <= BODY_MAX:
+            return await _batch(request, body)
+        async with request.context.app.large_batches.turn(request.context.user_id):
+            return await _batch(request, body)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -126,6 +124,17 @@ class TaskController(Controller):
             )
 
         return await run_once(keyed, request.context.unit_of_work, complete)
+
+
+async def _batch(request: TaskRequest, body: bytes) -> JsonResponse[schemas.BatchResults]:
+    commands, keyed = await read_batch(request, body)
+
+    async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
+        done = await tasks.batch(commands)
+        shows = [task_id for task_id, task in done if task is not None]
+        return JsonResponse(results(commands, [task for _, task in done])), shows
+
+    return await run_once(keyed, request.context.unit_of_work, do)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:

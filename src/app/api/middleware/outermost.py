@@ -23,6 +23,7 @@ from app.api.openapi.document import Document
 from app.api.problems import PROBLEMS, ProblemResponse, allowed, of_status
 from app.domain.errors import TooManyRequests
 from app.domain.rate_limit import RateLimit
+from app.event_loop import SMALL_REQUESTS
 from app.logs import REQUEST_ID
 from app.supervision import Worker
 
@@ -111,11 +112,14 @@ class Edge:
             return send(message)  # type: ignore[no-any-return]  # what ASGI says
 
         body = IncomingBody(receive) if context.may_have_large_body else None
+        SMALL_REQUESTS.count += 1
         try:
             await self._respond(context, scope, body or receive, answer)
         finally:
             if context.body_held:
                 self.app_state.bodies.release(context.user_id, context.body_held)
+            else:
+                SMALL_REQUESTS.count -= 1
             self._telemetry.end(context, status, began)
             REQUEST_ID.reset(token)
         if body is not None:

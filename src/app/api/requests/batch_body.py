@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 
 from app.api.requests.conditional import read_versions
 from app.api.requests.idempotency import idempotent_request
-from app.api.requests.request import TaskRequest, json_body
+from app.api.requests.request import TaskRequest
 from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
 from app.api.task_fields import CLEARED, READERS
@@ -25,25 +25,28 @@ Made = tuple[Callable[[Members], Command], Members]
 """A command's constructor and its members. It is called only after the whole batch has passed validation."""
 
 
-async def read_batch(request: TaskRequest) -> tuple[Sequence[Command], IdempotentRequest | None]:
+async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Command], IdempotentRequest | None]:
     """Read the commands of a batch.
 
     Raises:
         InvalidRequest: with all validation errors.
-        HTTPException: as in `json_body`; 413 also for an operation that is too large.
+        HTTPException: 413, an operation is too large.
 
     """
     errors = ErrorCollector(request)
     errors.query()
     key = errors.key()
-    body, turns, read = await json_body(request), TimeSlice(), []
+    turns, read = TimeSlice(), []
     if len(body) > BODY_MAX:
         await turns.wait()
     content = errors.json(body)
+    await turns.yield_to_others()
     members = errors.members(content, {"operations": _operations})
     operations = members.get("operations", [])
-    if len(body) > BODY_MAX and any(map(_is_too_large, operations)):
-        raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    for one in operations if len(body) > BODY_MAX else ():
+        if _is_too_large(one):
+            raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        await turns.yield_to_others()
     if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
     default = MissingVersions() if request.context.app.require_if_match else None
@@ -56,6 +59,8 @@ async def read_batch(request: TaskRequest) -> tuple[Sequence[Command], Idempoten
     for make, members in filter(None, read):
         commands.append(make(members))
         await turns.yield_to_others()
+    if key is not None and len(body) > BODY_MAX:
+        await turns.wait()
     return commands, idempotent_request("batch", key, content)
 
 

@@ -16,6 +16,7 @@ from app.api.backpressure import Full
 from app.api.context import context_of
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 from app.domain.task_list import PAGE_BYTES
+from app.event_loop import SMALL_REQUESTS
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
@@ -73,6 +74,7 @@ class TaskRequest(Request[Any, Any, Any]):
         if full := bodies.full(context.user_id, more):
             raise BodiesUnderWay if full is Full.ONES_OWN else TooBusy
         bodies.take(context.user_id, more)
+        SMALL_REQUESTS.count -= not context.body_held
         context.body_held = length
 
 
