@@ -117,9 +117,11 @@ function withoutSessionToken({ headers }: Request, answer: Response): void {
 
 /** Waits until a whole step is over: making an account takes longer than finding that there is one. */
 async function hideTime(began: number): Promise<void> {
-  const elapsed = performance.now() - began;
-  await new Promise((resolve) => setTimeout(resolve, SIGN_UP_STEP - (elapsed % SIGN_UP_STEP)));
+  await new Promise((resolve) => setTimeout(resolve, restOfStep(performance.now() - began)));
 }
+
+/** After so many milliseconds, how many are left until the step of sign-up is over. */
+export const restOfStep = (elapsed: number): number => SIGN_UP_STEP - (elapsed % SIGN_UP_STEP);
 
 /** A database that is not only ours is changed when its owner says so: `MIGRATE=0` holds back. */
 async function migrate(options: BetterAuthOptions): Promise<void> {

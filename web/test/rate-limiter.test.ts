@@ -51,6 +51,13 @@ test("there are never more counts than their bound, and the oldest end first", (
   assert.equal(limiter.take("a", TWICE), 0);
 });
 
+test("without a bound of its own there are at most 50,000 counts", () => {
+  const { limiter } = given();
+  for (let number = 0; number < 50_001; number += 1) limiter.take(String(number), TWICE);
+
+  assert.equal(limiter.size, 50_000);
+});
+
 test("long keys are told apart, and take no more memory than short ones", () => {
   const { limiter } = given();
   const long = "a".repeat(16_000);

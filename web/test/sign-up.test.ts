@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Mail } from "../mail.ts";
+import { restOfStep } from "../serve.ts";
 import { given } from "./better-auth.ts";
 
 test("the answer is the same for a known address, and waits for no mail", async () => {
@@ -43,4 +44,10 @@ test("one address is sent five mails an hour, whoever wants more", async () => {
     mails.map(({ to }) => to),
     [...Array<string>(5).fill("ann@example.com"), "bob@example.com"],
   );
+});
+
+test("an answer waits for the end of a step, however long its work took", () => {
+  const answered = [0, 100, 499, 500, 730].map((elapsed) => elapsed + restOfStep(elapsed));
+
+  assert.deepEqual(answered, [500, 500, 500, 1000, 1000]);
 });
