@@ -59,7 +59,7 @@ async def vite(
 ) -> AsyncIterator[Site]:
     """The Vite app of the documentation, running."""
     folder = tmp_path_factory.mktemp("vite")
-    async with vite_site.running(postgres, folder, documented["Vite"]) as site:
+    async with vite_site.running(postgres, folder, documented) as site:
         yield site
 
 

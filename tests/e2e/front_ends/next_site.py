@@ -51,7 +51,7 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
         await apps.run(command, folder)
     team = {"TEST_OAUTH_URL": oauth_url}
     await apps.run("node --env-file=.env.local --import tsx scripts/migrate-team.mts", folder, team)
-    await apps.run("npm run build", folder, NO_SECRETS)
+    await apps.run("npm run build", folder, {**NO_SECRETS, "NEXT_PUBLIC_TASKS_URL": settings["TASKS_URL"]})
     api = {
         "DATABASE_URL": tasks,
         "BETTER_AUTH_URL": settings["BETTER_AUTH_URL"],

@@ -2,14 +2,20 @@
 
 import json
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.front_ends.apps import HERE
+from tests.e2e.front_ends.apps import HERE, run
 from tests.e2e.front_ends.documentation import Section
 
+PASSKEYS = "Other ways to sign in"
 
-@pytest.mark.parametrize(("section", "app"), [("Next.js", "next"), ("Vite", "vite")])
+
+@pytest.mark.parametrize(
+    ("section", "app"), [("Next.js", "next"), ("Vite", "vite"), ("Recipes", "vite"), (PASSKEYS, "next")]
+)
 def test_the_app_has_the_packages_that_the_documentation_installs(
     documented: dict[str, Section], section: str, app: str
 ) -> None:
@@ -22,5 +28,19 @@ def test_the_app_has_the_packages_that_the_documentation_installs(
         if not word.startswith("-")
     ]
 
-    assert "better-auth" in words
+    assert words
     assert set(words) <= {*package["dependencies"], *package["devDependencies"]}
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="other people's front ends need Node.js and npm")
+async def test_the_documentation_sets_the_overrides_that_the_app_is_locked_with(
+    documented: dict[str, Section], tmp_path: Path
+) -> None:
+    package = json.loads((HERE / "next" / "package.json").read_text())
+    locked = package.pop("overrides")
+    (tmp_path / "package.json").write_text(json.dumps(package))
+    (command,) = (each for each in documented[PASSKEYS].commands if each.startswith("npm pkg set "))
+
+    await run(command, tmp_path)
+
+    assert json.loads((tmp_path / "package.json").read_text())["overrides"] == locked

@@ -46,7 +46,7 @@ async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered
 
     await ann.press("Sign out")
     await ann.page.wait_for_url("**/sign-in")
-    await ann.page.goto(f"{site.url}/tasks")
+    await ann.page.goto(site.url)  # the root leads to the tasks, and from there to the form
     await ann.page.wait_for_url("**/sign-in")
     await ann.sign_in()
 
@@ -265,6 +265,28 @@ async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others
 async def test_a_build_that_does_not_know_where_the_api_is_fails(next_app: NextApp) -> None:
     with pytest.raises(AssertionError, match="Set TASKS_URL"):
         await apps.run("npm run build", next_app.folder, {"TASKS_URL": ""})
+
+
+async def test_pages_ask_an_api_of_another_origin_that_is_behind_their_own_better_auth(
+    site: Site, new_person: NewPerson
+) -> None:
+    # A header that the test adds would need a preflight request, like one of the page itself.
+    device = await new_person(extra_http_headers={})
+    ann = await Visitor.signed_up(site, device)
+    asked = list[str]()
+    device.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+
+    await ann.page.goto(f"{site.url}/direct")
+    await ann.add("Water the plants")
+
+    api = f"http://127.0.0.1:{site.api_port}/api/me/tasks"
+    assert {f"POST {api}", f"GET {api}"} <= set(asked)
+    assert ann.titles == ["Water the plants"]
+
+
+async def test_pages_that_do_not_know_the_api_s_origin_throw_where_they_are_built(next_app: NextApp) -> None:
+    with pytest.raises(AssertionError, match="Set NEXT_PUBLIC_TASKS_URL where you build"):
+        await apps.run("""node --import tsx --eval 'import("./lib/tasks-direct.ts")'""", next_app.folder)
 
 
 async def test_while_the_api_is_away_or_silent_every_wait_ends_and_what_was_typed_is_kept_once_it_is_back(

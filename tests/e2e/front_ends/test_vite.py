@@ -1,11 +1,15 @@
-"""A Vite app made of nothing but the generator's files and the blocks of docs/front-ends.md, in a real Chromium."""
+"""A Vite app made of the generator's files and the blocks of docs/front-ends.md, in a real Chromium.
 
+Its page `/tanstack` is the recipe for TanStack Query.
+"""
+
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.conftest import NewPerson
@@ -32,6 +36,11 @@ class Visitor:
         await visitor.sign_up(name)
         return visitor
 
+    async def in_another_tab(self, path: str = "") -> "Visitor":
+        other = Visitor(await self.page.context.new_page(), self.site, self.email)
+        await other.page.goto(f"{self.site.url}{path}")
+        return other
+
     async def sign_up(self, name: str) -> None:
         await self.press("Make an account")
         await self.page.get_by_label("Name").fill(name)
@@ -57,6 +66,27 @@ class Visitor:
         await self.field.fill(title)
         await self.press("Add")
         await expect(self.task(title)).to_be_visible()
+
+    async def rename(self, old: str, new: str) -> None:
+        await self.press(old)
+        await self.page.get_by_label("Title").fill(new)
+        await self.press("Save")
+
+    async def hears(self, text: str) -> None:
+        await expect(self.page.get_by_role("alert").filter(has_text=text)).to_be_visible()
+
+    async def shows(self, *titles: str) -> None:
+        """Wait until the list of the recipe has these titles, and no error."""
+        expected = [f"{title} Louder" for title in titles]
+        await expect(self.page.get_by_role("listitem")).to_have_text(expected)
+        await expect(self.page.get_by_role("alert")).to_have_text("")
+
+    async def mark(self) -> None:
+        """Mark this page, so that another in its place is noticed."""
+        await self.page.evaluate("window.isMarked = true")
+
+    async def is_marked(self) -> bool:
+        return bool(await self.page.evaluate("window.isMarked ?? false"))
 
     @property
     def titles(self) -> list[str]:
@@ -101,6 +131,7 @@ async def test_words_of_a_session_that_ended_are_not_kept_for_who_signs_in_inste
 ) -> None:
     ann = await Visitor.signed_up(vite, await new_person())
     await ann.field.fill("Ann's secret")
+    await ann.mark()
     vite.end_sessions(ann.email)
     await ann.page.clock.fast_forward("16:00")
     await ann.press("Add")
@@ -110,7 +141,135 @@ async def test_words_of_a_session_that_ended_are_not_kept_for_who_signs_in_inste
     await expect(bob.field).to_have_value("")
     await bob.add("Bob's plants")
 
+    assert await ann.is_marked(), "React made Bob's list anew, and the page was not loaded again"
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
+
+
+async def test_a_tab_that_does_not_know_of_another_person_makes_their_list_anew_without_a_new_page(
+    vite: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    ann = await Visitor.signed_up(vite, device)
+    await ann.add("Ann's dentist")
+    await ann.field.fill("Ann's secret")
+    await ann.mark()
+    same_origin = {"origin": vite.url}
+    bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
+    person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
+    signed_up = await device.request.post(
+        f"{vite.url}/api/auth/sign-up/email", headers=same_origin, data=person
+    )
+    assert signed_up.ok
+
+    await ann.page.clock.fast_forward("16:00")
+    await ann.press("Add")
+    await expect(ann.field).to_have_value("")
+    await expect(ann.task("Ann's dentist")).to_have_count(0)
+    await bob.add("Bob's plants")
+
+    assert await ann.is_marked()
+    assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
+
+
+async def test_an_edit_of_what_another_tab_changed_says_so_and_the_second_press_replaces_it(
+    vite: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(vite, await new_person())
+    await ann.add("Call the dentist")
+    other = await ann.in_another_tab()
+    await other.rename("Call the dentist", "Call the doctor")
+    await expect(other.task("Call the doctor")).to_be_visible()
+
+    await ann.rename("Call the dentist", "Call the vet")
+    await ann.hears("Meanwhile this task became “Call the doctor”")
+    await expect(ann.page.get_by_label("Title")).to_have_value("Call the vet")
+    assert ann.titles == ["Call the doctor"]
+    await ann.press("Save")
+    await expect(ann.task("Call the vet")).to_be_visible()
+
+    assert ann.titles == ["Call the vet"]
+
+
+async def test_tanstack_query_shows_a_change_at_once_and_takes_it_back_when_the_task_has_another_version(
+    vite: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(vite, await new_person())
+    await ann.add("Call the dentist")
+    recipe = await ann.in_another_tab("/tanstack")
+    await recipe.shows("Call the dentist")
+    await ann.rename("Call the dentist", "Call the doctor")
+    await expect(ann.task("Call the doctor")).to_be_visible()
+    goes_on = {"PATCH": asyncio.Event(), "GET": asyncio.Event()}
+
+    async def hold(route: Route) -> None:
+        await goes_on[route.request.method].wait()
+        await route.continue_()
+
+    await recipe.page.route("**/api/me/tasks**", hold)
+    await recipe.press("Louder")
+    await recipe.shows("Call the dentist!")
+    goes_on["PATCH"].set()
+    await recipe.hears("This task changed meanwhile")
+    await expect(recipe.page.get_by_role("listitem")).to_have_text(["Call the dentist Louder"])
+    goes_on["GET"].set()
+    await expect(recipe.task("Call the doctor")).to_be_visible()
+    assert ann.titles == ["Call the doctor"]
+    async with recipe.page.expect_response(lambda answer: answer.request.method == "PATCH") as kept:
+        await recipe.press("Louder")
+    await recipe.shows("Call the doctor!")
+    assert (await kept.value).ok
+
+    assert ann.titles == ["Call the doctor!"]
+
+
+async def test_tanstack_query_has_nothing_of_the_person_before_in_its_cache(
+    vite: Site, new_person: NewPerson
+) -> None:
+    device = await new_person()
+    ann = await Visitor.signed_up(vite, device)
+    await ann.add("Ann's dentist")
+    await ann.page.close()
+    ann = Visitor(await device.new_page(), vite, ann.email)
+    await ann.page.goto(f"{vite.url}/tanstack")
+    await ann.shows("Ann's dentist")
+    await ann.mark()
+
+    await ann.press("Sign out")
+    bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
+    await bob.sign_up("bob")
+    await bob.shows()
+    await bob.press("Sign out")
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ann.page.route("**/api/me/tasks**", hold)
+    async with ann.page.expect_request("**/api/me/tasks**"):
+        await ann.sign_in()
+    await ann.shows()
+    goes_on.set()
+    await ann.shows("Ann's dentist")
+
+    assert await ann.is_marked()
+
+
+async def test_tanstack_query_says_at_once_what_the_client_does_not_repeat(
+    vite: Site, new_person: NewPerson
+) -> None:
+    ann = await Visitor.signed_up(vite, await new_person())
+    asked = list[str]()
+
+    async def fail(route: Route) -> None:
+        asked.append(route.request.method)
+        await route.fulfill(status=500)
+
+    await ann.page.route("**/api/me/tasks**", fail)
+    await ann.page.goto(f"{vite.url}/tanstack")
+    await ann.hears("The server answered something that cannot be understood")
+
+    assert asked == ["GET"]
 
 
 async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_along(

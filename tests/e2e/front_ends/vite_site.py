@@ -27,7 +27,9 @@ def replace(file: Path, texts: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def running(postgres: PostgresServer, folder: Path, section: Section) -> AsyncIterator[Site]:
+async def running(
+    postgres: PostgresServer, folder: Path, documented: dict[str, Section]
+) -> AsyncIterator[Site]:
     """Follow the documentation, and run the app that is built with all that is behind it.
 
     It is built a second time for `direct_url`, where it calls the API at its own origin, by the packed client.
@@ -36,6 +38,8 @@ async def running(postgres: PostgresServer, folder: Path, section: Section) -> A
     url, direct_url = f"http://localhost:{port}", f"http://localhost:{direct_port}"
     auth_url, api_url = f"http://localhost:{auth_port}", f"http://127.0.0.1:{api_port}"
     app = folder / "my-app"
+    section = documented["Vite"]
+    section = Section({**section.files, **documented["Recipes"].files}, section.commands)
     await apps.install("vite")
     apps.lay_out("vite", app, section, {"vite.config.ts": {AUTH_SHOWN: auth_url, API_SHOWN: api_url}})
     for command in apps.own_commands(section):
@@ -43,11 +47,9 @@ async def running(postgres: PostgresServer, folder: Path, section: Section) -> A
     await apps.run("npm run lint -- --deny-warnings src && npm run build", app)
     await apps.run(f"npm install --prefer-offline {await apps.packed_client()}", app)
     shutil.rmtree(app / "src" / "taskward")
-    replace(app / "src" / "App.tsx", {'"./taskward"': '"taskward-client"'})
-    replace(
-        app / "src" / "tasks.ts",
-        {'"./taskward"': '"taskward-client"', 'baseUrl: ""': f'baseUrl: "{api_url}"'},
-    )
+    for name in ("App.tsx", "messages.ts", "tanstack.tsx", "tasks.ts"):
+        replace(app / "src" / name, {'"./taskward"': '"taskward-client"'})
+    replace(app / "src" / "tasks.ts", {'baseUrl: ""': f'baseUrl: "{api_url}"'})
     await apps.run("npx tsc -b && npx vite build --outDir direct", app)
     tasks, people = postgres.new_database(), postgres.new_database()
     await upgrade(DatabaseAddress.parse(tasks))

@@ -1,18 +1,20 @@
 import { type FormEvent, useEffect, useState } from "react";
 import { authClient } from "./auth-client";
+import { messageOf } from "./messages";
+import { SignIn } from "./sign-in";
 import { api, session } from "./tasks";
-import { isProblem, isSignedOut, type Task } from "./taskward";
+import { isConflict, type Task } from "./taskward";
 
 export default function App() {
   const { data, isPending, refetch } = authClient.useSession();
   const [shownFor, setShownFor] = useState<string | null>(null); // the list stays while its person signs in again
   const user = data?.user.id ?? null;
-  if (user !== null && shownFor === null) setShownFor(user);
+  if (user !== null && user !== shownFor) setShownFor(user); // another person: their list is a new one, by its key
 
   useEffect(() => {
-    const look = () => void refetch(); // finds that nobody is signed in: the form below appears
-    window.addEventListener("signed-out", look);
-    return () => window.removeEventListener("signed-out", look);
+    const look = () => void refetch();
+    window.addEventListener("look-who-is-signed-in", look);
+    return () => window.removeEventListener("look-who-is-signed-in", look);
   }, [refetch]);
 
   async function signOut() {
@@ -26,7 +28,7 @@ export default function App() {
   return (
     <main>
       {user === null && <SignIn />}
-      {shownFor !== null && <TaskList key={shownFor} />}
+      {shownFor !== null && <TaskList key={shownFor} user={shownFor} />}
       {user !== null && (
         <button type="button" onClick={signOut}>
           Sign out
@@ -36,68 +38,56 @@ export default function App() {
   );
 }
 
-function SignIn() {
-  const [isNew, setNew] = useState(false);
-  const [message, setMessage] = useState("");
-
-  async function submit(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const text = (name: string) => String(form.get(name) ?? "");
-    const credentials = { email: text("email"), password: text("password") };
-    const { error } = isNew
-      ? await authClient.signUp.email({ ...credentials, name: text("name") })
-      : await authClient.signIn.email(credentials);
-    if (error) setMessage(error.message ?? "That did not work: try again.");
-  }
-
-  return (
-    <form onSubmit={submit}>
-      {isNew && (
-        <label>
-          Name <input name="name" autoComplete="name" required />
-        </label>
-      )}
-      <label>
-        E-mail <input name="email" type="email" autoComplete="email" required />
-      </label>
-      <label>
-        Password{" "}
-        <input name="password" type="password" autoComplete={isNew ? "new-password" : "current-password"} required />
-      </label>
-      <button type="submit">{isNew ? "Sign up" : "Sign in"}</button>
-      <button type="button" onClick={() => setNew(!isNew)}>
-        {isNew ? "I have an account" : "Make an account"}
-      </button>
-      <p role="alert">{message}</p>
-    </form>
-  );
-}
-
-function TaskList() {
+function TaskList({ user }: { user: string }) {
   const [tasks, setTasks] = useState<Task[]>([]);
+  const [edited, setEdited] = useState<Task | null>(null); // as it was when the person began, or saw it last
   const [message, setMessage] = useState("");
 
   useEffect(() => {
+    session.cleared(user); // first: what is loaded is for them
     const controller = new AbortController();
     api.list({ completed: false }, { signal: controller.signal }).then(
       (page) => setTasks(page.tasks),
       (error: unknown) => !controller.signal.aborted && setMessage(messageOf(error)),
     );
     return () => controller.abort();
-  }, []);
+  }, [user]);
 
-  async function create(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const form = event.currentTarget;
+  /** Does something; what the person typed stays where it is until it is done. */
+  async function attempt(action: () => Promise<void>) {
     try {
-      const task = await api.create({ title: String(new FormData(form).get("title")) });
-      form.reset(); // only now: what was typed stays until it is kept
-      setTasks((before) => [task, ...before]);
+      await action();
       setMessage("");
     } catch (error) {
       setMessage(messageOf(error));
     }
+  }
+
+  function create(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = event.currentTarget;
+    return attempt(async () => {
+      const task = await api.create({ title: String(new FormData(form).get("title")) });
+      form.reset();
+      setTasks((before) => [task, ...before]);
+    });
+  }
+
+  function save(event: FormEvent<HTMLFormElement>, { id, version }: Task) {
+    event.preventDefault();
+    const title = String(new FormData(event.currentTarget).get("title"));
+    return attempt(async () => {
+      try {
+        const task = await api.update(id, { title }, { ifVersion: version });
+        setTasks((before) => before.map((each) => (each.id === id ? task : each)));
+        setEdited(null);
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        const now = await api.get(id);
+        setEdited(now); // the field keeps what was typed
+        throw new Error(`Meanwhile this task became “${now.title}”. Save again to replace that.`);
+      }
+    });
   }
 
   return (
@@ -109,15 +99,20 @@ function TaskList() {
       <p role="alert">{message}</p>
       <ul>
         {tasks.map((task) => (
-          <li key={task.id}>{task.title}</li>
+          <li key={task.id}>
+            {edited?.id === task.id ? (
+              <form onSubmit={(event) => save(event, edited)}>
+                <input name="title" aria-label="Title" defaultValue={task.title} required />
+                <button type="submit">Save</button>
+              </form>
+            ) : (
+              <button type="button" onClick={() => setEdited(task)}>
+                {task.title}
+              </button>
+            )}
+          </li>
         ))}
       </ul>
     </>
   );
-}
-
-function messageOf(error: unknown): string {
-  if (isSignedOut(error)) return "Sign in to go on.";
-  if (isProblem(error)) return error.errors[0]?.detail ?? error.detail;
-  return "Something went wrong: try again.";
 }

@@ -1,15 +1,35 @@
-import { QueryClient, useMutation, useQuery } from "@tanstack/react-query";
+import { QueryClient, QueryClientProvider, useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
-import { api, session } from "./tasks";
-import type { Task } from "./taskward";
+import { authClient } from "./auth-client";
+import { messageOf } from "./messages";
+import { SignIn } from "./sign-in";
+import { createTaskward, type Task } from "./taskward";
 
-export const queryClient = new QueryClient({
+const queryClient = new QueryClient({
   defaultOptions: { queries: { retry: false }, mutations: { retry: false } },
 });
 
-export function TaskTitles({ user }: { user: string }) {
+const { api, session } = createTaskward({ auth: authClient, baseUrl: "", onOtherUser: () => queryClient.clear() });
+
+export default function App() {
+  const { data, isPending } = authClient.useSession();
+  if (isPending) return <p>Loading …</p>;
+  if (!data) return <SignIn />;
+  return (
+    <QueryClientProvider client={queryClient}>
+      <TaskTitles key={data.user.id} user={data.user.id} />
+      <button type="button" onClick={() => authClient.signOut()}>
+        Sign out
+      </button>
+    </QueryClientProvider>
+  );
+}
+
+function TaskTitles({ user }: { user: string }) {
+  useEffect(() => session.cleared(user), [user]); // above the query, whose first request is for this user
+
   const key = ["tasks", user];
-  const { data = [] } = useQuery({
+  const { data = [], error } = useQuery({
     queryKey: key,
     queryFn: async ({ signal }) => (await api.list({ completed: false }, { signal })).tasks,
   });
@@ -24,22 +44,25 @@ export function TaskTitles({ user }: { user: string }) {
       );
       return { before };
     },
-    onError: (_error, _change, context) => queryClient.setQueryData(key, context?.before),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: key }),
+    // Nothing comes back into a cache that was cleared for another user.
+    onError: (_error, _change, context) => queryClient.setQueryData<Task[]>(key, (now) => now && context?.before),
+    onSettled: () => void queryClient.invalidateQueries({ queryKey: key }), // the message waits for no list
   });
-
-  useEffect(() => session.cleared(user), [user]); // this component is made anew for each user
+  const failure = rename.error ?? error;
 
   return (
-    <ul>
-      {data.map((task) => (
-        <li key={task.id}>
-          {task.title}{" "}
-          <button type="button" onClick={() => rename.mutate({ task, title: `${task.title}!` })}>
-            Louder
-          </button>
-        </li>
-      ))}
-    </ul>
+    <>
+      <p role="alert">{failure && messageOf(failure)}</p>
+      <ul>
+        {data.map((task) => (
+          <li key={task.id}>
+            {task.title}{" "}
+            <button type="button" onClick={() => rename.mutate({ task, title: `${task.title}!` })}>
+              Louder
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
