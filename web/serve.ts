@@ -42,6 +42,31 @@ export async function serve(
   const auth = create(database, turns);
   await migrate(auth.options);
 
+  const app = createApp(settings, auth, turns);
+  servePage(app, settings);
+
+  const server = listen(
+    {
+      fetch: app.fetch,
+      port: settings.port,
+      hostname: "127.0.0.1",
+      serverOptions,
+    },
+    ({ port }) => console.log(`listening on http://127.0.0.1:${port}`),
+  ) as Server;
+  boundConnections(server, settings.trustedProxies);
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    const used = error.code === "EADDRINUSE";
+    console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
+    process.exit(1);
+  });
+  const stop = () => server.close(() => void database.end().then(() => process.exit(0)));
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+}
+
+/** The routes of Better Auth. */
+export function createApp(settings: Settings, auth: Auth, turns: PasswordTurns): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.use(
     "/api/auth/*",
@@ -66,26 +91,7 @@ export async function serve(
     if (wait) answer.headers.set("retry-after", wait); // the standard name (RFC 9110 §10.2.3)
     return answer;
   });
-  servePage(app, settings);
-
-  const server = listen(
-    {
-      fetch: app.fetch,
-      port: settings.port,
-      hostname: "127.0.0.1",
-      serverOptions,
-    },
-    ({ port }) => console.log(`listening on http://127.0.0.1:${port}`),
-  ) as Server;
-  boundConnections(server, settings.trustedProxies);
-  server.on("error", (error: NodeJS.ErrnoException) => {
-    const used = error.code === "EADDRINUSE";
-    console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
-    process.exit(1);
-  });
-  const stop = () => server.close(() => void database.end().then(() => process.exit(0)));
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
+  return app;
 }
 
 /**

@@ -10,7 +10,7 @@ import { signInThrottle } from "../sign-in-throttle.ts";
 const ORIGIN = "http://localhost:3000";
 export const PASSWORD = "correct horse";
 
-const SETTINGS: Settings = {
+export const SETTINGS: Settings = {
   baseUrl: ORIGIN,
   port: 3000,
   secret: "0123456789abcdef0123456789abcdef",

@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as settle } from "node:timers/promises";
 import type { Mail } from "../mail.ts";
-import { restOfStep } from "../serve.ts";
-import { given } from "./better-auth.ts";
+import { PasswordTurns } from "../password-turns.ts";
+import { createApp, restOfStep } from "../serve.ts";
+import { given, SETTINGS } from "./better-auth.ts";
 
 test("the answer is the same for a known address, and waits for no mail", async () => {
   const mails: Mail[] = [];
@@ -51,3 +53,24 @@ test("an answer waits for the end of a step, however long its work took", () => 
 
   assert.deepEqual(answered, [500, 500, 500, 1000, 1000]);
 });
+
+for (const verifyEmail of [true, false])
+  test(`where addresses are ${verifyEmail ? "" : "not "}verified, a sign-up ${verifyEmail ? "waits" : "does not wait"} for the step`, async ({
+    mock,
+  }) => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const auth = { handler: async () => new Response("{}"), options: {} };
+    const app = createApp({ ...SETTINGS, verifyEmail }, auth, new PasswordTurns());
+    const client = { incoming: { socket: { remoteAddress: "192.0.2.1" } } };
+    let isAnswered = false;
+
+    const answer = Promise.resolve(app.request("/api/auth/sign-up/email", { method: "POST" }, client)).finally(() => {
+      isAnswered = true;
+    });
+    for (let turn = 0; turn < 100; turn += 1) await settle();
+    const atOnce = isAnswered;
+    mock.timers.tick(500);
+
+    assert.equal((await answer).status, 200);
+    assert.equal(atOnce, !verifyEmail);
+  });
