@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.infra.postgres.checkout import IDLE_LIFETIME
 from app.infra.postgres.database import PING, Database
+from app.infra.postgres.pool import IDLE_LIFETIME
 from app.settings.database_address import DatabaseAddress
 
 pytestmark = pytest.mark.server

@@ -145,4 +145,4 @@ def add_route(scope: Any) -> tuple[RequestContext, BaseRouteHandler, Mapping[str
 
 def read_request_id(sent: bytes) -> str:
     """Return the client's request id, which correlates both logs; a random one if it is invalid."""
-    return sent.decode() if _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
+    return sent.decode() if sent and _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"

@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 from asyncpg import SyntaxOrAccessError
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
-from app.infra.postgres.checkout import Checkout
 from app.infra.postgres.connect import (
     Connection,
     means_lost,
@@ -21,7 +20,7 @@ from app.infra.postgres.connect import (
     means_unreachable,
     means_unsent,
 )
-from app.infra.postgres.pool import PoolStats
+from app.infra.postgres.pool import Checkout, PoolStats
 from app.infra.postgres.session import Row, Transaction
 from app.infra.postgres.wait_queue import PoolExhausted
 from app.infra.statements.owner_scope import Statement
