@@ -1,17 +1,20 @@
 """The limits on one person's concurrent statements and large batches, as clients see them.
 
-How each test was seen to fail: no limit on a person's statements; large batches side by side; no end to the wait for a turn.
+How each test was seen to fail: no limit on a person's statements; large batches side by side; no end to the wait for a turn;
+rows made within the transaction of a key.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
 from app.composition import compose
+from app.domain.commands import Operation
 from app.event_loop import SMALL_REQUESTS
+from app.infra import task_batch
 from app.infra.postgres.owner_session import QUEUE
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -53,6 +56,9 @@ async def test_given_a_person_whose_statements_are_held_up_others_and_readiness_
     assert set(answers) == {201, 429}
 
 
+IN_TRANSACTION = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+)
 LARGE = {"op": "create", "title": "x", "description": "x" * 9_000}
 BATCH = {"operations": [LARGE] * 40}
 REFUSED_BATCH = {"operations": [{**LARGE, "due": "x"}] * 40}
@@ -136,3 +142,23 @@ async def test_a_request_counts_as_small_while_it_is_in_progress_unless_its_body
         await asyncio.gather(large, small)
 
     assert [with_large, with_both, SMALL_REQUESTS.count] == [before, before + 1, before]
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "one"}], ids=["without a key", "with a key"])
+async def test_the_rows_of_a_batch_are_made_before_its_transaction(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    transactions: list[int] = []
+
+    async def count_transactions(operations: Sequence[Operation]) -> task_batch.Rows:
+        connection = await asyncpg.connect(database_url)
+        transactions.append(await connection.fetchval(IN_TRANSACTION))
+        await connection.close()
+        return await rows_of(operations)
+
+    rows_of = task_batch.rows_of
+    monkeypatch.setattr(task_batch, "rows_of", count_transactions)
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        done = await People(client).one().ask("POST", "batch", json=BATCH, headers=headers)
+
+    assert (done.status_code, transactions) == (200, [0])

@@ -128,13 +128,15 @@ class TaskController(Controller):
 
 async def _batch(request: TaskRequest, body: bytes) -> JsonResponse[schemas.BatchResults]:
     commands, keyed = await read_batch(request, body)
+    unit_of_work = request.context.unit_of_work
+    batch = await unit_of_work.tasks.prepare(commands)
 
     async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
-        done = await tasks.batch(commands)
+        done = await tasks.batch(batch)
         shows = [task_id for task_id, task in done if task is not None]
         return JsonResponse(results(commands, [task for _, task in done])), shows
 
-    return await run_once(keyed, request.context.unit_of_work, do)
+    return await run_once(keyed, unit_of_work, do)
 
 
 def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:

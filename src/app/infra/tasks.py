@@ -88,10 +88,18 @@ class NeonTaskRepository:
         async with self._session.transaction() as session:
             return await manual_order.move(session, move, at=at)
 
+    async def prepare(self, operations: Sequence[Operation]) -> task_batch.Rows:
+        return await task_batch.rows_of(operations)
+
     async def apply(
-        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+        self,
+        operations: Sequence[Operation],
+        *,
+        at: datetime,
+        at_most: int,
+        prepared: task_batch.Rows | None = None,
     ) -> Sequence[Shown | None]:
-        rows = await task_batch.rows_of(operations)
+        rows = prepared or await self.prepare(operations)
         async with self._session.transaction() as session:
             return await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
 
