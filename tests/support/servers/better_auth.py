@@ -7,6 +7,8 @@ import re
 import secrets
 import shutil
 import signal
+import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +28,8 @@ from tests.support.log_search import LOGS
 WEB = Path(__file__).parents[3] / "web"
 START_TIMEOUT = 60  # seconds
 MAIL_TIMEOUT = 5  # seconds
+REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+"""What a bundle of ES modules needs for packages in CommonJS."""
 NO_SETTINGS: Mapping[str, str] = {}
 
 
@@ -95,6 +99,31 @@ class BetterAuth:
             await asyncio.sleep(0.02)
 
 
+def bundled_server() -> Path:
+    """Bundle `web/test/server.ts` with all that it imports, unless it is bundled already.
+
+    It starts in a fifth of the time: Node.js reads one file instead of 800. How `web/server.ts` itself
+    is started, `tests/e2e/test_sign_in_server.py` tests.
+    """
+    bundle = WEB / "node_modules" / ".cache" / "test-server.mjs"
+    sources = (*WEB.glob("*.ts"), WEB / "test" / "server.ts", WEB / "package-lock.json")
+    if bundle.exists() and bundle.stat().st_mtime > max(source.stat().st_mtime for source in sources):
+        return bundle
+    bundle.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+        made = Path(folder) / bundle.name
+        command = [
+            *("node_modules/.bin/esbuild", "test/server.ts", f"--outfile={made}"),
+            *("--bundle", "--platform=node", "--format=esm", "--external:pg-native", "--sourcemap=inline"),
+            f"--define:import.meta.dirname={json.dumps(str(WEB))}",  # where the page is
+            f"--banner:js={REQUIRE}",
+            "--log-level=error",
+        ]
+        subprocess.run(command, cwd=WEB, check=True)
+        made.replace(bundle)  # at once: workers of the tests may bundle side by side
+    return bundle
+
+
 @asynccontextmanager
 async def better_auth(
     database_url: str,
@@ -125,7 +154,7 @@ async def better_auth(
         **settings,
     }
     process = await asyncio.create_subprocess_exec(
-        *(node, "--import", "tsx", "test/server.ts"),
+        *(node, "--enable-source-maps", await asyncio.to_thread(bundled_server)),
         cwd=WEB,
         env=env,
         stdout=asyncio.subprocess.PIPE,
