@@ -320,7 +320,9 @@ async def test_given_a_database_that_does_not_answer_requests_end_and_go_on_afte
     proxied: BetterAuth,
 ) -> None:
     """Five statements wait in the database, the other requests for a connection, and each wait has an end."""
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+    )
     async with somebody(proxied, address=an_address()) as ann:
         await ann.account()
         locking, looking = [await asyncpg.connect(proxied.database_url) for _ in range(2)]
