@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import redis
 from structlog.testing import capture_logs
 
 from app.domain.rate_limit import MemoryCounter
-from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RETRY, RedisCounter
+from app.infra.rate_limits import redis_counter
+from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RedisCounter
 from tests.support.servers.redis import Store, store_in
 
 pytestmark = pytest.mark.server
@@ -24,10 +24,27 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-async def counts(store: Store) -> AsyncIterator[RedisCounter]:
+async def counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisCounter]:
+    wait_long(monkeypatch)
     counts = RedisCounter(store.url, MemoryCounter())
     yield counts
     await counts.close()
+
+
+def wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for a store that is there, however busy the machine is."""
+    monkeypatch.setattr(redis_counter, "PATIENCE", 20.0)
+
+
+def wait_as_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for a store that hangs no longer than they do in production."""
+    monkeypatch.setattr(redis_counter, "PATIENCE", PATIENCE)
+
+
+async def until_it_is_back(counts: RedisCounter) -> None:
+    async with asyncio.timeout(20):
+        while counts.trouble is not None:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.02)
 
 
 async def test_two_processes_count_together(store: Store, counts: RedisCounter) -> None:
@@ -72,35 +89,47 @@ async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_s
     assert [line["event"] for line in logged] == ["rate limits are not shared: their store is unavailable"]
 
 
-async def test_given_that_the_store_hangs_then_one_moment_is_lost_and_no_more(
-    store: Store, counts: RedisCounter
+async def test_given_that_the_store_hangs_then_the_requests_of_one_moment_wait_and_no_more(
+    store: Store, counts: RedisCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await counts.add("ann", 1, 60)
+    waited: list[str] = []
+    storage = counts._storage
+    incr = storage.incr
+
+    async def counted_incr(key: str, expiry: int, amount: int = 1) -> int:
+        if key != PROBE:
+            waited.append(key)
+        return await incr(key, expiry, amount)
+
+    monkeypatch.setattr(storage, "incr", counted_incr)
+    wait_as_in_production(monkeypatch)
     store.signal(signal.SIGSTOP)
 
-    began = time.monotonic()
-    await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
-    first = time.monotonic() - began
+    async with asyncio.timeout(30):  # or for ever
+        await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
+    at_first = len(waited)
     for _ in range(1000):
         await counts.add("ann", 1, 60)
-    rest = time.monotonic() - began - first
     store.signal(signal.SIGCONT)
 
-    assert first < 3 * PATIENCE
-    assert rest < PATIENCE
+    assert 0 < at_first <= CONNECTIONS
+    assert len(waited) == at_first
 
 
 async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anothers(
-    store: Store, counts: RedisCounter
+    store: Store, counts: RedisCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
+    wait_as_in_production(monkeypatch)
     store.signal(signal.SIGSTOP)
     await asyncio.gather(*(counts.add("bob", 1, 60) for _ in range(20)))  # their answers come too late
-    store.signal(signal.SIGCONT)
+    wait_long(monkeypatch)
 
     with capture_logs() as logged:
-        await asyncio.sleep(RETRY + PATIENCE)
+        store.signal(signal.SIGCONT)
+        await until_it_is_back(counts)
         found = await asyncio.gather(*(counts.add(f"new {number}", 1, 60) for number in range(50)))
 
     assert set(found) == {1}
@@ -115,7 +144,7 @@ async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, 
     await counts.add("ann", 1, 60)
     store.start()
 
-    await asyncio.sleep(RETRY + 2 * PATIENCE)
+    await until_it_is_back(counts)
     await counts.add("ann", 1, 60)
 
     with redis.Redis(port=store.port) as client:
