@@ -100,8 +100,11 @@ class RequestContext:
 
     def lines(self, name: bytes) -> list[str]:
         """Return every line of a header."""
-        if name not in self.headers:
+        first = self.headers.get(name)
+        if first is None:
             return []
+        if len(self.headers) == len(self.header_lines):  # no header is repeated
+            return [first.decode("latin-1")]
         return [value.decode("latin-1") for key, value in self.header_lines if key == name]
 
 

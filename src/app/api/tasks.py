@@ -42,7 +42,7 @@ class TaskController(Controller):
     async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
         query, tasks = read_list(request), request.context.tasks
-        if request.context.first(b"if-none-match") and is_known(
+        if request.context.headers.get(b"if-none-match") and is_known(
             request, tag := _list_tag(request, await tasks.revision())
         ):
             return JsonResponse(b"", status=304, headers=((b"etag", tag),))
