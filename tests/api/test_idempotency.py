@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -220,6 +222,10 @@ async def test_a_quoted_key_may_hold_what_it_must_escape(people: People) -> None
         assert comparable(await ann.ask("POST", json=TITLE, headers=keyed(key))) == comparable(first)
 
 
+TRY_AGAIN = ("/problems/key-in-flight", "/problems/too-many-at-once")
+"""The second: a pooler lets few statements wait, so on a busy machine the last requests wait for too long."""
+
+
 async def fifty_at_once(ann: Person) -> None:
     """Send one request fifty times at once, and hold the answers to what is promised of them."""
     key = keyed()
@@ -227,11 +233,10 @@ async def fifty_at_once(ann: Person) -> None:
     answers = await asyncio.gather(*(ann.ask("POST", json=TITLE, headers=key) for _ in range(50)))
 
     made = [answer for answer in answers if answer.status_code == 201]
-    in_flight = [answer for answer in answers if answer.status_code == 409]
+    in_flight = [answer for answer in answers if answer.json().get("type") in TRY_AGAIN]
     assert len(made) + len(in_flight) == 50
     assert {comparable(answer)[2] for answer in made} == {made[0].content}
     for refused in in_flight:
-        assert refused.json()["type"] == "/problems/key-in-flight"
         assert refused.headers["retry-after"] == "1"
         assert comparable(await ann.ask("POST", json=TITLE, headers=key)) == comparable(made[0])
     assert len(await ann.titles()) == 1
@@ -252,27 +257,68 @@ async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path
             await asyncio.gather(*map(fifty_at_once, everybody))
 
 
-@pytest.mark.quiet
-async def test_while_the_first_is_under_way_the_second_is_refused_at_once_and_others_go_on(
-    people: People, postgres: PostgresServer, database_url: str
+@asynccontextmanager
+async def held(database_url: str, ann: Person) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Lock her row, and yield what lets go of it."""
+    blocker = await asyncpg.connect(database_url)
+    transaction = blocker.transaction()
+    await transaction.start()
+    await blocker.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", ann.user_id)
+    try:
+        yield transaction.commit
+    finally:
+        await blocker.close()
+
+
+async def waiting(database_url: str, count: int) -> None:
+    """Return as soon as this many statements wait for a lock."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH %'"
+        async with asyncio.timeout(5):
+            while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process changes it
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_answer(
+    people: People, database_url: str
 ) -> None:
     ann, key = people.one(), keyed()
-    task = await ann.create()
-    hold = f"""BEGIN; SELECT FROM task_owners WHERE user_id = '{ann.user_id}' FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"""
-    held = asyncio.create_task(asyncio.to_thread(postgres.query, hold, database_url.rpartition("/")[2]))
-    await asyncio.sleep(0.3)
-    first = asyncio.create_task(ann.ask("POST", json=TITLE, headers=key))
-    await asyncio.sleep(0.3)
+    path = f"{(await ann.create())['id']}/complete"
 
-    second = await asyncio.wait_for(ann.ask("POST", json=TITLE, headers=key), 0.5)
-    other = await asyncio.wait_for(people.one().ask("POST", json=TITLE, headers=key), 0.5)
+    async with held(database_url, ann) as let_go:
+        asked = [asyncio.create_task(ann.ask("PATCH", path, headers=key)) for _ in range(2)]
+        await waiting(database_url, 2)
+        await let_go()
+        answers = [await each for each in asked]
+
+    assert comparable(answers[0]) == comparable(answers[1])
+    assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]
+    assert (await ann.ask("GET")).json()[0]["completed"] is True
+
+
+async def test_a_second_that_waited_long_is_refused_while_the_first_and_others_go_on(
+    people: People, database_url: str
+) -> None:
+    ann, key = people.one(), keyed()
+    await ann.create()
+
+    async with held(database_url, ann) as let_go:
+        first = asyncio.create_task(ann.ask("POST", json=TITLE, headers=key))
+        await waiting(database_url, 1)
+        second = await ann.ask("POST", json=TITLE, headers=key)
+        other = await people.one().ask("POST", json=TITLE, headers=key)
+        was_waiting = not first.done()
+        await let_go()
 
     assert (second.status_code, second.headers["retry-after"]) == (409, "1")
+    assert second.json()["type"] == "/problems/key-in-flight"
     assert other.status_code == 201
+    assert was_waiting
     assert (await first).status_code == 201
     assert len(await ann.titles()) == 2
-    assert task["title"] in await ann.titles()
-    await held
 
 
 class Clock:

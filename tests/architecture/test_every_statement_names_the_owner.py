@@ -14,8 +14,8 @@ from asyncpg.connection import LoggedQuery
 
 import app.infra.statements
 from app.domain.commands import Change, Move, Restore, Trash
-from app.domain.errors import TaskNotFound, TooManyKeys
-from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
+from app.domain.errors import TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges
@@ -28,6 +28,7 @@ from app.infra.tables import ORDERS, OwnedRow
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.keyed import keyed
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +62,9 @@ def owner_parameters(part: str) -> set[int]:
     flat, inner = "", re.compile(r"\([^()]*\)")
     while flat != part:
         flat, part = part, inner.sub("", part)
-    where = re.split(r" ORDER BY | RETURNING | LIMIT | FOR UPDATE$", flat.partition("WHERE")[2])[0]
+    where = re.split(r" ORDER BY | RETURNING | LIMIT | FOR UPDATE(?: OF \w+)?$", flat.partition("WHERE")[2])[
+        0
+    ]
     conjuncts = [one.strip() for one in where.split(" AND ")] if " OR " not in where else []
     found = (re.fullmatch(r"(?:own_\w+\.)?user_id = \$(\d+)(?:::\w+)?", one) for one in conjuncts)
     return {int(match[1]) for match in found if match}
@@ -132,6 +135,15 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     await mine.purge(task.id)
     with suppress(TaskNotFound):
         await mine.show(task.id)
+    await keyed(database, ann, "one").add(new := TaskFactory.build(), at_most=MANY)
+    with suppress(AlreadyAnswered):
+        await keyed(database, ann, "one").add(new, at_most=MANY)
+    with suppress(TooManyTasks):
+        await keyed(database, ann).add(TaskFactory.build(), at_most=1)
+    for if_match in (None, frozenset(range(1, 99))):
+        await keyed(database, ann).toggle(new.id, at=later(5), if_match=if_match)
+        await keyed(database, ann).change(new.id, TaskChanges(title="z"), at=later(6), if_match=if_match)
+    await keyed(database, ann, "one", at=later(2 * 24 * 60)).toggle(new.id, at=NOON)
     async with database.transaction() as transaction:
         kept = NeonStoredResponses(transaction, owner=ann)
         await kept.claim(asked := IdempotentRequest("create", "key", b""), since=NOON)
@@ -143,7 +155,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
 
     await asyncio.sleep(0)  # the driver calls its listeners one turn of the event loop later
     about_tasks = [query for query in heard if OWNED.search(query.query)]
-    assert len(about_tasks) >= 37
+    assert len(about_tasks) >= 46
     assert [part for query in about_tasks for part in parts_without(ann, query)] == []
 
 

@@ -27,6 +27,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import NOON, TaskFactory
+from tests.support.keyed import under_a_key
 from tests.support.plans import KINDS, Plan, plan_of, rows_read
 
 pytestmark = pytest.mark.server
@@ -68,6 +69,14 @@ ACTS: Mapping[str, tuple[Act, int]] = {
     "purge": (lambda mine, task_id: mine.purge(task_id), 1),
 }
 """What can be done, in an order in which one task bears it, and how many rows a scan may read for it."""
+
+KEYED: Mapping[str, Act] = {
+    "add under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=ROOM),
+    "change under a key": lambda mine, task_id: under_a_key(mine).change(
+        task_id, TaskChanges(priority=Priority.LOW), at=NOON
+    ),
+    "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
+}
 
 
 @dataclass
@@ -135,6 +144,19 @@ async def test_each_statement_reads_an_index_range_of_its_owner_and_no_row_more(
     assert explaining.plans
     for plan in explaining.plans:
         assert faults(plan, most=most) == [], str(plan)
+
+
+@pytest.mark.parametrize("act", KEYED)
+async def test_a_statement_under_a_key_reads_one_row_of_each_table(explaining: Explaining, act: str) -> None:
+    task = TaskFactory.build()
+    await NeonTaskRepository(explaining.database, owner=ANN).add(task, at_most=ROOM)
+    explaining.plans.clear()
+
+    await KEYED[act](NeonTaskRepository(explaining, owner=ANN), task.id)
+
+    assert len(explaining.plans) == len(KINDS)
+    for plan in explaining.plans:
+        assert faults(plan, most=1) == [], str(plan)
 
 
 async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: TaskId) -> None:

@@ -15,6 +15,7 @@ from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.keyed import under_a_key
 
 pytestmark = pytest.mark.server
 
@@ -35,6 +36,8 @@ ACTS: dict[str, Act] = {
     "create": lambda mine, _: mine.add(TaskFactory.build(), at_most=MANY),
     "change": lambda mine, task: mine.change(task.id, TaskChanges(title=f"{perf_counter_ns()}"), at=later(1)),
     "toggle": lambda mine, task: mine.toggle(task.id, at=NOON),
+    "create under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),
+    "toggle under a key": lambda mine, task: under_a_key(mine).toggle(task.id, at=NOON),
     "revision": lambda mine, _: mine.revision(),
 }
 

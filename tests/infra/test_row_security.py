@@ -7,7 +7,7 @@ How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.state
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -29,7 +29,7 @@ from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import TABLES
 from app.infra.postgres.row_security_check import _leaks, gaps
 from app.infra.postgres.session import Row, Session
-from app.infra.statements import tasks
+from app.infra.statements import keyed_writes, tasks
 from app.infra.statements.lists import Shape, page_of
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.summary import SUMMARY
@@ -37,6 +37,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
+from tests.support.keyed import under_a_key
 
 pytestmark = pytest.mark.server
 
@@ -76,6 +77,11 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
         mine, TaskFactory.build(), Change(task_id, TaskChanges(title="changed"))
     ),
     "batch: trash and restore": trash_and_restore,
+    "add under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),
+    "change under a key": lambda mine, task_id: under_a_key(mine).change(
+        task_id, TaskChanges(title="changed"), at=NOON
+    ),
+    "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
 }
 """Every verb that reads or changes what is there, done to one task."""
 
@@ -196,7 +202,8 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
         summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
-        for verb in ("show", "change", "toggle", "trash", "purge", "place", *IN_BATCH):
+        keyed_verbs = ("change under a key", "toggle under a key")
+        for verb in ("show", "change", "toggle", "trash", "purge", "place", *keyed_verbs, *IN_BATCH):
             with pytest.raises(TaskNotFound):
                 await ACTS[verb](cid, planted.tasks[0].id)
 
@@ -272,10 +279,15 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
                 tasks.toggle(conditional=False).act,
                 tasks.trash(conditional=False).act,
                 tasks.restore(conditional=False).act,
+                keyed_writes.update_of(("title",), conditional=False),
+                keyed_writes.toggle(conditional=False),
+                keyed_writes.LOOK,
                 *(page_of(Shape(order=order.value, descending=False)) for order in Order),
                 SUMMARY,
             ):
                 values = {"owner": planted.ann, "row": planted.tasks[0].id, "title": str(number), "at": NOON}
+                values |= {"route": "", "key": str(uuid4()), "fingerprint": b"", "status": 200, "headers": []}
+                values |= {"kept_at": NOON, "since": NOON, "answers_at_most": MANY, "octets_at_most": 10**9}
                 values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1

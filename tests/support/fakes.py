@@ -203,11 +203,8 @@ class MemoryTaskRepository:
         self.shelf.revisions[self.owner] = revision + 1
         return shown(self._get(task.id), self.owner)
 
-    async def prepare(self, operations: Sequence[Operation]) -> None:
-        pass
-
     async def apply(
-        self, operations: Sequence[Operation], *, at: datetime, at_most: int, prepared: None = None
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
         before = replace(self.shelf, **{name: dict(value) for name, value in vars(self.shelf).items()})
         results: list[Shown | None] = []

@@ -1,6 +1,5 @@
 """Handlers of `/api/{user_id}/tasks`: read the request, call the service, write the response."""
 
-from collections.abc import Collection
 from hashlib import blake2b
 
 from litestar import Controller
@@ -8,7 +7,7 @@ from litestar import Controller
 from app.api import schemas
 from app.api.openapi import operations
 from app.api.requests import cursors
-from app.api.requests.batch_body import BATCH_MAX, read_batch, results
+from app.api.requests.batch_body import BATCH_MAX, form_of, read_batch
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_list, read_zone
@@ -25,7 +24,8 @@ from app.api.requests.task_bodies import (
     read_update,
 )
 from app.api.responses import JsonResponse, delete, etag, get, patch, post, put
-from app.domain.task import Shown, TaskId
+from app.domain.idempotency import ResponseForm
+from app.domain.task import Shown
 from app.domain.task_list import Page
 from app.domain.task_service import TaskService
 
@@ -59,12 +59,14 @@ class TaskController(Controller):
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Create a task."""
         new, keyed = await read_new_task(request)
+        form = ResponseForm(201, location=_path(request))
 
-        async def create(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
+        async def create(tasks: TaskService) -> JsonResponse[schemas.Task]:
             task_id, task = await tasks.create(new)
-            return _created(request, task_id, task), (task_id,)
+            location = f"{form.location}/{task_id}"
+            return _task_response(task, form.status, (b"location", location.encode()))
 
-        return await run_once(keyed, request.context.unit_of_work, create)
+        return await run_once(keyed, request.context.unit_of_work, create, form)
 
     @post("/batch", request_max_body_size=BATCH_MAX, status_code=200, **operations.BATCH)
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
@@ -118,29 +120,21 @@ class TaskController(Controller):
         """Complete or reopen a task."""
         named, completed, keyed = await read_completion(request)
 
-        async def complete(tasks: TaskService) -> tuple[JsonResponse[schemas.Task], Collection[TaskId]]:
-            return _task_response(await tasks.complete(named.task_id, completed, named.if_match)), (
-                named.task_id,
-            )
+        async def complete(tasks: TaskService) -> JsonResponse[schemas.Task]:
+            return _task_response(await tasks.complete(named.task_id, completed, named.if_match))
 
-        return await run_once(keyed, request.context.unit_of_work, complete)
+        return await run_once(keyed, request.context.unit_of_work, complete, ResponseForm())
 
 
 async def _batch(request: TaskRequest, body: bytes) -> JsonResponse[schemas.BatchResults]:
     commands, keyed = await read_batch(request, body)
-    unit_of_work = request.context.unit_of_work
-    batch = await unit_of_work.tasks.prepare(commands)
+    form = form_of(commands)
 
-    async def do(tasks: TaskService) -> tuple[JsonResponse[schemas.BatchResults], Collection[TaskId]]:
-        done = await tasks.batch(batch)
-        shows = [task_id for task_id, task in done if task is not None]
-        return JsonResponse(results(commands, [task for _, task in done])), shows
+    async def do(tasks: TaskService) -> JsonResponse[schemas.BatchResults]:
+        done = await tasks.batch(commands)
+        return JsonResponse(form.body_of(task.json for task in done if task is not None))
 
-    return await run_once(keyed, unit_of_work, do)
-
-
-def _created(request: TaskRequest, task_id: TaskId, task: Shown) -> JsonResponse[schemas.Task]:
-    return _task_response(task, 201, (b"location", f"{_path(request)}/{task_id}".encode()))
+    return await run_once(keyed, request.context.unit_of_work, do, form)
 
 
 def _task_response(

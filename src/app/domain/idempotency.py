@@ -1,8 +1,9 @@
 """Requests that can be repeated safely: a repetition with the same key gets the first response again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final, Protocol
 
 from app.domain.task import TaskId
@@ -28,12 +29,33 @@ class IdempotentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseForm:
+    """What is known of a response before its work is done: everything but the tasks in it."""
+
+    status: int = 200
+    location: str | None = None  # of the list; the address of a new task is below it
+    texts: tuple[bytes, ...] = (b"", b"")  # before, between and after the JSON of its tasks
+
+    def body_of(self, tasks: Iterable[bytes]) -> bytes:
+        """Return the response's body, from the JSON of its tasks in their order."""
+        first, *texts = self.texts
+        return first + b"".join(chain.from_iterable(zip(tasks, texts, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
 class StoredResponse:
     """A response as it was sent. No rule reads it."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+@dataclass(eq=False)
+class AlreadyAnswered(Exception):
+    """The request was done before, under the same key. Nothing was done now."""
+
+    response: StoredResponse
 
 
 class StoredResponses(Protocol):

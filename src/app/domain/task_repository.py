@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.domain.commands import Move, Operation
 from app.domain.summary import Day, Summary
@@ -98,12 +98,8 @@ class TaskRepository(Protocol):
         """
         ...
 
-    async def prepare(self, operations: Sequence[Operation]) -> Any:
-        """Return what `apply` needs of these operations and what takes long to make."""
-        ...
-
     async def apply(
-        self, operations: Sequence[Operation], *, at: datetime, at_most: int, prepared: Any = None
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
         """Run all operations in one transaction, and increment the revision once.
 

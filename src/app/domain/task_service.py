@@ -2,25 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.clock import Clock
-from app.domain.commands import Command, Move, Operation
+from app.domain.commands import Command, Move
 from app.domain.summary import Day, Summary
-from app.domain.task import NewTask, Shown, Task, TaskChanges, TaskId, Versions, create_task
+from app.domain.task import NewTask, Shown, TaskChanges, TaskId, Versions, create_task
 from app.domain.task_list import NEWEST, PAGE_DEFAULT, Bookmark, Page, Selection
 from app.domain.task_repository import TaskRepository
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
-    """The operations of a batch, their time, and what the repository prepared of them."""
-
-    operations: Sequence[Operation]
-    at: datetime
-    prepared: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +34,8 @@ class TaskService:
         task = create_task(new, at=self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
-    async def prepare(self, commands: Sequence[Command]) -> PreparedBatch:
-        """Do what takes long in a batch before its transaction.
+    async def batch(self, commands: Sequence[Command]) -> Sequence[Shown | None]:
+        """Run all commands in one transaction, as `TaskRepository.apply` does.
 
         Each created task is newer than the one before it.
         """
@@ -54,15 +44,7 @@ class TaskService:
             create_task(one, at=now + timedelta(microseconds=number)) if isinstance(one, NewTask) else one
             for number, one in enumerate(commands)
         ]
-        return PreparedBatch(operations, now, await self.tasks.prepare(operations))
-
-    async def batch(self, batch: PreparedBatch) -> Sequence[tuple[TaskId, Shown | None]]:
-        """Run a batch in one transaction, as `TaskRepository.apply` does. Return each task with its id."""
-        done = await self.tasks.apply(
-            batch.operations, at=batch.at, at_most=self.max_tasks, prepared=batch.prepared
-        )
-        ids = (one.id if isinstance(one, Task) else one.task_id for one in batch.operations)
-        return list(zip(ids, done, strict=True))
+        return await self.tasks.apply(operations, at=now, at_most=self.max_tasks)
 
     async def show(self, task_id: TaskId) -> Shown:
         """Return one task."""

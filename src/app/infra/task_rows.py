@@ -1,6 +1,6 @@
 """Conversion of tasks to rows, and the check of preconditions on a row."""
 
-from typing import Any
+from typing import Any, Final
 
 from app.domain.errors import NotInTrash, TaskNotFound
 from app.domain.tags import tag_key
@@ -8,6 +8,7 @@ from app.domain.task import Shown, Task, TaskId, Versions, require_version
 from app.domain.text import searchable, sort_key
 from app.infra.postgres.session import Row
 
+ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
 NOT_GIVEN = frozenset({"id", "trashed_at"})
 """Fields without a column value in a new row: the id is a parameter, and a new task is not trashed."""
 

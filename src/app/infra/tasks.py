@@ -1,16 +1,14 @@
 """Tasks in Neon, and the unit of work in which a request reads and changes them."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from app.domain.clock import Clock
 from app.domain.commands import Move, Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
-from app.domain.idempotency import StorageQuota
+from app.domain.idempotency import IdempotentRequest, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_version
@@ -18,16 +16,15 @@ from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 from app.infra import manual_order, task_batch, task_lists
-from app.infra.idempotency import NeonStoredResponses
+from app.infra.idempotency import KeyedWrites
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
-from app.infra.postgres.session import Session, Trace, TracedSession
-from app.infra.statements import tasks
+from app.infra.postgres.session import Row, Session, Trace, TracedSession
+from app.infra.statements import keyed_writes, tasks
+from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
-from app.infra.task_rows import check_preconditions, columns, columns_of, shown
-
-ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
+from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of, shown
 
 
 class NeonTaskRepository:
@@ -88,18 +85,10 @@ class NeonTaskRepository:
         async with self._session.transaction() as session:
             return await manual_order.move(session, move, at=at)
 
-    async def prepare(self, operations: Sequence[Operation]) -> task_batch.Rows:
-        return await task_batch.rows_of(operations)
-
     async def apply(
-        self,
-        operations: Sequence[Operation],
-        *,
-        at: datetime,
-        at_most: int,
-        prepared: task_batch.Rows | None = None,
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        rows = prepared or await self.prepare(operations)
+        rows = await task_batch.rows_of(operations)
         async with self._session.transaction() as session:
             return await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
 
@@ -128,6 +117,52 @@ class NeonTaskRepository:
         raise RuntimeError("a write matched no row for no known reason")
 
 
+class NeonKeyedTaskRepository(NeonTaskRepository):
+    """The same tasks for one `add`, `change`, `toggle` or `apply` under a key, which stores its response."""
+
+    def __init__(self, connection: Session, writes: KeyedWrites) -> None:
+        super().__init__(connection, owner=writes.owner)
+        self._writes = writes
+
+    async def add(self, task: Task, *, at_most: int) -> Shown:
+        def check(seen: Row) -> None:
+            if seen["count"] is not None and seen["count"] >= at_most:
+                raise TooManyTasks(at_most)
+
+        values = columns_of(task)
+        return await self._writes.run(keyed_writes.CREATE, task.id, check, **values, at_most=at_most)
+
+    async def change(
+        self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        values = columns(changes.named())
+        write = keyed_writes.update_of(tuple(values), conditional=if_match is not None)
+        return await self._change(write, task_id, if_match, at=at, **values)
+
+    async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        write = keyed_writes.toggle(conditional=if_match is not None)
+        return await self._change(write, task_id, if_match, at=at)
+
+    async def _change(
+        self, write: Statement, task_id: TaskId, if_match: Versions | None, **values: object
+    ) -> Shown:
+        def check(seen: Row) -> None:
+            there = seen if seen["json"] is not None else None
+            check_preconditions(there, task_id, if_match, trashed=False)
+
+        return await self._writes.run(write, task_id, check, **values, versions=sorted(if_match or ()))
+
+    async def apply(
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+    ) -> Sequence[Shown | None]:
+        rows = await task_batch.rows_of(operations)
+        async with self._writes.transaction() as (session, keep):
+            done = await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
+            ids = [one.id if isinstance(one, Task) else one.task_id for one in operations]
+            await keep({task_id: task for task_id, task in zip(ids, done, strict=True) if task is not None})
+        return done
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeonUnitsOfWork:
     """Makes the unit of work of each request: the one place where a request gets its rows.
@@ -147,15 +182,16 @@ class NeonUnitsOfWork:
         session: Session = DeadlineSession(self.database, self.concurrency, owner)
         if self.trace is not None:
             session = TracedSession(session, self.trace)
-        return UnitOfWork(self._tasks(owner, session), partial(self._transaction, owner, session))
+        tasks = NeonTaskRepository(session, owner=owner)
+        return UnitOfWork(self._service(tasks), partial(self._once, owner, session))
 
-    @asynccontextmanager
-    async def _transaction(
-        self, owner: UserId, session: Session
-    ) -> AsyncIterator[tuple[TaskService, NeonStoredResponses]]:
-        async with session.transaction() as transaction:
-            kept = NeonStoredResponses(transaction, owner=owner, at_most=self.storage_quota)
-            yield self._tasks(owner, transaction), kept
+    def _once(
+        self, owner: UserId, session: Session, request: IdempotentRequest, form: ResponseForm
+    ) -> TaskService:
+        writes = KeyedWrites(
+            session, owner=owner, request=request, form=form, at=self.clock(), quota=self.storage_quota
+        )
+        return self._service(NeonKeyedTaskRepository(session, writes))
 
-    def _tasks(self, owner: UserId, session: Session) -> TaskService:
-        return TaskService(NeonTaskRepository(session, owner=owner), self.clock, self.max_tasks)
+    def _service(self, tasks: NeonTaskRepository) -> TaskService:
+        return TaskService(tasks, self.clock, self.max_tasks)

@@ -1,4 +1,4 @@
-"""A wire to PostgreSQL that can hold a COMMIT's confirmation back: done over there, and not known here."""
+"""A wire to PostgreSQL that can hold the confirmation of a write back: done over there, and not known here."""
 
 import socket
 import threading
@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-CONFIRMED = b"C\x00\x00\x00\x0bCOMMIT\x00"
+CONFIRMED = b"SELECT 1\x00Z\x00\x00\x00\x05I"
+"""A statement returned one row, and its transaction has ended: the writes with a key end like this."""
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Wire:
     holding: threading.Event = field(default_factory=threading.Event)
     held: threading.Event = field(
         default_factory=threading.Event
-    )  # a COMMIT was confirmed, and is not passed on
+    )  # a write was confirmed, and that is not passed on
     asked: list[bytes] = field(default_factory=list)  # what was sent to the database
     turns: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in their order
     _ends: list[socket.socket] = field(default_factory=list)

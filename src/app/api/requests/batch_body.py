@@ -14,8 +14,8 @@ from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
 from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import OPERATIONS_MAX, Change, Command, Restore, Trash
-from app.domain.idempotency import IdempotentRequest
-from app.domain.task import MissingVersions, NewTask, Shown, TaskChanges, TaskId, Versions
+from app.domain.idempotency import IdempotentRequest, ResponseForm
+from app.domain.task import MissingVersions, NewTask, TaskChanges, TaskId, Versions
 from app.event_loop import TimeSlice
 
 IF_MATCH_MAX: Final = 1_000  # characters
@@ -64,15 +64,19 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     return commands, idempotent_request("batch", key, content)
 
 
-def results(commands: Iterable[Command], done: Iterable[Shown | None]) -> bytes:
-    """Return the result of each operation as JSON, in the order of the request."""
-    return b'{"results":[%s]}' % b",".join(map(_result, commands, done))
+def form_of(commands: Iterable[Command]) -> ResponseForm:
+    """Return the form of the response: the result of each operation, in the order of the request."""
+    results = b'{"results":[%s]}' % b",".join(map(_result, commands))
+    return ResponseForm(texts=tuple(results.split(_TASK)))
 
 
-def _result(command: Command, task: Shown | None) -> bytes:
-    if task is None:
+_TASK: Final = b"\0"
+
+
+def _result(command: Command) -> bytes:
+    if isinstance(command, Trash):
         return b'{"status":204}'
-    return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, task.json)
+    return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, _TASK)
 
 
 def _is_too_large(operation: Any) -> bool:

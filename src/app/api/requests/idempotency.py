@@ -3,19 +3,18 @@
 The header is that of draft-ietf-httpapi-idempotency-key-header-07.
 
 The key belongs to an owner, a route and the content of the body; the order of members and whitespace do not
-matter. The response is stored in the transaction of the work, so neither exists without the other. An error
-rolls the transaction back, so errors are not stored.
+matter. The response is stored in the transaction of the work, so neither exists without the other. Errors are
+not stored.
 """
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
 from app.api.responses import JsonResponse
-from app.domain.idempotency import RETENTION, IdempotentRequest, StoredResponse
-from app.domain.task import TaskId
+from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, ResponseForm, StoredResponse
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 
@@ -71,31 +70,22 @@ def idempotent_request(route: str, key: str | None, content: object) -> Idempote
 async def run_once(
     keyed: IdempotentRequest | None,
     unit_of_work: UnitOfWork,
-    act: Callable[[TaskService], Awaitable[tuple[JsonResponse[T], Collection[TaskId]]]],
+    act: Callable[[TaskService], Awaitable[JsonResponse[T]]],
+    form: ResponseForm,
 ) -> JsonResponse[T]:
     """Run a request, once if it has a key. On a repeat, return the stored response.
 
-    `act` does the work, and returns the response and the ids of the tasks in it.
-
     Raises:
-        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `StoredResponses.claim`.
+        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `UnitOfWork.once`.
 
     """
     if keyed is None:
-        return (await act(unit_of_work.tasks))[0]
-    now = unit_of_work.tasks.now()
-    since = now - RETENTION
-    async with unit_of_work.transaction() as (tasks, kept):
-        if (stored := await kept.claim(keyed, since=since)) is not None:
-            return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
-        response, shows = await act(tasks)
-        await kept.keep(keyed, _to_stored(response), shows=shows, at=now, since=since)
-        return response
-
-
-def _to_stored(response: JsonResponse[T]) -> StoredResponse:
-    headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in response.fields)
-    return StoredResponse(response.status, headers, response.body)
+        return await act(unit_of_work.tasks)
+    try:
+        return await act(unit_of_work.once(keyed, form))
+    except AlreadyAnswered as again:
+        stored = again.response
+        return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
 
 
 def _on_the_wire(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:

@@ -41,24 +41,22 @@ ANSWERS_MAX: Final = bindparam("answers_at_most", type_=Integer)
 SINCE: Final = bindparam("since", type_=KEPT.c.kept_at.type)
 
 
-def _value(name: str) -> ColumnElement[Any]:
+def value_of_response(name: str) -> ColumnElement[Any]:
+    """Return the value that will be given for a column of a stored response."""
     return bindparam(name, type_=KEPT.c[name].type)
 
 
-THIS: Final = (KEPT.c.route == _value("route"), KEPT.c.key == _value("key"))
+def key_hash() -> ColumnElement[int]:
+    """Return the number of a key as advisory locks have it."""
+    parts = (OWNER, value_of_response("route"), value_of_response("key"))
+    return func.hashtextextended(func.concat_ws(literal_column("chr(10)"), *parts), literal_column("0"))
+
+
+THIS: Final = (KEPT.c.route == value_of_response("route"), KEPT.c.key == value_of_response("key"))
 
 # Held until the transaction ends. With an INSERT of the key the second request would wait instead of getting
 # 409 at once. Two keys with one hash cannot run at the same time: one of them gets 409.
-LOCK: Final = compiled(
-    select(
-        func.pg_try_advisory_xact_lock(
-            func.hashtextextended(
-                func.concat_ws(literal_column("chr(10)"), OWNER, _value("route"), _value("key")),
-                literal_column("0"),
-            )
-        ).label("taken")
-    )
-)
+LOCK: Final = compiled(select(func.pg_try_advisory_xact_lock(key_hash()).label("taken")))
 
 # After LOCK, in a statement of its own: this one sees what was committed before the lock was free.
 FIND: Final = compiled(
@@ -91,7 +89,8 @@ def _counted() -> CTE:
     )
 
 
-def _keep() -> Statement:
+def forgetting(*conditions: ColumnElement[bool]) -> CTE:
+    """Return the part of a statement that deletes some old responses, and not this key's."""
     old = (
         select(KEPT.c.route, KEPT.c.key)
         .where(*owner_scope(KEPT), KEPT.c.kept_at <= SINCE)
@@ -100,21 +99,24 @@ def _keep() -> Statement:
         .correlate(None)
     )
     # PostgreSQL may apply either of two changes to one row in one statement: this key's row is the INSERT's.
-    another = tuple_(KEPT.c.route, KEPT.c.key) != tuple_(_value("route"), _value("key"))
-    forgotten = (
-        delete(KEPT)
-        .where(*owner_scope(KEPT), tuple_(KEPT.c.route, KEPT.c.key).in_(old), another)
-        .cte("forgotten")
-    )
+    another = tuple_(KEPT.c.route, KEPT.c.key) != tuple_(value_of_response("route"), value_of_response("key"))
+    # Without statistics, PostgreSQL may begin with all responses of the owner: the oldest is looked at first.
+    oldest = select(KEPT.c.kept_at).where(*owner_scope(KEPT)).order_by(KEPT.c.kept_at).limit(ONE)
+    there_are = oldest.correlate(None).scalar_subquery() <= SINCE
+    these = (there_are, tuple_(KEPT.c.route, KEPT.c.key).in_(old), another)
+    return delete(KEPT).where(*owner_scope(KEPT), *conditions, *these).cte("forgotten")
+
+
+def _keep() -> Statement:
     counted = _counted()
-    values = {"user_id": OWNER} | {c.name: _value(c.name) for c in KEPT.c if c.name != "user_id"}
+    values = {"user_id": OWNER} | {c.name: value_of_response(c.name) for c in KEPT.c if c.name != "user_id"}
     source = select(*(value.label(name) for name, value in values.items()))
     source = source.where(set_owner(), counted.c.kept_answers.is_not(None))
     new = insert(KEPT).from_select(list(values), source)
     keys = ("user_id", "route", "key")
     anew = {name: new.excluded[name] for name in values if name not in keys}
     kept = new.on_conflict_do_update(index_elements=[KEPT.c[name] for name in keys], set_=anew)
-    return compiled(kept.returning(KEPT.c.kept_at).add_cte(forgotten))
+    return compiled(kept.returning(KEPT.c.kept_at).add_cte(forgetting()))
 
 
 KEEP: Final = _keep()

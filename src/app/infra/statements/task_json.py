@@ -23,7 +23,7 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.expression import TableClause
+from sqlalchemy.sql.expression import FromClause
 
 from app.domain.task import Priority, Task
 from app.infra.statements.owner_scope import DIALECT
@@ -34,7 +34,7 @@ DAY: Final = "YYYY-MM-DD"
 MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != "id"))
 
 
-def task_json(tasks: TableClause) -> ColumnElement[bytes]:
+def task_json(tasks: FromClause) -> ColumnElement[bytes]:
     """Return the expression of a task as people see it: a JSON object in UTF-8.
 
     It is written out at once: each shape of list has a statement of its own, and this is most of it.
@@ -43,7 +43,7 @@ def task_json(tasks: TableClause) -> ColumnElement[bytes]:
     return literal_column(str(written.compile(dialect=DIALECT)), LargeBinary)
 
 
-def _member(tasks: TableClause, name: str) -> ColumnElement[str]:
+def _member(tasks: FromClause, name: str) -> ColumnElement[str]:
     match name:
         case "due":
             day, moment = (_utc(tasks.c.due_at, form) for form in (DAY, MOMENT))

@@ -87,22 +87,32 @@ def _insert() -> Statement:
 INSERT: Final = _insert()
 
 
-@lru_cache
-def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
-    """Return the write that gives these columns new values, if any of them is another than before."""
+def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], ColumnElement[bool]]:
+    """Return the new values of these columns and of what follows from them, and whether they differ."""
     values = {name: value_of(name) for name in names}
     differs = differs_from(values)
     if "completed" in names:
         values["completed_at"] = completed_at(values["completed"])
+    return values, differs
+
+
+def toggled() -> dict[str, ColumnElement[Any]]:
+    """Return the new values of a task whose `completed` is turned around."""
+    opposite = ~TASKS.c.completed
+    return {"completed": opposite, "completed_at": completed_at(opposite)}
+
+
+@lru_cache
+def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
+    """Return the write that gives these columns new values, if any of them is another than before."""
+    values, differs = new_values(names)
     return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that turns `completed` around."""
-    opposite = ~TASKS.c.completed
-    values = {"completed": opposite, "completed_at": completed_at(opposite)}
-    return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values(toggled() | CHANGED), ALIVE, conditional=conditional)
 
 
 @lru_cache
@@ -126,7 +136,7 @@ def purge(*, conditional: bool) -> Write:
     one sees all answers that were kept until then. What is counted is what is gone.
     """
     this = and_(*owner_scope(TASKS), TASKS.c.id == ROW)
-    gone = delete(TASKS).where(this, *_expected(conditional)).returning(*SHOWN).cte("gone")
+    gone = delete(TASKS).where(this, *expected(conditional)).returning(*SHOWN).cte("gone")
     counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
     counted = counted.where(*owner_scope(OWNERS), exists(select(gone.c.version)))
     forgotten = idempotency.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
@@ -143,14 +153,15 @@ def write_of(
     differs: ColumnElement[bool] | None = None,
 ) -> Write:
     """Return a change of the task that is named, where it meets all this."""
-    meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *_expected(conditional))
+    meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)
     act = only_if_counted(change.where(meets), counting(exists().where(meets)))
     return Write(compiled(act.returning(*SHOWN)), _look(true() if differs is None else differs))
 
 
-def _expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
+def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
+    """Return the condition on the task's version, if the write has one."""
     return (TASKS.c.version == func.any(VERSIONS),) if conditional else ()
 
 

@@ -1,0 +1,93 @@
+"""Writes under a key: the response is stored by the statement that does the work, within exact bounds.
+
+How the tests were seen to fail: without the bounds on the bytes in `app.infra.statements.keyed_writes`, without
+`differs` in the count of the revision, and without FORGET.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.idempotency import AlreadyAnswered, StorageQuota
+from app.domain.task import TaskChanges
+from app.infra.postgres.database import Database
+from app.infra.tasks import NeonTaskRepository
+from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
+from tests.support.keyed import keyed
+
+pytestmark = pytest.mark.server
+
+
+async def test_as_many_bytes_are_stored_as_there_is_room_for_and_not_one_more(database: Database) -> None:
+    ann, task = someone(), TaskFactory.build()
+    octets = len((await keyed(database, ann).add(task, at_most=MANY)).json)
+    quota = StorageQuota(octets=2 * octets)
+    changes = TaskChanges(description=f"{task.description}x")  # one byte more
+
+    for _ in range(2):
+        with pytest.raises(TooManyKeys) as raised:
+            await keyed(database, ann, quota=quota).change(task.id, changes, at=NOON)
+    toggled = await keyed(database, ann, quota=StorageQuota(octets=2 * octets + 100)).toggle(
+        task.id, at=later(1)
+    )
+
+    assert raised.value.retry_after == 24 * 60 * 60
+    assert toggled.version == 2
+    with pytest.raises(TooManyKeys):
+        await keyed(database, ann, quota=quota).add(TaskFactory.build(), at_most=MANY)
+    full = await NeonTaskRepository(database, owner=ann).page(9, after=None)
+    assert full.json == b"[" + toggled.json + b"]"
+
+
+async def test_a_response_as_large_as_the_room_that_is_left_is_stored(database: Database) -> None:
+    ann, tasks = someone(), [TaskFactory.build(title="x", description=None) for _ in range(3)]
+    octets = len((await keyed(database, ann).add(tasks[0], at_most=MANY)).json)
+    quota = StorageQuota(octets=2 * octets)
+
+    await keyed(database, ann, quota=quota).add(tasks[1], at_most=MANY)
+
+    with pytest.raises(TooManyKeys):
+        await keyed(database, ann, quota=quota).add(tasks[2], at_most=MANY)
+
+
+async def test_a_write_that_changes_nothing_is_stored_and_counts_no_revision(database: Database) -> None:
+    ann, task = someone(), TaskFactory.build()
+    mine = NeonTaskRepository(database, owner=ann)
+    added = await mine.add(task, at_most=MANY)
+
+    same = await keyed(database, ann, "k").change(task.id, TaskChanges(title=task.title), at=later(1))
+    changed = await mine.change(task.id, TaskChanges(title="other"), at=later(2))
+
+    assert (same, changed.version, await mine.revision()) == (added, 2, 2)
+    with pytest.raises(AlreadyAnswered) as again:
+        await keyed(database, ann, "k").change(task.id, TaskChanges(title=task.title), at=later(3))
+    assert again.value.response.body == added.json
+
+
+async def test_a_refusal_leaves_the_key_free(database: Database) -> None:
+    ann, task = someone(), TaskFactory.build()
+
+    with pytest.raises(TaskNotFound):
+        await keyed(database, ann, "k").toggle(a_task_id(), at=NOON)
+    await NeonTaskRepository(database, owner=ann).add(task, at_most=MANY)
+    with pytest.raises(TooManyTasks):
+        await keyed(database, ann, "k").add(TaskFactory.build(), at_most=1)
+    with pytest.raises(TaskChanged):
+        await keyed(database, ann, "k").toggle(task.id, at=NOON, if_match=frozenset({2}))
+
+    done = await keyed(database, ann, "k").toggle(task.id, at=NOON, if_match=frozenset({1}))
+
+    assert done.version == 2
+
+
+async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
+    ann, task = someone(), TaskFactory.build()
+    await keyed(database, ann, "k").add(task, at_most=MANY)
+
+    done = await keyed(database, ann, "k", at=NOON + timedelta(days=1)).toggle(task.id, at=later(1))
+
+    assert done.version == 2
+    with pytest.raises(AlreadyAnswered) as again:
+        await keyed(database, ann, "k", at=NOON + timedelta(days=1)).toggle(task.id, at=later(1))
+    assert again.value.response.body == done.json

@@ -1,0 +1,34 @@
+"""Writes under a key, without a request."""
+
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from app.domain.idempotency import IdempotentRequest, ResponseForm, StorageQuota
+from app.domain.identity import UserId
+from app.infra.idempotency import KeyedWrites
+from app.infra.postgres.session import Session
+from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
+from tests.support.factories import NOON
+
+LARGE: Final = StorageQuota()
+FORM: Final = ResponseForm()
+
+
+def keyed(
+    connection: Session,
+    owner: UserId,
+    key: str | None = None,
+    *,
+    at: datetime = NOON,
+    quota: StorageQuota = LARGE,
+) -> NeonKeyedTaskRepository:
+    """Return the tasks of an owner for one write under a key; without one, under a new key."""
+    request = IdempotentRequest("create", key or str(uuid4()), b"x")
+    writes = KeyedWrites(connection, owner=owner, request=request, form=FORM, at=at, quota=quota)
+    return NeonKeyedTaskRepository(connection, writes)
+
+
+def under_a_key(mine: NeonTaskRepository) -> NeonKeyedTaskRepository:
+    """Return the same tasks, on the same connection, for one write under a new key."""
+    return keyed(mine._session._connection, mine._session._owner)
