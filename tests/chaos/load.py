@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
 from uuid import uuid4
 
@@ -129,7 +130,7 @@ class Load:
         total = Findings()
         for person in self.people:
             found = await person.audit()
-            for name in ("lost", "twice", "denied", "strangers", "told"):
+            for name in (field.name for field in fields(Findings)):
                 setattr(total, name, getattr(total, name) + getattr(found, name))
             person.client.close()
         return total
