@@ -85,7 +85,6 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
                 **shared,
                 "DATABASE_URL": auth_database,
                 "AUTH_PORT": str(chosen.auth_port),
-                "TRUSTED_ORIGINS": env["BETTER_AUTH_URL"],
                 "API_URL": f"http://{_reachable(chosen.host)}:{chosen.port}",
             }
             | ({} if chosen.embedded else {"MIGRATE": env.get("MIGRATE", "0")}),
