@@ -17,13 +17,16 @@ from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "clients.md"
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "clients.md"
+TSX = ROOT / "web" / "node_modules" / "tsx" / "dist" / "loader.mjs"
 SNIPPET = re.compile(
-    r"^## (?P<title>.+?)$|^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^## (?P<title>.+?)$|^```(?P<language>sh|ts|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 ACCOUNT = {"email": "ann@example.com", "password": "correct horse battery"}
 TITLES = {
     "curl": "Water the plants",
+    "Node": "Buy bread",
     "Python with httpx": "Call the dentist",
     "Python, generated from the OpenAPI document": "Buy milk",
 }
@@ -69,7 +72,12 @@ async def env(
 async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path, title: str) -> None:
     said = b""
     for language, code in snippets()[title]:
-        command = ("bash", "-euc", code) if language == "sh" else (sys.executable, "-c", code)
+        command = {"sh": ("bash", "-euc", code), "python": (sys.executable, "-c", code)}.get(language)
+        if command is None:
+            (tmp_path / "tasks.mts").write_text(code)
+            (tmp_path / "lib").mkdir()
+            (tmp_path / "lib" / "taskward").symlink_to(ROOT / "web" / "lib")
+            command = ("node", "--import", str(TSX), "tasks.mts")
         process = await asyncio.create_subprocess_exec(
             *command, env=env, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
