@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,6 +44,18 @@ def snippets() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def command_of(language: str, code: str, folder: Path) -> tuple[str, ...]:
+    """Return how a snippet is run in a folder."""
+    if language == "sh":
+        return ("bash", "-euc", code)
+    if language == "python":
+        return (sys.executable, "-c", code)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "tasks.ts").write_text(code)
+    shutil.copytree(ROOT / "web" / "lib", folder / "lib" / "taskward")
+    return ("node", "--import", str(TSX), "tasks.ts")
+
+
 @pytest.fixture(scope="module")
 async def env(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
@@ -72,12 +85,7 @@ async def env(
 async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path, title: str) -> None:
     said = b""
     for language, code in snippets()[title]:
-        command = {"sh": ("bash", "-euc", code), "python": (sys.executable, "-c", code)}.get(language)
-        if command is None:
-            (tmp_path / "tasks.mts").write_text(code)
-            (tmp_path / "lib").mkdir()
-            (tmp_path / "lib" / "taskward").symlink_to(ROOT / "web" / "lib")
-            command = ("node", "--import", str(TSX), "tasks.mts")
+        command = command_of(language, code, tmp_path)
         process = await asyncio.create_subprocess_exec(
             *command, env=env, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
