@@ -3,16 +3,19 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
+from app.infra.migrations.rls_setup import ForeignView
 from app.infra.migrations.run import downgrade, upgrade
 from app.infra.postgres.row_security_check import gaps
+from app.infra.purge import CannotPurge, expect_purge_possible, purge_trash
 from app.settings.database_address import DatabaseAddress
 from dev.binaries import _of_the_system, _of_the_wheel, major
 from dev.drill import TASKS, drill
@@ -28,21 +31,34 @@ VERSIONS = {major(folder): folder for folder in (*_of_the_wheel(), *_of_the_syst
 OLD, NEW = min(VERSIONS), max(VERSIONS)
 
 
+@pytest.fixture(scope="module")
+def cluster_named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], PostgresServer]]:
+    """Return a cluster by its name, made at its first use."""
+    made: dict[str, PostgresServer] = {}
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+
+        def cluster(name: str, version: int) -> PostgresServer:
+            if name not in made:
+                patch.setenv("PG_BINDIR", str(VERSIONS[version]))
+                made[name] = stack.enter_context(temporary(tmp_path_factory.mktemp(name) / "cluster"))
+                patch.delenv("PG_BINDIR")
+            return made[name]
+
+        yield cluster
+
+
 @pytest.fixture(
     params=sorted({(OLD, OLD), (OLD, NEW), (NEW, NEW)}), ids=lambda pair: f"{pair[0]} to {pair[1]}"
 )
 def clusters(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    request: pytest.FixtureRequest,
+    postgres: PostgresServer,
+    cluster_named: Callable[[str, int], PostgresServer],
+) -> tuple[PostgresServer, PostgresServer]:
     """Two clusters of these versions; the second knows none of our roles."""
-
-    def one(name: str, version: int) -> PostgresServer:
-        monkeypatch.setenv("PG_BINDIR", str(VERSIONS[version]))
-        return stack.enter_context(temporary(tmp_path / name))
-
     old, new = request.param
-    with ExitStack() as stack:
-        yield one("old", old), one("new", new)
+    source = postgres if major(postgres.bin) == old else cluster_named(f"from-{old}", old)
+    return source, cluster_named(f"of-{old}-to-{new}", new)
 
 
 async def test_a_dump_restores_and_is_served_with_both_walls(
@@ -78,24 +94,12 @@ async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "missing",
-    [
-        "DROP POLICY maintenance_sees_trash ON tasks",
-        "ALTER POLICY maintenance_sees_trash ON tasks USING (false)",
-        "ALTER POLICY maintenance_sees_trash ON tasks USING (true)",
-        "REVOKE ALL ON tasks FROM taskward_maintenance",
-        "REVOKE SELECT ON task_owners FROM taskward_maintenance",
-        "REVOKE SELECT ON kept_answers FROM taskward_maintenance",
-        "REVOKE USAGE ON SCHEMA public FROM public, taskward_maintenance",
-    ],
-)
 async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
-    postgres: PostgresServer, tmp_path: Path, missing: str
+    postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
     await upgrade(DatabaseAddress.parse(url))
-    postgres.query(missing, url.rpartition("/")[2])
+    postgres.query("DROP POLICY maintenance_sees_trash ON tasks", url.rpartition("/")[2])
     env = {"DATABASE_URL": url}
 
     refused = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
@@ -106,6 +110,42 @@ async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
     assert "run `app migrate`" in refused.stderr
     assert "mended" in mended.stdout
     assert purged.stdout == "0 tasks deleted\n"
+
+
+@pytest.fixture(scope="module")
+async def whole_database(postgres: PostgresServer) -> str:
+    """A migrated database, which each test that breaks it mends."""
+    url = postgres.new_database()
+    await upgrade(DatabaseAddress.parse(url))
+    return url
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "ALTER POLICY maintenance_sees_trash ON tasks USING (false)",
+        "ALTER POLICY maintenance_sees_trash ON tasks USING (true)",
+        "REVOKE ALL ON tasks FROM taskward_maintenance",
+        "REVOKE SELECT ON task_owners FROM taskward_maintenance",
+        "REVOKE SELECT ON kept_answers FROM taskward_maintenance",
+        "REVOKE USAGE ON SCHEMA public FROM public, taskward_maintenance",
+    ],
+)
+async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_mends_it(
+    postgres: PostgresServer, whole_database: str, missing: str
+) -> None:
+    address = DatabaseAddress.parse(whole_database)
+    await expect_purge_possible(address)
+    postgres.query(missing, address.database)
+    mended: list[str] = []
+
+    with pytest.raises(CannotPurge, match="run `app migrate`"):
+        await expect_purge_possible(address)
+    await upgrade(address, mended.append)
+
+    assert mended
+    await expect_purge_possible(address)
+    assert await purge_trash(address, before=datetime.now(UTC)) == 0
 
 
 @pytest.mark.parametrize("hardening", ["public", "schema"])
@@ -119,12 +159,12 @@ async def test_hardened_schemas_serve_migrate_and_purge(
         postgres.query(
             f"CREATE SCHEMA ours AUTHORIZATION taskward; ALTER DATABASE {name} SET search_path = ours", name
         )
-    env = {"DATABASE_URL": url}
+    address = DatabaseAddress.parse(url)
 
-    migrated = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
-    purged = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
+    await upgrade(address)
 
-    assert (migrated.returncode, purged.returncode) == (0, 0), migrated.stderr + purged.stderr
+    await expect_purge_possible(address)
+    assert await purge_trash(address, before=datetime.now(UTC)) == 0
     with serving(environment_for(url), tmp_path) as service:
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
@@ -173,7 +213,7 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
 
 
 async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait(
-    postgres: PostgresServer, tmp_path: Path
+    postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
     name = url.rpartition("/")[2]
@@ -181,10 +221,9 @@ async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait
     await downgrade(DatabaseAddress.parse(url), to="0001")
     postgres.query("DROP VIEW own_tasks; CREATE VIEW own_tasks AS SELECT 'theirs' AS whose", name)
 
-    refused = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
+    with pytest.raises(ForeignView, match="own_tasks shows something else than tasks"):
+        await upgrade(DatabaseAddress.parse(url))
 
-    assert refused.returncode == 1
-    assert "own_tasks shows something else than tasks" in refused.stderr
     assert postgres.query("SELECT whose FROM own_tasks", name) == "theirs"
 
 

@@ -108,9 +108,9 @@ async def test_given_that_the_store_hangs_then_the_requests_of_one_moment_wait_a
 
     async with asyncio.timeout(30):  # or for ever
         await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
-    at_first = len(waited)
-    for _ in range(1000):
-        await counts.add("ann", 1, 60)
+        at_first = len(waited)
+        for _ in range(1000):
+            await counts.add("ann", 1, 60)
     store.signal(signal.SIGCONT)
 
     assert 0 < at_first <= CONNECTIONS
