@@ -106,7 +106,7 @@ async def test_given_that_the_store_hangs_then_the_requests_of_one_moment_wait_a
     wait_as_in_production(monkeypatch)
     store.signal(signal.SIGSTOP)
 
-    async with asyncio.timeout(30):  # or for ever
+    async with asyncio.timeout(30):  # a wait without an end would fail here
         await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(50)))
         at_first = len(waited)
         for _ in range(1000):
