@@ -68,7 +68,7 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
 
     assert explaining.plans
-    assert max(plan.rows_read for plan in explaining.plans) <= 2
+    assert max(plan.rows_read for plan in explaining.plans) <= 3  # of the task, the other, and the neighbour
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from app.domain.commands import Change, Move, Operation, Restore, Trash
-from app.domain.errors import TaskNotFound, TooManyKeys
+from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys
 from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
 from app.domain.identity import UserId
 from app.domain.position import Position
@@ -64,6 +64,11 @@ async def spread(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await mine.move(Move(task_id, min(others, key=lambda other: other.id).id, before=False), at=NOON)
 
 
+async def stale_under_a_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    with pytest.raises(TaskChanged):
+        await under_a_key(mine).toggle(task_id, at=NOON, if_match=frozenset({99}))
+
+
 ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
     "show": lambda mine, task_id: mine.show(task_id),
     "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
@@ -82,6 +87,7 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
         task_id, TaskChanges(title="changed"), at=NOON
     ),
     "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
+    "refused under a key": stale_under_a_key,
 }
 """Every verb that reads or changes what is there, done to one task."""
 

@@ -1,7 +1,6 @@
 """Moving one of an owner's tasks, in Neon."""
 
 from datetime import datetime
-from uuid import UUID
 
 from app.domain.commands import Move
 from app.domain.errors import BrokenRule, InvalidTask, TaskNotFound
@@ -11,44 +10,50 @@ from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
 from app.infra.statements import manual_order
 from app.infra.statements.revision import HOLD
-from app.infra.statements.tasks import SHOW, update_of
+from app.infra.statements.tasks import SHOW
 from app.infra.task_rows import shown
 
 
 async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
-    """Move, within a transaction: nobody else writes between looking and writing."""
-    await session.one(HOLD)
-    standing = await _standing(session, move)
-    stands, there = (standing[task_id]["position"] for task_id in (move.task_id, move.beside))
-    low, high = await _gap(session, move, there)
-    if not _lies(stands, low, high):
-        if (position := between(low, high, at)) is not None:
-            await session.rows(update_of(("position",)).act, row=move.task_id, position=position, at=at)
-        else:
-            await _spread(session, move, there, at=at)
-    (row,) = await session.rows(SHOW, row=move.task_id)
-    return shown(row)
+    """Move a task: look, then write if nobody has written since. The second time nobody else can."""
+    seen = await _look(session, move)
+    if (moved := await _put(session, move, seen, at=at)) is not None:
+        return moved
+    async with session.transaction() as transaction:
+        await transaction.one(HOLD)
+        seen = await _look(transaction, move)
+        if (moved := await _put(transaction, move, seen, at=at)) is not None:
+            return moved
+        await _spread(transaction, move, seen["there"], at=at)
+        (row,) = await transaction.rows(SHOW, row=move.task_id)
+        return shown(row)
 
 
-async def _standing(session: OwnerSession, move: Move) -> dict[UUID, Row]:
-    """Return where both tasks stand, or raise what speaks against the move, in the order of judgement."""
-    rows = await session.rows(manual_order.STANDING, row=move.task_id, beside=move.beside)
-    standing = {row["id"]: row for row in rows}
-    if move.task_id not in standing:
+async def _look(session: OwnerSession, move: Move) -> Row:
+    """Return where both tasks and the neighbour stand, or raise what speaks against the move."""
+    statement = manual_order.BEFORE if move.before else manual_order.AFTER
+    (seen,) = await session.rows(statement, row=move.task_id, beside=move.beside)
+    if seen["json"] is None:
         raise TaskNotFound(move.task_id)
-    require_version(standing[move.task_id]["version"], move.if_match)
-    if move.beside not in standing or move.beside == move.task_id:
+    require_version(seen["version"], move.if_match)
+    if seen["there"] is None or move.beside == move.task_id:
         fault = "names the task itself" if move.beside == move.task_id else "names no task in this list"
         raise InvalidTask((BrokenRule("before" if move.before else "after", fault),))
-    return standing
+    return seen
 
 
-async def _gap(session: OwnerSession, move: Move, there: Position) -> tuple[Position | None, Position | None]:
-    """Return the positions around the place, as if the task to move were not in the list; None: an end."""
-    statement = manual_order.BEFORE if move.before else manual_order.AFTER
-    row = await session.one(statement, row=move.task_id, beside=move.beside, position=there)
-    neighbour: Position | None = row["position"] if row else None
-    return (neighbour, there) if move.before else (there, neighbour)
+async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) -> Shown | None:
+    """Give the task its position. None: there is no room, or somebody else wrote since."""
+    neighbour, there = seen["neighbour"], seen["there"]
+    low, high = (neighbour, there) if move.before else (there, neighbour)
+    if _lies(seen["stands"], low, high):
+        return shown(seen)
+    position = between(low, high, at)
+    if position is None:
+        return None
+    values = {"row": move.task_id, "position": position, "at": at, "revision": seen["revision"]}
+    row = await session.one(manual_order.PUT, **values)
+    return shown(row) if row is not None else None
 
 
 async def _spread(session: OwnerSession, move: Move, there: Position, *, at: datetime) -> None:

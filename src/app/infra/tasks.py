@@ -82,8 +82,7 @@ class NeonTaskRepository:
             await self._written(write, task_id, if_match, trashed=None, session=session)
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
-        async with self._session.transaction() as session:
-            return await manual_order.move(session, move, at=at)
+        return await manual_order.move(self._session, move, at=at)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int

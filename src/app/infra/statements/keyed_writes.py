@@ -49,7 +49,7 @@ from app.infra.statements.idempotency import (
     key_hash,
     value_of_response,
 )
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
@@ -214,17 +214,9 @@ def _change(
 def _look() -> Statement:
     """Return the statement that reads why a keyed write was not done. It has exactly one row."""
     counts = (OWNERS.c.tasks.label("count"), OWNERS.c.kept_answers.label("answers"), OWNERS.c.kept_bytes)
-    found = (
-        select(*SHOWN, TRASHED.label("trashed"))
-        .where(*owner_scope(TASKS), TASKS.c.id == ROW)
-        .subquery("task"),
-        select(*counts).where(*owner_scope(OWNERS)).subquery("owner"),
-        _stored_before().select().subquery("stored"),
-    )
-    source: FromClause = select(literal_column("1")).subquery("one")
-    for part in found:
-        source = source.outerjoin(part, true())
-    return compiled(select(*(c for part in found for c in part.c)).select_from(source))
+    of_task = select(*SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), TASKS.c.id == ROW)
+    of_owner = select(*counts).where(*owner_scope(OWNERS))
+    return one_row_of(of_task.cte("task"), of_owner.cte("owner"), _stored_before())
 
 
 LOOK: Final = _look()

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
     Text,
@@ -13,18 +14,18 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.infra.statements.lists import LIMIT, first_of, merged
-from app.infra.statements.owner_scope import Statement, compiled, owner_scope
-from app.infra.statements.revision import ONE, counting
+from app.infra.statements.owner_scope import Statement, compiled, one_row_of, owner_scope
+from app.infra.statements.revision import ONE, OWNERS, counting
 from app.infra.statements.tasks import (
     ALIVE,
     CHANGED,
     ROW,
+    SHOWN,
     TASKS,
     TRASHED,
     only_if_counted,
@@ -35,29 +36,51 @@ BESIDE: Final = bindparam("beside", type_=Uuid)
 PLACE: Final = ("position", "id")
 
 
-def _standing(task_id: ColumnElement[Any]) -> Select[Any]:
-    return select(TASKS.c.id, TASKS.c.position, TASKS.c.version).where(
-        *owner_scope(TASKS), ALIVE, TASKS.c.id == task_id
-    )
-
-
-STANDING: Final = compiled(union_all(_standing(ROW), _standing(BESIDE)))
-"""Each by its own equality: for `IN`, PostgreSQL reads all of an owner's tasks while it has no statistics."""
-
-
-def _neighbours(*, before: bool) -> Select[Any]:
-    place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(value_of("position"), BESIDE)
+def _neighbours(there: ColumnElement[str], *, before: bool) -> Select[Any]:
+    place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(there, BESIDE)
     beyond = place < beside if before else place > beside
     return select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), TASKS.c.id != ROW, beyond)
 
 
-def _neighbour(*, before: bool) -> Statement:
-    found = _neighbours(before=before).where(ALIVE)
-    return compiled(merged(found, order=PLACE, descending=before, limit=ONE))
+def _look(*, before: bool) -> Statement:
+    """Return the statement that reads where both tasks and the neighbour stand. It has exactly one row.
+
+    The neighbour is the task next to the place, as if the task to move were not in the list.
+    """
+    alive = (*owner_scope(TASKS), ALIVE)
+    moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == ROW)
+    there = select(TASKS.c.position.label("there")).where(*alive, TASKS.c.id == BESIDE).cte("beside")
+    near = _neighbours(select(there.c.there).scalar_subquery(), before=before).where(ALIVE)
+    neighbour = merged(near, order=PLACE, descending=before, limit=ONE).cte("near")
+    found = (
+        moved.cte("moved"),
+        there,
+        select(neighbour.c.position.label("neighbour")).cte("neighbour"),
+        select(OWNERS.c.revision).where(*owner_scope(OWNERS)).cte("owner"),
+    )
+    return one_row_of(*found)
 
 
-BEFORE: Final = _neighbour(before=True)
-AFTER: Final = _neighbour(before=False)
+BEFORE: Final = _look(before=True)
+AFTER: Final = _look(before=False)
+
+
+def _put() -> Statement:
+    """Return the statement that gives a task its position, if its owner's tasks are as they were seen."""
+    seen = bindparam("revision", type_=BigInteger)
+    counted = (
+        update(OWNERS)
+        .values(revision=OWNERS.c.revision + ONE)
+        .where(*owner_scope(OWNERS), OWNERS.c.revision == seen)
+        .returning(OWNERS.c.revision)
+        .cte("counted")
+    )
+    change = update(TASKS).values(position=value_of("position"), **CHANGED)
+    change = change.where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE)
+    return compiled(only_if_counted(change, counted).returning(*SHOWN))
+
+
+PUT: Final = _put()
 
 
 def _unforeseen(value: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -70,7 +93,7 @@ def _unforeseen(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _nearest(*, before: bool) -> Statement:
     """Return the statement. Tasks in the trash keep their rank too, since they come back to it."""
-    found, limit = _neighbours(before=before), _unforeseen(LIMIT)
+    found, limit = _neighbours(value_of("position"), before=before), _unforeseen(LIMIT)
     alive = merged(found.where(ALIVE), order=PLACE, descending=before, limit=limit)
     return compiled(first_of((alive, found.where(TRASHED)), order=PLACE, descending=before, limit=limit))
 

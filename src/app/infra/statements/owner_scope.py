@@ -16,7 +16,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import ColumnElement, Text, bindparam, column, func, literal_column, select, table, true
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Text,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    true,
+)
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.expression import Executable, TableClause
 
@@ -58,6 +70,18 @@ def set_owner() -> ColumnElement[bool]:
     """Return the condition that sets `app.user_id` for row-level security."""
     setting: ColumnElement[str] = literal_column(f"'{OWNER_SETTING}'")
     return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)
+
+
+def one_row_of(*parts: CTE) -> Statement:
+    """Return the statement that puts the rows of several parts, none or one each, beside each other.
+
+    PostgreSQL runs a CTE that calls `set_config` by itself. A subquery would become a part of the join, which
+    sets the owner after the scan.
+    """
+    source: FromClause = select(literal_column("1")).subquery("one")
+    for part in parts:
+        source = source.outerjoin(part, true())
+    return compiled(select(*(c for part in parts for c in part.c)).select_from(source))
 
 
 def compiled(statement: Executable, *, budget: float | None = None) -> Statement:
