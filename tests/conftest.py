@@ -9,7 +9,6 @@ import pytest
 from playwright.async_api import Browser
 
 from app.composition import compose
-from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
@@ -19,6 +18,7 @@ from tests.support.log_search import LOGS, listening_to_requests
 from tests.support.people import ORIGIN, SECRET, People
 from tests.support.progress import FileProgress
 from tests.support.servers.browser import chromium
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
 LONGEST = (
@@ -98,9 +98,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 async def database_url(postgres: PostgresServer) -> str:
     """A migrated database."""
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
-    return url
+    return await migrated_database(postgres)
 
 
 @pytest.fixture(scope="session")

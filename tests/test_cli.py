@@ -14,13 +14,13 @@ import jwt
 import pytest
 
 from app.cli.preflight import checked, database_faults, plain_text_warnings
-from app.infra.migrations.run import upgrade
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.support.people import ORIGIN, SECRET
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import BARE, app, serving
 
 AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIENCE": ORIGIN}
@@ -463,8 +463,7 @@ async def test_a_table_of_another_program_with_our_name_is_reported_and_left_alo
 
 @pytest.mark.server
 async def test_migrating_down_and_up(postgres: PostgresServer, tmp_path: Path) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
 
     assert app("migrate", "--down-to", "base", env={"DATABASE_URL": url}, cwd=tmp_path).returncode == 0
     assert app("migrate", "--check", env={"DATABASE_URL": url}, cwd=tmp_path).returncode == 3

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from app.infra.migrations.run import upgrade
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.histories.batches import Batches
 from tests.histories.reads import Reads
 from tests.histories.running import Running
 from tests.histories.writes import Writes
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -31,9 +30,7 @@ class Histories(Batches, Writes, Reads):
 @pytest.fixture
 async def migrated(postgres: PostgresServer) -> str:
     """A database of their own: in it, the trash of all owners is ended again and again."""
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
-    return url
+    return await migrated_database(postgres)
 
 
 @pytest.fixture

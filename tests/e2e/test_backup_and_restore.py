@@ -21,6 +21,7 @@ from dev.binaries import _of_the_system, _of_the_wheel, major
 from dev.drill import TASKS, drill
 from dev.postgres import PostgresServer, temporary
 from tests.conftest import environment_for
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
@@ -79,8 +80,7 @@ async def test_a_dump_restores_and_is_served_with_both_walls(
 async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     postgres.query("REVOKE ALL ON tasks, task_owners, kept_answers FROM taskward_app", name)
 
@@ -97,8 +97,7 @@ async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it
 async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     postgres.query("DROP POLICY maintenance_sees_trash ON tasks", url.rpartition("/")[2])
     env = {"DATABASE_URL": url}
 
@@ -172,8 +171,7 @@ async def test_hardened_schemas_serve_migrate_and_purge(
 async def test_a_purge_with_a_policy_of_somebody_else_in_its_way_says_so(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     postgres.query("CREATE POLICY hiding ON tasks AS RESTRICTIVE USING (false)", url.rpartition("/")[2])
     env = {"DATABASE_URL": url}
 
@@ -188,8 +186,7 @@ async def test_a_purge_with_a_policy_of_somebody_else_in_its_way_says_so(
 async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_restores_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     role = f"serving_{name}"
     postgres.query(
@@ -246,8 +243,7 @@ async def test_a_view_of_another_program_with_our_name_is_refused_and_left_alone
 
 
 async def test_a_database_that_was_changed_by_hand_is_whole_after_migrate(postgres: PostgresServer) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     postgres.query(
         "DROP VIEW own_tasks, own_kept_answers; DROP POLICY own_rows ON task_owners;"
         "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY",

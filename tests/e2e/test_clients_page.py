@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.infra.migrations.run import upgrade
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.servers.better_auth import better_auth
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
@@ -61,8 +60,7 @@ async def env(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, str]]:
     """What the page says is set."""
-    database = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(database))
+    database = await migrated_database(postgres)
     async with better_auth(
         postgres.new_database(), life="20s"
     ) as auth:  # shorter than they count on: each renews

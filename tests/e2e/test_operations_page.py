@@ -18,15 +18,14 @@ import psutil
 import pytest
 
 from app.infra.auth.jwt_verifier import issue_token
-from app.infra.migrations.run import upgrade
 from app.settings.auth import AuthSettings
-from app.settings.database_address import DatabaseAddress
 from dev.binaries import find
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import someone
 from tests.support.people import ORIGIN, SECRET
 from tests.support.servers.better_auth import better_auth
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
@@ -165,8 +164,7 @@ async def test_the_keys_are_replaced_gently_and_at_once(
 
 
 async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServer, tmp_path: Path) -> None:
-    owner = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(owner))
+    owner = await migrated_database(postgres)
 
     run(snippets("Neon's roles and branches")[0], OWNER_URL=owner, PASSWORD="only-for-tests")
 
@@ -194,8 +192,7 @@ async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServ
 async def test_better_auth_has_a_role_that_sees_no_task_and_whose_sessions_the_api_does_not_see(
     postgres: PostgresServer,
 ) -> None:
-    owner = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(owner))
+    owner = await migrated_database(postgres)
     older = await asyncpg.connect(owner)
     await older.execute("CREATE TABLE session (token text); INSERT INTO session VALUES ('kept')")
 

@@ -29,6 +29,7 @@ from tests.conftest import environment_for
 from tests.support.factories import MANY, later, someone, task_made
 from tests.support.in_process import client_of
 from tests.support.people import TRUST
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -44,9 +45,7 @@ DAMAGES = {
 @pytest.fixture
 async def url(postgres: PostgresServer) -> str:
     """A database of a test's own."""
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
-    return url
+    return await migrated_database(postgres)
 
 
 @asynccontextmanager

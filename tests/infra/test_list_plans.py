@@ -12,7 +12,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.infra.migrations.run import upgrade
 from app.infra.postgres.connect import Connection, driver_arguments
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.statements.summary import SUMMARY
@@ -22,6 +21,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import NOON
 from tests.support.plans import KINDS, Plan, plan_of
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -56,8 +56,7 @@ OF_BOB, FEW = {**VALUES, "owner": "bob 7"}, MANY // 10
 @pytest.fixture(scope="module")
 async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
     """A connection to a database in which one person has ten thousand tasks, and others a thousand."""
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     connection = await asyncpg.connect(url)
     await connection.execute(FILL.replace("$1", str(MANY)))
     await connection.execute("VACUUM ANALYZE tasks")

@@ -9,15 +9,14 @@ import asyncpg
 import httpx
 import pytest
 
-from app.infra.migrations.run import upgrade
 from app.infra.postgres.row_security import APP, CONDITION, OWN_ROWS
 from app.infra.postgres.row_security_check import gaps
 from app.infra.statements.lists import Shape, page_of
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import someone
 from tests.support.plans import KINDS, plan_of
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
@@ -51,8 +50,7 @@ REVOKE CREATE ON SCHEMA public FROM {APP};
 async def test_the_service_works_on_partitions_and_asks_only_the_owners(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     connection = await asyncpg.connect(url)
     ann = someone()
     try:

@@ -19,7 +19,6 @@ import pytest
 from app.domain.identity import UserId
 from app.domain.task import Priority, TaskChanges, TaskId
 from app.domain.task_list import Bookmark
-from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
 from app.infra.postgres.session import Row, Session
 from app.infra.statements.owner_scope import Statement
@@ -29,6 +28,7 @@ from dev.postgres import PostgresServer
 from tests.support.factories import NOON, TaskFactory
 from tests.support.keyed import under_a_key
 from tests.support.plans import KINDS, Plan, plan_of, rows_read
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -110,9 +110,8 @@ def faults(plan: Plan, *, most: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 async def explaining(postgres: PostgresServer) -> AsyncIterator[Explaining]:
-    url = postgres.new_database()
+    url = await migrated_database(postgres)
     address = DatabaseAddress.parse(url)
-    await upgrade(address)
     postgres.query(SEED, address.database)
     postgres.query("VACUUM ANALYZE tasks", address.database)
     postgres.query("VACUUM ANALYZE task_owners", address.database)

@@ -15,13 +15,13 @@ from app.domain.commands import Move
 from app.domain.identity import UserId
 from app.domain.position import REACHES
 from app.domain.task import TaskId
-from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.infra.test_plans import Explaining
 from tests.support.factories import NOON
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -49,9 +49,8 @@ BEFORE = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), be
 @asynccontextmanager
 async def explained(postgres: PostgresServer, seed: str) -> AsyncIterator[Explaining]:
     """A connection whose statements are explained, on a database of its own."""
-    url = postgres.new_database()
+    url = await migrated_database(postgres)
     address = DatabaseAddress.parse(url)
-    await upgrade(address)
     postgres.query(seed, address.database)
     database, own = Database(address), await asyncpg.connect(url)
     await database.open()

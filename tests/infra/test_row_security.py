@@ -38,6 +38,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 from tests.support.keyed import under_a_key
+from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
@@ -156,8 +157,7 @@ def row_level_security_down(postgres: PostgresServer, database: str) -> Iterator
 @pytest.fixture(scope="module")
 async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
     """A database of this module's own, whose walls are taken down and put up."""
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     async with open_database(url) as database:
         await database.trouble()  # the wall is looked at once, while it stands
         yield database, url.rpartition("/")[2]
@@ -378,8 +378,7 @@ async def mend_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url:
 async def test_migrate_alone_mends_every_breach_or_says_what_is_in_the_way(
     postgres: PostgresServer, breach: str
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     postgres.query(breach, url.rpartition("/")[2])
     mended: list[str] = []
     try:
@@ -401,8 +400,7 @@ async def test_migrate_alone_mends_every_breach_or_says_what_is_in_the_way(
 async def test_a_breach_in_the_wall_is_reported_with_the_statement_that_mends_it(
     postgres: PostgresServer, breach: str, mend: str
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     postgres.query(breach, url.rpartition("/")[2])
     connection = await asyncpg.connect(url)
     try:
@@ -419,8 +417,7 @@ async def test_a_breach_in_the_wall_is_reported_with_the_statement_that_mends_it
 
 
 async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres: PostgresServer) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     async with open_database(url) as database:
         with row_level_security_down(postgres, name):
@@ -434,8 +431,7 @@ async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres
 async def test_a_view_that_shows_rows_without_an_owner_is_found_by_asking_it(
     postgres: PostgresServer,
 ) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     async with open_database(url) as database:
         await Planted(database).plant()
     connection = await asyncpg.connect(url)
@@ -451,8 +447,7 @@ async def test_a_view_that_shows_rows_without_an_owner_is_found_by_asking_it(
 
 
 async def test_the_application_role_may_create_nothing_after_a_migration(postgres: PostgresServer) -> None:
-    url = postgres.new_database()
-    await upgrade(DatabaseAddress.parse(url))
+    url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     postgres.query("ALTER VIEW own_tasks OWNER TO taskward", name)
     await upgrade(DatabaseAddress.parse(url))

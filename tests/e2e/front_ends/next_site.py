@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.infra.migrations.run import upgrade
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.documentation import Section
 from tests.e2e.front_ends.site import Site
 from tests.support.log_search import LOGS
+from tests.support.servers.migrated import migrated_database
 
 NO_SECRETS = {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "", "DATABASE_URL": ""}
 
@@ -32,9 +31,9 @@ class NextApp:
 async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_url: str) -> NextApp:
     """Follow the documentation up to `next build`."""
     port, api_port = free_port(), free_port()
-    tasks, people, secret = postgres.new_database(), postgres.new_database(), secrets.token_urlsafe(32)
+    tasks, people = await migrated_database(postgres), postgres.new_database()
+    secret = secrets.token_urlsafe(32)
     LOGS.note(secret)
-    await upgrade(DatabaseAddress.parse(tasks))
     settings = {
         "BETTER_AUTH_URL": f"http://localhost:{port}",
         "BETTER_AUTH_SECRET": secret,

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app.infra.migrations.run import upgrade
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.documentation import Section
 from tests.e2e.front_ends.site import Site
 from tests.support.servers.better_auth import better_auth
+from tests.support.servers.migrated import migrated_database
 
 AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
 """Where the documentation's vite.config.ts has the two servers."""
@@ -51,8 +50,7 @@ async def running(
         replace(app / "src" / name, {'"./taskward"': '"taskward-client"'})
     replace(app / "src" / "tasks.ts", {'baseUrl: ""': f'baseUrl: "{api_url}"'})
     await apps.run("npx tsc -b && npx vite build --outDir direct", app)
-    tasks, people = postgres.new_database(), postgres.new_database()
-    await upgrade(DatabaseAddress.parse(tasks))
+    tasks, people = await migrated_database(postgres), postgres.new_database()
     api = {
         "DATABASE_URL": tasks,
         "BETTER_AUTH_URL": auth_url,

@@ -10,11 +10,10 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
-from app.infra.migrations.run import upgrade
-from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.support.log_search import LOGS
 from tests.support.servers.better_auth import WEB, BetterAuth, better_auth
+from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
 PASSWORD = "correct horse battery"
@@ -50,8 +49,7 @@ async def site_of(postgres: PostgresServer, folder: Path, **variant: Any) -> Asy
     """Start everything but the API, in the order in which it needs each other."""
     if not (WEB / "dist" / "index.html").exists():
         pytest.skip("needs the page, which `make setup` builds")
-    api_port, tasks, people = free_port(), postgres.new_database(), postgres.new_database()
-    await upgrade(DatabaseAddress.parse(tasks))
+    api_port, tasks, people = free_port(), await migrated_database(postgres), postgres.new_database()
     async with better_auth(people, api_url=f"http://127.0.0.1:{api_port}", **variant) as auth:
         env = {
             "DATABASE_URL": tasks,
