@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE :=# else each process of the tests compiles all of them anew
-WORKERS ?= 4# more than processors: most tests wait for a server to start, or for a time limit to be over
+WORKERS ?= 5# more than processors: most tests wait for a server to start, or for a time limit to be over
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
 
 .DEFAULT_GOAL := help

@@ -21,12 +21,15 @@ from tests.support.servers.browser import chromium
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
-LONGEST = (
-    "tests/dev/",
-    "tests/e2e/",
-    "tests/abuse/",
+LONGEST = (  # the most processor time first
+    "tests/e2e/front_ends/test_next.py",
     "tests/test_cli.py",
-    "tests/infra/test_row_security.py",
+    "tests/e2e/",
+    "tests/api/test_histories.py",
+    "tests/abuse/",
+    "tests/dev/",
+    "tests/clients/",
+    "tests/infra/",
 )
 
 
@@ -38,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one of them in the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: [item.nodeid.startswith(name) for name in LONGEST], reverse=True)
 
 
 @pytest.hookimpl(wrapper=True)
