@@ -415,6 +415,7 @@ def test_a_wrong_password_or_database_is_reported_before_the_start(
 
 
 @pytest.mark.server
+@pytest.mark.quiet  # a database that does not answer in time is waited for instead
 def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_to_do(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:

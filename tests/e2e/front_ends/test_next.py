@@ -237,7 +237,7 @@ async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
     ann = await Visitor.signed_up(site, await new_person())
     await ann.add("Water the plants")
 
-    async with httpx.AsyncClient(base_url=site.url, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         refused = await client.get("/tasks/export")
     exported = await ann.page.request.get(f"{site.url}/tasks/export")
 
@@ -252,7 +252,7 @@ async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others
     ann = await Visitor.signed_up(site, await new_person())
     dead = {"cookie": "better-auth.session_token=dead.dead"}
 
-    async with httpx.AsyncClient(base_url=site.url, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         visits = (client.get("/tasks", headers=dead if number % 2 else {}) for number in range(100))
         pages = await asyncio.gather(*visits)
     await ann.page.reload()
@@ -301,7 +301,7 @@ async def test_while_the_api_is_away_or_silent_every_wait_ends_and_what_was_type
     await ann.hears("try again")
     away = await ann.page.request.get(f"{site.url}/tasks/export")
     async with silent(site.api_port):
-        exporting = asyncio.create_task(ann.page.request.get(f"{site.url}/tasks/export", timeout=20_000))
+        exporting = asyncio.create_task(ann.page.request.get(f"{site.url}/tasks/export", timeout=60_000))
         async with ann.page.expect_request("**/api/me/tasks"):
             await ann.press("Add")
         await ann.page.clock.fast_forward("00:31")
@@ -387,7 +387,7 @@ async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_
 async def test_a_client_of_pages_that_is_used_on_a_server_refuses_at_once_a_hundred_times(
     site: Site,
 ) -> None:
-    async with httpx.AsyncClient(base_url=site.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
         pages = await asyncio.gather(*(client.get("/team/rendered") for _ in range(100)))
 
     assert all("Refused: <!-- -->signed-out" in page.text for page in pages)
