@@ -147,9 +147,14 @@ async def _whole_body(request: TaskRequest) -> bytes:
 
 
 def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
+    if content_type in types:  # as nearly every client writes it
+        return True
     media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
     charsets = [name.partition("=")[2].strip('"') for name in parameters if name.startswith("charset=")]
     return media_type in types and set(charsets) <= UTF_8
+
+
+_USUAL: Final = frozenset({"*/*", JSON})
 
 
 def accepts_json(accept: str) -> bool:
@@ -158,6 +163,8 @@ def accepts_json(accept: str) -> bool:
     `application/problem+json` alone counts as JSON too. Generated clients send only that type for an
     operation whose only responses with a body are problems.
     """
+    if accept in _USUAL:
+        return True
     weights: dict[str, bool] = {}
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
