@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from playwright.async_api import Browser
 
 from app.composition import compose
@@ -20,6 +21,9 @@ from tests.support.progress import FileProgress
 from tests.support.servers.browser import chromium
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
+
+settings.register_profile("without a deadline", parent=settings(), deadline=None)  # the machine may be busy
+settings.load_profile("without a deadline")
 
 LONGEST = (  # the most processor time first
     "tests/e2e/front_ends/test_next.py",
