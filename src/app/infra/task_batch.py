@@ -1,7 +1,7 @@
-"""Many operations in a few statements, within a transaction."""
+"""Many operations in one statement."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,31 +10,23 @@ from app.domain.errors import DomainError, TooManyTasks
 from app.domain.task import Shown, Task, TaskId
 from app.event_loop import TimeSlice
 from app.infra.postgres.owner_session import OwnerSession
+from app.infra.postgres.session import Row
 from app.infra.statements import batch
-from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
-from app.infra.task_rows import check_preconditions, columns, columns_of, shown
+from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of, shown
 
-Numbered = Sequence[tuple[int, Operation]]
+_KINDS: Final[Mapping[type, str]] = {Change: "change", Trash: "trash", Restore: "restore"}
 
-_STATEMENTS: Final[Mapping[type, Statement]] = {
-    Change: batch.CHANGE,
-    Trash: batch.TRASH,
-    Restore: batch.RESTORE,
-}
-
-
-Rows = Mapping[type, Sequence[str]]
-"""By kind of operation, each in JSON as PostgreSQL reads it."""
+Rows = Sequence[str]
+"""The operations, each in JSON as PostgreSQL reads it."""
 
 
 async def rows_of(operations: Sequence[Operation]) -> Rows:
     """Return the operations as rows. Words of long texts take a while to find: do it before a transaction."""
     turns = TimeSlice()
-    rows: dict[type, list[str]] = {kind: [] for kind in (*_STATEMENTS, Task)}
+    rows = []
     for operation in operations:
-        row = json.dumps(_row(operation), default=str, ensure_ascii=False)  # default: ids, moments
-        rows[type(operation)].append(row)
+        rows.append(json.dumps(_row(operation), default=str, ensure_ascii=False))  # default: ids, moments
         await turns.yield_to_others()
     return rows
 
@@ -42,60 +34,38 @@ async def rows_of(operations: Sequence[Operation]) -> Rows:
 async def apply(
     session: OwnerSession, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
 ) -> Sequence[Shown | None]:
-    """Do all of it, or raise. The caller commits or rolls back the transaction."""
-    (held,) = await session.rows(HOLD)
-    results: dict[TaskId, Shown] = {}
-    for kind, statement in _STATEMENTS.items():
-        if some := rows[kind]:
-            results |= await _done(session, statement, some, at=at)
-    changed = len(results)
-    results |= await _unchanged(session, operations, results)
-    if new := rows[Task]:
-        if held["tasks"] + len(new) > at_most:
+    """Do all of it, or raise and do nothing."""
+    created = sum(isinstance(one, Task) for one in operations)
+    values = {"given": f"[{','.join(rows)}]", "at": at, "at_most": at_most}
+    for _ in range(ATTEMPTS):
+        done = await session.rows(batch.APPLY, **values, created=created, count=len(operations))
+        if done and done[0]["done"]:
+            results = {row["id"]: shown(row) for row in done}
+            return [None if isinstance(one, Trash) else results[_id(one)] for one in operations]
+        seen = await session.rows(batch.LOOK, ids=[_id(one) for one in operations])
+        _check(operations, {row["id"]: row for row in seen})
+        count = seen[0]["count"]
+        if (count or 0) + created > at_most:
             raise TooManyTasks(at_most)
-        results |= await _done(session, batch.INSERT, new)
-    if changed or new:
-        await session.rows(batch.COUNT, more=len(new))
-    return [None if isinstance(one, Trash) else results[_id(one)] for one in operations]
+        if count is None:
+            await session.rows(HOLD)
+    raise RuntimeError("a write matched no row for no known reason")
 
 
-async def _done(
-    session: OwnerSession, statement: Statement, rows: Sequence[str], **values: object
-) -> dict[TaskId, Shown]:
-    given = f"[{','.join(rows)}]"
-    return {row["id"]: shown(row) for row in await session.rows(statement, given=given, **values)}
-
-
-async def _unchanged(
-    session: OwnerSession, operations: Sequence[Operation], results: Mapping[TaskId, Shown]
-) -> dict[TaskId, Shown]:
-    """Return the tasks that are as they shall be already; raise what speaks against the others."""
-    left = {
-        number: one
-        for number, one in enumerate(operations)
-        if not isinstance(one, Task) and one.task_id not in results
-    }
-    if not left:
-        return {}
-    seen = {row["id"]: row for row in await session.rows(batch.LOOK, ids=_ids(left.values()))}
-    found: dict[TaskId, Shown] = {}
+def _check(operations: Sequence[Operation], seen: Mapping[TaskId, Row]) -> None:
+    """Raise what speaks against an operation."""
     refusals: dict[int, DomainError] = {}
-    for number, one in left.items():
+    for number, one in enumerate(operations):
+        if isinstance(one, Task):
+            continue
         try:
-            found[one.task_id] = check_preconditions(
+            check_preconditions(
                 seen.get(one.task_id), one.task_id, one.if_match, trashed=isinstance(one, Restore)
             )
         except DomainError as refusal:
             refusals[number] = refusal
     if refusals:
         raise first_of(refusals)
-    if not all(isinstance(one, Change) for one in left.values()):
-        raise RuntimeError("a write matched no row for no known reason")
-    return found
-
-
-def _ids(operations: Iterable[Change | Trash | Restore]) -> list[TaskId]:
-    return [one.task_id for one in operations]
 
 
 def _id(operation: Operation) -> TaskId:
@@ -104,8 +74,8 @@ def _id(operation: Operation) -> TaskId:
 
 def _row(operation: Operation) -> dict[str, Any]:
     if isinstance(operation, Task):
-        return {"id": operation.id, **columns_of(operation)}
-    row: dict[str, Any] = {"id": operation.task_id}
+        return {"id": operation.id, "kind": "create", **columns_of(operation)}
+    row: dict[str, Any] = {"id": operation.task_id, "kind": _KINDS[type(operation)]}
     if operation.if_match is not None:
         row["versions"] = sorted(operation.if_match)
     if isinstance(operation, Change):

@@ -88,8 +88,7 @@ class NeonTaskRepository:
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
         rows = await task_batch.rows_of(operations)
-        async with self._session.transaction() as session:
-            return await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
+        return await task_batch.apply(self._session, operations, rows, at=at, at_most=at_most)
 
     async def _written(
         self,

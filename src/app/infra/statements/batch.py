@@ -1,15 +1,18 @@
-"""The statements of a batch: one for each kind of operation, whose rows are read from one JSON parameter.
+"""The statement of a batch, and the question why it was not done.
 
-They run in one transaction, HOLD (`app.infra.statements.revision`) first and COUNT last.
+The statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and
+computes the new rows (`next`) before it writes any. So it does all operations or none.
 """
 
 from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     ColumnElement,
     Integer,
+    Select,
     TableValuedAlias,
     Text,
     Uuid,
@@ -17,92 +20,147 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    exists,
     func,
     insert,
     literal_column,
     null,
     or_,
     select,
+    true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner
-from app.infra.statements.revision import ONE, OWNERS
-from app.infra.statements.tasks import ALIVE, AT, CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
+from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
+from app.infra.statements.revision import AT_MOST, OWNERS
+from app.infra.statements.task_json import task_json
+from app.infra.statements.tasks import CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
 from app.infra.tables import TaskRow
 
 COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in ("user_id", "id", "trashed_at"))
 CHANGEABLE: Final = tuple(
-    c for c in COLUMNS if c.name not in ("version", "created_at", "updated_at", "completed_at", "position")
+    c.name
+    for c in COLUMNS
+    if c.name not in ("version", "created_at", "updated_at", "completed_at", "position")
 )
-FOUND: Final = (TASKS.c.id, *SHOWN)
+CREATED: Final = bindparam("created", type_=Integer)
+"""How many of the operations create a task."""
 
 
-def _given(*columns: ColumnElement[Any]) -> TableValuedAlias:
-    """Return what is given, as rows of these columns; a member that is not there is NULL."""
+def _given() -> TableValuedAlias:
+    """Return the operations as rows. A member that is not there is NULL."""
     rows = cast(bindparam("given", type_=Text), postgresql.JSONB)
-    function = func.jsonb_to_recordset(rows).table_valued(column("id", Uuid), *columns)
+    columns = (
+        column("id", Uuid),
+        column("kind", Text),
+        column("names", ARRAY(Text)),
+        column("versions", ARRAY(BigInteger)),
+        *(column(c.name, c.type) for c in COLUMNS),
+    )
+    function = func.jsonb_to_recordset(rows).table_valued(*columns)
     return function.render_derived(name="given", with_types=True)
 
 
-COUNT: Final = compiled(
-    update(OWNERS)
-    .values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks + bindparam("more", type_=Integer))
-    .where(*owner_scope(OWNERS))
-)
+def _text(text: str) -> ColumnElement[str]:
+    return literal_column(f"'{text}'", Text)
 
 
-def _insert() -> Statement:
-    given = _given(*(column(c.name, c.type) for c in COLUMNS))
-    values = {"user_id": OWNER, "id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
-    source = select(*(value.label(name) for name, value in values.items())).where(set_owner())
-    return compiled(insert(TASKS).from_select(list(values), source).returning(*FOUND))
-
-
-INSERT: Final = _insert()
-
-
-def _change() -> Statement:
-    """Give each task the columns that are named for it; one to which that makes no difference is not met."""
-    names = column("names", ARRAY(Text))
-    given = _given(names, _versions(), *(column(c.name, c.type) for c in CHANGEABLE))
+def _of_tasks(given: TableValuedAlias, held: CTE) -> Select[Any]:
+    """Return the tasks that are there as they will be. They are locked."""
+    kind = given.c.kind
 
     def named(name: str) -> ColumnElement[bool]:
-        return literal_column(f"'{name}'", Text) == func.any(given.c.names)
+        return _text(name) == func.any(given.c.names)
 
     new: dict[str, ColumnElement[Any]] = {
-        c.name: case((named(c.name), given.c[c.name]), else_=TASKS.c[c.name]) for c in CHANGEABLE
+        name: case((named(name), given.c[name]), else_=TASKS.c[name]) for name in CHANGEABLE
     }
-    differs = differs_from(new)
+    differs = or_(kind != _text("change"), differs_from(new))
     new["completed_at"] = case(
         (named("completed"), completed_at(given.c.completed)), else_=TASKS.c.completed_at
     )
-    return _each(given, new, ALIVE, differs)
-
-
-def _versions() -> ColumnElement[Any]:
-    return column("versions", ARRAY(BigInteger))
-
-
-def _each(
-    given: TableValuedAlias, values: dict[str, ColumnElement[Any]], *conditions: ColumnElement[bool]
-) -> Statement:
+    new["trashed_at"] = case(
+        (kind == _text("trash"), CHANGED["updated_at"]), (kind == _text("change"), TASKS.c.trashed_at)
+    )
+    new |= {name: case((differs, value), else_=TASKS.c[name]) for name, value in CHANGED.items()}
+    row = {c.name: new.get(c.name, c) for c in TASKS.c}
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
-    change = update(TASKS).values(values | CHANGED)
-    return compiled(
-        change.where(*owner_scope(TASKS), TASKS.c.id == given.c.id, as_expected, *conditions).returning(
-            *FOUND
+    return (
+        select(*(value.label(name) for name, value in row.items()), kind, differs.label("differs"))
+        .where(
+            *owner_scope(TASKS),
+            TASKS.c.id == given.c.id,
+            kind != _text("create"),
+            (kind == _text("restore")) == TRASHED,
+            as_expected,
+            held.c.revision.is_not(None),
         )
+        .with_for_update(of=TASKS)
     )
 
 
-CHANGE: Final = _change()
-TRASH: Final = _each(_given(_versions()), {"trashed_at": AT}, ALIVE)
-RESTORE: Final = _each(_given(_versions()), {"trashed_at": null()}, TRASHED)
-
-LOOK: Final = compiled(
-    select(*FOUND, TRASHED.label("trashed")).where(
-        *owner_scope(TASKS), TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+def _new(given: TableValuedAlias, held: CTE) -> Select[Any]:
+    row: dict[str, ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
+    row |= {"user_id": OWNER, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
+    values = (row[c.name].label(c.name) for c in TASKS.c)
+    return select(*values, given.c.kind, true().label("differs")).where(
+        given.c.kind == _text("create"), held.c.revision.is_not(None)
     )
-)
+
+
+def _apply() -> Statement:
+    room = OWNERS.c.tasks + CREATED <= AT_MOST
+    held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), room).with_for_update().cte("held")
+    given = _given()
+    rows = union_all(select(_of_tasks(given, held).subquery("found")), _new(given, held)).subquery("next")
+    done = select(*rows.c, task_json(rows).label("json")).cte("next")
+    met = select(func.count()).select_from(done)
+    all_of_them = met.scalar_subquery() == bindparam("count", type_=Integer)
+    changed = met.where(done.c.differs).scalar_subquery()
+    counted = (
+        update(OWNERS)
+        .values(
+            revision=OWNERS.c.revision + func.least(changed, literal_column("1")),
+            tasks=OWNERS.c.tasks + CREATED,
+        )
+        .where(*owner_scope(OWNERS), all_of_them)
+        .returning(OWNERS.c.revision)
+        .cte("counted")
+    )
+    names = (*CHANGEABLE, "completed_at", "trashed_at", *CHANGED)
+    updated = (
+        update(TASKS)
+        .values({name: done.c[name] for name in names})
+        .where(
+            *owner_scope(TASKS),
+            TASKS.c.id == done.c.id,
+            done.c.differs,
+            done.c.kind != _text("create"),
+            counted.c.revision.is_not(None),
+        )
+        .cte("updated")
+    )
+    values = {"user_id": OWNER, "id": done.c.id} | {c.name: done.c[c.name] for c in COLUMNS}
+    source = select(*(value.label(name) for name, value in values.items())).where(
+        set_owner(), done.c.kind == _text("create"), counted.c.revision.is_not(None)
+    )
+    inserted = insert(TASKS).from_select(list(values), source).cte("inserted")
+    is_done = exists(select(counted.c.revision)).label("done")
+    return compiled(select(done.c.id, done.c.json, done.c.version, is_done).add_cte(updated, inserted))
+
+
+APPLY: Final = _apply()
+"""`id`, `json` and `version` of each task, and whether all is `done`. Otherwise nothing is."""
+
+
+def _look() -> Statement:
+    these = TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+    tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
+    owner = select(OWNERS.c.tasks.label("count")).where(*owner_scope(OWNERS))
+    return one_row_of(owner.cte("owner"), tasks.cte("task"))
+
+
+LOOK: Final = _look()
+"""A row for each task that is there, or one without; each has the owner's `count` of tasks."""
