@@ -92,13 +92,13 @@ async def test_one_write_to_the_log_is_at_most_what_a_pipe_takes_atomically(
     sizes = []
     with redirect_stdout(log_file):
         logs.configure("info", "json")
-        monkeypatch.setattr(log_file, "flush", lambda: sizes.append(log_output._pending), raising=False)
+        monkeypatch.setattr(log_file, "flush", lambda: sizes.append(logs._pending), raising=False)
         for _ in range(50):
             logs.request("id" * 30, "a" * 32, "ann", "GET", "/api/{user_id}/tasks", 200, None, 1.0)
-            sizes.append(log_output._pending)
+            sizes.append(logs._pending)
 
-    assert max(sizes) <= log_output.TOGETHER_MAX
-    assert max(sizes) > log_output.TOGETHER_MAX / 2
+    assert max(sizes) <= logs.TOGETHER_MAX
+    assert max(sizes) > logs.TOGETHER_MAX / 2
 
 
 async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event(log_file: TextIO) -> None:
@@ -111,7 +111,7 @@ async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event
         for _ in range(2):
             logs.request("id", None, None, "GET", None, 200, None, 1.0)
             at_once = len(written())
-            await asyncio.sleep(5 * log_output.FLUSH_AFTER)
+            await asyncio.sleep(5 * logs.FLUSH_AFTER)
             seen.append((at_once, len(written())))
         logs.request("id", None, None, "GET", None, 200, None, 1.0)
         structlog.get_logger().warning("another")
@@ -144,7 +144,7 @@ async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time
                 logs.request("id", None, None, "GET", None, 200, None, 1.0)
                 structlog.get_logger().warning("another")
                 logging.getLogger("library").warning("another")
-            log_output.flush()
+            logs.flush()
 
     said = capsys.readouterr().err.splitlines()
     assert said == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
@@ -162,7 +162,7 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
     logs.request("id", None, None, "GET", None, 404, "about:blank", 0.2)
     logs.request("id", None, None, "GET", "/health", 200, None, 0.2)
     logs.request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
-    log_output.flush()
+    logs.flush()
 
     assert capsys.readouterr().out.splitlines() == [
         "GET /api/me/tasks 200 17 ms",

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
-from app import log_output
+from app import logs
 from app.api.backpressure import LargeResponses, OneAtATime, Room
 from app.api.context import AppState
 from app.api.docs import DOCS_HANDLERS
@@ -109,7 +109,7 @@ def compose(
                 await keys.close()
             await counts.close()
             await database.close()
-            log_output.flush()
+            logs.flush()
 
     read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None)
     handlers: list[ControllerRouterHandler] = [

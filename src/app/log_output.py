@@ -1,10 +1,9 @@
-"""Standard output, which carries the log: lines are written in groups, and dropped where nothing reads them.
+"""Standard output, which carries the log: what nothing reads is dropped.
 
 A closed pipe, a reader that does not read, or a full disk must not fail a request. Lines are dropped until
 standard output works again. Standard error says so once.
 """
 
-import asyncio
 import errno
 import io
 import os
@@ -13,14 +12,9 @@ import stat
 import sys
 from typing import Any, Final, TextIO
 
-FLUSH_AFTER: Final = 0.02  # seconds
-TOGETHER_MAX: Final = 4096  # bytes
 STANDARD_ERROR: Final = 2
 PATIENCE: Final = 0.5  # seconds to wait, once, for the reader of a full pipe
 GONE: Final = "the log cannot be written to standard output"
-
-_flushing: asyncio.TimerHandle | None = None
-_pending = 0  # bytes
 
 
 class CannotWrite(Exception):
@@ -103,33 +97,3 @@ def _output(plain: TextIO, *, sparing: bool = False) -> TextIO:
     if isinstance(raw, Output):
         raw.sparing = raw.sparing or sparing
     return plain
-
-
-def start_anew() -> None:
-    """Forget waiting lines: a new event loop or a new process runs now."""
-    global _flushing, _pending
-    _flushing, _pending = None, 0
-
-
-def write_soon(line: str) -> None:
-    """Write a line, at most FLUSH_AFTER later, together with others: a system call costs more than a line.
-
-    Any other event is written at once, after the waiting lines. A group is no larger than what a pipe takes
-    atomically (POSIX: PIPE_BUF), so lines of several processes do not mix.
-    """
-    global _flushing, _pending  # noqa: PLW0603 - the process has one standard output
-    if _pending + len(line) > TOGETHER_MAX:
-        flush()
-    sys.stdout.write(line)
-    _pending += len(line)
-    if _flushing is None:
-        _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, flush)
-
-
-def flush() -> None:
-    """Write the waiting lines."""
-    global _flushing, _pending
-    if _flushing is not None:
-        _flushing.cancel()
-    _flushing, _pending = None, 0
-    sys.stdout.flush()

@@ -1,5 +1,6 @@
 """The log: one event a line, on standard output."""
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -13,15 +14,17 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor
 
-from app import log_output
-from app.log_output import write_soon
-
 ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
 
 log = structlog.get_logger()
 _json_lines = False
 _short_lines = False
 _user_key = secrets.token_bytes(32)
+
+FLUSH_AFTER: Final = 0.02  # seconds
+TOGETHER_MAX: Final = 4096  # bytes
+_flushing: asyncio.TimerHandle | None = None
+_pending = 0  # bytes
 
 PROBES: Final = ("/health", "/health/ready")
 
@@ -39,7 +42,7 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     _json_lines, _short_lines = enabled and form == "json", enabled and form == "console"
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
     user_name.cache_clear()
-    log_output.start_anew()
+    _start_anew()
     shared: list[Processor] = [
         _add_request_id,
         structlog.processors.add_log_level,
@@ -88,7 +91,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     """
     if _json_lines:
         user = None if user_id is None else user_name(user_id)
-        write_soon(
+        _write_soon(
             f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
             f' "milliseconds": {milliseconds:.2f}, "user": {_quoted(user)}, "problem": {_quoted(problem)},'
             f' "event": "request", "request_id": "{request_id}", "trace_id": {_quoted(trace_id)},'
@@ -98,7 +101,37 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     elif _short_lines and route not in PROBES:
         path = "(no such path)" if route is None else route.replace("{user_id}", "me")
         more = "" if problem is None or problem == "about:blank" else f"  {problem}"
-        write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{more}\n")
+        _write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{more}\n")
+
+
+def _start_anew() -> None:
+    """Forget waiting lines: a new event loop or a new process runs now."""
+    global _flushing, _pending
+    _flushing, _pending = None, 0
+
+
+def _write_soon(line: str) -> None:
+    """Write a line, at most FLUSH_AFTER later, together with others: a system call costs more than a line.
+
+    Any other event is written at once, after the waiting lines. A group is no larger than what a pipe takes
+    atomically (POSIX: PIPE_BUF), so lines of several processes do not mix.
+    """
+    global _flushing, _pending  # noqa: PLW0603 - the process has one standard output
+    if _pending + len(line) > TOGETHER_MAX:
+        flush()
+    sys.stdout.write(line)
+    _pending += len(line)
+    if _flushing is None:
+        _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, flush)
+
+
+def flush() -> None:
+    """Write the waiting lines."""
+    global _flushing, _pending
+    if _flushing is not None:
+        _flushing.cancel()
+    _flushing, _pending = None, 0
+    sys.stdout.flush()
 
 
 def _timestamp() -> str:

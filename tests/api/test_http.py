@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import log_output, logs
+from app import logs
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -75,14 +75,14 @@ async def test_head_is_get_without_its_body(people: People, path: str) -> None:
 async def test_a_service_that_stops_leaves_no_line_of_its_log_behind(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_output, "FLUSH_AFTER", 60)
+    monkeypatch.setattr(logs, "FLUSH_AFTER", 60)
     logs.configure("info", "json")
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         await client.get("/health")
-        waiting = log_output._pending
+        waiting = logs._pending
 
     assert waiting > 0
-    assert log_output._pending == 0
+    assert logs._pending == 0
 
 
 async def test_head_sends_no_body_whatever_the_server_below_would_do(database_url: str) -> None:

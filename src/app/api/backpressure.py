@@ -142,6 +142,7 @@ def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
 
 READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
 READ_ON_FOR: Final = 4  # seconds
+READ_ON_AFTER_408: Final = 1  # seconds: the body already had its time
 KERNELS: Final = 64 * 1024  # bytes of a body that the kernel buffers even if nobody reads
 
 
@@ -158,11 +159,11 @@ class IncomingBody:
         self._ended = message["type"] != "http.request" or not message.get("more_body", False)
         return message  # type: ignore[no-any-return]  # what ASGI says
 
-    async def read_on(self) -> None:
-        """Read the rest and drop it, up to READ_ON_MAX bytes and READ_ON_FOR seconds."""
+    async def read_on(self, seconds: float = READ_ON_FOR) -> None:
+        """Read the rest and drop it, for at most READ_ON_MAX bytes and a number of seconds."""
         read = 0
         try:
-            async with asyncio.timeout(READ_ON_FOR):
+            async with asyncio.timeout(seconds):
                 while not self._ended and read < READ_ON_MAX:
                     message: Any = await self()
                     read += len(message.get("body", b""))

@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
-from app.api.backpressure import LARGE, IncomingBody
+from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody
 from app.api.context import AppState, RequestContext, answer_as_get, begin
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
@@ -123,7 +123,7 @@ class Edge:
             self._telemetry.end(context, status, began)
             REQUEST_ID.reset(token)
         if body is not None:
-            await body.read_on()
+            await body.read_on(READ_ON_AFTER_408 if status == HTTPStatus.REQUEST_TIMEOUT else READ_ON_FOR)
 
     async def _respond(self, context: RequestContext, scope: Any, receive: Any, answer: Send) -> None:
         """Check rate limit and host, answer OPTIONS, and pass all other requests to Litestar."""
