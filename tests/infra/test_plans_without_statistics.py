@@ -11,10 +11,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.domain.commands import Move
+from app.domain.commands import Change, Move
 from app.domain.identity import UserId
 from app.domain.position import REACHES
-from app.domain.task import TaskId
+from app.domain.task import TaskChanges, TaskId
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
@@ -82,3 +82,15 @@ async def test_a_move_without_room_among_20000_tasks_reads_and_writes_those_arou
     reach, _ = REACHES[0]
     assert max(plan.rows_read for plan in explaining.plans) <= 2 * reach + 2
     assert int(written) == 2 * reach + 2
+
+
+@pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
+async def test_a_batch_among_20000_tasks_without_statistics_reads_each_of_its_tasks_twice(
+    postgres: PostgresServer, seed: str
+) -> None:
+    changes = [Change(TaskId(UUID(int=number)), TaskChanges(title="x")) for number in (100, 200, 300)]
+    async with explained(postgres, seed) as explaining:
+        await NeonTaskRepository(explaining, owner=UserId("ann")).apply(changes, at=NOON, at_most=TASKS)
+
+    assert explaining.plans
+    assert max(plan.rows_read for plan in explaining.plans) == 6  # to compute them, and to write them
