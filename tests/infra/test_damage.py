@@ -138,7 +138,7 @@ async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_s
     postgres.query(SWALLOW, name_of(url))
     async with open_database(url) as database:
         mine = NeonTaskRepository(database, owner=someone())
-        with pytest.raises(ValueError, match="not enough values"):
+        with pytest.raises(RuntimeError, match="matched no row"):
             await mine.apply([task_made(1)], at=later(1), at_most=MANY)
 
 
