@@ -1,4 +1,4 @@
-"""Error responses: RFC 9457 problem documents, one table for all of them."""
+"""Error responses: RFC 9457 problem documents, one table for those of the domain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Commands on tasks: change, trash, restore, move. A batch runs all of its commands, or none."""
+"""Commands on tasks. A batch creates, changes, trashes and restores: all of it, or nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

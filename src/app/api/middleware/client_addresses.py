@@ -39,7 +39,7 @@ class ClientAddresses:
         return context.lines(b"x-forwarded-proto") == ["https"]
 
     def _behind(self, peer: str, chain: Sequence[str]) -> str | None:
-        """Return the rightmost address that is not a trusted proxy.
+        """Return the rightmost address that is not a trusted proxy; the leftmost if all are.
 
         Stop before an entry that is no address.
         """

@@ -2,9 +2,9 @@
 
 The header is that of draft-ietf-httpapi-idempotency-key-header-07.
 
-The key belongs to an owner, a route and the content of the body; the order of members and whitespace do not
-matter. The response is stored in the transaction of the work, so neither exists without the other. Errors are
-not stored.
+A key belongs to an owner and a route; the same key with another body is refused; the order of members and
+whitespace do not matter. The response is stored in the transaction of the work, so neither exists without the
+other. Errors are not stored.
 """
 
 import json
