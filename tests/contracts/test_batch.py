@@ -245,3 +245,15 @@ async def test_the_list_may_be_filled_and_no_more(mine: TaskRepository) -> None:
     assert isinstance(refusal, TooManyTasks)
     with pytest.raises(TooManyTasks):
         await mine.add(TaskFactory.build(), at_most=3)
+
+
+async def test_given_a_limit_that_was_lowered_then_a_batch_that_creates_nothing_still_runs(
+    mine: TaskRepository,
+) -> None:
+    one, other = TaskFactory.build(), TaskFactory.build()
+    await applied(mine, one, other, at_most=2)
+
+    await applied(mine, Change(one.id, TaskChanges(title="less")), Trash(other.id), at_most=1)
+    refusal = await refused(mine, Change(one.id, TaskChanges(title="more")), TaskFactory.build(), at_most=1)
+
+    assert isinstance(refusal, TooManyTasks)

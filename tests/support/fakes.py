@@ -217,7 +217,7 @@ class MemoryTaskRepository:
                     refusals[number] = refusal
             if refusals:
                 raise first_of(refusals)
-            if len(self._session()) > at_most:
+            if any(isinstance(one, Task) for one in operations) and len(self._session()) > at_most:
                 raise TooManyTasks(at_most)
         except DomainError:
             vars(self.shelf).update(vars(before))

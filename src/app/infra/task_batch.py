@@ -45,7 +45,7 @@ async def apply(
         seen = await session.rows(batch.LOOK, ids=[_id(one) for one in operations])
         _check(operations, {row["id"]: row for row in seen})
         count = seen[0]["count"]
-        if (count or 0) + created > at_most:
+        if created and (count or 0) + created > at_most:
             raise TooManyTasks(at_most)
         if count is None:
             await session.rows(HOLD)

@@ -113,7 +113,8 @@ def _new(given: Subquery, held: CTE) -> Select[Any]:
 
 
 def _apply() -> Statement:
-    room = OWNERS.c.tasks + CREATED <= AT_MOST
+    none = literal_column("0", Integer)
+    room = or_(CREATED == none, OWNERS.c.tasks + CREATED <= AT_MOST)
     held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), room).with_for_update().cte("held")
     # PostgreSQL does not know these limits when it plans, and expects a tenth of the rows from each: one, of
     # the hundred that it expects from JSON. So it looks up each task, and does not read all of the owner's.
