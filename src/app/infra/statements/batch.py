@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
-from app.infra.statements.revision import AT_MOST, OWNERS
+from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
 from app.infra.tables import TaskRow
@@ -113,8 +113,7 @@ def _new(given: Subquery, held: CTE) -> Select[Any]:
 
 
 def _apply() -> Statement:
-    none = literal_column("0", Integer)
-    room = or_(CREATED == none, OWNERS.c.tasks + CREATED <= AT_MOST)
+    room = or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= AT_MOST)
     held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), room).with_for_update().cte("held")
     # PostgreSQL does not know these limits when it plans, and expects a tenth of the rows from each: one, of
     # the hundred that it expects from JSON. So it looks up each task, and does not read all of the owner's.
