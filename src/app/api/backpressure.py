@@ -143,11 +143,14 @@ def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
 READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
 READ_ON_FOR: Final = 4  # seconds
 READ_ON_AFTER_408: Final = 1  # seconds: the body already had its time
+READ_ON_AT_ONCE: Final = 256  # bodies of a process; with more, connections close at once
 KERNELS: Final = 64 * 1024  # bytes of a body that the kernel buffers even if nobody reads
 
 
 class IncomingBody:
     """An ASGI `receive` for a body that is large or of unknown length, which can drain the rest."""
+
+    draining = 0  # bodies that this process is reading on
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -161,7 +164,10 @@ class IncomingBody:
 
     async def read_on(self, seconds: float = READ_ON_FOR) -> None:
         """Read the rest and drop it, for at most READ_ON_MAX bytes and a number of seconds."""
+        if IncomingBody.draining >= READ_ON_AT_ONCE:
+            return
         read = 0
+        IncomingBody.draining += 1
         try:
             async with asyncio.timeout(seconds):
                 while not self._ended and read < READ_ON_MAX:
@@ -169,3 +175,5 @@ class IncomingBody:
                     read += len(message.get("body", b""))
         except TimeoutError:
             pass
+        finally:
+            IncomingBody.draining -= 1

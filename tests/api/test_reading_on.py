@@ -1,0 +1,30 @@
+"""A process reads on for a bounded number of bodies after their responses."""
+
+import asyncio
+
+import pytest
+from litestar.types import HTTPRequestEvent
+
+from app.api import backpressure
+from app.api.backpressure import IncomingBody
+
+
+async def never_ending() -> HTTPRequestEvent:
+    await asyncio.sleep(0.01)
+    return {"type": "http.request", "body": b"x", "more_body": True}
+
+
+async def test_past_the_bound_of_a_process_the_next_body_is_not_read_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backpressure, "READ_ON_AT_ONCE", 2)
+    reading = [asyncio.create_task(IncomingBody(never_ending).read_on(60)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(30):
+        await IncomingBody(never_ending).read_on(3600)
+    for each in reading:
+        each.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+
+    assert IncomingBody.draining == 0
