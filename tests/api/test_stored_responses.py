@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from app.composition import compose
+from app.infra.postgres import owner_session
 from app.infra.postgres.row_security import TABLES
 from app.settings import Settings
 from dev.postgres import PostgresServer
@@ -69,9 +70,12 @@ async def test_fifty_keys_at_once_fill_the_remaining_room_exactly(
 
 
 @pytest.mark.quiet
-async def test_so_it_is_through_a_transaction_pooler(database_url: str, tmp_path: Path) -> None:
+async def test_so_it_is_through_a_transaction_pooler(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
     with pgbouncer(database_url, tmp_path) as through:
-        async with a_person(f"{through}?pgbouncer=true", MAX_KEYS="17") as ann:
+        async with a_person(f"{through}?pgbouncer=true", MAX_KEYS="17", REQUEST_TIMEOUT="30") as ann:
             await fifty_at_once(ann, 17)
 
 
