@@ -159,4 +159,4 @@ def test_no_body_of_256_kb_takes_long_to_judge(text: bytes) -> None:
     with suppress(NotStrictJson):
         loads(text)
 
-    assert time.process_time() - began < 0.5  # seconds; a pattern that steps back took four minutes
+    assert time.process_time() - began < 0.5  # seconds; a backtracking pattern took four minutes

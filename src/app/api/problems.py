@@ -226,7 +226,7 @@ class ProblemResponse(JsonResponse[schemas.Problem]):
             type=type_of(problem, context.app.problem_base),
             title=problem.title,
             status=problem.status.value,
-            detail=detail or (first_of(errors[0]) if errors else problem.detail),
+            detail=detail or (with_place(errors[0]) if errors else problem.detail),
             instance=context.instance,
             request_id=context.request_id,
             errors=tuple(errors),
@@ -310,8 +310,8 @@ def allowed(methods: Sequence[str]) -> str:
     return ", ".join(sorted(every))
 
 
-def first_of(fault: Fault) -> str:
-    """Return the first validation error with its place, for `detail`: many clients show `detail` alone."""
+def with_place(fault: Fault) -> str:
+    """Return a validation error with its place, for `detail`: many clients show `detail` alone."""
     place = fault.pointer.removeprefix("/") or ("body" if fault.in_ == "body" else fault.in_)
     return f"{place}: {fault.detail}"
 

@@ -1,9 +1,9 @@
-"""Headers that every response gets: security, CORS, rate limits.
+"""Headers of responses: security, CORS, and rate limits where requests are counted.
 
-Security headers follow OWASP's REST Security Cheat Sheet, in few bytes. Responses are JSON: browsers must not
-run, frame or sniff them. `frame-ancestors` replaces `X-Frame-Options`. `Permissions-Policy` and
-`Referrer-Policy` concern pages only. CORS follows the Fetch standard. Tokens are sent in a header, never in a
-cookie. Rate limits follow draft-ietf-httpapi-ratelimit-headers.
+Security headers follow OWASP's REST Security Cheat Sheet, in few bytes. Responses of the API are JSON:
+browsers must not run, frame or sniff them. `frame-ancestors` replaces `X-Frame-Options`. `Permissions-Policy`
+and `Referrer-Policy` concern pages only. CORS follows the Fetch standard. Tokens are sent in a header, never
+in a cookie. Rate limits follow draft-ietf-httpapi-ratelimit-headers.
 """
 
 import re

@@ -55,7 +55,7 @@ BODIES: Final[dict[str, Json]] = {
 }
 
 _COMPLETED: Final = {"completed": True, "completed_at": "2026-01-07T19:12:44.000512Z", "version": 2}
-_WELL: Final = {"status": "ok", "database": "ok", "keys": "ok"}
+_WELL: Final = {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"}
 ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("listTasks", 200): [TASK],
     ("summarizeTasks", 200): {

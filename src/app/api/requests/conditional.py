@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110 §13): `If-Match` before a write, `If-None-Match` before a read.
+"""Conditional requests (RFC 9110 §13): `If-Match` and `If-None-Match`.
 
 A task's entity tag is its version in quotes. It is strong: one version has one representation.
 """
