@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.api import schemas
+from app.domain.changes import ChangesPage, ChangesToken
 from app.domain.commands import Change, Move, Operation, Restore, first_of
 from app.domain.errors import (
     AnswerGone,
@@ -46,6 +47,9 @@ class Shelf:
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
+    stamps: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # each task's last revision
+    tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # never dropped
+    floors: dict[UserId, int] = field(default_factory=dict)
     answers: dict[tuple[UserId, str, str], "KeptAnswer"] = field(default_factory=dict)
 
 
@@ -141,6 +145,28 @@ class MemoryTaskRepository:
     async def revision(self) -> int:
         return self.shelf.revisions.get(self.owner, 0)
 
+    async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
+        revision = await self.revision()
+        token = since or ChangesToken(0, base=revision)
+        token.require_readable(revision=revision, floor=self.shelf.floors.get(self.owner, 0))
+        places = [(self.shelf.stamps[self.owner, task.id], task.id) for task in self._session()]
+        ended = [
+            (at, task_id) for (owner, task_id), at in self.shelf.tombstones.items() if owner == self.owner
+        ]
+        found = sorted(
+            [place for place in places if place >= (token.revision, token.id)]
+            + [place for place in ended if place >= token.first_tombstone]
+        )
+        changes = []
+        for _, task_id in found[:limit]:
+            task = self.shelf.tasks.get((self.owner, task_id))
+            changes.append({"id": str(task_id), "task": task and wire_task(task, self.owner)})
+        more = len(found) > limit
+        following = (
+            ChangesToken.behind(*found[limit - 1], base=token.base) if more else ChangesToken.after(revision)
+        )
+        return ChangesPage(schemas.encode(changes), following, more)
+
     async def summary(self, day: Day) -> Summary:
         return summary_of([task for task in self._session() if task.trashed_at is None], day)
 
@@ -161,10 +187,11 @@ class MemoryTaskRepository:
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         self._get(task_id, if_match, anywhere=True)
         del self.shelf.tasks[self.owner, task_id]
+        del self.shelf.stamps[self.owner, task_id]
         for (owner, _, _), kept in self.shelf.answers.items():
             if owner == self.owner and task_id in kept.shows:
                 kept.response = None
-        self._count()
+        self.shelf.tombstones[self.owner, task_id] = self._count()
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         task = self._get(move.task_id, move.if_match)
@@ -200,7 +227,7 @@ class MemoryTaskRepository:
         for one, position in zip(around, positions or [], strict=True):
             if one.position != position:
                 self._put(move_task(one, position, at=at))
-        self.shelf.revisions[self.owner] = revision + 1
+        self._count_once_since(revision)
         return shown(self._get(task.id), self.owner)
 
     async def apply(
@@ -222,8 +249,7 @@ class MemoryTaskRepository:
         except DomainError:
             vars(self.shelf).update(vars(before))
             raise
-        revision = before.revisions.get(self.owner, 0)
-        self.shelf.revisions[self.owner] = min(revision + 1, self.shelf.revisions.get(self.owner, 0))
+        self._count_once_since(before.revisions.get(self.owner, 0))
         return results
 
     async def _apply(self, one: Operation, *, at: datetime) -> Shown | None:
@@ -258,11 +284,19 @@ class MemoryTaskRepository:
         """Keep a task; one that is what it was is no change of its owner's."""
         if self.shelf.tasks.get((self.owner, task.id)) != task:
             self.shelf.tasks[self.owner, task.id] = task
-            self._count()
+            self.shelf.stamps[self.owner, task.id] = self._count()
         return shown(task, self.owner)
 
-    def _count(self) -> None:
-        self.shelf.revisions[self.owner] = self.shelf.revisions.get(self.owner, 0) + 1
+    def _count(self) -> int:
+        self.shelf.revisions[self.owner] = revision = self.shelf.revisions.get(self.owner, 0) + 1
+        return revision
+
+    def _count_once_since(self, revision: int) -> None:
+        """Count all changes since a revision as one."""
+        for place, stamp in self.shelf.stamps.items():
+            if place[0] == self.owner:
+                self.shelf.stamps[place] = min(stamp, revision + 1)
+        self.shelf.revisions[self.owner] = min(self.shelf.revisions.get(self.owner, 0), revision + 1)
 
 
 class NameTagVerifier:

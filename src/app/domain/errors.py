@@ -13,6 +13,7 @@ DomainError
 ├── TaskChanged            the task has another version than expected
 ├── NotInTrash             the task to restore is not in the trash
 ├── TooManyTasks           the owner's list is full
+├── ChangesGone            changes after the client's token are no longer known
 ├── KeyInFlight            a request with the same key is running
 ├── KeyReused              the key belongs to another request
 ├── AnswerGone             the key's request was done, and its response is deleted
@@ -139,6 +140,11 @@ class TooManyTasks(DomainError):
     """The owner has reached the limit of tasks."""
 
     at_most: int
+
+
+@dataclass(eq=False)
+class ChangesGone(DomainError):
+    """Changes after this token are no longer known: the client has to read all of them again."""
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.changes import ChangesPage, ChangesToken
 from app.domain.commands import Move, Operation
 from app.domain.summary import Day, Summary
 from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions
@@ -46,6 +47,19 @@ class TaskRepository(Protocol):
 
     async def revision(self) -> int:
         """Return the owner's revision; 0 if the owner has written nothing yet."""
+        ...
+
+    async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
+        """Return at most `limit` changes from a token on; None: all tasks, those in the trash too.
+
+        If they would take more than `PAGE_BYTES`, there are fewer. Changes are in the order in which they
+        were committed: whatever is committed later comes after `next`. A task that changed several times
+        comes once, as it is now. Revision, floor and changes are of one snapshot.
+
+        Raises:
+            ChangesGone: changes after the token are missing, or the token is of a later revision.
+
+        """
         ...
 
     async def summary(self, day: Day) -> Summary:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from app.domain.changes import CHANGES_MAX, ChangesPage, ChangesToken
 from app.domain.clock import Clock
 from app.domain.commands import Command, Move
 from app.domain.summary import Day, Summary
@@ -59,6 +60,15 @@ class TaskService:
     async def revision(self) -> int:
         """Return the revision, which grows with each change of the person's tasks."""
         return await self.tasks.revision()
+
+    async def read_changes(self, since: ChangesToken | None, limit: int = CHANGES_MAX) -> ChangesPage:
+        """Return a page of changes since a token; None: of all tasks.
+
+        Raises:
+            ChangesGone: the client has to begin again, without a token.
+
+        """
+        return await self.tasks.changes(since, limit=limit)
 
     async def summary(self, zone: ZoneInfo) -> Summary:
         """Count the tasks; the day is that of a time zone."""

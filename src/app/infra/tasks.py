@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from app.domain.changes import ChangesPage, ChangesToken
 from app.domain.clock import Clock
 from app.domain.commands import Move, Operation
 from app.domain.errors import TaskNotFound, TooManyTasks
@@ -50,6 +51,9 @@ class NeonTaskRepository:
 
     async def revision(self) -> int:
         return await task_lists.revision(self._session)
+
+    async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
+        raise NotImplementedError("tasks have no revision in the database yet, and no route calls this")
 
     async def summary(self, day: Day) -> Summary:
         return await task_lists.summary(self._session, day)
