@@ -69,7 +69,7 @@ dist: web ## pack the TypeScript client: dist/taskward-client-<version>.tgz, for
 openapi: .venv/.complete ## write docs/openapi.json
 	@$(BIN)/app openapi --output docs/openapi.json
 
-# What a run may be told goes by the environment: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`.
+# Options of a run are environment variables: `make bench ROUNDS=3 SCENES=list,create ALG=EdDSA`.
 bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,create-keyed ALG=HS256 BEFORE=<commit> DISTANCE=5 POOLER=1
 	@$(BIN)/python -m benchmarks
 

@@ -46,7 +46,7 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> l
                     raise Disagreement(f"{wrong} got {refused.status_code}: {refused.text[:200]}")
         seen = [ask("GET", f"{ann.path}?limit={limit}", ann.token) for limit in (1, 50, 200)]
         seen += [ask("GET", f"{ann.path}/{task_id}", ann.token) for task_id in ann.task_ids[:20]]
-        told = [_plain(_expect("a read", response, 200).json()) for response in seen]
+        bodies = [_plain(_expect("a read", response, 200).json()) for response in seen]
         # Bob writes, so that Ann's tasks stay comparable.
         task = f"{bob.path}/{bob.task_ids[0]}"
         first, second = (
@@ -59,7 +59,7 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> l
         if _plain(created) != _plain(ask("GET", f"{bob.path}/{created['id']}", bob.token).json()):
             raise Disagreement("a created task is not what was answered")
         servers_own = {"id": "", "position": "", "created_at": "", "updated_at": ""}
-        return [*told, {**created, **servers_own}, sorted(first)]
+        return [*bodies, {**created, **servers_own}, sorted(first)]
 
 
 def _expect(what: str, response: httpx.Response, status: int) -> httpx.Response:

@@ -48,13 +48,13 @@ def drawn(report: Report, where: dict[str, Any]) -> str:
             y += BAR + GAP
     height = y + 40
     rounds = len({m.round for m in report.measured})
-    told = escape(_in_words(report))
+    description = escape(_in_words(report))
     note = (
         f"Medians of {rounds} rounds in turns; thin lines span all rounds. Only Taskward has the second wall."
     )
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">
 <title>{TITLE}</title>
-<desc>{told}</desc>
+<desc>{description}</desc>
 <style>{STYLE}</style>
 <rect class="paper" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>
 <text class="title" x="20" y="34">{TITLE}</text>

@@ -39,12 +39,12 @@ def compare(bed: Bed) -> None:
     """
     ann, bob = bed.owners[:2]
     forged = ann.token[:-8] + ("A" * 8 if not ann.token.endswith("A" * 8) else "B" * 8)
-    told: dict[str, list[Any]] = {}
+    answered: dict[str, list[Any]] = {}
     with step("The same request gets the same answer from all of them"):
         for server in list(bed.commands):
             try:
                 with bed.started(server) as started:
-                    told[server.title] = answers(started.url, ann, bob, forged, checks=server.checks)
+                    answered[server.title] = answers(started.url, ann, bob, forged, checks=server.checks)
             except Disagreement as error:
                 raise Disagreement(f"{server.title}: {error}") from error
             except DidNotStart as error:
@@ -52,9 +52,9 @@ def compare(bed: Bed) -> None:
                     raise
                 del bed.commands[server]
                 print(f"\n    left out: {server.title} does not start: {error}", flush=True)
-        first, *others = told
+        first, *others = answered
         for other in others:
-            for one, another in zip(told[first], told[other], strict=True):
+            for one, another in zip(answered[first], answered[other], strict=True):
                 if one != another:
                     raise Disagreement(f"{first} says {one}\n{other} says {another}")
     asyncio.run(dataset.restore(bed.data))

@@ -103,7 +103,7 @@ def _memory(process: psutil.Process) -> float:
 
 def _until_it_answers(process: "subprocess.Popen[bytes]", url: str, probe: Request, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    said = ""
+    answer = ""
     with httpx.Client(base_url=url, headers={"authorization": f"Bearer {probe.token}"}, timeout=5) as client:
         while time.monotonic() < deadline and process.poll() is None:
             try:
@@ -113,7 +113,7 @@ def _until_it_answers(process: "subprocess.Popen[bytes]", url: str, probe: Reque
                 continue
             if response.status_code == httpx.codes.OK:
                 return
-            said = f"it answers {response.status_code}: {response.text[:200]}"
+            answer = f"it answers {response.status_code}: {response.text[:200]}"
             time.sleep(0.01)
     log_end = log.read_text(errors="replace").splitlines()[-5:]
-    raise DidNotStart("\n".join([*log_end, said]).strip() or "it said nothing")
+    raise DidNotStart("\n".join([*log_end, answer]).strip() or "it printed nothing")

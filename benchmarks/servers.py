@@ -158,6 +158,6 @@ LIMIT: Final = "1000000000/60"  # on, as it is in production, and never met
 def environment(database_url: str, port: int, more: Mapping[str, str]) -> dict[str, str]:
     """Return a server's environment: its settings, and from our own environment only the path of programs."""
     here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    told = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL}
+    own = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL}
     limits = {"RATE_LIMIT_PERSON": LIMIT, "RATE_LIMIT_ADDRESS": LIMIT, **QUOTAS}
-    return {**here, **told, **limits, **more}
+    return {**here, **own, **limits, **more}

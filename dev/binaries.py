@@ -38,10 +38,11 @@ def major(folder: Path) -> int:
     if not all((folder / program).exists() for program in ("postgres", "initdb", "pg_ctl")):
         return 0
     try:
-        told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - a path of ours
+        command = (str(folder / "postgres"), "--version")
+        printed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a path of ours
     except (OSError, subprocess.CalledProcessError):
         return 0
-    found = re.search(r"(\d+)", told.stdout)
+    found = re.search(r"(\d+)", printed.stdout)
     return int(found[1]) if found else 0
 
 

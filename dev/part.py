@@ -82,14 +82,14 @@ class Part:
 
     def last_words(self) -> str:
         """Return the end of what it printed, where that was not shown."""
-        said = self._output.waiting() if self._output is not None else self._said()
-        return "\n".join(["It says:", *said.splitlines()[-12:]]) if said else ""
+        output = self._output.waiting() if self._output is not None else self._read_log()
+        return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""
 
     def printed(self, words: str) -> bool:
         """Tell whether it printed these words."""
-        return words in self._said()
+        return words in self._read_log()
 
-    def _said(self) -> str:
+    def _read_log(self) -> str:
         return "" if self._log is None else self._log.read_text(errors="replace")
 
     def stop(self) -> None:

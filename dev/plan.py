@@ -75,10 +75,10 @@ def find_node() -> tuple[str | None, str | None]:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return None, f"Node.js {NODE_OLDEST} or newer (with npm) is not installed: install it to sign in"
-    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    version = re.match(r"v(\d+)", told)
+    printed = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    version = re.match(r"v(\d+)", printed)
     if version is None or int(version[1]) < NODE_OLDEST:
-        return None, f"Node.js is {told.strip() or 'broken'}: install {NODE_OLDEST} or newer to sign in"
+        return None, f"Node.js is {printed.strip() or 'broken'}: install {NODE_OLDEST} or newer to sign in"
     return node, None
 
 

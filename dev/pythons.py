@@ -64,11 +64,11 @@ def candidates() -> Iterator[Path]:
 def version_of(path: Path) -> Version | None:
     """Return what an interpreter says it is; None for one that does not run (a shim) or is not CPython."""
     try:
-        told = subprocess.run([path, "-c", WHICH], capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - as above
+        printed = subprocess.run([path, "-c", WHICH], capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - as above
     except (OSError, subprocess.SubprocessError):
         return None
-    said = re.fullmatch(r"cpython (\d+) (\d+)", told.stdout.strip())
-    return (int(said[1]), int(said[2])) if said else None
+    found = re.fullmatch(r"cpython (\d+) (\d+)", printed.stdout.strip())
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def environment(name: str, path: Path) -> Path:

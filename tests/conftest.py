@@ -59,7 +59,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _said() -> Iterator[None]:
+def _recorded_requests() -> Iterator[None]:
     """Record what tests send to the service: no log line may contain it."""
     with listening_to_requests():
         yield

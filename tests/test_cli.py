@@ -44,16 +44,16 @@ def test_each_verb_explains_itself(tmp_path: Path, verb: str) -> None:
 def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = refused(
+        message = refused(
             {"DATABASE_URL": "nonsense", "BETTER_AUTH_SECRET": "short", "PORT": str(port)}, tmp_path
         )
 
-    assert [line.split()[0] for line in said.splitlines()[1:]] == [
+    assert [line.split()[0] for line in message.splitlines()[1:]] == [
         "DATABASE_URL",
         "BETTER_AUTH_SECRET",
         "PORT",
     ]
-    assert f"PORT {port} is used by another program" in said
+    assert f"PORT {port} is used by another program" in message
 
 
 def test_a_host_that_is_not_ours_is_reported(tmp_path: Path) -> None:
@@ -70,10 +70,10 @@ def test_a_host_that_is_not_ours_is_reported(tmp_path: Path) -> None:
 def test_settings_are_read_from_a_dotenv_file_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BETTER_AUTH_SECRET=short\nDATABASE_URL=nonsense\n")
 
-    said = refused({"DATABASE_URL": "worse://x"}, tmp_path)
+    message = refused({"DATABASE_URL": "worse://x"}, tmp_path)
 
-    assert "BETTER_AUTH_SECRET has 5 bytes" in said
-    assert "worse://" in said
+    assert "BETTER_AUTH_SECRET has 5 bytes" in message
+    assert "worse://" in message
 
 
 def test_a_dotenv_file_in_a_folder_above_is_not_read(tmp_path: Path) -> None:
@@ -91,17 +91,17 @@ def test_each_verb_reads_the_file_that_is_named_and_no_other(tmp_path: Path, ver
     (tmp_path / ".env").write_text("DATABASE_URL=other://x\nBETTER_AUTH_SECRET=of-the-other\n")
     (tmp_path / "named").write_text("DATABASE_URL=named://x\nBETTER_AUTH_SECRET=short\n")
 
-    said = refused({}, tmp_path, *verb, "--env-file", "named")
+    message = refused({}, tmp_path, *verb, "--env-file", "named")
 
-    assert ("named://" in said) or ("has 5 bytes" in said)
-    assert "other://" not in said
-    assert "12 bytes" not in said
+    assert ("named://" in message) or ("has 5 bytes" in message)
+    assert "other://" not in message
+    assert "12 bytes" not in message
 
 
 def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
-    said = refused({}, tmp_path, "serve", "--env-file", "absent")
+    message = refused({}, tmp_path, "serve", "--env-file", "absent")
 
-    assert f"the file {tmp_path / 'absent'} cannot be read (No such file or directory)" in said
+    assert f"the file {tmp_path / 'absent'} cannot be read (No such file or directory)" in message
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
@@ -135,11 +135,11 @@ def test_lines_of_a_file_of_settings_that_cannot_be_read_are_reported_by_number_
 ) -> None:
     (tmp_path / ".env").write_text("A=1\n\n# x\nSECRET hunter2\nB=2\nhunter3\n\nC='hunter4\n")
 
-    said = refused({}, tmp_path, "serve")
+    message = refused({}, tmp_path, "serve")
 
     file = tmp_path / ".env"
-    assert said.splitlines()[1:] == [f"  {file} has no NAME=value in line {line}" for line in (4, 6, 8)]
-    assert "hunter" not in said
+    assert message.splitlines()[1:] == [f"  {file} has no NAME=value in line {line}" for line in (4, 6, 8)]
+    assert "hunter" not in message
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_secrets_that_every_user_can_read_are_warned_of_with_the_command_that_hi
     env = {**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "PORT": str(free_port())}
 
     _, warnings = checked(env)
-    told = [each for each in warnings if "every user" in each]
+    shown = [each for each in warnings if "every user" in each]
 
-    assert told == (
+    assert shown == (
         [f"{file} holds {held} and can be read by every user: chmod 600 {file}"] if warned else []
     )
 
@@ -194,15 +194,15 @@ def test_maintenance_names_the_database_first_and_the_setting_that_names_it(
 ) -> None:
     url, direct = "postgresql://a:hunter2@127.0.0.1:1/x", "postgresql://a:hunter2@127.0.0.1:2/x"
 
-    said = refused({"DATABASE_URL": url}, tmp_path, *verb).splitlines()
-    said_of_direct = refused({"DATABASE_URL": url, "DATABASE_URL_DIRECT": direct}, tmp_path, *verb)
+    message = refused({"DATABASE_URL": url}, tmp_path, *verb).splitlines()
+    message_of_direct = refused({"DATABASE_URL": url, "DATABASE_URL_DIRECT": direct}, tmp_path, *verb)
 
-    assert said[0] == f"app {verb[0]}: the database is x on 127.0.0.1:1 (DATABASE_URL)"
-    assert len(said) == 2
-    assert said_of_direct.startswith(
+    assert message[0] == f"app {verb[0]}: the database is x on 127.0.0.1:1 (DATABASE_URL)"
+    assert len(message) == 2
+    assert message_of_direct.startswith(
         f"app {verb[0]}: the database is x on 127.0.0.1:2 (DATABASE_URL_DIRECT)\n"
     )
-    assert "hunter2" not in said_of_direct
+    assert "hunter2" not in message_of_direct
 
 
 NEON = "postgresql://a:b@ep-cool-1{}.eu-central-1.aws.neon.tech/{}"
@@ -258,19 +258,19 @@ def test_the_start_and_maintenance_tell_that_the_direct_address_is_of_another_da
         "DATABASE_URL_DIRECT": "postgresql://a:b@127.0.0.1:1/y",
         "PORT": str(free_port()),
     }
-    told = "DATABASE_URL_DIRECT names y on 127.0.0.1, and DATABASE_URL x on 127.0.0.1"
+    difference = "DATABASE_URL_DIRECT names y on 127.0.0.1, and DATABASE_URL x on 127.0.0.1"
 
     _, warnings = checked(env)
 
-    assert any(each.startswith(told) for each in warnings)
-    assert f"\nwarning: {told}" in refused(env, tmp_path, "migrate")
+    assert any(each.startswith(difference) for each in warnings)
+    assert f"\nwarning: {difference}" in refused(env, tmp_path, "migrate")
 
 
 @pytest.mark.server
-def test_a_role_that_may_not_migrate_or_purge_is_told_what_it_lacks_and_what_to_do(
+def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_right_and_its_remedy(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    def said_to(role: str, url: str, *verb: str) -> str:
+    def message_to(role: str, url: str, *verb: str) -> str:
         return refused({"DATABASE_URL": re.sub(r"//[^@]*@", f"//{role}:x@", url)}, tmp_path, *verb)
 
     empty, migrated = postgres.new_database(), postgres.new_database()
@@ -284,11 +284,11 @@ def test_a_role_that_may_not_migrate_or_purge_is_told_what_it_lacks_and_what_to_
     )
     postgres.query(f"GRANT SELECT ON taskward_version TO {plain}", names[1])
 
-    assert "use the role that owns the database and its tables" in said_to(plain, empty, "migrate")
+    assert "use the role that owns the database and its tables" in message_to(plain, empty, "migrate")
     grant = f'GRANT taskward_app, taskward_maintenance TO "{owner}"'
-    assert f"use the role that made these roles, or let it run {grant}" in said_to(owner, empty, "migrate")
+    assert f"use the role that made these roles, or let it run {grant}" in message_to(owner, empty, "migrate")
     for verb in (["migrate"], ["purge", "--older-than", "1d"], ["migrate", "--down-to", "base"]):
-        assert f"DATABASE_URL names the role {plain}, which lacks a right (" in said_to(
+        assert f"DATABASE_URL names the role {plain}, which lacks a right (" in message_to(
             plain, migrated, *verb
         )
     postgres.query(grant, names[0])
@@ -335,20 +335,20 @@ def test_a_wrong_direct_address_is_reported_by_its_own_name(postgres: PostgresSe
     env = environment_for(postgres.new_database(), DATABASE_URL_DIRECT=wrong)
 
     for verb in (["serve"], ["migrate"], ["purge", "--older-than", "1d"]):
-        said = refused(env, tmp_path, *verb)
+        message = refused(env, tmp_path, *verb)
 
-        assert "DATABASE_URL_DIRECT has a user or password that 127.0.0.1 refuses" in said
-        assert "DATABASE_URL has" not in said
-        assert "hunter2" not in said
+        assert "DATABASE_URL_DIRECT has a user or password that 127.0.0.1 refuses" in message
+        assert "DATABASE_URL has" not in message
+        assert "hunter2" not in message
 
 
 @pytest.mark.server
 def test_a_purge_before_any_migration_names_the_command_that_is_missing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    said = refused({"DATABASE_URL": postgres.new_database()}, tmp_path, "purge", "--older-than", "1d")
+    message = refused({"DATABASE_URL": postgres.new_database()}, tmp_path, "purge", "--older-than", "1d")
 
-    assert said.splitlines()[1:] == [
+    assert message.splitlines()[1:] == [
         "app purge: the database has no tables of Taskward yet: run `app migrate`"
     ]
 
@@ -408,9 +408,9 @@ def test_a_wrong_password_or_database_is_reported_before_the_start(
     wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
 
     for verb in ("serve", "migrate"):
-        said = refused({**AUTH, "DATABASE_URL": wrong}, tmp_path, verb)
-        assert "DATABASE_URL has a user or password" in said
-        assert "hunter2" not in said
+        message = refused({**AUTH, "DATABASE_URL": wrong}, tmp_path, verb)
+        assert "DATABASE_URL has a user or password" in message
+        assert "hunter2" not in message
     assert "does not have" in refused({**AUTH, "DATABASE_URL": postgres.url_of("nowhere")}, tmp_path)
 
 
@@ -456,9 +456,9 @@ async def test_a_table_of_another_program_with_our_name_is_reported_and_left_alo
     name = url.rpartition("/")[2]
     postgres.query("CREATE TABLE tasks (theirs int)", name)
 
-    said = refused({**AUTH, "DATABASE_URL": url}, tmp_path, "migrate")
+    message = refused({**AUTH, "DATABASE_URL": url}, tmp_path, "migrate")
 
-    assert "tasks" in said
+    assert "tasks" in message
     assert postgres.query("SELECT count(*) FROM tasks", name) == "0"
 
 
@@ -511,10 +511,10 @@ def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target:
             break
     process.terminate()
     rest = process.communicate(timeout=20)[1]
-    said = "".join(lines) + rest
+    message = "".join(lines) + rest
 
-    assert "Uvicorn running" in said
-    assert not [line for line in said.splitlines() if "rror" in line or "arning" in line]
+    assert "Uvicorn running" in message
+    assert not [line for line in message.splitlines() if "rror" in line or "arning" in line]
 
 
 @pytest.mark.parametrize("command", [("--version",), ("--help",)])
@@ -533,9 +533,9 @@ def test_a_document_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "nowhere" / "x", "No such file or directory"),
         (tmp_path, "Is a directory"),
     ):
-        said = refused({}, tmp_path, "openapi", "--output", str(place))
+        message = refused({}, tmp_path, "openapi", "--output", str(place))
 
-        assert said == f"app openapi: {place} cannot be written: {why}\n"
+        assert message == f"app openapi: {place} cannot be written: {why}\n"
 
 
 @pytest.mark.server

@@ -25,12 +25,12 @@ def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None
         except asyncpg.DataError as error:
             raise ValueError("a very private title") from error
     except ValueError as error:
-        told = where(error)
+        lines = where(error)
 
-    assert "private" not in str(told)
-    assert told[0] == "builtins.ValueError"
-    assert "asyncpg.exceptions.DataError" in told
-    assert any("test_logs.py" in line for line in told)
+    assert "private" not in str(lines)
+    assert lines[0] == "builtins.ValueError"
+    assert "asyncpg.exceptions.DataError" in lines
+    assert any("test_logs.py" in line for line in lines)
 
 
 @pytest.mark.parametrize("error", [TypeError("f() takes 1 argument"), AttributeError("no attribute x")])
@@ -73,8 +73,8 @@ async def test_the_line_written_by_hand_is_json(nothing: bool, capsys: pytest.Ca
 
     line = json.loads(capsys.readouterr().out)
     assert (line["request_id"], line["milliseconds"], line["level"]) == ("id", 1.23, "info")
-    told = line["trace_id"], line["user"], line["route"], line["problem"]
-    assert all(value is None for value in told) if nothing else None not in told
+    fields = line["trace_id"], line["user"], line["route"], line["problem"]
+    assert all(value is None for value in fields) if nothing else None not in fields
     assert "ann" not in str(line)
     assert datetime.now(UTC) - datetime.fromisoformat(line["timestamp"]) < timedelta(seconds=5)
 
@@ -146,8 +146,8 @@ async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time
                 logging.getLogger("library").warning("another")
             logs.flush()
 
-    said = capsys.readouterr().err.splitlines()
-    assert said == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
     assert len(written_to(log_file)) == 150
 
 

@@ -188,14 +188,14 @@ def test_a_store_without_a_port_uses_the_usual_one_and_its_authority_is_a_file(t
 
 
 def test_a_fault_never_quotes_a_password_or_secret() -> None:
-    told = faults_of(
+    errors = faults_of(
         DATABASE_URL="postgresql://ann:hunter2@host/db?x=1",
         BETTER_AUTH_SECRET="swordfish",
         RATE_LIMIT_STORE="redis://ann:hunter2@host/x",
     )
 
-    assert "hunter2" not in str(told)
-    assert "swordfish" not in str(told)
+    assert "hunter2" not in str(errors)
+    assert "swordfish" not in str(errors)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ const USER_AGENT_MAX = 256; // characters
 const SESSIONS_MAX = 50; // of one person; the oldest ends
 const REQUESTS_OF_AN_ADDRESS = { max: 300, window: 10 }; // on all paths together, made-up ones too
 
-/** The header in which `serve.ts` tells Better Auth the client's address. What a client sends in it is dropped. */
+/** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
 
 /** The plugin that makes the tokens which the task API believes. */

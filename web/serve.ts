@@ -95,8 +95,8 @@ export function createApp(settings: Settings, auth: Auth, turns: PasswordTurns):
 }
 
 /**
- * The request with the client's address in a header of ours, which Better Auth reads. It is the socket's; behind
- * proxies of ours the chain that they wrote, of which Better Auth takes the rightmost that is none of them.
+ * The request with the client's address in our header, which Better Auth reads. It is the address of the socket. Behind
+ * our proxies it is their chain of addresses. Better Auth takes the rightmost address that is not one of our proxies.
  */
 function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Settings): Request {
   const peer = context.env.incoming.socket.remoteAddress ?? "";

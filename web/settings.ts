@@ -1,4 +1,4 @@
-/** What the sign-in server is told by its environment; everything wrong is told at once. */
+/** Settings of the sign-in server, from its environment. All errors are reported together. */
 
 import { isIP } from "node:net";
 

@@ -55,27 +55,27 @@ def hogging(
         files = [Path(folder) / str(number) for number in range(len(bodies))]
         for file, body in zip(files, bodies, strict=True):
             file.write_bytes(body)
-        asked = {
+        orders = {
             "address": address_of(service),
             "token": service.token(user),
             "at_once": at_once,
             "paths": list(paths),
             "files": list(map(str, files)),
         }
-        command = [sys.executable, "-m", "tests.abuse.hog", json.dumps(asked)]
+        command = [sys.executable, "-m", "tests.abuse.hog", json.dumps(orders)]
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"begun\n"
                 yield hog
             finally:
-                told, _ = process.communicate(timeout=40)  # its standard input ends: so does it
-                hog.answers.update(json.loads(told or "{}"))
+                printed, _ = process.communicate(timeout=40)  # its standard input ends: so does it
+                hog.answers.update(json.loads(printed or "{}"))
 
 
-def main(asked: str) -> None:
+def main(orders: str) -> None:
     """Ask until standard input ends, and print what was answered."""
-    how = json.loads(asked)
+    how = json.loads(orders)
     host, port = how["address"]
     bodies = [Path(file).read_bytes() for file in how["files"]]
     ended: list[bool] = []
@@ -109,13 +109,13 @@ def one(connection: http.client.HTTPConnection, path: str, body: bytes | None, t
     try:
         connection.request("GET" if body is None else "POST", f"/api/me/tasks{path}", body, headers)
         answer = connection.getresponse()
-        said = answer.read()
+        body = answer.read()
     except (OSError, http.client.HTTPException):
         connection.close()
         return "broken"
     if answer.status < 300:
         return "200"
-    return str(json.loads(said)["type"].rpartition("/")[2])
+    return str(json.loads(body)["type"].rpartition("/")[2])
 
 
 if __name__ == "__main__":

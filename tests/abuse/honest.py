@@ -99,8 +99,8 @@ class Window:
 
     def __str__(self) -> str:
         """Tell the figures."""
-        told = (f"p50 {each.median:.3f} p99 {each.p99:.3f}" for each in (self.quiet, self.abused))
-        return "quiet {}, abused {}".format(*told)
+        figures = (f"p50 {each.median:.3f} p99 {each.p99:.3f}" for each in (self.quiet, self.abused))
+        return "quiet {}, abused {}".format(*figures)
 
 
 def windows(service: Service, abuse: Callable[[], AbstractContextManager[object]]) -> list[Window]:

@@ -68,13 +68,13 @@ def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_n
     measured = windows(service, searching)
     busy = busy_after(database_url, seconds=2)
 
-    said = f"{answers}, {'; '.join(map(str, measured))}, ready {[f'{each.p99:.3f}' for each in probes]}"
-    assert all(each.abused.share_answered == 1 for each in measured), said
-    assert all(each.share_answered == 1 for each in probes), said
-    assert min(each.worst for each in probes) < 2, said
-    assert any(each.is_fair for each in measured), said
-    assert answers["200"] > 0, said
-    assert answers.keys() <= {"200", "search-too-slow", "too-many-at-once", "too-many-requests"}, said
+    figures = f"{answers}, {'; '.join(map(str, measured))}, ready {[f'{each.p99:.3f}' for each in probes]}"
+    assert all(each.abused.share_answered == 1 for each in measured), figures
+    assert all(each.share_answered == 1 for each in probes), figures
+    assert min(each.worst for each in probes) < 2, figures
+    assert any(each.is_fair for each in measured), figures
+    assert answers["200"] > 0, figures
+    assert answers.keys() <= {"200", "search-too-slow", "too-many-at-once", "too-many-requests"}, figures
     assert busy == 0
 
 

@@ -44,14 +44,14 @@ class InProcess:
 
     async def judge(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Judged:
         """Ask as a server does: httpx would keep the event loop itself."""
-        told: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         parts = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
             return parts.pop() if parts else {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
-            told.append(message)
+            messages.append(message)
 
         all_headers = {**self.person.headers, "content-type": "application/json", **headers}
         path = f"/api/me/tasks{path}"
@@ -78,7 +78,7 @@ class InProcess:
         await asyncio.sleep(0)
         await self.app(scope, receive, send)
         done.set()
-        return Judged(told[0]["status"], await watching)
+        return Judged(messages[0]["status"], await watching)
 
 
 async def longest_piece(done: asyncio.Event) -> float:

@@ -65,7 +65,7 @@ def test_while_bodies_of_the_worst_kind_are_refused_the_same_worker_answers_at_o
 ) -> None:
     headers, rounds, statuses = default_service.headers(someone()), [], []
     update = batch_of({"op": "update", "description": DEAREST, "title": "x"}, ids=True)
-    asked = [
+    attacks = [
         *(("POST", "/batch", body) for body in REFUSED_BATCHES.values()),
         *(("POST", "", body) for body in REFUSED_BODIES.values()),
         *((method, f"/{uuid4()}", body) for method in ("PUT", "PATCH") for body in REFUSED_BODIES.values()),
@@ -75,7 +75,7 @@ def test_while_bodies_of_the_worst_kind_are_refused_the_same_worker_answers_at_o
 
     for _ in range(3):
         with honest_person(default_service, "/health") as measured:
-            statuses += [sent(default_service, *request, headers)[0] for request in asked]
+            statuses += [sent(default_service, *request, headers)[0] for request in attacks]
         rounds.append(measured)
 
     assert set(statuses) == {400, 404, 413}
@@ -138,9 +138,9 @@ def test_a_flood_of_large_batches_leaves_others_their_share(
         lambda: hogging(default_service, hog, at_once=8, paths=["/batch"], bodies=[*bodies.values()]),
     )
 
-    said = "; ".join(map(str, measured))
-    assert all(each.abused.share_answered == 1 for each in measured), said
-    assert max(each.abused.median for each in measured) < 0.5, said
-    assert min(each.abused.median for each in measured) < 0.06, said  # 0.22 where all had slices at once
-    assert min(each.abused.p99 for each in measured) < 1, said
-    assert any(each.is_fair for each in measured), said
+    figures = "; ".join(map(str, measured))
+    assert all(each.abused.share_answered == 1 for each in measured), figures
+    assert max(each.abused.median for each in measured) < 0.5, figures
+    assert min(each.abused.median for each in measured) < 0.06, figures  # 0.22 where all had slices at once
+    assert min(each.abused.p99 for each in measured) < 1, figures
+    assert any(each.is_fair for each in measured), figures

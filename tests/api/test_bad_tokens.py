@@ -50,7 +50,7 @@ class Doorbell:
 
 
 @asynccontextmanager
-async def asked_at_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorbell]]:
+async def client_of_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorbell]]:
     bell = Doorbell()
     server = await asyncio.start_server(bell.ring, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -64,7 +64,7 @@ async def asked_at_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorbe
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_bad_token_touches_no_database_connection(method: str) -> None:
-    async with asked_at_a_doorbell() as (client, bell):
+    async with client_of_a_doorbell() as (client, bell):
         for name, token in BAD.items():
             headers = {"authorization": f"Bearer {token}"} if token else {}
             response = await client.request(method, "/api/me/tasks", headers=headers)

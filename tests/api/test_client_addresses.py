@@ -12,7 +12,7 @@ PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "2001:db8:ffff::/48")]
 PROXY = "10.0.0.1"
 
 
-def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> RequestContext:
+def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> RequestContext:
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
     headers += [(b"x-forwarded-proto", value.encode()) for value in proto]
     return context_with(headers, peer=peer)
@@ -35,12 +35,12 @@ def asked(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> Req
 def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
     clients: ClientAddresses, peer: str | None, name: str
 ) -> None:
-    assert clients.name(asked(peer)) == name
+    assert clients.name(request_from(peer)) == name
 
 
 @pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
 def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
-    assert clients.name(asked("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
+    assert clients.name(request_from("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
 def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
     forwarded: list[str], name: str
 ) -> None:
-    assert ClientAddresses(PROXIES).name(asked(PROXY, *forwarded)) == name
+    assert ClientAddresses(PROXIES).name(request_from(PROXY, *forwarded)) == name
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
         (None, ("https",), False),
     ],
 )
-def test_only_our_proxy_can_say_that_it_was_asked_by_tls(
+def test_only_our_proxy_can_report_tls(
     peer: str | None,
     proto: tuple[str, ...],
     secure: bool,  # noqa: FBT001
 ) -> None:
-    assert ClientAddresses(PROXIES).is_secure(asked(peer, proto=proto)) is secure
-    assert not ClientAddresses().is_secure(asked(peer, proto=proto))
+    assert ClientAddresses(PROXIES).is_secure(request_from(peer, proto=proto)) is secure
+    assert not ClientAddresses().is_secure(request_from(peer, proto=proto))

@@ -35,10 +35,10 @@ async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_a_page_of_one_label_may_ask_and_is_named(previews: httpx.AsyncClient, origin: str) -> None:
-    asked = await previews.get("/health", headers={"origin": origin})
+    response = await previews.get("/health", headers={"origin": origin})
     preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
-    for answer in (asked, preflight):
+    for answer in (response, preflight):
         assert answer.headers["access-control-allow-origin"] == origin
         assert answer.headers["access-control-allow-credentials"] == "true"
         assert "Origin" in answer.headers["vary"]
@@ -67,9 +67,9 @@ async def test_a_page_of_one_label_may_ask_and_is_named(previews: httpx.AsyncCli
     ],
 )
 async def test_a_page_of_any_other_place_may_not(previews: httpx.AsyncClient, origin: str) -> None:
-    asked = await previews.get("/health", headers={"origin": origin})
+    response = await previews.get("/health", headers={"origin": origin})
     preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
-    for answer in (asked, preflight):
+    for answer in (response, preflight):
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "Origin" in answer.headers["vary"]

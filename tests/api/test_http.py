@@ -192,13 +192,13 @@ async def test_head_of_a_large_answer_says_its_length_and_sends_nothing(people: 
 
 
 async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: People) -> None:
-    asked = {
+    headers = {
         "origin": ORIGIN,
         "access-control-request-method": "PUT",
         "access-control-request-headers": "authorization",
     }
 
-    response = await people.client.options("/api/me/tasks/x", headers=asked)
+    response = await people.client.options("/api/me/tasks/x", headers=headers)
 
     assert response.status_code == 204
     assert response.headers["access-control-allow-origin"] == ORIGIN
@@ -209,9 +209,9 @@ async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: 
 
 
 async def test_a_preflight_of_another_page_gets_no_permission(people: People) -> None:
-    asked = {"origin": "https://evil.example", "access-control-request-method": "PUT"}
+    headers = {"origin": "https://evil.example", "access-control-request-method": "PUT"}
 
-    response = await people.client.options("/api/me/tasks/x", headers=asked)
+    response = await people.client.options("/api/me/tasks/x", headers=headers)
 
     assert not [name for name in response.headers if name.startswith("access-control")]
 

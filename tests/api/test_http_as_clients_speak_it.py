@@ -229,14 +229,14 @@ async def test_a_field_that_is_nearly_ours_gets_a_hint_in_every_body(
     ann = people.one()
     task = await ann.create()
     body = {"title": "x", name: "y"}
-    asked = [
+    responses = [
         await ann.ask("POST", json=body),
         await ann.ask("PUT", task["id"], json=body),
         await ann.ask("PATCH", task["id"], json=body),
         await ann.ask("POST", "batch", json={"operations": [{"op": "create", **body}]}),
     ]
 
-    details = [answer.json()["errors"][-1]["detail"] for answer in asked]
+    details = [answer.json()["errors"][-1]["detail"] for answer in responses]
 
     assert details == [f"unknown field; did you mean `{meant}`?"] * 4
 

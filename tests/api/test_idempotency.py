@@ -291,10 +291,10 @@ async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_a
     path = f"{(await ann.create())['id']}/complete"
 
     async with held(database_url, ann) as let_go:
-        asked = [asyncio.create_task(ann.ask("PATCH", path, headers=key)) for _ in range(2)]
+        both = [asyncio.create_task(ann.ask("PATCH", path, headers=key)) for _ in range(2)]
         await waiting(database_url, 2)
         await let_go()
-        answers = [await each for each in asked]
+        answers = [await each for each in both]
 
     assert comparable(answers[0]) == comparable(answers[1])
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]

@@ -81,7 +81,7 @@ async def until_statements_wait(database_url: str, count: int = 1) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(5):
-            while await connection.fetchval(waiting) < count:  # noqa: ASYNC110 - nobody tells
+            while await connection.fetchval(waiting) < count:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
     finally:
         await connection.close()
@@ -107,7 +107,7 @@ async def test_given_a_large_batch_that_is_held_up_then_only_the_next_large_batc
     assert statuses == [200, 400]
 
 
-async def test_a_large_batch_that_waits_too_long_for_its_turn_is_told_to_come_again(
+async def test_a_large_batch_that_waits_too_long_for_its_turn_is_refused_with_a_time_to_wait(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.1)

@@ -45,10 +45,10 @@ async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_refu
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"person";q=3;w=3600'}
-    told = [re.fullmatch(r'"person";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
-    assert [match and match[1] for match in told] == ["2", "1", "0", "0"]
+    fields = [re.fullmatch(r'"person";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert [match and match[1] for match in fields] == ["2", "1", "0", "0"]
     refused, problem = answers[-1], answers[-1].json()
-    assert refused.headers["retry-after"] == (told[-1] and told[-1][2])
+    assert refused.headers["retry-after"] == (fields[-1] and fields[-1][2])
     assert 0 < int(refused.headers["retry-after"]) <= 3600
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.headers["cache-control"] == "no-store"
@@ -180,12 +180,12 @@ async def test_given_another_limiter_before_it_then_off_limits_nothing_and_tells
 async def test_addresses_behind_our_proxy_are_counted_each_by_itself(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR, TRUSTED_PROXIES="127.0.0.0/8") as people:
 
-        async def asked(forwarded: str) -> int:
+        async def status_of(forwarded: str) -> int:
             return (await people.client.get("/nope", headers={"x-forwarded-for": forwarded})).status_code
 
-        assert await asked("192.0.2.1") == 404
-        assert await asked("192.0.2.2") == 404
-        assert await asked("192.0.2.7, 192.0.2.1") == 429  # what it says of itself is not believed
+        assert await status_of("192.0.2.1") == 404
+        assert await status_of("192.0.2.2") == 404
+        assert await status_of("192.0.2.7, 192.0.2.1") == 429  # what it says of itself is not believed
 
 
 async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: PeopleWith) -> None:

@@ -30,41 +30,41 @@ def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
 
 
 async def test_a_body_is_received_once_whatever_its_parts() -> None:
-    asked, _ = request(part(b"hello ", more=True), part(b"", more=True), part(b"you"))
+    sent, _ = request(part(b"hello ", more=True), part(b"", more=True), part(b"you"))
 
-    assert await asked.body() == await asked.body() == b"hello you"
+    assert await sent.body() == await sent.body() == b"hello you"
 
 
 async def test_a_body_that_says_that_it_is_too_long_is_not_received_at_all() -> None:
-    asked, left = request(part(b"hello"), length="11")
+    sent, left = request(part(b"hello"), length="11")
 
     with pytest.raises(HTTPException) as refused:
-        await asked.body()
+        await sent.body()
 
     assert refused.value.status_code == 413
     assert len(left) == 1
 
 
 async def test_a_body_that_turns_out_too_long_is_received_no_further() -> None:
-    asked, left = request(*[part(b"four", more=True)] * 4)
+    sent, left = request(*[part(b"four", more=True)] * 4)
 
     with pytest.raises(HTTPException) as refused:
-        await asked.body()
+        await sent.body()
 
     assert refused.value.status_code == 413
     assert len(left) == 1
 
 
 async def test_a_client_that_leaves_has_sent_no_body() -> None:
-    asked, _ = request(part(b"{", more=True), {"type": "http.disconnect"})
+    sent, _ = request(part(b"{", more=True), {"type": "http.disconnect"})
 
     with pytest.raises(InternalServerException):
-        await asked.body()
+        await sent.body()
 
 
 @pytest.mark.parametrize("length", ["five", "0" * 5000 + "5"])
 async def test_a_length_that_is_no_number_or_an_endless_one_is_refused(length: str) -> None:
-    asked, _ = request(part(b"hello"), length=length)
+    sent, _ = request(part(b"hello"), length=length)
 
     with pytest.raises(ClientException):
-        await asked.body()
+        await sent.body()

@@ -66,7 +66,7 @@ async def test_responses_of_health_and_errors_are_not_cached(people: People) -> 
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
-async def test_only_what_a_proxy_of_ours_was_asked_by_tls_speaks_of_tls(database_url: str) -> None:
+async def test_hsts_is_sent_only_where_a_proxy_of_ours_reports_tls(database_url: str) -> None:
     env = environment_for(database_url, TRUSTED_PROXIES="127.0.0.1")
     async with client_of(compose(Settings.from_env(env))) as client:
         by_tls = await client.get("/health", headers={"x-forwarded-proto": "https"})

@@ -127,7 +127,7 @@ async def rows_with(database_url: str, text: str) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-Asked = tuple[str, str, Any]  # method, path and body
+Sent = tuple[str, str, Any]  # method, path and body
 
 
 @pytest.mark.parametrize("where", ["list", "trash"])
@@ -135,25 +135,25 @@ async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_ke
     people: People, database_url: str, where: str
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
-    create: Asked = ("POST", "", {"title": "x", "description": secret})
+    create: Sent = ("POST", "", {"title": "x", "description": secret})
     task_id = (await ann.ask(create[0], create[1], json=create[2], headers=keyed("k"))).json()["id"]
     other_id = (await ann.create("other"))["id"]
-    complete: Asked = ("PATCH", f"{task_id}/complete", {"completed": True})
-    batch: Asked = (
+    complete: Sent = ("PATCH", f"{task_id}/complete", {"completed": True})
+    batch: Sent = (
         "POST",
         "batch",
         {"operations": [{"op": "complete", "id": each} for each in (other_id, task_id)]},
     )
-    again: Asked = ("POST", "batch", {"operations": [{"op": "create", "title": secret}]})
-    other: Asked = ("PATCH", f"{other_id}/complete", {"completed": True})
-    told = [
+    again: Sent = ("POST", "batch", {"operations": [{"op": "create", "title": secret}]})
+    other: Sent = ("PATCH", f"{other_id}/complete", {"completed": True})
+    answers = [
         await ann.ask(
             method, path, json=body, headers=keyed("k" if path != "batch" or body is batch[2] else "l")
         )
         for method, path, body in (complete, batch, again, other)
     ]
-    made_again = told[2].json()["results"][0]["task"]["id"]
-    assert [answer.status_code for answer in told] == [200] * 4
+    made_again = answers[2].json()["results"][0]["task"]["id"]
+    assert [answer.status_code for answer in answers] == [200] * 4
     assert await rows_with(database_url, secret) == {"kept_answers": 4, "tasks": 2}
 
     for each in (task_id, made_again):
@@ -167,7 +167,7 @@ async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_ke
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/answer-gone")
         assert secret not in answer.text
     assert (await ann.ask("POST", json={"title": "y"}, headers=keyed("k"))).status_code == 422
-    assert (await ann.ask(*other[:2], json=other[2], headers=keyed("k"))).content == told[3].content
+    assert (await ann.ask(*other[:2], json=other[2], headers=keyed("k"))).content == answers[3].content
     assert await ann.titles() == ["other"]
 
 
@@ -194,7 +194,7 @@ async def test_a_write_without_change_racing_a_permanent_delete_leaves_no_stored
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
     task_id = (await ann.ask("POST", json={"title": secret, "completed": True})).json()["id"]
-    asked = {
+    requests = {
         "write": lambda: ann.ask("PATCH", f"{task_id}/complete", json={"completed": True}, headers=keyed()),
         "delete": lambda: ann.ask("DELETE", f"{task_id}?permanent=true"),
     }
@@ -204,12 +204,12 @@ async def test_a_write_without_change_racing_a_permanent_delete_leaves_no_stored
         await transaction.start()
         await blocker.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", ann.user_id)
         waiting = {}
-        for name in sorted(asked, key=lambda name: name != first):
-            waiting[name] = asyncio.create_task(asked[name]())
+        for name in sorted(requests, key=lambda name: name != first):
+            waiting[name] = asyncio.create_task(requests[name]())
             await asyncio.sleep(0.3)
         waited = not any(task.done() for task in waiting.values())
         await transaction.commit()
-        answers = [await waiting[name] for name in asked]
+        answers = [await waiting[name] for name in requests]
     finally:
         await blocker.close()
 

@@ -63,11 +63,11 @@ async def test_anothers_task_and_an_absent_one_are_not_found_and_look_alike(
     absent = await bob.ask(method, path.format(id=a_task_id()), **BODIES.get(method, {}))
 
     assert anothers.status_code == absent.status_code == 404
-    told = [
+    answers = [
         {name: value for name, value in r.json().items() if name not in ("request_id", "instance")}
         for r in (anothers, absent)
     ]
-    assert told[0] == told[1]
+    assert answers[0] == answers[1]
     assert [*anothers.headers] == [*absent.headers]
     assert (await ann.ask("GET")).json() == [task]
 
@@ -224,19 +224,19 @@ async def test_the_whole_task_can_be_sent_back(people: People) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"id": str(a_task_id())}, {"user_id": "bob"}, {"id": None}, {"user_id": "me"}]
+    "member", [{"id": str(a_task_id())}, {"user_id": "bob"}, {"id": None}, {"user_id": "me"}]
 )
 async def test_an_id_or_owner_that_contradicts_the_path_is_refused(
-    people: People, said: dict[str, Any]
+    people: People, member: dict[str, Any]
 ) -> None:
     ann = people.one()
     task = await ann.create()
 
-    response = await ann.ask("PUT", task["id"], json={"title": "new", **said})
+    response = await ann.ask("PUT", task["id"], json={"title": "new", **member})
 
     assert response.status_code == 400
     assert response.json()["errors"] == [
-        {"pointer": f"/{next(iter(said))}", "detail": "contradicts the path"}
+        {"pointer": f"/{next(iter(member))}", "detail": "contradicts the path"}
     ]
     assert (await ann.ask("GET", task["id"])).json() == task
 

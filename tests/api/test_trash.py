@@ -80,12 +80,12 @@ async def test_anothers_trash_and_none_at_all_are_alike(people: People) -> None:
     assert (await ann.ask("POST", f"{task['id']}/restore")).status_code == 200
 
 
-@pytest.mark.parametrize("said", ["yes", "1", "", "TRUE"])
-async def test_permanent_is_true_or_false(people: People, said: str) -> None:
+@pytest.mark.parametrize("permanent", ["yes", "1", "", "TRUE"])
+async def test_permanent_is_true_or_false(people: People, permanent: str) -> None:
     ann = people.one()
     task = await ann.create()
 
-    response = await ann.ask("DELETE", f"{task['id']}?permanent={said}")
+    response = await ann.ask("DELETE", f"{task['id']}?permanent={permanent}")
 
     assert response.status_code == 400
     assert response.json()["errors"] == [

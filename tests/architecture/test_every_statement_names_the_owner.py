@@ -146,8 +146,8 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     await keyed(database, ann, "one", at=later(2 * 24 * 60)).toggle(new.id, at=NOON)
     async with database.transaction() as transaction:
         kept = NeonStoredResponses(transaction, owner=ann)
-        await kept.claim(asked := IdempotentRequest("create", "key", b""), since=NOON)
-        await kept.keep(asked, StoredResponse(201, (), b"{}"), shows=(), at=NOON, since=NOON)
+        await kept.claim(request := IdempotentRequest("create", "key", b""), since=NOON)
+        await kept.keep(request, StoredResponse(201, (), b"{}"), shows=(), at=NOON, since=NOON)
     async with database.transaction() as transaction:
         full = NeonStoredResponses(transaction, owner=ann, at_most=StorageQuota(answers=1))
         with suppress(TooManyKeys):

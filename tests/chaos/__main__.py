@@ -96,8 +96,8 @@ def keep_log(name: str, folder: Path) -> None:
     """Keep the logs of the services, for diagnosis."""
     kept = ROOT / ".state" / "faults"
     kept.mkdir(parents=True, exist_ok=True)
-    said = (path.read_text(errors="replace") for path in sorted(folder.glob("**/log")))
-    (kept / f"{name}.log").write_text("\n".join(said))
+    logs = (path.read_text(errors="replace") for path in sorted(folder.glob("**/log")))
+    (kept / f"{name}.log").write_text("\n".join(logs))
 
 
 def print_result(result: Result) -> Result:

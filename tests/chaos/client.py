@@ -33,15 +33,15 @@ class Client:
         try:
             async with asyncio.timeout(PATIENCE):
                 writer.write(head.encode() + sent)
-                status, headers, told = await _answer(reader)
+                status, headers, body = await _answer(reader)
         except (OSError, EOFError, TimeoutError):
             self.close()
             return BROKEN, {}, None
         if not self._keep or headers.get("connection") == "close":
             self.close()
-        if status == "503" and told and told["type"] == UNKNOWN_TYPE:
+        if status == "503" and body and body["type"] == UNKNOWN_TYPE:
             status = UNKNOWN
-        return status, headers, told
+        return status, headers, body
 
     def close(self) -> None:
         """Close the connection."""

@@ -53,5 +53,5 @@ async def flood(port: int, rate: float, seconds: float) -> dict[str, int]:
 
 if __name__ == "__main__":
     os.nice(10)
-    told = asyncio.run(flood(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
-    sys.stdout.write(json.dumps(told))
+    answered = asyncio.run(flood(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    sys.stdout.write(json.dumps(answered))

@@ -11,8 +11,8 @@ from tests.chaos.ledger import Findings
 
 FEW: Final = 20  # requests: fewer before or after a fault show nothing
 ALWAYS: Final = frozenset({"200", "201", "204"})
-SAID: Final = ALWAYS | {"503", UNKNOWN}  # statuses that the contract allows in an outage
-CUT: Final = SAID | {BROKEN, REFUSED}  # where the process itself ends
+EXPECTED: Final = ALWAYS | {"503", UNKNOWN}  # statuses that the contract allows in an outage
+CUT: Final = EXPECTED | {BROKEN, REFUSED}  # where the process itself ends
 
 
 HARDLY: Final = 0.05  # share of creations for which a full disk may still find room within a page
@@ -26,7 +26,7 @@ class Allowed:
     outage: float  # longest time without any 2xx
     slowest: float  # answer
     back: float = 0.0  # after the end of the fault; from then on everything is well
-    answers: frozenset[str] = SAID
+    answers: frozenset[str] = EXPECTED
     before: float | None = 1.0  # least share; None where the fault is there from the start
     during: float = 0.0
     reads: float = 0.0  # least share of reads during
@@ -87,22 +87,22 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
         twice=record.findings.twice,
         reasons=[*record.broken, *_broken_by(record.findings)],
     )
-    told = verdict.reasons
+    reasons = verdict.reasons
     if allowed.before is not None:
-        told += _too_little("before", before, allowed.before)
-    told += _too_little("after", after, 1.0)
+        reasons += _too_little("before", before, allowed.before)
+    reasons += _too_little("after", after, 1.0)
     if (share := verdict.during) is not None and share < allowed.during:
-        told.append(f"{share:.1%} well during, not {allowed.during:.1%}")
+        reasons.append(f"{share:.1%} well during, not {allowed.during:.1%}")
     reads = share_well([each for each in during if each.kind not in WRITES])
     if reads is not None and reads < allowed.reads:
-        told.append(f"{reads:.1%} of the reads well during, not {allowed.reads:.1%}")
+        reasons.append(f"{reads:.1%} of the reads well during, not {allowed.reads:.1%}")
     if allowed.nothing_new_from is not None:
-        told += _created_all_the_same(record, record.began + allowed.nothing_new_from)
+        reasons += _created_all_the_same(record, record.began + allowed.nothing_new_from)
     if verdict.outage > allowed.outage:
-        told.append(f"nothing was well for {verdict.outage:.2f} s, not {allowed.outage:g} s")
+        reasons.append(f"nothing was well for {verdict.outage:.2f} s, not {allowed.outage:g} s")
     if verdict.slowest > allowed.slowest:
-        told.append(f"an answer took {verdict.slowest:.2f} s, not {allowed.slowest:g} s")
-    told += [
+        reasons.append(f"an answer took {verdict.slowest:.2f} s, not {allowed.slowest:g} s")
+    reasons += [
         f"{count} x {status}" for status, count in verdict.statuses.items() if status not in allowed.answers
     ]
     return verdict
@@ -122,8 +122,8 @@ def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
 
 
 def _created_all_the_same(record: Record, since: float) -> list[str]:
-    asked = [each for each in record.answers if since <= each.sent_at < each.answered_at <= record.healed]
-    creating = [each for each in asked if each.kind == "create"]
+    answers = [each for each in record.answers if since <= each.sent_at < each.answered_at <= record.healed]
+    creating = [each for each in answers if each.kind == "create"]
     if len(creating) < FEW:
         return [f"only {len(creating)} tasks to be created during: this shows nothing"]
     well = sum(each.well for each in creating)
@@ -135,7 +135,7 @@ def _broken_by(findings: Findings) -> list[str]:
     named = {
         "lost": "acknowledged writes lost",
         "twice": "writes done twice",
-        "denied": "writes told as not done, and done",
+        "denied": "writes answered as not done, and done",
         "strangers": "rows of somebody else",
     }
     counts = [f"{count} {words}" for name, words in named.items() if (count := getattr(findings, name))]

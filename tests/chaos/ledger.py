@@ -117,7 +117,7 @@ class Ledger:
             if title in self._refused:
                 self.findings.add("denied", f"{title} was refused, and is there")
             elif title not in known and title not in self._perhaps:
-                self.findings.add("strangers", f"{title} was never asked for by {self.owner}")
+                self.findings.add("strangers", f"{title} was never requested by {self.owner}")
 
     def _count_toggles(self, entry: Entry, task: Any) -> None:
         there = task["version"] - 1
@@ -129,7 +129,7 @@ class Ledger:
                 "denied", f"{entry.title}: {denied} toggles were refused, and are there", denied
             )
         if twice := more - denied:
-            self.findings.add("twice", f"{entry.title}: {twice} toggles more than were asked for", twice)
+            self.findings.add("twice", f"{entry.title}: {twice} toggles more than were requested", twice)
         if task["completed"] != bool(there % 2):
             self.findings.add("lost", f"{entry.title}: version {there + 1} and completed do not agree")
 

@@ -71,10 +71,10 @@ class Person:
         )
 
     async def _ask(self, kind: str, method: str, path: str, body: Any = None) -> tuple[str, Any]:
-        asked = time.monotonic()
-        status, _, told = await self.client.ask(method, f"/api/me/tasks{path}", self.token, body)
-        self.answers.append(Answer(asked, time.monotonic() - asked, kind, status))
-        return status, told
+        began = time.monotonic()
+        status, _, body = await self.client.ask(method, f"/api/me/tasks{path}", self.token, body)
+        self.answers.append(Answer(began, time.monotonic() - began, kind, status))
+        return status, body
 
 
 class Load:
@@ -112,7 +112,7 @@ class Load:
     async def pause(self) -> None:
         """Hold everybody between two requests."""
         self._may.clear()
-        while self._busy:  # noqa: ASYNC110 - nobody tells
+        while self._busy:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.001)
 
     async def resume(self) -> None:

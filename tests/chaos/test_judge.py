@@ -196,7 +196,7 @@ def test_a_version_that_does_not_agree_with_what_is_completed_fails(ledger: Ledg
 def test_a_task_that_was_never_requested_fails(ledger: Ledger) -> None:
     there = [task("one", version=2), task("two"), task("four")]
 
-    assert "four was never asked for by ann" in booked(steady(), ledger, there).reasons[1]
+    assert "four was never requested by ann" in booked(steady(), ledger, there).reasons[1]
 
 
 def test_a_creation_that_was_done_twice_fails(ledger: Ledger) -> None:
@@ -234,7 +234,7 @@ def test_a_write_reported_as_not_done_but_present_fails(ledger: Ledger, status: 
 
     verdict = booked(steady(), ledger, [task("one", version=3), task("two"), task("three")])
 
-    assert verdict.reasons[0] == "2 writes told as not done, and done"
+    assert verdict.reasons[0] == "2 writes answered as not done, and done"
 
 
 def test_a_row_of_somebody_else_fails(ledger: Ledger) -> None:

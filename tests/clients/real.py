@@ -43,8 +43,8 @@ class Curl:
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
         typed = ("-H", "content-type: application/json") if body is not None else ()
         sent = () if method in ("GET", "DELETE") else ("-d", "" if body is None else json.dumps(body))
-        said = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-        command = ("curl", "-s", "-i", "-X", method, *typed, *sent, *said, url)
+        options = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        command = ("curl", "-s", "-i", "-X", method, *typed, *sent, *options, url)
         seen = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
         head, _, content = seen.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")

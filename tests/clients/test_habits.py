@@ -100,11 +100,11 @@ class Client:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Ask, and see that the answer is one that the client can use."""
         accept = self._kind.delete_accepts if method == "DELETE" else ""
-        said = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
-        said += [("accept", accept)] if accept else []
+        lines = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
+        lines += [("accept", accept)] if accept else []
         content, typed = (None, {}) if method in ("GET", "DELETE") else self._kind.body(body)
-        said += [("authorization", f"Bearer {self._token}"), *typed.items(), *headers.items()]
-        answer = self._http.request(method, f"/api/me/tasks{path}", content=content, headers=said)
+        lines += [("authorization", f"Bearer {self._token}"), *typed.items(), *headers.items()]
+        answer = self._http.request(method, f"/api/me/tasks{path}", content=content, headers=lines)
         if self._kind.needs_origin:
             assert answer.headers["access-control-allow-origin"] == ORIGIN
             assert answer.headers["access-control-allow-credentials"] == "true"
@@ -125,8 +125,8 @@ class RealClient:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Ask."""
-        said = {"authorization": self._authorization, **headers}
-        return self._real.ask(method, f"{self._url}{path}", body, said)
+        all_headers = {"authorization": self._authorization, **headers}
+        return self._real.ask(method, f"{self._url}{path}", body, all_headers)
 
     def close(self) -> None:
         """End its connections."""

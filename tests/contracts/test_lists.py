@@ -70,15 +70,15 @@ SELECTED: list[tuple[dict[str, Any], str]] = [
 async def five(mine: TaskRepository) -> dict[str, str]:
     """Keep five tasks, made in this order, and return their names by their ids."""
     names = {}
-    for minutes, (name, said) in enumerate(FIVE.items()):
+    for minutes, (name, fields) in enumerate(FIVE.items()):
         task = replace(
             task_made(minutes),
-            title=said["title"],
+            title=fields["title"],
             description=f"about {name}",
-            priority=Priority(said["priority"]),
-            due=said["due"] and Due.parse(said["due"]),
-            updated_at=later(said["updated"]),
-            position=Position(said["position"]),
+            priority=Priority(fields["priority"]),
+            due=fields["due"] and Due.parse(fields["due"]),
+            updated_at=later(fields["updated"]),
+            position=Position(fields["position"]),
             completed=name in "bd",
             tags={"a": ("HOME",), "b": ("Garden", "home"), "c": ("Home", "x")}.get(name, ()),
         )
@@ -224,7 +224,7 @@ def a_task(number: int, dice: random.Random) -> Task:
 
 def a_selection(dice: random.Random) -> Selection:
     """Generate a query; about half of its conditions are left out."""
-    said: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "completed": [True, False],
         "priority": list(Priority),
         "tags": [("home",), tuple(sorted((tag_key("ärger"), "home")))],
@@ -237,7 +237,7 @@ def a_selection(dice: random.Random) -> Selection:
         ],
         "trashed": [True],
     }
-    chosen = {name: dice.choice(values) for name, values in said.items() if dice.random() < 0.2}
+    chosen = {name: dice.choice(values) for name, values in filters.items() if dice.random() < 0.2}
     return Selection(order=dice.choice(list(Order)), descending=dice.random() < 0.5, **chosen)
 
 

@@ -121,12 +121,12 @@ async def test_a_task_that_is_deleted_for_good_ends_the_answers_that_show_it_and
     ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
     shows = {"it": [a_task_id(), task.id], "another": [a_task_id()], "nothing": []}
     keyed = {key: IdempotentRequest("batch", key, b"x") for key in shows}
-    told = StoredResponse(200, (("etag", "x"),), b"{}")
+    response = StoredResponse(200, (("etag", "x"),), b"{}")
     for owner in (ann, bob):
         async with store(owner, AT_MOST) as (mine, kept):
             await mine.add(task, at_most=MANY)
             for key, ids in shows.items():
-                await kept.keep(keyed[key], told, shows=ids, at=NOON, since=SINCE)
+                await kept.keep(keyed[key], response, shows=ids, at=NOON, since=SINCE)
 
     async with store(ann, AT_MOST) as (mine, _):
         await mine.purge(task.id)
@@ -136,10 +136,10 @@ async def test_a_task_that_is_deleted_for_good_ends_the_answers_that_show_it_and
             await kept.claim(keyed["it"], since=SINCE)
         with pytest.raises(KeyReused):
             await kept.claim(IdempotentRequest("batch", "it", b"y"), since=SINCE)
-        assert await kept.claim(keyed["another"], since=SINCE) == told
-        assert await kept.claim(keyed["nothing"], since=SINCE) == told
+        assert await kept.claim(keyed["another"], since=SINCE) == response
+        assert await kept.claim(keyed["nothing"], since=SINCE) == response
     async with store(bob, AT_MOST) as (_, kept):
-        assert await kept.claim(keyed["it"], since=SINCE) == told
+        assert await kept.claim(keyed["it"], since=SINCE) == response
 
 
 async def test_a_key_whose_answer_is_gone_goes_on_counting(store: Store) -> None:

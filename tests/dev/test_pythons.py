@@ -29,8 +29,8 @@ def test_an_interpreter_says_its_version_and_what_is_none_or_does_not_run_says_n
 def test_one_of_each_version_that_is_new_enough_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = ["cpython 3 10", "cpython 3 12", "cpython 3 12", "cpython 3 13", "pypy 3 12"]
-    programs = [a_program(tmp_path, f"p{number}", f"echo {line}") for number, line in enumerate(said)]
+    names = ["cpython 3 10", "cpython 3 12", "cpython 3 12", "cpython 3 13", "pypy 3 12"]
+    programs = [a_program(tmp_path, f"p{number}", f"echo {line}") for number, line in enumerate(names)]
     monkeypatch.setattr(pythons, "candidates", lambda: iter(programs))
 
     assert found() == {(3, 12): programs[1], (3, 13): programs[3]}

@@ -46,7 +46,7 @@ def make_older(server: PostgresServer, folder: Path) -> None:
         )
 
 
-async def asked(server: PostgresServer, role: str, sql: str) -> object:
+async def query_as(server: PostgresServer, role: str, sql: str) -> object:
     connection = await asyncpg.connect(server.url_of(LOGIN, role=role))
     try:
         return await connection.fetchval(sql)
@@ -58,11 +58,11 @@ async def asked(server: PostgresServer, role: str, sql: str) -> object:
 async def test_tables_of_an_older_set_up_go_to_better_auths_role_and_the_api_cannot_read_them(
     server: PostgresServer, table: str
 ) -> None:
-    assert await asked(server, AUTH, f'SELECT id FROM "{table}"') == "kept"
+    assert await query_as(server, AUTH, f'SELECT id FROM "{table}"') == "kept"
     with pytest.raises(asyncpg.UndefinedTableError):
-        await asked(server, SERVING, f'SELECT id FROM "{table}"')
+        await query_as(server, SERVING, f'SELECT id FROM "{table}"')
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asked(server, SERVING, f'SELECT id FROM {AUTH}."{table}"')
+        await query_as(server, SERVING, f'SELECT id FROM {AUTH}."{table}"')
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ async def test_tables_of_an_older_set_up_go_to_better_auths_role_and_the_api_can
 )
 async def test_better_auths_role_has_no_way_to_tasks(server: PostgresServer, sql: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asked(server, AUTH, sql)
+        await query_as(server, AUTH, sql)
 
 
 @pytest.mark.parametrize("sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", "SELECT * FROM tasks"])
 async def test_the_apis_role_becomes_no_other(server: PostgresServer, sql: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asked(server, SERVING, sql)
+        await query_as(server, SERVING, sql)
 
 
 async def test_the_apis_role_serves_through_its_views(server: PostgresServer) -> None:
-    assert await asked(server, SERVING, "SELECT count(*) FROM own_tasks") == 0
-    assert await asked(server, SERVING, "SHOW statement_timeout") == "5s"
+    assert await query_as(server, SERVING, "SELECT count(*) FROM own_tasks") == 0
+    assert await query_as(server, SERVING, "SHOW statement_timeout") == "5s"
 
 
 async def test_no_two_roles_have_the_same_password(server: PostgresServer) -> None:

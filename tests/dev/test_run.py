@@ -227,8 +227,8 @@ def test_at_a_terminal_the_banner_stands_alone_and_then_each_request_is_a_short_
     assert f"Documentation  {url}/docs" in banner
     assert "serving" not in banner
     assert "/health" not in banner
-    asked = [line for line in after.splitlines() if line.startswith("GET")]
-    assert [re.sub(r"\d+ ms", "N ms", line) for line in asked] == [
+    requests = [line for line in after.splitlines() if line.startswith("GET")]
+    assert [re.sub(r"\d+ ms", "N ms", line) for line in requests] == [
         "GET /api/me/tasks 401 N ms  not-authenticated",
         "GET (no such path) 404 N ms",
         "GET /docs 200 N ms",
@@ -237,12 +237,12 @@ def test_at_a_terminal_the_banner_stands_alone_and_then_each_request_is_a_short_
 
 def read_until(terminal: int, words: str) -> str:
     """Read what is shown at a terminal, until these words are."""
-    said, deadline = "", time.monotonic() + TIMEOUT
-    while words not in said:
-        assert time.monotonic() < deadline, said
+    output, deadline = "", time.monotonic() + TIMEOUT
+    while words not in output:
+        assert time.monotonic() < deadline, output
         if select.select([terminal], [], [], 1)[0]:
-            said += os.read(terminal, 4096).decode()
-    return said
+            output += os.read(terminal, 4096).decode()
+    return output
 
 
 @pytest.mark.quiet
@@ -291,7 +291,7 @@ def test_everything_wrong_is_reported_at_once_and_nothing_is_started(state: Path
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         (
             "postgresql://{user}:guess@{host}:{port}/{database}",
@@ -306,7 +306,7 @@ def test_everything_wrong_is_reported_at_once_and_nothing_is_started(state: Path
 )
 @pytest.mark.parametrize("migrate", ["0", "1"])
 def test_a_database_that_cannot_be_used_is_reported_without_a_traceback(
-    postgres: PostgresServer, state: Path, wrong: str, told: str, migrate: str
+    postgres: PostgresServer, state: Path, wrong: str, message: str, migrate: str
 ) -> None:
     right = DatabaseAddress.parse(postgres.new_database())
     parts = {name: getattr(right, name) for name in ("user", "password", "host", "port", "database")}
@@ -314,7 +314,7 @@ def test_a_database_that_cannot_be_used_is_reported_without_a_traceback(
     with started(state, DATABASE_URL=wrong.format(**parts), MIGRATE=migrate) as run:
         assert run.ended() == 1
 
-    assert told in run.output
+    assert message in run.output
     assert "Traceback" not in run.output
 
 

@@ -12,7 +12,7 @@ moments = st.datetimes(datetime(1001, 1, 1), datetime(9998, 1, 1), timezones=st.
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "kept"),
     [
         ("2026-01-31", "2026-01-31"),
         ("2024-02-29", "2024-02-29"),
@@ -25,8 +25,8 @@ moments = st.datetimes(datetime(1001, 1, 1), datetime(9998, 1, 1), timezones=st.
         ("2026-01-31T17:00:00.123456789Z", "2026-01-31T17:00:00.123456Z"),
     ],
 )
-def test_dates_and_date_times_of_rfc_3339_are_read(said: str, kept: str) -> None:
-    assert str(Due.parse(said)) == kept
+def test_dates_and_date_times_of_rfc_3339_are_read(text: str, kept: str) -> None:
+    assert str(Due.parse(text)) == kept
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ async def test_everyone_has_a_quota_of_their_own() -> None:
 async def test_after_the_reported_time_and_not_before_the_quota_is_whole_again() -> None:
     clock = Clock()
     limit = limit_at(clock)
-    told = [await limit.standing("ann") for _ in range(4)][-1].reset
+    reset = [await limit.standing("ann") for _ in range(4)][-1].reset
 
-    clock.now += told - 1
+    clock.now += reset - 1
     early = await limit.standing("ann")
     clock.now += 1
     late = await limit.standing("ann")
 
-    assert 1 <= told <= POLICY.window
+    assert 1 <= reset <= POLICY.window
     assert (early.exceeded, early.reset) == (True, 1)
     assert (late.remaining, late.reset) == (2, 60)
 

@@ -80,13 +80,13 @@ async def test_no_changes_leave_the_task_as_it_was_its_time_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "before", "after"), [(None, False, True), (None, True, False), (True, True, True)]
+    ("completed", "before", "after"), [(None, False, True), (None, True, False), (True, True, True)]
 )
-async def test_completing_toggles_or_sets(said: bool | None, before: bool, after: bool) -> None:  # noqa: FBT001
+async def test_completing_toggles_or_sets(completed: bool | None, before: bool, after: bool) -> None:  # noqa: FBT001
     service = service_at(9)
     task_id, _ = await service.create(NewTaskFactory.build(completed=before))
 
-    assert read(await service.complete(task_id, said))["completed"] is after
+    assert read(await service.complete(task_id, completed))["completed"] is after
 
 
 async def test_a_request_for_an_absent_task_raises_task_not_found() -> None:

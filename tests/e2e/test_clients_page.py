@@ -81,16 +81,16 @@ async def env(
 
 @pytest.mark.parametrize("title", TITLES)
 async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path, title: str) -> None:
-    said = b""
+    output = b""
     for language, code in snippets()[title]:
         command = command_of(language, code, tmp_path)
         process = await asyncio.create_subprocess_exec(
             *command, env=env, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        said, complaints = await process.communicate()
+        output, complaints = await process.communicate()
         assert process.returncode == 0, complaints.decode()
 
-    assert TITLES[title] in said.decode()
+    assert TITLES[title] in output.decode()
 
 
 def test_every_snippet_of_the_page_is_run() -> None:

@@ -71,11 +71,11 @@ async def test_the_readmes_production_block_runs_as_pasted(
         pasted = with_value(pasted, "BETTER_AUTH_URL", keys.url.removesuffix("/jwks"))
         env = environment(HOME=str(tmp_path), JWKS_URL=keys.url)
 
-        ready, said = await asyncio.to_thread(pasted_and_ready, pasted, clone, env, tmp_path / "log")
+        ready, output = await asyncio.to_thread(pasted_and_ready, pasted, clone, env, tmp_path / "log")
 
     assert ready["status"] == "ok"
-    assert "applied 0001: " in said
-    assert f'"version": "{version("taskward")}"' in said
+    assert "applied 0001: " in output
+    assert f'"version": "{version("taskward")}"' in output
 
 
 def pasted_and_ready(pasted: str, folder: Path, env: dict[str, str], log: Path) -> tuple[dict[str, str], str]:
@@ -136,7 +136,7 @@ def test_uv_believes_an_authority_of_ones_own_by_ssl_cert_file(tmp_path: Path) -
     index.socket = context.wrap_socket(index.socket, server_side=True)
     threading.Thread(target=index.serve_forever, daemon=True).start()
     uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--python", sys.executable, "--dry-run"]
-    asked = [
+    command = [
         *uv,
         "--no-cache",
         "--no-config",
@@ -145,12 +145,12 @@ def test_uv_believes_an_authority_of_ones_own_by_ssl_cert_file(tmp_path: Path) -
         "no-such-thing",
     ]
 
-    def said(**env: str) -> str:
+    def output(**env: str) -> str:
         return subprocess.run(
-            asked, env={**BARE, "UV_HTTP_RETRIES": "0", **env}, capture_output=True, text=True, check=False
+            command, env={**BARE, "UV_HTTP_RETRIES": "0", **env}, capture_output=True, text=True, check=False
         ).stderr
 
-    without, with_it = said(), said(SSL_CERT_FILE=str(authority))
+    without, with_it = output(), output(SSL_CERT_FILE=str(authority))
     index.shutdown()
     index.server_close()
 

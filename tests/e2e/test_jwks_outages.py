@@ -80,11 +80,11 @@ def token_of(key: SigningKey, **more: Any) -> str:
     return key.sign({"sub": someone(), "iss": ISSUER, "aud": ISSUER, "iat": now, "exp": now + 900, **more})
 
 
-async def asked_once_more(server: JwksServer) -> None:
+async def until_next_request(server: JwksServer) -> None:
     """Wait for a fetch that begins after now."""
     before = server.requests
     async with asyncio.timeout(5):
-        while server.requests == before:  # noqa: ASYNC110 - nobody tells
+        while server.requests == before:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
 
 
@@ -93,21 +93,21 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
 ) -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
-        async with api(database_url, tmp_path, **trusting(server)) as asked:
+        async with api(database_url, tmp_path, **trusting(server)) as service:
             for behaviour in ("500", "reset", "empty", "private", "hang"):
                 server.behaviour = behaviour
-                await asked_once_more(server)
-                must_wait(await asked.ask(token_of(OLD)))
-                assert await asked.ready() == (
+                await until_next_request(server)
+                must_wait(await service.ask(token_of(OLD)))
+                assert await service.ready() == (
                     503,
                     {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
                 )
-            assert (await asked.ask()).status_code == 401
-            assert (await asked.ask(token_of(OLD, iss="https://evil.example.com"))).status_code == 401
+            assert (await service.ask()).status_code == 401
+            assert (await service.ask(token_of(OLD, iss="https://evil.example.com"))).status_code == 401
             server.behaviour = "good"
 
-            assert await asked.seconds_until_it_believes(token_of(OLD)) < 2
-            assert await asked.ready() == (
+            assert await service.seconds_until_it_believes(token_of(OLD)) < 2
+            assert await service.ready() == (
                 200,
                 {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"},
             )
@@ -117,18 +117,18 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
 async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wait(
     behaviour: str, database_url: str, tmp_path: Path
 ) -> None:
-    async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as asked:
-        await asked.seconds_until_it_believes(token_of(OLD))
+    async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as service:
+        await service.seconds_until_it_believes(token_of(OLD))
         server.behaviour, before = behaviour, server.requests
 
         unknown, *known = await asyncio.gather(
-            asked.ask(token_of(STRANGE)), *(asked.ask(token_of(OLD)) for _ in range(20))
+            service.ask(token_of(STRANGE)), *(service.ask(token_of(OLD)) for _ in range(20))
         )
 
         assert {response.status_code for response in known} == {200}
         must_wait(unknown)
         assert server.requests > before
-        assert (await asked.ready())[0] == 200
+        assert (await service.ready())[0] == 200
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with the old key", "without the old key"])
@@ -139,30 +139,30 @@ async def test_a_rotated_key_is_accepted_at_its_first_use_and_one_that_left_no_l
 ) -> None:
     async with (
         jwks_server(OLD.public) as server,
-        api(database_url, tmp_path, **trusting(server)) as asked,
+        api(database_url, tmp_path, **trusting(server)) as service,
     ):
         old = token_of(OLD)
-        await asked.seconds_until_it_believes(old)
+        await service.seconds_until_it_believes(old)
         server.keys = [OLD.public, NEW.public] if kept else [NEW.public]
 
         async with asyncio.timeout(1):
-            assert (await asked.ask(token_of(NEW))).status_code == 200
+            assert (await service.ask(token_of(NEW))).status_code == 200
 
-        after = [await asked.ask(token) for token in (old, token_of(OLD))]
+        after = [await service.ask(token) for token in (old, token_of(OLD))]
         assert [response.status_code for response in after] == ([200, 200] if kept else [401, 401])
 
 
-async def test_a_flood_of_unknown_keys_is_asked_to_wait_and_costs_few_fetches(
+async def test_a_flood_of_unknown_keys_is_answered_503_and_costs_few_fetches(
     database_url: str, tmp_path: Path
 ) -> None:
     async with (
         jwks_server(OLD.public) as server,
-        api(database_url, tmp_path, **trusting(server)) as asked,
+        api(database_url, tmp_path, **trusting(server)) as service,
     ):
-        await asked.seconds_until_it_believes(token_of(OLD))
+        await service.seconds_until_it_believes(token_of(OLD))
         strangers = [token_of(STRANGE, jti=str(number)) for number in range(300)]
 
-        answers = await asyncio.gather(*map(asked.ask, strangers))
+        answers = await asyncio.gather(*map(service.ask, strangers))
 
         assert {response.status_code for response in answers} <= {401, 503}
         for response in answers:
@@ -173,7 +173,7 @@ async def test_a_flood_of_unknown_keys_is_asked_to_wait_and_costs_few_fetches(
         assert (
             server.requests <= 1 + 3 + 1
         )  # at the start, the burst, and the one that is earned in ten seconds
-        assert (await asked.ask(token_of(OLD))).status_code == 200
+        assert (await service.ask(token_of(OLD))).status_code == 200
 
 
 async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_signed_out(
@@ -187,27 +187,27 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
         {"sub": ann.user_id, "iss": auth.url, "aud": auth.url, "exp": int(time.time()) + 900}
     )
 
-    async with api(database_url, tmp_path, BETTER_AUTH_URL=auth.url) as asked:
-        must_wait(await asked.ask(early))
-        assert await asked.ready() == (
+    async with api(database_url, tmp_path, BETTER_AUTH_URL=auth.url) as service:
+        must_wait(await service.ask(early))
+        assert await service.ready() == (
             503,
             {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
         )
-        assert (await asked.client.get("/health")).status_code == 200
+        assert (await service.client.get("/health")).status_code == 200
 
         async with better_auth(people, port=port, secret=auth.secret) as again:
-            assert await asked.seconds_until_it_believes(early) < 2
-            assert (await asked.ready())[0] == 200
+            assert await service.seconds_until_it_believes(early) < 2
+            assert (await service.ready())[0] == 200
             fresh = await replace(ann, client=again.client).token()
-            assert (await asked.ask(strange)).status_code == 401
+            assert (await service.ask(strange)).status_code == 401
 
         for _ in range(3):
-            assert (await asked.ask(fresh)).status_code == 200
-            must_wait(await asked.ask(strange))
-        assert (await asked.ready())[0] == 200
+            assert (await service.ask(fresh)).status_code == 200
+            must_wait(await service.ask(strange))
+        assert (await service.ready())[0] == 200
 
         postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so that it makes another key
         async with better_auth(people, port=port, secret=auth.secret) as again:
             rotated = await replace(ann, client=again.client).token()
-            assert await asked.seconds_until_it_believes(rotated) < 11  # the allowance may be spent
-            assert (await asked.ask(fresh)).status_code in (401, 503)  # likewise; believed it is not
+            assert await service.seconds_until_it_believes(rotated) < 11  # the allowance may be spent
+            assert (await service.ask(fresh)).status_code in (401, 503)  # likewise; believed it is not

@@ -74,7 +74,7 @@ def test_given_a_connection_cut_between_commit_and_answer_then_503_and_the_same_
         asking.join()
         again = create(service, ann)
 
-        told = answers[0].json()
-        assert (told["status"], told["type"]) == (503, "/problems/outcome-unknown")
+        problem = answers[0].json()
+        assert (problem["status"], problem["type"]) == (503, "/problems/outcome-unknown")
         assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
         assert tasks_of(service, ann) == [again.json()]

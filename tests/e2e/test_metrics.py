@@ -77,7 +77,7 @@ def test_no_label_holds_what_a_stranger_can_make_up(two: Service, port: int) -> 
     for method, path in (("BREW", f"/api/{ann}/tasks"), ("GET", f"/{ann}"), ("OPTIONS", f"/api/{ann}/tasks")):
         ask(two, 1, path, method)
 
-    labels = str([said for _, said in scraped(port)])
+    labels = str([labels_of_one for _, labels_of_one in scraped(port)])
     assert "_OTHER" in labels
     for made_up in ("BREW", ann, "/api/me"):
         assert made_up not in labels
@@ -156,9 +156,9 @@ def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase
         routes = client.get("/openapi.json").json()["paths"]
 
     counted = {
-        (said["route"], said["method"], said["status"])
+        (values["route"], values["method"], values["status"])
         for (name, labels), value in scraped(port).items()
-        if name == COUNT and value == 0 and (said := dict(labels))
+        if name == COUNT and value == 0 and (values := dict(labels))
     }
 
     expected = {
@@ -206,8 +206,8 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
         )  # the living and the dead
 
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
-    told = [line for line in lines if line["event"] == "worker replaced"]
-    assert [(line["cause"], line["restarts"], line["level"]) for line in told] == [
+    replaced = [line for line in lines if line["event"] == "worker replaced"]
+    assert [(line["cause"], line["restarts"], line["level"]) for line in replaced] == [
         ("SIGKILL", 1, "error"),
         ("SIGKILL", 2, "error"),
     ]
@@ -290,7 +290,7 @@ def test_a_port_that_is_used_is_reported_before_the_start(
 ) -> None:
     used = service.url.rpartition(":")[2]
 
-    said = app("serve", env=environment_for(database_url, METRICS_PORT=used), cwd=tmp_path)
+    ended = app("serve", env=environment_for(database_url, METRICS_PORT=used), cwd=tmp_path)
 
-    assert said.returncode == 1
-    assert f"METRICS_PORT {used} is used" in said.stderr
+    assert ended.returncode == 1
+    assert f"METRICS_PORT {used} is used" in ended.stderr

@@ -40,26 +40,26 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 def listening(page: Page) -> tuple[list[str], list[str]]:
     """Return the page's requests and errors from now on."""
-    asked, complaints = list[str](), list[str]()
-    page.on("request", lambda request: asked.append(request.url))
+    requested, complaints = list[str](), list[str]()
+    page.on("request", lambda request: requested.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    return asked, complaints
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    return requested, complaints
 
 
-async def assert_no_token_is_kept(page: Page, asked: list[str]) -> None:
+async def assert_no_token_is_kept(page: Page, requested: list[str]) -> None:
     kept = await page.evaluate(KEPT)
     assert "eyJ" not in kept
     assert "session_token" not in kept
-    assert not any("eyJ" in url or "token=" in url for url in asked)
+    assert not any("eyJ" in url or "token=" in url for url in requested)
 
 
 async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_sees_them(
     site: Site, page: Page, browser: Browser
 ) -> None:
-    asked, complaints = listening(page)
+    requested, complaints = listening(page)
     ann = await Visitor.signed_up(page, site)
-    await assert_no_token_is_kept(page, asked)
+    await assert_no_token_is_kept(page, requested)
 
     await ann.add("Water the plants", "Call the dentist", "Read a book")
     assert await ann.titles() == ["Read a book", "Call the dentist", "Water the plants"]
@@ -77,7 +77,7 @@ async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_
     assert await ann.titles() == ["Read a book", "Call the dentist on Tuesday"]
     await ann.show("Done")
     await expect(ann.done("Water the plants")).to_be_checked()
-    await assert_no_token_is_kept(page, asked)
+    await assert_no_token_is_kept(page, requested)
 
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
@@ -88,7 +88,7 @@ async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_
         bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
         await bob.show("All")
         await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()
-    assert [said for said in complaints if "401" not in said] == []
+    assert [message for message in complaints if "401" not in message] == []
 
 
 async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_kept_for_ever(
@@ -283,7 +283,7 @@ async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> N
     await expect(page.get_by_role("alert")).to_contain_text("Invalid")
     await page.get_by_role("button", name="Make an account").click()
 
-    for name, email, password, said in (
+    for name, email, password, alert in (
         ("", "", "", "called"),
         ("Ann", "ann", "", "e-mail"),
         ("Ann", ann.email, "short", "eight"),
@@ -293,7 +293,7 @@ async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> N
         await page.get_by_label("E-mail").fill(email)
         await page.get_by_label("Password").fill(password)
         await page.get_by_role("button", name="Sign up").click()
-        await expect(page.get_by_role("alert")).to_contain_text(said)
+        await expect(page.get_by_role("alert")).to_contain_text(alert)
 
 
 async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session_loses_no_word(
@@ -301,12 +301,12 @@ async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session
 ) -> None:
     async with site_of(postgres, tmp_path, life="4s") as site:
         with site.api():
-            asked, _ = listening(page)
+            requested, _ = listening(page)
             ann = await Visitor.signed_up(page, site)
             for number in range(6):
                 await ann.add(f"task {number}")
                 await page.wait_for_timeout(1200)
-            assert sum("/api/auth/token" in url for url in asked) >= 3
+            assert sum("/api/auth/token" in url for url in requested) >= 3
 
             await ann.edit("task 0", Title="a long draft that must not be lost")
             await site.end_sessions()
@@ -320,7 +320,7 @@ async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session
             await expect(ann.done("a long draft that must not be lost")).to_be_visible()
             await page.reload()
             await expect(ann.done("a long draft that must not be lost")).to_be_visible()
-            await assert_no_token_is_kept(page, asked)
+            await assert_no_token_is_kept(page, requested)
 
 
 async def test_while_the_server_is_away_it_is_shown_plainly_and_afterwards_it_works(
@@ -359,8 +359,8 @@ async def test_given_address_verification_the_page_explains_it_and_the_mailed_li
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}
-    asked = list[str]()
-    page.on("request", lambda request: asked.append(request.url))
+    requested = list[str]()
+    page.on("request", lambda request: requested.append(request.url))
     async with site_of(postgres, tmp_path, settings=settings) as site:
         await page.goto(site.url)
         await page.get_by_role("button", name="Make an account").click()
@@ -378,7 +378,7 @@ async def test_given_address_verification_the_page_explains_it_and_the_mailed_li
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("status")).to_contain_text("sent to ann@example.com")
-        assert f"{site.url}/api/auth/token" not in asked
+        assert f"{site.url}/api/auth/token" not in requested
 
         await page.goto(await site.auth.mailed_link("ann@example.com"))
         await expect(page.get_by_role("button", name="Sign out")).to_be_visible()

@@ -131,9 +131,9 @@ async def test_node_always_sees_why(service: Service, token: str, status: int) -
         *(node, "--input-type=module", "-e", FETCH, f"{service.url}/api/me/tasks", token),
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
+    printed, _ = await process.communicate()
 
-    assert Counter(json.loads(said)) == {status: TRIES}
+    assert Counter(json.loads(printed)) == {status: TRIES}
 
 
 def test_a_client_that_sends_on_slowly_is_cut_after_a_few_seconds(service: Service) -> None:
@@ -167,12 +167,12 @@ def test_a_client_that_waits_for_leave_to_send_is_answered_and_not_waited_for(se
     with socket.create_connection(address_of(service), timeout=20) as sender:
         began = time.monotonic()
         sender.sendall(head(service, "Expect: 100-continue", length=5_000_000))
-        said = b""
+        response = b""
         while part := sender.recv(65536):
-            said += part
+            response += part
         lasted = time.monotonic() - began
 
-    assert said.startswith(b"HTTP/1.1 413")
+    assert response.startswith(b"HTTP/1.1 413")
     assert lasted < READ_ON_FOR - 1
 
 

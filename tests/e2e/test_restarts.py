@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_is_replaced_and_one_line_of_the_log_says_so(
         first.kill()
 
         until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
-        until(lambda: (told := ready(service)) and told.status_code == 200)
+        until(lambda: (answer := ready(service)) and answer.status_code == 200)
 
     (line,) = events(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
@@ -291,8 +291,8 @@ def test_the_start_says_in_one_line_where_it_listens_and_for_whom(database_url: 
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
         (line,) = events(service, "serving")
 
-    said = {name: line[name] for name in ("url", "workers", "issuer", "database", "version")}
-    assert said == {
+    logged = {name: line[name] for name in ("url", "workers", "issuer", "database", "version")}
+    assert logged == {
         "url": service.url,
         "workers": 2,
         "issuer": ORIGIN,

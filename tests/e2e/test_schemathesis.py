@@ -83,11 +83,11 @@ async def test_schemathesis_finds_nothing_and_every_operation_succeeds_at_least_
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
         requests = [json.loads(line) for line in service.log.read_text().splitlines() if '"request"' in line]
         document = json.loads((Path(__file__).parent.parent.parent / "docs" / "openapi.json").read_text())
 
-    assert process.returncode == 0, said.decode()[-5000:]
+    assert process.returncode == 0, output.decode()[-5000:]
     succeeded = {(one["method"], one["route"]) for one in requests if 200 <= one["status"] < 300}
     operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     assert operations <= succeeded

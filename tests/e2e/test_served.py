@@ -121,8 +121,8 @@ def eventually_logged(service: Service, request_id: str) -> dict[str, Any]:
     while time.monotonic() < deadline:
         for line in service.log.read_text().splitlines():
             if request_id in line:
-                told: dict[str, Any] = json.loads(line)
-                return told
+                event: dict[str, Any] = json.loads(line)
+                return event
         time.sleep(0.02)
     raise AssertionError(f"no line of {request_id}")
 
@@ -164,10 +164,10 @@ def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_i
         assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
         assert (listed.status_code, listed.headers["retry-after"]) == (503, "1")
         assert client.get("/api/me/tasks").status_code == 401
-        said = service.log.read_text()
-        assert "cannot be reached yet" in said
-        assert "part unavailable" in said
-        assert "ConnectionRefusedError" in said
+        log = service.log.read_text()
+        assert "cannot be reached yet" in log
+        assert "part unavailable" in log
+        assert "ConnectionRefusedError" in log
         assert "Connection" not in ready.text
 
         server.start()
@@ -190,10 +190,10 @@ def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
 
     assert {answer.status_code for answer in answers} == {503}
     assert answers[-1].json()["keys"] == "unavailable"
-    assert {name for name, told in answers[-1].json().items() if told == "ok"} == {"database", "process"}
-    told = [line["reason"] for line in lines if line["event"] == "part unavailable"]
-    assert len(told) == 1
-    assert nobody in told[0]
+    assert {name for name, state in answers[-1].json().items() if state == "ok"} == {"database", "process"}
+    reasons = [line["reason"] for line in lines if line["event"] == "part unavailable"]
+    assert len(reasons) == 1
+    assert nobody in reasons[0]
 
 
 def test_a_service_that_is_stopped_finishes_what_is_under_way_and_ends_well(

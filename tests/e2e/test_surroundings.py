@@ -20,7 +20,7 @@ from tests.support.servers.service import BARE, app, serving
 pytestmark = pytest.mark.server
 
 GONE = "the log cannot be written to standard output"
-SAID = f"{GONE} (Broken pipe): lines are dropped until it can"
+NOTICE = f"{GONE} (Broken pipe): lines are dropped until it can"
 COUNT = "taskward_http_request_duration_seconds_count"
 READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
 
@@ -114,8 +114,8 @@ def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_
     assert total(after, COUNT, status=200) - total(before, COUNT, status=200) == 300
     assert total(after, COUNT, status=404) - total(before, COUNT, status=404) == 300
     assert service.process.returncode == 0
-    said = service.log.read_text().splitlines()
-    assert said == [
+    lines = service.log.read_text().splitlines()
+    assert lines == [
         "the log cannot be written to standard output (Broken pipe): lines are dropped until it can"
     ]
 
@@ -133,7 +133,7 @@ def test_without_a_reader_of_the_log_the_main_process_ends_well_too(
         until(lambda: answers(f"{service.url}/health"))
 
     assert service.process.returncode == 0
-    assert set(service.log.read_text().splitlines()) == {SAID}
+    assert set(service.log.read_text().splitlines()) == {NOTICE}
 
 
 def test_a_worker_is_replaced_even_without_standard_error(database_url: str, tmp_path: Path) -> None:

@@ -124,12 +124,12 @@ def test_the_last_spans_are_sent_before_the_end_and_a_receiver_that_hangs_does_n
         with receiving(hang=hang) as receiver:
             env = environment_for(database_url, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
             with serving(env, tmp_path) as service:
-                asked = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
+                response = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
                 began = time.monotonic()
                 service.process.send_signal(signal.SIGTERM)
 
                 assert service.process.wait(10) == 0
-                assert asked.status_code == 200
+                assert response.status_code == 200
                 assert time.monotonic() - began < 5
             if not hang:
                 assert receiver.named("GET /api/{user_id}/tasks")
@@ -172,9 +172,9 @@ def test_opentelemetry_is_not_imported_without_an_endpoint(
 def test_another_protocol_than_the_one_we_speak_is_reported(database_url: str, tmp_path: Path) -> None:
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
-    said = app("serve", env=environment_for(database_url, **more), cwd=tmp_path)
+    ended = app("serve", env=environment_for(database_url, **more), cwd=tmp_path)
 
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'" in said.stderr
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "P
 
 
 @dataclass
-class Asked:
+class RandomRequest:
     """One request."""
 
     method: str
@@ -96,7 +96,7 @@ PARTS: Final = ("method", "target", "host", "authorization", "fields", "body")
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Asked:
+def requests(draw: st.DrawFn) -> RandomRequest:
     """A request with at most two parts that are only almost right."""
     method, path, bodies = draw(st.sampled_from(GOOD))
     bent = draw(st.sets(st.sampled_from(PARTS), max_size=2))
@@ -121,7 +121,7 @@ def requests(draw: st.DrawFn) -> Asked:
         fields = st.lists(st.sampled_from(FIELDS), max_size=3)
         headers += draw(fields)
         headers += [(name, draw(values_near(value))) for name, value in draw(fields)]
-    return Asked(method, b"/" + target.lstrip(b"/"), headers, body)
+    return RandomRequest(method, b"/" + target.lstrip(b"/"), headers, body)
 
 
 def filled(raw: bytes, **instead: str) -> bytes:

@@ -73,10 +73,10 @@ def lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
 @example(headers=[(b"if-match", b'"9999999999999999999"')], must=False)  # beyond a bigint
 @effort(400)
 def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
-    asked = task_request(headers=headers, must_match=must)
-    faults = ErrorCollector(asked)
+    request = task_request(headers=headers, must_match=must)
+    errors = ErrorCollector(request)
 
-    versions = read_if_match(asked, faults)
+    versions = read_if_match(request, errors)
 
     if not headers:
         assert isinstance(versions, MissingVersions) if must else versions is None
@@ -113,15 +113,15 @@ def test_if_none_match_knows_a_version_only_where_it_names_it(headers: Lines, ve
 @given(headers=lines(b"idempotency-key", b'"a b"', b"8e03978e-40d5", b'"\\"\\\\"'))
 @effort(400)
 def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
-    asked = task_request(headers=headers)
-    faults = ErrorCollector(asked)
-    faults.key()
+    request = task_request(headers=headers)
+    errors = ErrorCollector(request)
+    errors.key()
     try:
-        faults.raise_any()
+        errors.raise_any()
     except InvalidRequest:
         return
 
-    key = read_key(asked.context.lines(b"idempotency-key"))
+    key = read_key(request.context.lines(b"idempotency-key"))
 
     assert (key is None) == (not headers)
     assert key is None or re.fullmatch(rf"[ -~]{{1,{KEY_MAX}}}", key)
@@ -145,14 +145,14 @@ def test_accept_is_understood(accept: bytes) -> None:
 async def test_a_body_is_read_only_as_the_media_type_that_is_wanted(
     kind: Lines, length: Lines, more: Lines
 ) -> None:
-    asked = task_request(headers=[*kind, *length, *more])
+    request = task_request(headers=[*kind, *length, *more])
 
     async def body() -> bytes:
         return b"{}"
 
-    asked.body = body  # type: ignore[method-assign]  # no server sends one here
+    request.body = body  # type: ignore[method-assign]  # no server sends one here
     try:
-        read = await json_body(asked, MERGE_PATCH, JSON)
+        read = await json_body(request, MERGE_PATCH, JSON)
     except HTTPException as refused:
         assert refused.status_code == 415
         return
@@ -182,10 +182,10 @@ def test_authorization_holds_one_bearer_token_or_none(headers: Lines) -> None:
 @given(sent=near(b"find-me_1.2", b"x" * 64))
 @effort(300)
 def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -> None:
-    told = read_request_id(sent)
+    request_id = read_request_id(sent)
 
-    assert re.fullmatch("[A-Za-z0-9._-]{1,64}", told)
-    assert told.encode() == sent or re.fullmatch("[0-9a-f]{32}", told)
+    assert re.fullmatch("[A-Za-z0-9._-]{1,64}", request_id)
+    assert request_id.encode() == sent or re.fullmatch("[0-9a-f]{32}", request_id)
 
 
 @given(origin=near(b"https://app.example.com", b"null", b"*"))

@@ -54,14 +54,14 @@ def queries(draw: st.DrawFn) -> bytes:
 @effort(700)
 def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
     try:
-        asked = read_list(task_request(query=query))
+        first = read_list(task_request(query=query))
     except InvalidRequest as refused:
         assert refused.errors
         assert all(fault.detail and fault.in_ == "query" for fault in refused.errors)
         return
 
-    selection = asked.selection
-    assert 1 <= asked.limit <= PAGE_MAX
+    selection = first.selection
+    assert 1 <= first.limit <= PAGE_MAX
     for moment in (selection.due_before, selection.due_after, selection.updated_since):
         assert moment is None or 1 < moment.year < 9999
     search = selection.search
@@ -69,10 +69,10 @@ def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
         assert "\0" not in text
         text.encode()
     again = read_list(
-        task_request(query=asked.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode())
+        task_request(query=first.query_of(write(Bookmark(a_task_id()), ANN, selection)).encode())
     )
     assert again.selection == selection  # the link to the next page selects the same list
-    assert again.limit == asked.limit
+    assert again.limit == first.limit
 
 
 @given(query=queries())
@@ -90,8 +90,8 @@ def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
 @given(text=changed("019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70", texts) | texts)
 @effort(300)
 def test_a_task_id_is_a_uuid_in_its_usual_form_or_a_fault(text: str) -> None:
-    asked = task_request(task_id=text)
-    errors = ErrorCollector(asked)
+    request = task_request(task_id=text)
+    errors = ErrorCollector(request)
 
     task_id = errors.task_id()
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 from tests.conftest import environment_for
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed
-from tests.fuzz.requests import Asked, filled, requests
+from tests.fuzz.requests import RandomRequest, filled, requests
 from tests.support.factories import someone
 from tests.support.in_process import client_of
 from tests.support.people import TRUST, Person
@@ -45,9 +45,9 @@ class Site:
     other: Person
     others_task: dict[str, Any]
 
-    async def ask(self, asked: Asked) -> tuple[int, Lines, bytes]:
+    async def ask(self, random_request: RandomRequest) -> tuple[int, Lines, bytes]:
         """Ask as a server would that has understood the request line and the header's form."""
-        path, _, query = filled(asked.target, **self.words).partition(b"?")
+        path, _, query = filled(random_request.target, **self.words).partition(b"?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -56,13 +56,15 @@ class Site:
             "server": ("127.0.0.1", 8000),
             "client": ("127.0.0.1", 50000),
             "root_path": "",
-            "method": asked.method,
+            "method": random_request.method,
             "path": unquote(path.decode("latin-1").encode(), errors="replace"),
             "raw_path": path,
             "query_string": query,
-            "headers": [(name, filled(value, **self.words)) for name, value in asked.headers],
+            "headers": [(name, filled(value, **self.words)) for name, value in random_request.headers],
         }
-        messages = [{"type": "http.request", "body": filled(asked.body, **self.words), "more_body": False}]
+        messages = [
+            {"type": "http.request", "body": filled(random_request.body, **self.words), "more_body": False}
+        ]
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
@@ -104,15 +106,15 @@ def judge(method: str, status: int, headers: dict[bytes, bytes], body: bytes) ->
         json.loads(body)
 
 
-@given(asked=requests())
+@given(sent=requests())
 @effort(350)
 async def test_a_request_that_is_almost_right_is_answered_or_refused_with_a_problem(
-    site: Site, asked: Asked
+    site: Site, sent: RandomRequest
 ) -> None:
-    status, headers, body = await site.ask(asked)
+    status, headers, body = await site.ask(sent)
 
     event(str(int(status)))
-    judge(asked.method, status, dict(headers), body)
+    judge(sent.method, status, dict(headers), body)
 
 
 async def test_after_all_that_the_others_task_is_as_it_was(site: Site) -> None:
@@ -132,14 +134,14 @@ def answer_of(service: Service, raw: bytes) -> bytes:
     return answer
 
 
-@given(asked=requests(), data=st.data())
+@given(sent=requests(), data=st.data())
 @effort(60)
 def test_bytes_that_are_almost_a_request_are_answered_or_refused(
-    service: Service, asked: Asked, data: st.DataObject
+    service: Service, sent: RandomRequest, data: st.DataObject
 ) -> None:
-    asked.headers.append((b"connection", b"close"))
+    sent.headers.append((b"connection", b"close"))
     words = {"token": service.token("fuzz"), "mine": "x", "others": "y"}
-    raw = filled(asked.raw(), **words)
+    raw = filled(sent.raw(), **words)
     raw = data.draw(
         st.just(raw) | changed(raw, st.sampled_from([b"\r\n", b"\n", b"\0", b":", b" ", b"\xff"]))
     )
@@ -155,14 +157,14 @@ def test_bytes_that_are_almost_a_request_are_answered_or_refused(
         headers = {name.lower(): value for name, _, value in fields}
         if b"x-request-id" in headers:  # else the server refused it, which the application never saw
             body = body[: int(headers.get(b"content-length", b"0"))]  # a second answer may follow
-            judge("HEAD" if not body else asked.method, status, headers, body)
+            judge("HEAD" if not body else sent.method, status, headers, body)
         else:
             assert 400 <= status < 500
 
 
 def test_after_all_that_the_service_has_met_nothing_unexpected(service: Service) -> None:
     assert httpx.get(f"{service.url}/health").status_code == 200
-    told = service.log.read_text()
-    assert '"status": 500' not in told
-    assert "unexpected error" not in told
-    assert "Traceback" not in told
+    log = service.log.read_text()
+    assert '"status": 500' not in log
+    assert "unexpected error" not in log
+    assert "Traceback" not in log

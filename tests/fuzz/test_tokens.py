@@ -49,10 +49,10 @@ def test_a_token_that_is_almost_one_is_refused_or_understood_as_pyjwt_does(
 ) -> None:
     token = ".".join(map(coding, (header, payload, signature)))
 
-    said = understood(token)
+    verified = understood(token)
 
-    if said is not None:
-        whole, principal = said
+    if verified is not None:
+        whole, principal = verified
         assert jwt.get_unverified_header(token) == json.loads(header)
         assert jwt.decode(token, options={"verify_signature": False}) == whole == json.loads(payload)
         assert is_subject(principal.subject)
@@ -67,9 +67,9 @@ def test_a_token_that_is_almost_one_is_refused_or_understood_as_pyjwt_does(
 @example(token="\ud800.\ud800.\ud800")
 @effort(500)
 def test_a_text_that_is_almost_a_token_is_refused_or_understood(token: str) -> None:
-    said = understood(token)
+    verified = understood(token)
 
-    assert said is None or is_subject(said[1].subject)
+    assert verified is None or is_subject(verified[1].subject)
 
 
 @given(payload=objects_near(PAYLOADS), now=st.sampled_from([0.0, NOW - 41, NOW, NOW + 931, 2.0**41]))
@@ -77,14 +77,14 @@ def test_a_text_that_is_almost_a_token_is_refused_or_understood(token: str) -> N
 @effort(400)
 def test_any_claims_are_accepted_or_refused(payload: dict[str, Any], now: float) -> None:
     try:
-        said = read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
-        refuse_outside_lifetime(said, now)
+        claims = read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
+        refuse_outside_lifetime(claims, now)
     except NotAuthenticated:
         return
 
     assert payload["iss"] == ORIGIN
     assert payload["aud"] == ORIGIN or ORIGIN in payload["aud"]
-    assert said.not_before - 30 <= now < said.expires + 30
+    assert claims.not_before - 30 <= now < claims.expires + 30
 
 
 @given(

@@ -9,7 +9,7 @@ from app.domain.clock import to_rfc3339
 from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
 from tests.support.model import Json, Refusal
 
-Said = tuple[str, int, str | None, Json, Json]
+Operation = tuple[str, int, str | None, Json, Json]
 
 operations = st.lists(
     st.tuples(
@@ -30,25 +30,25 @@ class Batches(History):
     @initialize()
     def begin(self) -> None:
         for owner, count in (("ann", 4), ("bob", 2)):
-            new: list[Said] = [
+            new: list[Operation] = [
                 ("create", 0, None, {}, {"title": f"first {number}", "completed": number % 2 == 1})
                 for number in range(count)
             ]
             self.batch(owner, new, keyed=False)
         self.batch("ann", [("delete", 0, None, {}, {})], keyed=False)
 
-    @rule(owner=owners, said=operations, keyed=st.booleans())
-    def batch(self, owner: str, said: list[Said], keyed: bool) -> None:  # noqa: FBT001
+    @rule(owner=owners, operations=operations, keyed=st.booleans())
+    def batch(self, owner: str, operations: list[Operation], keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
-        wanted = self.wanted(owner, said)
+        wanted = self.wanted(owner, operations)
         answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=a_key(keyed=keyed))
         if refusals := [
             *filter(None, (self.refusal(owner, number, one) for number, one in enumerate(wanted)))
         ]:
-            told = min(refusals, key=lambda refusal: refusal.rank)
-            self.refused(answer, told)
+            refusal = min(refusals, key=lambda refusal: refusal.rank)
+            self.refused(answer, refusal)
             assert [fault["pointer"] for fault in answer.json()["errors"]] == [
-                f"/operations/{told.operation}"
+                f"/operations/{refusal.operation}"
             ]
             return
         new = sum(one["op"] == "create" for one in wanted)
@@ -64,10 +64,10 @@ class Batches(History):
                 assert result == {"status": 201 if one["op"] == "create" else 200, "task": expected}
         model.changes = min(model.changes, before + 1)  # all of it is one change of the list
 
-    def wanted(self, owner: str, said: list[Said]) -> list[Json]:
+    def wanted(self, owner: str, operations: list[Operation]) -> list[Json]:
         """Return the operations, each task named once."""
         found: list[Json] = []
-        for op, number, kind, changes, new in said:
+        for op, number, kind, changes, new in operations:
             task_id = self.pick(owner, number, trashed=op == "restore")
             if op == "create":
                 found.append({"op": op, **new})
@@ -85,15 +85,15 @@ class Batches(History):
             return Refusal(refusal.kind, number)
         return None
 
-    def done(self, owner: str, one: Json, told: Json, now: str) -> Json:
+    def done(self, owner: str, one: Json, answered: Json, now: str) -> Json:
         model = self.models[owner]
-        said = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
+        fields = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
         if one["op"] == "create":
-            at = told["created_at"]  # those of one batch are microseconds apart
+            at = answered["created_at"]  # those of one batch are microseconds apart
             assert now <= at < to_rfc3339(datetime.fromisoformat(now) + timedelta(milliseconds=1))
-            return model.created(said, told, at)
+            return model.created(fields, answered, at)
         changes = {
-            "update": said,
+            "update": fields,
             "complete": {"completed": True},
             "delete": {"trashed_at": now},
             "restore": {"trashed_at": None},

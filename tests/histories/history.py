@@ -34,10 +34,10 @@ VALUES: Mapping[str, Sequence[object]] = {
     "priority": ("none", "low", "high"),
     "tags": ([], ["x"], ["X"], ["X", "y"]),
 }
-said_of_one = st.sampled_from([(name, value) for name, values in VALUES.items() for value in values])
-fields = st.lists(said_of_one, max_size=4).map(dict)
-edits = fields | fields.map(lambda said: {**said, "completed": True, "title": "completed again"})
-new_tasks = st.tuples(st.sampled_from(TITLES), fields).map(lambda said: {**said[1], "title": said[0]})
+one_field = st.sampled_from([(name, value) for name, values in VALUES.items() for value in values])
+fields = st.lists(one_field, max_size=4).map(dict)
+edits = fields | fields.map(lambda sent: {**sent, "completed": True, "title": "completed again"})
+new_tasks = st.tuples(st.sampled_from(TITLES), fields).map(lambda sent: {**sent[1], "title": sent[0]})
 
 
 def a_key(*, keyed: bool) -> str | None:

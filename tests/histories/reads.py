@@ -22,7 +22,7 @@ filters = st.fixed_dictionaries(
     },
 )
 
-TOLD = ("etag", "location", "content-type")
+HEADERS = ("etag", "location", "content-type")
 OTHER: dict[str, Json] = {
     "": {"title": "another"},
     "batch": {"operations": [{"op": "create", "title": "another"}]},
@@ -49,20 +49,20 @@ class Reads(History):
     @rule(
         owner=owners,
         sort=st.sampled_from(SORTS),
-        asked=filters,
+        filters=filters,
         undated=st.booleans(),
         limit=st.integers(1, 3),
     )
-    def walk(self, owner: str, sort: str, asked: Json, undated: bool, limit: int) -> None:  # noqa: FBT001
-        if undated and not asked.keys() & {"due_before", "due_after"}:
-            asked = {**asked, "due": "none"}
-        answer = self.list_of(owner, **asked, sort=sort, limit=limit)
+    def walk(self, owner: str, sort: str, filters: Json, undated: bool, limit: int) -> None:  # noqa: FBT001
+        if undated and not filters.keys() & {"due_before", "due_after"}:
+            filters = {**filters, "due": "none"}
+        answer = self.list_of(owner, **filters, sort=sort, limit=limit)
         met: list[Any] = answer.json()
         while following := answer.links.get("next"):
             assert len(answer.json()) == limit
             answer = self.ask(owner, "GET", following["url"])
             met += answer.json()
-        assert met == self.models[owner].listed(sort, **asked), (sort, asked)
+        assert met == self.models[owner].listed(sort, **filters), (sort, filters)
 
     @rule(owner=owners, zone=st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Honolulu"]))
     def summarize(self, owner: str, zone: str) -> None:
@@ -75,7 +75,9 @@ class Reads(History):
         kept = self.kept[number % len(self.kept)]
         again = self.again(kept, kept.body)
         assert (again.status_code, again.content) == (kept.answer.status_code, kept.answer.content)
-        assert [again.headers.get(name) for name in TOLD] == [kept.answer.headers.get(name) for name in TOLD]
+        assert [again.headers.get(name) for name in HEADERS] == [
+            kept.answer.headers.get(name) for name in HEADERS
+        ]
         assert again.headers["idempotency-replayed"] == "true"
         other = self.again(kept, OTHER.get(kept.path, {"completed": kept.body == {"completed": False}}))
         assert (other.status_code, other.json()["type"]) == (422, "/problems/key-reused")

@@ -17,12 +17,12 @@ EMPTIED: Json = {"description": None, "due": None, "priority": "none", "tags": [
 class Writes(History):
     """The verbs of one task, the trash and its end."""
 
-    @rule(owner=owners, said=new_tasks, keyed=keys)
-    def create(self, owner: str, said: Json, keyed: bool) -> None:  # noqa: FBT001
+    @rule(owner=owners, fields=new_tasks, keyed=keys)
+    def create(self, owner: str, fields: Json, keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
-        answer = self.ask(owner, "POST", json=said, key=a_key(keyed=keyed))
+        answer = self.ask(owner, "POST", json=fields, key=a_key(keyed=keyed))
         if self.outcome(answer, lambda: model.room_for(1)):
-            task = model.created(said, answer.json(), now)
+            task = model.created(fields, answer.json(), now)
             self.agree(answer, task)
             assert answer.headers["location"].endswith(f"/tasks/{task['id']}")
             assert model.own_order()[0] == model.listed()[0]["id"] == task["id"]
@@ -30,20 +30,20 @@ class Writes(History):
     @rule(
         owner=owners,
         number=picks,
-        said=edits,
+        fields=edits,
         kind=conditions,
         method=st.sampled_from(["PUT", "PATCH", "null"]),
     )
-    def change(self, owner: str, number: int, said: Json, kind: str | None, method: str) -> None:
-        sent = said
+    def change(self, owner: str, number: int, fields: Json, kind: str | None, method: str) -> None:
+        sent = fields
         if method == "null":
-            method, said = "PATCH", EMPTIED
-            sent = dict.fromkeys(said)
+            method, fields = "PATCH", EMPTIED
+            sent = dict.fromkeys(fields)
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, method, task_id, if_match=if_match, json=sent)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
-            self.agree(answer, model.changed(task, said, now))
+            self.agree(answer, model.changed(task, fields, now))
 
     @rule(
         owner=owners,
@@ -132,16 +132,18 @@ class Writes(History):
     def place(self, owner: str, task: Json, position: str, now: str) -> None:
         """Put a task elsewhere; where there was no room, all are spread in the order that they have."""
         model = self.models[owner]
-        told = {
+        answered = {
             one["id"]: one
             for trashed in ("false", "true")
             for one in self.list_of(owner, sort="position", trashed=trashed).json()
         }
-        if all(told[one]["position"] == model.tasks[one]["position"] for one in told if one != task["id"]):
+        if all(
+            answered[one]["position"] == model.tasks[one]["position"] for one in answered if one != task["id"]
+        ):
             model.changed(task, {"position": position}, now)
             return
         ranked = sorted((one["position"], one["id"]) for one in model.tasks.values() if one != task)
-        model.spread({one: told[one]["position"] for one in told}, now)
+        model.spread({one: answered[one]["position"] for one in answered}, now)
         again = sorted(
             (one["position"], one["id"]) for one in model.tasks.values() if one["id"] != task["id"]
         )

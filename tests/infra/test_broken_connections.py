@@ -61,9 +61,9 @@ class Place:
 
     async def until(self, condition: str, count: int) -> None:
         """Wait until so many server processes are so."""
-        asked = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
+        sql = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
         async with asyncio.timeout(5):
-            while int(await asyncio.to_thread(self.query, asked)) < count:  # noqa: ASYNC110 - nobody tells
+            while int(await asyncio.to_thread(self.query, sql)) < count:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
 
     async def blocked(self, count: int = 1) -> None:
@@ -174,7 +174,7 @@ async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Pla
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
     database = Database(place.address, timeout=0.5)
 
-    async def asked(seconds: int) -> float:
+    async def seconds_to_fail(seconds: int) -> float:
         await database.open()
         began = time.monotonic()
         with suppress(DatabaseUnavailable):
@@ -182,9 +182,10 @@ async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Pla
         await database.close()
         return time.monotonic() - began
 
-    await asyncio.to_thread(asyncio.run, asked(0))  # a loop of its own, which ends before the deadline
+    # A loop of its own, which ends before the deadline.
+    await asyncio.to_thread(asyncio.run, seconds_to_fail(0))
 
-    assert await asked(3) < 2
+    assert await seconds_to_fail(3) < 2
 
 
 async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None:
@@ -239,7 +240,7 @@ async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refuse
             await place.blocked()
             asking = [asyncio.create_task(ask()) for _ in range(30)]
             await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-            while sum(task.done() for task in asking) < 10:  # noqa: ASYNC110 - nobody tells
+            while sum(task.done() for task in asking) < 10:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0)
             waiting = database.counts().waiting
             await asyncio.wait(asking)
@@ -313,8 +314,8 @@ async def test_a_write_just_after_idle_connections_ended_is_done_or_of_unknown_o
         adding = (mine.add(TaskFactory.build(), at_most=MANY) for _ in range(6))
         outcomes = await asyncio.gather(*adding, return_exceptions=True)
 
-        told = {type(each) for each in outcomes if isinstance(each, BaseException)}
-        assert told <= {OutcomeUnknown}
+        errors = {type(each) for each in outcomes if isinstance(each, BaseException)}
+        assert errors <= {OutcomeUnknown}
 
 
 async def test_given_a_server_that_takes_long_to_refuse_then_no_attempt_begins_after_the_budget(

@@ -34,8 +34,8 @@ def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
         yield DatabaseAddress.parse(url)
         return
     with pgbouncer(database_url, tmp_path, server_connections=8) as through:
-        said = "&pgbouncer=true" if request.param == "through a pooler" else ""
-        yield DatabaseAddress.parse(f"{through}?application_name=cut{said}")
+        parameter = "&pgbouncer=true" if request.param == "through a pooler" else ""
+        yield DatabaseAddress.parse(f"{through}?application_name=cut{parameter}")
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def active(url: str) -> int:
     connection = await asyncpg.connect(url)
     try:
         deadline = time.monotonic() + 2
-        while (count := await connection.fetchval(OURS)) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
+        while (count := await connection.fetchval(OURS)) and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
         return int(count)
     finally:

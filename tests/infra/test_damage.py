@@ -62,7 +62,7 @@ def name_of(url: str) -> str:
 
 async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not fact():  # noqa: ASYNC110 - nobody tells
+        while not fact():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
@@ -74,9 +74,9 @@ def of(event: str, logged: list[Any]) -> list[Any]:
     return [line for line in logged if line["event"] == event]
 
 
-@pytest.mark.parametrize(("sql", "told"), DAMAGES.items(), ids=DAMAGES)
+@pytest.mark.parametrize(("sql", "gap"), DAMAGES.items(), ids=DAMAGES)
 async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the_log_says_what_once_and_readiness_names_the_part(
-    postgres: PostgresServer, url: str, sql: str, told: str
+    postgres: PostgresServer, url: str, sql: str, gap: str
 ) -> None:
     keyed = ANN | {"idempotency-key": '"one"'}
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
@@ -98,7 +98,7 @@ async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the
         assert not any(word in answer.text for word in ("own_tasks", "taskward_app", "GRANT", "migrate"))
     assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
     (down,) = of("wall down", logged)
-    assert told in down["gaps"]
+    assert gap in down["gaps"]
     assert of("unexpected error", logged) == []
 
 
@@ -204,14 +204,14 @@ async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superu
     name = name_of(url)
     postgres.query(f"CREATE ROLE other_{name}; ALTER VIEW own_tasks OWNER TO other_{name}", name)
     async with open_database(url) as database:
-        told = await database.trouble()
+        trouble = await database.trouble()
         with pytest.raises(CannotMend) as refused:
             await upgrade(DatabaseAddress.parse(url))
         postgres.query(str(refused.value).split("mend it with: ")[1], name)
         mended = await database.trouble()
 
-    assert told is not None
-    assert str(refused.value) in told
+    assert trouble is not None
+    assert str(refused.value) in trouble
     assert mended is None
 
 

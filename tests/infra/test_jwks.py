@@ -28,7 +28,7 @@ class Clock:
         return self.now
 
 
-async def asked_again(server: JwksServer) -> None:
+async def until_next_request(server: JwksServer) -> None:
     """Wait until a whole fetch is over that began after now."""
     before = server.requests
     await until(lambda: server.requests > before + 1)
@@ -265,7 +265,7 @@ async def test_the_set_is_fetched_again_in_the_background_whatever_happened_befo
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
         for behaviour in ("500", "reset", "html"):
             server.behaviour = behaviour
-            await asked_again(server)
+            await until_next_request(server)
         with monkeypatch.context() as patched:
             patched.setattr(Fetcher, "fetch", _bug)
             await until(lambda: "unexpected" in fetched._trouble)
@@ -341,7 +341,7 @@ async def test_keys_live_a_day_without_their_issuer_and_then_no_longer() -> None
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock, refresh=0.05) as fetched:
         server.behaviour = "500"
         clock.now += A_DAY - 1
-        await asked_again(server)
+        await until_next_request(server)
         assert fetched.ready
         before = fetched.generation
 

@@ -173,8 +173,8 @@ async def test_any_bytes_are_refused_signed_or_not(
 def test_a_token_is_issued_as_it_is_expected() -> None:
     token = issue_token(TRUST, user_id="ann", lifetime=60, now=lambda: NOW + 0.9)
 
-    said = jwt.decode(token, options={"verify_signature": False})
-    assert said == {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 60}
+    payload = jwt.decode(token, options={"verify_signature": False})
+    assert payload == {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 60}
 
 
 @pytest.mark.parametrize("user_id", ["", "a\nb", "a\x9fb", "\ud800", "x" * (SUBJECT_MAX + 1)])

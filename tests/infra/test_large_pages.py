@@ -107,14 +107,14 @@ async def test_a_page_that_is_small_enough_is_read_once_and_another_again_for_fe
     ann = someone()
     await keep(database, ann, ["short"] * COUNT)
 
-    asked = {}
+    reads = {}
     for owner in (ann, owners[False]):
         connection = Counting(database)
         await NeonTaskRepository(connection, owner=owner).page(200, after=None)
-        asked[owner] = len(connection.rows)
+        reads[owner] = len(connection.rows)
 
-    assert asked[ann] == 1
-    assert asked[owners[False]] > 1
+    assert reads[ann] == 1
+    assert reads[owners[False]] > 1
 
 
 async def test_the_database_sends_nothing_of_a_page_that_is_too_large(

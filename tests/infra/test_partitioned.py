@@ -65,8 +65,8 @@ async def test_the_service_works_on_partitions_and_asks_only_the_owners(
         values = {"owner": ann, "limit": 51}
         for kind in KINDS:
             plan = await plan_of(connection, kind, page_of(Shape()), values)
-            asked = {scan["Relation Name"] for scan in plan.scans if scan["Actual Loops"]}
-            assert len(asked & {f"tasks_{n}" for n in range(MODULUS)}) == 1, plan
+            read = {scan["Relation Name"] for scan in plan.scans if scan["Actual Loops"]}
+            assert len(read & {f"tasks_{n}" for n in range(MODULUS)}) == 1, plan
     finally:
         await connection.close()
 

@@ -147,31 +147,31 @@ async def ask_through(url: str, sql: str) -> str:
         await connection.close()
 
 
-@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+@pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
 async def test_session_settings_do_not_reach_other_clients_of_a_pooler(
-    database_url: str, tmp_path: Path, said: str
+    database_url: str, tmp_path: Path, parameter: str
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through:
-        async with open_database(through + said) as ours:
+        async with open_database(through + parameter) as ours:
             await ours.fetch(PING, {})
 
             for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
                 assert await ask_through(through, f"SHOW {setting}") == "0"
 
 
-@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+@pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
 async def test_the_driver_sets_nothing_either_where_it_meets_a_type_for_the_first_time(
-    database_url: str, tmp_path: Path, said: str
+    database_url: str, tmp_path: Path, parameter: str
 ) -> None:
-    asked: list[str] = []
+    queries: list[str] = []
     with pgbouncer(database_url, tmp_path) as through:
-        connection = await Connector(DatabaseAddress.parse(through + said)).connect()
-        with connection.query_logger(lambda record: asked.append(record.query)):
+        connection = await Connector(DatabaseAddress.parse(through + parameter)).connect()
+        with connection.query_logger(lambda record: queries.append(record.query)):
             assert await connection.fetchval("SELECT ARRAY[$1::uuid]", UUID(int=1)) == [UUID(int=1)]
         await connection.close()
 
-    assert any("typeinfo_tree" in query for query in asked)  # it looked the type up
-    assert not [query for query in asked if "set_config" in query]
+    assert any("typeinfo_tree" in query for query in queries)  # it looked the type up
+    assert not [query for query in queries if "set_config" in query]
 
 
 OURS = ("plan_cache_mode", "statement_timeout", "idle_in_transaction_session_timeout")
@@ -286,7 +286,7 @@ async def test_a_connection_that_is_opening_when_a_pooler_is_found_is_opened_ane
     async with open_database(database_url) as ours:
         in_use = await ours._checkout.acquire(ours.deadline())
         opening = asyncio.create_task(ours._checkout.acquire(ours.deadline()))
-        while not ours.counts().opening:  # noqa: ASYNC110 - nobody tells
+        while not ours.counts().opening:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
         ours._checkout.release(in_use, DuplicatePreparedStatementError("already exists"))
         opened = await opening
@@ -295,12 +295,12 @@ async def test_a_connection_that_is_opening_when_a_pooler_is_found_is_opened_ane
         ours._checkout.release(opened)
 
 
-@pytest.mark.parametrize("said", ["", "?pgbouncer=true"])
+@pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
 def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
-    postgres: PostgresServer, tmp_path: Path, said: str
+    postgres: PostgresServer, tmp_path: Path, parameter: str
 ) -> None:
     with pgbouncer(postgres.new_database(), tmp_path, server_connections=1) as through:
-        env = {"DATABASE_URL": through + said}
+        env = {"DATABASE_URL": through + parameter}
         done = [app("migrate", env=env, cwd=tmp_path) for _ in range(3)]
         purged = app("purge", "--older-than", "1d", env=env, cwd=tmp_path)
 
@@ -322,16 +322,14 @@ def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tm
             for _ in range(5)
         ]
 
-    said = service.log.read_text()
+    log = service.log.read_text()
     assert statuses == [201] * 5
-    assert (
-        said.count("warning: the database is reached through a transaction pooler: add pgbouncer=true") == 1
-    )
-    assert said.count('"event": "transaction pooler found"') == 1
+    assert log.count("warning: the database is reached through a transaction pooler: add pgbouncer=true") == 1
+    assert log.count('"event": "transaction pooler found"') == 1
 
 
 @pytest.mark.parametrize(
-    ("host", "said", "pooled"),
+    ("host", "parameter", "pooled"),
     [
         ("db.example.com", "", None),
         ("db.example.com", "?pgbouncer=true", True),
@@ -346,10 +344,10 @@ def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tm
 )
 def test_an_address_says_whether_a_pooler_is_there_or_leaves_it_open(
     host: str,
-    said: str,
+    parameter: str,
     pooled: bool | None,  # noqa: FBT001 - a column of the table
 ) -> None:
-    assert DatabaseAddress.parse(f"postgresql://ann:x@{host}/db{said}").pooled is pooled
+    assert DatabaseAddress.parse(f"postgresql://ann:x@{host}/db{parameter}").pooled is pooled
 
 
 def test_the_flag_of_a_pooler_is_kept_for_migrations_where_the_host_is_the_same() -> None:

@@ -169,7 +169,7 @@ async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: T
 
 
 @pytest.mark.parametrize(
-    ("asked", "fault"),
+    ("condition", "fault"),
     [
         ("ORDER BY title DESC LIMIT 20", "Sort"),
         ("ORDER BY id DESC", "rows read"),
@@ -177,9 +177,11 @@ async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: T
         ("OR id = md5('ann7')::uuid", "app.user_id"),
     ],
 )
-async def test_a_plan_that_reads_more_would_be_found(explaining: Explaining, asked: str, fault: str) -> None:
-    told = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL AND user_id = $1"
-    statement = Statement(f"SELECT id FROM own_tasks WHERE {told} {asked}", ("owner",))
+async def test_a_plan_that_reads_more_would_be_found(
+    explaining: Explaining, condition: str, fault: str
+) -> None:
+    owner_scope = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL AND user_id = $1"
+    statement = Statement(f"SELECT id FROM own_tasks WHERE {owner_scope} {condition}", ("owner",))
 
     plans = [await plan_of(explaining.own, kind, statement, {"owner": ANN}) for kind in KINDS]
 

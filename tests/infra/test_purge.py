@@ -59,33 +59,35 @@ async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_an
     monkeypatch.setattr("app.infra.purge.RESPONSES", 1)
     ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
-    asked = {key: IdempotentRequest("create", key, b"") for key in ages}
+    requests = {key: IdempotentRequest("create", key, b"") for key in ages}
     async with database.transaction() as transaction:
         for owner in (ann, bob):
             kept = NeonStoredResponses(transaction, owner=owner)
             for key, at in ages.items():
-                await kept.keep(asked[key], StoredResponse(201, (), b"{}"), shows=(), at=at, since=LONG_AGO)
+                await kept.keep(
+                    requests[key], StoredResponse(201, (), b"{}"), shows=(), at=at, since=LONG_AGO
+                )
 
     await forget_old_answers(DatabaseAddress.parse(database_url))
 
     async with database.transaction() as transaction:
         for owner in (ann, bob):
             kept = NeonStoredResponses(transaction, owner=owner)
-            assert await kept.claim(asked["new"], since=LONG_AGO) is not None
-            assert await kept.claim(asked["old"], since=LONG_AGO) is None
+            assert await kept.claim(requests["new"], since=LONG_AGO) is not None
+            assert await kept.claim(requests["old"], since=LONG_AGO) is None
 
 
 async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(
     database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
 ) -> None:
     owners = [mine._session._owner for mine, _ in trashed]
-    asked = {name: IdempotentRequest("create", name, b"") for name in ("old", "new")}
+    requests = {name: IdempotentRequest("create", name, b"") for name in ("old", "new")}
     for owner, (_, (old, new, _)) in zip(owners, trashed, strict=True):
         async with database.transaction() as transaction:
             kept = NeonStoredResponses(transaction, owner=owner)
             for key, task in {"old": old, "new": new}.items():
-                told = StoredResponse(201, (), b'"secret of %s"' % key.encode())
-                await kept.keep(asked[key], told, shows=[task.id], at=NOON, since=LONG_AGO)
+                response = StoredResponse(201, (), b'"secret of %s"' % key.encode())
+                await kept.keep(requests[key], response, shows=[task.id], at=NOON, since=LONG_AGO)
 
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
@@ -93,8 +95,8 @@ async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_
         async with database.transaction() as transaction:
             kept = NeonStoredResponses(transaction, owner=owner)
             with pytest.raises(AnswerGone):
-                await kept.claim(asked["old"], since=LONG_AGO)
-            assert await kept.claim(asked["new"], since=LONG_AGO) is not None
+                await kept.claim(requests["old"], since=LONG_AGO)
+            assert await kept.claim(requests["new"], since=LONG_AGO) is not None
 
 
 async def test_the_command_says_how_many(database_url: str, trashed: list[object], tmp_path: Path) -> None:

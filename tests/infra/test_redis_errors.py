@@ -163,8 +163,8 @@ def test_a_store_that_comes_back_with_another_password_is_reported_anew(
             store.start()
             until(lambda: any("refuses" in line.get("reason", "") for line in lines_of(service)))
 
-    (told,) = [line for line in lines_of(service) if "refuses" in line.get("reason", "")]
-    assert told["event"] == "rate limits are still not shared"
+    (line,) = [line for line in lines_of(service) if "refuses" in line.get("reason", "")]
+    assert line["event"] == "rate limits are still not shared"
 
 
 def test_a_store_that_is_away_at_the_start_does_not_hold_it_up(database_url: str, tmp_path: Path) -> None:

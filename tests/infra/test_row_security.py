@@ -223,13 +223,13 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
 ) -> None:
     database, name = own
     ann, bob = someone("ann"), someone("bob")
-    asked, other = IdempotentRequest("create", "key", b"x"), IdempotentRequest("create", "other", b"x")
-    told, task = StoredResponse(201, (("location", "/"),), b"{}"), TaskFactory.build()
+    request, other = IdempotentRequest("create", "key", b"x"), IdempotentRequest("create", "other", b"x")
+    response, task = StoredResponse(201, (("location", "/"),), b"{}"), TaskFactory.build()
     for owner in (ann, bob):
         await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
     async with database.transaction() as transaction:
         his = NeonStoredResponses(transaction, owner=bob)
-        await his.keep(asked, told, shows=[task.id], at=NOON, since=later(-1))
+        await his.keep(request, response, shows=[task.id], at=NOON, since=later(-1))
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
 
@@ -237,9 +237,9 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
         async with database.transaction() as transaction:
             connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
             hers = NeonStoredResponses(connection, owner=ann)
-            before = await hers.claim(asked, since=later(-1))
-            await hers.keep(asked, told, shows=(), at=later(2), since=later(1))
-            await hers.keep(other, told, shows=(), at=later(2), since=later(1))
+            before = await hers.claim(request, since=later(-1))
+            await hers.keep(request, response, shows=(), at=later(2), since=later(1))
+            await hers.keep(other, response, shows=(), at=later(2), since=later(1))
             full = NeonStoredResponses(connection, owner=ann, at_most=StorageQuota(answers=2))
             with pytest.raises(TooManyKeys):  # everything of hers was counted anew, and what is old deleted
                 await full.claim(IdempotentRequest("create", "third", b"x"), since=later(1))
@@ -247,8 +247,8 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
     async with database.transaction() as transaction:
-        kept = await NeonStoredResponses(transaction, owner=bob).claim(asked, since=later(-1))
-    assert (before, kept) == (None, told)
+        kept = await NeonStoredResponses(transaction, owner=bob).claim(request, since=later(-1))
+    assert (before, kept) == (None, response)
     assert postgres.query(counts, name) == counted
 
 

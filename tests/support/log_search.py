@@ -36,13 +36,13 @@ class LogSearch:
     def __init__(self) -> None:
         self.lines = 0
         self.found: dict[str, str] = {}  # the line by what is wrong with it
-        self._said: dict[str, set[str]] = {}  # words by how they begin, since there are many, and many lines
+        self._words: dict[str, set[str]] = {}  # words by how they begin, since there are many, and many lines
 
     def note(self, *words: str) -> None:
         """Record a value that no log line may contain."""
         for word in {*words, *(json.dumps(word)[1:-1] for word in words)}:  # as it stands, and as JSON has it
             if len(word) >= SHORTEST:
-                self._said.setdefault(word[:SHORTEST], set()).add(word)
+                self._words.setdefault(word[:SHORTEST], set()).add(word)
 
     def note_request(self, request: httpx.Request) -> None:
         """Remember what a request says about whom and what."""
@@ -71,11 +71,11 @@ class LogSearch:
     def private_in(self, line: str) -> Iterator[str]:
         """Name what is private in a line."""
         yield from (what for what, shape in SHAPES.items() if shape.search(line))
-        begins = self._said
+        begins = self._words
         for start in range(len(line) - SHORTEST + 1):
             for word in begins.get(line[start : start + SHORTEST], ()):
                 if line.startswith(word, start):
-                    yield f"{word!r}, which a test said"
+                    yield f"{word!r}, which a test sent"
 
 
 def _texts(value: Any) -> Iterator[str]:

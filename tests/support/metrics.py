@@ -26,7 +26,7 @@ def scraped(port: int) -> Samples:
 def total(samples: Samples, name: str, **labels: Any) -> float:
     """Add up the samples that have these labels at least."""
     wanted = {(label, str(value)) for label, value in labels.items()}
-    return sum(value for (found, said), value in samples.items() if found == name and wanted <= said)
+    return sum(value for (found, labels), value in samples.items() if found == name and wanted <= labels)
 
 
 def eventually(port: int, holds: Callable[[Samples], bool]) -> Samples:

@@ -87,20 +87,20 @@ class Model:
             raise Refusal("too-many-tasks")
         return len(self.tasks) + count
 
-    def created(self, said: Json, told: Json, now: str) -> Json:
+    def created(self, fields: Json, answered: Json, now: str) -> Json:
         """Store a new task. Values that only the server knows come from its response."""
-        own = {name: told[name] for name in ("id", "user_id", "position")}
+        own = {name: answered[name] for name in ("id", "user_id", "position")}
         fixed = {"version": 1, "created_at": now, "updated_at": now, "trashed_at": None}
-        task = {**EMPTY, **said, **own, **fixed}
+        task = {**EMPTY, **fields, **own, **fixed}
         task["completed_at"] = now if task["completed"] else None
         assert task["id"] not in self.tasks
         self.tasks[task["id"]] = task
         self.changes += 1
         return task
 
-    def changed(self, task: Json, said: Json, now: str) -> Json:
+    def changed(self, task: Json, fields: Json, now: str) -> Json:
         """Change what differs; where nothing does, nothing changes."""
-        after = {**task, **said}
+        after = {**task, **fields}
         if after == task:
             return task
         if after["completed"] != task["completed"]:
@@ -130,9 +130,9 @@ class Model:
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
         """Return the selected tasks in order: ties by id, those without a due date last in both directions."""
         order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
-        asked = {"trashed": "false", **filters}
+        wanted = {"trashed": "false", **filters}
         tasks = (
-            task for task in self.tasks.values() if all(FILTERS[name](task, asked[name]) for name in asked)
+            task for task in self.tasks.values() if all(FILTERS[name](task, wanted[name]) for name in wanted)
         )
         rows = sorted(tasks, key=lambda task: ("" if (value := key(task)) is None else value, task["id"]))
         if sort.startswith("-"):

@@ -47,10 +47,10 @@ async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapp
     await transaction.start()
     await connection.execute(f"SET LOCAL plan_cache_mode = {kind}")
     await connection.execute(f"PREPARE it AS {statement.sql}")
-    told = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE it ({arguments})")
+    plan = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE it ({arguments})")
     await connection.execute("DEALLOCATE it")
     await transaction.rollback()
-    return Plan(json.loads(told)[0]["Plan"])
+    return Plan(json.loads(plan)[0]["Plan"])
 
 
 def _literal(value: object) -> str:

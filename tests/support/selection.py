@@ -50,8 +50,8 @@ def is_selected(task: Task, selection: Selection) -> bool:
         "updated_since": lambda moment: task.updated_at >= moment,
         "search": lambda search: _is_found(task, search.needles, search.verbatim),
     }
-    said = selection.as_conditions()
-    return all(check(said[name]) for name, check in checks.items() if name in said)
+    conditions = selection.as_conditions()
+    return all(check(conditions[name]) for name, check in checks.items() if name in conditions)
 
 
 def summary_of(tasks: list[Task], day: Day) -> Summary:

@@ -1,4 +1,4 @@
-/** The page: joins Better Auth and the API, and shows whoever is signed in their tasks. */
+/** The page: joins Better Auth and the API, and shows the signed-in person their tasks. */
 
 import { createRoot } from "react-dom/client";
 import { App } from "./app";

@@ -18,9 +18,9 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
-    const said = new FormData(event.currentTarget);
-    const text = (name: string) => String(said.get(name) ?? "").trim();
-    const credentials = { email: text("email"), password: String(said.get("password") ?? "") };
+    const form = new FormData(event.currentTarget);
+    const text = (name: string) => String(form.get(name) ?? "").trim();
+    const credentials = { email: text("email"), password: String(form.get("password") ?? "") };
     const missing = fault(isNew, text("name"), credentials.email, credentials.password);
     setWrong(missing);
     if (missing) return;

@@ -174,7 +174,7 @@ test("a sign-in service that cannot be reached is no sign-out", async () => {
   assert.equal(state.signedOut, 0);
 });
 
-test("signing out drops the token and tells what waits", async () => {
+test("signing out drops the token and ends what waits", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 
   const waiting = assert.rejects(api.list(), hasStatus(401, "signed-out"));
@@ -185,7 +185,7 @@ test("signing out drops the token and tells what waits", async () => {
   assert.equal(state.signedOut, 1);
 });
 
-test("somebody else who signs in does not do what the one before asked for", async () => {
+test("a request of the person before is not sent for somebody else who signs in", async () => {
   let token = tokens("ann");
   let others = 0;
   const onOtherUser = () => {
@@ -290,7 +290,7 @@ test("a conditional write whose answer was lost is not repeated: its own success
   assert.equal(sent.length, 2);
 });
 
-test("nor is one of which the server does not know whether it was done, unless it has no condition", async () => {
+test("nor is one whose outcome is unknown, unless it has no condition", async () => {
   const conditional = given([unknown]);
   const plain = given([unknown, () => json({})]);
 
@@ -317,7 +317,7 @@ test("what stays busy is a problem after four attempts", async () => {
   assert.equal(sent.length, 4);
 });
 
-test("a request whose first copy is still at work is asked for again", async () => {
+test("a request whose first copy is still running is repeated", async () => {
   const inFlight = () => json({ title: "In flight", detail: "x" }, 409, { "retry-after": "1" });
   const { api, sent } = given([inFlight, () => json({ id: "1" }, 201)]);
 
@@ -326,7 +326,7 @@ test("a request whose first copy is still at work is asked for again", async () 
   assert.equal(sent.length, 2);
 });
 
-test("an abort is told as it was said, before, during and after a token", async () => {
+test("an abort keeps its reason, before, during and after a token", async () => {
   const reason = new Error("never mind");
   const { api } = given([() => json([])]);
   await assert.rejects(api.list({}, { signal: AbortSignal.abort(reason) }), reason);
@@ -389,7 +389,7 @@ test("a problem document is read whole, and can be sent on as data or as an answ
   assert.deepEqual([answer.status, await answer.json()], [400, { ...document, request_id: "r1" }]);
 });
 
-test("what no server said is an answer of a gateway", () => {
+test("a problem that no server sent becomes the response of a gateway", () => {
   const fields = { status: 0, title: "x", detail: "x" };
 
   assert.equal(new Problem({ ...fields, type: "offline" }).toResponse().status, 502);
@@ -402,7 +402,7 @@ test("what no server said is an answer of a gateway", () => {
   );
 });
 
-test("each kind of problem that a page asks for is known by its name", async () => {
+test("`isProblem` knows each kind of problem by its name", async () => {
   const kinds = [
     [() => json({ type: "/problems/task-changed" }, 412), isConflict],
     [() => json({ type: "/problems/invalid-request" }, 400), isInvalid],
@@ -441,7 +441,7 @@ test("pages are followed to the last", async () => {
   );
 });
 
-test("each operation asks what the document says", async () => {
+test("each operation sends what the document describes", async () => {
   const gone: Answer = () => json(undefined, 204);
   const { api, sent } = given([done, done, done, done, done, gone, done]);
 

@@ -147,7 +147,7 @@ test("the same person who signs in again goes on", async () => {
   assert.ok(!heard.includes("other"));
 });
 
-test("a session that ends while words are typed is asked for, and the words go on afterwards", async () => {
+test("a session that ends while somebody types leads to the sign-in form, and the typed words are kept", async () => {
   const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
@@ -165,22 +165,22 @@ test("a session that ends while words are typed is asked for, and the words go o
   assert.deepEqual(heard, ["over", "signed in"]);
 });
 
-test("a sign-up whose address is to be confirmed asks for no token, and what waits goes on waiting", async () => {
+test("a sign-up whose address is to be confirmed fetches no token, and waiting requests wait on", async () => {
   const here = browser({ verifiesEmail: true });
   const { authClient, api, heard } = opened(here, { whenSignedOut: "wait" });
   const controller = new AbortController();
   const reason = new Error("never mind");
   const waiting = assert.rejects(api.list({}, { signal: controller.signal }), reason);
   await until(() => heard.includes("over"));
-  const before = here.asked.length;
+  const before = here.requested.length;
 
   const person = { name: "ann", email: "unconfirmed@example.com", password: PASSWORD };
   const { data } = await authClient.signUp.email(person);
-  await until(() => here.asked.at(-1) === "/api/auth/get-session" && !authClient.useSession.get().isRefetching);
+  await until(() => here.requested.at(-1) === "/api/auth/get-session" && !authClient.useSession.get().isRefetching);
   await pause(20);
 
   assert.equal(data?.token, null);
-  assert.ok(!here.asked.slice(before).includes("/api/auth/token"));
+  assert.ok(!here.requested.slice(before).includes("/api/auth/token"));
   controller.abort(reason);
   await waiting;
 });
@@ -206,7 +206,7 @@ for (const [what, answer] of [
     assert.deepEqual(owners[ann], ["typed on"]);
   });
 
-test("a sign-out by the page is no end of a session that a person is asked about", async () => {
+test("a sign-out by the page does not count as a session that ended by itself", async () => {
   const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
   await signUp(authClient, "ann");
   await api.list();

@@ -69,7 +69,7 @@ test("in an edge runtime a redirect is not followed: the token would go elsewher
   assert.equal(type, "offline");
 });
 
-test("in an edge runtime a client of pages keeps nothing, and asks its function for each call", async () => {
+test("in an edge runtime a client of pages keeps nothing, and calls its function for each request", async () => {
   const users = await run<Promise<unknown>>(`(async () => {
     const tokens = ["${TOKEN}", null];
     const { api, session } = client.createTaskward({ ...options, auth: async () => tokens.shift() });

@@ -30,15 +30,15 @@ const authOf = (requireEmailVerification: boolean) =>
     plugins: [jwt({ jwt: { definePayload: () => ({}) } })],
   });
 
-/** A browser: what its pages fetch from Better Auth goes with its cookies. */
+/** A browser: its pages send its cookies to Better Auth. */
 export function browser({ verifiesEmail = false } = {}) {
   const auth = authOf(verifiesEmail);
-  const asked: string[] = [];
+  const requested: string[] = [];
   const cookies = new Map<string, string>();
 
   const send: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
-    asked.push(new URL(request.url).pathname);
+    requested.push(new URL(request.url).pathname);
     const headers = new Headers(request.headers);
     headers.set("cookie", [...cookies].map(([name, value]) => `${name}=${value}`).join("; "));
     headers.set("origin", ORIGIN);
@@ -51,10 +51,10 @@ export function browser({ verifiesEmail = false } = {}) {
     }
     return answer;
   };
-  /** A page of it; some of what it fetches may be answered by another than Better Auth. */
+  /** A page of it; `instead` may answer some of its requests in place of Better Auth. */
   const page = (instead: (path: string) => Promise<Response> | null = () => null) =>
     clientOf((input, init) => instead(new URL(new Request(input, init).url).pathname) ?? send(input, init));
-  return { page, asked };
+  return { page, requested };
 }
 
 /** A team's own client of Better Auth, on one page. */

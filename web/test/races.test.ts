@@ -71,11 +71,11 @@ test("a token that comes after the sign-out is dropped, and what waited for it i
   assert.equal(sent.length, 0);
 });
 
-test("a token that was asked for before somebody else signed in does not become theirs", async () => {
+test("a token requested before somebody else signed in does not become theirs", async () => {
   const anns = late<string>();
   const bobs = tokenOf("bob");
-  const asked = [anns.promise, Promise.resolve(bobs)];
-  const { api, session, sent } = given([ok], () => asked.shift() ?? unreachable());
+  const tokens = [anns.promise, Promise.resolve(bobs)];
+  const { api, session, sent } = given([ok], () => tokens.shift() ?? unreachable());
 
   const list = api.list();
   await settled();
@@ -154,12 +154,12 @@ test("whatever asking for a token throws is a problem that keeps its cause", asy
   await assert.rejects(api.update("1", {}), { name: "Problem", status: 0, cause });
 });
 
-test("a sign-in service that is busy is asked again", async () => {
-  const asked = [
+test("a request to a busy sign-in service is repeated", async () => {
+  const tokens = [
     Promise.reject(new Problem({ type: "other", status: 503, title: "Busy", detail: "x" })),
     Promise.resolve(tokenOf("ann")),
   ];
-  const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
+  const { api, sent } = given([ok], () => tokens.shift() ?? unreachable());
 
   await api.list();
 
@@ -189,9 +189,9 @@ test("a server that wants to be left alone for long is left alone", async () => 
 });
 
 test("a token request that hangs ends in time, and does not hold up the one after it", async () => {
-  const asked = [new Promise<never>(() => undefined), Promise.resolve(tokenOf("ann"))];
+  const tokens = [new Promise<never>(() => undefined), Promise.resolve(tokenOf("ann"))];
   mock.timers.enable({ apis: ["setTimeout"] });
-  const { api, sent } = given([ok], () => asked.shift() ?? unreachable());
+  const { api, sent } = given([ok], () => tokens.shift() ?? unreachable());
 
   const first = assert.rejects(api.move("1", { before: "2" }), (error) => isProblem(error) && error.type === "timeout");
   await new Promise((resolve) => setImmediate(resolve));
@@ -254,7 +254,7 @@ test("a page whose handler fails changes nothing: the call rejects, and the next
   assert.deepEqual([calls, reported], [2, [failure]]);
 });
 
-test("another person than the one on the screen is said until the page says that it is cleared", async () => {
+test("the client reports another person than the one on the screen until the page has cleared it", async () => {
   let others = 0;
   const onOtherUser = () => {
     others += 1;

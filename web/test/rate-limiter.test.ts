@@ -58,7 +58,7 @@ test("without a bound of its own there are at most 50,000 counts", () => {
   assert.equal(limiter.size, 50_000);
 });
 
-test("long keys are told apart, and take no more memory than short ones", () => {
+test("long keys are distinguished, and take no more memory than short ones", () => {
   const { limiter } = given();
   const long = "a".repeat(16_000);
   limiter.take(`${long}1`, TWICE);

@@ -11,7 +11,7 @@ const silent = () => new Promise<never>(() => undefined);
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const tokenOf = (user: string) => `x.${encode({ sub: user, iat: 0, exp: 900 })}.x`;
 
-/** Better Auth in the process of the server, of which a request's cookie is the user. */
+/** Better Auth in the server's process. The cookie of a request is the user id. */
 const auth: AuthServer = {
   api: {
     getToken: async ({ headers }) => {
@@ -23,8 +23,8 @@ const auth: AuthServer = {
 };
 const requestOf = (user: string) => new Request("https://app.example.com/", { headers: user ? { cookie: user } : {} });
 
-test("a page that is rendered on a server gets 401 at once, a hundred times, and asks nobody", async () => {
-  const asked: unknown[] = [];
+test("a page that is rendered on a server gets 401 at once, a hundred times, and sends no request", async () => {
+  const requests: unknown[] = [];
   const heard: string[] = [];
   const { api, session } = createTaskward({
     auth: browser().page(),
@@ -32,17 +32,17 @@ test("a page that is rendered on a server gets 401 at once, a hundred times, and
     whenSignedOut: "wait",
     onSignedOut: (how) => heard.push(how),
     fetch: async (input) => {
-      asked.push(input);
+      requests.push(input);
       return Response.json([]);
     },
   });
 
   for (let visit = 0; visit < 100; visit += 1) await assert.rejects(api.list(), isSignedOut);
 
-  assert.deepEqual([asked, heard, session.user], [[], [], null]);
+  assert.deepEqual([requests, heard, session.user], [[], [], null]);
 });
 
-test("a module's own token function is asked for each call, so that no visitor gets another's", async () => {
+test("a module's own token function runs for each call, so that no visitor gets another's", async () => {
   const users = ["ann", "bob", null];
   const { owners, send } = tasksByOwner();
   const getToken = async () => {
@@ -71,12 +71,12 @@ test("each request on a server is its own person's", async () => {
   assert.deepEqual(owners, { ann: ["Ann's"], bob: ["Bob's"] });
 });
 
-test("one request on a server asks for one token", async () => {
-  let asked = 0;
+test("one request on a server fetches one token", async () => {
+  let fetched = 0;
   const counting: AuthServer = {
     api: {
       getToken: (context) => {
-        asked += 1;
+        fetched += 1;
         return auth.api.getToken(context);
       },
     },
@@ -86,10 +86,10 @@ test("one request on a server asks for one token", async () => {
   await Promise.all([api.list(), api.list()]);
   await api.list();
 
-  assert.equal(asked, 1);
+  assert.equal(fetched, 1);
 });
 
-test("a token that the API does not believe is said to the server that asked, with the reason", async () => {
+test("the server gets the reason when the API refuses its token", async () => {
   const refused = async () => Response.json({ detail: "The token is not valid here" }, { status: 401 });
   const api = apiFor(requestOf("ann"), { auth, baseUrl: BASE, fetch: refused });
 
@@ -99,22 +99,22 @@ test("a token that the API does not believe is said to the server that asked, wi
   assert.equal((problem.cause as Error).message, "The token is not valid here");
 });
 
-test("Better Auth at another address is asked with the visitor's cookie and nothing else", async () => {
-  const asked: [string, Record<string, string>][] = [];
+test("Better Auth at another address gets the visitor's cookie and no other header", async () => {
+  const requests: [string, Record<string, string>][] = [];
   const request = new Request("https://app.example.com/", { headers: { cookie: "session=x", "x-other": "y" } });
   const api = apiFor(request, {
     auth: "https://auth.example.com/api/auth/",
     baseUrl: BASE,
     fetch: async (input, init) => {
-      asked.push([String(input), Object.fromEntries(new Headers(init?.headers))]);
-      return asked.length === 1 ? Response.json({ token: tokenOf("ann") }) : Response.json([]);
+      requests.push([String(input), Object.fromEntries(new Headers(init?.headers))]);
+      return requests.length === 1 ? Response.json({ token: tokenOf("ann") }) : Response.json([]);
     },
   });
 
   await api.list();
 
-  assert.deepEqual(asked[0], ["https://auth.example.com/api/auth/token", { cookie: "session=x" }]);
-  assert.equal(asked[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
+  assert.deepEqual(requests[0], ["https://auth.example.com/api/auth/token", { cookie: "session=x" }]);
+  assert.equal(requests[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
 });
 
 test("Cloudflare Workers, which refuse a fetch that makes a redirect an error, are served", async () => {

@@ -35,7 +35,7 @@ test("a mail service that fails does not fail the sign-up", async () => {
   assert.equal((await auth.signUp("ann@example.com")).status, 200);
 });
 
-test("one address is sent five mails an hour, whoever wants more", async () => {
+test("one address gets five mails an hour, however many are requested", async () => {
   const mails: Mail[] = [];
   const auth = given({ verifyEmail: true }, async (mail) => void mails.push(mail));
 

@@ -132,9 +132,9 @@ async def get_task(task: Annotated[Task, Depends(the_task)]) -> Task:
 
 @app.patch("/api/{user_id}/tasks/{task_id}/complete", response_model=TaskOut)
 async def complete_task(
-    task: Annotated[Task, Depends(the_task)], session: Session, said: Completion | None = None
+    task: Annotated[Task, Depends(the_task)], session: Session, completion: Completion | None = None
 ) -> Task:
-    task.completed = said.completed if said else not task.completed
+    task.completed = completion.completed if completion else not task.completed
     task.updated_at = datetime.now(UTC)
     task.completed_at = task.updated_at if task.completed else None
     task.version += 1

@@ -73,7 +73,7 @@ def wire_cut(harness: Harness) -> None:
             harness.background.run(wire.cut())
             time.sleep(0.3)
         unknown = sum(each.status == UNKNOWN for each in harness.load.answers)
-        harness.promise(unknown > 0, f"{unknown} writes were told as of unknown outcome")
+        harness.promise(unknown > 0, f"{unknown} writes were answered as of unknown outcome")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 
 TASKS = 50
-ASKED = 60
+BATCHES = 60
 AT_MOST = 32 * 1024 * 1024  # bytes
 
 
@@ -40,12 +40,13 @@ def hoarder(harness: Harness) -> None:
         with harness.fault():
             made = batch(large).json()["results"]
             nothing = [{"op": "complete", "id": each["task"]["id"], "completed": False} for each in made]
-            statuses = [batch(nothing).status_code for _ in range(ASKED)]
+            statuses = [batch(nothing).status_code for _ in range(BATCHES)]
         done, refused = statuses.count(200), statuses.count(429)
         kept = int(harness.sql("SELECT sum(octet_length(body)) FROM kept_answers WHERE user_id = 'hoarder'"))
         disk = int(harness.sql("SELECT pg_total_relation_size('kept_answers')"))
         harness.promise(
-            done > 0 < refused and done + refused == ASKED, f"{done} of {ASKED} batches kept, {refused} x 429"
+            done > 0 < refused and done + refused == BATCHES,
+            f"{done} of {BATCHES} batches kept, {refused} x 429",
         )
         harness.promise(kept <= AT_MOST and disk < 1.2 * AT_MOST, f"{kept:,} bytes kept, {disk:,} on disk")
         others = [each for each in load.answers if each.sent_at >= harness.record.began]

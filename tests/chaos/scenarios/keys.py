@@ -85,12 +85,12 @@ def unknown_keys(harness: Harness) -> None:
     with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         time.sleep(3.0)
         quiet = p99(harness.load.answers)
-        start, asked_before = time.monotonic(), server.requests
-        told = flooded(service, seconds * 2)
-        fetched = server.requests - asked_before
+        start, requests_before = time.monotonic(), server.requests
+        statuses = flooded(service, seconds * 2)
+        fetched = server.requests - requests_before
         during = [each for each in harness.load.answers if each.sent_at > start]
-    rate = sum(told.values()) / seconds
-    harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {told}")
+    rate = sum(statuses.values()) / seconds
+    harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {statuses}")
     harness.promise(fetched <= 8, f"{fetched} fetches (8 in the first minute are promised)")
     # The strangers themselves take a core that everybody shares, so the seconds between show what that costs.
     control = p99([each for each in during if not unknown_at(each.sent_at)])
@@ -117,10 +117,10 @@ def with_keys(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, S
 def flooded(service: Service, seconds: int) -> dict[str, int]:
     """Send requests as strangers; count the statuses of those with unknown keys."""
     command = [sys.executable, "-m", "tests.chaos.flood", str(port_of(service)), str(RATE), str(seconds)]
-    told: dict[str, int] = json.loads(
+    statuses: dict[str, int] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )
-    return told
+    return statuses
 
 
 def p99(answers: list[Answer]) -> float:

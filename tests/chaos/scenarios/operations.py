@@ -26,7 +26,7 @@ AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds after the start
 APART = (
     6.0  # seconds: a worker that dies sooner after another ends the service, which is its supervisor's to see
 )
-ASKED = 200
+REQUESTS = 200
 COUNT = "taskward_http_request_duration_seconds_count"
 UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS)
 
@@ -65,12 +65,14 @@ def log_reader_gone(harness: Harness) -> None:
                 reader.join()
                 time.sleep(3.0)
         before = total(scraped(port), COUNT)
-        for _ in range(ASKED):
+        for _ in range(REQUESTS):
             httpx.get(f"{service.url}/nowhere")
         counted = total(scraped(port), COUNT) - before
-    said = service.log.read_text().splitlines()
-    harness.promise(counted == ASKED, f"{counted:.0f} of {ASKED} requests were counted")
-    harness.promise(len(said) == 1 and "lines are dropped" in said[0], f"{len(said)} lines on standard error")
+    lines = service.log.read_text().splitlines()
+    harness.promise(counted == REQUESTS, f"{counted:.0f} of {REQUESTS} requests were counted")
+    harness.promise(
+        len(lines) == 1 and "lines are dropped" in lines[0], f"{len(lines)} lines on standard error"
+    )
 
 
 def read_until(descriptor: int, over: threading.Event) -> None:
@@ -120,6 +122,6 @@ def store_wrong_password(harness: Harness) -> None:
             shared = wait_until(lambda: total(scraped(port), "taskward_rate_limit_store_up") == 1)
             harness.promise(shared < 4, f"counted in the store {shared:.1f} s after its password was right")
     cause = "RATE_LIMIT_STORE has a user or password that 127.0.0.1 refuses"
-    said = service.log.read_text()
-    harness.promise(said.count(f"warning: {cause}") == 1, "the start said what is wrong")
-    harness.promise(said.count(f'"reason": "{cause}"') == 1, "and the log, once")
+    log = service.log.read_text()
+    harness.promise(log.count(f"warning: {cause}") == 1, "the start printed what is wrong")
+    harness.promise(log.count(f'"reason": "{cause}"') == 1, "and the log, once")

@@ -11,7 +11,7 @@ import psutil
 from dev.postgres import free_port
 from tests.chaos.answers import REFUSED
 from tests.chaos.harness import Harness, answers, port_of, wait_until
-from tests.chaos.judge import ALWAYS, BUSY, CUT, SAID, Allowed
+from tests.chaos.judge import ALWAYS, BUSY, CUT, EXPECTED, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.support.processes import workers
@@ -26,7 +26,7 @@ DELAY = 1  # seconds of SHUTDOWN_DELAY
 
 @scenario(
     "SIGTERM, and started again",
-    Allowed(outage=START, slowest=5.0, during=0.0, answers=SAID | {REFUSED}),
+    Allowed(outage=START, slowest=5.0, during=0.0, answers=EXPECTED | {REFUSED}),
 )
 def sigterm(harness: Harness) -> None:
     settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}

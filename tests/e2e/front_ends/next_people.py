@@ -24,7 +24,7 @@ class Visitor:
     email: str
 
     @classmethod
-    async def signed_up(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
+    async def with_account(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
         """Make an account, as the documentation's form wants it."""
         visitor = cls(await device.new_page(), site, address(name))
         await visitor.page.clock.install()
@@ -62,10 +62,10 @@ class Visitor:
         await self.press("Add")
         await expect(self.task(title)).to_be_visible()
 
-    async def hears(self, text: str) -> None:
+    async def sees_alert(self, text: str) -> None:
         await expect(self.page.get_by_role("alert").filter(has_text=text)).to_be_visible()
 
-    async def token_is_old(self) -> None:
+    async def let_token_expire(self) -> None:
         """Let a quarter of an hour go by, as far as the page can see."""
         await self.page.clock.fast_forward("16:00")
 
@@ -82,19 +82,19 @@ class Team:
     page: Page
     site: Site
 
-    async def is_signed_in(self, who: str) -> None:
+    async def sees_who_is_signed_in(self, who: str) -> None:
         await expect(self.page.get_by_text(f"Signed in: {who}")).to_be_visible()
 
     async def sign_up(self, name: str) -> str:
         email = address(name)
         await self.page.get_by_label("E-mail").fill(email)
         await self.press("Sign up")
-        await self.is_signed_in(email)
+        await self.sees_who_is_signed_in(email)
         return email
 
     async def sign_out(self) -> None:
         await self.press("Sign out")
-        await self.is_signed_in("nobody")
+        await self.sees_who_is_signed_in("nobody")
 
     async def press(self, button: str) -> None:
         await self.page.get_by_role("button", name=button, exact=True).click()
@@ -105,23 +105,23 @@ class Team:
     async def add(self, title: str) -> None:
         await self.type(title)
         await self.press("Add")
-        await self.says(f"kept {title}")
+        await self.sees_status(f"kept {title}")
 
-    async def marked(self) -> None:
+    async def mark_page(self) -> None:
         """Mark this page, so that another in its place is noticed."""
         await self.page.evaluate("window.isMarked = true")
 
-    async def is_loaded_anew(self) -> None:
+    async def wait_for_reload(self) -> None:
         await self.page.wait_for_function("!window.isMarked")
 
-    async def has_answered(self, title: str) -> None:
+    async def wait_for_answer(self, title: str) -> None:
         """Wait until the page says what came of a task, or has been loaded anew."""
         await self.page.wait_for_function(
             "(title) => !window.isMarked || document.querySelector('[role=status]')?.textContent.endsWith(title)",
             arg=title,
         )
 
-    async def says(self, text: str) -> None:
+    async def sees_status(self, text: str) -> None:
         await expect(self.page.get_by_role("status")).to_have_text(text)
 
 

@@ -41,7 +41,7 @@ https://localhost:{port} {{
 async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered_by_the_server(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
 
     await ann.press("Sign out")
@@ -58,7 +58,7 @@ async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered
 async def test_an_edit_of_what_another_device_changed_says_so_and_the_second_press_replaces_it(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.add("Call the dentist")
     await ann.press("Edit Call the dentist")
     other = Visitor(await (await new_person()).new_page(), site, ann.email)
@@ -71,7 +71,7 @@ async def test_an_edit_of_what_another_device_changed_says_so_and_the_second_pre
 
     await ann.page.get_by_label("Title").fill("Call the vet")
     await ann.press("Save")
-    await ann.hears("Meanwhile this task became “Call the doctor”")
+    await ann.sees_alert("Meanwhile this task became “Call the doctor”")
     assert ann.titles == ["Call the doctor"]
     await ann.press("Save")
     await expect(ann.task("Call the vet")).to_be_visible()
@@ -83,7 +83,7 @@ async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_the
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(site, device)
+    ann = await Visitor.with_account(site, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
     second = Visitor(await device.new_page(), site, ann.email)
@@ -92,7 +92,7 @@ async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_the
     await second.press("Sign out")
     await ann.page.wait_for_url("**/sign-in")
     await second.page.wait_for_url("**/sign-in")
-    bob = await Visitor.signed_up(site, device, "bob")
+    bob = await Visitor.with_account(site, device, "bob")
     await bob.add("Bob's plants")
     await ann.page.goto(f"{site.url}/tasks")
     await expect(ann.task("Bob's plants")).to_be_visible()
@@ -104,17 +104,17 @@ async def test_a_tab_that_does_not_know_of_another_person_keeps_nothing_for_them
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(site, device)
+    ann = await Visitor.with_account(site, device)
     await ann.field.fill("Ann's secret")
     same_origin = {"origin": site.url}
     signed_out = await device.request.post(f"{site.url}/api/auth/sign-out", headers=same_origin, data={})
     bob = Visitor(ann.page, site, address("bob"))
     person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
-    signed_up = await device.request.post(
+    sign_up = await device.request.post(
         f"{site.url}/api/auth/sign-up/email", headers=same_origin, data=person
     )
     assert signed_out.ok
-    assert signed_up.ok
+    assert sign_up.ok
 
     await ann.page.evaluate(RETURNED)
     await ann.press("Add")
@@ -125,24 +125,24 @@ async def test_a_tab_that_does_not_know_of_another_person_keeps_nothing_for_them
 
 
 async def test_a_token_that_is_old_is_renewed_before_it_is_used(site: Site, new_person: NewPerson) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
-    asked = list[str]()
-    ann.page.on("request", lambda request: asked.append(request.url.removeprefix(site.url)))
+    requests = list[str]()
+    ann.page.on("request", lambda request: requests.append(request.url.removeprefix(site.url)))
 
     await ann.add("Buy milk")
-    assert "/api/auth/token" not in asked
-    await ann.token_is_old()
+    assert "/api/auth/token" not in requests
+    await ann.let_token_expire()
     await ann.add("Call the dentist")
 
-    assert asked.count("/api/auth/token") == 1
+    assert requests.count("/api/auth/token") == 1
     assert ann.titles == ["Water the plants", "Buy milk", "Call the dentist"]
 
 
 async def test_a_token_that_the_api_refuses_is_renewed_and_the_task_is_kept_once(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     statuses = list[int]()
     ann.page.on(
         "response", lambda answer: statuses.append(answer.status) if "/api/me/" in answer.url else None
@@ -162,13 +162,13 @@ async def test_a_token_that_the_api_refuses_is_renewed_and_the_task_is_kept_once
 async def test_words_outlive_the_session_that_ended_while_they_were_typed(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.field.fill("A long story")
     site.end_sessions(ann.email)
-    await ann.token_is_old()
+    await ann.let_token_expire()
 
     await ann.press("Add")
-    await ann.hears("Your session is over. What you typed stays here")
+    await ann.sees_alert("Your session is over. What you typed stays here")
     async with ann.page.context.expect_page() as opened:
         await ann.page.get_by_role("link", name="Sign in in a new tab").click()
     await ann.sign_in(await opened.value)
@@ -184,14 +184,14 @@ async def test_words_whose_session_ended_are_not_kept_for_who_signs_in_instead(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(site, device)
+    ann = await Visitor.with_account(site, device)
     await ann.field.fill("Ann's secret")
     site.end_sessions(ann.email)
-    await ann.token_is_old()
+    await ann.let_token_expire()
     await ann.press("Add")
-    await ann.hears("Your session is over")
+    await ann.sees_alert("Your session is over")
 
-    bob = await Visitor.signed_up(site, device, "bob")
+    bob = await Visitor.with_account(site, device, "bob")
     await expect(ann.field).to_have_value("")  # the page is loaded anew, for Bob
     await ann.add("Bob's plants")
 
@@ -201,13 +201,13 @@ async def test_words_whose_session_ended_are_not_kept_for_who_signs_in_instead(
 async def test_a_server_action_answers_what_a_person_can_correct_as_data(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.page.goto(f"{site.url}/tasks/new")
     title = ann.page.get_by_label("Title")
 
     await title.fill("x" * 256)
     await ann.press("Add")
-    await ann.hears("title: ")
+    await ann.sees_alert("title: ")
     await expect(title).to_have_value("x" * 256)
     await title.fill("Water the plants")
     await ann.press("Add")
@@ -220,7 +220,7 @@ async def test_a_server_action_answers_what_a_person_can_correct_as_data(
 async def test_a_server_action_of_somebody_whose_session_ended_leads_to_the_sign_in_form(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.page.goto(f"{site.url}/tasks/new")
     site.end_sessions(ann.email)
 
@@ -234,7 +234,7 @@ async def test_a_server_action_of_somebody_whose_session_ended_leads_to_the_sign
 async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
 
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -249,7 +249,7 @@ async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
 async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others_notice_nothing(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     dead = {"cookie": "better-auth.session_token=dead.dead"}
 
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -272,15 +272,15 @@ async def test_pages_ask_an_api_of_another_origin_that_is_behind_their_own_bette
 ) -> None:
     # A header that the test adds would need a preflight request, like one of the page itself.
     device = await new_person(extra_http_headers={})
-    ann = await Visitor.signed_up(site, device)
-    asked = list[str]()
-    device.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    ann = await Visitor.with_account(site, device)
+    requests = list[str]()
+    device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
 
     await ann.page.goto(f"{site.url}/direct")
     await ann.add("Water the plants")
 
     api = f"http://127.0.0.1:{site.api_port}/api/me/tasks"
-    assert {f"POST {api}", f"GET {api}"} <= set(asked)
+    assert {f"POST {api}", f"GET {api}"} <= set(requests)
     assert ann.titles == ["Water the plants"]
 
 
@@ -292,20 +292,20 @@ async def test_pages_that_do_not_know_the_api_s_origin_throw_where_they_are_buil
 async def test_while_the_api_is_away_or_silent_every_wait_ends_and_what_was_typed_is_kept_once_it_is_back(
     site: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(site, await new_person())
+    ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
     await ann.field.fill("A long story")
     site.stop_api()
 
     await ann.press("Add")
-    await ann.hears("try again")
+    await ann.sees_alert("try again")
     away = await ann.page.request.get(f"{site.url}/tasks/export")
     async with silent(site.api_port):
         exporting = asyncio.create_task(ann.page.request.get(f"{site.url}/tasks/export", timeout=60_000))
         async with ann.page.expect_request("**/api/me/tasks"):
             await ann.press("Add")
         await ann.page.clock.fast_forward("00:31")
-        await ann.hears("The server does not answer")
+        await ann.sees_alert("The server does not answer")
         timed_out = await exporting
     site.start_api()
     await ann.press("Add")
@@ -351,15 +351,15 @@ async def test_words_that_were_typed_for_who_signed_out_are_kept_for_nobody(
     ann = await team.sign_up("ann")
     await team.add("Ann's dentist")
     await team.type("Ann's secret")
-    await team.marked()
+    await team.mark_page()
 
     await team.sign_out()
     bob = await team.sign_up("bob")
     await team.press("Add")
-    await team.has_answered("Ann's secret")
+    await team.wait_for_answer("Ann's secret")
 
     assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], [])
-    await team.is_loaded_anew()
+    await team.wait_for_reload()
 
 
 async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_in_another_tab(
@@ -370,18 +370,18 @@ async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_
     ann = await first.sign_up("ann")
     await first.add("Ann's dentist")
     await first.type("Ann's secret")
-    await first.marked()
+    await first.mark_page()
 
     await second.page.reload()
-    await second.is_signed_in(ann)
+    await second.sees_who_is_signed_in(ann)
     await second.sign_out()
     bob = await second.sign_up("bob")
     await second.add("Bob's plants")
     await first.press("Add")
-    await first.has_answered("Ann's secret")
+    await first.wait_for_answer("Ann's secret")
 
     assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], ["Bob's plants"])
-    await first.is_loaded_anew()
+    await first.wait_for_reload()
 
 
 async def test_a_client_of_pages_that_is_used_on_a_server_refuses_at_once_a_hundred_times(
@@ -400,7 +400,7 @@ async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
 
     await team.press("Sign in with Company")
     await team.page.wait_for_url(f"{site.url}/team")
-    await team.is_signed_in(company.email)
+    await team.sees_who_is_signed_in(company.email)
     await team.add("Ann's report")
 
     assert site.titles_of(company.email) == ["Ann's report"]
@@ -426,7 +426,7 @@ async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(site: Site, ne
     await team.sign_out()
 
     await team.press("Sign in with a passkey")
-    await team.is_signed_in(ann)
+    await team.sees_who_is_signed_in(ann)
     await team.add("Ann's plants")
 
     assert site.titles_of(ann) == ["Ann's dentist", "Ann's plants"]
@@ -452,7 +452,7 @@ async def test_behind_tls_the_session_is_in_a_secure_cookie_and_the_api_believes
             next_site.running(app, tmp_path, url=url) as secure,
         ):
             device = await new_person(ignore_https_errors=True)
-            ann = await Visitor.signed_up(secure, device)
+            ann = await Visitor.with_account(secure, device)
             await ann.add("Water the plants")
             await ann.page.reload()
             await expect(ann.task("Water the plants")).to_be_visible()

@@ -29,7 +29,7 @@ class Visitor:
     email: str
 
     @classmethod
-    async def signed_up(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
+    async def with_account(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
         visitor = cls(await device.new_page(), site, f"{name}-{uuid4().hex[:8]}@example.com")
         await visitor.page.clock.install()
         await visitor.page.goto(site.url)
@@ -72,7 +72,7 @@ class Visitor:
         await self.page.get_by_label("Title").fill(new)
         await self.press("Save")
 
-    async def hears(self, text: str) -> None:
+    async def sees_alert(self, text: str) -> None:
         await expect(self.page.get_by_role("alert").filter(has_text=text)).to_be_visible()
 
     async def shows(self, *titles: str) -> None:
@@ -97,7 +97,7 @@ class Visitor:
 async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_person())
     await ann.add("Water the plants")
 
     await ann.press("Sign out")
@@ -111,7 +111,7 @@ async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again(
 async def test_words_are_kept_once_their_person_has_signed_in_again_where_they_stand(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_person())
     await ann.add("Water the plants")
     await ann.field.fill("A long story")
     vite.end_sessions(ann.email)
@@ -129,7 +129,7 @@ async def test_words_are_kept_once_their_person_has_signed_in_again_where_they_s
 async def test_words_of_a_session_that_ended_are_not_kept_for_who_signs_in_instead(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_person())
     await ann.field.fill("Ann's secret")
     await ann.mark()
     vite.end_sessions(ann.email)
@@ -149,17 +149,17 @@ async def test_a_tab_that_does_not_know_of_another_person_makes_their_list_anew_
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(vite, device)
+    ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
     await ann.mark()
     same_origin = {"origin": vite.url}
     bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
     person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
-    signed_up = await device.request.post(
+    sign_up = await device.request.post(
         f"{vite.url}/api/auth/sign-up/email", headers=same_origin, data=person
     )
-    assert signed_up.ok
+    assert sign_up.ok
 
     await ann.page.clock.fast_forward("16:00")
     await ann.press("Add")
@@ -174,14 +174,14 @@ async def test_a_tab_that_does_not_know_of_another_person_makes_their_list_anew_
 async def test_an_edit_of_what_another_tab_changed_says_so_and_the_second_press_replaces_it(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_person())
     await ann.add("Call the dentist")
     other = await ann.in_another_tab()
     await other.rename("Call the dentist", "Call the doctor")
     await expect(other.task("Call the doctor")).to_be_visible()
 
     await ann.rename("Call the dentist", "Call the vet")
-    await ann.hears("Meanwhile this task became “Call the doctor”")
+    await ann.sees_alert("Meanwhile this task became “Call the doctor”")
     await expect(ann.page.get_by_label("Title")).to_have_value("Call the vet")
     assert ann.titles == ["Call the doctor"]
     await ann.press("Save")
@@ -193,7 +193,7 @@ async def test_an_edit_of_what_another_tab_changed_says_so_and_the_second_press_
 async def test_tanstack_query_shows_a_change_at_once_and_takes_it_back_when_the_task_has_another_version(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_person())
     await ann.add("Call the dentist")
     recipe = await ann.in_another_tab("/tanstack")
     await recipe.shows("Call the dentist")
@@ -209,7 +209,7 @@ async def test_tanstack_query_shows_a_change_at_once_and_takes_it_back_when_the_
     await recipe.press("Louder")
     await recipe.shows("Call the dentist!")
     goes_on["PATCH"].set()
-    await recipe.hears("This task changed meanwhile")
+    await recipe.sees_alert("This task changed meanwhile")
     await expect(recipe.page.get_by_role("listitem")).to_have_text(["Call the dentist Louder"])
     goes_on["GET"].set()
     await expect(recipe.task("Call the doctor")).to_be_visible()
@@ -226,7 +226,7 @@ async def test_tanstack_query_has_nothing_of_the_person_before_in_its_cache(
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(vite, device)
+    ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.page.close()
     ann = Visitor(await device.new_page(), vite, ann.email)
@@ -258,25 +258,25 @@ async def test_tanstack_query_has_nothing_of_the_person_before_in_its_cache(
 async def test_tanstack_query_says_at_once_what_the_client_does_not_repeat(
     vite: Site, new_person: NewPerson
 ) -> None:
-    ann = await Visitor.signed_up(vite, await new_person())
-    asked = list[str]()
+    ann = await Visitor.with_account(vite, await new_person())
+    requests = list[str]()
 
     async def fail(route: Route) -> None:
-        asked.append(route.request.method)
+        requests.append(route.request.method)
         await route.fulfill(status=500)
 
     await ann.page.route("**/api/me/tasks**", fail)
     await ann.page.goto(f"{vite.url}/tanstack")
-    await ann.hears("The server answered something that cannot be understood")
+    await ann.sees_alert("The server answered something that cannot be understood")
 
-    assert asked == ["GET"]
+    assert requests == ["GET"]
 
 
 async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_along(
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
-    ann = await Visitor.signed_up(vite, device)
+    ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
     bob = Visitor(await device.new_page(), vite, f"bob-{uuid4().hex[:8]}@example.com")
@@ -296,14 +296,14 @@ async def test_pages_with_the_packed_client_ask_an_api_of_another_origin(
 ) -> None:
     # A header that the test adds would need a preflight request, like one of the page itself.
     device = await new_person(extra_http_headers={})
-    asked = list[str]()
-    device.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
-    ann = await Visitor.signed_up(replace(vite, url=vite.direct_url), device)
+    requests = list[str]()
+    device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
+    ann = await Visitor.with_account(replace(vite, url=vite.direct_url), device)
 
     await ann.add("Water the plants")
 
     api = f"http://127.0.0.1:{vite.api_port}/api/me/tasks"
-    assert f"POST {api}" in asked
+    assert f"POST {api}" in requests
     assert ann.titles == ["Water the plants"]
 
 

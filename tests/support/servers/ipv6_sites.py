@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
             for _ in range(CAP):
                 stack.enter_context(connected(ONE)).sendall(UNFINISHED)
             time.sleep(0.5)
-            found = {"same site": asked(SAME_SITE), "another site": asked(ANOTHER_SITE)}
+            found = {"same site": status_of(SAME_SITE), "another site": status_of(ANOTHER_SITE)}
     finally:
         nginx.terminate()
         nginx.wait()
@@ -67,7 +67,7 @@ def connected(address: str) -> socket.socket:
             return client
 
 
-def asked(address: str) -> int:
+def status_of(address: str) -> int:
     """Return the status that a request is answered."""
     with connected(address) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -113,7 +113,7 @@ async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: An
 async def until(fact: Callable[[], bool], *, seconds: float = 2) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
-        while not fact():  # noqa: ASYNC110 - nobody tells
+        while not fact():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
@@ -128,7 +128,7 @@ async def jwks_server(
     *keys: dict[str, Any], tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[JwksServer]:
     """Serve keys on a port of this machine."""
-    told = JwksServer(keys=list(keys))
-    async with listening(told.serve, port=port, tls=tls) as chosen:
-        told.url = f"{'https' if tls else 'http'}://127.0.0.1:{chosen}/jwks"
-        yield told
+    server = JwksServer(keys=list(keys))
+    async with listening(server.serve, port=port, tls=tls) as chosen:
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{chosen}/jwks"
+        yield server

@@ -27,8 +27,8 @@ class Receiver:
         """Read one batch."""
         self.raw += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            told = {item.key: item.value.string_value for item in resource.resource.attributes}
-            self.services.add(told["service.name"])
+            attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
+            self.services.add(attributes["service.name"])
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
 
     def named(self, name: str, count: int = 1) -> list[Span]:

@@ -20,7 +20,7 @@ class Wire:
     held: threading.Event = field(
         default_factory=threading.Event
     )  # a write was confirmed, and that is not passed on
-    asked: list[bytes] = field(default_factory=list)  # what was sent to the database
+    sent: list[bytes] = field(default_factory=list)  # what was sent to the database
     turns: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in their order
     _ends: list[socket.socket] = field(default_factory=list)
 
@@ -37,7 +37,7 @@ class Wire:
         answered.set()
 
         def hear_client(data: bytes) -> None:
-            self.asked.append(data)
+            self.sent.append(data)
             if answered.is_set():
                 answered.clear()
                 self.turns.append(client)
