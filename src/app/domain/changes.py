@@ -2,8 +2,8 @@
 
 Each write increments its owner's revision and stamps it on the tasks that it writes. A task that is deleted
 permanently leaves its id and its last revision, a tombstone. So a task stands at exactly one place in the
-changes, (revision, id), and moves to the end with each write. Old tombstones are dropped: the owner's `floor`
-is the last revision of which one may be missing.
+changes, (revision, id), and moves to the end with each write. Old tombstones are dropped: one may be
+missing up to the revision `floor` of the owner, and none after it.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class ChangesToken:
 
     @property
     def known(self) -> int:
-        """The last revision of which the client misses no tombstone."""
+        """The last revision up to which the client misses no tombstone."""
         return max(self.revision - 1, self.base)
 
     def require_readable(self, *, revision: int, floor: int) -> None:
