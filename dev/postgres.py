@@ -38,6 +38,7 @@ class PostgresServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.bin = cluster.reachable(binaries.find(), self._user)
         self.data = cluster.data_folder(self._folder, self._user, durable=durable)
+        self.log = self._folder / "postgres.log"
         self.port = port or free_port()
         self._settings = (
             {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -66,7 +67,7 @@ class PostgresServer:
         }
         command = [*self.through, str(self.bin / "postgres"), "-D", str(self.data)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with (self._folder / "postgres.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a program of ours
                 command,
                 stdout=log,
@@ -187,7 +188,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                lines = (self._folder / "postgres.log").read_text(errors="replace").splitlines()[-5:]
+                lines = self.log.read_text(errors="replace").splitlines()[-5:]
                 raise CannotStart("PostgreSQL stopped at once:\n" + "\n".join(lines))
             ready = subprocess.run(  # noqa: S603 - a program of ours
                 [*self._psql_at("postgres"), "-c", "SELECT 1"],
@@ -198,9 +199,7 @@ class PostgresServer:
             if ready.returncode == 0:
                 return
             time.sleep(0.05)
-        raise CannotStart(
-            f"PostgreSQL did not answer within {START_TIMEOUT} s: see {self._folder / 'postgres.log'}"
-        )
+        raise CannotStart(f"PostgreSQL did not answer within {START_TIMEOUT} s: see {self.log}")
 
     def _make_login(self) -> None:
         self.make_role(LOGIN, "NOSUPERUSER CREATEDB CREATEROLE BYPASSRLS")

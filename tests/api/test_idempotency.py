@@ -285,7 +285,7 @@ async def waiting(database_url: str, count: int) -> None:
 
 
 async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_answer(
-    people: People, database_url: str
+    people: People, database_url: str, postgres: PostgresServer
 ) -> None:
     ann, key = people.one(), keyed()
     path = f"{(await ann.create())['id']}/complete"
@@ -299,6 +299,9 @@ async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_a
     assert comparable(answers[0]) == comparable(answers[1])
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]
     assert (await ann.ask("GET")).json()[0]["completed"] is True
+    assert ann.user_id not in postgres.log.read_text(
+        errors="replace"
+    )  # as an error of PostgreSQL would have it
 
 
 async def test_a_second_that_waited_long_is_refused_while_the_first_and_others_go_on(

@@ -7,6 +7,7 @@ rows made within the transaction of a key.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -150,14 +151,14 @@ async def test_the_rows_of_a_batch_are_made_before_its_transaction(
 ) -> None:
     transactions: list[int] = []
 
-    async def count_transactions(operations: Sequence[Operation]) -> task_batch.Rows:
+    async def count_transactions(operations: Sequence[Operation], **values: Any) -> task_batch.Batch:
         connection = await asyncpg.connect(database_url)
         transactions.append(await connection.fetchval(IN_TRANSACTION))
         await connection.close()
-        return await rows_of(operations)
+        return await prepare(operations, **values)
 
-    rows_of = task_batch.rows_of
-    monkeypatch.setattr(task_batch, "rows_of", count_transactions)
+    prepare = task_batch.prepare
+    monkeypatch.setattr(task_batch, "prepare", count_transactions)
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         done = await People(client).one().ask("POST", "batch", json=BATCH, headers=headers)
 

@@ -15,12 +15,11 @@ from asyncpg.connection import LoggedQuery
 import app.infra.statements
 from app.domain.commands import Change, Move, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys, TooManyTasks
-from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, StorageQuota, StoredResponse
+from app.domain.idempotency import AlreadyAnswered, StorageQuota
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges
 from app.domain.task_list import Bookmark
-from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
 from app.infra.statements.owner_scope import Statement
@@ -144,14 +143,9 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
         await keyed(database, ann).toggle(new.id, at=later(5), if_match=if_match)
         await keyed(database, ann).change(new.id, TaskChanges(title="z"), at=later(6), if_match=if_match)
     await keyed(database, ann, "one", at=later(2 * 24 * 60)).toggle(new.id, at=NOON)
-    async with database.transaction() as transaction:
-        kept = NeonStoredResponses(transaction, owner=ann)
-        await kept.claim(request := IdempotentRequest("create", "key", b""), since=NOON)
-        await kept.keep(request, StoredResponse(201, (), b"{}"), shows=(), at=NOON, since=NOON)
-    async with database.transaction() as transaction:
-        full = NeonStoredResponses(transaction, owner=ann, at_most=StorageQuota(answers=1))
-        with suppress(TooManyKeys):
-            await full.claim(IdempotentRequest("create", "another", b""), since=later(-1))
+    with suppress(TooManyKeys):
+        await keyed(database, ann, at=later(1), quota=StorageQuota(answers=1)).toggle(new.id, at=NOON)
+    await keyed(database, ann).apply([Trash(new.id)], at=NOON, at_most=MANY)
 
     await asyncio.sleep(0)  # the driver calls its listeners one turn of the event loop later
     about_tasks = [query for query in heard if OWNED.search(query.query)]

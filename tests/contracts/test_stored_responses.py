@@ -1,62 +1,78 @@
 """What every store of responses promises: how much it stores and for how long."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
-from app.domain.errors import AnswerGone, KeyReused, TooManyKeys
-from app.domain.idempotency import RETENTION, IdempotentRequest, StorageQuota, StoredResponse, StoredResponses
+from app.domain.commands import Change, Operation, Trash
+from app.domain.errors import AnswerGone, KeyReused, TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, ResponseForm, StorageQuota
 from app.domain.identity import UserId
+from app.domain.task import TaskChanges
 from app.domain.task_repository import TaskRepository
-from app.infra.idempotency import NeonStoredResponses
+from app.infra.idempotency import KeyedWrites
 from app.infra.postgres.database import Database
-from app.infra.tasks import NeonTaskRepository
-from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, someone
-from tests.support.fakes import MemoryStoredResponses, MemoryTaskRepository, Shelf
+from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
+from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
+from tests.support.fakes import MemoryKeyedTaskRepository, MemoryTaskRepository, Shelf
 
-Store = Callable[[UserId, StorageQuota], AbstractAsyncContextManager[tuple[TaskRepository, StoredResponses]]]
+QUOTA = StorageQuota(answers=3, octets=100)
+LARGE = StorageQuota()
+NOTHING = timedelta()
 
-AT_MOST = StorageQuota(answers=3, octets=100)
-SINCE = NOON - RETENTION
+
+@dataclass(frozen=True)
+class Store:
+    """The tasks of any owner, and the same for one write under a key."""
+
+    of: Callable[[UserId], TaskRepository]
+    keyed: Callable[[UserId, IdempotentRequest, ResponseForm, timedelta, StorageQuota], TaskRepository]
+
+    def once(
+        self, owner: UserId, key: str, *, body: bytes = b"x", form: ResponseForm | None = None
+    ) -> TaskRepository:
+        """Return the tasks for a request with a key at noon."""
+        return self.keyed(owner, IdempotentRequest("x", key, body), form or ResponseForm(), NOTHING, LARGE)
 
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest) -> Store:
-    """What opens a transaction of an owner."""
     if request.param == "memory":
         shelf = Shelf()
-
-        @asynccontextmanager
-        async def in_memory(
-            owner: UserId, at_most: StorageQuota
-        ) -> AsyncIterator[tuple[TaskRepository, StoredResponses]]:
-            yield MemoryTaskRepository(owner, shelf), MemoryStoredResponses(owner, shelf, at_most)
-
-        return in_memory
+        return Store(
+            lambda owner: MemoryTaskRepository(owner, shelf),
+            lambda owner, keyed, form, after, quota: MemoryKeyedTaskRepository(
+                owner, shelf, request=keyed, form=form, at=NOON + after, quota=quota
+            ),
+        )
     database: Database = request.getfixturevalue("database")
 
-    @asynccontextmanager
-    async def in_neon(
-        owner: UserId, at_most: StorageQuota
-    ) -> AsyncIterator[tuple[TaskRepository, StoredResponses]]:
-        async with database.transaction() as transaction:
-            kept = NeonStoredResponses(transaction, owner=owner, at_most=at_most)
-            yield NeonTaskRepository(transaction, owner=owner), kept
+    def keyed(
+        owner: UserId, keyed: IdempotentRequest, form: ResponseForm, after: timedelta, quota: StorageQuota
+    ) -> TaskRepository:
+        writes = KeyedWrites(database, owner=owner, request=keyed, form=form, at=NOON + after, quota=quota)
+        return NeonKeyedTaskRepository(database, writes)
 
-    return in_neon
+    return Store(lambda owner: NeonTaskRepository(database, owner=owner), keyed)
 
 
-async def ask(
-    store: Store, owner: UserId, key: str, *, body: bytes = b"", at: timedelta = timedelta()
-) -> StoredResponse | None:
-    """Send a request with a key at this time after noon: return the stored response, or store this one."""
-    keyed, since = IdempotentRequest("create", key, b"x"), SINCE + at
-    async with store(owner, AT_MOST) as (_, kept):
-        if (stored := await kept.claim(keyed, since=since)) is None:
-            await kept.keep(keyed, StoredResponse(201, (), body), shows=(), at=NOON + at, since=since)
-        return stored
+async def is_new(
+    store: Store, owner: UserId, key: str, *, octets: int = 1, after: timedelta = NOTHING
+) -> bool:
+    """Send a request with a key at this time after noon. Return whether it was done, and not repeated.
+
+    It moves a task to the trash, and its response has this size and shows no task.
+    """
+    task, form = TaskFactory.build(), ResponseForm(texts=(b"x" * octets,))
+    await store.of(owner).add(task, at_most=MANY)
+    once = store.keyed(owner, IdempotentRequest("batch", key, b"x"), form, after, QUOTA)
+    with suppress(AlreadyAnswered):
+        await once.apply([Trash(task.id)], at=NOON, at_most=MANY)
+        return True
+    return False
 
 
 async def test_keys_are_stored_up_to_the_limit_and_one_more_is_refused_until_the_oldest_expires(
@@ -64,17 +80,17 @@ async def test_keys_are_stored_up_to_the_limit_and_one_more_is_refused_until_the
 ) -> None:
     ann = someone("ann")
     for hour, key in enumerate("abc"):
-        await ask(store, ann, key, at=timedelta(hours=hour))
+        await is_new(store, ann, key, after=timedelta(hours=hour))
 
     with pytest.raises(TooManyKeys) as raised:
-        await ask(store, ann, "d", at=timedelta(hours=4))
+        await is_new(store, ann, "d", after=timedelta(hours=4))
 
     assert raised.value.retry_after == 20 * 60 * 60
-    assert await ask(store, ann, "a", at=timedelta(hours=4)) is not None
-    assert await ask(store, ann, "d", at=timedelta(hours=24)) is None
-    assert await ask(store, ann, "d", at=timedelta(hours=24)) is not None
+    assert not await is_new(store, ann, "a", after=timedelta(hours=4))
+    assert await is_new(store, ann, "d", after=timedelta(hours=24))
+    assert not await is_new(store, ann, "d", after=timedelta(hours=24))
     with pytest.raises(TooManyKeys):
-        await ask(store, ann, "e", at=timedelta(hours=24))
+        await is_new(store, ann, "e", after=timedelta(hours=24))
 
 
 async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_until_enough_expire(
@@ -82,13 +98,13 @@ async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_u
 ) -> None:
     ann = someone("ann")
     for hour, (key, octets) in enumerate({"a": 10, "b": 90}.items()):
-        await ask(store, ann, key, body=b"x" * octets, at=timedelta(hours=hour))
+        await is_new(store, ann, key, octets=octets, after=timedelta(hours=hour))
 
     with pytest.raises(TooManyKeys) as raised:
-        await ask(store, ann, "c", body=b"x" * 11, at=timedelta(hours=2))
+        await is_new(store, ann, "c", octets=11, after=timedelta(hours=2))
 
     assert raised.value.retry_after == 23 * 60 * 60
-    assert await ask(store, ann, "c", body=b"x" * 10, at=timedelta(hours=24)) is None
+    assert await is_new(store, ann, "c", octets=10, after=timedelta(hours=24))
 
 
 async def test_expired_responses_free_their_room_repeatedly(store: Store) -> None:
@@ -96,62 +112,105 @@ async def test_expired_responses_free_their_room_repeatedly(store: Store) -> Non
 
     for day in range(4):
         for key in "abc":
-            assert await ask(store, ann, f"{key}{day}", body=b"x" * 33, at=timedelta(days=day)) is None
+            assert await is_new(store, ann, f"{key}{day}", octets=33, after=timedelta(days=day))
 
     with pytest.raises(TooManyKeys):
-        await ask(store, ann, "d", at=timedelta(days=3))
+        await is_new(store, ann, "d", after=timedelta(days=3))
 
 
 async def test_the_same_key_a_day_later_takes_no_more_room(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(9):
-        assert await ask(store, ann, "a", body=b"x" * 100, at=timedelta(days=day)) is None
+        assert await is_new(store, ann, "a", octets=100, after=timedelta(days=day))
 
 
 async def test_responses_stored_for_others_do_not_count(store: Store) -> None:
     for owner in (someone("ann"), someone("bob")):
         for key in "abc":
-            assert await ask(store, owner, key, body=b"x" * 33) is None
+            assert await is_new(store, owner, key, octets=33)
 
 
-async def test_a_task_that_is_deleted_for_good_ends_the_answers_that_show_it_and_no_others(
+async def test_a_batch_stores_its_texts_around_the_tasks_that_it_shows(store: Store) -> None:
+    ann, known, new, unwanted = someone("ann"), *(TaskFactory.build() for _ in range(3))
+    for task in (known, unwanted):
+        await store.of(ann).add(task, at_most=MANY)
+    batch: list[Operation] = [Change(known.id, TaskChanges(title="changed")), Trash(unwanted.id), new]
+    form = ResponseForm(texts=(b"a", b"b", b"c"))
+
+    changed, _, created = await store.once(ann, "k", form=form).apply(batch, at=later(1), at_most=MANY)
+
+    with pytest.raises(AlreadyAnswered) as again:
+        await store.once(ann, "k", form=form).apply(batch, at=later(1), at_most=MANY)
+    assert changed
+    assert created
+    assert again.value.response.body == b"a" + changed.json + b"b" + created.json + b"c"
+    assert (changed, created) == (await store.of(ann).show(known.id), await store.of(ann).show(new.id))
+
+
+async def test_a_batch_that_is_refused_is_undone_and_leaves_the_key_free(store: Store) -> None:
+    ann, task = someone("ann"), TaskFactory.build()
+    await store.of(ann).add(task, at_most=MANY)
+    forms = {2: ResponseForm(texts=(b"", b"", b"")), 1: ResponseForm(texts=(b"", b""))}
+
+    with pytest.raises(TaskNotFound):
+        await store.once(ann, "k", form=forms[2]).apply(
+            [Change(task.id, TaskChanges(title="x")), Change(a_task_id(), TaskChanges(title="x"))],
+            at=later(1),
+            at_most=MANY,
+        )
+    with pytest.raises(TooManyTasks):
+        await store.once(ann, "k", form=forms[1]).apply([TaskFactory.build()], at=later(1), at_most=1)
+    (done,) = await store.once(ann, "k", form=forms[1]).apply(
+        [Change(task.id, TaskChanges(title="x"))], at=later(1), at_most=1
+    )
+
+    assert done
+    assert (done.version, await store.of(ann).revision()) == (2, 2)
+
+
+async def test_a_task_that_is_deleted_for_good_ends_the_responses_that_show_it_and_no_others(
     store: Store,
 ) -> None:
-    ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
-    shows = {"it": [a_task_id(), task.id], "another": [a_task_id()], "nothing": []}
-    keyed = {key: IdempotentRequest("batch", key, b"x") for key in shows}
-    response = StoredResponse(200, (("etag", "x"),), b"{}")
+    ann, bob, task, other = someone("ann"), someone("bob"), TaskFactory.build(), TaskFactory.build()
+    both, form = (
+        [Change(each.id, TaskChanges(title="x")) for each in (other, task)],
+        ResponseForm(texts=(b"",) * 3),
+    )
+
+    async def send(owner: UserId, key: str, body: bytes = b"x") -> None:
+        once = store.once(owner, key, body=body, form=form if key == "both" else None)
+        if key == "both":
+            await once.apply(both, at=NOON, at_most=MANY)
+        else:
+            await once.toggle(task.id if key == "it" else other.id, at=NOON)
+
     for owner in (ann, bob):
-        async with store(owner, AT_MOST) as (mine, kept):
-            await mine.add(task, at_most=MANY)
-            for key, ids in shows.items():
-                await kept.keep(keyed[key], response, shows=ids, at=NOON, since=SINCE)
+        for each in (task, other):
+            await store.of(owner).add(each, at_most=MANY)
+        for key in ("it", "both", "another"):
+            await send(owner, key)
 
-    async with store(ann, AT_MOST) as (mine, _):
-        await mine.purge(task.id)
+    await store.of(ann).purge(task.id)
 
-    async with store(ann, AT_MOST) as (_, kept):
+    for key in ("it", "both"):
         with pytest.raises(AnswerGone):
-            await kept.claim(keyed["it"], since=SINCE)
+            await send(ann, key)
         with pytest.raises(KeyReused):
-            await kept.claim(IdempotentRequest("batch", "it", b"y"), since=SINCE)
-        assert await kept.claim(keyed["another"], since=SINCE) == response
-        assert await kept.claim(keyed["nothing"], since=SINCE) == response
-    async with store(bob, AT_MOST) as (_, kept):
-        assert await kept.claim(keyed["it"], since=SINCE) == response
+            await send(ann, key, b"y")
+        with pytest.raises(AlreadyAnswered):
+            await send(bob, key)
+    with pytest.raises(AlreadyAnswered):
+        await send(ann, "another")
 
 
-async def test_a_key_whose_answer_is_gone_goes_on_counting(store: Store) -> None:
+async def test_a_key_whose_response_is_gone_goes_on_counting(store: Store) -> None:
     ann, task = someone("ann"), TaskFactory.build()
-    async with store(ann, AT_MOST) as (mine, kept):
-        await mine.add(task, at_most=MANY)
-        keyed = IdempotentRequest("create", "it", b"x")
-        await kept.keep(keyed, StoredResponse(201, (), b"{}"), shows=[task.id], at=NOON, since=SINCE)
-        await mine.purge(task.id)
+    await store.once(ann, "it").add(task, at_most=MANY)
+    await store.of(ann).purge(task.id)
 
-    await ask(store, ann, "b")
-    await ask(store, ann, "c")
+    await is_new(store, ann, "b")
+    await is_new(store, ann, "c")
 
     with pytest.raises(TooManyKeys):
-        await ask(store, ann, "d")
+        await is_new(store, ann, "d")

@@ -1,17 +1,22 @@
 """Writes under a key: the response is stored by the statement that does the work, within exact bounds.
 
 How the tests were seen to fail: without the bounds on the bytes in `app.infra.statements.keyed_writes`, without
-`differs` in the count of the revision, and without FORGET.
+`differs` in the count of the revision, without the condition of ON CONFLICT or with DO NOTHING instead, and
+without the revision in COUNT_ANEW.
 """
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
-from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.errors import AnswerGone, TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
 from app.domain.idempotency import AlreadyAnswered, StorageQuota
 from app.domain.task import TaskChanges
 from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import OwnerSession
+from app.infra.statements.owner_scope import Statement
+from app.infra.statements.revision import HOLD
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 from tests.support.keyed import keyed
@@ -91,3 +96,53 @@ async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
     with pytest.raises(AlreadyAnswered) as again:
         await keyed(database, ann, "k", at=NOON + timedelta(days=1)).toggle(task.id, at=later(1))
     assert again.value.response.body == done.json
+
+
+async def test_a_delete_for_good_that_waited_empties_a_response_stored_meanwhile_though_the_count_is_as_before(
+    database: Database,
+) -> None:
+    ann, task, tomorrow = someone(), TaskFactory.build(), NOON + timedelta(days=1)
+    mine, one = NeonTaskRepository(database, owner=ann), StorageQuota(answers=1)
+    await keyed(database, ann, "old").add(task, at_most=MANY)
+    same = TaskChanges(title=task.title)
+
+    async with database.transaction() as transaction:
+        await OwnerSession(transaction, owner=ann).one(HOLD)
+        delete = asyncio.create_task(mine.purge(task.id))
+        await until_waiting(database, 1)
+        await keyed(transaction, ann, "new", at=tomorrow, quota=one).change(task.id, same, at=tomorrow)
+    await delete
+
+    with pytest.raises(AnswerGone):
+        await keyed(database, ann, "new", at=tomorrow).change(task.id, same, at=tomorrow)
+
+
+async def test_a_delete_for_good_loses_at_most_one_race(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.tasks.ATTEMPTS", 1)
+    ann, task, other = someone(), TaskFactory.build(), TaskFactory.build()
+    mine = NeonTaskRepository(database, owner=ann)
+    for each in (task, other):
+        await mine.add(each, at_most=MANY)
+
+    async with database.transaction() as first, database.transaction() as second:
+        await NeonTaskRepository(first, owner=ann).toggle(other.id, at=NOON)
+        delete = asyncio.create_task(mine.purge(task.id))
+        await until_waiting(database, 1)
+        toggle = asyncio.create_task(NeonTaskRepository(second, owner=ann).toggle(other.id, at=NOON))
+        await until_waiting(database, 2)
+        await first.fetch(Statement("COMMIT", ()), {})
+        await toggle
+        await until_waiting(database, 1)
+    await delete
+
+    assert (await mine.page(9, after=None)).revision == 5
+
+
+async def until_waiting(database: Database, count: int) -> None:
+    """Return as soon as this many statements wait for a lock."""
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5):
+        while len(await database.fetch(Statement(query, ()), {})) != count:  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.01)

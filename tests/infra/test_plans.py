@@ -16,6 +16,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from app.domain.commands import Change
+from app.domain.idempotency import ResponseForm
 from app.domain.identity import UserId
 from app.domain.task import Priority, TaskChanges, TaskId
 from app.domain.task_list import Bookmark
@@ -76,6 +78,9 @@ KEYED: Mapping[str, Act] = {
         task_id, TaskChanges(priority=Priority.LOW), at=NOON
     ),
     "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
+    "batch under a key": lambda mine, task_id: under_a_key(mine, ResponseForm(texts=(b"", b""))).apply(
+        [Change(task_id, TaskChanges(priority=Priority.HIGH))], at=NOON, at_most=ROOM
+    ),
 }
 
 

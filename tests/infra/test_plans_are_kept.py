@@ -9,6 +9,8 @@ from time import perf_counter_ns
 
 import pytest
 
+from app.domain.commands import Change
+from app.domain.idempotency import ResponseForm
 from app.domain.task import Task, TaskChanges
 from app.domain.task_list import NEWEST, Bookmark, Order, Selection
 from app.infra.postgres.database import Database
@@ -38,6 +40,9 @@ ACTS: dict[str, Act] = {
     "toggle": lambda mine, task: mine.toggle(task.id, at=NOON),
     "create under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),
     "toggle under a key": lambda mine, task: under_a_key(mine).toggle(task.id, at=NOON),
+    "batch under a key": lambda mine, task: under_a_key(mine, ResponseForm(texts=(b"", b""))).apply(
+        [Change(task.id, TaskChanges(title=f"{perf_counter_ns()}"))], at=NOON, at_most=MANY
+    ),
     "revision": lambda mine, _: mine.revision(),
 }
 

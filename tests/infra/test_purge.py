@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import AnswerGone, TaskNotFound
-from app.domain.idempotency import IdempotentRequest, StoredResponse
+from app.domain.idempotency import AlreadyAnswered
 from app.domain.task import Task
-from app.infra.idempotency import NeonStoredResponses
 from app.infra.postgres.database import Database
 from app.infra.purge import forget_old_answers, purge_trash
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
+from tests.support.keyed import keyed
 from tests.support.servers.service import app as run_app
 
 pytestmark = pytest.mark.server
@@ -53,50 +53,42 @@ async def test_old_trash_of_all_owners_is_ended_and_counted(
         await mine.restore(new.id, at=later(1))
 
 
-async def test_answers_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
+async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.purge.RESPONSES", 1)
-    ann, bob, now = someone("ann"), someone("bob"), datetime.now(UTC)
+    now = datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
-    requests = {key: IdempotentRequest("create", key, b"") for key in ages}
-    async with database.transaction() as transaction:
-        for owner in (ann, bob):
-            kept = NeonStoredResponses(transaction, owner=owner)
-            for key, at in ages.items():
-                await kept.keep(
-                    requests[key], StoredResponse(201, (), b"{}"), shows=(), at=at, since=LONG_AGO
-                )
+    owners = [someone("ann"), someone("bob")]
+    for owner in owners:
+        for key, at in ages.items():
+            await keyed(database, owner, key, at=at).add(TaskFactory.build(), at_most=MANY)
 
     await forget_old_answers(DatabaseAddress.parse(database_url))
 
-    async with database.transaction() as transaction:
-        for owner in (ann, bob):
-            kept = NeonStoredResponses(transaction, owner=owner)
-            assert await kept.claim(requests["new"], since=LONG_AGO) is not None
-            assert await kept.claim(requests["old"], since=LONG_AGO) is None
+    for owner in owners:
+        with pytest.raises(AlreadyAnswered):
+            await keyed(database, owner, "new", at=ages["new"]).add(TaskFactory.build(), at_most=MANY)
+        await keyed(database, owner, "old", at=ages["old"]).add(TaskFactory.build(), at_most=MANY)
 
 
 async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(
     database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
 ) -> None:
-    owners = [mine._session._owner for mine, _ in trashed]
-    requests = {name: IdempotentRequest("create", name, b"") for name in ("old", "new")}
-    for owner, (_, (old, new, _)) in zip(owners, trashed, strict=True):
-        async with database.transaction() as transaction:
-            kept = NeonStoredResponses(transaction, owner=owner)
-            for key, task in {"old": old, "new": new}.items():
-                response = StoredResponse(201, (), b'"secret of %s"' % key.encode())
-                await kept.keep(requests[key], response, shows=[task.id], at=NOON, since=LONG_AGO)
+    for mine, (old, new, _) in trashed:
+        for key, task in {"old": old, "new": new}.items():
+            await mine.restore(task.id, at=NOON)
+            await keyed(database, mine._session._owner, key).toggle(task.id, at=NOON)
+        await mine.trash(old.id, at=LONG_AGO)
+        await mine.trash(new.id, at=later(0))
 
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
-    for owner in owners:
-        async with database.transaction() as transaction:
-            kept = NeonStoredResponses(transaction, owner=owner)
-            with pytest.raises(AnswerGone):
-                await kept.claim(requests["old"], since=LONG_AGO)
-            assert await kept.claim(requests["new"], since=LONG_AGO) is not None
+    for mine, (old, new, _) in trashed:
+        with pytest.raises(AnswerGone):
+            await keyed(database, mine._session._owner, "old").toggle(old.id, at=NOON)
+        with pytest.raises(AlreadyAnswered):
+            await keyed(database, mine._session._owner, "new").toggle(new.id, at=NOON)
 
 
 async def test_the_command_says_how_many(database_url: str, trashed: list[object], tmp_path: Path) -> None:

@@ -96,9 +96,13 @@ def keyed_batch(given: Given) -> Awaitable[httpx.Response]:
     return batch(given, given.key)
 
 
-def bad_batch(given: Given) -> Awaitable[httpx.Response]:
+def bad_batch(given: Given, key: dict[str, str] | None = None) -> Awaitable[httpx.Response]:
     operations = [{"op": "delete", "id": given.ids[0]}, {"op": "complete", "id": NOBODYS}]
-    return given.ann.ask("POST", "batch", json={"operations": operations})
+    return given.ann.ask("POST", "batch", json={"operations": operations}, headers=key or {})
+
+
+def bad_keyed_batch(given: Given) -> Awaitable[httpx.Response]:
+    return bad_batch(given, given.key)
 
 
 async def next_page(given: Given) -> httpx.Response:
@@ -145,15 +149,17 @@ OPERATIONS = {
     "deleteTask": Row(1, send("DELETE", "{0}"), 204),
     "deleteTask, stale": Row(2, send("DELETE", "{0}", headers=STALE), 412),
     "deleteTask, that nobody has": Row(2, send("DELETE", NOBODYS), 404),
-    "deleteTask, permanently": Row(4, send("DELETE", "{0}?permanent=true"), 204),
+    "deleteTask, permanently": Row(1, send("DELETE", "{0}?permanent=true"), 204),
+    "deleteTask, permanently, stale": Row(2, send("DELETE", "{0}?permanent=true", headers=STALE), 412),
     "restoreTask": Row(1, send("POST", "{trashed}/restore")),
     "restoreTask, that is not in the trash": Row(2, send("POST", "{0}/restore"), 409),
     "moveTask": Row(2, move),
     "moveTask, beside nobody's": Row(1, send("POST", "{0}/move", json={"after": NOBODYS}), 400),
     "batchTasks, of three kinds": Row(1, batch),
-    "batchTasks, with a key": Row(7, keyed_batch),
-    "batchTasks, again with its key": Row(4, keyed_batch, 200, keyed_batch),
+    "batchTasks, with a key": Row(1, keyed_batch),
+    "batchTasks, again with its key": Row(1, keyed_batch, 200, keyed_batch),
     "batchTasks, with a task that nobody has": Row(2, bad_batch, 404),
+    "batchTasks, with a key and a task that nobody has": Row(2, bad_keyed_batch, 404),
 }
 
 

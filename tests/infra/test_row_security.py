@@ -7,6 +7,7 @@ How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.state
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from datetime import timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,13 +16,12 @@ import pytest
 
 from app.domain.commands import Change, Move, Operation, Restore, Trash
 from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys
-from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
+from app.domain.idempotency import AlreadyAnswered, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges, TaskId
 from app.domain.task_list import Bookmark, Order, Page, Selection
-from app.infra.idempotency import NeonStoredResponses
 from app.infra.migrations.rls_setup import ForeignView
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
@@ -37,7 +37,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.support.keyed import under_a_key
+from tests.support.keyed import keyed, under_a_key
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
@@ -65,6 +65,12 @@ async def spread(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await mine.move(Move(task_id, min(others, key=lambda other: other.id).id, before=False), at=NOON)
 
 
+async def batch_under_a_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    form = ResponseForm(texts=(b"", b"", b""))
+    operations = (TaskFactory.build(), Change(task_id, TaskChanges(title="changed")))
+    await under_a_key(mine, form).apply(operations, at=NOON, at_most=MANY)
+
+
 async def stale_under_a_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
     with pytest.raises(TaskChanged):
         await under_a_key(mine).toggle(task_id, at=NOON, if_match=frozenset({99}))
@@ -88,6 +94,7 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
         task_id, TaskChanges(title="changed"), at=NOON
     ),
     "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
+    "batch under a key": batch_under_a_key,
     "refused under a key": stale_under_a_key,
 }
 """Every verb that reads or changes what is there, done to one task."""
@@ -222,33 +229,27 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
-    ann, bob = someone("ann"), someone("bob")
-    request, other = IdempotentRequest("create", "key", b"x"), IdempotentRequest("create", "other", b"x")
-    response, task = StoredResponse(201, (("location", "/"),), b"{}"), TaskFactory.build()
+    ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
     for owner in (ann, bob):
         await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
-    async with database.transaction() as transaction:
-        his = NeonStoredResponses(transaction, owner=bob)
-        await his.keep(request, response, shows=[task.id], at=NOON, since=later(-1))
+    his = await keyed(database, bob, "key").toggle(task.id, at=NOON)
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
+    two, tomorrow = StorageQuota(answers=2), NOON + timedelta(days=1)
 
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        async with database.transaction() as transaction:
-            connection = WithoutPredicate(transaction) if wall == "predicate" else transaction
-            hers = NeonStoredResponses(connection, owner=ann)
-            before = await hers.claim(request, since=later(-1))
-            await hers.keep(request, response, shows=(), at=later(2), since=later(1))
-            await hers.keep(other, response, shows=(), at=later(2), since=later(1))
-            full = NeonStoredResponses(connection, owner=ann, at_most=StorageQuota(answers=2))
-            with pytest.raises(TooManyKeys):  # everything of hers was counted anew, and what is old deleted
-                await full.claim(IdempotentRequest("create", "third", b"x"), since=later(1))
         blind = WithoutPredicate(database) if wall == "predicate" else database
+        before = await keyed(blind, ann, "key").toggle(task.id, at=later(1))
+        for key in ("key", "other"):  # his has this key, and is as old
+            await keyed(blind, ann, key, at=tomorrow, quota=two).toggle(task.id, at=later(2))
+        with pytest.raises(TooManyKeys):  # hers are counted again, and those that are old are deleted
+            await keyed(blind, ann, "third", at=tomorrow, quota=two).toggle(task.id, at=later(3))
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
-    async with database.transaction() as transaction:
-        kept = await NeonStoredResponses(transaction, owner=bob).claim(request, since=later(-1))
-    assert (before, kept) == (None, response)
+    with pytest.raises(AlreadyAnswered) as again:
+        await keyed(database, bob, "key").toggle(task.id, at=later(4))
+    assert again.value.response.body == his.json
+    assert before.version == 2
     assert postgres.query(counts, name) == counted
 
 
@@ -294,6 +295,7 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
                 values = {"owner": planted.ann, "row": planted.tasks[0].id, "title": str(number), "at": NOON}
                 values |= {"route": "", "key": str(uuid4()), "fingerprint": b"", "status": 200, "headers": []}
                 values |= {"kept_at": NOON, "since": NOON, "answers_at_most": MANY, "octets_at_most": 10**9}
+                values |= {"ids": [planted.tasks[0].id]}
                 values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1

@@ -1,6 +1,7 @@
 """Stand-ins that keep the domain's promises. `tests/contracts` holds them to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,7 +19,14 @@ from app.domain.errors import (
     TooManyKeys,
     TooManyTasks,
 )
-from app.domain.idempotency import IdempotentRequest, StorageQuota, StoredResponse
+from app.domain.idempotency import (
+    RETENTION,
+    AlreadyAnswered,
+    IdempotentRequest,
+    ResponseForm,
+    StorageQuota,
+    StoredResponse,
+)
 from app.domain.identity import Principal, UserId
 from app.domain.position import REACHES, between, spread
 from app.domain.summary import Day, Summary
@@ -50,12 +58,22 @@ class Shelf:
     stamps: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # each task's last revision
     tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # never dropped
     floors: dict[UserId, int] = field(default_factory=dict)
-    answers: dict[tuple[UserId, str, str], "KeptAnswer"] = field(default_factory=dict)
+    responses: dict[tuple[UserId, str, str], "Stored"] = field(default_factory=dict)
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator["Shelf"]:
+        """Undo everything if an error ends the block; yield what it was before."""
+        before = replace(self, **{name: dict(value) for name, value in vars(self).items()})
+        try:
+            yield before
+        except DomainError:
+            vars(self).update(vars(before))
+            raise
 
 
 @dataclass
-class KeptAnswer:
-    """What one request was answered."""
+class Stored:
+    """The response to one request."""
 
     fingerprint: bytes
     response: StoredResponse | None  # None: it is gone
@@ -65,57 +83,6 @@ class KeptAnswer:
     @property
     def octets(self) -> int:
         return len(self.response.body) if self.response else 0
-
-
-@dataclass(frozen=True)
-class MemoryStoredResponses:
-    """Stored responses of one owner, in storage that may be shared. No concurrent requests."""
-
-    owner: UserId
-    shelf: Shelf
-    at_most: StorageQuota = field(default_factory=StorageQuota)
-
-    async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
-        kept = self._session(since).get((self.owner, keyed.route, keyed.key))
-        if kept is None:
-            self._expect_room(0, since)
-            return None
-        if kept.fingerprint != keyed.fingerprint:
-            raise KeyReused
-        if kept.response is None:
-            raise AnswerGone
-        return kept.response
-
-    async def keep(
-        self,
-        keyed: IdempotentRequest,
-        response: StoredResponse,
-        *,
-        shows: Collection[TaskId],
-        at: datetime,
-        since: datetime,
-    ) -> None:
-        self._expect_room(len(response.body), since)
-        kept = KeptAnswer(keyed.fingerprint, response, shows, at)
-        self.shelf.answers[self.owner, keyed.route, keyed.key] = kept
-
-    def _session(self, since: datetime) -> dict[tuple[UserId, str, str], KeptAnswer]:
-        of_all = self.shelf.answers.items()
-        return {name: kept for name, kept in of_all if name[0] == self.owner and kept.at > since}
-
-    def _expect_room(self, octets: int, since: datetime) -> None:
-        kept = sorted(self._session(since).values(), key=lambda each: each.at)
-        for number, oldest in enumerate(kept):
-            left = kept[number:]
-            if len(left) < self.at_most.answers and (
-                sum(each.octets for each in left) + octets <= self.at_most.octets
-            ):
-                break
-            soonest = oldest.at
-        else:
-            number = len(kept)
-        if number:
-            raise TooManyKeys(int((soonest - since).total_seconds()))
 
 
 @dataclass(frozen=True)
@@ -188,9 +155,9 @@ class MemoryTaskRepository:
         self._get(task_id, if_match, anywhere=True)
         del self.shelf.tasks[self.owner, task_id]
         del self.shelf.stamps[self.owner, task_id]
-        for (owner, _, _), kept in self.shelf.answers.items():
-            if owner == self.owner and task_id in kept.shows:
-                kept.response = None
+        for (owner, _, _), stored in self.shelf.responses.items():
+            if owner == self.owner and task_id in stored.shows:
+                stored.response = None
         self.shelf.tombstones[self.owner, task_id] = self._count()
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
@@ -233,10 +200,9 @@ class MemoryTaskRepository:
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        before = replace(self.shelf, **{name: dict(value) for name, value in vars(self.shelf).items()})
         results: list[Shown | None] = []
         refusals: dict[int, DomainError] = {}
-        try:
+        with self.shelf.all_or_nothing() as before:
             for number, one in enumerate(operations):
                 try:
                     results.append(await self._apply(one, at=at))
@@ -246,18 +212,15 @@ class MemoryTaskRepository:
                 raise first_of(refusals)
             if any(isinstance(one, Task) for one in operations) and len(self._session()) > at_most:
                 raise TooManyTasks(at_most)
-        except DomainError:
-            vars(self.shelf).update(vars(before))
-            raise
         self._count_once_since(before.revisions.get(self.owner, 0))
         return results
 
     async def _apply(self, one: Operation, *, at: datetime) -> Shown | None:
         match one:
             case Task():
-                return await self.add(one, at_most=len(self._session()) + 1)
+                return self._put(one)
             case Change(task_id, changes, if_match):
-                return await self.change(task_id, changes, at=at, if_match=if_match)
+                return self._put(change_task(self._get(task_id, if_match), changes, at=at))
             case Restore(task_id, if_match):
                 return await self.restore(task_id, at=at, if_match=if_match)
             case _:
@@ -297,6 +260,79 @@ class MemoryTaskRepository:
             if place[0] == self.owner:
                 self.shelf.stamps[place] = min(stamp, revision + 1)
         self.shelf.revisions[self.owner] = min(self.shelf.revisions.get(self.owner, 0), revision + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryKeyedTaskRepository(MemoryTaskRepository):
+    """The same tasks for one write under a key. No concurrent requests."""
+
+    request: IdempotentRequest
+    form: ResponseForm
+    at: datetime
+    quota: StorageQuota
+
+    async def add(self, task: Task, *, at_most: int) -> Shown:
+        with self._once() as store:
+            return store({task.id: await super().add(task, at_most=at_most)})[task.id]
+
+    async def change(
+        self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
+    ) -> Shown:
+        with self._once() as store:
+            return store({task_id: await super().change(task_id, changes, at=at, if_match=if_match)})[task_id]
+
+    async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
+        with self._once() as store:
+            return store({task_id: await super().toggle(task_id, at=at, if_match=if_match)})[task_id]
+
+    async def apply(
+        self, operations: Sequence[Operation], *, at: datetime, at_most: int
+    ) -> Sequence[Shown | None]:
+        with self._once() as store:
+            done = await super().apply(operations, at=at, at_most=at_most)
+            ids = [one.id if isinstance(one, Task) else one.task_id for one in operations]
+            store({task_id: task for task_id, task in zip(ids, done, strict=True) if task is not None})
+            return done
+
+    @contextmanager
+    def _once(self) -> Iterator[Callable[[Mapping[TaskId, Shown]], Mapping[TaskId, Shown]]]:
+        since, name = self.at - RETENTION, (self.owner, self.request.route, self.request.key)
+        young = {
+            key: stored
+            for key, stored in self.shelf.responses.items()
+            if key[0] == self.owner and stored.at > since
+        }
+        if (stored := young.get(name)) is not None:
+            if stored.fingerprint != self.request.fingerprint:
+                raise KeyReused
+            if stored.response is None:
+                raise AnswerGone
+            raise AlreadyAnswered(stored.response)
+        self._expect_room(young.values(), 0, since)
+
+        def store(tasks: Mapping[TaskId, Shown]) -> Mapping[TaskId, Shown]:
+            body = self.form.body_of(task.json for task in tasks.values())
+            self._expect_room(young.values(), len(body), since)
+            response = StoredResponse(self.form.status, (), body)
+            self.shelf.responses[name] = Stored(self.request.fingerprint, response, tasks.keys(), self.at)
+            return tasks
+
+        with self.shelf.all_or_nothing():
+            yield store
+
+    def _expect_room(self, young: Iterable[Stored], octets: int, since: datetime) -> None:
+        by_age = sorted(young, key=lambda each: each.at)
+        for number, oldest in enumerate(by_age):
+            left = by_age[number:]
+            if len(left) < self.quota.answers and (
+                sum(each.octets for each in left) + octets <= self.quota.octets
+            ):
+                break
+            soonest = oldest.at
+        else:
+            number = len(by_age)
+        if number:
+            raise TooManyKeys(int((soonest - since).total_seconds()))
 
 
 class NameTagVerifier:

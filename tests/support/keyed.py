@@ -15,20 +15,21 @@ LARGE: Final = StorageQuota()
 FORM: Final = ResponseForm()
 
 
-def keyed(
+def keyed(  # noqa: PLR0913 - keywords
     connection: Session,
     owner: UserId,
     key: str | None = None,
     *,
     at: datetime = NOON,
     quota: StorageQuota = LARGE,
+    form: ResponseForm = FORM,
 ) -> NeonKeyedTaskRepository:
     """Return the tasks of an owner for one write under a key; without one, under a new key."""
     request = IdempotentRequest("create", key or str(uuid4()), b"x")
-    writes = KeyedWrites(connection, owner=owner, request=request, form=FORM, at=at, quota=quota)
+    writes = KeyedWrites(connection, owner=owner, request=request, form=form, at=at, quota=quota)
     return NeonKeyedTaskRepository(connection, writes)
 
 
-def under_a_key(mine: NeonTaskRepository) -> NeonKeyedTaskRepository:
+def under_a_key(mine: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
     """Return the same tasks, on the same connection, for one write under a new key."""
-    return keyed(mine._session._connection, mine._session._owner)
+    return keyed(mine._session._connection, mine._session._owner, form=form)

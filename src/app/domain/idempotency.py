@@ -1,12 +1,10 @@
 """Requests that can be repeated safely: a repetition with the same key gets the first response again."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain
-from typing import Final, Protocol
-
-from app.domain.task import TaskId
+from typing import Final
 
 RETENTION: Final = timedelta(hours=24)
 
@@ -56,45 +54,3 @@ class AlreadyAnswered(Exception):
     """The request was done before, under the same key. Nothing was done now."""
 
     response: StoredResponse
-
-
-class StoredResponses(Protocol):
-    """The stored responses of exactly one owner, within one transaction.
-
-    A response is stored in the transaction of its write. When a task is deleted permanently, every response
-    that shows it is deleted too; the keys of these responses stay used.
-    """
-
-    async def claim(self, keyed: IdempotentRequest, *, since: datetime) -> StoredResponse | None:
-        """Return the response that was stored since then.
-
-        None: there is none. Until the transaction ends, no other request uses this key or writes for its
-        owner.
-
-        Raises:
-            KeyInFlight: a request with this key is running.
-            KeyReused: the key belongs to a request with another body.
-            AnswerGone: it was done, and its response showed a task that is deleted permanently.
-            TooManyKeys: there is no room for another response.
-
-        """
-        ...
-
-    async def keep(
-        self,
-        keyed: IdempotentRequest,
-        response: StoredResponse,
-        *,
-        shows: Collection[TaskId],
-        at: datetime,
-        since: datetime,
-    ) -> None:
-        """Store the response to a claimed request, and delete some that are older than `since`.
-
-        `shows`: the tasks whose text is in the response.
-
-        Raises:
-            TooManyKeys: there is no room for this response.
-
-        """
-        ...

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any, Final
 
 from app.domain.commands import Change, Operation, Restore, Trash, first_of
@@ -11,61 +13,81 @@ from app.domain.task import Shown, Task, TaskId
 from app.event_loop import TimeSlice
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
-from app.infra.statements import batch
+from app.infra.statements import batch as statements
 from app.infra.statements.revision import HOLD
 from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of, shown
 
 _KINDS: Final[Mapping[type, str]] = {Change: "change", Trash: "trash", Restore: "restore"}
 
-Rows = Sequence[str]
-"""The operations, each in JSON as PostgreSQL reads it."""
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operations, and the values of the statement that does them."""
+
+    operations: Sequence[Operation]
+    at_most: int
+    values: dict[str, object]
+
+    @property
+    def ids(self) -> list[TaskId]:
+        """The tasks, in the order of the operations."""
+        return [_id(one) for one in self.operations]
+
+    def results(self, rows: Sequence[Row]) -> Sequence[Shown | None]:
+        """Return what each operation shows; None: it moved its task to the trash."""
+        shown_by_id = {row["id"]: shown(row) for row in rows}
+        return [None if isinstance(one, Trash) else shown_by_id[_id(one)] for one in self.operations]
+
+    def check(self, seen: Sequence[Row]) -> None:
+        """Raise what speaks against an operation, if anything does: `seen` are the tasks as they are."""
+        tasks = {row["id"]: row for row in seen}
+        refusals: dict[int, DomainError] = {}
+        for number, one in enumerate(self.operations):
+            if isinstance(one, Task):
+                continue
+            try:
+                check_preconditions(
+                    tasks.get(one.task_id), one.task_id, one.if_match, trashed=isinstance(one, Restore)
+                )
+            except DomainError as refusal:
+                refusals[number] = refusal
+        if refusals:
+            raise first_of(refusals)
+        created = sum(isinstance(one, Task) for one in self.operations)
+        if created and (seen[0]["count"] or 0) + created > self.at_most:
+            raise TooManyTasks(self.at_most)
 
 
-async def rows_of(operations: Sequence[Operation]) -> Rows:
-    """Return the operations as rows. Words of long texts take a while to find: do it before a transaction."""
-    turns = TimeSlice()
-    rows = []
+async def prepare(operations: Sequence[Operation], *, at: datetime, at_most: int) -> Batch:
+    """Return the batch. To find the words of long texts takes a while, so others get their turns."""
+    turns, rows, place = TimeSlice(), [], count(1)
     for operation in operations:
-        rows.append(json.dumps(_row(operation), default=str, ensure_ascii=False))  # default: ids, moments
+        row = _row(operation)
+        if not isinstance(operation, Trash):
+            row["place"] = next(place)
+        rows.append(json.dumps(row, default=str, ensure_ascii=False))  # default: ids, moments
         await turns.yield_to_others()
-    return rows
-
-
-async def apply(
-    session: OwnerSession, operations: Sequence[Operation], rows: Rows, *, at: datetime, at_most: int
-) -> Sequence[Shown | None]:
-    """Do all of it, or raise and do nothing."""
     created = sum(isinstance(one, Task) for one in operations)
-    values = {"given": f"[{','.join(rows)}]", "at": at, "at_most": at_most}
+    values: dict[str, object] = {
+        "given": f"[{','.join(rows)}]",
+        "at": at,
+        "at_most": at_most,
+        "created": created,
+    }
+    return Batch(operations, at_most, values | {"count": len(operations)})
+
+
+async def apply(session: OwnerSession, batch: Batch) -> Sequence[Shown | None]:
+    """Do all of it, or raise and do nothing."""
     for _ in range(ATTEMPTS):
-        done = await session.rows(batch.APPLY, **values, created=created, count=len(operations))
+        done = await session.rows(statements.APPLY, **batch.values)
         if done and done[0]["done"]:
-            results = {row["id"]: shown(row) for row in done}
-            return [None if isinstance(one, Trash) else results[_id(one)] for one in operations]
-        seen = await session.rows(batch.LOOK, ids=[_id(one) for one in operations])
-        _check(operations, {row["id"]: row for row in seen})
-        count = seen[0]["count"]
-        if created and (count or 0) + created > at_most:
-            raise TooManyTasks(at_most)
-        if count is None:
+            return batch.results(done)
+        seen = await session.rows(statements.LOOK, ids=batch.ids)
+        batch.check(seen)
+        if seen[0]["count"] is None:
             await session.rows(HOLD)
     raise RuntimeError("a write matched no row for no known reason")
-
-
-def _check(operations: Sequence[Operation], seen: Mapping[TaskId, Row]) -> None:
-    """Raise what speaks against an operation."""
-    refusals: dict[int, DomainError] = {}
-    for number, one in enumerate(operations):
-        if isinstance(one, Task):
-            continue
-        try:
-            check_preconditions(
-                seen.get(one.task_id), one.task_id, one.if_match, trashed=isinstance(one, Restore)
-            )
-        except DomainError as refusal:
-            refusals[number] = refusal
-    if refusals:
-        raise first_of(refusals)
 
 
 def _id(operation: Operation) -> TaskId:

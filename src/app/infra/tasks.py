@@ -22,6 +22,7 @@ from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
 from app.infra.postgres.session import Row, Session, Trace, TracedSession
 from app.infra.statements import keyed_writes, tasks
+from app.infra.statements.batch import APPLY_KEYED
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
 from app.infra.statements.tasks import Write
@@ -81,7 +82,12 @@ class NeonTaskRepository:
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
-        async with self._session.transaction() as session:
+        values = {"row": task_id, "versions": sorted(if_match or ())}
+        if await self._session.one(write.act, **values) is not None:
+            return
+        seen = await self._session.one(write.look, **values)
+        check_preconditions(seen, task_id, if_match, trashed=None)
+        async with self._session.transaction() as session:  # somebody else wrote meanwhile: now nobody can
             await session.one(HOLD)
             await self._written(write, task_id, if_match, trashed=None, session=session)
 
@@ -91,8 +97,8 @@ class NeonTaskRepository:
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        rows = await task_batch.rows_of(operations)
-        return await task_batch.apply(self._session, operations, rows, at=at, at_most=at_most)
+        batch = await task_batch.prepare(operations, at=at, at_most=at_most)
+        return await task_batch.apply(self._session, batch)
 
     async def _written(
         self,
@@ -127,12 +133,13 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
         self._writes = writes
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        def check(seen: Row) -> None:
-            if seen["count"] is not None and seen["count"] >= at_most:
+        def check(seen: Sequence[Row]) -> None:
+            if (seen[0]["count"] or 0) >= at_most:
                 raise TooManyTasks(at_most)
 
-        values = columns_of(task)
-        return await self._writes.run(keyed_writes.CREATE, task.id, check, **values, at_most=at_most)
+        values = columns_of(task) | {"row": task.id, "at_most": at_most}
+        (row,) = await self._writes.run(keyed_writes.CREATE, [task.id], check, **values)
+        return shown(row)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -148,21 +155,21 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
     async def _change(
         self, write: Statement, task_id: TaskId, if_match: Versions | None, **values: object
     ) -> Shown:
-        def check(seen: Row) -> None:
-            there = seen if seen["json"] is not None else None
+        def check(seen: Sequence[Row]) -> None:
+            there = seen[0] if seen[0]["id"] is not None else None
             check_preconditions(there, task_id, if_match, trashed=False)
 
-        return await self._writes.run(write, task_id, check, **values, versions=sorted(if_match or ()))
+        values |= {"row": task_id, "versions": sorted(if_match or ())}
+        (row,) = await self._writes.run(write, [task_id], check, **values)
+        return shown(row)
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        rows = await task_batch.rows_of(operations)
-        async with self._writes.transaction() as (session, keep):
-            done = await task_batch.apply(session, operations, rows, at=at, at_most=at_most)
-            ids = [one.id if isinstance(one, Task) else one.task_id for one in operations]
-            await keep({task_id: task for task_id, task in zip(ids, done, strict=True) if task is not None})
-        return done
+        batch = await task_batch.prepare(operations, at=at, at_most=at_most)
+        *texts, ending = self._writes.form.texts
+        values = batch.values | {"texts": texts, "ending": ending}
+        return batch.results(await self._writes.run(APPLY_KEYED, batch.ids, batch.check, **values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The statement of a batch, and the question why it was not done.
+"""The statements of a batch, without a key and with one, and the question why it was not done.
 
-The statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and
+A statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and
 computes the new rows (`next`) before it writes any. So it does all operations or none.
 """
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    LargeBinary,
     Select,
     Subquery,
     TableValuedAlias,
@@ -33,7 +34,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from app.infra.statements import keyed_writes
 from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
@@ -49,6 +52,9 @@ CHANGEABLE: Final = tuple(
 COUNT: Final = bindparam("count", type_=Integer)  # of operations
 CREATED: Final = bindparam("created", type_=Integer)
 """How many of the operations create a task."""
+TEXTS: Final = bindparam("texts", type_=ARRAY(LargeBinary))
+"""Text of the response before each task that it shows. `place` numbers these tasks."""
+ENDING: Final = bindparam("ending", type_=LargeBinary)
 
 
 def _given() -> TableValuedAlias:
@@ -59,6 +65,7 @@ def _given() -> TableValuedAlias:
         column("kind", Text),
         column("names", ARRAY(Text)),
         column("versions", ARRAY(BigInteger)),
+        column("place", Integer),
         *(column(c.name, c.type) for c in COLUMNS),
     )
     function = func.jsonb_to_recordset(rows).table_valued(*columns)
@@ -67,6 +74,10 @@ def _given() -> TableValuedAlias:
 
 def _text(text: str) -> ColumnElement[str]:
     return literal_column(f"'{text}'", Text)
+
+
+def _about(given: Subquery) -> tuple[ColumnElement[Any], ...]:
+    return given.c.kind, given.c.place
 
 
 def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
@@ -90,7 +101,7 @@ def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
     row = {c.name: new.get(c.name, c) for c in TASKS.c}
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
     return (
-        select(*(value.label(name) for name, value in row.items()), kind, differs.label("differs"))
+        select(*(value.label(name) for name, value in row.items()), *_about(given), differs.label("differs"))
         .where(
             *owner_scope(TASKS),
             TASKS.c.id == given.c.id,
@@ -107,14 +118,17 @@ def _new(given: Subquery, held: CTE) -> Select[Any]:
     row: dict[str, ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
     row |= {"user_id": OWNER, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
     values = (row[c.name].label(c.name) for c in TASKS.c)
-    return select(*values, given.c.kind, true().label("differs")).where(
+    return select(*values, *_about(given), true().label("differs")).where(
         given.c.kind == _text("create"), held.c.revision.is_not(None)
     )
 
 
-def _apply() -> Statement:
-    room = or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= AT_MOST)
-    held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), room).with_for_update().cte("held")
+def _room() -> ColumnElement[bool]:
+    return or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= AT_MOST)
+
+
+def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
+    """Return the new rows with their JSON, whether all were met, and whether any differs, as 0 or 1."""
     # PostgreSQL does not know these limits when it plans, and expects a tenth of the rows from each: one, of
     # the hundred that it expects from JSON. So it looks up each task, and does not read all of the owner's.
     few = select(_given()).limit(select(COUNT).scalar_subquery()).subquery("few")
@@ -122,18 +136,12 @@ def _apply() -> Statement:
     rows = union_all(select(_of_tasks(given, held).subquery("found")), _new(given, held)).subquery("next")
     done = select(*rows.c, task_json(rows).label("json")).cte("next")
     met = select(func.count()).select_from(done)
-    all_of_them = met.scalar_subquery() == COUNT
     changed = met.where(done.c.differs).scalar_subquery()
-    counted = (
-        update(OWNERS)
-        .values(
-            revision=OWNERS.c.revision + func.least(changed, literal_column("1")),
-            tasks=OWNERS.c.tasks + CREATED,
-        )
-        .where(*owner_scope(OWNERS), all_of_them)
-        .returning(OWNERS.c.revision)
-        .cte("counted")
-    )
+    return done, met.scalar_subquery() == COUNT, func.least(changed, literal_column("1"))
+
+
+def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
+    """Return the parts that write the new rows, if they are counted."""
     names = (*CHANGEABLE, "completed_at", "trashed_at", *CHANGED)
     updated = (
         update(TASKS)
@@ -152,12 +160,45 @@ def _apply() -> Statement:
         set_owner(), done.c.kind == _text("create"), counted.c.revision.is_not(None)
     )
     inserted = insert(TASKS).from_select(list(values), source).cte("inserted")
+    return updated, inserted
+
+
+def _apply() -> Statement:
+    held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _room()).with_for_update().cte("held")
+    done, all_of_them, changed = _next(held)
+    counted = (
+        update(OWNERS)
+        .values(revision=OWNERS.c.revision + changed, tasks=OWNERS.c.tasks + CREATED)
+        .where(*owner_scope(OWNERS), all_of_them)
+        .returning(OWNERS.c.revision)
+        .cte("counted")
+    )
     is_done = exists(select(counted.c.revision)).label("done")
-    return compiled(select(done.c.id, done.c.json, done.c.version, is_done).add_cte(updated, inserted))
+    result = select(done.c.id, done.c.json, done.c.version, is_done)
+    return compiled(result.add_cte(*_writes(done, counted)))
+
+
+def _apply_keyed() -> Statement:
+    response = keyed_writes.read_stored()
+    held = keyed_writes.hold_owner(response, _room())
+    done, all_of_them, changed = _next(held)
+    nothing = literal_column("''::bytea", LargeBinary)
+    texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, done.c.place
+    parts = func.string_agg(texts[place].concat(done.c.json), aggregate_order_by(nothing, place))
+    body = func.coalesce(parts, nothing).concat(ENDING)
+    ids = func.coalesce(func.array_agg(done.c.id).filter(place.is_not(None)), literal_column("'{}'::uuid[]"))
+    whole = select(body.label("body"), ids.label("task_ids")).select_from(done).cte("whole")
+    stored = keyed_writes.store(held, whole, whole.c.body, whole.c.task_ids, None, all_of_them)
+    counted = keyed_writes.count_stored(stored, changed, CREATED)
+    octets = select(func.octet_length(whole.c.body)).scalar_subquery()
+    return keyed_writes.result_of(done, octets, counted, response, *_writes(done, counted))
 
 
 APPLY: Final = _apply()
 """`id`, `json` and `version` of each task, and whether all is `done`. Otherwise nothing is."""
+
+APPLY_KEYED: Final = _apply_keyed()
+"""The same under a key, as `app.infra.statements.keyed_writes` has it."""
 
 
 def _look() -> Statement:

@@ -1,12 +1,10 @@
 """Writes under an idempotency key: one statement claims the key, does the work and stores the response.
 
 A statement reads the stored response first. If there is one, nothing else happens, and it is returned.
-Otherwise the statement locks the owner's row, so a second request under the key waits there. After that wait
-its snapshot is too old to show the first one's response: the primary key refuses its INSERT, all of it is
-undone, and the caller reads the response.
-
-A change computes the new row (`next`) and its JSON while it holds the task's lock, before it writes anything.
-So it knows the size of the response when it decides whether the quota has room.
+Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it computes
+the new tasks (`next`) and their JSON, and stores the response, if the quota has room for it. All other writes
+depend on that part. After its wait, the second request has a snapshot that is too old to show the first one's
+response, but the primary key knows it: nothing is stored, so nothing is done, and the caller asks again.
 """
 
 from collections.abc import Mapping
@@ -16,15 +14,15 @@ from typing import Any, Final
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    CompoundSelect,
     FromClause,
-    Insert,
     Integer,
     Select,
-    TableClause,
     Text,
-    and_,
+    Uuid,
+    any_,
+    bindparam,
     case,
-    delete,
     exists,
     func,
     insert,
@@ -36,20 +34,19 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.infra.statements.idempotency import (
     ANSWERS_MAX,
-    KEPT,
     OCTETS_MAX,
+    RESPONSES,
     SINCE,
-    THIS,
-    forgetting,
+    forget_old,
     key_hash,
     value_of_response,
 )
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
+from app.infra.statements.owner_scope import OWNER, Statement, beside, compiled, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
@@ -71,17 +68,20 @@ WAIT_MAX: Final = "1s"
 STORED: Final = ("fingerprint", "status", "headers", "body")
 
 
-def _stored_before() -> CTE:
-    """Return the response that is stored under the key, if it is young.
+def read_stored() -> CTE:
+    """Return the part that reads the response under the key, if it is young.
 
     By its order, only the primary key can answer this quickly. For an equality, PostgreSQL may read all
     responses of the owner by the index on `kept_at`: most owners have few.
     """
-    place, key = tuple_(KEPT.c.route, KEPT.c.key), tuple_(*map(value_of_response, ("route", "key")))
-    from_there = select(KEPT).where(*owner_scope(KEPT), place >= key).order_by(KEPT.c.route, KEPT.c.key)
-    nearest = from_there.limit(ONE).subquery("nearest").c
+    place, key = (
+        tuple_(RESPONSES.c.route, RESPONSES.c.key),
+        tuple_(*map(value_of_response, ("route", "key"))),
+    )
+    from_there = select(RESPONSES).where(*owner_scope(RESPONSES), place >= key)
+    nearest = from_there.order_by(RESPONSES.c.route, RESPONSES.c.key).limit(ONE).subquery("nearest").c
     found = tuple_(nearest.route, nearest.key) == key
-    return select(*(nearest[name] for name in STORED)).where(found, nearest.kept_at > SINCE).cte("answered")
+    return select(*(nearest[name] for name in STORED)).where(found, nearest.kept_at > SINCE).cte("response")
 
 
 def _in_turn() -> ColumnElement[bool]:
@@ -95,60 +95,95 @@ def _in_turn() -> ColumnElement[bool]:
     return select(func.set_config(setting, bound, true())).scalar_subquery().is_not(None)
 
 
-def _storing(done: CTE, counted: CTE, task_id: ColumnElement[Any]) -> CTE:
-    """Return the part that stores the response: the task's JSON, its entity tag, and the given headers."""
-    quote = literal_column("'\"'", Text)
-    tag = array([array([literal_column("'etag'", Text), func.concat(quote, done.c.version, quote)])])
-    values = {"user_id": OWNER} | {c.name: value_of_response(c.name) for c in KEPT.c if c.name != "user_id"}
-    values["headers"] = tag + value_of_response("headers")
-    values["body"] = done.c.json
-    values["task_ids"] = array([task_id])
-    return _inserting(KEPT, values, counted).cte("stored")
+def hold_owner(response: CTE, *conditions: ColumnElement[bool]) -> CTE:
+    """Return the part that locks the owner's row, if nothing is stored and there is room for one more."""
+    free = (_in_turn(), *owner_scope(OWNERS), OWNERS.c.kept_answers < ANSWERS_MAX, ~_any(response))
+    held = select(OWNERS.c.revision, OWNERS.c.kept_bytes).where(*free, *conditions)
+    return held.with_for_update().cte("held")
 
 
-def _inserting(view: TableClause, values: Mapping[str, ColumnElement[Any]], counted: CTE) -> Insert:
-    source = _named(values).where(set_owner(), counted.c.revision.is_not(None))
-    return insert(view).from_select(list(values), source)
+def store(
+    held: CTE,
+    source: FromClause,
+    body: ColumnElement[bytes],
+    task_ids: ColumnElement[Any],
+    headers: ColumnElement[Any] | None = None,
+    *conditions: ColumnElement[bool],
+) -> CTE:
+    """Return the part that stores the response. It returns its size, or no row: then nothing may be done.
+
+    It replaces an old response under the key.
+    """
+    octets = func.octet_length(body)
+    values: dict[str, ColumnElement[Any]] = {"user_id": OWNER}
+    values |= {c.name: value_of_response(c.name) for c in RESPONSES.c if c.name != "user_id"}
+    values |= {"body": body, "task_ids": task_ids}
+    if headers is not None:
+        values["headers"] = headers + value_of_response("headers")
+    rows = _named(values).select_from(source.join(held, held.c.kept_bytes + octets <= OCTETS_MAX))
+    new = upsert(RESPONSES).from_select(list(values), rows.where(set_owner(), *conditions))
+    key = ("user_id", "route", "key")
+    stored = new.on_conflict_do_update(
+        index_elements=[RESPONSES.c[name] for name in key],
+        set_={name: new.excluded[name] for name in values if name not in key},
+        where=RESPONSES.c.kept_at <= SINCE,
+    )
+    return stored.returning(func.octet_length(RESPONSES.c.body).label("octets")).cte("stored")
 
 
-def _named(values: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
-    return select(*(value.label(name) for name, value in values.items()))
+def count_stored(stored: CTE, changed: ColumnElement[int], created: ColumnElement[int] | None = None) -> CTE:
+    """Return the part that counts what is done, and the stored response, in the owner's row."""
+    owner = OWNERS.c
+    counts = {
+        "revision": owner.revision + changed,
+        "kept_answers": owner.kept_answers + ONE,
+        "kept_bytes": owner.kept_bytes + stored.c.octets,
+    }
+    if created is not None:
+        counts["tasks"] = owner.tasks + created
+    counting = update(OWNERS).values(counts).where(*owner_scope(OWNERS), stored.c.octets.is_not(None))
+    return counting.returning(owner.revision).cte("counted")
 
 
-def _result(done: CTE, counted: CTE, answered: CTE, *parts: CTE) -> Statement:
-    """Return the whole statement. Its row is the task, and whether the work is `done`, or what is stored."""
-    nothing = (null().cast(KEPT.c[name].type).label(name) for name in STORED)
-    worked = select(done.c.json, done.c.version, _any(counted).label("done"), *nothing)
-    replayed = select(null(), null(), literal_column("false"), *(answered.c[name] for name in STORED))
-    both = union_all(worked.where(~_any(answered)), replayed)
-    return compiled(both.add_cte(*parts, forgetting(_any(counted))))
+def result_of(done: CTE, octets: ColumnElement[int], counted: CTE, response: CTE, *parts: CTE) -> Statement:
+    """Return the whole statement. Its rows are the tasks and whether all is `done`, or what is stored."""
+    is_done = _any(counted).label("done")
+    tasks = select(done.c.id, done.c.json, done.c.version, octets.label("octets"), is_done)
+    return compiled(_or_stored(tasks, response).add_cte(*parts, forget_old(_any(counted))))
+
+
+def _or_stored(rows: Select[Any], response: CTE) -> CompoundSelect[Any]:
+    """Return these rows, or the response that is stored under the key."""
+    nothing = (null().cast(RESPONSES.c[name].type).label(name) for name in STORED)
+    stored = select(*(null() for _ in rows.selected_columns), *(response.c[name] for name in STORED))
+    return union_all(rows.add_columns(*nothing).where(~_any(response)), stored)
 
 
 def _any(rows: FromClause) -> ColumnElement[bool]:
     return exists(select(literal_column("1")).select_from(rows))
 
 
+def _named(values: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
+    return select(*(value.label(name) for name, value in values.items()))
+
+
+def _store_task(held: CTE, done: CTE) -> CTE:
+    """Return the part that stores the JSON of one task, its entity tag, and the given headers."""
+    quote = literal_column("'\"'", Text)
+    tag = array([array([literal_column("'etag'", Text), func.concat(quote, done.c.version, quote)])])
+    return store(held, done, done.c.json, array([done.c.id]), tag)
+
+
 def _create() -> Statement:
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")}
     row = {"user_id": OWNER, "id": ROW, **given, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
-    made = _with_json(_named(row))
-    answered, octets = _stored_before(), func.octet_length(made.c.json)
-    first: dict[str, ColumnElement[Any]] = {
-        "user_id": OWNER,
-        "revision": ONE,
-        "tasks": ONE,
-        "kept_answers": ONE,
-        "kept_bytes": octets,
-    }
-    source = _named(first).where(set_owner(), _in_turn(), octets <= OCTETS_MAX, ~_any(answered))
-    new, owner = upsert(OWNERS).from_select(list(first), source), OWNERS.c
-    more = {name: owner[name] + new.excluded[name] for name in first if name != "user_id"}
-    room = and_(owner.tasks < AT_MOST, owner.kept_answers < ANSWERS_MAX, more["kept_bytes"] <= OCTETS_MAX)
-    counting = new.on_conflict_do_update(index_elements=[owner.user_id], set_=more, where=room)
-    counted = counting.returning(owner.revision).cte("counted")
-    values = {"user_id": OWNER} | {name: made.c[name] for name in ("id", *given)}
-    inserted = _inserting(TASKS, values, counted).cte("inserted")
-    return _result(made, counted, answered, inserted, _storing(made, counted, made.c.id))
+    done, response = _with_json(_named(row)), read_stored()
+    stored = _store_task(hold_owner(response, OWNERS.c.tasks < AT_MOST), done)
+    counted = count_stored(stored, ONE, ONE)
+    values = {"user_id": OWNER} | {name: done.c[name] for name in ("id", *given)}
+    new = _named(values).where(set_owner(), counted.c.revision.is_not(None))
+    inserted = insert(TASKS).from_select(list(values), new).cte("inserted")
+    return result_of(done, func.octet_length(done.c.json), counted, response, inserted)
 
 
 def _with_json(rows: Select[Any]) -> CTE:
@@ -177,49 +212,33 @@ def _change(
     values: Mapping[str, ColumnElement[Any]], differs: ColumnElement[bool], *, conditional: bool
 ) -> Statement:
     """Return the change of a task in the list. If nothing differs, the response is stored all the same."""
-    answered = _stored_before()
-    held = (
-        select(OWNERS.c.revision)
-        .where(_in_turn(), *owner_scope(OWNERS), OWNERS.c.kept_answers < ANSWERS_MAX, ~_any(answered))
-        .with_for_update()
-        .cte("held")
-    )
+    response = read_stored()
+    held = hold_owner(response)
     counted_up = {name: case((differs, value), else_=TASKS.c[name]) for name, value in CHANGED.items()}
     row = {c.name: c for c in TASKS.c} | dict(values) | counted_up
     seen = _named(row | {"differs": differs}).where(
         *owner_scope(TASKS), TASKS.c.id == ROW, ALIVE, *expected(conditional), held.c.revision.is_not(None)
     )
     done = _with_json(seen.with_for_update(of=TASKS))
-    octets, owner = func.octet_length(done.c.json), OWNERS.c
-    counted = (
-        update(OWNERS)
-        .values(
-            revision=owner.revision + done.c.differs.cast(Integer),
-            kept_answers=owner.kept_answers + ONE,
-            kept_bytes=owner.kept_bytes + octets,
-        )
-        .where(*owner_scope(OWNERS), owner.kept_bytes + octets <= OCTETS_MAX)
-        .returning(owner.revision)
-        .cte("counted")
-    )
+    stored = _store_task(held, done)
+    counted = count_stored(stored, select(done.c.differs.cast(Integer)).scalar_subquery())
     changed = (
         update(TASKS)
         .values({name: done.c[name] for name in (*values, *CHANGED)})
         .where(*owner_scope(TASKS), TASKS.c.id == ROW, done.c.differs, counted.c.revision.is_not(None))
         .cte("changed")
     )
-    return _result(done, counted, answered, changed, _storing(done, counted, ROW))
+    return result_of(done, func.octet_length(done.c.json), counted, response, changed)
 
 
 def _look() -> Statement:
-    """Return the statement that reads why a keyed write was not done. It has exactly one row."""
+    """Return the statement that reads why a keyed write was not done."""
+    these = TASKS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+    of_tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
     counts = (OWNERS.c.tasks.label("count"), OWNERS.c.kept_answers.label("answers"), OWNERS.c.kept_bytes)
-    of_task = select(*SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), TASKS.c.id == ROW)
     of_owner = select(*counts).where(*owner_scope(OWNERS))
-    return one_row_of(of_task.cte("task"), of_owner.cte("owner"), _stored_before())
+    return compiled(_or_stored(beside(of_owner.cte("owner"), of_tasks.cte("task")), read_stored()))
 
 
 LOOK: Final = _look()
-
-FORGET: Final = compiled(delete(KEPT).where(*owner_scope(KEPT), *THIS, KEPT.c.kept_at <= SINCE))
-"""Deletes what is stored under a key, if it is old."""
+"""A row for each task that is there, or one without; each has the owner's counts. Or what is stored."""

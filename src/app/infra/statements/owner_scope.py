@@ -14,12 +14,13 @@ Both walls are in one statement, so they cost no additional round trip.
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     FromClause,
+    Select,
     Text,
     bindparam,
     column,
@@ -73,7 +74,12 @@ def set_owner() -> ColumnElement[bool]:
 
 
 def one_row_of(*parts: CTE) -> Statement:
-    """Return the statement that puts the rows of several parts, none or one each, beside each other.
+    """Return the statement of `beside`."""
+    return compiled(beside(*parts))
+
+
+def beside(*parts: CTE) -> Select[Any]:
+    """Put the rows of several parts, none or one each, beside each other. There is always one row.
 
     PostgreSQL runs a CTE that calls `set_config` by itself. A subquery would become a part of the join, which
     sets the owner after the scan.
@@ -81,7 +87,7 @@ def one_row_of(*parts: CTE) -> Statement:
     source: FromClause = select(literal_column("1")).subquery("one")
     for part in parts:
         source = source.outerjoin(part, true())
-    return compiled(select(*(c for part in parts for c in part.c)).select_from(source))
+    return select(*(c for part in parts for c in part.c)).select_from(source)
 
 
 def compiled(statement: Executable, *, budget: float | None = None) -> Statement:

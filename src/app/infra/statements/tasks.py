@@ -25,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array
@@ -129,19 +130,24 @@ def restore(*, conditional: bool) -> Write:
 
 @lru_cache
 def purge(*, conditional: bool) -> Write:
-    """Return the write that ends a task, wherever it is, and every kept answer that shows it.
+    """Return the write that ends a task, wherever it is, and every stored response that shows it.
 
-    The owner's row must be held before (`app.infra.statements.revision.HOLD`), in a statement of its own:
-    this
-    one sees all answers that were kept until then. What is counted is what is gone.
+    It sees the responses that were stored before it began, so it does nothing if the owner's row was changed
+    while it waited for that row's lock. What is counted is what is gone.
     """
-    this = and_(*owner_scope(TASKS), TASKS.c.id == ROW)
-    gone = delete(TASKS).where(this, *expected(conditional)).returning(*SHOWN).cte("gone")
+    counts = select(OWNERS.c.revision, OWNERS.c.kept_answers.label("answers")).where(*owner_scope(OWNERS))
+    seen, held = counts.cte("seen"), counts.with_for_update().cte("held")
+    same = tuple_(held.c.revision, held.c.answers) == tuple_(seen.c.revision, seen.c.answers)
+    unchanged = exists(select(held.c.revision).select_from(held.join(seen, same)))
+    this = (*owner_scope(TASKS), TASKS.c.id == ROW, unchanged, *expected(conditional))
+    gone = delete(TASKS).where(*this).returning(*SHOWN).cte("gone")
     counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
     counted = counted.where(*owner_scope(OWNERS), exists(select(gone.c.version)))
-    forgotten = idempotency.gone(array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)]))
-    forgotten = forgotten.where(exists(select(gone.c.version)))
-    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), forgotten.cte("forgotten"))
+    emptied = idempotency.empty_responses(
+        array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)])
+    )
+    emptied = emptied.where(exists(select(gone.c.version)))
+    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), emptied.cte("emptied"))
     return Write(compiled(act), _look(true()))
 
 
