@@ -4,7 +4,7 @@ A statement reads the stored response first. If there is one, nothing else happe
 Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it computes
 the new tasks (`next`) and their JSON, and stores the response, if the quota has room for it. All other writes
 depend on that part. After its wait, the second request has a snapshot that is too old to show the first one's
-response, but the primary key knows it: nothing is stored, so nothing is done, and the caller asks again.
+response, but the primary key knows it: nothing is stored and nothing is done, and the caller reads the response.
 """
 
 from collections.abc import Mapping
