@@ -3,8 +3,8 @@
 import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { APIError } from "better-auth/api";
 import { bearer, jwt } from "better-auth/plugins";
-import { limitMails, printMail, type SendMail } from "./mail.ts";
-import type { PasswordTurns } from "./password-turns.ts";
+import { limitMails, MAIL_WINDOW, printMail, type SendMail } from "./mail.ts";
+import { passwordTurns } from "./password-turns.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Settings } from "./settings.ts";
 import { signInThrottle } from "./sign-in-throttle.ts";
@@ -38,17 +38,16 @@ export const tokens = () =>
 /** For clients without cookies (curl, a phone): the signed session token of `set-auth-token`. Pages do not get it. */
 export const sessionTokens = () => bearer({ requireSignature: true });
 
-interface Parts {
-  readonly turns?: PasswordTurns;
-  readonly sendMail?: SendMail;
-}
-
-export function authOptions(settings: Settings, database: BetterAuthOptions["database"], parts: Parts = {}) {
+export function authOptions(
+  settings: Settings,
+  database: BetterAuthOptions["database"],
+  sendMail: SendMail = printMail,
+) {
   return {
     baseURL: settings.baseUrl,
     secret: settings.secret,
     database,
-    ...mails(settings, limitMails(parts.sendMail ?? printMail)),
+    ...mails(settings, limitMails(sendMail)),
     trustedOrigins: [...settings.trustedOrigins],
     rateLimit: { enabled: settings.rateLimit, customStorage: boundedCounts() },
     advanced: {
@@ -76,12 +75,7 @@ export function authOptions(settings: Settings, database: BetterAuthOptions["dat
       },
     },
     telemetry: { enabled: false },
-    plugins: [
-      tokens(),
-      sessionTokens(),
-      ...(settings.rateLimit ? [signInThrottle()] : []),
-      ...(parts.turns ? [parts.turns.plugin()] : []),
-    ],
+    plugins: [tokens(), sessionTokens(), ...(settings.rateLimit ? [signInThrottle()] : []), passwordTurns()],
   } satisfies BetterAuthOptions;
 }
 
@@ -102,6 +96,7 @@ function mails(settings: Settings, send: SendMail) {
         }),
     },
     emailVerification: {
+      expiresIn: MAIL_WINDOW, // where no more mails come, the link of the last one still works
       sendOnSignUp: settings.verifyEmail,
       sendOnSignIn: settings.verifyEmail, // the first mail may be lost
       autoSignInAfterVerification: true,
@@ -117,7 +112,7 @@ function mails(settings: Settings, send: SendMail) {
 
 /** Counts of requests with a bound on their number: Better Auth's own grow with each path that somebody makes up. */
 function boundedCounts() {
-  const counts = new RateLimiter();
+  const counts = new RateLimiter(); // who ends the counts of others has 170 addresses, and gains nothing by it
   return {
     consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
       const [address = ""] = key.split("|"); // `address|path`
@@ -144,5 +139,5 @@ function refuseLargeProfile({ email, name, image }: Profile): void {
     throw new APIError("BAD_REQUEST", { message: "A picture is an https address of at most 2,000 characters." });
 }
 
-export const createAuth = (settings: Settings, database: BetterAuthOptions["database"], parts?: Parts) =>
-  betterAuth(authOptions(settings, database, parts));
+export const createAuth = (settings: Settings, database: BetterAuthOptions["database"]) =>
+  betterAuth(authOptions(settings, database));

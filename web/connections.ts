@@ -15,9 +15,9 @@ export const serverOptions: ServerOptions = {
   connectionsCheckingInterval: 1_000,
 };
 
-export function boundConnections(server: Server, trustedProxies: readonly string[]): void {
+export function boundConnections(server: Server, trustedProxies: readonly string[], silence = SILENCE): void {
   server.maxConnections = CONNECTIONS_MAX;
-  server.setTimeout(SILENCE);
+  server.setTimeout(silence);
   const proxies = blockList(trustedProxies);
   const open = new Map<string, number>();
   server.on("connection", (socket: Socket) => {

@@ -1,6 +1,6 @@
 /** Mail to people. Without a mail service it is printed, so that its links can be opened while one tries things out. */
 
-import { RateLimiter } from "./rate-limiter.ts";
+import { LastingCounts } from "./lasting-counts.ts";
 
 export interface Mail {
   readonly to: string;
@@ -11,13 +11,17 @@ export interface Mail {
 export type SendMail = (mail: Mail) => Promise<void>;
 
 const MARK = "mail | "; // begins each printed line: `make run` shows these lines of the log
-const PER_RECIPIENT = { max: 5, window: 60 * 60 }; // anybody can have mail sent to any address: this many of them
+
+/** Seconds. A link in a mail works for as long: strangers who use up the mails of an address leave its owner one. */
+export const MAIL_WINDOW = 60 * 60;
+
+const PER_RECIPIENT = { max: 5, window: MAIL_WINDOW }; // of one subject: anybody can have mail sent to any address
 
 /** Bounds what one address is sent. */
 export function limitMails(send: SendMail): SendMail {
-  const sent = new RateLimiter();
+  const sent = new LastingCounts(PER_RECIPIENT);
   return async (mail) => {
-    if (sent.take(mail.to.toLowerCase(), PER_RECIPIENT) === 0) await send(mail);
+    if (sent.take(`${mail.subject} ${mail.to}`) === 0) await send(mail);
   };
 }
 

@@ -7,10 +7,10 @@
  * goes first: a flood from many addresses does not keep owners out.
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import { availableParallelism } from "node:os";
 import type { BetterAuthPlugin } from "better-auth";
 import { APIError, createAuthMiddleware } from "better-auth/api";
+import { atEnd } from "./request-end.ts";
 import { accountOf, type Context, knownDevice } from "./sign-in-throttle.ts";
 
 const PATHS = new Set([
@@ -72,47 +72,31 @@ export class TurnQueue {
   }
 }
 
-export class PasswordTurns {
-  readonly #queue = new TurnQueue(AT_ONCE, WAITING_MAX);
-  readonly #requests = new AsyncLocalStorage<{ end?: () => void }>();
-
-  /** Answers a request, and ends the turn that it took. */
-  async during<T>(answer: () => Promise<T>): Promise<T> {
-    const request: { end?: () => void } = {};
-    try {
-      return await this.#requests.run(request, answer);
-    } finally {
-      request.end?.();
-    }
-  }
-
-  /** After all limits, so that a request that is refused anyway takes no turn. */
-  plugin(): BetterAuthPlugin {
-    return {
-      id: "password-turns",
-      hooks: {
-        before: [
-          {
-            matcher: ({ path }) => path !== undefined && PATHS.has(path),
-            handler: createAuthMiddleware((ctx) => this.#takeTurn(ctx)),
-          },
-        ],
-      },
-    };
-  }
-
-  async #takeTurn(ctx: Context): Promise<void> {
-    const request = this.#requests.getStore();
-    if (!request) return;
+/** After all limits, so that a request that is refused anyway takes no turn. */
+export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): BetterAuthPlugin {
+  async function takeTurn(ctx: Context): Promise<void> {
+    if (!ctx.request) return;
     const account = accountOf(ctx.body?.email);
     const isKnown = account !== null && (await knownDevice(ctx, account)) !== null;
-    const end = await this.#queue.take(isKnown ? account : null);
+    const end = await queue.take(isKnown ? account : null);
     if (end === null)
       throw new APIError(
         "SERVICE_UNAVAILABLE",
         { message: "Too many people sign in at once. Try again in a moment.", code: "TOO_BUSY" },
         { "Retry-After": String(RETRY_AFTER) },
       );
-    request.end = end;
+    atEnd(end);
   }
+
+  return {
+    id: "password-turns",
+    hooks: {
+      before: [
+        {
+          matcher: ({ path }) => path !== undefined && PATHS.has(path),
+          handler: createAuthMiddleware(takeTurn),
+        },
+      ],
+    },
+  };
 }

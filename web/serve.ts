@@ -10,7 +10,7 @@ import { cors } from "hono/cors";
 import pg from "pg";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { boundConnections, serverOptions } from "./connections.ts";
-import { PasswordTurns } from "./password-turns.ts";
+import { untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
@@ -25,10 +25,7 @@ interface Auth {
   readonly options: BetterAuthOptions;
 }
 
-export async function serve(
-  settings: Settings,
-  create: (database: pg.Pool, turns: PasswordTurns) => Auth,
-): Promise<void> {
+export async function serve(settings: Settings, create: (database: pg.Pool) => Auth): Promise<void> {
   const database = new pg.Pool({
     connectionString: settings.databaseUrl,
     max: 5,
@@ -38,11 +35,10 @@ export async function serve(
   });
   database.on("error", (error) => console.error(`database: ${error.message}`));
   await reached(database);
-  const turns = new PasswordTurns();
-  const auth = create(database, turns);
+  const auth = create(database);
   await migrate(auth.options);
 
-  const app = createApp(settings, auth, turns);
+  const app = createApp(settings, auth);
   servePage(app, settings);
 
   const server = listen(
@@ -66,7 +62,7 @@ export async function serve(
 }
 
 /** The routes of Better Auth. */
-export function createApp(settings: Settings, auth: Auth, turns: PasswordTurns): Hono<{ Bindings: HttpBindings }> {
+export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.use(
     "/api/auth/*",
@@ -82,7 +78,7 @@ export function createApp(settings: Settings, auth: Auth, turns: PasswordTurns):
   );
   app.on(["GET", "POST"], "/api/auth/*", async (context) => {
     const began = performance.now();
-    const answer = new Response(...parts(await turns.during(() => auth.handler(withAddress(context, settings)))));
+    const answer = new Response(...parts(await untilEnd(() => auth.handler(withAddress(context, settings)))));
     if (settings.verifyEmail && context.req.path === "/api/auth/sign-up/email") await hideTime(began);
     withoutSessionToken(context.req.raw, answer);
     answer.headers.set("cache-control", "no-store");

@@ -5,4 +5,4 @@ import { serve } from "./serve.ts";
 import { readSettings } from "./settings.ts";
 
 const settings = readSettings(process.env);
-await serve(settings, (database, turns) => createAuth(settings, database, { turns }));
+await serve(settings, (database) => createAuth(settings, database));

@@ -10,8 +10,10 @@
 
 import { createHash, randomUUID } from "node:crypto";
 import type { BetterAuthPlugin } from "better-auth";
-import { APIError, createAuthMiddleware, getIP, isAPIError } from "better-auth/api";
-import { type Quota, RateLimiter } from "./rate-limiter.ts";
+import { APIError, createAuthMiddleware, getIP } from "better-auth/api";
+import { LastingCounts } from "./lasting-counts.ts";
+import type { Quota } from "./rate-limiter.ts";
+import { atEnd } from "./request-end.ts";
 
 const MINUTE = 60; // seconds
 const HOUR = 60 * MINUTE;
@@ -22,12 +24,15 @@ const ANYWHERE: Quota = { max: 20, window: HOUR };
 const COOKIE = "known_device";
 const COOKIE_LIFE = 90 * 24 * HOUR;
 
-type Use = readonly [key: string, quota: Quota];
+type Use = readonly [counts: LastingCounts, key: string];
 export type Context = Parameters<Parameters<typeof createAuthMiddleware>[0]>[0];
 
-export function signInThrottle(counts = new RateLimiter()): BetterAuthPlugin {
-  /** What each request under way has used: given back where the password was not wrong. */
-  const used = new WeakMap<object, readonly Use[]>();
+const WRONG_PASSWORD = 401;
+
+export function signInThrottle(): BetterAuthPlugin {
+  const ofDevices = new LastingCounts(AT_DEVICE);
+  const atAddresses = new LastingCounts(AT_ADDRESS);
+  const anywhere = new LastingCounts(ANYWHERE);
 
   async function takeQuotas(ctx: Context): Promise<void> {
     const account = accountOf(ctx.body?.email);
@@ -35,33 +40,27 @@ export function signInThrottle(counts = new RateLimiter()): BetterAuthPlugin {
     const device = await knownDevice(ctx, account);
     const address = getIP(ctx.request, ctx.context.options) ?? "unknown";
     const uses: readonly Use[] = device
-      ? [[`device ${device}`, AT_DEVICE]]
+      ? [[ofDevices, device]]
       : [
-          [`${account} at ${address}`, AT_ADDRESS],
-          [`${account} anywhere`, ANYWHERE],
+          [atAddresses, `${account} ${address}`],
+          [anywhere, account],
         ];
-    for (const [index, [key, quota]] of uses.entries()) {
-      const wait = counts.take(key, quota);
+    for (const [index, [counts, key]] of uses.entries()) {
+      const wait = counts.take(key);
       if (wait === 0) continue;
-      for (const [before] of uses.slice(0, index)) counts.giveBack(before);
+      giveBack(uses.slice(0, index));
       throw tooMany(wait);
     }
-    used.set(ctx.request, uses);
-  }
-
-  async function settle(ctx: Context): Promise<void> {
-    const uses = ctx.request && used.get(ctx.request);
-    const { returned, newSession } = ctx.context;
-    const isWrong = isAPIError(returned) && returned.statusCode === 401;
-    if (uses && !isWrong) for (const [key] of uses) counts.giveBack(key);
-    if (newSession) await rememberDevice(ctx, newSession.user.email);
+    atEnd((status) => {
+      if (status !== WRONG_PASSWORD) giveBack(uses);
+    });
   }
 
   return {
     id: "sign-in-throttle",
     hooks: {
       before: [{ matcher: ({ path }) => path === "/sign-in/email", handler: createAuthMiddleware(takeQuotas) }],
-      after: [{ matcher: () => true, handler: createAuthMiddleware(settle) }],
+      after: [{ matcher: () => true, handler: createAuthMiddleware(rememberDevice) }],
     },
   };
 }
@@ -80,8 +79,12 @@ export async function knownDevice(ctx: Context, account: string): Promise<string
   return owner === account && device ? device : null;
 }
 
-async function rememberDevice(ctx: Context, email: string): Promise<void> {
-  const account = accountOf(email);
+function giveBack(uses: readonly Use[]): void {
+  for (const [counts, key] of uses) counts.giveBack(key);
+}
+
+async function rememberDevice(ctx: Context): Promise<void> {
+  const account = accountOf(ctx.context.newSession?.user.email);
   if (!account) return;
   const device = (await knownDevice(ctx, account)) ?? randomUUID();
   const { name, attributes } = ctx.context.createAuthCookie(COOKIE, { maxAge: COOKIE_LIFE });

@@ -35,14 +35,15 @@ def connected(service: Service, times: int, *, sends: bytes = b"") -> Iterator[l
         yield connections
 
 
-def answered(connections: list[socket.socket], *, within: float) -> int:
-    """Return how many have something to read within so many seconds."""
+def answered(connections: list[socket.socket], *, within: float, enough: int | None = None) -> int:
+    """Return how many have something to read, or were closed, as soon as enough have, or within so many seconds."""
     waiting, deadline = set(connections), time.monotonic() + within
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLIN)
     by_number = {connection.fileno(): connection for connection in connections}
-    while waiting and (left := deadline - time.monotonic()) > 0:
+    last = len(connections) - enough if enough else 0
+    while len(waiting) > last and (left := deadline - time.monotonic()) > 0:
         for number, _ in poll.poll(left * 1000):
             poll.unregister(number)
             waiting.discard(by_number[number])

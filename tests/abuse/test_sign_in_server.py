@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from dev.postgres import PostgresServer
+from tests.abuse.sockets import answered
 from tests.support.factories import someone
 from tests.support.servers.better_auth import BetterAuth, better_auth
 
@@ -390,6 +391,20 @@ async def test_given_slow_connections_of_one_address_others_are_answered_and_the
     assert of_heads == [too_late] * 100 + [b""] * 50  # an address has 100
     assert of_silent == [too_late] * 50
     assert set(of_bodies) <= {too_late, b"HTTP/1.1 429"}
+
+
+async def test_given_2000_connections_through_a_proxy_the_next_50_are_closed_and_one_is_taken_when_another_ends(
+    proxied: BetterAuth,
+) -> None:
+    with held(proxied, 2_050, "127.0.0.7", b"") as connections:
+        closed = answered(connections, within=9, enough=50)  # those that are held end after 10 s
+        more = answered(connections, within=0.5)
+        for each in connections:
+            each.close()
+        async with somebody(proxied, address=an_address()) as bob:
+            await bob.account()
+
+    assert (closed, more) == (50, 50)
 
 
 async def test_answers_of_the_sign_in_server_are_not_kept_and_not_sniffed(proxied: BetterAuth) -> None:

@@ -2,8 +2,10 @@
 
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
-import { authOptions, CLIENT_ADDRESS } from "../auth.ts";
+import { authOptions, CLIENT_ADDRESS, sessionTokens, tokens } from "../auth.ts";
 import type { Mail } from "../mail.ts";
+import { passwordTurns, TurnQueue } from "../password-turns.ts";
+import { untilEnd } from "../request-end.ts";
 import type { Settings } from "../settings.ts";
 import { signInThrottle } from "../sign-in-throttle.ts";
 
@@ -22,9 +24,13 @@ export const SETTINGS: Settings = {
   trustedOrigins: [ORIGIN],
 };
 
-export function given(settings: Partial<Settings>, sendMail: (mail: Mail) => Promise<void> = async () => {}) {
+export function given(
+  settings: Partial<Settings>,
+  sendMail: (mail: Mail) => Promise<void> = async () => {},
+  queue = new TurnQueue(1, 100),
+) {
   const database = memoryAdapter({ user: [], session: [], account: [], verification: [], jwks: [] });
-  const options = authOptions({ ...SETTINGS, ...settings }, database, { sendMail });
+  const options = authOptions({ ...SETTINGS, ...settings }, database, sendMail);
   const auth = betterAuth({
     ...options,
     emailAndPassword: {
@@ -32,11 +38,12 @@ export function given(settings: Partial<Settings>, sendMail: (mail: Mail) => Pro
       password: { hash: async (password) => password, verify: async ({ hash, password }) => hash === password },
     },
     logger: { disabled: true },
-    plugins: [...options.plugins, signInThrottle()],
+    plugins: [tokens(), sessionTokens(), signInThrottle(), passwordTurns(queue)],
   });
 
+  const ask = (request: Request): Promise<Response> => untilEnd(() => auth.handler(request));
   const post = (path: string, body: object, headers: Record<string, string> = {}): Promise<Response> =>
-    auth.handler(
+    ask(
       new Request(`${ORIGIN}/api/auth${path}`, {
         method: "POST",
         headers: { origin: ORIGIN, "content-type": "application/json", ...headers },
@@ -45,6 +52,8 @@ export function given(settings: Partial<Settings>, sendMail: (mail: Mail) => Pro
     );
 
   return {
+    open: (link: string) => ask(new Request(link)),
+    sendVerification: (email: string) => post("/send-verification-email", { email }),
     signUp: (email: string) => post("/sign-up/email", { name: "Ann", email, password: PASSWORD }),
     signIn: (email: string, { password = PASSWORD, address = "192.0.2.1", cookie = "" } = {}) =>
       post("/sign-in/email", { email, password }, { [CLIENT_ADDRESS]: address, ...(cookie && { cookie }) }),

@@ -41,8 +41,8 @@ const keys = () => {
   return variant.sessionCache === "keys" ? jwt({ sessionCookieCache: true }) : tokens();
 };
 
-await serve(settings, (database, turns) => {
-  if (Object.keys(variant).length === 0) return createAuth(settings, database, { turns });
+await serve(settings, (database) => {
+  if (Object.keys(variant).length === 0) return createAuth(settings, database);
   const options = authOptions(settings, database);
   return betterAuth({
     ...options,

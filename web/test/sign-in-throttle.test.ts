@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { TurnQueue } from "../password-turns.ts";
 import { given, PASSWORD } from "./better-auth.ts";
 
 type Auth = ReturnType<typeof given>;
@@ -64,6 +65,18 @@ test("a device's cookie that somebody made up is none", async () => {
   await guesses(auth, 5, () => ({}));
 
   assert.equal((await auth.signIn("ann@example.com", { cookie })).status, 429);
+});
+
+test("an answer that was not a wrong password does not count: the server was too busy", async () => {
+  const queue = new TurnQueue(1, 0);
+  const auth = given({}, async () => {}, queue);
+  await auth.signUp("ann@example.com");
+  const end = await queue.take();
+
+  assert.deepEqual(await guesses(auth, 7, () => ({})), times(7, 503));
+  end?.();
+
+  assert.deepEqual(await guesses(auth, 6, () => ({})), [...times(5, 401), 429]);
 });
 
 test("right passwords do not count", async () => {

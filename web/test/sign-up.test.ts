@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as settle } from "node:timers/promises";
 import type { Mail } from "../mail.ts";
-import { PasswordTurns } from "../password-turns.ts";
 import { createApp, restOfStep } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
@@ -35,17 +34,40 @@ test("a mail service that fails does not fail the sign-up", async () => {
   assert.equal((await auth.signUp("ann@example.com")).status, 200);
 });
 
-test("one address gets five mails an hour, however many are requested", async () => {
+test("one address gets five mails of a kind in an hour, and another address its own", async () => {
   const mails: Mail[] = [];
   const auth = given({ verifyEmail: true }, async (mail) => void mails.push(mail));
 
   for (let number = 0; number < 9; number += 1) await auth.signUp("ann@example.com");
+  await auth.sendVerification("ANN@example.com");
   await auth.signUp("bob@example.com");
 
   assert.deepEqual(
-    mails.map(({ to }) => to),
-    [...Array<string>(5).fill("ann@example.com"), "bob@example.com"],
+    mails.map(({ to, subject }) => `${to}: ${subject}`),
+    [
+      "ann@example.com: Confirm your e-mail address",
+      ...Array<string>(5).fill("ann@example.com: You have an account already"),
+      "ann@example.com: Confirm your e-mail address", // no number of the other kind holds it back
+      "bob@example.com: Confirm your e-mail address",
+    ],
   );
+});
+
+test("where a stranger used up somebody's mails, the last link works until the next mail may come", async ({
+  mock,
+}) => {
+  mock.timers.enable({ apis: ["Date"], now: Date.now() });
+  const links: string[] = [];
+  const auth = given({ verifyEmail: true }, async ({ text }) => void links.push(text.split("\n")[1] ?? ""));
+  await auth.signUp("ann@example.com");
+  for (let number = 0; number < 9; number += 1) await auth.sendVerification("ann@example.com");
+
+  mock.timers.tick(59 * 60 * 1000);
+  const opened = await auth.open(links.at(-1) ?? "");
+
+  assert.equal(links.length, 5);
+  assert.equal(opened.status, 302);
+  assert.equal((await auth.signIn("ann@example.com")).status, 200);
 });
 
 test("an answer waits for the end of a step, however long its work took", () => {
@@ -60,7 +82,7 @@ for (const verifyEmail of [true, false])
   }) => {
     mock.timers.enable({ apis: ["setTimeout"] });
     const auth = { handler: async () => new Response("{}"), options: {} };
-    const app = createApp({ ...SETTINGS, verifyEmail }, auth, new PasswordTurns());
+    const app = createApp({ ...SETTINGS, verifyEmail }, auth);
     const client = { incoming: { socket: { remoteAddress: "192.0.2.1" } } };
     let isAnswered = false;
 

@@ -1,0 +1,55 @@
+/**
+ * Counts of one quota in memory that is fixed: none ends before its time, however many keys somebody makes up.
+ *
+ * A key counts in one of 262,144 places, and a secret chooses which. Keys that share a place share its quota. That
+ * takes many of them: 36,000 wrong passwords an hour, all that two cores can check, use a place 0.14 times.
+ */
+
+import { createHmac, randomBytes } from "node:crypto";
+import type { Quota } from "./rate-limiter.ts";
+
+const PLACES = 262_144; // 2.6 MB
+
+export class LastingCounts {
+  readonly #quota: Quota;
+  readonly #clock: () => number;
+  readonly #secret: Uint8Array;
+  readonly #used: Uint16Array;
+  readonly #ends: Float64Array; // milliseconds of the clock
+
+  constructor(
+    quota: Quota,
+    {
+      clock = () => performance.now(),
+      secret = randomBytes(32),
+      places = PLACES,
+    }: { clock?: () => number; secret?: Uint8Array; places?: number } = {},
+  ) {
+    this.#quota = quota;
+    this.#clock = clock;
+    this.#secret = secret;
+    this.#used = new Uint16Array(places);
+    this.#ends = new Float64Array(places);
+  }
+
+  /** Uses the quota of a key once. Returns 0, or after how many seconds it is worth trying again. */
+  take(key: string): number {
+    const place = this.#placeOf(key);
+    const now = this.#clock();
+    const used = now < (this.#ends[place] ?? 0) ? (this.#used[place] ?? 0) : 0;
+    if (used >= this.#quota.max) return Math.ceil(((this.#ends[place] ?? 0) - now) / 1000);
+    if (used === 0) this.#ends[place] = now + this.#quota.window * 1000;
+    this.#used[place] = used + 1;
+    return 0;
+  }
+
+  /** Gives back what `take` used. */
+  giveBack(key: string): void {
+    const place = this.#placeOf(key);
+    this.#used[place] = Math.max(0, (this.#used[place] ?? 0) - 1);
+  }
+
+  #placeOf(key: string): number {
+    return createHmac("sha256", this.#secret).update(key).digest().readUInt32LE() % this.#used.length;
+  }
+}

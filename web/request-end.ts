@@ -1,0 +1,27 @@
+/** What is to be done when a request has its answer, also where Better Auth runs no hook any more (503, 500). */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+
+type End = (status: number) => void;
+
+const requests = new AsyncLocalStorage<End[]>();
+
+/** Answers a request, and then does all that `atEnd` was given meanwhile. */
+export async function untilEnd(answer: () => Promise<Response>): Promise<Response> {
+  const ends: End[] = [];
+  let status = 500;
+  try {
+    const response = await requests.run(ends, answer);
+    status = response.status;
+    return response;
+  } finally {
+    for (const end of ends) end(status);
+  }
+}
+
+/** Calls `end` with the status of the answer to the request under way. */
+export function atEnd(end: End): void {
+  const ends = requests.getStore();
+  if (!ends) throw new Error("no request is under way: wrap the handler in untilEnd");
+  ends.push(end);
+}
