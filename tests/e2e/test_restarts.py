@@ -23,7 +23,7 @@ import pytest
 from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.people import ORIGIN
-from tests.support.servers.service import Service, serving
+from tests.support.servers.service import Process, Service, serving
 
 pytestmark = pytest.mark.server
 
@@ -54,7 +54,7 @@ def is_ready(service: Service) -> bool:
     return response is not None and response.status_code == 200
 
 
-def stopped(process: "subprocess.Popen[bytes]", seconds: float = PATIENCE) -> bool:
+def stopped(process: Process, seconds: float = PATIENCE) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -215,7 +215,7 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
     assert len(events(service, "worker replaced")) == 2
 
 
-def handles(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
+def handles(process: Process, number: signal.Signals) -> bool:
     """Return whether a process has a handler of its own for a signal."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))

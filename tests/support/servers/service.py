@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TypeAlias
 
 import httpx
 
@@ -17,10 +19,12 @@ from dev.children import prepare
 from dev.postgres import free_port
 from tests.support.log_search import LOGS
 from tests.support.people import TRUST
+from tests.support.servers.forked_app import ForkedApp, can_fork, start
 
 START_TIMEOUT = 30  # seconds
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 """The environment without what a developer's own settings may have left in it."""
+Process: TypeAlias = "subprocess.Popen[bytes] | ForkedApp"
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Service:
     """A running service."""
 
     url: str
-    process: "subprocess.Popen[bytes]"
+    process: Process
     log: Path
 
     def kill(self) -> None:
@@ -48,15 +52,23 @@ def app(
     *arguments: str, env: Mapping[str, str], cwd: Path, under: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end; `under` is a command that runs another."""
-    done = subprocess.run(
-        [*under, sys.executable, "-m", "app", *arguments],
-        env={**BARE, "PORT": str(free_port()), **env},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**BARE, "PORT": str(free_port()), **env}
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process: Process
+        if under or not can_fork(env):
+            command = [*under, sys.executable, "-m", "app", *arguments]
+            process = subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=errors)
+        else:
+            process = start(arguments, env, cwd, output.fileno(), errors.fileno())
+        try:
+            returncode = process.wait(60)
+        finally:
+            process.kill()
+        said = []
+        for file in (output, errors):
+            file.seek(0)
+            said.append(file.read().decode())
+    done = subprocess.CompletedProcess(arguments, returncode, *said)
     if arguments[0] != "token":  # whose whole purpose is to tell one
         LOGS.look_at(f"app {arguments[0]}", done.stdout + done.stderr)
     return done
@@ -73,19 +85,26 @@ def serving(
 ) -> Iterator[Service]:
     """Serve, in a folder without a `.env`, until the end; `under` is a command that runs another.
 
-    Standard output goes to the log, as standard error does, or to the descriptor `stdout`.
+    Standard output goes to the log, as standard error does, or to the descriptor `stdout`. Without `wait`
+    the start is what is tested: a new interpreter begins.
     """
     LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"
+    env = {**BARE, **env, "PORT": str(port)}
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*under, sys.executable, "-m", "app", "serve"],
-            env={**BARE, **env, "PORT": str(port)},
-            cwd=folder,
-            stdout=output if stdout is None else stdout,
-            stderr=output,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
-        )
+        process: Process
+        if under or not wait or not can_fork(env):
+            process = subprocess.Popen(
+                [*under, sys.executable, "-m", "app", "serve"],
+                env=env,
+                cwd=folder,
+                stdout=output if stdout is None else stdout,
+                stderr=output,
+                preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
+            )
+        else:
+            standard_output = output.fileno() if stdout is None else stdout
+            process = start(["serve"], env, folder, standard_output, output.fileno())
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
         if wait:
