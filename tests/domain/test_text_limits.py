@@ -92,6 +92,39 @@ def test_a_text_that_grows_in_normal_form_is_bounded() -> None:
     assert rules_of(description=f"{salutation} and more") == {}
 
 
+@pytest.mark.parametrize(
+    ("unit", "length"),
+    [
+        ("\ufdfa", 18),
+        ("\ufb03", 3),  # a ligature of three letters
+        ("e" * 127 + "e\u0323\u0302\u0301", 129),  # the marks compose with the letter, across a seam too
+        ("\u1100\u1161\u11a8", 1),  # a Hangul syllable
+    ],
+)
+def test_the_bound_of_the_normal_form_is_exact(unit: str, length: int) -> None:
+    text = unit * 20
+
+    bounds = {
+        bound: any(True for _ in broken_text_rules("x", text, at_most=10**6, normalized_at_most=bound))
+        for bound in (20 * length - 1, 20 * length)
+    }
+
+    assert len(unicodedata.normalize("NFKC", text)) == 20 * length
+    assert bounds == {20 * length - 1: True, 20 * length: False}
+
+
+def test_a_text_that_grows_eighteenfold_is_not_normalized_to_its_end() -> None:
+    def cost(text: str) -> float:
+        times = []
+        for _ in range(5):
+            began = time.process_time()
+            assert "normal form KC" in rules_of(description=text)["description"]
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert cost("\ufdfa" * DESCRIPTION_MAX) < 3 * cost("\ufdfa" * (DESCRIPTION_MAX // 5))
+
+
 @pytest.mark.parametrize("field", ["title", "description", "tags"])
 @pytest.mark.parametrize("text", [ACUTE + CEDILLA, "\ufdfa", "\x00", "\ud800", " "])
 def test_a_text_of_megabytes_is_refused_by_its_length_first(field: str, text: str) -> None:
