@@ -1,5 +1,6 @@
 """One text, one meaning, and no text that takes long."""
 
+import asyncio
 import json
 import time
 from contextlib import suppress
@@ -9,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.strict_json import MAX_DEPTH, MAX_DIGITS, MAX_ITEMS, NotStrictJson, loads
+from app.event_loop import TimeSlice
+from app.strict_json import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_ITEMS,
+    NotStrictJson,
+    PartTooLong,
+    loads,
+    loads_in_slices,
+)
 
 DEEP = MAX_DEPTH + 1
 REFUSED = {
@@ -40,16 +50,16 @@ REFUSED = {
     "too deep after a string of brackets": (b'["]\\"]",' * DEEP + b"1" + b"]" * DEEP, "nested"),
     "far too deep": (b"[" * 1_000_000, "nested"),
     "far too deep an object, open": (b'{"a":' * 100_000, "nested"),
-    "too many items": (b"[" + b"0," * MAX_ITEMS + b"0]", "more than 20,000 members and items"),
+    "too many items": (b"[" + b"0," * MAX_ITEMS + b"0]", "more than 5,000 members and items"),
     "too many members": (
         b"{" + b",".join(b'"%d":0' % number for number in range(MAX_ITEMS + 1)) + b"}",
-        "more than 20,000 members and items",
+        "more than 5,000 members and items",
     ),
     "too many empty objects": (
         b"[" + b"{}," * (MAX_ITEMS // 2) + b"0]",
-        "more than 20,000 members and items",
+        "more than 5,000 members and items",
     ),
-    "far too many strings": (b"[" + b'"",' * 700_000 + b"0]", "more than 20,000 members and items"),
+    "far too many strings": (b"[" + b'"",' * 700_000 + b"0]", "more than 5,000 members and items"),
     "two texts": (b"{}{}", "Extra data"),
     "a comma too many": (b"[1,]", "Expecting|Illegal"),
     "single quotes": (b"{'a':1}", "Expecting"),
@@ -147,7 +157,7 @@ LONG = {
     "brackets that open and close": b"[" * HALF + b"]" * HALF,
     "brackets in pairs": b"[" + b"[]," * (2 * HALF // 3) + b"0]",
     "half pairs": b'"' + b"\\ud83c\\udf31" * (2 * HALF // 12) + b'\\ud800"',
-    "members": b"{" + b",".join(b'"%d":0' % number for number in range(20_000)) + b',"0":0}',
+    "members": b"{" + b",".join(b'"%d":0' % number for number in range(MAX_ITEMS)) + b',"0":0}',
     "long numbers": b"[" + b",".join([b"9" * MAX_DIGITS] * 840) + b"]",
 }
 
@@ -160,3 +170,103 @@ def test_no_body_of_256_kb_takes_long_to_judge(text: bytes) -> None:
         loads(text)
 
     assert time.process_time() - began < 0.5  # seconds; a backtracking pattern took four minutes
+
+
+def in_slices(text: bytes, part_max: int = 10**7) -> object:
+    return asyncio.run(loads_in_slices(text, TimeSlice().yield_to_others, part_max=part_max))
+
+
+def verdict(read: Any, text: bytes) -> Any:
+    """Return the value, or that there is none. Of two errors in one text, each reader may name the other."""
+    try:
+        return read(text)
+    except NotStrictJson:
+        return NotStrictJson
+
+
+IN_ITEM = b'{"a": [1,\n {"b": "\xc3\xa9\\"]"}, %b, 3 ]}'
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_item_that_is_refused_is_refused_in_slices_with_the_same_words_and_place(name: str) -> None:
+    text = IN_ITEM % REFUSED[name][0]
+
+    with pytest.raises(NotStrictJson) as whole:
+        loads(text)
+    with pytest.raises(NotStrictJson) as sliced:
+        in_slices(text)
+
+    assert str(sliced.value) == str(whole.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a": [1, 2], "a": [3]}',
+        '{"a": ["é"],\n "b" [1]}'.encode(),
+        '{"a": ["é", {"b":1}], "b": [1, {"c": '.encode(),
+        b'{"a": [1, ["x"]}',
+        b'{"a": [, 1]}',
+        b'{"a": [1]} [2]',
+        b'{"a": [1]]}',
+        b'{"a": ["\xc3\xa9"], "b": \xff}',
+    ],
+)
+def test_an_error_around_the_items_has_its_place_in_the_whole_text(text: bytes) -> None:
+    with pytest.raises(NotStrictJson) as whole:
+        loads(text)
+    with pytest.raises(NotStrictJson) as sliced:
+        in_slices(text)
+
+    assert str(sliced.value) == str(whole.value)
+
+
+@given(value=st.dictionaries(st.text(st.sampled_from('[]{}"\\')), json_values), ascii_only=st.booleans())
+@example(value={"a": [], "b": [[1], {"c": [2]}], "d": {"e": [3]}}, ascii_only=True)
+def test_in_slices_the_same_value_is_read(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
+    text = json.dumps(value, ensure_ascii=ascii_only).encode()
+
+    assert verdict(in_slices, text) == verdict(loads, text)
+
+
+@given(text=st.binary(max_size=60) | st.text('{}[]",:\\u0d8e-1', max_size=40).map(str.encode))
+@example(text=b"[[1,2],[3]]")
+@example(text=b'{"a":[1 2]}')
+@example(text=b'{"a":[\x0b1]}')
+def test_any_bytes_are_read_in_slices_as_in_one_go(text: bytes) -> None:
+    for whole in (text, b'{"a":[' + text + b"]}"):
+        assert verdict(in_slices, whole) == verdict(loads, whole)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":["%b"]}' % (b"x" * 99),
+        b'{"a":[1,[%b0]]}' % (b"0," * 49),
+        b'{"a":[1],"%b":[1]}' % (b"x" * 87),
+        b'{"a":[1]%b}' % (b" " * 93),
+        b'{"a":[1]}' + b" " * 93,
+        b'["%b"]' % (b"x" * 97),
+        b'["%b' % (b"x" * 99),
+    ],
+)
+def test_a_text_with_a_part_that_is_too_long_is_refused_and_with_one_byte_less_it_is_not(text: bytes) -> None:
+    with pytest.raises(PartTooLong):
+        in_slices(text, 100)
+
+    with suppress(NotStrictJson):
+        in_slices(text, 101)
+
+
+async def test_between_two_items_other_work_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.event_loop.SLICE", 0)
+    monkeypatch.setattr("app.event_loop.REST", 0)
+    text = b'{"a":[%b0]}' % (b"0," * 99)
+    reading = asyncio.create_task(loads_in_slices(text, TimeSlice().yield_to_others, part_max=1_000))
+
+    rounds = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        rounds += 1
+
+    assert rounds > 100

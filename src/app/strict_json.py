@@ -5,11 +5,13 @@ the stack overflows. If two parsers read different values from one text, a check
 """
 
 import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from math import isfinite
 from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 32  # nested arrays and objects
-MAX_ITEMS: Final = 20_000  # members and items in one text; the largest valid batch has 3,100
+MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,100
 MAX_DIGITS: Final = (
     309  # of an integer; a double has no more (RFC 7493 §2.2), and longer ones take long to read
 )
@@ -21,6 +23,10 @@ _TOO_MANY: Final = f"it has more than {MAX_ITEMS:,} members and items, side by s
 
 class NotStrictJson(ValueError):
     """The text is not strict JSON; the message says why."""
+
+
+class PartTooLong(ValueError):
+    """A part of the text is too long to be parsed in one go."""
 
 
 def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
@@ -35,19 +41,126 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     opening = data.count(b"[") + data.count(b"{")
     if opening > max_depth or (len(data) > MAX_ITEMS and opening + data.count(b",") > MAX_ITEMS):
         _refuse_costly(data, max_depth)
+    text = _text_of(data)
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        value = _DECODER.decode(text)
         if b"\\ud" in data or b"\\uD" in data:
             _ENCODER.encode(value).encode("utf-8")  # fails for a lone surrogate from an escape
     except NotStrictJson:
         raise
-    except UnicodeDecodeError as error:
-        raise NotStrictJson(f"byte {error.start} is not UTF-8") from None
     except UnicodeEncodeError:
         raise NotStrictJson("a string holds half of a surrogate pair") from None
     except json.JSONDecodeError as error:
         raise NotStrictJson(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
     return value
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotStrictJson(f"byte {error.start} is not UTF-8") from None
+
+
+Span = tuple[int, int]
+"""Where a part of a text begins and ends."""
+
+
+async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, part_max: int) -> object:
+    """Parse one JSON text as `loads` does. `pause` is called again and again, so that other work runs.
+
+    The items of arrays in the outer object are parsed one by one, and then the text around them, with a `0`
+    in the place of each item. One valid value in the place of another makes no invalid text valid.
+
+    Raises:
+        NotStrictJson: as `loads` raises it for the whole text.
+        PartTooLong: an item, or the text around the items, has more than `part_max` bytes.
+
+    """
+    spans: list[Span] = []
+    items = []
+    for begin, end in _items(data, part_max):
+        try:
+            items.append(loads(data[begin:end], max_depth=MAX_DEPTH - ITEM_DEPTH))
+        except NotStrictJson:
+            _raise_with_place(data[:end] + b"]}", spans)
+        spans.append((begin, end))
+        await pause()
+    try:
+        outline = loads(_without(spans, data))
+    except NotStrictJson:
+        _raise_with_place(data, spans)
+    in_order = iter(items)
+    for member in outline.values() if isinstance(outline, dict) else ():
+        if isinstance(member, list):
+            member[:] = [next(in_order) for _ in member]
+    return outline
+
+
+ITEM_DEPTH: Final = 2  # brackets around an item of an array in the outer object
+_WHITESPACE: Final = b" \t\n\r"
+_CLOSING: Final = b"]}"
+_DEEPER: Final = {b"[": 1, b"{": 1, b",": 0, b"]": -1, b"}": -1}
+_TO_SIGN: Final = re.compile(
+    rb'[^"\[\]{},]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{},]*+)*+[\[\]{},]', re.DOTALL
+)
+"""The text up to the next bracket or comma outside strings. Possessive, so it takes linear time."""
+
+
+def _items(data: bytes, part_max: int) -> Iterator[Span]:
+    """Find the items of the arrays in the outer object, without a look at what they are."""
+    depth = count = begin = end = inside = 0
+    in_array = False
+    while match := _TO_SIGN.match(data, end, begin + part_max + 1):
+        end = match.end()
+        sign = data[end - 1 : end]
+        was_in_array = in_array
+        depth += _DEEPER[sign]
+        count += sign not in _CLOSING
+        if count > MAX_ITEMS:
+            raise NotStrictJson(_TOO_MANY)
+        in_array = depth >= ITEM_DEPTH and (in_array or (sign == b"[" and depth == ITEM_DEPTH))
+        if was_in_array:
+            if depth > ITEM_DEPTH or (depth == ITEM_DEPTH and sign != b","):
+                continue  # the item goes on
+            first, after = _stripped(data, begin, end - 1)
+            if first < after:
+                inside += after - first
+                yield first, after
+        begin = end
+        is_no_object = sign == b"[" and depth < ITEM_DEPTH
+        if depth <= 0 or is_no_object or end - inside > part_max:
+            break
+    if len(data) - inside > part_max:
+        raise PartTooLong
+
+
+def _stripped(data: bytes, begin: int, end: int) -> Span:
+    part = data[begin:end].rstrip(_WHITESPACE)
+    return begin + len(part) - len(part.lstrip(_WHITESPACE)), begin + len(part)
+
+
+def _without(spans: Sequence[Span], data: bytes, *, padded: bool = False) -> bytes:
+    """Return a text with `0` for each of its items. `padded`: every other character keeps its place."""
+    parts: list[bytes] = []
+    last = 0
+    for begin, end in spans:
+        parts += data[last:begin], b"0"
+        if padded:
+            parts.append(data[begin:end].translate(_BLANK, _CONTINUATION)[1:])
+        last = end
+    return b"".join([*parts, data[last:]])
+
+
+_CONTINUATION: Final = bytes(range(0x80, 0xC0))  # in UTF-8, every byte of a character but the first
+_BLANK: Final = bytes(byte if byte in b"\n" else ord(" ") for byte in range(256))
+
+
+def _raise_with_place(data: bytes, valid: Sequence[Span]) -> NoReturn:
+    """Raise NotStrictJson for a text whose error is outside these items."""
+    _text_of(data)
+    loads(_without(valid, data, padded=True))
+    raise AssertionError("a part of the text is not JSON, and the text is")
 
 
 def _refuse_costly(data: bytes, max_depth: int) -> None:

@@ -1,14 +1,19 @@
-"""How the body of a request is received.
+"""How the body of a request is received, and how a batch is read.
 
-How each test was seen to fail: the announced length not looked at; a client that left taken for the end.
+How each test was seen to fail: the announced length not looked at; a client that left taken for the end; no
+turn for others after an operation was parsed, read, made or hashed; the fingerprint of the operations alone.
 """
 
+import json
 from typing import Any
 
 import pytest
 from litestar.exceptions import ClientException, HTTPException, InternalServerException
 
+from app.api.requests.batch_body import read_batch
+from app.api.requests.idempotency import idempotent_request
 from app.api.requests.request import TaskRequest
+from app.event_loop import TimeSlice
 from tests.support.requests import task_request
 
 AT_MOST = 10  # bytes
@@ -68,3 +73,35 @@ async def test_a_length_that_is_no_number_or_an_endless_one_is_refused(length: s
 
     with pytest.raises(ClientException):
         await sent.body()
+
+
+CREATE = {"op": "create", "title": "é", "due": "2026-01-09"}
+
+
+async def test_while_a_batch_is_read_others_have_a_turn_after_each_step_of_each_operation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+
+    async def count(_: TimeSlice) -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr("app.event_loop.SLICE", 0)
+    monkeypatch.setattr(TimeSlice, "wait", count)
+
+    await read_batch(
+        task_request(headers=[(b"idempotency-key", b"x")]), json.dumps({"operations": [CREATE] * 50}).encode()
+    )
+
+    assert turns == 4 * 50  # parsed, read, made, hashed
+
+
+async def test_a_batch_has_the_fingerprint_of_its_whole_body() -> None:
+    request = task_request(headers=[(b"idempotency-key", b"x")])
+    batch = {"operations": [CREATE, {**CREATE, "tags": ["x"]}]}
+    body = json.dumps(batch, indent=1, ensure_ascii=False).encode()
+
+    _, keyed = await read_batch(request, body)
+
+    assert keyed == idempotent_request("batch", "x", batch)

@@ -65,11 +65,12 @@ async def prepare(operations: Sequence[Operation], *, at: datetime, at_most: int
         row = _row(operation)
         if not isinstance(operation, Trash):
             row["place"] = next(place)
-        rows.append(json.dumps(row, default=str, ensure_ascii=False))  # default: ids, moments
+        text = json.dumps(row, default=str, ensure_ascii=False)  # default: ids, moments
+        rows.append(text.encode())
         await turns.yield_to_others()
     created = sum(isinstance(one, Task) for one in operations)
     values: dict[str, object] = {
-        "given": f"[{','.join(rows)}]",
+        "given": b"[%b]" % b",".join(rows),
         "at": at,
         "at_most": at_most,
         "created": created,

@@ -1,14 +1,14 @@
 """Reading a batch. Each operation is validated as strictly as a request of its own."""
 
-import marshal
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from litestar.exceptions import HTTPException
 
 from app.api.requests.conditional import read_versions
-from app.api.requests.idempotency import idempotent_request
+from app.api.requests.idempotency import canonical
 from app.api.requests.request import TaskRequest
 from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
@@ -17,6 +17,7 @@ from app.domain.commands import OPERATIONS_MAX, Change, Command, Restore, Trash
 from app.domain.idempotency import IdempotentRequest, ResponseForm
 from app.domain.task import MissingVersions, NewTask, TaskChanges, TaskId, Versions
 from app.event_loop import TimeSlice
+from app.strict_json import PartTooLong
 
 IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
@@ -39,14 +40,12 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     turns, read = TimeSlice(), []
     if len(body) > BODY_MAX:
         await turns.wait()
-    content = errors.json(body)
-    await turns.yield_to_others()
+    try:
+        content = await errors.json_in_slices(body, turns, part_max=BODY_MAX)
+    except PartTooLong as error:
+        raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
     members = errors.members(content, {"operations": _operations})
     operations = members.get("operations", [])
-    for one in operations if len(body) > BODY_MAX else ():
-        if _is_too_large(one):
-            raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        await turns.yield_to_others()
     if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
     default = MissingVersions() if request.context.app.require_if_match else None
@@ -59,9 +58,20 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     for make, members in filter(None, read):
         commands.append(make(members))
         await turns.yield_to_others()
-    if key is not None and len(body) > BODY_MAX:
-        await turns.wait()
-    return commands, idempotent_request("batch", key, content)
+    if key is None:
+        return commands, None
+    return commands, IdempotentRequest("batch", key, await _fingerprint(operations, turns))
+
+
+async def _fingerprint(operations: Sequence[object], turns: TimeSlice) -> bytes:
+    """Return the fingerprint of a batch: that of its whole body, computed operation by operation."""
+    found = sha256(b'{"operations":')
+    for number, one in enumerate(operations):
+        found.update(b"," if number else b"[")
+        found.update(canonical(one))
+        await turns.yield_to_others()
+    found.update(b"]}")
+    return found.digest()
 
 
 def form_of(commands: Iterable[Command]) -> ResponseForm:
@@ -77,14 +87,6 @@ def _result(command: Command) -> bytes:
     if isinstance(command, Trash):
         return b'{"status":204}'
     return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, _TASK)
-
-
-def _is_too_large(operation: Any) -> bool:
-    """Return whether an operation is too large.
-
-    Measured with marshal: writing long numbers as JSON is slow.
-    """
-    return len(marshal.dumps(operation)) > BODY_MAX
 
 
 def _operations(value: object) -> list[object]:

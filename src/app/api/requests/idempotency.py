@@ -63,8 +63,12 @@ def idempotent_request(route: str, key: str | None, content: object) -> Idempote
     """Return the request with its key and the fingerprint of its parsed body; None without a key."""
     if key is None:
         return None
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return IdempotentRequest(route, key, sha256(text.encode()).digest())
+    return IdempotentRequest(route, key, sha256(canonical(content)).digest())
+
+
+def canonical(content: object) -> bytes:
+    """Return a parsed body as JSON, the same for all its spellings."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
 async def run_once(

@@ -14,6 +14,7 @@ from app.api.requests.idempotency import KEY_HEADER, read_key
 from app.api.requests.request import TaskRequest
 from app.api.schemas import Fault
 from app.domain.task import Task, TaskChanges, TaskId, broken_rules
+from app.event_loop import TimeSlice
 
 Members = dict[str, Any]
 T = TypeVar("T")
@@ -115,8 +116,25 @@ class ErrorCollector:
         try:
             return strict_json.loads(body)
         except strict_json.NotStrictJson as error:
-            self.add("", f"cannot be read as JSON: {error}")
-            return {}
+            return self._no_json(error)
+
+    async def json_in_slices(self, body: bytes, turns: TimeSlice, *, part_max: int) -> object:
+        """Parse the body as `json` does, and let other work run between the items of its arrays.
+
+        Raises:
+            PartTooLong: an item, or the text around the items, has more than `part_max` bytes.
+
+        """
+        if not body:
+            return self.json(body)
+        try:
+            return await strict_json.loads_in_slices(body, turns.yield_to_others, part_max=part_max)
+        except strict_json.NotStrictJson as error:
+            return self._no_json(error)
+
+    def _no_json(self, error: strict_json.NotStrictJson) -> object:
+        self.add("", f"cannot be read as JSON: {error}")
+        return {}
 
     def members(
         self,

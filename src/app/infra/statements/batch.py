@@ -58,8 +58,12 @@ ENDING: Final = bindparam("ending", type_=LargeBinary)
 
 
 def _given() -> TableValuedAlias:
-    """Return the operations as rows. A member that is not there is NULL."""
-    rows = cast(bindparam("given", type_=Text), postgresql.JSONB)
+    """Return the operations as rows. A member that is not there is NULL.
+
+    They are bytes: the driver would encode a text of some MB in one go.
+    """
+    given = func.convert_from(bindparam("given", type_=LargeBinary), _text("UTF8"))
+    rows = cast(given, postgresql.JSONB)
     columns = (
         column("id", Uuid),
         column("kind", Text),
