@@ -1,10 +1,11 @@
-"""Searches as expensive as they may be: only the person who sends them notices."""
+"""Searches and counts as expensive as they may be: only the person who sends them notices."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import asyncpg
@@ -76,6 +77,31 @@ def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_n
     assert answers["200"] > 0, figures
     assert answers.keys() <= {"200", "search-too-slow", "too-many-at-once", "too-many-requests"}, figures
     assert busy == 0
+
+
+def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_holds_back_nobody_else(
+    default_service: Service,
+) -> None:
+    hog, answers = someone("hog"), Counter[str]()
+    names = (f"{number:050}" for number in count())
+    for _ in range(50):
+        tasks = [{"op": "create", "title": "x", "tags": list(islice(names, 20))} for _ in range(100)]
+        done = written(default_service, "/batch", {"operations": tasks}, hog)
+        assert done.status_code == 200, done.text
+
+    @contextmanager
+    def counting() -> Iterator[None]:
+        with hogging(default_service, hog, at_once=8, paths=("/summary",)) as hogs:
+            yield
+        answers.update(hogs.answers)
+
+    measured = windows(default_service, counting)
+
+    figures = f"{answers}, {'; '.join(map(str, measured))}"
+    assert all(each.abused.share_answered == 1 for each in measured), figures
+    assert any(each.is_fair for each in measured), figures
+    assert answers["200"] > 0, figures
+    assert answers.keys() <= {"200", "too-many-requests"}, figures
 
 
 def busy_after(database_url: str, *, seconds: float) -> int:

@@ -318,6 +318,7 @@ async def test_a_summary_is_answered_for_the_zone_that_is_requested(people: Peop
         "overdue": 1,
         "due_today": 0,
         "tags": [{"tag": "Home", "open": 1, "done": 1}],
+        "tags_left_out": 0,
     }
     assert (await ann.ask("GET", "summary")).json() == response.json()
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.due import Due
 from app.domain.position import Position
-from app.domain.summary import Day, Summary, TagCount
+from app.domain.summary import TAGS_MAX, Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Priority, Task, TaskChanges, TaskId
 from app.domain.task_list import NEWEST, Bookmark, Order, Search, Selection
@@ -267,8 +267,8 @@ async def test_a_summary_counts_days_where_the_person_is_and_moments_everywhere(
     kiritimati = await mine.summary(Day.at(noon, ZoneInfo("Pacific/Kiritimati")))  # 30 March, 0 h
 
     tags = (TagCount("HOME", open=2, done=1), TagCount("x", open=1, done=0))
-    assert berlin == Summary(open=7, done=2, overdue=3, due_today=3, tags=tags)
-    assert kiritimati == Summary(open=7, done=2, overdue=4, due_today=3, tags=tags)
+    assert berlin == Summary(open=7, done=2, overdue=3, due_today=3, tags=tags, tags_left_out=0)
+    assert kiritimati == Summary(open=7, done=2, overdue=4, due_today=3, tags=tags, tags_left_out=0)
 
 
 async def test_every_spelling_of_a_tag_is_one_tag_and_one_search(repository_of: RepositoryOf) -> None:
@@ -293,12 +293,28 @@ async def test_every_spelling_of_a_tag_is_one_tag_and_one_search(repository_of: 
     assert [(each.tag, each.done) for each in counted] == [("ISTANBUL", 3), ("=\u0338", 2), ("\u2764", 2)]
 
 
+async def test_a_summary_lists_the_thousand_tags_of_the_most_open_tasks_and_counts_the_rest(
+    repository_of: RepositoryOf,
+) -> None:
+    mine = repository_of(someone())
+    names = [f"tag {number:04}" for number in range(TAGS_MAX + 20)]
+    for begin in range(0, len(names), 20):
+        await keep(mine, (None, tuple(names[begin : begin + 20]), False))
+    await keep(mine, (None, (names[-1], "of done tasks"), True), (None, (names[-2],), False))
+
+    summary = await mine.summary(Day.at(later(0), ZoneInfo("UTC")))
+
+    listed = [each.tag for each in summary.tags]
+    assert listed == [*names[: TAGS_MAX - 2], *names[-2:]]
+    assert summary.tags_left_out == 21
+
+
 async def test_a_summary_of_nothing_is_nothing(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
 
     assert await mine.revision() == 0
     assert await mine.summary(Day.at(later(0), ZoneInfo("UTC"))) == Summary(
-        open=0, done=0, overdue=0, due_today=0, tags=()
+        open=0, done=0, overdue=0, due_today=0, tags=(), tags_left_out=0
     )
 
 

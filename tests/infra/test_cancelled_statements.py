@@ -5,15 +5,21 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
-from app.domain.errors import DatabaseUnavailable, SearchTooSlow
+from app.domain.errors import DatabaseUnavailable, SearchTooSlow, SummaryTooSlow
+from app.domain.identity import UserId
+from app.domain.summary import Day
+from app.infra import task_lists
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.connector import session_settings
 from app.infra.postgres.database import PING, Database
+from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -98,6 +104,22 @@ async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble
     async with open_database(address) as database:
         with pytest.raises(SearchTooSlow):
             await database.fetch(replace_budget(SLOW, 0.3), {})
+
+        assert await active(database_url) == 0
+        assert database._trouble is None
+
+
+async def test_a_summary_ends_after_its_budget(
+    address: DatabaseAddress, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Statement("SELECT pg_sleep(30) WHERE $1 <> ''", ("owner",), task_lists.SUMMARY.budget)
+    monkeypatch.setattr(task_lists, "SUMMARY", replace_budget(slow, (slow.budget or 0) / 10))
+    async with open_database(address) as database:
+        session = OwnerSession(
+            DeadlineSession(database, PersonConcurrency(1), UserId("a")), owner=UserId("a")
+        )
+        with pytest.raises(SummaryTooSlow):
+            await task_lists.summary(session, Day.at(datetime.now(UTC), ZoneInfo("UTC")))
 
         assert await active(database_url) == 0
         assert database._trouble is None

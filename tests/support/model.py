@@ -153,6 +153,7 @@ class Model:
             "overdue": sum(_is_over(task["due"], now, here) for task in waiting),
             "due_today": sum(_day(task["due"], here) == here.date() for task in waiting),
             "tags": [_count(key, spellings[key], tasks) for key in sorted(spellings)],
+            "tags_left_out": 0,
         }
 
 

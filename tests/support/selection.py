@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Any
 
-from app.domain.summary import Day, Summary, TagCount
+from app.domain.summary import TAGS_MAX, Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task
 from app.domain.task_list import Bookmark, Key, Order, Selection
@@ -60,12 +60,15 @@ def summary_of(tasks: list[Task], day: Day) -> Summary:
     for task in tasks:
         for tag in task.tags:
             spellings.setdefault(tag_key(tag), []).append(tag)
+    counts = {key: _count_of(key, min(spellings[key]), tasks) for key in sorted(spellings)}
+    listed = set(sorted(counts, key=lambda key: _most_first(counts[key]))[:TAGS_MAX])
     return Summary(
         open=len(unfinished),
         done=len(tasks) - len(unfinished),
         overdue=sum(_is_overdue(task, day) for task in unfinished),
         due_today=sum(_is_due_today(task, day) for task in unfinished),
-        tags=tuple(_count_of(key, min(spellings[key]), tasks) for key in sorted(spellings)),
+        tags=tuple(count for key, count in counts.items() if key in listed),
+        tags_left_out=len(counts) - len(listed),
     )
 
 
@@ -91,6 +94,10 @@ def _is_due_today(task: Task, day: Day) -> bool:
         return False
     at = task.due.at.astimezone(UTC)
     return at.date() == day.date if task.due.whole_day else day.start <= at < day.end
+
+
+def _most_first(count: TagCount) -> tuple[int, int]:
+    return -count.open, -(count.open + count.done)
 
 
 def _count_of(key: str, name: str, tasks: list[Task]) -> TagCount:

@@ -50,6 +50,7 @@ const PROBLEM_TYPES = [
   "not-yours",
   "outcome-unknown",
   "search-too-slow",
+  "summary-too-slow",
   "task-changed",
   "task-not-found",
   "too-busy",

@@ -233,7 +233,10 @@ export interface components {
             overdue: number;
             /** @description Open, and due today, even if its time has passed */
             due_today: number;
+            /** @description Sorted. Of more tags, those of the most open tasks, and then of the most tasks */
             tags: components["schemas"]["TagCount"][];
+            /** @description The number of tags that are not in `tags` */
+            tags_left_out: number;
         };
         /** TagCount */
         TagCount: {

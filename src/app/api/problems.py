@@ -154,6 +154,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "The search took too long",
         "The search was stopped at its time limit. Search for fewer or rarer words, or add a filter.",
     ),
+    domain.SummaryTooSlow: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "summary-too-slow",
+        "Counting the tasks took too long",
+        "Counting was stopped at its time limit. There are too many tasks with too many tags.",
+    ),
     domain.OutcomeUnknown: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "outcome-unknown",

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from app.domain.summary import TAGS_MAX
 from app.domain.tags import TAG_MAX
 
 
@@ -47,7 +48,14 @@ class Summary(Struct, frozen=True):
         int, Meta(ge=0, description="Open, and due before now, or before today if due on a date")
     ]
     due_today: Annotated[int, Meta(ge=0, description="Open, and due today, even if its time has passed")]
-    tags: list[TagCount]
+    tags: Annotated[
+        list[TagCount],
+        Meta(
+            max_length=TAGS_MAX,
+            description="Sorted. Of more tags, those of the most open tasks, and then of the most tasks",
+        ),
+    ]
+    tags_left_out: Annotated[int, Meta(ge=0, description="The number of tags that are not in `tags`")]
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):

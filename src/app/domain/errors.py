@@ -23,6 +23,7 @@ DomainError
     ├── DatabaseUnavailable    the database
     │   └── DatabaseNotSetUp       a table, a view, a right or a policy is missing
     ├── SearchTooSlow          the database did not finish a search in time
+    ├── SummaryTooSlow         the database did not finish counting in time
     └── OutcomeUnknown         the database may or may not have written
 
 Errors have no HTTP status and no text for users: `app.api.problems` gives each type its status, title and
@@ -196,6 +197,10 @@ class DatabaseNotSetUp(DatabaseUnavailable):
 
 class SearchTooSlow(Unavailable):
     """A search exceeded its time limit."""
+
+
+class SummaryTooSlow(Unavailable):
+    """Counting the tasks exceeded its time limit."""
 
 
 class OutcomeUnknown(Unavailable):

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
+TAGS_MAX: Final = 1_000  # tags in one summary; a person can have 20 different ones for each task
 NO_PLACES: Final = frozenset({"localtime", "Factory"})  # no zones of a place
 ZONES = lru_cache(available_timezones)  # reads hundreds of files
 
@@ -46,7 +47,8 @@ class Summary:
     done: int
     overdue: int  # open; a task due on a day is overdue from the next local midnight
     due_today: int  # open; if its time has passed, the task is overdue too
-    tags: tuple[TagCount, ...]  # sorted by key
+    tags: tuple[TagCount, ...]  # sorted by key; those of the most open tasks, then of the most
+    tags_left_out: int  # the number of further tags
 
 
 def zone_of(name: str) -> ZoneInfo:

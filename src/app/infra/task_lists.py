@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, time
 from uuid import UUID
 
+from app.domain.errors import SearchTooSlow, SummaryTooSlow
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.task_list import NEWEST, Bookmark, Order, Page, Selection
 from app.infra.postgres.owner_session import OwnerSession
@@ -36,17 +37,25 @@ async def revision(session: OwnerSession) -> int:
 
 
 async def summary(session: OwnerSession, day: Day) -> Summary:
-    """Count the owner's tasks."""
-    (row,) = await session.rows(
-        SUMMARY,
-        now=day.now,
-        today=datetime.combine(day.date, time(), UTC),  # as `due` stores a day
-        day_start=day.start,
-        day_end=day.end,
-    )
+    """Count the owner's tasks.
+
+    Raises:
+        SummaryTooSlow: it exceeded its time budget.
+
+    """
+    try:
+        (row,) = await session.rows(
+            SUMMARY,
+            now=day.now,
+            today=datetime.combine(day.date, time(), UTC),  # as `due` stores a day
+            day_start=day.start,
+            day_end=day.end,
+        )
+    except SearchTooSlow as error:
+        raise SummaryTooSlow(error.reason) from error
     counts = zip(row["tags"] or (), row["tags_open"] or (), row["tags_done"] or (), strict=True)
     return Summary(
-        **{name: row[name] for name in ("open", "done", "overdue", "due_today")},
+        **{name: row[name] for name in ("open", "done", "overdue", "due_today", "tags_left_out")},
         tags=tuple(TagCount(*each) for each in counts),
     )
 

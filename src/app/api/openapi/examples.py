@@ -64,6 +64,7 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
         "overdue": 1,
         "due_today": 2,
         "tags": [{"tag": "Garden", "open": 1, "done": 0}, {"tag": "home", "open": 3, "done": 8}],
+        "tags_left_out": 0,
     },
     ("createTask", 201): TASK,
     ("batchTasks", 200): {
@@ -181,6 +182,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the database is unavailable": _document(PROBLEMS[domain.DatabaseUnavailable]),
             "the database is not set up": _document(PROBLEMS[domain.DatabaseNotSetUp]),
             "a search took too long": _document(PROBLEMS[domain.SearchTooSlow]),
+            "counting the tasks took too long": _document(PROBLEMS[domain.SummaryTooSlow]),
             "the connection was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are unavailable": _document(PROBLEMS[domain.KeysUnavailable]),
             "too many large bodies and responses are in flight": _document(PROBLEMS[domain.TooBusy]),

@@ -3,9 +3,13 @@
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from app.domain.summary import TAGS_MAX
 from app.infra.statements.owner_scope import Statement, compiled, owner_scope
 from app.infra.statements.tasks import ALIVE, TASKS
+
+SUMMARY_BUDGET: Final = 2.0  # seconds; 100,000 tasks of 20 tags take longer
 
 
 def _moment(name: str) -> ColumnElement[Any]:
@@ -25,17 +29,26 @@ def _summary() -> Statement:
     tag = func.unnest(mine.c.tag_keys, mine.c.tags).table_valued("key", "name", name="tag").render_derived()
     tags = (
         select(
+            tag.c.key,
             func.min(tag.c.name.collate("C")).label("name"),
             _count(is_open).label("open"),
             _count(done).label("done"),
         )
         .select_from(mine.join(tag, true()))
         .group_by(tag.c.key)
-        .order_by(tag.c.key.collate("C"))
-        .subquery("tags")
+        .cte("tags")
     )
-    names, opens, dones = (func.array_agg(tags.c[name]).label(name) for name in ("name", "open", "done"))
+    tags_max = literal_column(str(TAGS_MAX))
+    key = tags.c.key.collate("C")
+    most = tags.c.open.desc(), (tags.c.open + tags.c.done).desc(), key
+    listed = select(tags).order_by(*most).limit(tags_max).subquery("listed")
+    names, opens, dones = (
+        func.array_agg(aggregate_order_by(listed.c[name], listed.c.key.collate("C"))).label(name)
+        for name in ("name", "open", "done")
+    )
     each = select(names, opens, dones).subquery("each_tag")
+    number = select(func.count()).select_from(tags).scalar_subquery()
+    left_out = func.greatest(number - tags_max, literal_column("0"))
     counts = (
         select(
             _count(is_open).label("open"),
@@ -52,7 +65,9 @@ def _summary() -> Statement:
             each.c.name.label("tags"),
             each.c.open.label("tags_open"),
             each.c.done.label("tags_done"),
-        ).select_from(counts.join(each, true()))
+            left_out.label("tags_left_out"),
+        ).select_from(counts.join(each, true())),
+        budget=SUMMARY_BUDGET,
     )
 
 
