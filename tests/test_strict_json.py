@@ -270,3 +270,20 @@ async def test_between_two_items_other_work_runs(monkeypatch: pytest.MonkeyPatch
         rounds += 1
 
     assert rounds > 100
+
+
+def seconds_of(text: bytes) -> float:
+    """Return how long it takes at least to judge a text, in seconds of the processor."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        with suppress(NotStrictJson):
+            loads(text)
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+def test_two_megabytes_of_brackets_that_close_take_about_as_long_as_a_string() -> None:
+    closing = b"]" * (16 * HALF)
+
+    assert seconds_of(b"[" * 100 + closing) < 4 * seconds_of(b'["' + closing + b'"]')

@@ -177,11 +177,13 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):
         raise NotStrictJson(_TOO_MANY)
     outside = b"".join(unescaped.split(b'"')[::2])
-    if outside.count(b"[") + outside.count(b"{") + outside.count(b",") > MAX_ITEMS:
+    opening = outside.count(b"[") + outside.count(b"{")
+    if opening + outside.count(b",") > MAX_ITEMS:
         raise NotStrictJson(_TOO_MANY)
     brackets = outside.translate(_TO_SQUARE).translate(None, _NOT_SQUARE)
-    for _ in range(max_depth):  # each round removes the innermost pairs
-        brackets = brackets.replace(b"[]", b"")
+    if len(brackets) == 2 * opening:  # else the rounds could go over two megabytes of brackets that close
+        for _ in range(max_depth):  # each round removes the innermost pairs
+            brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise NotStrictJson(f"arrays and objects are nested deeper than {max_depth}, or not closed")
 

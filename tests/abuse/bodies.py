@@ -55,6 +55,7 @@ def refused(size: int, before: str, after: str) -> dict[str, bytes]:
         "brackets within each other": filled(before, "[" * 27 + "]" * 27, after, size),
         "brackets that never close": b"[" * size,
         "half of all brackets close": b"[" * (size // 2) + b"]" * (size // 2),
+        "brackets that only close": b"[" * 100 + b"]" * (size - 100),
         "quotes": filled(before, '""', after, size),
         "unknown members": f"{{{names}}}".encode(),
         "long numbers": filled(before, "9" * MAX_DIGITS, after, size),
