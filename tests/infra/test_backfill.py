@@ -18,28 +18,33 @@ from app.domain.task_list import Search, Selection
 from app.infra import backfill
 from app.infra.backfill import backfill_derived_columns
 from app.infra.migrations.run import downgrade, upgrade
+from app.infra.postgres.connect import driver_arguments
 from app.infra.postgres.database import Database
 from app.infra.statements.backfill import SLICE
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.expected_json import read
-from tests.support.factories import MANY, TaskFactory, later, someone
+from tests.support.factories import TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 
 HEART, RED_HEART = "\u2764", "\u2764\ufe0f"
 UNEQUAL = "a =\u0338 b"  # decomposed
+OWNER = """
+INSERT INTO task_owners (user_id, revision, tasks) VALUES ($1, 1, 1)
+ON CONFLICT (user_id) DO UPDATE SET revision = task_owners.revision + 1, tasks = task_owners.tasks + 1
+"""
 OLD = """
-UPDATE tasks SET tags = $2, title_words = $3,
-    tag_keys = (SELECT coalesce(array_agg(lower(t.tag) ORDER BY t.n), '{}') FROM unnest($2::text[]) WITH ORDINALITY t (tag, n))
-WHERE id = $1
+INSERT INTO tasks (user_id, id, title, position, tags, title_words, tag_keys)
+SELECT $1, $2, $3, 'a', $4::text[], $5, coalesce(array_agg(lower(t.tag) ORDER BY t.n), '{}')
+FROM unnest($4::text[]) WITH ORDINALITY t (tag, n)
 """
 
 
 @dataclass
 class Before:
-    """A database of the version before, with somebody's tasks."""
+    """A database of the version before, with somebody's tasks. This version serves it after `migrate`."""
 
     address: DatabaseAddress
     database: Database
@@ -51,9 +56,36 @@ class Before:
     async def keep(self, owner: Any, title: str, tags: list[str], words: str) -> Task:
         """Keep a task as the version before did."""
         task = TaskFactory.build(title=title)
-        await self.of(owner).add(task, at_most=MANY)
-        await self.superuser.execute(OLD, task.id, tags, words)
+        await self.superuser.execute(OWNER, owner)
+        await self.superuser.execute(OLD, owner, task.id, title, tags, words)
         return task
+
+    async def migrate(self) -> list[str]:
+        """Apply both migrations, and serve. Return what was mended."""
+        mended: list[str] = []
+        assert len(await upgrade(self.address, mended.append)) == 2
+        await self.database.open()
+        return mended
+
+    async def keys_of(self, owner: Any) -> list[str]:
+        """Return the keys of all tags of an owner."""
+        keys = "SELECT coalesce(array_agg(DISTINCT key), '{}') FROM tasks, unnest(tag_keys) AS key WHERE user_id = $1"
+        found: list[str] = await self.superuser.fetchval(keys, owner)
+        return found
+
+    async def revision_of(self, owner: Any) -> int:
+        """Return the revision of an owner."""
+        revision: int = await self.superuser.fetchval(
+            "SELECT revision FROM task_owners WHERE user_id = $1", owner
+        )
+        return revision
+
+    async def write(self, owner: Any) -> None:
+        """Write as the version before did, beside what the superuser holds."""
+        connection = await asyncpg.connect(**driver_arguments(self.address))
+        await connection.execute(f"SET lock_timeout = '5s'; SET app.user_id = '{owner}'")
+        await connection.execute("UPDATE own_task_owners SET revision = revision + 1")
+        await connection.close()
 
 
 @pytest.fixture
@@ -63,7 +95,6 @@ async def before(postgres: PostgresServer) -> AsyncIterator[Before]:
     await upgrade(address)
     await downgrade(address, to="0005")
     database = Database(address)
-    await database.open()
     superuser = await asyncpg.connect(postgres.url_of(address.database))
     yield Before(address, database, superuser)
     await superuser.close()
@@ -83,13 +114,9 @@ async def test_rows_of_the_previous_version_are_found_in_every_spelling_after_th
     unequal = await before.keep(ann, UNEQUAL, [HEART], " a \u0338 b ")
     plain = await before.keep(bob, "x", ["Home"], " x ")
     mine, theirs = before.of(ann), before.of(bob)
-    revisions = await mine.revision(), await theirs.revision()
-    assert not await found(mine, search=Search.parse("≠"))
+    revisions = await before.revision_of(ann), await before.revision_of(bob)
 
-    mended: list[str] = []
-    assert len(await upgrade(before.address, mended.append)) == 1
-
-    assert mended == ["the keys and words of 2 tasks"]
+    assert await before.migrate() == ["the keys and words of 2 tasks"]
     for tag, tasks in {
         HEART: [with_look, unequal],
         RED_HEART: [with_look, unequal],
@@ -112,7 +139,7 @@ async def test_a_task_in_two_spellings_of_one_tag_keeps_the_first_counts_once_an
     ann = someone("ann")
     task = await before.keep(ann, "x", ["a", RED_HEART, HEART, "İstanbul", "istanbul"], " x ")
 
-    await upgrade(before.address)
+    await before.migrate()
 
     mine = before.of(ann)
     seen = json.loads((await mine.show(task.id)).json)
@@ -135,9 +162,9 @@ async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_noth
         ann, RED_HEART, SLICE,
     )  # fmt: skip
 
-    assert await backfill_derived_columns(before.address) == SLICE + 2
-    assert await backfill_derived_columns(before.address) == 0
-    assert len(await found(before.of(bob), tags=(HEART,))) == 1
+    assert await backfill_derived_columns(before.address, stamp=False) == SLICE + 2
+    assert await backfill_derived_columns(before.address, stamp=False) == 0
+    assert await before.keys_of(bob) == [tag_key(HEART)]
 
 
 async def test_it_waits_for_owners_that_are_being_written_and_goes_on_after_a_stop_with_what_is_left(
@@ -151,15 +178,13 @@ async def test_it_waits_for_owners_that_are_being_written_and_goes_on_after_a_st
         migration = asyncio.create_task(upgrade(before.address))
         await blocked(before)
         # Ann's are done and free, and the migration is not applied yet.
-        await before.of(ann).add(TaskFactory.build(), at_most=MANY)
-        assert len(await found(before.of(ann), tags=(HEART,))) == 1
+        await before.write(ann)
+        assert await before.keys_of(ann) == [tag_key(HEART)]
         migration.cancel()
         with pytest.raises(asyncio.CancelledError):
             await migration
 
-    mended: list[str] = []
-    assert len(await upgrade(before.address, mended.append)) == 1
-    assert mended == ["the keys and words of 1 task"]
+    assert await before.migrate() == ["the keys and words of 1 task"]
 
 
 async def test_a_task_that_changes_between_reading_and_writing_is_read_again(before: Before) -> None:
@@ -167,7 +192,7 @@ async def test_a_task_that_changes_between_reading_and_writing_is_read_again(bef
     task = await before.keep(ann, "x", [RED_HEART], " x ")
 
     async with writing(before, ann) as connection:
-        deriving = asyncio.create_task(backfill_derived_columns(before.address))
+        deriving = asyncio.create_task(backfill_derived_columns(before.address, stamp=False))
         await blocked(before)
         await connection.execute(
             "UPDATE tasks SET title = $2, title_words = 'old', version = version + 1 WHERE id = $1",
@@ -176,6 +201,7 @@ async def test_a_task_that_changes_between_reading_and_writing_is_read_again(bef
         )
 
     assert await deriving == 1
+    await before.migrate()
     assert await found(before.of(ann), search=Search.parse("≠")) == {str(task.id)}
 
 

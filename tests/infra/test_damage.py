@@ -234,7 +234,8 @@ async def test_a_view_that_migrate_makes_anew_gives_a_serving_role_its_rights_ba
     name = name_of(url)
     serving, reading = f"serving_{name}", f"reading_{name}"
     postgres.query(
-        f"CREATE ROLE {serving}; GRANT ALL ON own_tasks, own_task_owners, own_kept_answers TO {serving};"
+        f"CREATE ROLE {serving}; GRANT ALL ON own_tasks, own_task_owners, own_kept_answers, own_ended_tasks"
+        f" TO {serving};"
         f"CREATE ROLE {reading}; GRANT SELECT ON own_task_owners TO {reading}; DROP VIEW own_tasks",
         name,
     )

@@ -48,7 +48,9 @@ FROM (SELECT 'owner-' || g % {OWNERS} AS owner, g / {OWNERS} AS n FROM generate_
 ORDER BY planned.n, owner;
 INSERT INTO task_owners SELECT user_id, 1, count(*) FROM tasks GROUP BY user_id;
 INSERT INTO kept_answers SELECT user_id, 'create', 'key', '', 201, '{{}}', '{{}}', now()
-FROM task_owners WHERE user_id <> '{ANN}'
+FROM task_owners WHERE user_id <> '{ANN}';
+INSERT INTO ended_tasks (user_id, revision, id)
+SELECT user_id, n, md5(user_id || n)::uuid FROM task_owners, generate_series(1, 20) AS n WHERE user_id <> '{ANN}'
 """
 
 OWNER = re.compile(r"\(user_id = \(?(\$\d+|'ann')")  # by the first wall, which the values of a plan are for
@@ -105,8 +107,9 @@ def faults(plan: Plan, *, most: int) -> list[str]:
     """Say what is wrong with a plan, if anything."""
     found = ["Sort"] if plan.sorts else []
     for scan in plan.scans:
-        where = f"{scan['Node Type']} on {scan['Relation Name']}: {scan.get('Index Cond')}"
-        if not ("Index" in scan["Node Type"] and OWNER.search(where)):
+        condition = scan.get("Index Cond") or scan.get("Recheck Cond")  # a bitmap is of an index range too
+        where = f"{scan['Node Type']} on {scan['Relation Name']}: {condition}"
+        if not (scan["Node Type"].startswith(("Index", "Bitmap")) and OWNER.search(where)):
             found.append(where)
         if (read := rows_read(scan)) > most:
             found.append(f"{read} rows read of {scan['Relation Name']}, not {most}")
@@ -121,6 +124,7 @@ async def explaining(postgres: PostgresServer) -> AsyncIterator[Explaining]:
     postgres.query("VACUUM ANALYZE tasks", address.database)
     postgres.query("VACUUM ANALYZE task_owners", address.database)
     postgres.query("VACUUM ANALYZE kept_answers", address.database)
+    postgres.query("VACUUM ANALYZE ended_tasks", address.database)
     database, own = Database(address), await asyncpg.connect(url)
     await database.open()
     yield Explaining(database, own, [])

@@ -102,11 +102,12 @@ class MemoryTaskRepository:
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
         there = [task for task in self._session() if (task.trashed_at is not None) == selection.trashed]
-        found = [task for task in in_order(there, selection) if is_selected(task, selection)]
+        revisions = {task.id: self.shelf.stamps[self.owner, task.id] for task in there}
+        found = [task for task in in_order(there, selection, revisions) if is_selected(task, selection)]
         if after is not None:
-            found = [task for task in found if comes_after(task, after, selection)]
+            found = [task for task in found if comes_after(task, after, selection, revisions)]
         json = schemas.encode([wire_task(task, self.owner) for task in found[:limit]])
-        following = bookmark_of(found[limit - 1], selection) if len(found) > limit else None
+        following = bookmark_of(found[limit - 1], selection, revisions) if len(found) > limit else None
         return Page(json, following, await self.revision())
 
     async def revision(self) -> int:

@@ -30,7 +30,7 @@ def start(due: str) -> str:
 
 ORDERS: Mapping[str, Callable[[Json], Any]] = {
     "created": lambda task: task["id"],
-    "updated": lambda task: task["updated_at"],
+    "updated": lambda _: None,  # by the number of its last change, which the model knows
     "due": lambda task: task["due"] and start(task["due"]),
     "priority": lambda task: PRIORITIES.index(task["priority"]),
     "title": lambda task: sort_key(task["title"]),
@@ -69,6 +69,7 @@ class Model:
     at_most: int
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
+    stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
 
     def find(self, task_id: str, if_match: str | None = None, *, trashed: bool | None = False) -> Json:
         """Return a task that may be written, in the contract's order of judgement."""
@@ -94,8 +95,7 @@ class Model:
         task = {**EMPTY, **fields, **own, **fixed}
         task["completed_at"] = now if task["completed"] else None
         assert task["id"] not in self.tasks
-        self.tasks[task["id"]] = task
-        self.changes += 1
+        self._store(task)
         return task
 
     def changed(self, task: Json, fields: Json, now: str) -> Json:
@@ -106,21 +106,31 @@ class Model:
         if after["completed"] != task["completed"]:
             after["completed_at"] = now if after["completed"] else None
         after |= {"version": task["version"] + 1, "updated_at": now}
-        self.tasks[task["id"]] = after
-        self.changes += 1
+        self._store(after)
         return after
+
+    def _store(self, task: Json) -> None:
+        self.tasks[task["id"]] = task
+        self.changes += 1
+        self.stamps[task["id"]] = self.changes
+
+    def count_once_since(self, changes: int) -> None:
+        """Count all changes since then as one."""
+        self.changes = min(self.changes, changes + 1)
+        self.stamps = {task_id: min(stamp, changes + 1) for task_id, stamp in self.stamps.items()}
 
     def spread(self, positions: Mapping[str, str], now: str) -> None:
         """Give every task a new position, in one change."""
         changes = self.changes
         for task in list(self.tasks.values()):
             self.changed(task, {"position": positions[task["id"]]}, now)
-        self.changes = changes + 1
+        self.changes = max(self.changes, changes + 1)
+        self.count_once_since(changes)
 
     def purged(self, *ids: str) -> None:
         """Forget tasks, in one change."""
         for task_id in ids:
-            del self.tasks[task_id]
+            del self.tasks[task_id], self.stamps[task_id]
         self.changes += bool(ids)
 
     def own_order(self, **filters: Any) -> list[str]:
@@ -134,7 +144,10 @@ class Model:
         tasks = (
             task for task in self.tasks.values() if all(FILTERS[name](task, wanted[name]) for name in wanted)
         )
-        rows = sorted(tasks, key=lambda task: ("" if (value := key(task)) is None else value, task["id"]))
+        if order == "updated":
+            rows = sorted(tasks, key=lambda task: (self.stamps[task["id"]], task["id"]))
+        else:
+            rows = sorted(tasks, key=lambda task: ("" if (value := key(task)) is None else value, task["id"]))
         if sort.startswith("-"):
             rows.reverse()
         return sorted(rows, key=lambda task: task["due"] is None) if order == "due" else rows

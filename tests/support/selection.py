@@ -1,34 +1,37 @@
 """Which tasks are selected, in which order, and how many there are: as plain Python, to hold SQL to it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
 from app.domain.summary import TAGS_MAX, Day, Summary, TagCount
 from app.domain.tags import tag_key
-from app.domain.task import Task
+from app.domain.task import Task, TaskId
 from app.domain.task_list import Bookmark, Key, Order, Selection
 from app.domain.text import searchable, sort_key
 
+Revisions = Mapping[TaskId, int]
+"""The owner's revision of each task's last write."""
 
-def in_order(tasks: Iterable[Task], selection: Selection) -> list[Task]:
+
+def in_order(tasks: Iterable[Task], selection: Selection, revisions: Revisions) -> list[Task]:
     ordered = sorted(
-        tasks, key=lambda task: _place(bookmark_of(task, selection)), reverse=selection.descending
+        tasks, key=lambda task: _place(bookmark_of(task, selection, revisions)), reverse=selection.descending
     )
     return sorted(ordered, key=lambda task: selection.order is Order.DUE and task.due is None)
 
 
-def comes_after(task: Task, after: Bookmark, selection: Selection) -> bool:
-    mine, other = bookmark_of(task, selection), after
+def comes_after(task: Task, after: Bookmark, selection: Selection, revisions: Revisions) -> bool:
+    mine, other = bookmark_of(task, selection, revisions), after
     if selection.order is Order.DUE and (mine.key is None) != (other.key is None):
         return mine.key is None
     return _place(mine) < _place(other) if selection.descending else _place(mine) > _place(other)
 
 
-def bookmark_of(task: Task, selection: Selection) -> Bookmark:
+def bookmark_of(task: Task, selection: Selection, revisions: Revisions) -> Bookmark:
     keys: dict[Order, Key] = {
         Order.CREATED: None,
-        Order.UPDATED: task.updated_at,
+        Order.UPDATED: revisions[task.id],
         Order.DUE: None if task.due is None else task.due.at,
         Order.PRIORITY: int(task.priority),
         Order.TITLE: sort_key(task.title),

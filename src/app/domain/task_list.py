@@ -58,7 +58,7 @@ class Order(Enum):
     """The orders of a list. Equal tasks are ordered by id, in the same direction."""
 
     CREATED = "created"
-    UPDATED = "updated"
+    UPDATED = "updated"  # the order in which the last changes were committed
     DUE = "due"  # tasks without a due date come last in both directions
     PRIORITY = "priority"
     TITLE = "title"
@@ -92,7 +92,7 @@ _DEFAULTS: Final = tuple((field.name, field.default) for field in fields(Selecti
 NEWEST: Final = Selection()
 
 Key = datetime | int | str | None
-"""The value that a list is ordered by: time of change, due time, priority, sort key of the title, position.
+"""The value that a list is ordered by: revision, due time, priority, sort key of the title, position.
 None: only the id decides, as in the order of creation and among tasks without a due date."""
 
 

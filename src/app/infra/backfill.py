@@ -20,7 +20,8 @@ from app.infra.postgres.connector import Connector
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
-from app.infra.statements.backfill import COUNT, READ, SLICE, SOURCES, WRITE
+from app.infra.statements.backfill import COUNT, READ, SLICE, SOURCES, WRITE, WRITE_WITHOUT_REVISION
+from app.infra.statements.owner_scope import Statement
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
 from app.settings.database_address import DatabaseAddress
@@ -31,11 +32,15 @@ FIRST: Final = TaskId(UUID(int=0))
 _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY user_id LIMIT $2"
 
 
-async def backfill_derived_columns(address: DatabaseAddress) -> int:
-    """Update the derived columns of each task where they are wrong. Return the number of updated tasks."""
+async def backfill_derived_columns(address: DatabaseAddress, *, stamp: bool = True) -> int:
+    """Update the derived columns of each task where they are wrong. Return the number of updated tasks.
+
+    `stamp`: whether tasks have a revision, since migration 0007.
+    """
+    write = WRITE if stamp else WRITE_WITHOUT_REVISION
     connection = await Connector(address).connect()
     try:
-        return sum([await _backfill_owner(connection, owner) async for owner in _owners(connection)])
+        return sum([await _backfill_owner(connection, owner, write) async for owner in _owners(connection)])
     finally:
         await connection.close()
 
@@ -53,16 +58,21 @@ async def _owners(connection: Connection) -> AsyncIterator[UserId]:
         last = found[-1]["user_id"]
 
 
-async def _backfill_owner(connection: Connection, owner: UserId) -> int:
+async def _backfill_owner(connection: Connection, owner: UserId, write: Statement) -> int:
     total, after = 0, FIRST
     while True:
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)
             rows = await own.rows(READ, row=after)
             stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
+            written = []
             if stale:
-                await own.rows(COUNT)  # locks the owner's row, so nothing else writes their tasks
-            written = [await own.one(WRITE, row=task_id, **values) for task_id, values in stale.items()]
+                (counted,) = await own.rows(COUNT)  # locks the owner's row: nothing else writes their tasks
+                at = counted["revision"]
+                written = [
+                    await own.one(write, row=task_id, revision=at, **values)
+                    for task_id, values in stale.items()
+                ]
         total += len(written) - written.count(None)
         if None in written:  # a task was changed after it was read
             continue

@@ -17,7 +17,7 @@ from app.infra.postgres.connector import Connector
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE, maintenance_stands
 from app.infra.postgres.session import Transaction
-from app.infra.statements import idempotency
+from app.infra.statements import idempotency, tombstones
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners in one transaction
@@ -77,15 +77,16 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                 deleted = await connection.fetch(_DELETE, owners, before)
                 await connection.execute("SET LOCAL ROLE NONE")
                 for row in deleted:
-                    await _delete_responses(connection, row["user_id"], row["ids"])
+                    await _finish(connection, row["user_id"], row["ids"])
             total += sum(len(row["ids"]) for row in deleted)
     finally:
         await connection.close()
 
 
-async def _delete_responses(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
-    """Delete stored responses that show deleted tasks of an owner, as the service does: within both walls."""
+async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
+    """Write tombstones, and delete stored responses that show deleted tasks, within both walls."""
     transaction = OwnerSession(Transaction(connection), owner=owner)
+    await transaction.rows(tombstones.WRITE, ids=ids)
     await transaction.rows(idempotency.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
 
 

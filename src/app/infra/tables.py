@@ -27,7 +27,7 @@ NO_TEXTS: Final = text("'{}'")
 
 ORDERS: Final = {
     "created": "id",
-    "updated": "updated_at",
+    "updated": "revision",
     "due": "due_at",
     "priority": "priority",
     "title": "title_key",
@@ -70,6 +70,8 @@ class TaskOwnerRow(OwnedRow):
     # Rows of `kept_answers`, perhaps also deleted ones: a request that finds the quota full counts again.
     kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
     kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    floor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # `app.domain.changes`
+    tombstones: Mapped[int] = mapped_column(server_default=text("0"))  # rows of `ended_tasks`
 
 
 class TaskRow(OwnedRow):
@@ -97,12 +99,14 @@ class TaskRow(OwnedRow):
     )  # `domain.text.sort_key`
     title_words: Mapped[str] = mapped_column(Text, server_default=NOTHING)  # `domain.text.searchable`
     description_words: Mapped[str] = mapped_column(Text, server_default=NOTHING)
+    # The owner's revision of the last write; 0: written before migration 0007.
+    revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Any, ...]:
         """Return the checks of the values, and an index for each order (`app.infra.statements.lists`)."""
-        alive = text("trashed_at IS NULL")
+        alive, trashed = text("trashed_at IS NULL"), text("trashed_at IS NOT NULL")
         paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
         return (
             *super().__table_args__,
@@ -114,8 +118,19 @@ class TaskRow(OwnedRow):
                 Index(f"ix_tasks_{'_'.join(path)}", "user_id", *path, postgresql_where=alive)
                 for path in paths
             ),
-            Index("ix_tasks_trashed", "user_id", "id", postgresql_where=text("trashed_at IS NOT NULL")),
+            Index("ix_tasks_trashed", "user_id", "id", postgresql_where=trashed),
+            Index("ix_tasks_trashed_revision", "user_id", "revision", "id", postgresql_where=trashed),
         )
+
+
+class EndedTaskRow(OwnedRow):
+    """A tombstone: the id of a task that was deleted permanently, and the owner's revision of that write."""
+
+    __tablename__ = "ended_tasks"
+
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True, sort_order=-1)
+    id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
+    ended_at: Mapped[datetime] = mapped_column(DateTimeUTC(timezone=True), server_default=NOW)
 
 
 class StoredResponseRow(OwnedRow):

@@ -16,7 +16,7 @@ from app.domain.task import Shown, Task, TaskChanges, TaskId, Versions, require_
 from app.domain.task_list import NEWEST, Bookmark, Page, Selection
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
-from app.infra import manual_order, task_batch, task_lists
+from app.infra import manual_order, task_batch, task_changes, task_lists
 from app.infra.idempotency import KeyedWrites
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
@@ -54,7 +54,7 @@ class NeonTaskRepository:
         return await task_lists.revision(self._session)
 
     async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
-        raise NotImplementedError("tasks have no revision in the database yet, and no route calls this")
+        return await task_changes.page(self._session, since, limit)
 
     async def summary(self, day: Day) -> Summary:
         return await task_lists.summary(self._session, day)

@@ -20,12 +20,13 @@ from app.domain.task_list import Bookmark, Key, Order, Selection
 
 CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
+_REVISION: Final = 7  # bytes; with 8, a cursor of an earlier version, which has a moment, would be valid
 _FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}", re.ASCII)
 
 
 def write(bookmark: Bookmark, owner: UserId, selection: Selection) -> str:
     """Return the cursor of a bookmark in an owner's list, for a `Link`."""
-    place = bookmark.id.bytes + _key_bytes(bookmark.key)
+    place = bookmark.id.bytes + _key_bytes(bookmark.key, selection.order)
     return urlsafe_b64encode(_checksum(place, owner, selection) + place).decode().rstrip("=")
 
 
@@ -56,12 +57,12 @@ def _checksum(place: bytes, owner: UserId, selection: Selection) -> bytes:
     return blake2b(bound + place, digest_size=_CHECKSUM).digest()
 
 
-def _key_bytes(key: Key) -> bytes:
+def _key_bytes(key: Key, order: Order) -> bytes:
     match key:
         case datetime():
             return microseconds_since_epoch(key).to_bytes(_MOMENT, signed=True)
         case int():
-            return bytes([key])
+            return key.to_bytes(_REVISION if order is Order.UPDATED else 1)
         case str():
             return key.encode()
     return b""
@@ -74,7 +75,9 @@ def _read_key(key: bytes, order: Order) -> Key:
             return key.decode()
         case Order.PRIORITY if len(key) == 1:
             return key[0]
-        case Order.UPDATED | Order.DUE if len(key) == _MOMENT:
+        case Order.UPDATED if len(key) == _REVISION:
+            return int.from_bytes(key)
+        case Order.DUE if len(key) == _MOMENT:
             return EPOCH + timedelta(microseconds=int.from_bytes(key, signed=True))
         case Order.CREATED | Order.DUE if not key:
             return None

@@ -5,6 +5,7 @@ or changed by hand ends up like a migrated one. Roles belong to the whole cluste
 it is (and refused if it could bypass a policy), and no role is ever dropped.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from sqlalchemy import Connection
@@ -34,8 +35,8 @@ class ForeignView(CannotMend):
     """A relation of another program has the name of one of our views; the message names it."""
 
 
-def make_whole(connection: Connection) -> list[str]:
-    """Create all missing parts, and return their names. Runs in the caller's transaction.
+def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list[str]:
+    """Create all missing parts of these tables, and return their names. Runs in the caller's transaction.
 
     Raises:
         CannotMend: nothing was done.
@@ -47,17 +48,18 @@ def make_whole(connection: Connection) -> list[str]:
     connection.exec_driver_sql("SET LOCAL intervalstyle = 'postgres'")  # as `POLICIES` are written
     for role in (APP, MAINTENANCE):
         _mend_role(repair, role)
-    for table in TABLES:
+    for table in tables:
         _mend_table(repair, table)
     for policy in POLICIES:
-        if not repair.holds(policy_stands(policy)):
+        if policy.table in tables and not repair.holds(policy_stands(policy)):
             drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
             repair.mend(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
     for grant in GRANTS:
-        if not repair.holds(may(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)):
+        held = may(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)
+        if grant.table in tables and not repair.holds(held):
             statement = f"GRANT {', '.join(grant.verbs)} ON {grant.table} TO {grant.role}"
             repair.mend(f"the rights of {grant.role} on {grant.table}", statement)
-    for table in TABLES:
+    for table in tables:
         _mend_view(repair, table)
     return repair.mended
 

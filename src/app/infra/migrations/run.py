@@ -1,6 +1,6 @@
 """Migrates the database to the schema of this version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from alembic import command
@@ -17,6 +17,7 @@ from app.infra.backfill import backfill_derived_columns
 from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connector import Connector
+from app.infra.postgres.row_security import TABLES
 from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ T = TypeVar("T")
 FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, by the rule of this version
 BEFORE_DERIVED_ANEW: Final = "0005"
 DERIVED_ANEW: Final = "0006"
+TABLES_BEFORE: Final = tuple(table for table in TABLES if table != "ended_tasks")  # it comes with 0007
 ATTEMPTS: Final = (
     5  # roles belong to the cluster: migrations of two databases may change them at the same time
 )
@@ -61,24 +63,26 @@ async def upgrade(
     before = await waiting(address)
     revisions = {each.partition(":")[0] for each in before}
     if DERIVED_ANEW in revisions and FIRST_DERIVED not in revisions:
-        await _upgrade(address, report, to=BEFORE_DERIVED_ANEW)
-        await _derive(address, report)
+        await _upgrade(address, report, to=BEFORE_DERIVED_ANEW, tables=TABLES_BEFORE)
+        await _derive(address, report, stamp=False)
     await _upgrade(address, report, to="head")
     if derive:
         await _derive(address, report)
     return before
 
 
-async def _derive(address: DatabaseAddress, report: Callable[[str], None]) -> None:
-    if count := await backfill_derived_columns(address):
+async def _derive(address: DatabaseAddress, report: Callable[[str], None], *, stamp: bool = True) -> None:
+    if count := await backfill_derived_columns(address, stamp=stamp):
         report(f"the keys and words of {count} {'task' if count == 1 else 'tasks'}")
 
 
-async def _upgrade(address: DatabaseAddress, report: Callable[[str], None], *, to: str) -> None:
+async def _upgrade(
+    address: DatabaseAddress, report: Callable[[str], None], *, to: str, tables: Collection[str] = TABLES
+) -> None:
     def act(connection: Connection) -> list[str]:
         refuse_foreign_views(connection)
         command.upgrade(_config(connection), to)
-        return make_whole(connection)
+        return make_whole(connection, tables)
 
     for each in await _patiently(address, act):
         report(each)

@@ -9,7 +9,7 @@ from typing import Final
 
 APP: Final = "taskward_app"  # owns the views that requests use
 MAINTENANCE: Final = "taskward_maintenance"  # deletes old trash and responses of all owners
-TABLES: Final = ("task_owners", "tasks", "kept_answers")
+TABLES: Final = ("task_owners", "tasks", "kept_answers", "ended_tasks")
 """All tables of `app.infra.tables`. Importing that module would double the time of the start."""
 
 OWN_ROWS: Final = "own_rows"

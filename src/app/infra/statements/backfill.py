@@ -24,13 +24,15 @@ def _read() -> Statement:
     )
 
 
-def _write() -> Statement:
+def _write(*, stamp: bool) -> Statement:
     """Return the statement that writes one task, unless it has changed since it was read."""
     derived: dict[str, ColumnElement[Any]] = {name: value_of(name) for name in ("tags", *sorted(DERIVED))}
     changed = TASKS.c.tags != derived["tags"]
     derived["version"] = case((changed, TASKS.c.version + ONE), else_=TASKS.c.version)
     now = func.greatest(TASKS.c.updated_at, func.now())
     derived["updated_at"] = case((changed, now), else_=TASKS.c.updated_at)
+    if stamp:
+        derived["revision"] = case((changed, value_of("revision")), else_=TASKS.c.revision)
     expected = TASKS.c.version == bindparam("version", type_=TASKS.c.version.type)
     return compiled(
         update(TASKS)
@@ -41,7 +43,10 @@ def _write() -> Statement:
 
 
 READ: Final = _read()
-WRITE: Final = _write()
+WRITE: Final = _write(stamp=True)
+WRITE_WITHOUT_REVISION: Final = _write(stamp=False)
+"""For a database before migration 0007, where tasks have no revision."""
+
 COUNT: Final = compiled(
     update(OWNERS)
     .values(revision=OWNERS.c.revision + ONE)

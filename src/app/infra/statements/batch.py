@@ -40,10 +40,18 @@ from app.infra.statements import keyed_writes
 from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
-from app.infra.statements.tasks import CHANGED, SHOWN, TASKS, TRASHED, completed_at, differs_from
+from app.infra.statements.tasks import (
+    CHANGED,
+    NOT_GIVEN,
+    SHOWN,
+    TASKS,
+    TRASHED,
+    completed_at,
+    differs_from,
+)
 from app.infra.tables import TaskRow
 
-COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in ("user_id", "id", "trashed_at"))
+COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in NOT_GIVEN)
 CHANGEABLE: Final = tuple(
     c.name
     for c in COLUMNS
@@ -121,6 +129,7 @@ def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
 def _new(given: Subquery, held: CTE) -> Select[Any]:
     row: dict[str, ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
     row |= {"user_id": OWNER, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
+    row["revision"] = held.c.revision  # the next one is stamped
     values = (row[c.name].label(c.name) for c in TASKS.c)
     return select(*values, *_about(given), true().label("differs")).where(
         given.c.kind == _text("create"), held.c.revision.is_not(None)
@@ -149,7 +158,7 @@ def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
     names = (*CHANGEABLE, "completed_at", "trashed_at", *CHANGED)
     updated = (
         update(TASKS)
-        .values({name: done.c[name] for name in names})
+        .values({name: done.c[name] for name in names} | {"revision": counted.c.revision})
         .where(
             *owner_scope(TASKS),
             TASKS.c.id == done.c.id,
@@ -160,6 +169,7 @@ def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
         .cte("updated")
     )
     values = {"user_id": OWNER, "id": done.c.id} | {c.name: done.c[c.name] for c in COLUMNS}
+    values["revision"] = counted.c.revision
     source = select(*(value.label(name) for name, value in values.items())).where(
         set_owner(), done.c.kind == _text("create"), counted.c.revision.is_not(None)
     )

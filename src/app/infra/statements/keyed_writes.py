@@ -4,7 +4,7 @@ A statement reads the stored response first. If there is one, nothing else happe
 Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it computes
 the new tasks (`next`) and their JSON, and stores the response, if the quota has room for it. All other writes
 depend on that part. After its wait, the second request has a snapshot that is too old to show the first one's
-response, but the primary key knows it: nothing is stored and nothing is done, and the caller reads the response.
+response, but the primary key knows it: nothing is stored or done, and the caller reads the response.
 """
 
 from collections.abc import Mapping
@@ -52,6 +52,7 @@ from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
     ALIVE,
     CHANGED,
+    NOT_GIVEN,
     ROW,
     SHOWN,
     TASKS,
@@ -175,12 +176,13 @@ def _store_task(held: CTE, done: CTE) -> CTE:
 
 
 def _create() -> Statement:
-    given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")}
+    given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
     row = {"user_id": OWNER, "id": ROW, **given, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
     done, response = _with_json(_named(row)), read_stored()
     stored = _store_task(hold_owner(response, OWNERS.c.tasks < AT_MOST), done)
     counted = count_stored(stored, ONE, ONE)
     values = {"user_id": OWNER} | {name: done.c[name] for name in ("id", *given)}
+    values["revision"] = counted.c.revision
     new = _named(values).where(set_owner(), counted.c.revision.is_not(None))
     inserted = insert(TASKS).from_select(list(values), new).cte("inserted")
     return result_of(done, func.octet_length(done.c.json), counted, response, inserted)
@@ -224,7 +226,7 @@ def _change(
     counted = count_stored(stored, select(done.c.differs.cast(Integer)).scalar_subquery())
     changed = (
         update(TASKS)
-        .values({name: done.c[name] for name in (*values, *CHANGED)})
+        .values({name: done.c[name] for name in (*values, *CHANGED)} | {"revision": counted.c.revision})
         .where(*owner_scope(TASKS), TASKS.c.id == ROW, done.c.differs, counted.c.revision.is_not(None))
         .cte("changed")
     )

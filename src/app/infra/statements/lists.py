@@ -65,6 +65,7 @@ LIMIT: Final = bindparam("limit", type_=Integer)
 FIRST: Final = bindparam("first", type_=Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
 TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # instead of a page of more than PAGE_BYTES
+PAGE_BYTES_MAX: Final = literal_column(str(PAGE_BYTES), Integer)
 SEARCH_BUDGET: Final = 1.0  # seconds; a search may have to read all texts of the owner
 READ_MAX: Final = literal_column(str(10 * PAGE_BYTES), Integer)
 """The maximum of bytes that PostgreSQL collects for a page before it finds that the page is too large."""
@@ -113,7 +114,7 @@ def page_of(shape: Shape) -> Statement:
     found = whole.subquery("found")
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
     shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
-    too_large = func.pg_column_size(shown) > literal_column(str(PAGE_BYTES), Integer)
+    too_large = func.pg_column_size(shown) > PAGE_BYTES_MAX
     return compiled(
         select(
             func.coalesce(revision, literal_column("0", BigInteger)).label("revision"),

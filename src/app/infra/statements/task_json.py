@@ -39,8 +39,26 @@ def task_json(tasks: FromClause) -> ColumnElement[bytes]:
 
     It is written out at once: each shape of list has a statement of its own, and this is most of it.
     """
-    written = _object({name: _member(tasks, name) for name in MEMBERS})
-    return literal_column(str(written.compile(dialect=DIALECT)), LargeBinary)
+    return _written(_task(tasks))
+
+
+def change_json(tasks: FromClause) -> ColumnElement[bytes]:
+    """Return the expression of a task as a change: a JSON object in UTF-8."""
+    return _written(_object({"id": _member(tasks, "id"), "task": _task(tasks)}))
+
+
+def tombstone_json(ended: FromClause) -> ColumnElement[bytes]:
+    """Return the expression of a task that was deleted permanently as a change."""
+    return _written(_object({"id": _json(ended.c.id), "task": _constant("null")}))
+
+
+def _written(text: ColumnElement[str]) -> ColumnElement[bytes]:
+    octets = func.convert_to(text, _constant("UTF8"))
+    return literal_column(str(octets.compile(dialect=DIALECT)), LargeBinary)
+
+
+def _task(tasks: FromClause) -> ColumnElement[str]:
+    return _object({name: _member(tasks, name) for name in MEMBERS})
 
 
 def _member(tasks: FromClause, name: str) -> ColumnElement[str]:
@@ -54,13 +72,13 @@ def _member(tasks: FromClause, name: str) -> ColumnElement[str]:
     return _or_null(value) if TaskRow.__table__.columns[name].nullable else value
 
 
-def _object(members: Mapping[str, ColumnElement[str]]) -> ColumnElement[bytes]:
+def _object(members: Mapping[str, ColumnElement[str]]) -> ColumnElement[str]:
     parts: list[ColumnElement[str]] = []
     opening = "{"
     for name, value in members.items():
         parts += [_constant(f'{opening}"{name}":'), value]
         opening = ","
-    return func.convert_to(_joined([*parts, _constant("}")]), _constant("UTF8"))
+    return _joined([*parts, _constant("}")])
 
 
 def _json(value: ColumnElement[Any]) -> ColumnElement[str]:

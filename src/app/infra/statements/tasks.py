@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import BigInteger
 
-from app.infra.statements import idempotency
+from app.infra.statements import idempotency, tombstones
 from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner, view_of
 from app.infra.statements.revision import ONE, OWNERS, counting, counting_a_new_task
 from app.infra.statements.task_json import task_json
@@ -46,6 +46,9 @@ TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ANYTHING: Final = literal_column("'%'", Text)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
 CHANGED: Final = {"version": TASKS.c.version + literal_column("1", BigInteger), "updated_at": AT}
+
+NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
+"""Columns of a new task whose values are not parameters of their own."""
 
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that follow from others, and so never make a difference by themselves."""
@@ -78,8 +81,8 @@ def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
 
 def _insert() -> Statement:
     counted = counting_a_new_task()
-    given = [c.name for c in TASKS.c if c.name not in ("user_id", "id", "trashed_at")]
-    values = {"user_id": OWNER, "id": ROW, **{name: value_of(name) for name in given}}
+    given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
+    values = {"user_id": OWNER, "id": ROW, **given, "revision": counted.c.revision}
     source = select(*(value.label(name) for name, value in values.items()))
     source = source.where(set_owner(), counted.c.revision.is_not(None))
     return compiled(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
@@ -141,13 +144,19 @@ def purge(*, conditional: bool) -> Write:
     unchanged = exists(select(held.c.revision).select_from(held.join(seen, same)))
     this = (*owner_scope(TASKS), TASKS.c.id == ROW, unchanged, *expected(conditional))
     gone = delete(TASKS).where(*this).returning(*SHOWN).cte("gone")
-    counted = update(OWNERS).values(revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE)
-    counted = counted.where(*owner_scope(OWNERS), exists(select(gone.c.version)))
+    is_gone = exists(select(gone.c.version))
+    dropped = tombstones.drop_old(ONE, is_gone)
+    counts_after = tombstones.counts_after(dropped, ONE)
+    count = update(OWNERS).values(
+        revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE, **counts_after
+    )
+    counted = count.where(*owner_scope(OWNERS), is_gone).returning(OWNERS.c.revision).cte("counted")
+    ended = tombstones.insert_for(ROW, counted).cte("ended")
     emptied = idempotency.empty_responses(
         array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)])
     )
-    emptied = emptied.where(exists(select(gone.c.version)))
-    act = select(gone.c.json, gone.c.version).add_cte(counted.cte("counted"), emptied.cte("emptied"))
+    emptied = emptied.where(is_gone)
+    act = select(gone.c.json, gone.c.version).add_cte(ended, emptied.cte("emptied"))
     return Write(compiled(act), _look(true()))
 
 
@@ -177,5 +186,5 @@ def _look(differs: ColumnElement[bool]) -> Statement:
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
-    """Tie a change to the counting of it, which so comes first."""
-    return change.where(counted.c.revision.is_not(None))
+    """Tie a change to the counting of it, which so comes first, and stamp the revision."""
+    return change.values(revision=counted.c.revision).where(counted.c.revision.is_not(None))

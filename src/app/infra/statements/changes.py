@@ -1,0 +1,50 @@
+"""The statement that reads a page of changes.
+
+It reads four ranges, each from the page's place on by its own index: open, completed and trashed tasks, and
+tombstones. PostgreSQL merges them. Revision, floor and changes are of one snapshot.
+"""
+
+from typing import Final
+
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, case, func, not_, select, tuple_
+
+from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_of
+from app.infra.statements.owner_scope import Statement, one_row_of, owner_scope
+from app.infra.statements.revision import ONE, OWNERS
+from app.infra.statements.task_json import change_json, tombstone_json
+from app.infra.statements.tasks import ALIVE, TASKS, TRASHED
+from app.infra.statements.tombstones import ENDED
+
+
+def _page() -> Statement:
+    place = tuple_(TASKS.c.revision, TASKS.c.id)
+    from_place = place >= tuple_(bindparam("revision", type_=BigInteger), bindparam("first", type_=Uuid))
+    tasks = select(TASKS.c.id, TASKS.c.revision, change_json(TASKS).label("json"))
+    tasks = tasks.where(*owner_scope(TASKS), from_place)
+    from_tombstone = tuple_(ENDED.c.revision, ENDED.c.id) >= tuple_(
+        bindparam("ended_revision", type_=BigInteger), bindparam("ended_first", type_=Uuid)
+    )
+    ended = select(ENDED.c.id, ENDED.c.revision, tombstone_json(ENDED).label("json"))
+    ranges = (
+        tasks.where(ALIVE, not_(TASKS.c.completed)),
+        tasks.where(ALIVE, TASKS.c.completed),
+        tasks.where(TRASHED),
+        ended.where(*owner_scope(ENDED), from_tombstone),
+    )
+    found = first_of(ranges, order=("revision", "id"), descending=False, limit=LIMIT).subquery("found")
+    shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
+    last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
+    page = select(
+        case((func.pg_column_size(shown) > PAGE_BYTES_MAX, TOO_LARGE), else_=shown).label("shown"),
+        func.array_agg(found.c.revision)[last].label("last_revision"),
+        func.array_agg(found.c.id)[last].label("last_id"),
+    )
+    owner = select(OWNERS.c.revision.label("revision"), OWNERS.c.floor).where(*owner_scope(OWNERS))
+    return one_row_of(owner.cte("owner"), page.cte("page"))
+
+
+PAGE: Final = _page()
+"""One row: the owner's `revision` and `floor`, the place of the page's last change, and the changes `shown`.
+
+There is one more than the page has, if there are more. NULL: none. `TOO_LARGE`: too many bytes.
+"""

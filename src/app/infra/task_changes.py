@@ -1,0 +1,34 @@
+"""Reads changes of one owner's tasks."""
+
+from app.domain.changes import ChangesPage, ChangesToken
+from app.infra.postgres.owner_session import OwnerSession
+from app.infra.statements.changes import PAGE
+
+BEGINNING = ChangesToken(0, base=2**63 - 2)  # of a full walk: no tombstone
+
+
+async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
+    """Read a page. If it is too large, read it again with a quarter of its changes."""
+    token = since or BEGINNING
+    ended_revision, ended_first = token.first_tombstone
+    (row,) = await session.rows(
+        PAGE,
+        revision=token.revision,
+        first=token.id,
+        ended_revision=ended_revision,
+        ended_first=ended_first,
+        limit=limit + 1,  # one more shows whether there is a next page
+    )
+    revision = row["revision"] or 0
+    if since is not None:
+        since.require_readable(revision=revision, floor=row["floor"] or 0)
+    found = row["shown"] or ()
+    if row["shown"] is not None and not found:  # TOO_LARGE
+        return await page(session, since, limit // 4)
+    changes = b"[" + b",".join(found[:limit]) + b"]"
+    if len(found) <= limit:
+        return ChangesPage(changes, ChangesToken.after(revision), more=False)
+    base = revision if since is None else since.base
+    return ChangesPage(
+        changes, ChangesToken.behind(row["last_revision"], row["last_id"], base=base), more=True
+    )

@@ -1,0 +1,60 @@
+"""A client that keeps a copy of somebody's tasks by their changes."""
+
+import json
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from app.domain.changes import ChangesPage, ChangesToken
+from app.domain.task_repository import TaskRepository
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Follower:
+    """What one client knows: tasks by their id, and where it continues. It drops what it did not meet."""
+
+    token: Any = None  # None: a full walk begins
+    copy: dict[str, Json] = field(default_factory=dict)
+    met: list[str] = field(default_factory=list)  # the ids of all changes, in order
+
+    def apply(self, page: Json) -> bool:
+        """Apply a page of changes. Return whether there are more."""
+        for change in page["changes"]:
+            self.met.append(change["id"])
+            if change["task"] is None:
+                self.copy.pop(change["id"], None)
+            else:
+                assert change["task"]["id"] == change["id"]
+                self.copy[change["id"]] = change["task"]
+        self.token = page["next"]
+        return bool(page["more"])
+
+    def begin_again(self) -> None:
+        """Forget everything, as a client does after 410."""
+        self.token, self.copy = None, {}
+
+    def clone(self) -> Self:
+        """Return a client that knows the same."""
+        return deepcopy(self)
+
+
+def page_json(page: ChangesPage) -> Json:
+    """Return a page as clients see it; its token stays what it is."""
+    return {"changes": json.loads(page.changes), "next": page.next, "more": page.more}
+
+
+async def read_page(tasks: TaskRepository, follower: Follower, *, limit: int = 200) -> bool:
+    """Let a client read one page. Return whether there are more."""
+    since: ChangesToken | None = follower.token
+    page = page_json(await tasks.changes(since, limit=limit))
+    assert len(page["changes"]) <= limit
+    return follower.apply(page)
+
+
+async def catch_up(read: Callable[[], Awaitable[bool]]) -> None:
+    """Read pages until there are no more."""
+    while await read():
+        pass
