@@ -30,6 +30,7 @@ def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
     assert DOCUMENT["openapi"].startswith("3.1")
     assert set(OPERATIONS) == {
         "listTasks",
+        "listChanges",
         "summarizeTasks",
         "createTask",
         "batchTasks",

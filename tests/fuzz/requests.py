@@ -34,6 +34,7 @@ GOOD: Final[tuple[tuple[str, str, tuple[dict[str, Any], ...]], ...]] = (
     ("POST", "/api/me/tasks", (_WHOLE, {"title": "x"})),
     ("POST", "/api/me/tasks/batch", _BATCHES),
     ("GET", "/api/me/tasks/summary?tz=Europe/Berlin", ()),
+    ("GET", "/api/me/tasks/changes?limit=2", ()),
     ("GET", _TASK, ()),
     ("HEAD", _TASK, ()),
     ("PUT", _TASK, (_WHOLE, {"id": TASK, "title": "y"})),

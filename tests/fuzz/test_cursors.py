@@ -61,7 +61,7 @@ def test_a_cursor_that_is_changed_is_refused(order: Order, task_id: TaskId, data
 @effort(400)
 def test_a_cursor_that_somebody_made_names_a_place_that_postgresql_knows(order: Order, place: bytes) -> None:
     selection = Selection(order=order)
-    raw = cursors._checksum(place, ANN, selection) + place
+    raw = cursors._checksum(place, cursors._list_of(ANN, selection)) + place
     made = urlsafe_b64encode(raw).decode().rstrip("=")
 
     try:

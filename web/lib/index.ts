@@ -38,6 +38,7 @@ const PROBLEM_TYPES = [
   "answer-gone",
   "answers-not-taken",
   "bodies-under-way",
+  "changes-gone",
   "database-not-set-up",
   "database-unavailable",
   "if-match-required",

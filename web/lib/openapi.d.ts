@@ -45,6 +45,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/tasks/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what changed
+         * @description Every task that changed since a token, once, as it is now, in the order of its last change. Without `since`: all tasks, those in the trash too. Apply each page to your copy, and keep its `next`: nothing is missed, and a change may come again. 410: the token is too old.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks/summary": {
         parameters: {
             query?: never;
@@ -202,6 +222,22 @@ export interface components {
         BatchResults: {
             /** @description In the order of the operations */
             results: components["schemas"]["BatchResult"][];
+        };
+        /** Change */
+        Change: {
+            /** @description The id of the task */
+            id: string;
+            /** @description As it is now, also in the trash; null: deleted permanently */
+            task: components["schemas"]["Task"] | null;
+        };
+        /** Changes */
+        Changes: {
+            /** @description In the order in which they were committed */
+            changes: components["schemas"]["Change"][];
+            /** @description The `since` of the next request. Keep it with your copy */
+            next: string;
+            /** @description Whether there are more changes now */
+            more: boolean;
         };
         /** Fault */
         Fault: {
@@ -769,7 +805,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -944,7 +980,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -996,6 +1032,121 @@ export interface operations {
                 headers: {
                     /** @description The current version of the task */
                     ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: {
+                /** @description `next` of an earlier response; without it: all tasks */
+                since?: string;
+                /** @description The maximum number of changes. A page ends at about 1 MB; `more` says whether there are more */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The subject of the token, percent-encoded, or `me`
+                 * @example me
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    /** @description The next page, if there is one now: `<…>; rel="next"` (RFC 8288) */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            /** @description The request is not valid; `errors` has every error */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid */
+            401: {
+                headers: {
+                    /** @description RFC 6750 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path names another person's list */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description JSON is not accepted */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            410: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1848,7 +1999,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone */
+            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
             410: {
                 headers: {
                     [name: string]: unknown;

@@ -104,6 +104,12 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "The list is full",
         "Your list and its trash have reached the maximum number of tasks. Delete some permanently first.",
     ),
+    domain.ChangesGone: Problem(
+        HTTPStatus.GONE,
+        "changes-gone",
+        "Your copy is too old to update",
+        "Read all changes without `since`, forget the tasks that you did not meet, and continue from `next`.",
+    ),
     domain.KeyInFlight: Problem(
         HTTPStatus.CONFLICT,
         "key-in-flight",

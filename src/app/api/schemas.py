@@ -28,6 +28,29 @@ class BatchResults(Struct, frozen=True):
     results: Annotated[list[BatchResult], Meta(description="In the order of the operations")]
 
 
+class Change(Struct, frozen=True):
+    """A task that was written or deleted."""
+
+    id: Annotated[str, Meta(description="The id of the task")]
+    task: Annotated[
+        Task | None,
+        Meta(description="As it is now, also in the trash; null: deleted permanently"),
+    ]
+
+
+class Changes(Struct, frozen=True):
+    """A page of changes. PostgreSQL writes the JSON of `changes`."""
+
+    changes: Annotated[list[Change], Meta(description="In the order in which they were committed")]
+    next: Annotated[str, Meta(description="The `since` of the next request. Keep it with your copy")]
+    more: Annotated[bool, Meta(description="Whether there are more changes now")]
+
+
+def encode_changes(changes: bytes, token: str, *, more: bool) -> bytes:
+    """Return a page of changes as JSON."""
+    return b'{"changes":%b,"next":"%b","more":%b}' % (changes, token.encode(), b"true" if more else b"false")
+
+
 Count = Annotated[int, Meta(ge=0)]
 
 

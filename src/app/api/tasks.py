@@ -10,7 +10,7 @@ from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, form_of, read_batch
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
-from app.api.requests.list_query import ListRequest, read_list, read_zone
+from app.api.requests.list_query import ListRequest, read_changes_query, read_list, read_zone
 from app.api.requests.request import TaskRequest, check_accept, check_room_for_response, json_body
 from app.api.requests.task_bodies import (
     BODY_MAX,
@@ -54,6 +54,16 @@ class TaskController(Controller):
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
         """Count tasks."""
         return JsonResponse(schemas.encode(await request.context.tasks.summary(read_zone(request))))
+
+    @get("/changes", **operations.CHANGES)
+    async def list_changes(self, request: TaskRequest) -> JsonResponse[schemas.Changes]:
+        """List what changed."""
+        query = read_changes_query(request)
+        page = await request.context.tasks.read_changes(query.since, query.limit)
+        token = cursors.write_token(page.next, request.context.user_id)
+        link = f'<{_path(request)}?limit={query.limit}&since={token}>; rel="next"'.encode()
+        body = schemas.encode_changes(page.changes, token, more=page.more)
+        return JsonResponse(body, headers=((b"link", link),) if page.more else ())
 
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:

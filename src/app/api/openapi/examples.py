@@ -13,6 +13,7 @@ Json = dict[str, Any]
 TASK: Final[Json] = {name: field.examples[0] for name, field in TASK_FIELDS.items()}
 _PATH: Final = f"/api/me/tasks/{TASK['id']}"
 
+_NEXT: Final = "m9pX0c1sWm4Yt0uVxk8AAAAAAAAAACoAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 _OTHERS: Final = [f"019a8f3e-9a10-7d2e-9b1f-6a0c5d7e8f0{number}" for number in range(1, 4)]
 
 BODIES: Final[dict[str, Json]] = {
@@ -65,6 +66,11 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
         "due_today": 2,
         "tags": [{"tag": "Garden", "open": 1, "done": 0}, {"tag": "home", "open": 3, "done": 8}],
         "tags_left_out": 0,
+    },
+    ("listChanges", 200): {
+        "changes": [{"id": TASK["id"], "task": TASK}, {"id": _OTHERS[0], "task": None}],
+        "next": _NEXT,
+        "more": False,
     },
     ("createTask", 201): TASK,
     ("batchTasks", 200): {
@@ -143,8 +149,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
     410: (
-        "The response stored under this Idempotency-Key is gone",
-        _example(PROBLEMS[domain.AnswerGone]),
+        "The response stored under this Idempotency-Key is gone, or changes since this token are",
+        {
+            "the response is gone": _document(PROBLEMS[domain.AnswerGone]),
+            "changes are gone": _document(PROBLEMS[domain.ChangesGone]),
+        },
         {},
     ),
     412: (

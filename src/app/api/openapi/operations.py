@@ -10,7 +10,7 @@ from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api.openapi.builder import operation
-from app.api.openapi.parameters import LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
+from app.api.openapi.parameters import CHANGES_QUERY, LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
 from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
 from app.api.requests.request import JSON, MERGE_PATCH
 
@@ -84,6 +84,17 @@ LIST: Final = operation(
     "the trash. "
     'Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile appears '
     "exactly once, whatever else changes.",
+    security=BEARER,
+)
+CHANGES: Final = operation(
+    "listChanges",
+    parameters=(_USER_ID, *CHANGES_QUERY),
+    errors=(*_READ, 410, *_ALWAYS),
+    headers={"Link": 'The next page, if there is one now: `<…>; rel="next"` (RFC 8288)'},
+    summary="List what changed",
+    description="Every task that changed since a token, once, as it is now, in the order of its last change. "
+    "Without `since`: all tasks, those in the trash too. Apply each page to your copy, and keep its `next`: "
+    "nothing is missed, and a change may come again. 410: the token is too old.",
     security=BEARER,
 )
 SUMMARY: Final = operation(

@@ -5,8 +5,9 @@ from typing import Any, Final
 from litestar.openapi.spec import Parameter, Reference, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from app.api.requests.cursors import CURSOR_MAX
+from app.api.requests.cursors import CURSOR_MAX, TOKEN_LENGTH
 from app.api.requests.list_query import UTC
+from app.domain.changes import CHANGES_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 
@@ -87,6 +88,22 @@ LIST_QUERY: Final = (
         "parameters of that list; only `limit` may differ",
         type=_STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",
+    ),
+)
+CHANGES_QUERY: Final = (
+    _query(
+        "since",
+        "`next` of an earlier response; without it: all tasks",
+        type=_STRING,
+        pattern=f"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$",
+    ),
+    _query(
+        "limit",
+        "The maximum number of changes. A page ends at about 1 MB; `more` says whether there are more",
+        type=OpenAPIType.INTEGER,
+        minimum=1,
+        maximum=CHANGES_MAX,
+        default=CHANGES_MAX,
     ),
 )
 TIME_ZONE: Final = _query(

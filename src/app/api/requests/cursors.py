@@ -1,4 +1,6 @@
-"""Pagination cursors: opaque strings, each bound to an owner, an order and the filters of a list.
+"""Pagination cursors and tokens of changes: opaque strings.
+
+A cursor is bound to an owner, an order and the filters of a list, a token to an owner.
 
 A cursor contains the sort key (up to 1,200 bytes of a title's), not only the id of the last task. So paging
 continues when that task was deleted or moved. A checksum detects a cursor that was changed or belongs to
@@ -13,6 +15,7 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
+from app.domain.changes import ChangesToken
 from app.domain.identity import UserId
 from app.domain.position import EPOCH, microseconds_since_epoch
 from app.domain.task import TaskId
@@ -21,13 +24,17 @@ from app.domain.task_list import Bookmark, Key, Order, Selection
 CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
 _REVISION: Final = 7  # bytes; with 8, a cursor of an earlier version, which has a moment, would be valid
+_NUMBER: Final = 8  # bytes
+TOKEN_LENGTH: Final = 62  # characters
+REVISION_END: Final = 2**62  # far above any revision, and PostgreSQL can still add to it
+_TOKEN_FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}", re.ASCII)
 _FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}", re.ASCII)
 
 
 def write(bookmark: Bookmark, owner: UserId, selection: Selection) -> str:
     """Return the cursor of a bookmark in an owner's list, for a `Link`."""
     place = bookmark.id.bytes + _key_bytes(bookmark.key, selection.order)
-    return urlsafe_b64encode(_checksum(place, owner, selection) + place).decode().rstrip("=")
+    return _write(place, _list_of(owner, selection))
 
 
 def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
@@ -39,12 +46,8 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
     """
     if not _FORM.fullmatch(cursor):
         raise ValueError("is not a cursor that this service gave out")
-    raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) if len(cursor) % 4 != 1 else b""
-    place = raw[_CHECKSUM:]
-    if (
-        _checksum(place, owner, selection) != raw[:_CHECKSUM]
-        or urlsafe_b64encode(raw).decode().rstrip("=") != cursor
-    ):
+    place = _read(cursor, _list_of(owner, selection))
+    if place is None:
         raise ValueError("belongs to another list, or to this one with other parameters, or was changed")
     try:
         return Bookmark(TaskId(UUID(bytes=place[:_ID])), _read_key(place[_ID:], selection.order))
@@ -52,8 +55,49 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
         raise ValueError("is not a cursor that this service gave out") from None
 
 
-def _checksum(place: bytes, owner: UserId, selection: Selection) -> bytes:
-    bound = f"{owner}\0{selection.as_conditions()}\0".encode()
+def write_token(token: ChangesToken, owner: UserId) -> str:
+    """Return the text of a token of an owner's changes."""
+    place = token.revision.to_bytes(_NUMBER) + token.id.bytes + token.base.to_bytes(_NUMBER)
+    return _write(place, _changes_of(owner))
+
+
+def read_token(text: str, owner: UserId) -> ChangesToken:
+    """Return the token that `write_token` wrote for the same owner.
+
+    Raises:
+        ValueError: it is no such token.
+
+    """
+    if not _TOKEN_FORM.fullmatch(text):
+        raise ValueError("is not a token that this service gave out")
+    place = _read(text, _changes_of(owner))
+    if place is None:
+        raise ValueError("belongs to another person, or was changed")
+    revision, base = int.from_bytes(place[:_NUMBER]), int.from_bytes(place[-_NUMBER:])
+    if max(revision, base) >= REVISION_END:
+        raise ValueError("is not a token that this service gave out")
+    return ChangesToken(revision, UUID(bytes=place[_NUMBER:-_NUMBER]), base)
+
+
+def _list_of(owner: UserId, selection: Selection) -> bytes:
+    return f"{owner}\0{selection.as_conditions()}\0".encode()
+
+
+def _changes_of(owner: UserId) -> bytes:
+    return f"{owner}\0changes\0".encode()
+
+
+def _write(place: bytes, bound: bytes) -> str:
+    return urlsafe_b64encode(_checksum(place, bound) + place).decode().rstrip("=")
+
+
+def _read(text: str, bound: bytes) -> bytes | None:
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) % 4 != 1 else b""
+    place = raw[_CHECKSUM:]
+    return place if raw[:_CHECKSUM] == _checksum(place, bound) and _write(place, bound) == text else None
+
+
+def _checksum(place: bytes, bound: bytes) -> bytes:
     return blake2b(bound + place, digest_size=_CHECKSUM).digest()
 
 

@@ -1,4 +1,4 @@
-"""Reading the query of a list: filters, order, page size and cursor; and the time zone of a summary."""
+"""Reading queries: filters, order, page size and cursor of a list; a page of changes; a time zone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from app.api.requests.hints import hint
 from app.api.requests.request import TaskRequest
 from app.api.requests.validation import ErrorCollector
 from app.api.task_fields import read_priority
+from app.domain.changes import CHANGES_MAX, ChangesToken
 from app.domain.due import Due
 from app.domain.summary import zone_of
 from app.domain.tags import TAGS_MAX, broken_tag_rule, tag_key
@@ -90,6 +91,32 @@ def _read(request: TaskRequest) -> ListRequest:
     return errors.raised_or(ListRequest(selection, limit, after, said))
 
 
+@dataclass(frozen=True, slots=True)
+class ChangesRequest:
+    """A requested page of changes."""
+
+    since: ChangesToken | None = None  # None: all tasks
+    limit: int = CHANGES_MAX
+
+
+def read_changes_query(request: TaskRequest) -> ChangesRequest:
+    """Read the query of changes.
+
+    Raises:
+        InvalidRequest: with all validation errors.
+
+    """
+    errors = ErrorCollector(request)
+    parameters = errors.query("since", "limit")
+    since, limit = None, CHANGES_MAX
+    if "since" in parameters:
+        owner = request.context.user_id
+        since = _read_or_collect(errors, "since", cursors.read_token, parameters["since"], owner)
+    if "limit" in parameters:
+        limit = _read_or_collect(errors, "limit", _number, parameters["limit"], CHANGES_MAX) or CHANGES_MAX
+    return errors.raised_or(ChangesRequest(since, limit))
+
+
 def read_zone(request: TaskRequest) -> ZoneInfo:
     """Read the time zone in the query; UTC by default."""
     errors = ErrorCollector(request)
@@ -108,9 +135,13 @@ def _read_or_collect(errors: ErrorCollector, name: str, read: Callable[..., T], 
 
 
 def _limit(text: str) -> dict[str, Any]:
-    if text.isascii() and text.isdigit() and len(text) <= len(str(PAGE_MAX)) and 1 <= int(text) <= PAGE_MAX:
-        return {"limit": int(text)}
-    raise ValueError(f"must be a whole number from 1 to {PAGE_MAX}")
+    return {"limit": _number(text, PAGE_MAX)}
+
+
+def _number(text: str, at_most: int) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= len(str(at_most)) and 1 <= int(text) <= at_most:
+        return int(text)
+    raise ValueError(f"must be a whole number from 1 to {at_most}")
 
 
 def _tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
