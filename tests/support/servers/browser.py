@@ -1,12 +1,15 @@
 """A real Chromium."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+LEAN = Path(__file__).parent / "chromium.sh"
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,6 +28,8 @@ async def chromium() -> AsyncIterator[Browser]:
     if program is None:
         pytest.skip("Chromium is not installed")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, headless=True, args=QUIET)
+        browser = await playwright.chromium.launch(
+            executable_path=LEAN, headless=True, args=QUIET, env={**os.environ, "CHROMIUM": program}
+        )
         yield browser
         await browser.close()
