@@ -27,7 +27,6 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> l
 
     Raises:
         Disagreement: it lets somebody in whom it should not, or a toggle does not toggle.
-
     """
     with httpx.Client(base_url=url, timeout=10) as client:
 

@@ -74,7 +74,6 @@ class Bed:
 
         Raises:
             Cannot: nothing can be timed.
-
         """
         if load.find_wrk() is None:
             raise Cannot(
@@ -88,7 +87,6 @@ class Bed:
 
         Raises:
             LoadFailed: not every answer was a success.
-
         """
         clients, database = self.chosen.clients, self.database
         if warm_up:

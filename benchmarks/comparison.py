@@ -35,7 +35,6 @@ def compare(bed: Bed) -> None:
 
     Raises:
         Disagreement: naming the servers.
-
     """
     ann, bob = bed.owners[:2]
     forged = ann.token[:-8] + ("A" * 8 if not ann.token.endswith("A" * 8) else "B" * 8)

@@ -43,7 +43,6 @@ def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int)
 
     Raises:
         LoadFailed: not every answer was a success.
-
     """
     before = _cpu_of_ended_children()
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:

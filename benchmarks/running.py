@@ -52,7 +52,6 @@ def running(
 
     Raises:
         DidNotStart: it ended, or does not answer.
-
     """
     began = time.monotonic()
     with log.open("wb") as output:

@@ -65,7 +65,6 @@ class BenchSettings:
 
         Raises:
             Cannot: naming everything that is wrong.
-
         """
         faults: list[str] = []
 

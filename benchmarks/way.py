@@ -26,7 +26,6 @@ def way_to(url: str, chosen: BenchSettings, *, ours: bool) -> Iterator[str]:
 
     Raises:
         Cannot: the pooler is not installed.
-
     """
     with ExitStack() as stack:
         if chosen.pooler:

@@ -19,7 +19,6 @@ def find() -> Path:
 
     Raises:
         NoPostgres: there is none, or PG_BINDIR holds none that is new enough.
-
     """
     if named := os.environ.get("PG_BINDIR"):
         if major(Path(named)) < OLDEST:

@@ -79,7 +79,6 @@ def make(data: Path, programs: Path, user: User, password: str) -> None:
 
     Raises:
         CannotStart: `initdb` refuses.
-
     """
     parent = data.parent
     if user is not None and parent.stat().st_uid != user.pw_uid:

@@ -47,7 +47,6 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
 
     Raises:
         DrillFailed: a command failed, a count differs, or a wall does not stand.
-
     """
     source, target = old.new_database(), new.new_database()
     count = f"{sum(TASKS.values())} tasks of {len(TASKS)} people"

@@ -68,7 +68,6 @@ class Part:
 
         Raises:
             Cannot: it ended instead, or takes too long.
-
         """
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():

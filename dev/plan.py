@@ -38,7 +38,6 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
 
     Raises:
         Cannot: naming everything that is wrong with the environment.
-
     """
     env = dict(given)
     own_auth = not any(env.get(name) for name in TRUST)

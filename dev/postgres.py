@@ -52,7 +52,6 @@ class PostgresServer:
 
         Raises:
             CannotStart: with the reason.
-
         """
         if not self.data.exists():
             password = secrets.token_urlsafe(24)

@@ -111,7 +111,6 @@ def migrate(chosen: Plan) -> None:
 
     Raises:
         Cannot: migrations are waiting, the address is wrong, or what is started next needs the database.
-
     """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
@@ -156,7 +155,6 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
 
     Raises:
         Cannot: naming the part that ended, or the folder that was removed.
-
     """
     parent = os.getppid()
     while os.getppid() == parent:

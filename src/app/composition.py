@@ -164,7 +164,7 @@ def _make_counter(settings: RateLimits) -> RequestCounter:
     own = MemoryCounter()
     if settings.store is None or not settings.on:
         return own
-    from app.infra.rate_limits.redis_counter import RedisCounter  # noqa: PLC0415 - a client that few need
+    from app.infra.redis_counter import RedisCounter  # noqa: PLC0415 - a client that few need
 
     return RedisCounter(settings.store, own, ca_file=settings.store_ca)
 

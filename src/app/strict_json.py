@@ -12,9 +12,7 @@ from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 32  # nested arrays and objects
 MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,100
-MAX_DIGITS: Final = (
-    309  # of an integer; a double has no more (RFC 7493 §2.2), and longer ones take long to read
-)
+MAX_DIGITS: Final = 309  # of an integer: a double has no more (RFC 7493 §2.2), and more take long to read
 _QUOTES: Final = 4  # at most, for each member
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_SQUARE: Final = bytes(set(range(256)) - set(b"[]"))
@@ -36,7 +34,6 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         NotStrictJson: not UTF-8, or with a byte order mark; not JSON; a duplicate member; NaN or
             Infinity; a number out of range; nested deeper than `max_depth`; more members and items than
             MAX_ITEMS; a lone surrogate.
-
     """
     opening = data.count(b"[") + data.count(b"{")
     if opening > max_depth or (len(data) > MAX_ITEMS and opening + data.count(b",") > MAX_ITEMS):
@@ -171,7 +168,6 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
 
     Raises:
         NotStrictJson: too many members and items, or nested too deep.
-
     """
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from app.domain.rate_limit import MemoryCounter, RequestCounter
-from app.infra.rate_limits.redis_counter import RedisCounter
+from app.infra.redis_counter import RedisCounter
 from tests.support.servers.redis import Store, store_in
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
 from app import strict_json
-from app.api.middleware.client_addresses import parsed
+from app.api.middleware.client_addresses import parse_address
 from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
@@ -99,7 +99,7 @@ JUDGES: dict[str, Callable[[str], object]] = {
     "Accept": accepts_json,
     "a query": lambda text: parse_qsl(quote(text[::4], safe="&=%", errors="replace"), keep_blank_values=True),
     "a token": decode_unverified,
-    "an address": parsed,
+    "an address": parse_address,
     "a creation": lambda text: read(read_new_task, raw(text)),
     "a creation's title": lambda text: read(read_new_task, json.dumps({"title": text}).encode()),
     "a PUT": lambda text: read(read_update, raw(text)),

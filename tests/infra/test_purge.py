@@ -106,4 +106,4 @@ def test_an_age_that_is_none_is_refused(age: str, tmp_path: Path) -> None:
     done = run_app("purge", f"--older-than={age}", env={}, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "is not an age like 30d or 12h" in done.stderr
+    assert "is not a time like 90s, 15m, 12h or 30d" in done.stderr

@@ -10,8 +10,8 @@ import redis
 from structlog.testing import capture_logs
 
 from app.domain.rate_limit import MemoryCounter
-from app.infra.rate_limits import redis_counter
-from app.infra.rate_limits.redis_counter import CONNECTIONS, PATIENCE, PROBE, RedisCounter
+from app.infra import redis_counter
+from app.infra.redis_counter import CONNECTIONS, PATIENCE, PROBE, RedisCounter
 from tests.support.servers.redis import Store, store_in
 
 pytestmark = pytest.mark.server

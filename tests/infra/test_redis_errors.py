@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from app.domain.rate_limit import MemoryCounter
-from app.infra.rate_limits.redis_counter import RedisCounter
+from app.infra.redis_counter import RedisCounter
 from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support import certificates

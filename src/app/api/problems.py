@@ -258,15 +258,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     match error:
         case domain.InvalidTask(broken=broken):
             errors = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
-        case (
-            domain.KeyInFlight(retry_after=seconds)
-            | domain.TooManyKeys(retry_after=seconds)
-            | domain.TooManyRequests(retry_after=seconds)
-            | domain.AnswersNotTaken(retry_after=seconds)
-            | domain.BodiesUnderWay(retry_after=seconds)
-            | domain.TooBusy(retry_after=seconds)
-            | domain.TooManyAtOnce(retry_after=seconds)
-        ):
+        case domain.RetryLater(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
             problem = PRECONDITION_REQUIRED if isinstance(expected, MissingVersions) else problem
@@ -310,9 +302,8 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemR
 
 def of_status(status: HTTPStatus) -> Problem:
     """Return the `about:blank` problem of a status (RFC 9457 §4.2.1)."""
-    title = (
-        "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
-    )  # RFC 9110
+    is_too_large = status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "Content Too Large" if is_too_large else status.phrase  # RFC 9110
     return Problem(status, "", title, DETAILS.get(status, DETAILS[HTTPStatus.BAD_REQUEST]))
 
 

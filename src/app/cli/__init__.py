@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from app.settings.environment import ENV_FILE, environment
 VERBS: Final = ("serve", "migrate", "purge", "openapi", "token")
 """Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
 
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
@@ -31,6 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
     except log_output.CannotWrite as error:
         sys.exit(f"app: what it says cannot be written to standard output ({error})")
+
+
+def seconds(text: str) -> int:
+    """Parse an option that is a time, such as 90s, 15m, 12h or 30d."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}[smhd]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 90s, 15m, 12h or 30d")
+    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def _run(arguments: Sequence[str] | None) -> None:

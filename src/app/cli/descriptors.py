@@ -27,7 +27,6 @@ def connections_within_limit(pool_size: int) -> tuple[int, str | None]:
 
     Raises:
         SettingsError: the hard limit leaves fewer than `CONNECTIONS_MIN`.
-
     """
     needed = CONNECTIONS + pool_size + RESERVED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -12,7 +12,6 @@ def read_maintained_database(verb: str) -> DatabaseAddress:
 
     Raises:
         SettingsError: an address is missing or invalid.
-
     """
     reader = EnvironmentReader(environment())
     database, direct = read_database(reader)

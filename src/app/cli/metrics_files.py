@@ -26,7 +26,6 @@ def count_folder() -> Iterator[Path]:
 
     Raises:
         SettingsError: there is no writable place for it.
-
     """
     place = _place()
     for old in place.glob(f"{PREFIX}*"):

@@ -15,7 +15,8 @@ from app.infra.migrations.schema_version import is_current
 from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.row_security_check import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
-from app.settings.database_address import DatabaseAddress, difference, is_here
+from app.settings.addresses import is_loopback
+from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import EnvironmentReader, repeated_names, secrets_shown
 from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
@@ -30,7 +31,6 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
     Raises:
         SettingsError: with all errors that prevent the start.
-
     """
     errors: list[str] = []
     settings = None
@@ -74,7 +74,7 @@ def plain_text_warnings(settings: Settings) -> list[str]:
             "the key set is fetched over plain http, so anyone on the network path can forge tokens: "
             "use an https address"
         )
-    if not settings.database.tls and not is_here(settings.database.host):
+    if not settings.database.tls and not is_loopback(settings.database.host):
         found.append(
             "DATABASE_URL has sslmode=disable, so anyone on the network path can read and change tasks"
         )
@@ -85,7 +85,7 @@ def plain_text_warnings(settings: Settings) -> list[str]:
 
 def _is_plain(url: str, *schemes: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme in schemes and not is_here(parts.hostname or "")
+    return parts.scheme in schemes and not is_loopback(parts.hostname or "")
 
 
 def port_faults(env: Mapping[str, str]) -> list[str]:
@@ -133,7 +133,11 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
             finally:
                 await connection.close()
             address = direct
-            missing = [] if current else await _waiting(direct)
+            missing = []
+            if not current:
+                from app.infra.migrations.run import waiting  # noqa: PLC0415 - see `schema_version`
+
+                missing = await waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
         fault = connection_fault(address, error)
         if fault:
@@ -154,7 +158,7 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     """Return warnings about the store of rate limits. They are not errors: requests are served without it."""
     from app.domain.rate_limit import MemoryCounter  # noqa: PLC0415 - few deployments need a Redis client
-    from app.infra.rate_limits.redis_counter import RedisCounter  # noqa: PLC0415
+    from app.infra.redis_counter import RedisCounter  # noqa: PLC0415
 
     counts = RedisCounter(url, MemoryCounter(), ca_file=ca_file)
     try:
@@ -162,9 +166,3 @@ async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     finally:
         await counts.close()
     return [] if trouble is None else [f"{trouble}; until then each process counts requests by itself"]
-
-
-async def _waiting(address: DatabaseAddress) -> list[str]:
-    from app.infra.migrations.run import waiting  # noqa: PLC0415 - see `app.infra.migrations.schema_version`
-
-    return await waiting(address)

@@ -2,20 +2,18 @@
 
 import argparse
 import asyncio
-import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from asyncpg import PostgresError
 
+from app.cli import seconds
 from app.cli.connection_errors import connection_fault, unfit_role, unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
 from app.settings.database_address import DatabaseAddress
-
-_HOURS: Final = {"h": 1, "d": 24}
 
 
 def add_to(verbs: Any) -> None:
@@ -23,13 +21,12 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "purge",
         help="permanently delete old tasks in the trash, for all owners",
-        description="Permanently delete the tasks that were moved to the trash long ago, for all "
-        "owners, and print"
-        " their number. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+        description="Permanently delete the tasks that were moved to the trash long ago, for all owners, and"
+        " print their number. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.add_argument(
         "--older-than",
-        type=_age,
+        type=seconds,
         required=True,
         metavar="AGE",
         help="how long a task must have been in the trash: 30d or 12h",
@@ -54,13 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _purge(address: DatabaseAddress, age: timedelta) -> int:
+async def _purge(address: DatabaseAddress, age: int) -> int:
     await expect_purge_possible(address)
     await forget_old_answers(address)
-    return await purge_trash(address, before=datetime.now(UTC) - age)
-
-
-def _age(text: str) -> timedelta:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}[hd]", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an age like 30d or 12h")
-    return timedelta(hours=int(text[:-1]) * _HOURS[text[-1]])
+    return await purge_trash(address, before=datetime.now(UTC) - timedelta(seconds=age))

@@ -1,16 +1,15 @@
 """`app token`: issue a token to try the API. It needs a shared secret."""
 
 import argparse
-import re
 from typing import Any, Final
 
+from app.cli import seconds
 from app.infra.auth.jwt_verifier import issue_token
 from app.settings import SettingsError
 from app.settings.auth import read_auth
 from app.settings.environment import EnvironmentReader, environment
 
 LIFETIME_MAX: Final = 86_400  # seconds; such a token cannot be revoked
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_to(verbs: Any) -> None:
@@ -24,7 +23,7 @@ def add_to(verbs: Any) -> None:
         "--user", required=True, metavar="ID", help="whose token: the subject, 1 to 255 characters"
     )
     parser.add_argument(
-        "--ttl", type=_duration, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
+        "--ttl", type=_lifetime, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
     )
     parser.set_defaults(run=run)
 
@@ -46,10 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _duration(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 90s, 15m, 8h or 1d")
-    seconds = int(text[:-1]) * _SECONDS[text[-1]]
-    if seconds > LIFETIME_MAX:
+def _lifetime(text: str) -> int:
+    lifetime = seconds(text)
+    if lifetime > LIFETIME_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is too long: a token lasts at most 1d")
-    return seconds
+    return lifetime

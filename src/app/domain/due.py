@@ -33,7 +33,6 @@ class Due:
         Raises:
             ValueError: it is neither, names no offset, has more than nine digits in its fraction, does not
                 exist, or is absurdly far away.
-
         """
         parts = _MOMENT.fullmatch(text)
         if not parts and not _DAY.fullmatch(text):

@@ -1,33 +1,6 @@
-"""The errors of the domain.
+"""The errors of the domain. They have no HTTP status and no text for users.
 
-DomainError
-├── NotAuthenticated       there is no token, or it cannot be verified
-├── NotYours               the path names another person's list
-├── TooManyRequests        the person or the address sends too many requests
-├── AnswersNotTaken        the person does not read large responses
-├── BodiesUnderWay         the person sends too many bytes at once
-├── TooManyAtOnce          the person has too many statements running and waiting
-├── TooBusy                too many others do either
-├── TaskNotFound           the person has no such task
-├── InvalidTask            one or more fields break a rule
-├── TaskChanged            the task has another version than expected
-├── NotInTrash             the task to restore is not in the trash
-├── TooManyTasks           the owner's list is full
-├── ChangesGone            changes after the client's token are no longer known
-├── KeyInFlight            a request with the same key is running
-├── KeyReused              the key belongs to another request
-├── AnswerGone             the key's request was done, and its response is deleted
-├── TooManyKeys            the person has reached the limit of stored responses
-└── Unavailable            a dependency cannot be reached now
-    ├── KeysUnavailable        the token issuer's keys
-    ├── DatabaseUnavailable    the database
-    │   └── DatabaseNotSetUp       a table, a view, a right or a policy is missing
-    ├── SearchTooSlow          the database did not finish a search in time
-    ├── SummaryTooSlow         the database did not finish counting in time
-    └── OutcomeUnknown         the database may or may not have written
-
-Errors have no HTTP status and no text for users: `app.api.problems` gives each type its status, title and
-detail.
+`app.api.problems` gives each type its status, title and detail.
 """
 
 from dataclasses import dataclass
@@ -39,6 +12,13 @@ class DomainError(Exception):
     """Base of all errors that are raised on purpose."""
 
     operation: int | None = None  # the number of the failed operation of a batch, from 0
+
+
+@dataclass(eq=False)
+class RetryLater(DomainError):
+    """Nothing was done. The same request may succeed after a while."""
+
+    retry_after: int = 1  # seconds
 
 
 class Mistake(Enum):
@@ -59,44 +39,34 @@ class NotAuthenticated(DomainError):
     mistake: Mistake = Mistake.NOT_BELIEVED
 
 
-@dataclass(eq=False)
 class NotYours(DomainError):
     """The path names another person than the token."""
 
 
 @dataclass(eq=False)
-class TooManyRequests(DomainError):
+class TooManyRequests(RetryLater):
     """A person or an address has used up the requests of this window."""
 
     retry_after: int  # seconds
 
 
 @dataclass(eq=False)
-class AnswersNotTaken(DomainError):
+class AnswersNotTaken(RetryLater):
     """A person has reached the limit of large responses that are not read yet."""
 
     retry_after: int = 5  # seconds
 
 
-@dataclass(eq=False)
-class BodiesUnderWay(DomainError):
+class BodiesUnderWay(RetryLater):
     """A person has reached the limit of large request bodies in flight."""
 
-    retry_after: int = 1  # seconds
 
-
-@dataclass(eq=False)
-class TooManyAtOnce(DomainError):
+class TooManyAtOnce(RetryLater):
     """A person has reached the limit of running and waiting statements. Nothing was done."""
 
-    retry_after: int = 1  # seconds
 
-
-@dataclass(eq=False)
-class TooBusy(DomainError):
+class TooBusy(RetryLater):
     """The process has reached its limit of large responses or large bodies in flight."""
-
-    retry_after: int = 1  # seconds
 
 
 @dataclass(eq=False)
@@ -143,30 +113,24 @@ class TooManyTasks(DomainError):
     at_most: int
 
 
-@dataclass(eq=False)
 class ChangesGone(DomainError):
     """Changes after this token are no longer known: the client has to read all of them again."""
 
 
-@dataclass(eq=False)
-class KeyInFlight(DomainError):
+class KeyInFlight(RetryLater):
     """A request with this key is running."""
 
-    retry_after: int = 1  # seconds
 
-
-@dataclass(eq=False)
 class KeyReused(DomainError):
     """The key was used for a request with another body."""
 
 
-@dataclass(eq=False)
 class AnswerGone(DomainError):
     """The request was done, and its response showed a task that has been deleted permanently."""
 
 
 @dataclass(eq=False)
-class TooManyKeys(DomainError):
+class TooManyKeys(RetryLater):
     """The owner has reached the limit of stored responses. No key is dropped early."""
 
     retry_after: int  # seconds until there is room for this response

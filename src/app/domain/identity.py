@@ -26,6 +26,5 @@ class TokenVerifier(Protocol):
         Raises:
             NotAuthenticated: malformed, forged, expired, or meant for someone else.
             KeysUnavailable: there is no key to verify it with now.
-
         """
         ...

@@ -56,7 +56,6 @@ def zone_of(name: str) -> ZoneInfo:
 
     Raises:
         ValueError: there is no such zone.
-
     """
     if name in NO_PLACES or name not in ZONES():
         raise ValueError("must be the name of a time zone, like Europe/Berlin (IANA time zone database)")

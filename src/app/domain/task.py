@@ -71,7 +71,6 @@ class NewTask:
 
     Raises:
         InvalidTask: naming every field that breaks a rule.
-
     """
 
     title: str
@@ -101,7 +100,6 @@ class TaskChanges:
 
     Raises:
         InvalidTask: naming every field that breaks a rule.
-
     """
 
     title: str | Keep = KEEP
@@ -181,7 +179,6 @@ def restore_task(task: Task, *, at: datetime) -> Task:
 
     Raises:
         NotInTrash: it is not in the trash.
-
     """
     if task.trashed_at is None:
         raise NotInTrash(task.id)
@@ -198,7 +195,6 @@ def require_in_list(task: Task) -> None:
 
     Raises:
         TaskNotFound: it is in the trash.
-
     """
     if task.trashed_at is not None:
         raise TaskNotFound(task.id)
@@ -209,7 +205,6 @@ def require_version(version: int, if_match: Versions | None) -> None:
 
     Raises:
         TaskChanged: `If-Match` names other versions only.
-
     """
     if if_match is not None and version not in if_match:
         raise TaskChanged(version, if_match)

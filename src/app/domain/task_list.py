@@ -30,7 +30,6 @@ class Search:
 
         Raises:
             ValueError: it is empty or too long.
-
         """
         if len(text) > SEARCH_MAX:
             raise ValueError(f"must have at most {SEARCH_MAX} characters")

@@ -29,7 +29,6 @@ class TaskRepository(Protocol):
 
         Raises:
             TooManyTasks: the owner already has `at_most` tasks, including the trash.
-
         """
         ...
 
@@ -58,7 +57,6 @@ class TaskRepository(Protocol):
 
         Raises:
             ChangesGone: changes after the token are missing, or the token is of a later revision.
-
         """
         ...
 
@@ -92,7 +90,6 @@ class TaskRepository(Protocol):
 
         Raises:
             NotInTrash: it is not in the trash.
-
         """
         ...
 
@@ -108,7 +105,6 @@ class TaskRepository(Protocol):
 
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.
-
         """
         ...
 
@@ -124,6 +120,5 @@ class TaskRepository(Protocol):
         Raises:
             NotInTrash: a task to restore is not in the trash.
             TooManyTasks: the owner would have more than `at_most` tasks.
-
         """
         ...

@@ -26,12 +26,7 @@ class TaskService:
     max_tasks: int  # of one person, including the trash
 
     async def create(self, new: NewTask) -> tuple[TaskId, Shown]:
-        """Add a task to the list.
-
-        Raises:
-            TooManyTasks: the list is full.
-
-        """
+        """Add a task to the list."""
         task = create_task(new, at=self.now())
         return task.id, await self.tasks.add(task, at_most=self.max_tasks)
 
@@ -62,12 +57,7 @@ class TaskService:
         return await self.tasks.revision()
 
     async def read_changes(self, since: ChangesToken | None, limit: int = CHANGES_MAX) -> ChangesPage:
-        """Return a page of changes since a token; None: of all tasks.
-
-        Raises:
-            ChangesGone: the client has to begin again, without a token.
-
-        """
+        """Return a page of changes since a token; None: of all tasks."""
         return await self.tasks.changes(since, limit=limit)
 
     async def summary(self, zone: ZoneInfo) -> Summary:
@@ -99,19 +89,9 @@ class TaskService:
             await self.tasks.trash(task_id, at=self.now(), if_match=if_match)
 
     async def restore(self, task_id: TaskId, if_match: Versions | None = None) -> Shown:
-        """Restore one task from the trash.
-
-        Raises:
-            NotInTrash: it is not in the trash.
-
-        """
+        """Restore one task from the trash."""
         return await self.tasks.restore(task_id, at=self.now(), if_match=if_match)
 
     async def move(self, move: Move) -> Shown:
-        """Move one task right before or after another in the manual order.
-
-        Raises:
-            InvalidTask: the other task is not in the list, or is the same.
-
-        """
+        """Move one task right before or after another in the manual order."""
         return await self.tasks.move(move, at=self.now())

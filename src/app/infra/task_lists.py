@@ -13,10 +13,9 @@ from app.infra.statements.summary import SUMMARY
 
 async def page(session: OwnerSession, limit: int, after: Bookmark | None, selection: Selection) -> Page:
     """Read a page. If it is too large, read it again with a quarter of its tasks."""
-    values, shape = _asked(selection, after)
-    (row,) = await session.rows(
-        page_of(shape), **values, limit=limit + 1
-    )  # one more shows whether there is a next page
+    values, shape = _shape_of(selection, after)
+    # One more shows whether there is a next page.
+    (row,) = await session.rows(page_of(shape), **values, limit=limit + 1)
     found = row["shown"]
     if found is None:  # no task
         return Page(b"[]", None, row["revision"])
@@ -65,12 +64,12 @@ def next_id(task_id: UUID, *, descending: bool) -> UUID:
     return UUID(int=max(0, task_id.int - 1) if descending else min(2**128 - 1, task_id.int + 1))
 
 
-def _asked(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
-    """Return the shape of a page's statement, and its values."""
+def _shape_of(selection: Selection, after: Bookmark | None) -> tuple[dict[str, object], Shape]:
+    """Return the values of a page's statement, and its shape."""
     if selection is NEWEST and after is None:  # nearly always
         return {}, NEWEST_FIRST
-    said = selection.as_conditions()
-    values: dict[str, object] = {name: said[name] for name in CONDITIONS if name in said}
+    filters = selection.as_conditions()
+    values: dict[str, object] = {name: filters[name] for name in CONDITIONS if name in filters}
     conditions = tuple(values)
     words, verbatim = 0, False
     if search := selection.search:

@@ -49,7 +49,6 @@ def check_preconditions(
 
     Raises:
         TaskNotFound, TaskChanged, NotInTrash: checked in this order.
-
     """
     if seen is None or (trashed is False and seen["trashed"]):
         raise TaskNotFound(task_id)

@@ -59,48 +59,33 @@ class Settings:
 
         Raises:
             SettingsError: with every variable that is missing, invalid, or contradicts another.
-
         """
         reader = EnvironmentReader(env)
         database, direct = read_database(reader)
         auth = read_auth(reader)
-        server = read_server(reader)
-        cors_origins = reader.read("CORS_ORIGINS", origins, _origin_of_better_auth(reader))
-        request_timeout = reader.read("REQUEST_TIMEOUT", number(1, 300), 5)
-        pool_size = reader.read("POOL_SIZE", number(1, 1000), 10)
-        person_concurrency = reader.read("PERSON_CONCURRENCY", number(1, 1000), 4)
-        rate_limits = read_rate_limits(reader)
-        body_timeout = reader.read("BODY_TIMEOUT", number(1, 3600), 10)
-        max_tasks = reader.read("MAX_TASKS", number(1, 10_000_000), 100_000)
-        max_keys = reader.read("MAX_KEYS", number(1, 1_000_000), 10_000)
-        max_kept_mb = reader.read("MAX_KEPT_MB", number(8, 100_000), 32)
-        require_if_match = reader.read("REQUIRE_IF_MATCH", flag, False)  # noqa: FBT003 - the default
-        problem_base_url = reader.read("PROBLEM_BASE_URL", _base, "")
-        log_level = reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info")
-        log_format = reader.read("LOG_FORMAT", one_of("json", "console"), _default_log_format())
-        telemetry = read_telemetry(reader)
-        if reader.errors or not database or not direct or not auth:
-            raise SettingsError(reader.errors)
-        return cls(
-            database=database,
-            database_direct=direct,
-            auth=auth,
-            server=server,
-            cors_origins=cors_origins,
-            request_timeout=request_timeout,
-            pool_size=pool_size,
-            person_concurrency=person_concurrency,
-            rate_limits=rate_limits,
-            body_timeout=body_timeout,
-            max_tasks=max_tasks,
-            max_keys=max_keys,
-            max_kept_mb=max_kept_mb,
-            require_if_match=require_if_match,
-            problem_base_url=problem_base_url,
-            log_level=log_level,
-            log_format=log_format,
-            telemetry=telemetry,
+        settings = cls(
+            database=database,  # type: ignore[arg-type]  # None only with an error, which is raised below
+            database_direct=direct,  # type: ignore[arg-type]  # the same
+            auth=auth,  # type: ignore[arg-type]  # the same
+            server=read_server(reader),
+            cors_origins=reader.read("CORS_ORIGINS", origins, _origin_of_better_auth(reader)),
+            request_timeout=reader.read("REQUEST_TIMEOUT", number(1, 300), 5),
+            pool_size=reader.read("POOL_SIZE", number(1, 1000), 10),
+            person_concurrency=reader.read("PERSON_CONCURRENCY", number(1, 1000), 4),
+            rate_limits=read_rate_limits(reader),
+            body_timeout=reader.read("BODY_TIMEOUT", number(1, 3600), 10),
+            max_tasks=reader.read("MAX_TASKS", number(1, 10_000_000), 100_000),
+            max_keys=reader.read("MAX_KEYS", number(1, 1_000_000), 10_000),
+            max_kept_mb=reader.read("MAX_KEPT_MB", number(8, 100_000), 32),
+            require_if_match=reader.read("REQUIRE_IF_MATCH", flag, False),  # noqa: FBT003 - the default
+            problem_base_url=reader.read("PROBLEM_BASE_URL", _base, ""),
+            log_level=reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info"),
+            log_format=reader.read("LOG_FORMAT", one_of("json", "console"), _default_log_format()),
+            telemetry=read_telemetry(reader),
         )
+        if reader.errors:
+            raise SettingsError(reader.errors)
+        return settings
 
 
 def near_misses(env: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Parsing of web addresses and origins, normalised as browsers and Better Auth write them."""
 
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,7 +21,6 @@ def ascii_host(host: str) -> str:
 
     Raises:
         ValueError: the host has no ASCII form.
-
     """
     if host.isascii():
         return host.lower()
@@ -30,12 +30,19 @@ def ascii_host(host: str) -> str:
     return ".".join(labels)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, which no other machine can reach. It needs no TLS."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def web_address(text: str) -> SplitResult:
     """Parse an http(s) URL without user, query or fragment.
 
     Raises:
         ValueError: it is not such a URL.
-
     """
     try:
         url = urlsplit(text)
@@ -55,7 +62,6 @@ def origins(text: str) -> tuple[str, ...]:
 
     Raises:
         ValueError: with the first origin that is invalid.
-
     """
     return tuple(_origin(item) for item in filter(None, map(str.strip, text.split(","))))
 

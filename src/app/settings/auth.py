@@ -34,10 +34,8 @@ class AuthSettings:
 def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
     """Read the authentication settings. If any is invalid, return None, with the errors in the reader."""
     before = len(reader.errors)
-    better, neon = (
-        reader.read("BETTER_AUTH_URL", web_address, None),
-        reader.read("NEON_AUTH_URL", web_address, None),
-    )
+    better = reader.read("BETTER_AUTH_URL", web_address, None)
+    neon = reader.read("NEON_AUTH_URL", web_address, None)
     jwks = reader.read("JWKS_URL", web_address, None)
     secret, previous = _read_secrets(reader)
     if reader.get("BETTER_AUTH_URL") and reader.get("NEON_AUTH_URL"):

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from app.settings.addresses import is_loopback
+from app.settings.environment import is_file
 
 SCHEMES: Final = ("postgresql", "postgres")
 VERIFIED: Final = ("require", "verify-ca", "verify-full")
@@ -42,7 +43,6 @@ class DatabaseAddress:
 
         Raises:
             MalformedAddress: with all errors.
-
         """
         try:
             parts = urlsplit(url.strip())
@@ -66,7 +66,7 @@ class DatabaseAddress:
             raise MalformedAddress("; ".join(wrong))
         if any(map(_unfit, (host, unquote(parts.netloc), database, *parameters.values()))):
             raise MalformedAddress("holds U+0000 or half of a surrogate pair, which PostgreSQL does not take")
-        mode = parameters.get("sslmode", "disable" if is_here(host) else "require")
+        mode = parameters.get("sslmode", "disable" if is_loopback(host) else "require")
         return cls(
             host=host,
             port=port,
@@ -92,7 +92,7 @@ def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None
     """
     hosts = [address.direct().host for address in (database, direct)]
     own_pooler = database.pooled and POOLER not in database.host
-    same_host = own_pooler or hosts[0] == hosts[1] or all(map(is_here, hosts))
+    same_host = own_pooler or hosts[0] == hosts[1] or all(map(is_loopback, hosts))
     if same_host and database.database == direct.database:
         return None
     return (
@@ -133,34 +133,14 @@ def _wrong_parameters(parameters: dict[str, str], host: str) -> list[str]:
         if name in parameters and values and parameters[name] not in values:
             errors.append(f"has {name}={parameters[name]}, which must be one of {', '.join(values)}")
     authority = parameters.get("sslrootcert", "system")
-    if authority != "system" and not _is_file(authority):
+    if authority != "system" and not is_file(authority):
         errors.append(f"has sslrootcert={authority}, which is not a file")
-    if (
-        parameters.get("channel_binding") == "require"
-        and parameters.get("sslmode") == "disable"
-        and not is_here(host)
-    ):
-        errors.append("asks for channel_binding=require and sslmode=disable, which contradict each other")
+    contradicts = (parameters.get("channel_binding"), parameters.get("sslmode")) == ("require", "disable")
+    if contradicts and not is_loopback(host):
+        errors.append("has channel_binding=require and sslmode=disable, which contradict each other")
     return errors
 
 
 def _unfit(text: str) -> bool:
     """Return whether a text has characters that PostgreSQL does not accept."""
     return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except OSError:  # the name is too long, or its folder is not readable
-        return False
-
-
-def is_here(host: str) -> bool:
-    """Return whether the host is this machine. Connections to it need no TLS."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -34,7 +34,6 @@ def environment(file: Mapping[str, str] | None = None) -> dict[str, str]:
 
     Raises:
         SettingsError: the working directory was deleted, the file cannot be read, or others can write it.
-
     """
     found, process = dict(read_env_file() if file is None else file), dict(os.environ)
     if process.get("DATABASE_URL", "").strip() not in ("", found.get("DATABASE_URL")):
@@ -52,7 +51,6 @@ def read_env_file() -> dict[str, str]:
 
     Raises:
         SettingsError: as in `environment`.
-
     """
     if accepted := os.environ.get(ACCEPTED):
         return dict(json.loads(accepted))
@@ -60,14 +58,13 @@ def read_env_file() -> dict[str, str]:
 
 
 def read_env_file_anew() -> dict[str, str]:
-    """Return the variables that the file has now.
+    """Return the variables that the file has now. The last value of a name counts.
 
     Raises:
         SettingsError: as in `environment`.
-
     """
-    path, required = _file()
-    return _read(path, required=required)
+    _, lines = _lines()
+    return {line.key: line.value for line in lines if line.key and line.value is not None}
 
 
 def secrets_shown() -> list[str]:
@@ -84,9 +81,9 @@ def secrets_shown() -> list[str]:
 
 def repeated_names() -> list[str]:
     """Return a warning for each name that the file sets more than once."""
-    path, required = _file()
+    path, lines = _lines()
     places: dict[str, list[int]] = {}
-    for line in _lines(path, required=required):
+    for line in lines:
         if line.key:
             places.setdefault(line.key, []).append(_line(line.original))
     return [
@@ -107,27 +104,22 @@ def _file() -> tuple[Path, bool]:
     return folder / (name or ".env"), bool(name)
 
 
-def _read(path: Path, *, required: bool) -> dict[str, str]:
-    """Read a file of variables. The last value of a name counts."""
-    lines = _lines(path, required=required)
-    return {line.key: line.value for line in lines if line.key and line.value is not None}
-
-
-def _lines(path: Path, *, required: bool) -> list[Binding]:
-    """Read the lines of a file of variables.
+def _lines() -> tuple[Path, list[Binding]]:
+    """Return the path of the file of variables, and its lines.
 
     Others must not be able to write it: they could set the secret or the database.
     """
+    path, required = _file()
     try:
         found = path.stat()
     except OSError as error:
         if required:
             raise SettingsError([f"the file {path} cannot be read ({error.strerror})"]) from None
-        return []
+        return path, []
     if not stat.S_ISREG(found.st_mode):
         if required:
             raise SettingsError([f"{path} is not a file"])
-        return []
+        return path, []
     if found.st_uid not in (os.geteuid(), ROOT):
         raise SettingsError([f"{path} belongs to another user, who could set anything: chown or move it"])
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -146,7 +138,7 @@ def _lines(path: Path, *, required: bool) -> list[Binding]:
     ]
     if errors:
         raise SettingsError(errors)
-    return lines
+    return path, lines
 
 
 def _line(original: Original) -> int:
@@ -189,15 +181,18 @@ def file(text: str) -> str:
 
     Raises:
         ValueError: there is no such file.
-
     """
-    try:
-        found = Path(text).is_file()
-    except OSError:  # the name is too long, or its folder is not readable
-        found = False
-    if not found:
+    if not is_file(text):
         raise ValueError(f"is {text!r}, which is not a file")
     return text
+
+
+def is_file(name: str) -> bool:
+    """Return whether there is a file of this name."""
+    try:
+        return Path(name).is_file()
+    except OSError:  # the name is too long, or its folder is not readable
+        return False
 
 
 def one_of(*words: str) -> Callable[[str], str]:

@@ -1,9 +1,8 @@
 """Server settings: the socket, workers, and allowed hosts."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from app.settings.addresses import ascii_host
+from app.settings.addresses import ascii_host, is_loopback
 from app.settings.environment import EnvironmentReader, number
 
 
@@ -35,14 +34,6 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
         shutdown_delay=reader.read("SHUTDOWN_DELAY", number(0, 300), 0),
         allowed_hosts=names,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach the address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _host(text: str) -> str:

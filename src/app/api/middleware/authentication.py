@@ -34,7 +34,6 @@ class AuthenticationMiddleware:
             KeysUnavailable: there is no key to verify it with.
             NotYours: the path's `user_id` is neither the principal's nor `me`.
             TooManyRequests: the principal's rate limit is exceeded.
-
         """
         context, handler, parameters = add_route(scope)
         if not isinstance(handler, PublicRoute):
@@ -57,7 +56,6 @@ def bearer_token(authorization: Sequence[str]) -> str:
 
     Raises:
         NotAuthenticated: there is no bearer token, or more than one `Authorization` header.
-
     """
     if len(authorization) != 1:
         if authorization:

@@ -23,18 +23,18 @@ class ClientAddresses:
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
-        self._peer_named = lru_cache(KNOWN)(lambda host: named(host) or "unknown")
+        self._name_of_peer = lru_cache(KNOWN)(lambda peer: self._behind(peer, ()) or "unknown")
 
     def name(self, context: RequestContext) -> str:
         """Return the client's IPv4 address or its IPv6 network of 64 bits; `unknown` without either."""
         if not self._trusted:
-            return self._peer_named(context.peer)
+            return self._name_of_peer(context.peer)
         forwarded = ",".join(context.lines(b"x-forwarded-for"))
         return self._behind(context.peer, forwarded.split(",")) or "unknown"
 
     def is_secure(self, context: RequestContext) -> bool:
         """Return whether a trusted proxy reports that its client used TLS."""
-        if not self._trusted or not self._trusts(parsed(context.peer)):
+        if not self._trusted or not self._trusts(parse_address(context.peer)):
             return False
         return context.lines(b"x-forwarded-proto") == ["https"]
 
@@ -43,11 +43,11 @@ class ClientAddresses:
 
         Stop before an entry that is no address.
         """
-        last = parsed(peer)
+        last = parse_address(peer)
         for word in reversed(chain):
             if not self._trusts(last):
                 break
-            found = parsed(word.strip(" \t"))
+            found = parse_address(word.strip(" \t"))
             if found is None:
                 break
             last = found
@@ -57,13 +57,7 @@ class ClientAddresses:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def named(text: str) -> str | None:
-    """Return the name under which an address is counted; None if the text is no address."""
-    address = parsed(text)
-    return None if address is None else _site(address)
-
-
-def parsed(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """Parse an address, with or without a port (`1.2.3.4:80`, `[::1]:80`).
 
     An IPv4-mapped one becomes IPv4.

@@ -5,12 +5,16 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from litestar.routes import BaseRoute, HTTPRoute
 
 from app import logs
 from app.api.context import RequestContext
+
+if TYPE_CHECKING:  # the process imports these only where metrics or tracing is on
+    from app.metrics import Metrics
+    from app.tracing import Tracing
 
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
@@ -20,46 +24,10 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 OTHER: Final = "_OTHER"  # OpenTelemetry's name for unknown methods, which clients can invent without end
 
 
-class MetricsRecorder(Protocol):
-    """Counts requests, as `app.metrics.Metrics` does."""
-
-    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Start the series of failures of these routes and methods at 0."""
-        ...
-
-    def record(self, route: str | None, method: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        ...
-
-    def count_problem(self, problem: str) -> None:
-        """Count a problem by the slug of its type."""
-        ...
-
-    async def copy_for_ever(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Copy the numbers that other parts keep, periodically, until cancelled."""
-        ...
-
-
-class Spans(Protocol):
-    """Records a request as a span, as `app.tracing.Tracing` does."""
-
-    def start(self, headers: Mapping[bytes, bytes]) -> tuple[Any, str]:
-        """Start the span. Return it, and the trace id."""
-        ...
-
-    def end(self, span: Any, method: str, route: str | None, status: int) -> None:
-        """End the span."""
-        ...
-
-    def close(self) -> None:
-        """Send the last spans."""
-        ...
-
-
 class Telemetry:
     """Records the start and the end of each request. The outermost middleware calls it."""
 
-    def __init__(self, counts: MetricsRecorder | None = None, spans: Spans | None = None) -> None:
+    def __init__(self, counts: "Metrics | None" = None, spans: "Tracing | None" = None) -> None:
         self._in_flight = 0
         self._counts = counts
         self._spans = spans

@@ -23,6 +23,7 @@ from app.api.requests.request import JSON
 from app.api.schemas import Problem
 
 STRING: Final = OpenAPIType.STRING
+BEARER: Final = [{"bearer": list[str]()}]
 
 
 @dataclass
@@ -45,6 +46,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     headers: dict[str, str] | None = None,
     not_modified: bool = False,
     unavailable: bool = False,
+    public: bool = False,
     **handler: Any,
 ) -> dict[str, Any]:
     """Return keyword arguments for a handler's decorator, which describe its operation."""
@@ -55,7 +57,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
 
         def __post_init__(self) -> None:
             self.parameters = list(parameters) or None
-            self.security = self.security or []  # an empty list means: no token needed
+            self.security = [] if public else BEARER
             if body:
                 media = OpenAPIMediaType(
                     schema=Reference(f"#/components/schemas/{body}"), examples=_named(examples.BODIES[name])
@@ -63,24 +65,19 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                 self.request_body = RequestBody(
                     content=dict.fromkeys(media_types, media), required=body_required
                 )
-            for status, response in (self.responses or {}).items():
+            responses = self.responses = self.responses or {}
+            for status, response in responses.items():
                 if isinstance(response, Reference) or not status.startswith("2"):
                     continue
                 for media in (response.content or {}).values():
                     media.examples = _named({"example": examples.ANSWERS[name, int(status)]})
-                for header, says in (headers or {}).items():
-                    response.headers = {
-                        **(response.headers or {}),
-                        header: OpenAPIHeader(schema=Schema(type=STRING), description=says),
-                    }
+                if headers:
+                    response.headers = {**(response.headers or {}), **_headers(headers)}
             if not_modified:
-                self.responses = {
-                    **(self.responses or {}),
-                    "304": OpenAPIResponse(description="Not modified"),
-                }
+                responses["304"] = OpenAPIResponse(description="Not modified")
             if unavailable:  # the same schema as for 200
-                self.responses = {**(self.responses or {}), "503": _unavailable(name)}
-            self.responses = {**(self.responses or {}), **{str(status): _error(status) for status in errors}}
+                responses["503"] = _unavailable(name)
+            responses |= {str(status): _error(status) for status in errors}
 
     Described.__name__ = f"{name}Operation"
     if errors:  # makes Litestar add the schema of a problem to the components
@@ -92,7 +89,7 @@ def _unavailable(name: str) -> OpenAPIResponse:
     shape = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=STRING))
     return OpenAPIResponse(
         description="A part is unavailable",
-        headers={"Retry-After": OpenAPIHeader(schema=Schema(type=STRING), description="Seconds to wait")},
+        headers=_headers({"Retry-After": "Seconds to wait"}),
         content={
             JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.ANSWERS[name, 503]}))
         },
@@ -100,20 +97,20 @@ def _unavailable(name: str) -> OpenAPIResponse:
 
 
 def _error(status: int) -> OpenAPIResponse:
-    says, problems, headers = examples.ERRORS[status]
+    description, problems, headers = examples.ERRORS[status]
     return OpenAPIResponse(
-        description=says,
-        headers={
-            name: OpenAPIHeader(schema=Schema(type=STRING), description=text)
-            for name, text in headers.items()
-        }
-        or None,
+        description=description,
+        headers=_headers(headers) or None,
         content={
             MEDIA_TYPE: OpenAPIMediaType(
                 schema=Reference("#/components/schemas/Problem"), examples=_named(problems)
             )
         },
     )
+
+
+def _headers(texts: dict[str, str]) -> dict[str, OpenAPIHeader | Reference]:
+    return {name: OpenAPIHeader(schema=Schema(type=STRING), description=text) for name, text in texts.items()}
 
 
 def _named(values: dict[str, Any]) -> dict[str, Example | Reference]:

@@ -15,7 +15,6 @@ from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
 from app.api.requests.request import JSON, MERGE_PATCH
 
 STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
-BEARER: Final = [{"bearer": list[str]()}]
 
 _USER_ID = Parameter(
     name="user_id",
@@ -54,10 +53,9 @@ _KEY = Parameter(
     name=KEY_HEADER,
     param_in="header",
     schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
-    description="Makes the request safe to repeat for 24 hours: a repeated request gets the first "
-    "response again."
-    " Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare."
-    " Error responses are not stored",
+    description="Makes the request safe to repeat for 24 hours: a repeated request gets the first response "
+    "again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. "
+    "Error responses are not stored",
 )
 _REPLAYED: Final = {"Idempotency-Replayed": "`true` if the response is that of an earlier request"}
 
@@ -80,11 +78,9 @@ LIST: Final = operation(
     },
     not_modified=True,
     summary="List tasks",
-    description="One page of the tasks that match all filters, by default the newest first and without "
-    "the trash. "
-    'Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile appears '
-    "exactly once, whatever else changes.",
-    security=BEARER,
+    description="One page of the tasks that match all filters, by default the newest first and without the "
+    'trash. Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile '
+    "appears exactly once, whatever else changes.",
 )
 CHANGES: Final = operation(
     "listChanges",
@@ -104,7 +100,6 @@ SUMMARY: Final = operation(
     summary="Count tasks",
     description="Counts the tasks that are open, done, overdue and due today, and those of each tag. "
     "The trash is not counted.",
-    security=BEARER,
 )
 CREATE: Final = operation(
     "createTask",
@@ -113,7 +108,6 @@ CREATE: Final = operation(
     errors=(*_READ, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
-    security=BEARER,
 )
 BATCH: Final = operation(
     "batchTasks",
@@ -122,10 +116,8 @@ BATCH: Final = operation(
     errors=(*_READ, 404, 409, 410, 412, *_SENT, 422, 428, *_ALWAYS),
     headers=_REPLAYED,
     summary="Do several operations in one transaction",
-    description="Either all operations are done, or none: `errors` then names the operation that "
-    "failed. The body"
-    " may have 2 MB, each operation 256 KB.",
-    security=BEARER,
+    description="Either all operations are done, or none: `errors` then names the operation that failed. "
+    "The body may have 2 MB, each operation 256 KB.",
 )
 READ: Final = operation(
     "getTask",
@@ -134,7 +126,6 @@ READ: Final = operation(
     headers=_ETAG,
     not_modified=True,
     summary="Read a task",
-    security=BEARER,
 )
 UPDATE: Final = operation(
     "updateTask",
@@ -145,7 +136,6 @@ UPDATE: Final = operation(
     summary="Update a task",
     description="Fields that are not sent keep their values. You may send back the whole task as you "
     "read it.",
-    security=BEARER,
 )
 PATCH: Final = operation(
     "patchTask",
@@ -157,7 +147,6 @@ PATCH: Final = operation(
     summary="Change some fields of a task",
     description="JSON Merge Patch (RFC 7396). A request that changes nothing does not change the "
     "version either.",
-    security=BEARER,
 )
 RESTORE: Final = operation(
     "restoreTask",
@@ -166,7 +155,6 @@ RESTORE: Final = operation(
     headers=_ETAG,
     summary="Restore a task from the trash",
     status_code=200,
-    security=BEARER,
 )
 MOVE: Final = operation(
     "moveTask",
@@ -178,16 +166,14 @@ MOVE: Final = operation(
     description="Moves the task right before or right after another task of the list, in the order of "
     "`position`.",
     status_code=200,
-    security=BEARER,
 )
 DELETE: Final = operation(
     "deleteTask",
     parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
     errors=(*_WRITTEN, *_ALWAYS),
     summary="Delete a task",
-    description="Moves the task to the trash, from which it can be restored. With `permanent=true` it "
-    "is deleted permanently.",
-    security=BEARER,
+    description="Moves the task to the trash, from which it can be restored. With `permanent=true` it is "
+    "deleted permanently.",
 )
 COMPLETE: Final = operation(
     "completeTask",
@@ -197,14 +183,13 @@ COMPLETE: Final = operation(
     errors=(*_WRITTEN, 409, 410, *_SENT, 422, *_ALWAYS),
     headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
-    description="Without a body: toggles the task atomically; safe to repeat only with an "
-    "Idempotency-Key. With a"
-    " body: sets `completed`; safe to repeat.",
-    security=BEARER,
+    description="Without a body: toggles the task atomically; safe to repeat only with an Idempotency-Key. "
+    "With a body: sets `completed`; safe to repeat.",
 )
-HEALTH: Final = operation("health", summary="Does the process answer?", tags=["Health"])
+HEALTH: Final = operation("health", public=True, summary="Does the process answer?", tags=["Health"])
 READY: Final = operation(
     "ready",
+    public=True,
     summary="Can requests be served?",
     description="503 while a part is unavailable.",
     unavailable=True,

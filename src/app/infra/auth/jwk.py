@@ -44,7 +44,6 @@ def read(document: bytes) -> tuple[Key, ...]:
 
     Raises:
         InvalidJwks: it is refused, or holds nothing that can verify.
-
     """
     try:
         value = strict_json.loads(document)
@@ -69,7 +68,6 @@ def find_key(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | N
 
     Raises:
         NotAuthenticated: the key is for another algorithm, or several keys match.
-
     """
     if key_id is None:
         fitting = [key for key in keys if algorithm in key.algorithms]

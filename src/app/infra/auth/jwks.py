@@ -90,7 +90,6 @@ class Jwks:
         Raises:
             NotAuthenticated: the set has no such key, or the key is for another algorithm.
             KeysUnavailable: the set cannot be fetched now.
-
         """
         key = find_key(self._keys, key_id, algorithm)
         if key is None and self._fetching is not None:
@@ -121,9 +120,8 @@ class Jwks:
             raise self._unavailable(f"the keys cannot be fetched: {trouble}")
 
     def _unavailable(self, reason: str) -> KeysUnavailable:
-        seconds = (
-            self._allowance.wait() if self.ready else RETRY
-        )  # without keys they are fetched every second
+        # Without keys they are fetched every second.
+        seconds = self._allowance.wait() if self.ready else RETRY
         return KeysUnavailable(reason, retry_after=max(1, math.ceil(seconds)))
 
     async def _fetch(self, fetcher: Fetcher) -> str:
@@ -143,10 +141,9 @@ class Jwks:
         if trouble and self._clock() - self._fetched >= LIFETIME:
             self._take_over(())
         if trouble != self._trouble:
-            tell = log.warning if trouble else log.info
-            tell(
-                "keys not fetched" if trouble else "keys fetched again", reason=trouble, kept=len(self._keys)
-            )
+            write = log.warning if trouble else log.info
+            event = "keys not fetched" if trouble else "keys fetched again"
+            write(event, reason=trouble, kept=len(self._keys))
         self._trouble = trouble
         return trouble
 

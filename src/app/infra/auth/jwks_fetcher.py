@@ -40,7 +40,6 @@ class Fetcher:
         Raises:
             CannotFetch: no response in time, or one that is too large, compressed, or not 200.
             InvalidJwks: the document is not a usable key set.
-
         """
         try:
             async with asyncio.timeout(TIMEOUT), self._client.stream("GET", self._url) as response:
@@ -56,9 +55,8 @@ class Fetcher:
     async def _body(self, response: httpx.Response) -> bytes:
         if response.status_code != httpx.codes.OK:
             raise CannotFetch(f"{self._url} answered {response.status_code}")
-        if (
-            response.headers.get("content-encoding", "identity") != "identity"
-        ):  # 64 KB could decompress to 64 MB
+        # 64 KB could decompress to 64 MB.
+        if response.headers.get("content-encoding", "identity") != "identity":
             raise CannotFetch(f"{self._url} sends a compressed response, which was not requested")
         document = bytearray()
         async for chunk in response.aiter_raw():

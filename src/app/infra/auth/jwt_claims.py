@@ -46,7 +46,6 @@ def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
 
     Raises:
         NotAuthenticated: it is malformed, or of a kind that is never accepted.
-
     """
     parts = token.split(".", 3)
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
@@ -60,7 +59,6 @@ def read_claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claim
 
     Raises:
         NotAuthenticated: a claim is missing or wrong.
-
     """
     if payload.get("iss") != issuer:
         raise NotAuthenticated("the token has another issuer")
@@ -85,9 +83,8 @@ def is_subject(text: str) -> bool:
 def _decode_part(part: str) -> bytes:
     try:
         raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-        exact = urlsafe_b64encode(raw).rstrip(b"=") == part.encode(
-            "ascii"
-        )  # padding, spare bits, other letters
+        # Not exact: padding, spare bits, other letters.
+        exact = urlsafe_b64encode(raw).rstrip(b"=") == part.encode("ascii")
     except ValueError:
         exact = False
     if not part or not exact:

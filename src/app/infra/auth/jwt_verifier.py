@@ -1,9 +1,8 @@
 """Bearer tokens: valid if one of our keys signed them, for this service, and they have not expired.
 
-The algorithm belongs to the key, and the token has no choice: a key of the JWKS allows the one algorithm it
-is
-made for, and the shared secret allows HS256 alone (RFC 8725 §3.1). Verified tokens are cached: an Ed25519
-signature costs ten times what a look-up does.
+The algorithm belongs to the key, and the token has no choice: a key of the JWKS allows the algorithms that it
+is made for, and the shared secret allows HS256 alone (RFC 8725 §3.1). Verified tokens are cached: verifying
+an Ed25519 signature costs ten times as much as a look-up.
 """
 
 import time
@@ -104,9 +103,8 @@ class JwtVerifier:
         refuse_outside_lifetime(claims, self._now())
         self._check_signature(token, header, await self._keys_for(header))
         principal = Principal(UserId(claims.subject))
-        self.cache.put(
-            token, self._generation, claims, principal
-        )  # nothing was awaited since the key was found
+        # Nothing was awaited since the key was found, so it is of this generation.
+        self.cache.put(token, self._generation, claims, principal)
         return principal
 
     @property
@@ -152,7 +150,6 @@ def issue_token(auth: AuthSettings, *, user_id: str, lifetime: int, now: Now = t
 
     Raises:
         ValueError: there is no secret, or the user id cannot be a subject.
-
     """
     if auth.secret is None:
         raise ValueError("needs a shared secret")

@@ -41,7 +41,6 @@ def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list
     Raises:
         CannotMend: nothing was done.
         DBAPIError: this login lacks a right.
-
     """
     refuse_foreign_views(connection)
     repair = _Repair(connection)
@@ -149,20 +148,16 @@ def give_to_role(connection: Connection, view: str) -> None:
 
 def refuse_foreign_views(connection: Connection) -> None:
     """Raise ForeignView if another relation has the name of one of our views."""
-    for table in TABLES:
-        _refuse_a_foreign_view(connection, table)
-
-
-def _refuse_a_foreign_view(connection: Connection, table: str) -> None:
-    view = f"own_{table}"
     definition = "CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END AS definition"
     rules = "(SELECT count(*) FROM pg_rewrite WHERE ev_class = pg_class.oid)"
-    found = connection.exec_driver_sql(
-        f"SELECT {definition}, NOT relhastriggers AND {rules} = 1 AS plain"  # noqa: S608 - constants of ours
-        f" FROM pg_class WHERE oid = to_regclass('{view}')"
-    ).first()
-    if found is not None and not (found.plain and has_our_definition(found.definition, table)):
-        raise ForeignView(f"{view} shows something else than {table}: rename or drop it first")
+    for table in TABLES:
+        view = f"own_{table}"
+        found = connection.exec_driver_sql(
+            f"SELECT {definition}, NOT relhastriggers AND {rules} = 1 AS plain"  # noqa: S608 - constants of ours
+            f" FROM pg_class WHERE oid = to_regclass('{view}')"
+        ).first()
+        if found is not None and not (found.plain and has_our_definition(found.definition, table)):
+            raise ForeignView(f"{view} shows something else than {table}: rename or drop it first")
 
 
 def _mend_view(repair: _Repair, table: str) -> None:

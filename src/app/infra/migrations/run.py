@@ -26,9 +26,7 @@ FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, 
 BEFORE_DERIVED_ANEW: Final = "0005"
 DERIVED_ANEW: Final = "0006"
 TABLES_BEFORE: Final = tuple(table for table in TABLES if table != "ended_tasks")  # it comes with 0007
-ATTEMPTS: Final = (
-    5  # roles belong to the cluster: migrations of two databases may change them at the same time
-)
+ATTEMPTS: Final = 5  # migrations of two databases may change the roles of the cluster at the same time
 
 
 async def waiting(address: DatabaseAddress) -> list[str]:

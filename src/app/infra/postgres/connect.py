@@ -119,7 +119,6 @@ async def connect(
 
     Raises:
         OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
-
     """
     loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
     until = loop.time() + OPENING_BUDGET

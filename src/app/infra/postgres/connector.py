@@ -44,9 +44,7 @@ class Connector:
         address: DatabaseAddress,
         *,
         statement_timeout: float | None = None,  # seconds; None leaves the server's own
-        report: Callable[[str], None] = lambda _: (
-            None
-        ),  # called once if a pooler is detected, with the reason
+        report: Callable[[str], None] = lambda _: None,  # called once if a pooler is detected, with the sign
     ) -> None:
         self.address = address
         self._settings = session_settings(statement_timeout)
@@ -64,7 +62,6 @@ class Connector:
 
         Raises:
             OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
-
         """
         if not self.address.pooled:
             connection = await self._connect_to_session()

@@ -124,7 +124,6 @@ class Database:
             DatabaseUnavailable: the database cannot be reached, or does not respond in time.
             DatabaseNotSetUp: row-level security, or another part, is missing.
             OutcomeUnknown: a write was sent, and then the database became unavailable.
-
         """
         until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
@@ -168,7 +167,6 @@ class Database:
         Raises:
             DatabaseUnavailable: as in `fetch`.
             OutcomeUnknown: COMMIT was sent and not confirmed.
-
         """
         until = until or self.deadline()
         connection = await self._acquire(self._checkout.acquire_with_transaction(until))

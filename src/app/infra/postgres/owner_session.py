@@ -37,7 +37,6 @@ class PersonConcurrency:
 
         Raises:
             TooManyAtOnce: the person's queue is full.
-
         """
         running = self._running.get(person, 0)
         if running < self._at_most:
@@ -54,7 +53,6 @@ class PersonConcurrency:
 
         Raises:
             TooManyAtOnce: none of the person's statements ended in time.
-
         """
         try:
             async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PATIENCE)):

@@ -75,7 +75,6 @@ class Pool:
             PoolExhausted: the queue is full, or no connection became free in time.
             asyncpg.InterfaceError: the pool is closed.
             OSError, TimeoutError, asyncpg.PostgresError: no connection could be opened.
-
         """
         while True:
             if self._closed:
@@ -253,7 +252,6 @@ class Checkout:
             DatabaseNotSetUp: row-level security is broken.
             TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: none is
                 available.
-
         """
         if self._pool is None:
             raise asyncpg.InterfaceError("the pool is not open")
@@ -279,7 +277,6 @@ class Checkout:
         Raises:
             DatabaseNotSetUp: row-level security is broken. TimeoutError, OSError, asyncpg.PostgresError,
             asyncpg.InterfaceError: the database does not respond.
-
         """
         async with asyncio.timeout_at(until):
             connection = await self._connector.connect()

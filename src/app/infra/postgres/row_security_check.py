@@ -79,56 +79,53 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
     if missing := [Gap(f"{part} is missing", MIGRATE) for there, part in parts if not there]:
         return missing
     login, grant = state["login"], f"GRANT {', '.join(VERBS)}"
-    found = [
-        gap
-        for stands, gap in (
-            (
-                not state["powerful"],
-                Gap(f"{APP} can pass the wall", f"ALTER ROLE {APP} NOLOGIN NOSUPERUSER NOBYPASSRLS"),
-            ),
-            (
-                state["enabled"],
-                Gap(f"{table} has no row-level security", f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"),
-            ),
-            (
-                state["forced"],
-                Gap(f"{table} does not bind its owner", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
-            ),
-            (
-                state["owned"] or not state["yielding"],
-                Gap(f"{view} is not {APP}'s", MIGRATE),
-            ),
-            (
-                state["owned"] or state["yielding"],
-                Gap(foreign_owner(view, state["owner"]), f"ALTER VIEW {view} OWNER TO {APP}"),
-            ),
-            (state["used"], Gap(f"{APP} may not use the schema of {table}", MIGRATE)),
-            (state["granted"], Gap(f"{APP} lacks rights on {table}", MIGRATE)),
-            (
-                state["ours"],
-                Gap(f"{login} lacks rights on {view}", f"{grant} ON {view} TO {login}"),
-            ),
-            (
-                has_our_definition(state["definition"], table) and state["plain"],
-                Gap(f"{view} shows something else than {table}", f"DROP VIEW {view}"),
-            ),
-            (
-                not state["invoker"],
-                Gap(f"{view} asks with its caller's rights", f"ALTER VIEW {view} RESET (security_invoker)"),
-            ),
-        )
-        if not stands
-    ]
+    checks = (
+        (
+            not state["powerful"],
+            f"{APP} can pass the wall",
+            f"ALTER ROLE {APP} NOLOGIN NOSUPERUSER NOBYPASSRLS",
+        ),
+        (
+            state["enabled"],
+            f"{table} has no row-level security",
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        ),
+        (
+            state["forced"],
+            f"{table} does not bind its owner",
+            f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        ),
+        (state["owned"] or not state["yielding"], f"{view} is not {APP}'s", MIGRATE),
+        (
+            state["owned"] or state["yielding"],
+            foreign_owner(view, state["owner"]),
+            f"ALTER VIEW {view} OWNER TO {APP}",
+        ),
+        (state["used"], f"{APP} may not use the schema of {table}", MIGRATE),
+        (state["granted"], f"{APP} lacks rights on {table}", MIGRATE),
+        (state["ours"], f"{login} lacks rights on {view}", f"{grant} ON {view} TO {login}"),
+        (
+            has_our_definition(state["definition"], table) and state["plain"],
+            f"{view} shows something else than {table}",
+            f"DROP VIEW {view}",
+        ),
+        (
+            not state["invoker"],
+            f"{view} reads with its caller's rights",
+            f"ALTER VIEW {view} RESET (security_invoker)",
+        ),
+    )
+    found = [Gap(what, mend) for holds, what, mend in checks if not holds]
     found += await _policy_gaps(connection, table)
     return found or await _leaks(connection, view)
 
 
 async def _leaks(connection: Connection, view: str) -> list[Gap]:
     """Read the view itself. Without an owner, or with an owner without rows, it must show nothing."""
-    asked = f"SELECT EXISTS (SELECT FROM {view}"  # noqa: S608 - a constant of ours
+    rows = f"SELECT EXISTS (SELECT FROM {view}"  # noqa: S608 - a constant of ours
     set_owner = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL"
-    shown = [await connection.fetchval(f"{asked})")]
-    shown += [await connection.fetchval(f"{asked} WHERE {set_owner})", owner) for owner in ("", NOBODY)]
+    shown = [await connection.fetchval(f"{rows})")]
+    shown += [await connection.fetchval(f"{rows} WHERE {set_owner})", owner) for owner in ("", NOBODY)]
     return [Gap(f"{view} shows rows to nobody", f"DROP VIEW {view}")] if any(shown) else []
 
 
@@ -147,12 +144,8 @@ async def _policy_gaps(connection: Connection, table: str) -> list[Gap]:
             ours = True
         else:
             name = policy["name"]
-            found.append(
-                Gap(
-                    f"the policy {name} on {table} is not ours",
-                    f'DROP POLICY "{name}" ON {table}',
-                )
-            )
+            drop = f'DROP POLICY "{name}" ON {table}'
+            found.append(Gap(f"the policy {name} on {table} is not ours", drop))
     if not ours:
         create = f"CREATE POLICY {OWN_ROWS} ON {table} TO {APP} USING {CONDITION} WITH CHECK {CONDITION}"
         found.append(Gap(f"{table} has no policy {OWN_ROWS} that holds", create))

@@ -24,9 +24,8 @@ class WaitQueue:
 
     def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
         self._length = length
-        self._is_moving = (
-            is_moving  # connections are being opened: wait longer, since Neon may be starting its compute
-        )
+        # Connections are being opened: wait longer, since Neon may be starting its compute.
+        self._is_moving = is_moving
         self.turns: dict[Turn, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
@@ -37,7 +36,6 @@ class WaitQueue:
 
         Raises:
             PoolExhausted: the queue is full. Waiting raises it too, after `PATIENCE`.
-
         """
         if len(self.turns) >= self._length:
             raise PoolExhausted("too many requests wait for a connection")

@@ -1,1 +1,0 @@
-"""Counters of requests, in memory or in a shared store."""
