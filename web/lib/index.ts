@@ -1,15 +1,15 @@
 /**
- * The task API for a front end, so that nobody has to think about tokens. Copy this folder to `lib/taskward/`:
+ * The task API for a front end. It gets and renews the tokens itself. Copy this folder to `lib/taskward/`:
  *
  *     const { api, session } = createTaskward({ auth: authClient, baseUrl: "https://tasks.example.com" });
  *     const task = await api.create({ title: "Water the plants" });
  *     for await (const each of api.all({ completed: false })) console.log(each.title);
  *
- * Every function takes `signal` to be cancelled by, and rejects with a `Problem`, or with what the signal was aborted
- * with. None throws before it returns its promise.
+ * Every function takes a `signal` that cancels it. It rejects with a `Problem`, or with the reason of the signal. None
+ * throws before it returns its promise.
  *
- * This is one file on purpose. Next.js finds no file by "./x.js" where it is x.ts, `nodenext` wants that extension,
- * and Node itself wants ".ts": a file that imports no other runs in all of them.
+ * This is one file on purpose: a file without imports runs everywhere. Next.js does not find x.ts by "./x.js",
+ * `nodenext` requires that extension, and Node itself requires ".ts".
  */
 
 import type { components, operations } from "./openapi.js";
@@ -60,18 +60,18 @@ const PROBLEM_TYPES = [
   "too-many-requests",
   "too-many-tasks",
   // This client's.
-  "not-understood", // a success that is no answer of the API, such as the page of a hotel's network
-  "offline", // no answer came
-  "other-user", // somebody else is signed in than the person that the screen is for: nothing was sent
-  "sign-in-unavailable", // Better Auth gave no token, and did not say that nobody is signed in
+  "not-understood", // a success that the API did not send, such as the sign-in page of a network
+  "offline", // no response arrived
+  "other-user", // not the person that the screen belongs to is signed in: nothing was sent
+  "sign-in-unavailable", // Better Auth gave no token for another reason than that nobody is signed in
   "signed-out", // nobody is signed in
-  "timeout", // no answer came in time
+  "timeout", // no response arrived in time
   // Any other: see `status`.
   "other",
 ] as const;
 export type ProblemType = (typeof PROBLEM_TYPES)[number];
 
-/** One thing wrong with a request, and where: an RFC 6901 pointer into the body, or `/name` of a parameter. */
+/** A validation error. `pointer` is its place: an RFC 6901 pointer into the body, or `/name` of a parameter. */
 export interface FieldError {
   readonly pointer: string;
   readonly detail: string;
@@ -89,20 +89,20 @@ export interface ProblemFields {
   readonly requestId?: string | null;
 }
 
-/** Everything that a call can end in but success (RFC 9457). Branch on `type` or `status`; show `detail` to people. */
+/** The error of a call (RFC 9457). Branch on `type` or `status`; show `detail` to people. */
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly type: ProblemType;
-  /** `type` as it was sent: the address of a page about it. */
+  /** The address of a page about this type of problem. */
   readonly uri: string;
-  /** 0 where no answer came. */
+  /** The HTTP status; 0 if no response arrived. */
   readonly status: number;
   readonly title: string;
   readonly detail: string;
   readonly errors: readonly FieldError[];
-  /** Seconds after which it is worth asking again, where the server says so. */
+  /** Seconds to wait before another attempt, if the server says so. */
   readonly retryAfter: number | null;
-  /** What the operator finds the request by. */
+  /** The id of the request in the server's log. */
   readonly requestId: string | null;
 
   constructor(fields: ProblemFields, cause?: unknown) {
@@ -117,15 +117,15 @@ export class Problem extends Error {
     this.requestId = fields.requestId ?? null;
   }
 
-  /** What is worth logging, or sending on to a page as data. An `Error` would become `{}`. */
+  /** All fields, for a log or for a page. A plain `Error` would become `{}`. */
   toJSON(): Required<ProblemFields> {
     const { type, uri, status, title, detail, errors, retryAfter, requestId } = this;
     return { type, uri, status, title, detail, errors, retryAfter, requestId };
   }
 
-  /** The same problem as an answer of a server of yours. */
+  /** The same problem as a response of your own server. */
   toResponse(): Response {
-    const isError = this.status >= 400 && this.status < 600; // not a hotel's page with 200
+    const isError = this.status >= 400 && this.status < 600; // not the sign-in page of a network with 200
     const status = isError ? this.status : this.type === "timeout" ? 504 : 502;
     const headers = new Headers({ "content-type": "application/problem+json", "cache-control": "no-store" });
     if (this.retryAfter !== null) headers.set("retry-after", String(this.retryAfter));
@@ -139,16 +139,16 @@ export const isProblem = (error: unknown): error is Problem => error instanceof 
 /** Nobody is signed in: ask the person to sign in. */
 export const isSignedOut = (error: unknown): error is Problem => isProblem(error) && error.type === "signed-out";
 
-/** Somebody else is signed in than the person that the screen is for: nothing was sent. */
+/** Not the person that the screen belongs to is signed in: nothing was sent. */
 export const isOtherUser = (error: unknown): error is Problem => isProblem(error) && error.type === "other-user";
 
-/** The task has another version than the one that was seen: nothing was written. Read it again, and show both. */
+/** The task has changed since it was read: nothing was written. Read it again, and show both versions. */
 export const isConflict = (error: unknown): error is Problem => isProblem(error) && error.type === "task-changed";
 
-/** The request is not valid: `errors` says what, and where. */
+/** The request is not valid: `errors` has every error with its place. */
 export const isInvalid = (error: unknown): error is Problem => isProblem(error) && error.type === "invalid-request";
 
-/** No answer came: the device is offline, or the server is away or silent. */
+/** No response arrived: the device is offline, or the server is down or does not respond. */
 export const isOffline = (error: unknown): error is Problem => isProblem(error) && error.status === 0;
 
 const signedOut = (cause?: unknown): Problem =>
@@ -199,9 +199,9 @@ const signInUnavailable = (status: number, retryAfter: number | null = null, cau
     cause,
   );
 
-/** Reads an answer that is not a success. HTML, half an answer or none still make a problem. */
+/** Makes a problem of a response that is not a success. It may be HTML, cut off, or empty. */
 function problemOf(answer: Answer): Problem {
-  const body = parsed(answer.text) ?? {};
+  const body = parseObject(answer.text) ?? {};
   const text = (name: string, otherwise: string): string => {
     const value = body[name];
     return typeof value === "string" && value !== "" ? value : otherwise;
@@ -220,12 +220,12 @@ function problemOf(answer: Answer): Problem {
   });
 }
 
-/** Reads `Retry-After` as seconds; a date (RFC 9110 §10.2.3) is not worth a clock that may be wrong. */
+/** Reads `Retry-After` in seconds. A date (RFC 9110 §10.2.3) is ignored: the device's clock may be wrong. */
 function seconds(header: string | null): number | null {
   return header !== null && /^\d{1,6}$/.test(header.trim()) ? Number(header) : null;
 }
 
-function parsed(text: string): Record<string, unknown> | null {
+function parseObject(text: string): Record<string, unknown> | null {
   try {
     const body: unknown = JSON.parse(text);
     return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : null;
@@ -238,7 +238,7 @@ function parsed(text: string): Record<string, unknown> | null {
 
 export interface Page {
   readonly tasks: Task[];
-  /** Where the next page begins; `null`: this is the last. */
+  /** The cursor of the next page; `null`: this is the last page. */
   readonly next: string | null;
 }
 
@@ -247,7 +247,7 @@ export interface CallOptions {
 }
 
 export interface WriteOptions extends CallOptions {
-  /** The version that was seen: a conflict if the task has another by now. */
+  /** The version that you read. If the task has another one now, the call rejects with a conflict. */
   readonly ifVersion?: number | undefined;
 }
 
@@ -255,11 +255,11 @@ interface RequestOptions extends WriteOptions {
   readonly query?: Record<string, unknown>;
   readonly body?: unknown;
   readonly contentType?: string;
-  /** Makes a request one that may be repeated: the server answers its repetition with the first answer. */
+  /** Makes the request safe to repeat: the server sends the first response again. */
   readonly key?: string;
 }
 
-/** An answer whose body has been read: nothing of it can hang any more. */
+/** A response whose body has been read, so that nothing is left to wait for. */
 interface Answer {
   readonly status: number;
   readonly statusText: string;
@@ -276,21 +276,21 @@ interface ApiOptions {
   readonly sleep?: ((milliseconds: number) => Promise<void>) | undefined;
 }
 
-/** Whose requests these are, and what they prove it with. */
+/** The tokens of the requests, and their user. */
 interface Tokens {
-  /** The user that a request made now is for; `null`: the one who is signed in. */
+  /** The user of a request that begins now; `null`: the person who is signed in. */
   readonly user: string | null;
-  /** A token that is good for a while, if it is still this user's. */
+  /** Returns a token of this user that is valid for a while. Rejects if somebody else is signed in. */
   get(user: string | null, options: { signal?: AbortSignal | undefined; isWrite: boolean }): Promise<string>;
-  /** The API refused this token: it will not be used again. */
+  /** Called when the API refused this token: it is not used again. */
   refuse(token: string): void;
-  /** The API refused a new token too: the session is over. Throws, unless it can be waited for. */
+  /** Called when the API refused a new token too: the session is over. Throws, unless calls wait for a sign-in. */
   expire(token: string, cause: Problem): void;
 }
 
 const ATTEMPTS = 4;
 const PAUSE = 500; // milliseconds before the second attempt; doubled each time
-const PAUSE_MAX = 10_000; // milliseconds; a longer wait is the person's to decide on
+const PAUSE_MAX = 10_000; // milliseconds; a person decides on a longer wait
 const IDEMPOTENT = ["GET", "PUT", "DELETE"]; // RFC 9110 §9.2.2
 const DIRECT = { redirect: "manual" } as RequestInit; // Cloudflare Workers have no "error"; React Native's types no `redirect`
 
@@ -301,7 +301,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   const sleep = options.sleep ?? ((milliseconds) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)));
   const base = `${String(baseUrl).replace(/\/+$/, "")}/api/me/tasks`;
 
-  /** One attempt: an answer of any status, or a `Problem` where there was none. */
+  /** Sends a request once. Returns the response, whatever its status; throws a `Problem` if none arrived. */
   async function attemptOnce(
     method: string,
     path: string,
@@ -317,7 +317,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     if (options.body !== undefined) init.body = JSON.stringify(options.body);
     const url = base + path + queryString(options.query);
     try {
-      return await limited(limit, options.signal, async (signal) => {
+      return await withTimeout(limit, options.signal, async (signal) => {
         const response = await send(url, { ...init, signal });
         const { status, statusText, headers } = response;
         // A page sees a redirect as status 0. It is not followed: the token would go elsewhere.
@@ -330,17 +330,17 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     }
   }
 
-  /** Repeats what is busy or away, where that is safe. */
+  /** Sends a request. Repeats it while the server is busy or away, if that is safe. */
   async function request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
-    const user = tokens.user; // a person who signs in later does not get to do this
+    const user = tokens.user; // the request is not sent for a person who signs in later
     const isWrite = method !== "GET";
     const isRepeatable = IDEMPOTENT.includes(method) || options.key !== undefined;
-    // A condition would refuse the repetition of a write whose answer was lost, as if somebody else had written.
+    // If the response to a conditional write is lost, its repetition is refused, as if somebody else had written.
     const isConditional = options.ifVersion !== undefined && options.key === undefined;
-    let left = timeout; // a person who takes an hour to sign in does not use it up
+    let left = timeout; // the time that a person takes to sign in does not count
 
-    /** Sends the request with a good token: a 401 renews it and repeats once; a second one means that the session is over. */
-    async function authorized(): Promise<Answer> {
+    /** Sends the request with a token. After a 401 it uses a new token; a second 401 means that the session is over. */
+    async function sendAuthorized(): Promise<Answer> {
       for (let refused = 0; ; ) {
         const token = await tokens.get(user, { signal: options.signal, isWrite });
         const began = now();
@@ -358,7 +358,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     }
 
     for (let attempt = 1; ; attempt += 1) {
-      const result = await authorized().catch((error: unknown) => {
+      const result = await sendAuthorized().catch((error: unknown) => {
         if (isProblem(error) && (isAway(error) || isBusy(error))) return error;
         throw error;
       });
@@ -368,7 +368,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
       const isWorthIt = isUnknown(problem) ? !isConditional : isBusy(problem);
       if (!isWorthIt || !isRepeatable || attempt === ATTEMPTS || pause > Math.min(PAUSE_MAX, left)) throw problem;
       left -= pause;
-      await raced(sleep(pause), options.signal);
+      await race(sleep(pause), options.signal);
     }
   }
 
@@ -397,45 +397,45 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
       } while (cursor !== null);
     },
 
-    /** Creates a task. Safe to repeat: it carries a key, so it is created once; give the same one to try later. */
+    /** Creates a task. It has a key, so it is created once. To try again later, pass the same key. */
     create: async (task: NewTask, { signal, key = newKey() }: CallOptions & { key?: string } = {}): Promise<Task> =>
       read("POST", "", { body: task, key, signal }),
 
     /** Reads one task. */
-    get: async (id: string, { signal }: CallOptions = {}): Promise<Task> => read("GET", one(id), { signal }),
+    get: async (id: string, { signal }: CallOptions = {}): Promise<Task> => read("GET", pathOf(id), { signal }),
 
-    /** Changes the named fields; `null` empties one. */
+    /** Changes the given fields; `null` clears one. */
     update: async (id: string, changes: TaskPatch, options: WriteOptions = {}): Promise<Task> =>
-      read("PATCH", one(id), { ...options, body: changes, contentType: "application/merge-patch+json" }),
+      read("PATCH", pathOf(id), { ...options, body: changes, contentType: "application/merge-patch+json" }),
 
-    /** Sends a whole task back, as it was read and changed. */
+    /** Sends back a whole task that you read and changed. */
     replace: async (id: string, task: TaskUpdate, options: WriteOptions = {}): Promise<Task> =>
-      read("PUT", one(id), { ...options, body: task }),
+      read("PUT", pathOf(id), { ...options, body: task }),
 
-    /** Completes or reopens a task; without a word on which, it is toggled. Safe to repeat either way. */
+    /** Completes or reopens a task; without `completed` it is toggled. Safe to repeat. */
     complete: async (id: string, completed?: boolean, options: WriteOptions = {}): Promise<Task> =>
-      read("PATCH", `${one(id)}/complete`, {
+      read("PATCH", `${pathOf(id)}/complete`, {
         ...options,
         key: newKey(),
         ...(completed === undefined ? {} : { body: { completed } }),
       }),
 
-    /** Moves a task to the trash, or with `permanent` ends it for good. */
+    /** Moves a task to the trash, or deletes it permanently. */
     remove: async (id: string, options: WriteOptions & { permanent?: boolean } = {}): Promise<void> => {
       const { permanent, ...rest } = options;
-      const answer = await request("DELETE", one(id), { ...rest, ...(permanent ? { query: { permanent } } : {}) });
+      const answer = await request("DELETE", pathOf(id), { ...rest, ...(permanent ? { query: { permanent } } : {}) });
       if (answer.status === 200) throw notUnderstood(answer.status);
     },
 
     /** Takes a task out of the trash. */
     restore: async (id: string, options: WriteOptions = {}): Promise<Task> =>
-      read("POST", `${one(id)}/restore`, options),
+      read("POST", `${pathOf(id)}/restore`, options),
 
-    /** Puts a task right before or after another, in one's own order (`sort: "position"`). */
+    /** Moves a task right before or after another in the manual order (`sort: "position"`). */
     move: async (id: string, to: { before: string } | { after: string }, options: WriteOptions = {}): Promise<Task> =>
-      read("POST", `${one(id)}/move`, { ...options, body: to }),
+      read("POST", `${pathOf(id)}/move`, { ...options, body: to }),
 
-    /** Does up to 100 things, all of them or none. Safe to repeat. An error points at its operation. */
+    /** Runs up to 100 operations, all or none. Safe to repeat. An error names its operation. */
     batch: async (operations: BatchOperation[], { signal }: CallOptions = {}): Promise<BatchResults> =>
       read("POST", "/batch", { body: { operations }, key: newKey(), signal }),
 
@@ -445,38 +445,38 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   };
 }
 
-const one = (id: string): string => `/${encodeURIComponent(id)}`;
+const pathOf = (id: string): string => `/${encodeURIComponent(id)}`;
 
-/** A new key for a request that may be repeated. It has to differ, not to be secret. */
+/** Makes a key for a request that may be repeated. It must be unique, but not secret. */
 export function newKey(): string {
   const bytes = new Uint8Array(16);
-  // `crypto.randomUUID` is not there on plain http, nor `crypto` in React Native.
+  // Pages on plain http have no `crypto.randomUUID`, and React Native has no `crypto`.
   if (globals.crypto) globals.crypto.getRandomValues(bytes);
   else for (let index = 0; index < bytes.length; index += 1) bytes[index] = Math.floor(Math.random() * 256);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function bodyOf<T>(answer: Answer): T {
-  const body = parsed(answer.text);
+  const body = parseObject(answer.text);
   if (body === null) throw notUnderstood(answer.status);
   return body as T;
 }
 
 const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300;
 
-/** A repeated DELETE finds nothing where the first did its work and only its answer was lost. */
+/** Whether a repeated DELETE found nothing because the first one was done and only its response was lost. */
 function isGone(method: string, { status }: Answer, attempt: number): boolean {
   return method === "DELETE" && attempt > 1 && status === 404;
 }
 
 const isAway = (problem: Problem): boolean => problem.status === 0;
 
-/** Waiting helps: too much at once, away for a while, or still at work on the first of two requests with one key. */
+/** Whether waiting helps: too many requests, a server that is down, or another request with this key is running. */
 function isBusy({ status, retryAfter }: Problem): boolean {
   return status === 429 || status === 503 || (status === 409 && retryAfter !== null);
 }
 
-/** Nobody knows whether a write was done: no answer came, or the server itself does not know. */
+/** Whether a write may or may not have been done. */
 function isUnknown(problem: Problem): boolean {
   return isAway(problem) || problem.type === "outcome-unknown";
 }
@@ -489,7 +489,7 @@ function queryString(query: Record<string, unknown> = {}): string {
   return pairs.length > 0 ? `?${pairs.join("&")}` : "";
 }
 
-/** Reads the cursor of `Link: <…?cursor=…>; rel="next"` (RFC 8288). React Native has no `URL` that could. */
+/** Reads the cursor of `Link: <…?cursor=…>; rel="next"` (RFC 8288). React Native's `URL` cannot. */
 function nextOf({ headers }: Answer): string | null {
   const target = /<([^>]*)>;\s*rel="?next"?/.exec(headers.get("link") ?? "")?.[1] ?? "";
   const cursor = /[?&]cursor=([^&#]*)/.exec(target)?.[1];
@@ -498,60 +498,60 @@ function nextOf({ headers }: Answer): string | null {
 
 // -------------------------------------------------------------------------------------------------- pages: who is here
 
-/** Gets a token. `null`: nobody is signed in. What it throws means that the sign-in service cannot be reached. */
+/** Gets a token; `null`: nobody is signed in. It throws if the sign-in service cannot be reached. */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;
 
-/** What this needs of a client of Better Auth, whichever framework it is for. */
+/** The parts of a Better Auth client that this uses, whatever framework it is for. */
 export interface AuthClient {
   readonly $fetch: (...input: never[]) => Promise<unknown>;
   readonly $store: { readonly atoms: object };
 }
 
 export interface TaskwardOptions {
-  /** Your own client of Better Auth, which is followed; or where there is none a function that gets tokens. */
+  /** Your own Better Auth client, whose session this follows. Without one: a function that gets tokens. */
   readonly auth: AuthClient | GetToken;
-  /** The origin of the API; "" where the page's own origin passes `/api/me/tasks` on to it. */
+  /** The origin of the API; "" if the page's own origin passes `/api/me/tasks` on to it. */
   readonly baseUrl: string;
   /**
-   * "throw" (the default): a call rejects where nobody is signed in. "wait": it waits until the person is signed in
-   * again, so that nothing they typed is lost. Where there is no `window` nothing waits.
+   * "throw" (the default): a call rejects if nobody is signed in. "wait": it waits until the person is signed in
+   * again, so that nothing they typed is lost. Without a `window` no call waits.
    */
   readonly whenSignedOut?: "wait" | "throw";
-  /** `over`: the session has ended, ask the person to sign in again. `elsewhere`: they signed out in another tab. */
+  /** `over`: the session has ended; show the sign-in form. `elsewhere`: the person signed out in another tab. */
   readonly onSignedOut?: (how: "over" | "elsewhere") => void;
-  /** The person is signed in again, here or in another tab: what waited goes on. */
+  /** The person is signed in again, here or in another tab: waiting calls continue. */
   readonly onSignedIn?: () => void;
   /**
-   * Somebody else is signed in than the person that the screen is for. Without this the page is loaded anew. With it:
-   * clear the screen and what is kept of their tasks, then call `session.cleared()`. Until then every call rejects.
+   * Not the person that the screen belongs to is signed in. Without this handler the page is reloaded. With it: clear
+   * the screen and all stored tasks, then call `session.cleared()`. Until then every call rejects.
    */
   readonly onOtherUser?: () => void;
-  /** Milliseconds that a call may take in all, its repetitions included: 30,000 without a word. */
+  /** Milliseconds for a whole call, with its repetitions. The default is 30,000. */
   readonly timeout?: number;
   readonly fetch?: typeof fetch;
   readonly sleep?: (milliseconds: number) => Promise<void>;
 }
 
 export interface Session {
-  /** The user that the screen is for: the first one seen since the page began, or since `cleared()`. */
+  /** The user that the screen belongs to: the first one since the page was loaded, or since `cleared()`. */
   readonly user: string | null;
-  /** Says that nothing of the person before is on the screen: it is now for this user, or for the next one who is seen. */
+  /** Call it once the screen shows nothing of the person before. It then belongs to this user, or to the next one. */
   cleared(user?: string): void;
-  /** Says that who is signed in may have changed. A client of Better Auth says so itself. */
+  /** Call it when somebody else may be signed in. Not needed with a Better Auth client. */
   changed(): void;
-  /** Says that the person signed out: what waits is rejected, and other tabs know. A client of Better Auth says so itself. */
+  /** Call it after a sign-out. It rejects waiting calls and notifies other tabs. Not needed with a Better Auth client. */
   signedOut(): void;
-  /** Ends what listens. */
+  /** Removes all listeners. */
   close(): void;
 }
 
 const TIMEOUT = 30_000; // milliseconds
 const TOKEN_TIMEOUT = 10_000; // milliseconds for one token
-const EARLY = 30_000; // milliseconds before its end at which a token is renewed, or half its life if that is less
-const SIGN_OUT = 1_000; // milliseconds from the end of a session at Better Auth until a page that ended it knows
+const EARLY = 30_000; // a token is renewed so many milliseconds before it expires, or after half its lifetime
+const SIGN_OUT = 1_000; // milliseconds within which a page learns that its own sign-out ended the session
 const ANNOUNCEMENT = 11; // milliseconds; Better Auth announces a sign-in or sign-out 10 ms after its promise resolves
 
-/** What other places lack, or their types do: typed here so that no DOM types are needed. */
+/** Globals that some runtimes lack. They are typed here, so no DOM types are needed. */
 interface Globals {
   readonly window?: unknown;
   readonly document?: Listening & { readonly visibilityState: string };
@@ -574,17 +574,17 @@ interface Channel extends Listening {
   close(): void;
 }
 
-/** What tabs tell each other: who is signed in, or that the person signed out. */
+/** The message between tabs: who is signed in; `null`: the person signed out. */
 interface Message {
   readonly user: string | null;
 }
 
 const globals = globalThis as unknown as Globals;
 
-/** Joins the API to your client of Better Auth. Call it once, in a module that pages import. */
+/** Connects the API to your Better Auth client. Call it once, in a module that pages import. */
 export function createTaskward(options: TaskwardOptions): { readonly api: Api; readonly session: Session } {
   const { auth, baseUrl, timeout = TIMEOUT, fetch, sleep } = options;
-  // Without a window this is a server that renders: what one visitor has, the next one must not get.
+  // Without a window this is a server that renders pages. It must keep nothing of one visitor for the next.
   const session = globals.window === undefined ? new NoSession(auth) : new PageSession(options);
   return { api: createApi({ baseUrl, tokens: session, timeout, fetch, sleep }), session };
 }
@@ -601,10 +601,10 @@ interface Gate {
 }
 
 /**
- * The token of a page: fetched when first needed, kept in memory only, renewed before it ends, shared by all who wait.
+ * The token of a page. It is fetched at the first call, kept in memory only, and renewed before it expires.
  *
- * Its age is counted on this device's monotonic clock against the token's own `iat` and `exp`, so a device whose date
- * is wrong is not a problem. It is dropped whenever somebody else may be signed in.
+ * Its age is measured with a monotonic clock, and its lifetime is `exp` minus `iat`. So a wrong date on the device does
+ * no harm. It is dropped whenever somebody else may be signed in.
  */
 class PageSession implements Session, Tokens {
   readonly #options: TaskwardOptions;
@@ -614,18 +614,18 @@ class PageSession implements Session, Tokens {
   readonly #ends: (() => void)[] = [];
   #held: Held | null = null;
   #fetching: Promise<Held | null> | null = null;
-  /** From one change of who is signed in to the next: what an earlier one fetches no longer counts. */
+  /** The time between two changes of who is signed in. A token that was requested in an earlier epoch is dropped. */
   #epoch = { signedOut: false };
   #latest: string | null = null; // the token that was fetched last in this epoch
-  /** For whom the screen is. It stays when they sign out: their words are still there. */
+  /** The user that the screen belongs to. A sign-out does not change it: what they typed is still there. */
   #screen: string | null = null;
   /** Who is signed in, as far as is known. */
   #known: string | null = null;
-  /** Nobody is signed in, and the page knows: the session ended, or the person left. */
+  /** Why nobody is signed in: the session is over, or the person left. The page was notified. */
   #out: "over" | "left" | null = null;
-  #isOther = false; // somebody else is signed in, and the page knows
+  #isOther = false; // somebody else is signed in, and the page was notified
   #gate: Gate | null = null; // where calls wait for the person to sign in
-  #looking: Gate | null = null; // Better Auth's client looks who is signed in, after a sign-in or sign-out here
+  #refetching: Gate | null = null; // open while Better Auth's client fetches the session after a change here
 
   constructor(options: TaskwardOptions) {
     this.#options = options;
@@ -643,10 +643,10 @@ class PageSession implements Session, Tokens {
   async get(user: string | null, { signal, isWrite }: { signal?: AbortSignal | undefined; isWrite: boolean }) {
     for (;;) {
       throwIfAborted(signal);
-      if (this.#gate) await raced(this.#gate.promise, signal);
-      // A write right after `await authClient.signIn(…)` must not go out with the token of the one before.
-      if (isWrite && this.#client && (this.#held || this.#fetching)) await raced(pause(ANNOUNCEMENT), signal);
-      const held = this.#fresh() ?? (await raced(this.#fetch(), signal));
+      if (this.#gate) await race(this.#gate.promise, signal);
+      // A write right after `await authClient.signIn(…)` must not have the token of the person before.
+      if (isWrite && this.#client && (this.#held || this.#fetching)) await race(pause(ANNOUNCEMENT), signal);
+      const held = this.#freshToken() ?? (await race(this.#fetch(), signal));
       if (held === null) {
         this.expire();
         continue;
@@ -661,14 +661,14 @@ class PageSession implements Session, Tokens {
     if (this.#held?.token === token) this.#held = null;
   }
 
-  /** If a token says so, only while it is the latest. */
+  /** Ends the session, unless the refused token is not the latest one. */
   expire(token: string | null = this.#latest, cause?: unknown): void {
     if (token !== this.#latest || this.#gate) return;
     const waits = this.#options.whenSignedOut === "wait";
-    if (this.#out === "left") throw signedOut(cause); // nobody waits for a person who signed out
+    if (this.#out === "left") throw signedOut(cause); // after a sign-out no call waits
     if (waits || !this.#out) {
-      const failure = failureOf(() => this.#options.onSignedOut?.("over"));
-      if (failure) throw signedOut(failure.error); // the page does not know of it: the next call says so again
+      const failure = callHandler(() => this.#options.onSignedOut?.("over"));
+      if (failure) throw signedOut(failure.error); // the page's handler failed: the next call notifies it again
     }
     this.#held = null;
     this.#known = null;
@@ -681,17 +681,17 @@ class PageSession implements Session, Tokens {
     if (user !== null && user === this.#screen) return;
     this.#screen = user;
     this.#isOther = false;
-    this.#begin();
+    this.#beginEpoch();
   }
 
   changed(): void {
-    this.#begin();
-    void this.#fetch().catch(() => undefined); // says whether it is somebody else
+    this.#beginEpoch();
+    void this.#fetch().catch(() => undefined); // notifies the page if it is somebody else
   }
 
   signedOut(): void {
     this.#channel?.postMessage({ user: null });
-    this.#leave();
+    this.#endSession();
   }
 
   close(): void {
@@ -701,15 +701,15 @@ class PageSession implements Session, Tokens {
 
   #listen(): void {
     const { document, addEventListener } = globals;
-    // A sign-in that no tab announced, such as one on another page of this origin, is seen on coming back.
-    const doubt = () => this.#doubt();
-    if (document) this.#on(document, "visibilitychange", () => document.visibilityState === "visible" && doubt());
+    // Other pages of this origin may sign somebody in without an announcement. So check when the person comes back.
+    const recheck = () => this.#recheck();
+    if (document) this.#on(document, "visibilitychange", () => document.visibilityState === "visible" && recheck());
     if (typeof addEventListener === "function") {
       const page = globals as unknown as Listening;
-      this.#on(page, "focus", doubt);
-      this.#on(page, "pageshow", ({ persisted }: { persisted: boolean }) => persisted && doubt()); // "back"
+      this.#on(page, "focus", recheck);
+      this.#on(page, "pageshow", ({ persisted }: { persisted: boolean }) => persisted && recheck()); // "back"
     }
-    if (this.#channel) this.#on(this.#channel, "message", ({ data }: { data: Message }) => this.#hear(data));
+    if (this.#channel) this.#on(this.#channel, "message", ({ data }: { data: Message }) => this.#onMessage(data));
     this.#follow();
   }
 
@@ -718,85 +718,85 @@ class PageSession implements Session, Tokens {
     this.#ends.push(() => target.removeEventListener(type, listener));
   }
 
-  /** Follows the session of Better Auth's client: `$sessionSignal` says that this page did something to it. */
+  /** Follows the session of Better Auth's client. `$sessionSignal` fires when this page changed it. */
   #follow(): void {
     if (!this.#client) return;
     const { session, $sessionSignal } = this.#client.$store.atoms;
     this.#ends.push(
       $sessionSignal.listen(() => {
-        this.#looking ??= gate();
-        this.#begin(); // what waits goes on by the session that it finds: a sign-up may have made none yet
+        this.#refetching ??= gate();
+        this.#beginEpoch(); // waiting calls continue only with a session: a sign-up may not have one yet
       }),
       session.listen(({ data, error, isPending, isRefetching }) => {
         if (isPending || isRefetching) return;
-        const isOurs = this.#looking !== null;
-        this.#looking?.settle();
-        this.#looking = null;
-        if (error && error.status !== 401) this.#doubt();
-        else if (data) this.#seen(data.user.id);
-        else if (isOurs) this.#left();
-        else void this.#missed();
+        const isOurs = this.#refetching !== null;
+        this.#refetching?.settle();
+        this.#refetching = null;
+        if (error && error.status !== 401) this.#recheck();
+        else if (data) this.#onSession(data.user.id);
+        else if (isOurs) this.#onSignOut();
+        else void this.#onNoSession();
       }),
     );
   }
 
-  /** Another tab says who is signed in there. */
-  #hear({ user }: Message): void {
+  /** Another tab announced who is signed in. */
+  #onMessage({ user }: Message): void {
     if (user !== null && user === this.#known) return;
     if (user === null) {
-      this.#leave();
-      failureOf(() => this.#options.onSignedOut?.("elsewhere"));
+      this.#endSession();
+      callHandler(() => this.#options.onSignedOut?.("elsewhere"));
     } else this.changed();
-    void this.#client?.$store.atoms.session.get().refetch(); // `useSession` learns nothing of other tabs' sign-ins
+    void this.#client?.$store.atoms.session.get().refetch(); // `useSession` does not notice sign-ins in other tabs
   }
 
   /** Better Auth's client has a session of this user. */
-  #seen(user: string): void {
-    if (this.#held && this.#held.user !== user) this.#begin();
-    this.#arrive(user);
+  #onSession(user: string): void {
+    if (this.#held && this.#held.user !== user) this.#beginEpoch();
+    this.#startSession(user);
   }
 
-  /** Better Auth's client has no session any more, after a sign-out here. */
-  #left(): void {
+  /** Better Auth's client has no session after a sign-out here. */
+  #onSignOut(): void {
     if (this.#screen !== null && this.#out !== "left") this.signedOut();
   }
 
   /** Better Auth's client found no session. */
-  async #missed(): Promise<void> {
-    this.#begin();
+  async #onNoSession(): Promise<void> {
+    this.#beginEpoch();
     const epoch = this.#epoch;
-    await this.#announced(SIGN_OUT);
+    await this.#waitForAnnouncement(SIGN_OUT);
     if (epoch !== this.#epoch || this.#screen === null || this.#out) return;
     try {
       this.expire();
     } catch {
-      // There is no call that it could reject.
+      // No call is running that it could reject.
     }
   }
 
-  /** Waits until it is clear from Better Auth's client whether nobody is signed in because they signed out here. */
-  async #announced(milliseconds = ANNOUNCEMENT): Promise<void> {
+  /** Waits until Better Auth's client knows whether the session ended by a sign-out here. */
+  async #waitForAnnouncement(milliseconds = ANNOUNCEMENT): Promise<void> {
     if (!this.#client) return;
     await pause(milliseconds);
-    const looking = this.#looking?.promise;
-    if (looking) await limited(TOKEN_TIMEOUT, undefined, () => looking).catch(() => undefined);
+    const looking = this.#refetching?.promise;
+    if (looking) await withTimeout(TOKEN_TIMEOUT, undefined, () => looking).catch(() => undefined);
   }
 
   /** Somebody else may be signed in: the next call gets a new token. */
-  #doubt(): void {
+  #recheck(): void {
     if (this.#gate) this.changed();
-    else this.#begin();
+    else this.#beginEpoch();
   }
 
-  #leave(): void {
+  #endSession(): void {
     this.#epoch.signedOut = true;
-    this.#begin();
+    this.#beginEpoch();
     this.#known = null;
     this.#out = "left";
-    this.#open(signedOut());
+    this.#openGate(signedOut());
   }
 
-  #arrive(user: string): void {
+  #startSession(user: string): void {
     const wasOut = this.#out !== null;
     this.#out = null;
     this.#screen ??= user;
@@ -804,71 +804,71 @@ class PageSession implements Session, Tokens {
       this.#known = user;
       this.#channel?.postMessage({ user });
     }
-    this.#open();
+    this.#openGate();
     if (user === this.#screen) {
       this.#isOther = false;
-      if (wasOut) failureOf(() => this.#options.onSignedIn?.());
+      if (wasOut) callHandler(() => this.#options.onSignedIn?.());
     } else if (!this.#isOther) {
       this.#isOther = true; // first, since the handler may call `cleared()`
-      if (failureOf(this.#options.onOtherUser ?? (() => globals.location?.reload?.()))) this.#isOther = false;
+      if (callHandler(this.#options.onOtherUser ?? (() => globals.location?.reload?.()))) this.#isOther = false;
     }
   }
 
-  #open(error?: Problem): void {
+  #openGate(error?: Problem): void {
     this.#gate?.settle(error);
     this.#gate = null;
   }
 
-  #begin(): void {
+  #beginEpoch(): void {
     this.#epoch = { signedOut: false };
     this.#held = null;
     this.#latest = null;
     this.#fetching = null;
   }
 
-  #fresh(): Held | null {
+  #freshToken(): Held | null {
     return this.#held && now() < this.#held.renewAt ? this.#held : null;
   }
 
   #fetch(): Promise<Held | null> {
     if (this.#fetching) return this.#fetching;
-    const fetching = this.#fetchAnew().finally(() => {
+    const fetching = this.#fetchOnce().finally(() => {
       if (this.#fetching === fetching) this.#fetching = null;
     });
     this.#fetching = fetching;
     return fetching;
   }
 
-  async #fetchAnew(): Promise<Held | null> {
+  async #fetchOnce(): Promise<Held | null> {
     const epoch = this.#epoch;
     const began = now();
     const result = await fetchToken(this.#getToken).catch((problem: Problem) => problem);
-    if (result === null) await this.#announced();
+    if (result === null) await this.#waitForAnnouncement();
     if (epoch.signedOut) throw signedOut();
-    if (epoch !== this.#epoch) return this.#fresh() ?? this.#fetch();
+    if (epoch !== this.#epoch) return this.#freshToken() ?? this.#fetch();
     if (isProblem(result)) throw result;
     if (result === null) return null;
-    const held = holding(result, began);
+    const held = heldToken(result, began);
     this.#held = held;
     this.#latest = held.token;
-    this.#arrive(held.user);
+    this.#startSession(held.user);
     return held;
   }
 }
 
-/** Where no page is: every call gets a token of its own or rejects, and nothing is kept. */
+/** The session outside a page: every call gets its own token or rejects, and nothing is kept. */
 class NoSession implements Session, Tokens {
   readonly user = null;
   readonly #getToken: GetToken | null;
 
   constructor(auth: AuthClient | GetToken) {
-    // A client of Better Auth has no visitor's cookie here: `apiFor(request)` does.
+    // A Better Auth client has no visitor's cookie here. `apiFor(request)` has.
     this.#getToken = clientIn(auth) ? null : tokenGetter(auth);
   }
 
   async get(_user: null, { signal }: { signal?: AbortSignal | undefined }): Promise<string> {
     throwIfAborted(signal);
-    const token = this.#getToken && (await raced(fetchToken(this.#getToken), signal));
+    const token = this.#getToken && (await race(fetchToken(this.#getToken), signal));
     if (token === null) throw signedOut();
     return token;
   }
@@ -884,7 +884,7 @@ class NoSession implements Session, Tokens {
   close(): void {}
 }
 
-/** The parts of a client of Better Auth that are used here. */
+/** The parts of a Better Auth client that this uses, with their types. */
 interface BetterAuth {
   readonly $fetch: (path: string, options: object) => Promise<{ data: unknown; error: { status: number } | null }>;
   readonly $store: {
@@ -905,7 +905,7 @@ interface SessionState {
   refetch(): Promise<void>;
 }
 
-/** A client of Better Auth is a function too: a proxy that has whatever one reads of it. */
+/** A Better Auth client is a proxy: it is callable, and has every property that is read. */
 function clientIn(auth: AuthClient | GetToken): BetterAuth | null {
   return (auth as Partial<AuthClient>).$store === undefined ? null : (auth as unknown as BetterAuth);
 }
@@ -915,7 +915,7 @@ function tokenGetter(auth: AuthClient | GetToken): GetToken {
   return client ? (signal) => tokenOf(client, signal) : (auth as GetToken);
 }
 
-/** The session cookie is what a token is given for; it is out of reach of scripts. */
+/** Gets a token for the session cookie, which scripts cannot read. */
 async function tokenOf(client: BetterAuth, signal: AbortSignal): Promise<string | null> {
   let retryAfter: number | null = null;
   const { data, error } = await client.$fetch("/token", {
@@ -931,17 +931,17 @@ async function tokenOf(client: BetterAuth, signal: AbortSignal): Promise<string 
   return (data as { token?: string } | null)?.token ?? "";
 }
 
-/** Gets a token in time, or rejects with a `Problem`. */
+/** Gets a token within TOKEN_TIMEOUT, or rejects with a `Problem`. */
 async function fetchToken(getToken: GetToken): Promise<string | null> {
   try {
-    return await limited(TOKEN_TIMEOUT, undefined, getToken);
+    return await withTimeout(TOKEN_TIMEOUT, undefined, getToken);
   } catch (error) {
     throw isProblem(error) ? error : offline(error);
   }
 }
 
-/** Reads whose token it is and how long it lives. Nothing is verified: that is the API's to do. */
-function holding(token: string, began: number): Held {
+/** Reads the user and the lifetime of a token. The API verifies it, not this client. */
+function heldToken(token: string, began: number): Held {
   const { sub, iat, exp } = claimsOf(token);
   if (typeof sub !== "string") throw signInUnavailable(502);
   const life = typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1000 : Number.POSITIVE_INFINITY;
@@ -955,7 +955,7 @@ function claimsOf(token: string): { sub?: unknown; iat?: unknown; exp?: unknown 
       character.charCodeAt(0),
     );
     const text = bytes.map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""); // of UTF-8
-    return (parsed(decodeURIComponent(text)) ?? {}) as { sub?: unknown };
+    return (parseObject(decodeURIComponent(text)) ?? {}) as { sub?: unknown };
   } catch {
     return {};
   }
@@ -963,7 +963,7 @@ function claimsOf(token: string): { sub?: unknown; iat?: unknown; exp?: unknown 
 
 // ------------------------------------------------------------------------------------------------------------ servers
 
-/** What this needs of `betterAuth(…)` with the `jwt` plugin. */
+/** The part of `betterAuth(…)` with the `jwt` plugin that this uses. */
 export interface AuthServer {
   readonly api: { getToken(context: { headers: Headers }): Promise<{ token: string }> };
 }
@@ -973,15 +973,15 @@ export interface ServerOptions {
   readonly auth: AuthServer | string;
   /** The address of the API, as this server reaches it. */
   readonly baseUrl: string;
-  /** Milliseconds that a call may take in all: 10,000 without a word. */
+  /** Milliseconds for a whole call. The default is 10,000. */
   readonly timeout?: number;
   readonly fetch?: typeof fetch;
 }
 
-const UNCACHED = { cache: "no-store" } as RequestInit; // Next.js keeps answers; types without a DOM know no `cache`
+const UNCACHED = { cache: "no-store" } as RequestInit; // Next.js caches responses; types without a DOM know no `cache`
 const SERVER_TIMEOUT = 10_000; // milliseconds; a visitor waits for it
 
-/** The API on a server, for the one who sent this request. Make one for each request: the next is another person's. */
+/** Makes the API on a server, for the sender of one request. The next request may be another person's: make another. */
 export function apiFor(request: { readonly headers: Headers } | Headers, options: ServerOptions): Api {
   const { auth, baseUrl, timeout = SERVER_TIMEOUT, fetch } = options;
   const headers = "headers" in request ? request.headers : request;
@@ -992,7 +992,7 @@ export function apiFor(request: { readonly headers: Headers } | Headers, options
     user: null,
     async get(_user, { signal }) {
       fetching ??= fetchToken(getToken);
-      const token = await raced(fetching, signal);
+      const token = await race(fetching, signal);
       if (token === null) throw signedOut();
       return token;
     },
@@ -1029,14 +1029,14 @@ async function tokenAt(
     signal,
   });
   if (response.status === 401) return null;
-  const token = parsed(await response.text())?.["token"];
+  const token = parseObject(await response.text())?.["token"];
   if (response.ok && typeof token === "string") return token;
   throw signInUnavailable(response.status, seconds(response.headers.get("x-retry-after")));
 }
 
 // --------------------------------------------------------------------------------------------------------------- time
 
-const now = (): number => globals.performance.now(); // of a clock that never jumps
+const now = (): number => globals.performance.now(); // monotonic
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -1045,12 +1045,12 @@ function gate(): Gate {
   const promise = new Promise<void>((resolve, reject) => {
     settle = (error) => (error ? reject(error) : resolve());
   });
-  promise.catch(() => undefined); // nobody may be waiting
+  promise.catch(() => undefined); // there may be no caller to handle it
   return { promise, settle };
 }
 
-/** Calls a handler of the page. What it throws is reported as any error of a page is, and stops nothing here. */
-function failureOf(handler: () => void): { readonly error: unknown } | null {
+/** Calls a handler of the page. Returns its error, if it threw one, after reporting it like any error of a page. */
+function callHandler(handler: () => void): { readonly error: unknown } | null {
   try {
     handler();
     return null;
@@ -1061,8 +1061,8 @@ function failureOf(handler: () => void): { readonly error: unknown } | null {
   }
 }
 
-/** Does work that is ended after so many milliseconds, or by the signal, even if it does not listen to either. */
-function limited<T>(
+/** Rejects after so many milliseconds, or when the signal aborts, even if the work does not react to its signal. */
+function withTimeout<T>(
   milliseconds: number,
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
@@ -1073,15 +1073,15 @@ function limited<T>(
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(timedOut()), milliseconds);
   });
-  const done = raced(Promise.race([late, Promise.resolve().then(() => work(controller.signal))]), signal);
+  const done = race(Promise.race([late, Promise.resolve().then(() => work(controller.signal))]), signal);
   return done.finally(() => {
     clearTimeout(timer);
-    controller.abort(); // what came is read to its end: this ends only what did not
+    controller.abort(); // finished work is not affected
   });
 }
 
-/** Waits for a promise, or for the signal, whichever comes first. */
-function raced<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+/** Waits for a promise; rejects as soon as the signal aborts. */
+function race<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return promise;
   if (signal.aborted) {
     promise.catch(() => undefined);
