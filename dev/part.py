@@ -72,14 +72,14 @@ class Part:
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():
             if self.ended is not None:
-                raise Cannot(f"{self.name} did not start. {self.last_words()}".rstrip())
+                raise Cannot(f"{self.name} did not start. {self.last_output()}".rstrip())
             if time.monotonic() > deadline:
                 raise Cannot(
-                    f"{self.name} does not answer after {START_TIMEOUT} s. {self.last_words()}".rstrip()
+                    f"{self.name} does not answer after {START_TIMEOUT} s. {self.last_output()}".rstrip()
                 )
             time.sleep(0.05)
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return the end of what it printed, where that was not shown."""
         output = self._output.waiting() if self._output is not None else self._read_log()
         return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""

@@ -1,6 +1,6 @@
 """`make pythons`: `make unit` on every other Python that Taskward supports and this machine has.
 
-Each gets an environment of its own below `.venv/`, from the same lock file.
+Each has its own environment below `.venv/`, from the same lock file.
 """
 
 import os
@@ -24,34 +24,34 @@ Version = tuple[int, int]
 def main() -> int:
     """Test on each; return the exit status."""
     mine = sys.version_info[:2]
-    others = {version: path for version, path in sorted(found().items()) if version != mine}
+    others = {version: path for version, path in sorted(find_pythons().items()) if version != mine}
     failed = [version for version, path in others.items() if not passes(version, path)]
-    print(f"Tested on {named(others) or 'no other Python'}; `make unit` itself uses {named([mine])}.")
+    print(f"Tested on {_format(others) or 'no other Python'}; `make unit` itself uses {_format([mine])}.")
     if failed:
-        print(f"Failed on {named(failed)}.")
+        print(f"Failed on {_format(failed)}.")
     return bool(failed)
 
 
 def passes(version: Version, path: Path) -> bool:
-    """Run the tests that need no server; tell whether they pass."""
-    print(f"Python {named([version])}: {path}", flush=True)
-    programs = environment(named([version]), path).parent
+    """Run the tests that need no server; return whether they pass."""
+    print(f"Python {_format([version])}: {path}", flush=True)
+    programs = environment(_format([version]), path).parent
     command = ["make", "--silent", "unit", f"BIN={programs}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - this project's own
 
 
-def found() -> dict[Version, Path]:
+def find_pythons() -> dict[Version, Path]:
     """Return the interpreters of this machine that are new enough, one of each minor version."""
     pythons: dict[Version, Path] = {}
-    for path in candidates():
+    for path in _candidates():
         version = version_of(path)
         if version is not None and version >= OLDEST:
             pythons.setdefault(version, path)
     return pythons
 
 
-def candidates() -> Iterator[Path]:
-    """Find what is on the PATH, and what pyenv and uv keep elsewhere."""
+def _candidates() -> Iterator[Path]:
+    """Find interpreters on the PATH, and those of pyenv and uv."""
     for minor in range(OLDEST[1], OLDEST[1] + 20):
         if path := shutil.which(f"python3.{minor}"):
             yield Path(path)
@@ -62,7 +62,7 @@ def candidates() -> Iterator[Path]:
 
 
 def version_of(path: Path) -> Version | None:
-    """Return what an interpreter says it is; None for one that does not run (a shim) or is not CPython."""
+    """Return the version of an interpreter; None for one that does not run (a shim) or is not CPython."""
     try:
         printed = subprocess.run([path, "-c", WHICH], capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - as above
     except (OSError, subprocess.SubprocessError):
@@ -87,7 +87,7 @@ def uv(*arguments: str) -> None:
     subprocess.run([UV, *arguments, "--quiet"], cwd=ROOT, env=QUIET, check=True)  # noqa: S603 - a program of ours
 
 
-def named(versions: Iterable[Version]) -> str:
+def _format(versions: Iterable[Version]) -> str:
     """Write versions, as `3.11, 3.12`."""
     return ", ".join(f"{major}.{minor}" for major, minor in versions)
 

@@ -56,12 +56,12 @@ def main() -> int:
     except (Cannot, CannotStart, NoPostgres) as error:
         print("\nTaskward cannot run:", *str(error).splitlines(), sep="\n  ", file=sys.stderr, flush=True)
         return 1
-    print("Stopped. What is in .state/ stays.", flush=True)
+    print("Stopped. The data in .state/ stays.", flush=True)
     return 0
 
 
 def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
-    """Start the parts, each when those it needs are ready; `running` stops them in the other order."""
+    """Start the parts, each when those it needs are ready; `running` stops them in reverse order."""
     print("Taskward", flush=True)
     env, parts = chosen.env, []
     if chosen.embedded:
@@ -107,10 +107,10 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
 
 
 def migrate(chosen: Plan) -> None:
-    """Bring our own database up to date; somebody else's only if they say so.
+    """Migrate the embedded database; another one only with MIGRATE=1.
 
     Raises:
-        Cannot: migrations are waiting, the address is wrong, or what is started next needs the database.
+        Cannot: migrations are waiting, the address is wrong, or the database that Better Auth needs is down.
     """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
@@ -131,13 +131,13 @@ def migrate(chosen: Plan) -> None:
         if may_change or chosen.node:
             why = unreachable(address, error)
             raise Cannot(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
-        # Nothing but the API is run: it starts, answers 503, and serves as soon as the database is there.
+        # Only the API runs: it starts, answers 503, and serves as soon as the database is there.
     if missing:
         raise Cannot("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
 
 
 def greet(chosen: Plan) -> None:
-    """Say where to click."""
+    """Print the addresses."""
     api = f"http://{_reachable(chosen.host)}:{chosen.port}"
     if chosen.node:
         print(f"\n  The page       {chosen.env['BETTER_AUTH_URL']}   (sign up, and keep tasks)", end="")
@@ -163,18 +163,18 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
         for part in parts:
             part.show_mail()
             if part.ended is not None:
-                raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_words()}".rstrip())
+                raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_output()}".rstrip())
         time.sleep(0.25)
 
 
 def _keep_environment(state: Path, env: dict[str, str]) -> None:
-    """Keep what `app token`, `app migrate` and `app purge` need, for this user only."""
+    """Write the settings of `app token`, `migrate` and `purge` to a file that only this user can read."""
     write_secret(state / "env", "".join(f"{name}={env[name]}\n" for name in KEPT if env.get(name)))
 
 
 @contextmanager
 def _only_one(state: Path) -> Iterator[IO[str]]:
-    """Hold the place where this run keeps its things; yield the file that is locked."""
+    """Lock the state folder for this run; yield the locked file."""
     try:
         state.mkdir(exist_ok=True, mode=0o755)
         lock = (state / "lock").open("w")

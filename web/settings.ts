@@ -37,7 +37,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     .map((network) => network.trim())
     .filter(Boolean);
   for (const fault of trustedProxies.map(networkFault))
-    if (fault) faults.push(`TRUSTED_PROXIES has a network that is none (${fault}): say 10.0.0.0/8, 2001:db8::/32`);
+    if (fault) faults.push(`TRUSTED_PROXIES has an invalid network (${fault}): write 10.0.0.0/8, 2001:db8::/32`);
   const verification = env["REQUIRE_EMAIL_VERIFICATION"]?.trim() || "0";
   if (!["0", "1"].includes(verification)) faults.push("REQUIRE_EMAIL_VERIFICATION is neither 0 nor 1");
   const verifyEmail = verification === "1";

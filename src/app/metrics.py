@@ -28,27 +28,27 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
     "taskward_database_requests_waiting": ("livesum", "Requests that wait for a connection"),
     "taskward_walls_up": (
         "livemin",
-        "1 where both walls between owners stood at each worker's last look, 0 where one found a fault",
+        "1 if the last check of both walls passed in every worker, 0 if it failed in one",
     ),
     "taskward_database_statements_prepared": (
         "livemin",
-        "1 where statements are prepared once for a connection, 0 where a pooler does not keep them",
+        "1 if statements are prepared once for a connection, 0 if a pooler does not keep them",
     ),
-    "taskward_keys": ("livemin", "Public keys of the issuer at hand, in the worker that has fewest"),
+    "taskward_keys": ("livemin", "Public keys of the issuer, in the worker that has the fewest"),
     "taskward_keys_last_success_timestamp_seconds": (
         "livemin",
-        "When a good set of keys was last fetched, in the worker for which that is longest ago; 0: never",
+        "Time of the last successful fetch of keys, in the worker where it is oldest; 0: never",
     ),
     "taskward_rate_limit_store_up": (
         "livemin",
-        "1 where all workers count requests in the store, 0 where one counts by itself",
+        "1 if all workers count requests in the store, 0 if one counts by itself",
     ),
-    "taskward_token_cache_entries": ("livesum", "Tokens that need no verifying again"),
+    "taskward_token_cache_entries": ("livesum", "Verified tokens in the caches"),
 }
 COUNTERS: Final = {
     "taskward_keys_fetches_total": "Attempts to fetch the issuer's keys",
-    "taskward_keys_fetch_failures_total": "Attempts that brought no good set",
-    "taskward_token_cache_hits_total": "Tokens found verified already",
+    "taskward_keys_fetch_failures_total": "Attempts that returned no usable set",
+    "taskward_token_cache_hits_total": "Tokens that were in the cache",
     "taskward_token_cache_misses_total": "Tokens that had to be verified",
 }
 
@@ -93,9 +93,9 @@ class Metrics:
         """Count a problem by the slug of its type, or as `about:blank`."""
         self._problems.labels(problem).inc()
 
-    def copy(self, readings: Mapping[str, float]) -> None:
+    def copy(self, values: Mapping[str, float]) -> None:
         """Copy the numbers that parts of the service keep, under the names above."""
-        for name, value in readings.items():
+        for name, value in values.items():
             if name in GAUGES:
                 if name not in self._gauges:
                     mode, text = GAUGES[name]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.api.middleware.response_headers import PROBLEM_PAGES
-from app.api.openapi.examples import ANSWERS, ERRORS
+from app.api.openapi.examples import ERRORS, RESPONSES
 from app.api.problems import PROBLEMS
 from app.cli.openapi import render_document
 
@@ -149,7 +149,9 @@ def test_only_the_owner_in_the_path_is_filled_in_for_people_who_try_an_operation
     assert filled == {"user_id"}
 
 
-@pytest.mark.parametrize("name", [name for name, _ in ANSWERS if name in OWNED and name != "summarizeTasks"])
+@pytest.mark.parametrize(
+    "name", [name for name, _ in RESPONSES if name in OWNED and name != "summarizeTasks"]
+)
 def test_examples_of_tasks_keep_their_nulls(name: str) -> None:
     text = json.dumps(OWNED[name]["responses"])
 

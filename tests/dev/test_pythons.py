@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dev import pythons
-from dev.pythons import found, version_of
+from dev.pythons import find_pythons, version_of
 
 
 def a_program(folder: Path, name: str, says: str) -> Path:
@@ -33,4 +33,4 @@ def test_one_of_each_version_that_is_new_enough_is_found(
     programs = [a_program(tmp_path, f"p{number}", f"echo {line}") for number, line in enumerate(names)]
     monkeypatch.setattr(pythons, "candidates", lambda: iter(programs))
 
-    assert found() == {(3, 12): programs[1], (3, 13): programs[3]}
+    assert find_pythons() == {(3, 12): programs[1], (3, 13): programs[3]}

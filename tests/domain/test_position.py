@@ -1,4 +1,4 @@
-"""A person's own order: between any two there is room, and new tasks come first."""
+"""The manual order: between any two positions there is room, and new tasks come first."""
 
 import random
 from datetime import timedelta
@@ -62,7 +62,7 @@ def test_two_racing_moves_to_one_place_differ_and_leave_room_between_them() -> N
 
 
 @pytest.mark.parametrize("end", [None, "low", "high"])
-def test_a_gap_that_is_halved_over_and_over_says_so_before_a_string_grows_too_long(
+def test_halving_one_gap_again_and_again_ends_before_positions_are_too_long(
     end: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance, count = random.Random(3), 0

@@ -19,7 +19,7 @@ def service_at(minutes: int, repository: MemoryTaskRepository | None = None) -> 
     return TaskService(repository or MemoryTaskRepository(OWNER), lambda: later(minutes), MANY)
 
 
-async def test_a_created_task_holds_the_given_fields_and_the_present_moment() -> None:
+async def test_a_created_task_has_the_given_fields_and_the_current_time() -> None:
     service, new = service_at(0), NewTaskFactory.build(completed=True)
 
     task_id, seen = await service.create(new)
@@ -30,7 +30,7 @@ async def test_a_created_task_holds_the_given_fields_and_the_present_moment() ->
     assert await service.show(task_id) == seen
 
 
-async def test_a_newer_task_stands_before_an_older_one_in_ones_own_order() -> None:
+async def test_a_newer_task_comes_before_an_older_one_in_the_manual_order() -> None:
     repository = MemoryTaskRepository(someone())
 
     _, older = await service_at(0, repository).create(NewTaskFactory.build())
@@ -71,7 +71,7 @@ async def test_a_change_keeps_what_it_does_not_name() -> None:
     assert changed == shown(replace(task, title="new", updated_at=later(9), version=2), OWNER)
 
 
-async def test_no_changes_leave_the_task_as_it_was_its_time_too() -> None:
+async def test_no_changes_leave_the_task_as_it_was_with_its_time_of_change() -> None:
     service = service_at(9)
     task = task_made(0)
     await service.tasks.add(task, at_most=MANY)

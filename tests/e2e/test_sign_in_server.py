@@ -48,7 +48,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
     assert done.stderr.splitlines() == [
         "The sign-in server cannot start:",
         *(
-            f"  TRUSTED_PROXIES has a network that is none ({fault}): say 10.0.0.0/8, 2001:db8::/32"
+            f"  TRUSTED_PROXIES has an invalid network ({fault}): write 10.0.0.0/8, 2001:db8::/32"
             for fault in (
                 "10.0.0.1/8 has host bits set",
                 "2001:db8::1/32 has host bits set",

@@ -49,7 +49,7 @@ def test_from_a_folder_that_is_gone_one_line_says_so(database_url: str, tmp_path
     assert (done.returncode, done.stdout) == (1, "")
     assert (
         done.stderr
-        == "Taskward cannot start: the folder that it is started in is gone: start it in one that exists\n"
+        == "Taskward cannot start: the working directory was deleted: start it in one that exists\n"
     )
 
 
@@ -199,7 +199,7 @@ def test_given_a_full_disk_under_standard_output_then_a_command_says_so_in_one_l
     assert done.returncode == 1
     named = 1 if verb.startswith(("migrate", "purge")) else 0  # they name the database first
     assert done.stderr.splitlines()[named:] == [
-        "app: what it says cannot be written to standard output (No space left on device)"
+        "app: standard output cannot be written (No space left on device)"
     ]
 
 

@@ -31,7 +31,7 @@ def test_the_environment_of_a_tutorial_is_refused_with_what_to_set(database_url:
 
     assert done.returncode == 1
     for name in ("JWT_ISSUER", "JWT_AUDIENCE"):
-        assert f"{name} is not set: set BETTER_AUTH_URL to where Better Auth lives" in done.stderr
+        assert f"{name} is not set: set BETTER_AUTH_URL to the address of Better Auth" in done.stderr
         assert f"`{name} is not set`" in PAGE
 
 

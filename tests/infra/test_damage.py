@@ -145,7 +145,7 @@ async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_s
 async def test_given_row_level_security_disabled_then_the_next_look_after_a_statement_notices_and_requests_go_on(
     postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.postgres.row_security_watch.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("app.infra.postgres.row_security_watch.CHECK_EVERY", 0.01)
     async with open_database(url) as database:
         with capture_logs() as logged:
             await database.fetch(PING, {})

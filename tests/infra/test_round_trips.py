@@ -184,7 +184,7 @@ async def wire(
 async def people(wire: Wire) -> AsyncIterator[People]:
     """Everybody, at an application behind the wire."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_security_watch, "LOOK_EVERY", 3600.0)  # else a slow run would count one
+        patch.setattr(row_security_watch, "CHECK_EVERY", 3600.0)  # else a slow run would count one
         async with client_of(compose(Settings.from_env(environment_for(wire.url)))) as client:
             yield People(client)
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             sys.stdout.flush()
     except log_output.CannotWrite as error:
-        sys.exit(f"app: what it says cannot be written to standard output ({error})")
+        sys.exit(f"app: standard output cannot be written ({error})")
 
 
 def seconds(text: str) -> int:

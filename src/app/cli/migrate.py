@@ -27,8 +27,8 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "migrate",
         help="apply the migrations that are waiting",
-        description="Apply the migrations that are waiting, all in one transaction; keys and words in slices."
-        " Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+        description="Apply the migrations that are waiting, all in one transaction. Keys of tags and words of"
+        " texts are computed in slices. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.add_argument(
         "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
@@ -36,8 +36,8 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--derive",
         action="store_true",
-        help="also derive keys of tags and words of texts anew where they differ: once the version before"
-        " is gone, or after a change of Python's minor version",
+        help="also recompute keys of tags and words of texts where they are wrong: use it once the previous"
+        " version is gone, or after a change of Python's minor version",
     )
     parser.add_argument(
         "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"

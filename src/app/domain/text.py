@@ -93,7 +93,7 @@ def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a text has no visible character."""
+    """Return whether a text has no visible character."""
     return not text.strip() or (not text.isascii() and all(map(_is_invisible, text)))
 
 

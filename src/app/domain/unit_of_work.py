@@ -1,4 +1,4 @@
-"""What one person has at hand while they are served."""
+"""The unit of work for one authenticated user."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from app.domain.task_service import TaskService
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
-    """Their tasks, each act by itself; and their tasks for one act under a key."""
+    """The tasks of one user, and the same tasks for one write under an Idempotency-Key."""
 
     tasks: TaskService
     once: Callable[[IdempotentRequest, ResponseForm], TaskService]
     """Returns a service for one `create`, `complete` or `batch`, which also stores the response.
 
-    The act raises `AlreadyAnswered` if the request was done before, `KeyReused` if it was another one,
+    The write raises `AlreadyAnswered` if the request was done before, `KeyReused` if it was another one,
     `AnswerGone` if its response is deleted, `KeyInFlight` if it is running, and `TooManyKeys` if there is
     no room for the response.
     """

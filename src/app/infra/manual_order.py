@@ -1,4 +1,4 @@
-"""Moving one of an owner's tasks, in Neon."""
+"""Moves one of an owner's tasks in the manual order."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from app.infra.task_rows import shown
 
 
 async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
-    """Move a task: look, then write if nobody has written since. The second time nobody else can."""
+    """Move a task: read, then write if nothing was written since. If that fails, lock the owner first."""
     seen = await _look(session, move)
     if (moved := await _put(session, move, seen, at=at)) is not None:
         return moved
@@ -30,7 +30,7 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
 
 
 async def _look(session: OwnerSession, move: Move) -> Row:
-    """Return where both tasks and the neighbour stand, or raise what speaks against the move."""
+    """Return the positions of both tasks and of the neighbour, or raise why the move is refused."""
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
     (seen,) = await session.rows(statement, row=move.task_id, beside=move.beside)
     if seen["json"] is None:
@@ -43,10 +43,10 @@ async def _look(session: OwnerSession, move: Move) -> Row:
 
 
 async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) -> Shown | None:
-    """Give the task its position. None: there is no room, or somebody else wrote since."""
+    """Write the position of the task. None: there is no room, or another request has written since."""
     neighbour, there = seen["neighbour"], seen["there"]
     low, high = (neighbour, there) if move.before else (there, neighbour)
-    if _lies(seen["stands"], low, high):
+    if _is_between(seen["stands"], low, high):
         return shown(seen)
     position = between(low, high, at)
     if position is None:
@@ -57,7 +57,7 @@ async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) ->
 
 
 async def _spread(session: OwnerSession, move: Move, there: Position, *, at: datetime) -> None:
-    """Give new positions to the tasks around the place, to as few as make room."""
+    """Write new positions of the tasks around the place: of as few as needed."""
     pair = [move.task_id, move.beside] if move.before else [move.beside, move.task_id]
     for reach, longest in REACHES:
         values = {"row": move.task_id, "beside": move.beside, "position": there, "limit": reach + 1}
@@ -76,5 +76,5 @@ async def _spread(session: OwnerSession, move: Move, there: Position, *, at: dat
     raise RuntimeError("a whole list has no room for new positions")
 
 
-def _lies(stands: Position, low: Position | None, high: Position | None) -> bool:
+def _is_between(stands: Position, low: Position | None, high: Position | None) -> bool:
     return (low or "") < stands and (high is None or stands < high)

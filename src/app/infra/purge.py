@@ -15,7 +15,7 @@ from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.connector import Connector
 from app.infra.postgres.owner_session import OwnerSession
-from app.infra.postgres.row_security import MAINTENANCE, maintenance_stands
+from app.infra.postgres.row_security import MAINTENANCE, maintenance_is_set_up
 from app.infra.postgres.session import Transaction
 from app.infra.statements import idempotency, tombstones
 from app.settings.database_address import DatabaseAddress
@@ -54,7 +54,7 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
             raise CannotPurge("the database has no tables of Taskward yet: run `app migrate`")
         async with connection.transaction(readonly=True):
             await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
-            stands = await connection.fetchval(f"SELECT {maintenance_stands()}")
+            stands = await connection.fetchval(f"SELECT {maintenance_is_set_up()}")
         if not stands:
             raise CannotPurge(
                 f"{ROLE} lacks policies or grants, or others hide rows from it: run `app migrate`"

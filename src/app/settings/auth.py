@@ -9,11 +9,12 @@ from app.settings.environment import EnvironmentReader
 
 SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
 SET_HOME: Final = (
-    "set BETTER_AUTH_URL to where Better Auth lives, or this to what tokens say (docs/front-ends.md)"
+    "set BETTER_AUTH_URL to the address of Better Auth, or this to the value in its tokens"
+    " (docs/front-ends.md)"
 )
 NO_SOURCE: Final = (
-    "BETTER_AUTH_URL is not set, so there is nobody whose tokens to believe: set it to where Better Auth "
-    "lives (or NEON_AUTH_URL, or JWKS_URL or BETTER_AUTH_SECRET with JWT_ISSUER and JWT_AUDIENCE)"
+    "BETTER_AUTH_URL is not set, so no token can be accepted: set it to the address of Better Auth "
+    "(or NEON_AUTH_URL, or JWKS_URL or BETTER_AUTH_SECRET with JWT_ISSUER and JWT_AUDIENCE)"
 )
 
 

@@ -128,7 +128,7 @@ def _wrong_parameters(parameters: dict[str, str], host: str) -> list[str]:
         "sslrootcert": None,
         "application_name": None,
     }
-    errors = [f"has a parameter that is not known here: {name}" for name in parameters if name not in allowed]
+    errors = [f"has an unknown parameter: {name}" for name in parameters if name not in allowed]
     for name, values in allowed.items():
         if name in parameters and values and parameters[name] not in values:
             errors.append(f"has {name}={parameters[name]}, which must be one of {', '.join(values)}")

@@ -98,7 +98,7 @@ def _file() -> tuple[Path, bool]:
     try:
         folder = Path.cwd()
     except FileNotFoundError:
-        gone = "the folder that it is started in is gone: start it in one that exists"
+        gone = "the working directory was deleted: start it in one that exists"
         raise SettingsError([gone]) from None
     name = os.environ.get(ENV_FILE)
     return folder / (name or ".env"), bool(name)

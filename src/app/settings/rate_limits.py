@@ -81,4 +81,4 @@ def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(item) for item in filter(None, map(str.strip, text.split(","))))
     except ValueError as error:
-        raise ValueError(f"has a network that is none ({error}): say 10.0.0.0/8, 2001:db8::/32") from None
+        raise ValueError(f"has an invalid network ({error}): write 10.0.0.0/8, 2001:db8::/32") from None

@@ -48,5 +48,7 @@ def _names(text: str) -> frozenset[str] | None:
     names = frozenset(ascii_host(name.strip()) for name in text.split(",") if name.strip())
     wrong = sorted(name for name in names if "/" in name or (":" in name and not name.startswith("[")))
     if wrong or not names:
-        raise ValueError(f"has {', '.join(wrong) or 'no name'}: say host names only, without scheme and port")
+        raise ValueError(
+            f"has {', '.join(wrong) or 'no name'}; write host names only, without scheme and port"
+        )
     return None if "*" in names else names

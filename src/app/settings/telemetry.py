@@ -41,7 +41,7 @@ def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
 def _metrics_port(reader: EnvironmentReader) -> int | None:
     port: int | None = reader.read("METRICS_PORT", number(1, 65535), None)
     if port is not None and port == reader.read("PORT", number(1, 65535), 8000):
-        reader.fault("METRICS_PORT", f"is {port}, the port of the API: the counts need one of their own")
+        reader.fault("METRICS_PORT", f"is {port}, the port of the API: the metrics need another one")
         return None
     return port
 

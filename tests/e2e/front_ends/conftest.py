@@ -1,4 +1,4 @@
-"""Fixtures of other people's front ends. Each app is built once: all tests of one are in one file, which one worker runs."""
+"""Fixtures of the documented front ends. Each app is built once: its tests are in one file, which one worker runs."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +27,7 @@ def documented() -> dict[str, Section]:
 
 @pytest.fixture(scope="session")
 async def company() -> AsyncIterator[OAuthProvider]:
-    """Where a company's people sign in."""
+    """The identity provider of a company."""
     async with oauth_provider() as provider:
         yield provider
 
@@ -65,7 +65,7 @@ async def vite(
 
 @pytest.fixture
 async def new_person(browser: Browser) -> AsyncIterator[NewPerson]:
-    """Somebody with a device and an address of their own, since Better Auth limits sign-ups by address."""
+    """Makes a browser with its own address, since Better Auth limits sign-ups by address."""
     opened = list[BrowserContext]()
 
     async def new_person(**options: Any) -> BrowserContext:

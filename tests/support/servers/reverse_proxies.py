@@ -43,13 +43,13 @@ class ReverseProxy:
         )
 
     def ask(self, path: str, address: str = "127.0.0.1", **headers: str) -> httpx.Response:
-        """Ask once, over a connection of its own."""
+        """Send one GET on its own connection."""
         with self.client(address, **headers) as client:
             return client.get(path, extensions={"sni_hostname": NAME})
 
 
 def edited(name: str, changes: Mapping[str, str]) -> str:
-    """Return an example with places changed that each occur once in it."""
+    """Return an example with replacements. Each replaced text occurs exactly once."""
     text = (EXAMPLES / name).read_text()
     for old, new in changes.items():
         assert text.count(old) == 1, f"{name} has {old!r} {text.count(old)} times"
@@ -106,14 +106,14 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[ReversePro
         )
     proxy = ReverseProxy(port, ssl.create_default_context(cafile=folder / "root.crt"))
     try:
-        _until_it_answers(proxy, process, folder / "proxy.log")
+        _wait_until_it_answers(proxy, process, folder / "proxy.log")
         yield proxy
     finally:
         process.terminate()
         process.wait()
 
 
-def _until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         try:
@@ -129,5 +129,5 @@ def _until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", l
 def program(name: str) -> str:
     """Return where a program is."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    assert found, f"{name} is not installed: `.ci/run` does it"
+    assert found, f"{name} is not installed: `.ci/run` installs it"
     return found

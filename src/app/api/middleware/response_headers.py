@@ -51,7 +51,7 @@ class Cors:
     def __init__(self, origins: Iterable[str]) -> None:
         listed = list(origins)
         self._allowed = {
-            origin.encode(): _allowing(origin.encode()) for origin in listed if ANY not in origin
+            origin.encode(): _headers_of_allowed(origin.encode()) for origin in listed if ANY not in origin
         }
         self._any_label = [
             re.compile(re.escape(origin).replace(re.escape(ANY), f"{LABEL}\\.", 1).encode())
@@ -64,11 +64,13 @@ class Cors:
         """Return the CORS headers of a response. Only an allowed origin may read it."""
         if origin is None:
             return self._others
-        return self._allowed.get(origin) or (_allowing(origin) if self._fits(origin) else self._others)
+        return self._allowed.get(origin) or (
+            _headers_of_allowed(origin) if self._matches_wildcard(origin) else self._others
+        )
 
     def preflight(self, origin: bytes, methods: str) -> Headers:
         """Return the additional headers of a preflight response; none for an origin that is not allowed."""
-        if origin not in self._allowed and not self._fits(origin):
+        if origin not in self._allowed and not self._matches_wildcard(origin):
             return []
         return [
             (b"access-control-allow-methods", methods.encode()),
@@ -76,12 +78,12 @@ class Cors:
             (b"access-control-max-age", PREFLIGHT_LIFETIME),
         ]
 
-    def _fits(self, origin: bytes) -> bool:
+    def _matches_wildcard(self, origin: bytes) -> bool:
         """Return whether an origin matches a wildcard entry."""
         return any(pattern.fullmatch(origin) for pattern in self._any_label)
 
 
-def _allowing(origin: bytes) -> Headers:
+def _headers_of_allowed(origin: bytes) -> Headers:
     return [
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),  # fetch's `credentials: "include"`

@@ -70,7 +70,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                 if isinstance(response, Reference) or not status.startswith("2"):
                     continue
                 for media in (response.content or {}).values():
-                    media.examples = _named({"example": examples.ANSWERS[name, int(status)]})
+                    media.examples = _named({"example": examples.RESPONSES[name, int(status)]})
                 if headers:
                     response.headers = {**(response.headers or {}), **_headers(headers)}
             if not_modified:
@@ -91,7 +91,7 @@ def _unavailable(name: str) -> OpenAPIResponse:
         description="A part is unavailable",
         headers=_headers({"Retry-After": "Seconds to wait"}),
         content={
-            JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.ANSWERS[name, 503]}))
+            JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.RESPONSES[name, 503]}))
         },
     )
 

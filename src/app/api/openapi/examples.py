@@ -56,8 +56,8 @@ BODIES: Final[dict[str, Json]] = {
 }
 
 _COMPLETED: Final = {"completed": True, "completed_at": "2026-01-07T19:12:44.000512Z", "version": 2}
-_WELL: Final = {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"}
-ANSWERS: Final[dict[tuple[str, int], Any]] = {
+_ALL_OK: Final = {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"}
+RESPONSES: Final[dict[tuple[str, int], Any]] = {
     ("listTasks", 200): [TASK],
     ("summarizeTasks", 200): {
         "open": 12,
@@ -89,8 +89,8 @@ ANSWERS: Final[dict[tuple[str, int], Any]] = {
     ("moveTask", 200): {**TASK, "position": "f9b82c1f6a4c84W2pH", "version": 2},
     ("completeTask", 200): {**TASK, **_COMPLETED},
     ("health", 200): {"status": "ok"},
-    ("ready", 200): _WELL,
-    ("ready", 503): {**_WELL, "status": "unavailable", "database": "unavailable"},
+    ("ready", 200): _ALL_OK,
+    ("ready", 503): {**_ALL_OK, "status": "unavailable", "database": "unavailable"},
 }
 
 
@@ -116,14 +116,14 @@ _LIMITS: Final = {
     "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
     "RateLimit": 'How many are left, and how many seconds the window: `"person";r=0;t=17`',
 }
-_FAULTS: Final = [
+_ERRORS_OF_A_BODY: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
     {"pointer": "/titel", "detail": "unknown field; did you mean `title`?"},
 ]
 ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     400: (
         "The request is not valid; `errors` has every error",
-        _example(INVALID_REQUEST, errors=_FAULTS),
+        _example(INVALID_REQUEST, errors=_ERRORS_OF_A_BODY),
         {},
     ),
     401: (

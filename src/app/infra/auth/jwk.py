@@ -37,13 +37,12 @@ class Key:
 def read(document: bytes) -> tuple[Key, ...]:
     """Return the keys that can verify.
 
-    A key that we cannot use, or that is not meant for this, is passed over (RFC 7517 §5): issuers publish
-    keys of other kinds and uses. A set with secret material is refused whole: everybody who
-    can read the address could sign. A set in which one id names two usable keys is refused too, since the
-    choice would be chance (Better Auth makes two keys at times, with two ids).
+    Issuers publish keys of other kinds and for other uses. Such a key is skipped (RFC 7517 §5). A set with a
+    secret key is refused: everybody who can read the address could sign. A set with two usable keys of one id
+    is refused too, since the choice would be chance. (Better Auth sometimes makes two keys, with two ids.)
 
     Raises:
-        InvalidJwks: it is refused, or holds nothing that can verify.
+        InvalidJwks: the set is refused, or has no key that can verify.
     """
     try:
         value = strict_json.loads(document)

@@ -81,7 +81,7 @@ class Jwks:
             await fetcher.close()
 
     def has(self, key_id: str | None) -> bool:
-        """Tell whether a key with this id is known."""
+        """Return whether a key with this id is known."""
         return key_id is not None and any(key.key_id == key_id for key in self._keys)
 
     async def find(self, key_id: str | None, algorithm: str) -> Any:

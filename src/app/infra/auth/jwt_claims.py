@@ -62,8 +62,8 @@ def read_claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claim
     """
     if payload.get("iss") != issuer:
         raise NotAuthenticated("the token has another issuer")
-    spoken_to = payload.get("aud")
-    listed = spoken_to if isinstance(spoken_to, list) else [spoken_to]
+    audiences = payload.get("aud")
+    listed = audiences if isinstance(audiences, list) else [audiences]
     if audience not in listed or not all(isinstance(each, str) for each in listed):
         raise NotAuthenticated("the token is for another audience")
     subject = payload.get("sub")
@@ -76,7 +76,7 @@ def read_claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claim
 
 
 def is_subject(text: str) -> bool:
-    """Tell whether a text can be a user id: 1 to 255 characters, none of them a control character."""
+    """Return whether a text can be a user id: 1 to 255 characters, none of them a control character."""
     return 1 <= len(text) <= SUBJECT_MAX and not _UNFIT_FOR_SUBJECT.search(text)
 
 
@@ -111,7 +111,7 @@ def _header(header: dict[str, Any]) -> Header:
     if not isinstance(kind, str) or kind.lower() not in TYPES:
         raise NotAuthenticated("the token is of another type")
     if any(name in header for name in REFUSED_HEADERS):
-        raise NotAuthenticated("the token's header asks for what is not done here")
+        raise NotAuthenticated("the token's header has a parameter that is not supported here")
     return Header(algorithm, key_id)
 
 

@@ -19,7 +19,7 @@ from app.infra.postgres.row_security import (
     VERBS,
     create_policy,
     may,
-    policy_stands,
+    policy_exists,
 )
 from app.infra.postgres.row_security_check import foreign_owner, has_our_definition
 
@@ -50,7 +50,7 @@ def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list
     for table in tables:
         _mend_table(repair, table)
     for policy in POLICIES:
-        if policy.table in tables and not repair.holds(policy_stands(policy)):
+        if policy.table in tables and not repair.holds(policy_exists(policy)):
             drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
             repair.mend(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
     for grant in GRANTS:

@@ -22,7 +22,7 @@ from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
 
-FIRST_DERIVED: Final = "0002"  # made keys and words of the rows that it found, by the rule of this version
+FIRST_DERIVED: Final = "0002"  # computes the derived columns of existing rows by this version's rule
 BEFORE_DERIVED_ANEW: Final = "0005"
 DERIVED_ANEW: Final = "0006"
 TABLES_BEFORE: Final = tuple(table for table in TABLES if table != "ended_tasks")  # it comes with 0007
@@ -51,12 +51,12 @@ async def waiting(address: DatabaseAddress) -> list[str]:
 async def upgrade(
     address: DatabaseAddress, report: Callable[[str], None] = lambda _: None, *, derive: bool = False
 ) -> list[str]:
-    """Apply what is waiting and return it, and mend what is missing of row-level security.
+    """Apply and return the waiting migrations, and repair row-level security. `report` gets each repair.
 
-    `report` gets what was mended. All of it happens in one transaction, but for what is derived anew
-    in slices: before 0006 where there are rows of before, and where `derive` says so.
+    All of it is one transaction, except the backfill of derived columns, which runs in slices: before
+    migration 0006 if there are older rows, and at the end if `derive` is set.
 
-    Two at once are safe: the second waits for the first and finds nothing to do.
+    Two calls at once are safe: the second one waits for the first, and finds nothing to do.
     """
     before = await waiting(address)
     revisions = {each.partition(":")[0] for each in before}

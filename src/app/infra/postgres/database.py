@@ -228,7 +228,7 @@ class Database:
         if not isinstance(error, SyntaxOrAccessError):
             return
         if self.walls_trouble is None:
-            await self._acquire(self._checkout.look(until))
+            await self._acquire(self._checkout.check_row_security(until))
         self._checkout.wall.refuse()
 
     def _raise_domain_error(self, error: BaseException, *, may_be_done: bool) -> None:

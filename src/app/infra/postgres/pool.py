@@ -15,7 +15,7 @@ import structlog
 
 from app.infra.postgres.connect import Connection, means_lost, means_pooler
 from app.infra.postgres.connector import ADVICE, Connector
-from app.infra.postgres.row_security_watch import LOOK_TIMEOUT, RowSecurityWatch
+from app.infra.postgres.row_security_watch import CHECK_TIMEOUT, RowSecurityWatch
 from app.infra.postgres.wait_queue import WaitQueue
 from app.settings.database_address import DatabaseAddress
 
@@ -218,7 +218,7 @@ class Checkout:
         self._pool_size = pool_size
         self._pool: Pool | None = None
         self.wall = RowSecurityWatch()
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Create the pool. It does not connect, so this works while the database is down."""
@@ -227,8 +227,8 @@ class Checkout:
     async def close(self) -> None:
         """Close every connection."""
         self.wall.close()
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
         if self._pool is not None:
             await self._pool.close()
 
@@ -243,7 +243,7 @@ class Checkout:
 
     def idle(self) -> "Connection | None":
         """Return an idle connection, if there is one. The caller releases it."""
-        return self._pool.acquire_idle() if self.wall.stood and self._pool is not None else None
+        return self._pool.acquire_idle() if self.wall.has_passed and self._pool is not None else None
 
     async def acquire(self, until: float) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
@@ -258,10 +258,10 @@ class Checkout:
         async with asyncio.timeout_at(until):
             while True:
                 connection = await self._pool.acquire()
-                if self.wall.stood:
+                if self.wall.has_passed:
                     return connection
                 try:
-                    await self.wall.look(connection)
+                    await self.wall.check(connection)
                     self.wall.refuse()
                 except BaseException as error:
                     connection.terminate()
@@ -281,8 +281,8 @@ class Checkout:
         async with asyncio.timeout_at(until):
             connection = await self._connector.connect()
             try:
-                if not self.wall.stood or self.wall.trouble is not None:
-                    await self.wall.look(connection)
+                if not self.wall.has_passed or self.wall.trouble is not None:
+                    await self.wall.check(connection)
                     self.wall.refuse()
                 await connection.execute("SELECT 1")
             finally:
@@ -321,26 +321,26 @@ class Checkout:
             self._pool.release(connection)
         if self.wall.due and error is None:
             self.wall.due = False
-            self._looking = asyncio.get_running_loop().create_task(self._look_at_times())
+            self._checking = asyncio.get_running_loop().create_task(self._check_when_due())
 
-    async def look(self, until: float) -> None:
+    async def check_row_security(self, until: float) -> None:
         """Check row-level security, after an error that its absence may explain."""
-        await self._look_on(await self.acquire(until), until)
+        await self._check_on(await self.acquire(until), until)
 
-    async def _look_at_times(self) -> None:
+    async def _check_when_due(self) -> None:
         """Check row-level security again, on an open connection that a statement just used."""
         connection = self.idle()
         if connection is None:  # none is idle: check after the next statement
             self.wall.due = True
             return
         with suppress(Exception):  # the next request finds a broken connection
-            await self._look_on(connection, asyncio.get_running_loop().time() + LOOK_TIMEOUT)
+            await self._check_on(connection, asyncio.get_running_loop().time() + CHECK_TIMEOUT)
 
-    async def _look_on(self, connection: Connection, until: float) -> None:
+    async def _check_on(self, connection: Connection, until: float) -> None:
         error: BaseException | None = None
         try:
             async with asyncio.timeout_at(until):
-                await self.wall.look(connection)
+                await self.wall.check(connection)
         except BaseException as caught:
             error = caught
             raise

@@ -67,7 +67,7 @@ def create_policy(policy: Policy) -> str:
     )
 
 
-def policy_stands(policy: Policy) -> str:
+def policy_exists(policy: Policy) -> str:
     """Return the SQL condition that is true if exactly this policy exists."""
     rows = _quoted(policy.rows)
     check = f" AND pg_get_expr(polwithcheck, polrelid) = {rows}" if policy.name == OWN_ROWS else ""
@@ -84,14 +84,14 @@ def may(role: str, relation: str, verbs: tuple[str, ...]) -> str:
     return "(" + " AND ".join(_has(role, relation, verb) for verb in verbs) + ")"
 
 
-def maintenance_stands() -> str:
+def maintenance_is_set_up() -> str:
     """Return the SQL condition that is true if a purge sees exactly the rows that it should delete."""
     role = f"to_regrole('{MAINTENANCE}')::oid"
     tables = ", ".join(f"to_regclass('{table}')" for table in TABLES)
     conditions = (
         f"EXISTS (SELECT FROM pg_roles WHERE oid = {role} AND NOT rolsuper AND NOT rolbypassrls)",
         f"has_schema_privilege({role}, current_schema(), 'USAGE')",
-        *(policy_stands(policy) for policy in POLICIES if policy.role == MAINTENANCE),
+        *(policy_exists(policy) for policy in POLICIES if policy.role == MAINTENANCE),
         *(may(role, grant.table, grant.verbs) for grant in GRANTS if grant.role == MAINTENANCE),
         f"NOT EXISTS (SELECT FROM pg_policy WHERE NOT polpermissive AND polrelid IN ({tables}))",
     )

@@ -16,15 +16,15 @@ from app.infra.postgres.row_security_check import gaps
 
 log = structlog.get_logger()
 
-LOOK_EVERY: Final = 60.0  # seconds
-LOOK_TIMEOUT: Final = 5.0  # seconds; no request waits for such a check
+CHECK_EVERY: Final = 60.0  # seconds
+CHECK_TIMEOUT: Final = 5.0  # seconds; no request waits for such a check
 
 
 class RowSecurityWatch:
     """The result of the last check."""
 
     def __init__(self) -> None:
-        self.stood = False  # whether a check has ever passed; before that no statement may run
+        self.has_passed = False  # whether a check has ever passed; before that no statement may run
         self.due = False  # the last check is a minute old
         self._gaps: Sequence[str] = ()
         self._timer: asyncio.TimerHandle | None = None
@@ -34,9 +34,9 @@ class RowSecurityWatch:
         """What is wrong, and the command that repairs it; None if all is well."""
         return "row-level security is not in place: " + "; ".join(self._gaps) if self._gaps else None
 
-    async def look(self, connection: Connection) -> None:
+    async def check(self, connection: Connection) -> None:
         """Run a check, and log what has changed."""
-        self.put_off()
+        self._schedule_next()
         async with connection.transaction(readonly=True):
             found = [str(gap) for gap in await gaps(connection)]
         if found and found != self._gaps:
@@ -44,17 +44,17 @@ class RowSecurityWatch:
         elif self._gaps and not found:
             log.info("wall stands again")
         self._gaps = found
-        self.stood = self.stood or not found
+        self.has_passed = self.has_passed or not found
 
     def refuse(self) -> None:
         """Raise DatabaseNotSetUp if the last check failed."""
         if self.trouble is not None:
             raise DatabaseNotSetUp(self.trouble)
 
-    def put_off(self) -> None:
+    def _schedule_next(self) -> None:
         """Make the next check due in a minute."""
         self.close()
-        self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY, self._become_due)
+        self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY, self._become_due)
 
     def close(self) -> None:
         """Cancel the next check."""

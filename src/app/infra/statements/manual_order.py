@@ -1,4 +1,4 @@
-"""The statements about a person's own order."""
+"""The statements of the manual order."""
 
 from typing import Any, Final
 
@@ -83,7 +83,7 @@ def _put() -> Statement:
 PUT: Final = _put()
 
 
-def _unforeseen(value: ColumnElement[Any]) -> ColumnElement[Any]:
+def _hidden_from_planner(value: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the value so that PostgreSQL does not know it when it plans. It takes a limit for a small one.
 
     Without statistics it believes that an owner has few tasks, and would read all of them.
@@ -93,7 +93,7 @@ def _unforeseen(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _nearest(*, before: bool) -> Statement:
     """Return the statement. Tasks in the trash keep their rank too, since they come back to it."""
-    found, limit = _neighbours(value_of("position"), before=before), _unforeseen(LIMIT)
+    found, limit = _neighbours(value_of("position"), before=before), _hidden_from_planner(LIMIT)
     alive = merged(found.where(ALIVE), order=PLACE, descending=before, limit=limit)
     return compiled(first_of((alive, found.where(TRASHED)), order=PLACE, descending=before, limit=limit))
 
@@ -103,11 +103,11 @@ NEAREST_AFTER: Final = _nearest(before=False)
 
 
 def _spread() -> Statement:
-    ids = _unforeseen(bindparam("ids", type_=ARRAY(Uuid)))
-    positions = _unforeseen(bindparam("positions", type_=ARRAY(Text)))
+    ids = _hidden_from_planner(bindparam("ids", type_=ARRAY(Uuid)))
+    positions = _hidden_from_planner(bindparam("positions", type_=ARRAY(Text)))
     pairs = func.unnest(ids, positions).table_valued(column("id", Uuid), column("position", Text))
     pairs = pairs.render_derived(name="pairs")
-    count = _unforeseen(func.cardinality(ids))
+    count = _hidden_from_planner(func.cardinality(ids))
     given = select(pairs.c.id, pairs.c.position).limit(count).subquery("given")
     change = update(TASKS).values(position=given.c.position, **CHANGED)
     differs = TASKS.c.position != given.c.position

@@ -1,4 +1,4 @@
-"""Tasks as JSON, written by PostgreSQL: what is only going to be read need not become objects first.
+"""Tasks as JSON, written by PostgreSQL. A task that is only shown does not become an object first.
 
 This is the hot path (docs/decisions/0005-the-hot-path.md has the figures). The shape is that of
 `app.api.task_fields`; `tests/contracts/` holds the two equal.
@@ -35,9 +35,9 @@ MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != 
 
 
 def task_json(tasks: FromClause) -> ColumnElement[bytes]:
-    """Return the expression of a task as people see it: a JSON object in UTF-8.
+    """Return the expression of a task as clients see it: a JSON object in UTF-8.
 
-    It is written out at once: each shape of list has a statement of its own, and this is most of it.
+    It is compiled to text here, and only once. It is most of each statement of a list.
     """
     return _written(_task(tasks))
 

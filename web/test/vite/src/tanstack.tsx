@@ -26,7 +26,7 @@ export default function App() {
 }
 
 function TaskTitles({ user }: { user: string }) {
-  useEffect(() => session.cleared(user), [user]); // above the query, whose first request is for this user
+  useEffect(() => session.cleared(user), [user]); // before the query, so that its first request is for this user
 
   const key = ["tasks", user];
   const { data = [], error } = useQuery({
@@ -44,9 +44,9 @@ function TaskTitles({ user }: { user: string }) {
       );
       return { before };
     },
-    // Nothing comes back into a cache that was cleared for another user.
+    // Do not restore tasks into a cache that was cleared for another user.
     onError: (_error, _change, context) => queryClient.setQueryData<Task[]>(key, (now) => now && context?.before),
-    onSettled: () => void queryClient.invalidateQueries({ queryKey: key }), // the message waits for no list
+    onSettled: () => void queryClient.invalidateQueries({ queryKey: key }), // not awaited: the message is shown at once
   });
   const failure = rename.error ?? error;
 

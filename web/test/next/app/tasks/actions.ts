@@ -11,7 +11,7 @@ export interface Added {
   readonly errors: readonly FieldError[];
 }
 
-/** An error would reach the page in production as "an error occurred": what a person can correct is data. */
+/** In production an error reaches the page as "an error occurred". So a validation error is returned as data. */
 export async function addTask(_: Added, form: FormData): Promise<Added> {
   const title = String(form.get("title") ?? "");
   try {
