@@ -21,6 +21,7 @@ from app.infra.postgres.connector import session_settings
 from app.infra.postgres.database import PING, Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
 from app.infra.statements.owner_scope import Statement
+from app.infra.statements.summary import SUMMARY
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.infra.test_tls import tls_server
@@ -112,7 +113,7 @@ async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble
 async def test_a_summary_ends_after_its_budget(
     address: DatabaseAddress, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Statement("SELECT pg_sleep(30) WHERE $1 <> ''", ("owner",), task_lists.SUMMARY.budget)
+    slow = Statement("SELECT pg_sleep(30) WHERE $1 <> ''", ("owner",), SUMMARY.budget)
     monkeypatch.setattr(task_lists, "SUMMARY", replace_budget(slow, (slow.budget or 0) / 10))
     async with open_database(address) as database:
         session = OwnerSession(

@@ -38,7 +38,7 @@ def _summary() -> Statement:
         .group_by(tag.c.key)
         .cte("tags")
     )
-    tags_max = literal_column(str(TAGS_MAX))
+    tags_max: ColumnElement[int] = literal_column(str(TAGS_MAX))
     key = tags.c.key.collate("C")
     most = tags.c.open.desc(), (tags.c.open + tags.c.done).desc(), key
     listed = select(tags).order_by(*most).limit(tags_max).subquery("listed")
