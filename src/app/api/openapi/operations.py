@@ -91,7 +91,6 @@ CHANGES: Final = operation(
     description="Every task that changed since a token, once, as it is now, in the order of its last change. "
     "Without `since`: all tasks, those in the trash too. Apply each page to your copy, and keep its `next`: "
     "nothing is missed, and a change may come again. 410: the token is too old.",
-    security=BEARER,
 )
 SUMMARY: Final = operation(
     "summarizeTasks",
