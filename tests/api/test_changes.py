@@ -92,14 +92,11 @@ async def test_a_token_that_is_changed_or_of_somebody_else_or_of_a_list_is_refus
 
 @pytest.mark.parametrize(
     "token",
-    [
-        ChangesToken.after(2),
-        ChangesToken(1, base=2),
-        ChangesToken(2**62 - 1),
-        ChangesToken(0, base=2**62 - 1),
-    ],
+    [ChangesToken(2**62 - 1), ChangesToken(2), ChangesToken(2, base=2**62 - 1)],
 )
-async def test_a_token_above_the_revision_is_gone(people: People, token: ChangesToken) -> None:
+async def test_a_token_above_the_revision_or_below_the_first_is_gone(
+    people: People, token: ChangesToken
+) -> None:
     ann = people.one()
     await ann.create()
 

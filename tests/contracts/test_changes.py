@@ -169,11 +169,21 @@ async def test_nobody_elses_tasks_are_among_the_changes(repository_of: Repositor
 
 async def test_a_token_of_a_later_revision_is_gone(mine: TaskRepository) -> None:
     await add(mine, 2)
+    revision = await mine.revision()
 
-    for token in (ChangesToken.after(3), ChangesToken(1, base=3)):
+    for token in (ChangesToken.after(revision + 1), ChangesToken(1, base=revision + 1)):
         with pytest.raises(ChangesGone):
             await mine.changes(token, limit=1)
-    assert not (await mine.changes(ChangesToken.after(2), limit=1)).more
+    assert not (await mine.changes(ChangesToken.after(revision), limit=1)).more
+
+
+async def test_a_client_that_saw_an_empty_list_reads_the_first_tasks(mine: TaskRepository) -> None:
+    follower = Follower()
+    await follow(mine, follower)
+
+    tasks = await add(mine, 2)
+
+    assert await follow(mine, follower) == ids_of(*tasks)
 
 
 async def test_the_order_updated_is_the_order_of_the_changes(mine: TaskRepository) -> None:

@@ -182,8 +182,10 @@ async def test_toggling_twice_is_as_before_but_for_time_and_version(repository_o
 
 async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
-    task = task_made(0)
+    first, task = task_made(0), task_made(2)
     await theirs.add(task_made(1), at_most=MANY)
+    assert await mine.revision() == 0
+    await mine.add(first, at_most=MANY)
 
     async def revisions() -> tuple[int, int]:
         pages = [await repository.page(1, after=None) for repository in (mine, theirs)]
@@ -199,7 +201,8 @@ async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(reposit
     await mine.purge(task.id)
     seen.append(await revisions())
 
-    assert seen == [(number, 1) for number in range(5)]
+    start, other = seen[0]
+    assert seen == [(start + number, other) for number in range(5)]
 
 
 async def test_a_full_list_takes_no_more_until_one_is_gone(repository_of: RepositoryOf) -> None:

@@ -56,6 +56,8 @@ async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapp
 def _literal(value: object) -> str:
     if isinstance(value, list | tuple):
         value = "{" + ",".join(f'"{item}"' for item in value) + "}"
+    if isinstance(value, bytes):
+        value = f"\\x{value.hex()}"
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""The command line `app`: serve | migrate | purge | openapi | token. Each verb has `--help`."""
+"""The command line `app`: serve | migrate | purge | resync | openapi | token. Each verb has `--help`."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from app import log_output
 from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
-VERBS: Final = ("serve", "migrate", "purge", "openapi", "token")
+VERBS: Final = ("serve", "migrate", "purge", "resync", "openapi", "token")
 """Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds

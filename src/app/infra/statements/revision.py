@@ -7,8 +7,8 @@ the same when an older transaction commits late.
 
 from typing import Any, Final
 
-from sqlalchemy import CTE, ColumnElement, Integer, bindparam, literal_column, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CTE, BigInteger, ColumnElement, Integer, bindparam, literal_column, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from app.infra.statements.owner_scope import OWNER, Statement, compiled, set_owner, view_of
 from app.infra.tables import TaskOwnerRow
@@ -16,14 +16,29 @@ from app.infra.tables import TaskOwnerRow
 OWNERS: Final = view_of(TaskOwnerRow)
 ONE: Final = literal_column("1", Integer)
 AT_MOST: Final = bindparam("at_most", type_=Integer)
+START: Final = literal_column("(extract(epoch FROM now()) * 1000000)::bigint", BigInteger)
+"""The first revision of an owner, in microseconds, and their floor.
+
+A database that was restored may have lost the owner. Then their revisions begin above all that they had, so
+tokens and entity tags of before are not valid.
+"""
+
+
+def _first(tasks: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
+    """Return the INSERT of an owner's row."""
+    values: dict[str, ColumnElement[Any]] = {
+        "user_id": OWNER,
+        "revision": START,
+        "floor": START,
+        "tasks": tasks,
+    }
+    row = select(*(value.label(name) for name, value in values.items())).where(set_owner(), *conditions)
+    return insert(OWNERS).from_select(list(values), row)
 
 
 def _hold() -> Statement:
     nothing = literal_column("0", Integer)
-    first = select(OWNER.label("user_id"), nothing.label("revision"), nothing.label("tasks")).where(
-        set_owner()
-    )
-    new = insert(OWNERS).from_select(["user_id", "revision", "tasks"], first)
+    new = _first(nothing)
     same = {"revision": OWNERS.c.revision}
     held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
     return compiled(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
@@ -44,13 +59,9 @@ def counting(condition: ColumnElement[bool]) -> CTE:
 
 
 def _counted(*conditions: ColumnElement[bool], tasks: ColumnElement[int], while_: Any = None) -> CTE:
-    first = select(OWNER.label("user_id"), ONE.label("revision"), ONE.label("tasks")).where(
-        set_owner(), *conditions
-    )
     columns = OWNERS.c
     return (
-        insert(OWNERS)
-        .from_select(["user_id", "revision", "tasks"], first)
+        _first(ONE, *conditions)
         .on_conflict_do_update(
             index_elements=[columns.user_id],
             set_={"revision": columns.revision + ONE, "tasks": tasks},

@@ -1,0 +1,39 @@
+"""Maintenance: makes every token of changes invalid, and with it every entity tag of a list.
+
+A database that was restored from a backup goes back to old revisions, and then reaches revisions again that
+clients know, with other changes. So all revisions are raised above those that the lost database had.
+"""
+
+from typing import Final
+
+from app.infra.postgres.connector import Connector
+from app.infra.postgres.row_security import MAINTENANCE
+from app.settings.database_address import DatabaseAddress
+
+STEP: Final = 2**32  # more writes than one owner makes between a backup and its restore
+BATCH: Final = 1000  # owners in one transaction
+
+_RAISE: Final = """
+WITH owners AS (
+    SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY user_id LIMIT $2 FOR UPDATE
+)
+UPDATE task_owners SET revision = revision + $3, floor = revision + $3
+FROM owners WHERE task_owners.user_id = owners.user_id
+RETURNING task_owners.user_id
+"""
+
+
+async def raise_revisions(address: DatabaseAddress) -> int:
+    """Raise every owner's revision, and their floor to it. Return the number of owners."""
+    connection = await Connector(address).connect()
+    try:
+        total, last = 0, ""
+        while True:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {MAINTENANCE}")
+                raised = [row["user_id"] for row in await connection.fetch(_RAISE, last, BATCH, STEP)]
+            if not raised:
+                return total
+            total, last = total + len(raised), max(raised, key=str.encode)  # the collation compares bytes
+    finally:
+        await connection.close()

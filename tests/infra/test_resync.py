@@ -1,0 +1,110 @@
+"""After a restore and `app resync`, no token of before is valid, and no entity tag of a list of before matches."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.composition import compose
+from app.infra import resync
+from app.infra.resync import raise_revisions
+from app.settings import Settings
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.conftest import environment_for
+from tests.support.in_process import client_of
+from tests.support.people import People, Person
+from tests.support.servers.migrated import migrated_database
+from tests.support.servers.service import app as run_app
+
+pytestmark = pytest.mark.server
+
+
+@asynccontextmanager
+async def served(url: str) -> AsyncIterator[People]:
+    """Serve a database."""
+    settings = Settings.from_env(environment_for(url))
+    async with client_of(compose(settings)) as client:
+        yield People(client)
+
+
+async def write(person: Person) -> list[tuple[str, str]]:
+    """Write something several times. Return the token and the list's entity tag after each write."""
+    known = []
+    for number in range(4):
+        task = await person.create(f"task {number}")
+        if number == 2:
+            await person.ask("DELETE", f"{task['id']}?permanent=true")
+        token = (await person.ask("GET", "changes")).json()["next"]
+        known.append((token, (await person.ask("GET")).headers["etag"]))
+    return known
+
+
+async def still_valid(person: Person, known: list[tuple[str, str]]) -> list[object]:
+    """Return the tokens that are not gone, and the tags that are answered with 304."""
+    found: list[object] = []
+    for token, tag in known:
+        changes = await person.ask("GET", f"changes?since={token}")
+        listed = await person.ask("GET", headers={"if-none-match": tag})
+        found += [token] if changes.status_code != 410 else []
+        found += [tag] if listed.status_code != 200 else []
+    return found
+
+
+def back_up(postgres: PostgresServer, source: str, dump: Path) -> None:
+    """Dump a database."""
+    subprocess.run([postgres.bin / "pg_dump", "--format=custom", f"--file={dump}", source], check=True)
+
+
+def restored(postgres: PostgresServer, source: str, dump: Path) -> str:
+    """Restore a dump into a new database."""
+    target = postgres.new_database()
+    options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+    subprocess.run([postgres.bin / "pg_restore", *options, f"--dbname={target}", dump], check=True)
+    return target
+
+
+async def test_no_token_and_no_tag_of_before_a_restore_is_valid_after_it(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    source, dump = await migrated_database(postgres), tmp_path / "dump"
+    async with served(source) as people:
+        ann = people.one("ann")
+        known = await write(ann)
+        superuser = postgres.url_of(DatabaseAddress.parse(source).database)
+        back_up(postgres, superuser, dump)
+        known += await write(ann)
+        bob = people.one("bob")  # the backup does not know him
+        of_bob = await write(bob)
+
+    target = restored(postgres, source, dump)
+    for verb in ("migrate", "resync"):
+        done = run_app(verb, env={"DATABASE_URL": target}, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "the changes of 1 person begin again\n"
+
+    async with served(target) as people:
+        now = {name: Person(people.client, person.user_id) for name, person in (("ann", ann), ("bob", bob))}
+        for _ in range(3):
+            assert await still_valid(now["ann"], known) == []
+            assert await still_valid(now["bob"], of_bob) == []
+            new = await write(now["ann"]) and await write(now["bob"])
+        assert (await now["bob"].ask("GET", f"changes?since={new[-1][0]}")).status_code == 200
+
+
+async def test_every_owner_is_raised_in_any_number_of_transactions(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resync, "BATCH", 2)
+    url = await migrated_database(postgres)
+    name = DatabaseAddress.parse(url).database
+    owners = ["é", "a", "Z", "\U0001f331", "z"]
+    for owner in owners:
+        postgres.query(f"INSERT INTO task_owners (user_id, revision, tasks) VALUES ('{owner}', 7, 0)", name)
+
+    assert await raise_revisions(DatabaseAddress.parse(url)) == len(owners)
+
+    same = "SELECT count(*) FROM task_owners WHERE revision = floor AND revision = 7 + 4294967296"
+    assert postgres.query(same, name) == str(len(owners))
