@@ -148,7 +148,7 @@ def compose(
         app_state=AppState(
             unit_of_work_of=units_of_work.of,
             bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
-            large_batches=OneAtATime(),
+            large_bodies=OneAtATime(),
             large_responses=LargeResponses(),
             problem_base=settings.problem_base_url or PROBLEM_PAGES,
             require_if_match=settings.require_if_match,

@@ -9,6 +9,7 @@ from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.task_bodies import BODY_MAX
 from app.strict_json import MAX_DIGITS
 
+LONGEST: Final = 9_900  # characters of a description, nearly all that it may have
 ALPHABETS: Final[Mapping[str, str]] = {
     "accents": "é ",
     "marks": "a" + "\u0301\u0327" * 15,
@@ -16,8 +17,8 @@ ALPHABETS: Final[Mapping[str, str]] = {
     "emoji": "😀",
     "one letter that is 18": "\ufdfa" + "b" * 19,
     "commas and quotes": '","',
+    "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LONGEST)),
 }
-LONGEST: Final = 9_900  # characters of a description, nearly all that it may have
 TAGS: Final = [f"é{'a' * 40}{number}" for number in range(20)]
 
 
@@ -26,7 +27,7 @@ def written(value: object) -> bytes:
 
 
 def description_of(unit: str) -> str:
-    return (unit * LONGEST)[:LONGEST]
+    return (unit * (LONGEST // len(unit) + 1))[:LONGEST]
 
 
 DEAREST: Final = description_of(ALPHABETS["marks"])
@@ -73,5 +74,8 @@ REFUSED_BATCHES: Final = {
     **refused(BATCH_MAX, '{"operations":[{"op":"create","title":[', "]}]}"),
     "operations": filled('{"operations":[', '{"op":"create"}', "]}"),
     "wrong operations": batch_of({"op": "create", "title": "x", "due": "x", "description": DEAREST}),
+}
+TASKS: Final = {
+    name: written({"title": "x", "description": description_of(unit)}) for name, unit in ALPHABETS.items()
 }
 REFUSED_BODIES: Final = refused(BODY_MAX, '{"title":[', "]}")

@@ -105,7 +105,12 @@ async def in_process(database_url: str) -> AsyncIterator[InProcess]:
         gc.unfreeze()
 
 
-TOO_LONG = ("long numbers", "brackets that never close", "half of all brackets close")
+TOO_LONG = (
+    "long numbers",
+    "brackets that never close",
+    "half of all brackets close",
+    "brackets that only close",
+)
 ONE = "/01890a5d-ac96-774b-bcce-b302099a8057"  # of no task
 CASES = {
     **{f"a batch of {name}": ("POST", "/batch", body, 200) for name, body in BATCHES.items()},

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written
+from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, TASKS, batch_of, written
 from tests.abuse.hog import hogging
 from tests.abuse.honest import honest_person, windows
 from tests.abuse.sockets import address_of
@@ -127,15 +127,19 @@ def test_a_query_of_the_worst_kind_is_refused_at_once(default_service: Service, 
     assert answer.elapsed.total_seconds() < 2
 
 
-@pytest.mark.parametrize("bodies", [BATCHES, REFUSED_BATCHES], ids=["done", "refused"])
-def test_a_flood_of_large_batches_leaves_others_their_share(
-    default_service: Service, bodies: Mapping[str, bytes]
+@pytest.mark.parametrize(
+    ("path", "bodies"),
+    [("/batch", BATCHES), ("/batch", REFUSED_BATCHES), ("", TASKS), ("", REFUSED_BODIES)],
+    ids=["batches that are done", "refused batches", "large tasks", "refused large bodies"],
+)
+def test_a_flood_of_large_bodies_leaves_others_their_share(
+    default_service: Service, path: str, bodies: Mapping[str, bytes]
 ) -> None:
     hog = someone("hog")
 
     measured = windows(
         default_service,
-        lambda: hogging(default_service, hog, at_once=8, paths=["/batch"], bodies=[*bodies.values()]),
+        lambda: hogging(default_service, hog, at_once=8, paths=[path], bodies=[*bodies.values()]),
     )
 
     figures = "; ".join(map(str, measured))

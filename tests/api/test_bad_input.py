@@ -145,6 +145,30 @@ async def test_an_unknown_parameter_is_refused_everywhere(people: People, method
     assert (await ann.ask("GET")).json() == [task]
 
 
+async def test_a_query_has_at_most_100_parameters(people: People) -> None:
+    ann = people.one()
+
+    refused = await ann.ask("GET", f"/api/me/tasks?{'&'.join(['x=1'] * 101)}")
+    read = await ann.ask("GET", f"/api/me/tasks?{'&'.join(['x=1'] * 100)}")
+
+    assert [error["detail"] for error in refused.json()["errors"]] == ["has more than 100 parameters"]
+    assert read.json()["errors"][0]["pointer"] == "/x"
+
+
+async def test_only_the_first_ten_unknown_names_of_a_request_are_compared_with_the_known_ones(
+    people: People,
+) -> None:
+    ann = people.one()
+    names = [f"titl{number}" for number in range(20)]
+
+    in_body = await ann.ask("POST", json=dict.fromkeys(names, 1))
+    in_query = await ann.ask("GET", f"/api/me/tasks?{'&'.join(f'limit{name}=1' for name in range(20))}")
+
+    for refused in (in_body, in_query):
+        hinted = ["did you mean" in error["detail"] for error in refused.json()["errors"]]
+        assert hinted[:20] == [True] * 10 + [False] * 10
+
+
 async def test_a_body_over_256_kb_is_too_large(people: People) -> None:
     ann = people.one()
     body = json.dumps({"title": "x", "description": "y" * 256 * 1024}).encode()

@@ -1,6 +1,6 @@
-"""The limits on one person's concurrent statements and large batches, as clients see them.
+"""The limits on one person's concurrent statements and large bodies, as clients see them.
 
-How each test was seen to fail: no limit on a person's statements; large batches side by side; no end to the wait for a turn;
+How each test was seen to fail: no limit on a person's statements; large bodies side by side; no end to the wait for a turn;
 rows made within the transaction of a key.
 """
 
@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from app.api.requests.request import SMALL_BODY
 from app.composition import compose
 from app.domain.commands import Operation
 from app.event_loop import SMALL_REQUESTS
@@ -62,7 +64,7 @@ IN_TRANSACTION = (
 )
 LARGE = {"op": "create", "title": "x", "description": "x" * 9_000}
 BATCH = {"operations": [LARGE] * 40}
-REFUSED_BATCH = {"operations": [{**LARGE, "due": "x"}] * 40}
+REFUSED_BODY = {"unknown": "x" * SMALL_BODY}
 
 
 @asynccontextmanager
@@ -88,8 +90,19 @@ async def until_statements_wait(database_url: str, count: int = 1) -> None:
         await connection.close()
 
 
-async def test_given_a_large_batch_that_is_held_up_then_only_the_next_large_batch_of_its_person_waits(
-    database_url: str,
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "batch"),
+        ("POST", ""),
+        ("PUT", str(UUID(int=1))),
+        ("PATCH", str(UUID(int=1))),
+        ("PATCH", f"{UUID(int=1)}/complete"),
+        ("POST", f"{UUID(int=1)}/move"),
+    ],
+)
+async def test_given_a_large_body_that_is_held_up_then_only_the_next_large_body_of_its_person_waits(
+    database_url: str, method: str, path: str
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann, bob = People(client).one(), People(client).one()
@@ -97,9 +110,9 @@ async def test_given_a_large_batch_that_is_held_up_then_only_the_next_large_batc
         async with holding(database_url, ann.user_id):
             first = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
             await until_statements_wait(database_url)
-            second = asyncio.create_task(ann.ask("POST", "batch", json=REFUSED_BATCH))
+            second = asyncio.create_task(ann.ask(method, path, json=REFUSED_BODY))
             small = await ann.ask("POST", "batch", json={"operations": [{"op": "create"}]})
-            others = await bob.ask("POST", "batch", json=REFUSED_BATCH)
+            others = await bob.ask(method, path, json=REFUSED_BODY)
             done, _ = await asyncio.wait([second], timeout=0.5)
         statuses = [(await each).status_code for each in (first, second)]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.domain.summary import zone_of
 from app.domain.task import DESCRIPTION_MAX, broken_rules
 from app.domain.task_list import SEARCH_WORD_MAX, SEARCH_WORDS_MAX, Search
-from app.domain.text import MARKS_MAX, broken_text_rules, is_blank
+from app.domain.text import _SPACING, MARKS_MAX, broken_text_rules, is_blank, words
 
 ACUTE, CEDILLA = "\u0301", "\u0327"
 
@@ -165,3 +165,9 @@ def test_a_search_has_at_most_10_words_of_at_most_40_characters() -> None:
 def test_a_time_zone_without_a_place_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="time zone"):
         zone_of(name)
+
+
+def test_the_table_of_characters_between_words_keeps_no_unassigned_character() -> None:
+    words("".join(map(chr, range(0x20, 0x110000, 7))).encode("utf-8", "ignore").decode())
+
+    assert all(unicodedata.category(chr(code)) not in ("Cn", "Co") for code in _SPACING)

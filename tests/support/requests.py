@@ -47,7 +47,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     state = AppState(
         unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no reader uses it
         bodies=Room(of_one=10**9, of_all=10**9),
-        large_batches=OneAtATime(),
+        large_bodies=OneAtATime(),
         large_responses=LargeResponses(),
         problem_base="/problems",
         require_if_match=must_match,

@@ -10,8 +10,6 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -69,9 +67,8 @@ class OneAtATime:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turn(self, person: str) -> AsyncIterator[None]:
-        """Wait for the person's turn, and keep it for the block.
+    async def turn(self, person: str) -> asyncio.Lock:
+        """Wait for the person's turn. Release the lock at its end.
 
         Raises:
             BodiesUnderWay: the earlier ones took too long.
@@ -85,10 +82,7 @@ class OneAtATime:
                 await lock.acquire()
         except TimeoutError:
             raise BodiesUnderWay from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return lock
 
 
 LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size at once

@@ -4,6 +4,7 @@ Only this module looks up strings in an ASGI scope.
 """
 
 import re
+from asyncio import Lock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import getrandbits
@@ -28,7 +29,7 @@ class AppState:
 
     unit_of_work_of: Callable[[UserId], UnitOfWork]
     bodies: Room  # request bodies in memory
-    large_batches: OneAtATime
+    large_bodies: OneAtATime
     large_responses: LargeResponses
     problem_base: str  # the base URL of the pages of problem types
     require_if_match: bool  # a write without `If-Match` is 428
@@ -56,6 +57,7 @@ class RequestContext:
     rate_limit: Standing | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
+    turn: Lock | None = None  # held while the large body is worked on, until the response
 
     @property
     def user_id(self) -> UserId:

@@ -13,7 +13,6 @@ from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_changes_query, read_list, read_zone
 from app.api.requests.request import TaskRequest, check_accept, check_room_for_response, json_body
 from app.api.requests.task_bodies import (
-    BODY_MAX,
     read_completion,
     read_move,
     read_named,
@@ -82,11 +81,14 @@ class TaskController(Controller):
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
         """Run a batch of operations, all or none."""
         check_room_for_response(request)
-        body = await json_body(request)
-        if len(body) <= BODY_MAX:
-            return await _batch(request, body)
-        async with request.context.app.large_batches.turn(request.context.user_id):
-            return await _batch(request, body)
+        commands, keyed = await read_batch(request, await json_body(request))
+        form = form_of(commands)
+
+        async def do(tasks: TaskService) -> JsonResponse[schemas.BatchResults]:
+            done = await tasks.batch(commands)
+            return JsonResponse(form.body_of(task.json for task in done if task is not None))
+
+        return await run_once(keyed, request.context.unit_of_work, do, form)
 
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -134,17 +136,6 @@ class TaskController(Controller):
             return _task_response(await tasks.complete(named.task_id, completed, named.if_match))
 
         return await run_once(keyed, request.context.unit_of_work, complete, ResponseForm())
-
-
-async def _batch(request: TaskRequest, body: bytes) -> JsonResponse[schemas.BatchResults]:
-    commands, keyed = await read_batch(request, body)
-    form = form_of(commands)
-
-    async def do(tasks: TaskService) -> JsonResponse[schemas.BatchResults]:
-        done = await tasks.batch(commands)
-        return JsonResponse(form.body_of(task.json for task in done if task is not None))
-
-    return await run_once(keyed, request.context.unit_of_work, do, form)
 
 
 def _task_response(

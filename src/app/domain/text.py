@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 from unicodedata import category, combining, normalize
 
@@ -29,7 +28,6 @@ UNSPACED: Final = re.compile(
 )
 """Runs of scripts without spaces between words."""
 
-SPACED_MAX: Final = 4_096  # entries of the cache of `_spaced_character`
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
 _DOT: Final = "\u0307"  # case folding turns a Turkish `İ` into `i` and this dot
 _SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # variations
@@ -129,8 +127,8 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    plain = fold(normalize("NFKC", _spaced(normalize("NFC", _SELECTORS.sub("", text)))))
-    return UNSPACED.sub(r" \g<0> ", _spaced(normalize("NFKC", plain))).split()
+    plain = fold(normalize("NFKC", normalize("NFC", _SELECTORS.sub("", text)).translate(_SPACING)))
+    return UNSPACED.sub(r" \g<0> ", normalize("NFKC", plain).translate(_SPACING)).split()
 
 
 def searchable(text: str | None) -> str:
@@ -149,17 +147,28 @@ def _without_dots_of_i(text: str) -> str:
     return "".join(kept)
 
 
-def _spaced(text: str) -> str:
-    return "".join(map(_spaced_character, text))
+class _Spacing(dict[int, int | str]):
+    """What each character becomes between words, by code point: a table for `str.translate`.
+
+    It fills itself. Unicode has about 150,000 assigned characters, which take 10 MB; others are not kept.
+    """
+
+    def __missing__(self, code: int) -> int | str:
+        spaced = _spaced_character(chr(code))
+        if spaced != " " or category(chr(code)) not in ("Cn", "Co", "Cs"):
+            self[code] = spaced
+        return spaced
 
 
-@lru_cache(SPACED_MAX)
-def _spaced_character(character: str) -> str:
+_SPACING: Final = _Spacing()
+
+
+def _spaced_character(character: str) -> int | str:
     if character.isalnum():
-        return character
+        return ord(character)
     match category(character):
         case "Mn" | "Mc" | "Me":
-            return character
+            return ord(character)
         case "Cf":
             return ""
         case "Sc" | "Sk" | "Sm" | "So" if not character.isascii():

@@ -116,6 +116,8 @@ class Edge:
         try:
             await self._respond(context, scope, body or receive, answer)
         finally:
+            if context.turn is not None:
+                context.turn.release()
             if context.body_held:
                 self.app_state.bodies.release(context.user_id, context.body_held)
             else:

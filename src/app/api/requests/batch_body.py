@@ -38,8 +38,6 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     errors.query()
     key = errors.key()
     turns, read = TimeSlice(), []
-    if len(body) > BODY_MAX:
-        await turns.wait()
     try:
         content = await errors.json_in_slices(body, turns, part_max=BODY_MAX)
     except PartTooLong as error:

@@ -16,7 +16,7 @@ from app.api.backpressure import Full
 from app.api.context import context_of
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 from app.domain.task_list import PAGE_BYTES
-from app.event_loop import SMALL_REQUESTS
+from app.event_loop import SMALL_REQUESTS, TimeSlice
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
@@ -108,7 +108,7 @@ class ContentCodingRefused(HTTPException):
 
 
 async def json_body(request: TaskRequest, *types: str, optional: bool = False) -> bytes:
-    """Return the body if its media type is one of `types` (default: JSON).
+    """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
     It may be empty. An empty `optional` body may have any media type, since some clients always send one.
 
@@ -135,15 +135,20 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False) -
 
 
 async def _whole_body(request: TaskRequest) -> bytes:
+    context = request.context
     try:
-        async with asyncio.timeout(request.context.app.body_timeout):
-            return await request.body()
+        async with asyncio.timeout(context.app.body_timeout):
+            body = await request.body()
     except TimeoutError as error:  # RFC 9110 §15.5.9: close the connection too
         raise HTTPException(
             status_code=HTTPStatus.REQUEST_TIMEOUT, headers={"connection": "close"}
         ) from error
     except InternalServerException as error:  # Litestar raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
+    if context.body_held:
+        context.turn = await context.app.large_bodies.turn(context.user_id)
+        await TimeSlice().wait()
+    return body
 
 
 def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 ERRORS_MAX: Final = 100
+HINTS_MAX: Final = 10  # errors of a request with a hint: comparing names takes longer than all other checks
+PARAMETERS_MAX: Final = 100  # in a query; a list has at most 50
 READ_ONLY: Final = frozenset({"user_id", *Task.__slots__} - {*TaskChanges.__slots__})
 """The fields of a task that only the server sets."""
 
@@ -83,6 +85,9 @@ class ErrorCollector:
         raw = self._request.context.query
         if not raw:
             return []
+        if raw.count(b"&") >= PARAMETERS_MAX:
+            self.add("", f"has more than {PARAMETERS_MAX} parameters", "query")
+            return []
         try:
             pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
         except ValueError:
@@ -93,7 +98,7 @@ class ErrorCollector:
             if name not in known:
                 if self.is_full:
                     break
-                near = hint(name, known, hints.PARAMETERS)
+                near = self._hint(name, known, hints.PARAMETERS)
                 self.add(f"/{_escaped(name)}", f"is not a parameter of this operation{near}", "query")
             elif name in seen and name not in repeatable:
                 self.add(f"/{name}", "is given more than once", "query")
@@ -166,8 +171,11 @@ class ErrorCollector:
             elif name in READ_ONLY:
                 self.add(f"/{name}", "is read-only")
             elif not self.is_full:
-                self.add(f"/{_escaped(name)}", f"unknown field{hint(name, fields, hints.FIELDS)}")
+                self.add(f"/{_escaped(name)}", f"unknown field{self._hint(name, fields, hints.FIELDS)}")
         return members
+
+    def _hint(self, name: str, known: Collection[str], others: Mapping[str, str]) -> str:
+        return hint(name, known, others) if len(self._found) < HINTS_MAX else ""
 
     def rules(self, members: Members) -> None:
         """Add an error for each domain rule that the members break."""
