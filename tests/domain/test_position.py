@@ -66,7 +66,7 @@ def test_halving_one_gap_again_and_again_ends_before_positions_are_too_long(
     end: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance, count = random.Random(3), 0
-    monkeypatch.setattr("app.domain.position.secrets.randbelow", chance.randrange)  # the same at each run
+    monkeypatch.setattr("app.domain.position.random", chance.random)  # the same at each run
     low, high = position_of_new(later(1)), position_of_new(NOON)
 
     while position := between(low, high, NOON):

@@ -234,19 +234,18 @@ class ProblemResponse(JsonResponse[schemas.Problem]):
         detail: str = "",
     ) -> None:
         context.problem = problem.slug or "about:blank"
+        status = int(problem.status)
         shown = schemas.Problem(
             type=type_of(problem, context.app.problem_base),
             title=problem.title,
-            status=problem.status.value,
+            status=status,
             detail=detail or (with_place(errors[0]) if errors else problem.detail),
             instance=context.instance,
             request_id=context.request_id,
             errors=tuple(errors),
         )
-        lines = tuple(
-            (name.encode("ascii"), value.encode("latin-1")) for name, value in (headers or {}).items()
-        )
-        super().__init__(schemas.encode(shown), status=problem.status.value, headers=lines)
+        lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        super().__init__(schemas.encode(shown), status=status, headers=tuple(lines))
 
 
 def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) -> ProblemResponse:

@@ -7,9 +7,9 @@ Positions grow where tasks are moved to one place again and again. Where the nex
 tasks around the place get new positions, evenly apart. `REACHES` bounds how many tasks a move writes so.
 """
 
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from random import random
 from typing import Final, NewType
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,8 +112,8 @@ def _digits(number: int, length: int) -> str:
 
 
 def _unique() -> str:
-    """Return random digits, the last of them not the lowest."""
-    number = secrets.randbelow(len(_UPPER) ** _UNIQUE)  # one draw: each is a system call
+    """Return random digits, the last of them not the lowest. They are no secret."""
+    number = int(random() * len(_UPPER) ** _UNIQUE)  # noqa: S311
     digits = ""
     for _ in range(_UNIQUE):
         number, rest = divmod(number, len(_UPPER))

@@ -231,8 +231,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
 
 
 def _given_fields(fields: NewTask | TaskChanges) -> dict[str, Any]:
-    values = ((name, getattr(fields, name)) for name in fields.__slots__)
-    return {name: value for name, value in values if value is not KEEP}
+    return {name: value for name in fields.__slots__ if (value := getattr(fields, name)) is not KEEP}
 
 
 def _trim_or_refuse(fields: NewTask | TaskChanges) -> None:

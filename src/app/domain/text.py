@@ -58,9 +58,11 @@ def broken_text_rules(
     if len(text) > at_most:
         yield BrokenRule(field, f"must have at most {at_most} characters")
         return
+    if text.isascii() and not _CONTROLS.search(text):
+        return
     broken = tuple(unstorable(field, text))
     yield from broken
-    if not broken and not text.isascii() and _is_longer_normalized(text, normalized_at_most):
+    if not broken and _is_longer_normalized(text, normalized_at_most):
         yield BrokenRule(field, f"must have at most {normalized_at_most} characters in normal form KC")
 
 
