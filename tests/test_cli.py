@@ -13,7 +13,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.cli.preflight import checked, database_faults, plain_text_warnings
+from app.cli.preflight import checked, database_faults, security_warnings
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
@@ -369,6 +369,13 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
             {"RATE_LIMIT_STORE": "valkey://cache.example.com"},
             "RATE_LIMIT_STORE is on another machine without TLS",
         ),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8,0.0.0.0/0"}, "TRUSTED_PROXIES has every address"),
+        ({"TRUSTED_PROXIES": "::/0"}, "TRUSTED_PROXIES has every address"),
+        ({"BETTER_AUTH_SECRET": "a" * 37}, "BETTER_AUTH_SECRET can be guessed"),
+        ({"METRICS_PORT": "9000", "METRICS_HOST": "0.0.0.0"}, "METRICS_HOST can be reached"),
+        ({"METRICS_PORT": "9000"}, None),
+        ({"METRICS_HOST": "0.0.0.0"}, None),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8"}, None),
         ({"JWKS_URL": "https://auth.example.com/jwks"}, None),
         ({"JWKS_URL": "http://127.0.0.1:3000/jwks"}, None),
         ({"DATABASE_URL": "postgresql://a:b@db.example.com/x"}, None),
@@ -378,12 +385,12 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
         ({"RATE_LIMIT_STORE": "redis://cache.example.com", "RATE_LIMIT": "off"}, None),
     ],
 )
-def test_a_connection_to_another_machine_without_tls_is_a_warning(
+def test_a_setting_that_lets_others_in_is_a_warning(
     more: dict[str, str], warning: str | None
 ) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1/x", **more})
 
-    found = plain_text_warnings(settings)
+    found = security_warnings(settings)
 
     assert len(found) == (warning is not None)
     assert all(each.startswith(warning or "") for each in found)

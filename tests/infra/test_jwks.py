@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import KeysUnavailable, NotAuthenticated
+from app.domain.errors import KeysUnavailable, NotAuthenticated, TooManyRequests
 from app.infra.auth import jwks
 from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwks_fetcher import BURST, PAUSE, Fetcher
@@ -136,11 +136,11 @@ async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_
         for number in range(1000):
             try:
                 await fetched.find(f"unknown-{number}", "EdDSA")
-            except (NotAuthenticated, KeysUnavailable) as error:
+            except (NotAuthenticated, TooManyRequests) as error:
                 errors.append(error)
             assert at_once(fetched.find("old", "EdDSA"))
 
-        limited = [error for error in errors if isinstance(error, KeysUnavailable)]
+        limited = [error for error in errors if isinstance(error, TooManyRequests)]
         assert server.requests == 1 + BURST
         assert len(limited) == 1000 - BURST
         assert all(PAUSE - 2 <= error.retry_after <= PAUSE for error in limited)
@@ -166,7 +166,7 @@ async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
         clock.now += 3600
 
         for _ in range(2 * BURST):
-            with pytest.raises((NotAuthenticated, KeysUnavailable)):
+            with pytest.raises((NotAuthenticated, TooManyRequests)):
                 await fetched.find("unknown", "EdDSA")
 
         assert fetched.fetches == 1 + BURST
@@ -179,7 +179,7 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_
             with pytest.raises(NotAuthenticated):
                 await fetched.find("unknown", "EdDSA")
         server.keys.append(NEW.public)
-        with pytest.raises(KeysUnavailable) as raised:
+        with pytest.raises(TooManyRequests) as raised:
             await fetched.find("new", "EdDSA")
 
         clock.now += raised.value.retry_after

@@ -21,6 +21,7 @@ from app.settings.environment import EnvironmentReader, repeated_names, secrets_
 from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
 
+SECRET_VARIETY: Final = 8  # different bytes; a random secret has more, even one of hexadecimal digits
 PATIENCE: Final = 5.0  # seconds for the database check: a suspended database must not delay the start
 
 
@@ -50,7 +51,7 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
     if warning := difference(settings.database, settings.database_direct):
         warnings.append(warning)
-    warnings += plain_text_warnings(settings)
+    warnings += security_warnings(settings)
     warnings += [*secrets_shown(), *repeated_names()]
     warnings += near_misses(env)
     workers, limits = settings.server.workers, settings.rate_limits
@@ -62,10 +63,10 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     return settings, warnings
 
 
-def plain_text_warnings(settings: Settings) -> list[str]:
-    """Return a warning for each connection to another machine without TLS.
+def security_warnings(settings: Settings) -> list[str]:
+    """Return a warning for each setting that lets others in.
 
-    Others could read and change its data.
+    These are connections without TLS, and addresses and secrets that protect nothing.
     """
     limits, jwks_url = settings.rate_limits, settings.auth.jwks_url
     found = []
@@ -80,6 +81,20 @@ def plain_text_warnings(settings: Settings) -> list[str]:
         )
     if limits.on and limits.store and _is_plain(limits.store, "redis", "valkey"):
         found.append("RATE_LIMIT_STORE is on another machine without TLS: use rediss:// or valkeys://")
+    if any(network.prefixlen == 0 for network in limits.trusted_proxies):
+        found.append(
+            "TRUSTED_PROXIES has every address, so each client can write its own address and no limit per "
+            "address holds: name the networks of your proxies"
+        )
+    if settings.auth.secret and len(set(settings.auth.secret)) < SECRET_VARIETY:
+        found.append(
+            "BETTER_AUTH_SECRET can be guessed, so anyone can forge tokens: use `openssl rand -base64 32`"
+        )
+    if settings.telemetry.metrics_port is not None and not is_loopback(settings.telemetry.metrics_host):
+        found.append(
+            "METRICS_HOST can be reached from other machines, and metrics need no authentication: "
+            "let only your monitoring reach it"
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from app.domain.errors import KeysUnavailable, NotAuthenticated
+from app.domain.errors import KeysUnavailable, NotAuthenticated, TooManyRequests
 from app.infra.auth.jwk import InvalidJwks, Key, find_key
 from app.infra.auth.jwks_fetcher import Allowance, CannotFetch, Fetcher
 from app.logs import where
@@ -89,6 +89,7 @@ class Jwks:
 
         Raises:
             NotAuthenticated: the set has no such key, or the key is for another algorithm.
+            TooManyRequests: the set is good, and was fetched for other unknown keys too often.
             KeysUnavailable: the set cannot be fetched now.
         """
         key = find_key(self._keys, key_id, algorithm)
@@ -106,6 +107,8 @@ class Jwks:
         if self._fetcher is None:
             raise self._unavailable("the keys are not being fetched: not started, or closed")
         if not self._allowance.take():
+            if self.ready and not self._trouble:
+                raise TooManyRequests(math.ceil(self._allowance.wait()))
             raise self._unavailable("too many requests for unknown keys")
         return self._start_fetch(self._fetcher)
 
