@@ -4,7 +4,7 @@ import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { APIError } from "better-auth/api";
 import { bearer, jwt } from "better-auth/plugins";
 import { limitMails, MAIL_WINDOW, printMail, type SendMail } from "./mail.ts";
-import { passwordTurns } from "./password-turns.ts";
+import { HASHING_PATHS, passwordTurns } from "./password-turns.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Settings } from "./settings.ts";
 import { signInThrottle } from "./sign-in-throttle.ts";
@@ -12,9 +12,11 @@ import { signInThrottle } from "./sign-in-throttle.ts";
 const DAY = 24 * 60 * 60; // seconds
 const EMAIL_MAX = 254; // characters (RFC 5321 §4.5.3.1.3, less the angle brackets)
 const NAME_MAX = 100; // characters
+const NO_NAME = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u; // controls, and what turns the direction of the text around
 const IMAGE_MAX = 2_000; // characters of its address
 const USER_AGENT_MAX = 256; // characters
 const SESSIONS_MAX = 50; // of one person; the oldest ends
+const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 }; // on one path, as Better Auth has it for sign-in
 const REQUESTS_OF_AN_ADDRESS = { max: 300, window: 10 }; // on all paths together, made-up ones too
 
 /** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
@@ -49,7 +51,12 @@ export function authOptions(
     database,
     ...mails(settings, limitMails(sendMail)),
     trustedOrigins: [...settings.trustedOrigins],
-    rateLimit: { enabled: settings.rateLimit, customStorage: boundedCounts() },
+    rateLimit: {
+      enabled: settings.rateLimit,
+      customStorage: boundedCounts(),
+      customRules: Object.fromEntries(HASHING_PATHS.map((path) => [path, HASHES_OF_AN_ADDRESS])),
+    },
+    disabledPaths: ["/verify-password"], // a stolen session could guess the password there
     advanced: {
       useSecureCookies: settings.baseUrl.startsWith("https:"),
       ipAddress: { ipAddressHeaders: [CLIENT_ADDRESS], trustedProxies: [...settings.trustedProxies] },
@@ -132,7 +139,8 @@ interface Profile {
 function refuseLargeProfile({ email, name, image }: Profile): void {
   if (email !== undefined && email.length > EMAIL_MAX)
     throw new APIError("BAD_REQUEST", { message: `An e-mail address has at most ${EMAIL_MAX} characters.` });
-  if (name?.includes("\0")) throw new APIError("BAD_REQUEST", { message: "A name has no control characters." });
+  if (name !== undefined && NO_NAME.test(name))
+    throw new APIError("BAD_REQUEST", { message: "A name has no control characters." });
   if (name !== undefined && [...name].length > NAME_MAX)
     throw new APIError("BAD_REQUEST", { message: `A name has at most ${NAME_MAX} characters.` });
   if (image && (image.length > IMAGE_MAX || !/^https?:/i.test(image)))

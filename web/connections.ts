@@ -1,10 +1,11 @@
 /** What one connection, one address and all of them may take of the HTTP server. */
 
-import type { Server, ServerOptions } from "node:http";
+import type { IncomingMessage, Server, ServerOptions } from "node:http";
 import { BlockList, isIP, type Socket } from "node:net";
+import { toBits } from "./settings.ts";
 
 const CONNECTIONS_MAX = 2_000;
-const PER_ADDRESS_MAX = 100; // a proxy of ours, which speaks for many, is not counted
+const PER_ADDRESS_MAX = 100; // of IPv6: of its first 64 bits; a proxy of ours, which speaks for many, is not counted
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
 
 /** Milliseconds for a head, for a whole request, and between two of them: a slow sender ends like one that sends nothing. */
@@ -15,23 +16,61 @@ export const serverOptions: ServerOptions = {
   connectionsCheckingInterval: 1_000,
 };
 
-export function boundConnections(server: Server, trustedProxies: readonly string[], silence = SILENCE): void {
-  server.maxConnections = CONNECTIONS_MAX;
+export function boundConnections(
+  server: Server,
+  trustedProxies: readonly string[],
+  { silence = SILENCE, connectionsMax = CONNECTIONS_MAX } = {},
+): void {
   server.setTimeout(silence);
+  const admit = admission(server, connectionsMax);
   const proxies = blockList(trustedProxies);
   const open = new Map<string, number>();
   server.on("connection", (socket: Socket) => {
     const address = socket.remoteAddress;
-    if (!address || proxies.check(address, family(address))) return;
-    const count = (open.get(address) ?? 0) + 1;
-    open.set(address, count);
+    if (!address || proxies.check(address, family(address))) return admit(socket);
+    const key = networkOf(address);
+    const count = (open.get(key) ?? 0) + 1;
+    open.set(key, count);
     socket.once("close", () => {
-      const left = (open.get(address) ?? 1) - 1;
-      if (left === 0) open.delete(address);
-      else open.set(address, left);
+      const left = (open.get(key) ?? 1) - 1;
+      if (left === 0) open.delete(key);
+      else open.set(key, left);
     });
     if (count > PER_ADDRESS_MAX) socket.destroy();
+    else admit(socket);
   });
+}
+
+/**
+ * Returns what admits a connection. For each one too many it ends the one that has waited longest for a whole request:
+ * so nobody closes the server to others by connections that ask for nothing.
+ */
+function admission(server: Server, connectionsMax: number): (socket: Socket) => void {
+  /** With the request under way, in the order in which they were opened or last answered. */
+  const open = new Map<Socket, IncomingMessage | null>();
+  server.on("request", (request, response) => {
+    const { socket } = request;
+    open.set(socket, request);
+    response.once("close", () => {
+      if (open.delete(socket) && !socket.destroyed) open.set(socket, null);
+    });
+  });
+  return (socket) => {
+    if (open.size >= connectionsMax) {
+      const sockets = [...open.keys()];
+      const oldest = sockets.find((each) => !open.get(each)?.complete) ?? sockets[0];
+      oldest?.destroy();
+      if (oldest) open.delete(oldest); // before it is closed
+    }
+    open.set(socket, null);
+    socket.once("close", () => open.delete(socket));
+  };
+}
+
+/** An IPv6 address counts with its first 64 bits, which one customer has. */
+export function networkOf(address: string): string {
+  const isIPv6 = isIP(address) === 6 && !address.startsWith("::ffff:");
+  return isIPv6 ? toBits(address.split("%")[0] ?? "").slice(0, 64) : address;
 }
 
 function blockList(networks: readonly string[]): BlockList {

@@ -13,14 +13,15 @@ import { APIError, createAuthMiddleware } from "better-auth/api";
 import { atEnd } from "./request-end.ts";
 import { accountOf, type Context, knownDevice } from "./sign-in-throttle.ts";
 
-const PATHS = new Set([
+/** Where a password is hashed. */
+export const HASHING_PATHS: readonly string[] = [
   "/sign-in/email",
   "/sign-up/email",
   "/change-password",
   "/delete-user",
   "/reset-password",
   "/verify-password",
-]);
+];
 const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
 const WAITING_MAX = 20 * AT_ONCE; // about two seconds, in each of the two lines
 const FIRST_MAX = 2; // of one account in the line that goes first; its next ones wait with all others
@@ -45,9 +46,10 @@ export class TurnQueue {
 
   /**
    * Resolves when it is this one's turn, to the function that ends the turn; `null`: the line is full.
-   * `account` names the account of a known device, which goes first.
+   * `account` names the account of a known device, which goes first. Where `signal` aborts, the place is given up.
    */
-  async take(account: string | null = null): Promise<(() => void) | null> {
+  async take(account: string | null = null, signal?: AbortSignal): Promise<(() => void) | null> {
+    if (signal?.aborted) return null;
     if (this.#running < this.#atOnce) {
       this.#running += 1;
       return this.#end();
@@ -55,8 +57,20 @@ export class TurnQueue {
     const isFirst = account !== null && this.#first.filter((other) => other.account === account).length < FIRST_MAX;
     const line = isFirst ? this.#first : this.#rest;
     if (line.length >= this.#waitingMax) return null;
-    await new Promise<void>((begin) => line.push({ account, begin }));
-    return this.#end();
+    const isMyTurn = await new Promise<boolean>((resolve) => {
+      const waiting = { account, begin: () => resolve(true) };
+      line.push(waiting);
+      signal?.addEventListener("abort", () => {
+        const place = line.indexOf(waiting);
+        if (place !== -1) line.splice(place, 1);
+        resolve(false);
+      });
+    });
+    return isMyTurn ? this.#end() : null;
+  }
+
+  get waiting(): number {
+    return this.#first.length + this.#rest.length;
   }
 
   /** Passes the turn on, once. */
@@ -78,7 +92,7 @@ export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): Bett
     if (!ctx.request) return;
     const account = accountOf(ctx.body?.email);
     const isKnown = account !== null && (await knownDevice(ctx, account)) !== null;
-    const end = await queue.take(isKnown ? account : null);
+    const end = await queue.take(isKnown ? account : null, ctx.request.signal);
     if (end === null)
       throw new APIError(
         "SERVICE_UNAVAILABLE",
@@ -93,7 +107,7 @@ export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): Bett
     hooks: {
       before: [
         {
-          matcher: ({ path }) => path !== undefined && PATHS.has(path),
+          matcher: ({ path }) => path !== undefined && HASHING_PATHS.includes(path),
           handler: createAuthMiddleware(takeTurn),
         },
       ],

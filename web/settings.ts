@@ -74,7 +74,7 @@ function networkFault(text: string): string | null {
 }
 
 /** An address as `0` and `1`. */
-function toBits(address: string): string {
+export function toBits(address: string): string {
   if (isIP(address) === 4)
     return address
       .split(".")

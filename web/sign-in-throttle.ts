@@ -1,8 +1,8 @@
 /**
  * A Better Auth plugin that slows down guessing one account's password, from all addresses together.
  *
- * It counts wrong passwords: of an account at one address, of an account at all addresses, and of an account on a
- * device on which it has signed in before. Such a device has a signed cookie and counts by itself, so nobody can lock
+ * It counts wrong passwords: of an account at one address, of an account at all addresses, of an account on a device
+ * on which it has signed in before, and of a session that changes its password. Such a device has a signed cookie and counts by itself, so nobody can lock
  * a person out of their own devices (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). The cookie
  * outlives a restart of this server, and people who share an address do not share it. The answers are the same
  * whether the account exists or not.
@@ -10,7 +10,7 @@
 
 import { createHash, randomUUID } from "node:crypto";
 import type { BetterAuthPlugin } from "better-auth";
-import { APIError, createAuthMiddleware, getIP } from "better-auth/api";
+import { APIError, createAuthMiddleware, getIP, getSessionFromCtx } from "better-auth/api";
 import { LastingCounts } from "./lasting-counts.ts";
 import type { Quota } from "./rate-limiter.ts";
 import { atEnd } from "./request-end.ts";
@@ -28,13 +28,21 @@ type Use = readonly [counts: LastingCounts, key: string];
 export type Context = Parameters<Parameters<typeof createAuthMiddleware>[0]>[0];
 
 const WRONG_PASSWORD = 401;
+const WRONG_OLD_PASSWORD = 400;
 
 export function signInThrottle(): BetterAuthPlugin {
   const ofDevices = new LastingCounts(AT_DEVICE);
   const atAddresses = new LastingCounts(AT_ADDRESS);
   const anywhere = new LastingCounts(ANYWHERE);
+  const bySessions = new LastingCounts(AT_DEVICE);
 
-  async function takeQuotas(ctx: Context): Promise<void> {
+  /** A stolen session guesses no faster than a stolen device. */
+  async function takeQuotaOfSession(ctx: Context): Promise<void> {
+    const session = await getSessionFromCtx(ctx);
+    if (session && ctx.request) takeQuotas([[bySessions, session.user.id]], WRONG_OLD_PASSWORD);
+  }
+
+  async function takeQuotasOfAccount(ctx: Context): Promise<void> {
     const account = accountOf(ctx.body?.email);
     if (!account || !ctx.request) return;
     const device = await knownDevice(ctx, account);
@@ -45,21 +53,16 @@ export function signInThrottle(): BetterAuthPlugin {
           [atAddresses, `${account} ${address}`],
           [anywhere, account],
         ];
-    for (const [index, [counts, key]] of uses.entries()) {
-      const wait = counts.take(key);
-      if (wait === 0) continue;
-      giveBack(uses.slice(0, index));
-      throw tooMany(wait);
-    }
-    atEnd((status) => {
-      if (status !== WRONG_PASSWORD) giveBack(uses);
-    });
+    takeQuotas(uses, WRONG_PASSWORD);
   }
 
   return {
     id: "sign-in-throttle",
     hooks: {
-      before: [{ matcher: ({ path }) => path === "/sign-in/email", handler: createAuthMiddleware(takeQuotas) }],
+      before: [
+        { matcher: ({ path }) => path === "/sign-in/email", handler: createAuthMiddleware(takeQuotasOfAccount) },
+        { matcher: ({ path }) => path === "/change-password", handler: createAuthMiddleware(takeQuotaOfSession) },
+      ],
       after: [{ matcher: () => true, handler: createAuthMiddleware(rememberDevice) }],
     },
   };
@@ -77,6 +80,19 @@ export async function knownDevice(ctx: Context, account: string): Promise<string
   const value = await ctx.getSignedCookie(cookie.name, ctx.context.secret);
   const [owner, device] = value ? value.split(".") : [];
   return owner === account && device ? device : null;
+}
+
+/** Uses each quota once, and gives all back where the answer does not say that the password was wrong. */
+function takeQuotas(uses: readonly Use[], wrong: number): void {
+  for (const [index, [counts, key]] of uses.entries()) {
+    const wait = counts.take(key);
+    if (wait === 0) continue;
+    giveBack(uses.slice(0, index));
+    throw tooMany(wait);
+  }
+  atEnd((status) => {
+    if (status !== wrong) giveBack(uses);
+  });
 }
 
 function giveBack(uses: readonly Use[]): void {

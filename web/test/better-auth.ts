@@ -52,6 +52,7 @@ export function given(
     );
 
   return {
+    auth,
     open: (link: string) => ask(new Request(link)),
     sendVerification: (email: string) => post("/send-verification-email", { email }),
     signUp: (email: string) => post("/sign-up/email", { name: "Ann", email, password: PASSWORD }),

@@ -1,4 +1,4 @@
-/** When `connections.ts` ends a connection on which nothing moves. */
+/** Which connections `connections.ts` ends. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { boundConnections } from "../connections.ts";
+import { boundConnections, networkOf } from "../connections.ts";
 
 const SILENCE = 2_000; // milliseconds
 const LARGE = Buffer.alloc(32 * 1024 * 1024); // more than the kernel holds for a reader
@@ -23,7 +23,7 @@ async function requested(server: Server): Promise<[client: Socket, served: Socke
 
 const given = (silence?: number): Server => {
   const server = createServer((_, response) => response.end(LARGE));
-  boundConnections(server, [], silence);
+  boundConnections(server, [], silence === undefined ? {} : { silence });
   return server;
 };
 
@@ -55,4 +55,69 @@ test("a connection whose answer nobody takes ends, and a slow reader gets the wh
 
 test("without another limit a connection may be silent for 30 seconds", () => {
   assert.equal(given().timeout, 30_000);
+});
+
+/** Connections to a server, each opened after the one before; those that are named send that. */
+async function opened(server: Server, sends: readonly string[]): Promise<Socket[]> {
+  if (!server.listening) await once(server.listen(0, "127.0.0.1"), "listening");
+  const clients: Socket[] = [];
+  for (const text of sends) {
+    const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    clients.push(client);
+    await Promise.all([once(server, "connection"), once(client, "connect")]);
+    if (!text) continue;
+    client.write(text);
+    if (text.includes("\r\n\r\n")) await once(server, "request");
+  }
+  return clients;
+}
+
+const HALF_A_BODY = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+const WHOLE = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+test("for each connection too many, the one that has waited longest for a whole request ends", {
+  timeout: 30_000,
+}, async () => {
+  const server = createServer(() => {}); // answers none
+  boundConnections(server, [], { connectionsMax: 4 });
+  const [asking, half, silent, head, another] = (await opened(server, [WHOLE, HALF_A_BODY, "", "GET /", WHOLE])) as [
+    Socket,
+    Socket,
+    Socket,
+    Socket,
+    Socket,
+  ];
+  await once(half.resume(), "close");
+
+  const [third] = (await opened(server, [""])) as [Socket];
+  await once(silent.resume(), "close");
+  const rest = await opened(server, ["", ""]);
+  await Promise.all([head, third].map((socket) => once(socket.resume(), "close")));
+
+  assert.deepEqual(
+    [asking, another, ...rest].map(({ destroyed }) => destroyed),
+    [false, false, false, false],
+  );
+  for (const socket of [asking, another, ...rest]) socket.destroy();
+  server.close();
+});
+
+test("where all wait for their answers, the one that has waited longest ends", { timeout: 30_000 }, async () => {
+  const server = createServer(() => {});
+  boundConnections(server, [], { connectionsMax: 2 });
+  const [first, second, third] = (await opened(server, [WHOLE, WHOLE, WHOLE])) as [Socket, Socket, Socket];
+
+  await once(first.resume(), "close");
+
+  assert.deepEqual([second.destroyed, third.destroyed], [false, false]);
+  for (const socket of [second, third]) socket.destroy();
+  server.close();
+});
+
+test("an IPv6 address counts with its first 64 bits, an IPv4 address as a whole in either form", () => {
+  assert.equal(networkOf("2001:db8::1"), networkOf("2001:db8::ffff:0:0:2"));
+  assert.notEqual(networkOf("2001:db8::1"), networkOf("2001:db8:0:1::1"));
+  assert.equal(networkOf("fe80::1%eth0"), networkOf("fe80::2"));
+  assert.notEqual(networkOf("::ffff:192.0.2.1"), networkOf("::ffff:192.0.2.2"));
+  assert.notEqual(networkOf("192.0.2.1"), networkOf("192.0.2.2"));
 });

@@ -1,9 +1,14 @@
 /** Who hashes a password when: the line, the line that goes first, and their bounds. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { setImmediate as settle } from "node:timers/promises";
+import { serve as listen } from "@hono/node-server";
 import { TurnQueue } from "../password-turns.ts";
+import { createApp } from "../serve.ts";
+import { given, SETTINGS } from "./better-auth.ts";
 
 test("as many as may run at once begin at once, the next in their order, and one ends once", async () => {
   const queue = new TurnQueue(2, 10);
@@ -52,4 +57,28 @@ test("a turn that has ended is free for the next", async () => {
 
   assert.notEqual(await queue.take(), null);
   assert.equal(await queue.take(), null);
+});
+
+test("a request whose client is gone leaves the line", { timeout: 20_000 }, async () => {
+  const queue = new TurnQueue(1, 1);
+  const { auth } = given({}, async () => {}, queue);
+  const end = await queue.take();
+  const server = listen({ fetch: createApp(SETTINGS, auth).fetch, port: 0, hostname: "127.0.0.1" });
+  await once(server, "listening");
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const body = JSON.stringify({ email: "ann@example.com", password: "wrong password" });
+  client.write(
+    "POST /api/auth/sign-in/email HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+      `Origin: ${SETTINGS.baseUrl}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  while (queue.waiting === 0) await settle();
+
+  client.destroy();
+  while (queue.waiting > 0) await settle();
+
+  const next = queue.take();
+  end?.();
+  assert.notEqual(await next, null);
+  assert.equal(await queue.take(null, AbortSignal.abort()), null);
+  server.close();
 });
