@@ -19,7 +19,7 @@ from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.support.keyed import keyed
+from tests.support.keyed import keyed, until_waiting
 
 pytestmark = pytest.mark.server
 
@@ -140,11 +140,3 @@ async def test_a_delete_for_good_loses_at_most_one_race(
     await delete
 
     assert await mine.revision() == before + 3
-
-
-async def until_waiting(database: Database, count: int) -> None:
-    """Return as soon as this many statements wait for a lock."""
-    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(5):
-        while len(await database.fetch(Statement(query, ()), {})) != count:  # noqa: ASYNC110 - another process changes it
-            await asyncio.sleep(0.01)

@@ -1,5 +1,6 @@
 """`app purge` deletes old trash of all owners, and nothing else."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from app.domain.errors import AnswerGone, TaskNotFound
 from app.domain.idempotency import AlreadyAnswered
 from app.domain.task import Task
 from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import OwnerSession
 from app.infra.purge import forget_old_answers, purge_trash
+from app.infra.statements.owner_scope import Statement
+from app.infra.statements.revision import HOLD
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
-from tests.support.keyed import keyed
+from tests.support.keyed import keyed, until_waiting
 from tests.support.servers.service import app as run_app
 
 pytestmark = pytest.mark.server
@@ -56,7 +60,7 @@ async def test_old_trash_of_all_owners_is_ended_and_counted(
 async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.purge.RESPONSES", 1)
+    monkeypatch.setattr("app.infra.purge.HOARDERS", 1)
     now = datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
     owners = [someone("ann"), someone("bob")]
@@ -70,6 +74,23 @@ async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_
         with pytest.raises(AlreadyAnswered):
             await keyed(database, owner, "new", at=ages["new"]).add(TaskFactory.build(), at_most=MANY)
         await keyed(database, owner, "old", at=ages["old"]).add(TaskFactory.build(), at_most=MANY)
+
+
+async def test_old_responses_of_an_owner_wait_for_that_owners_writes(
+    database: Database, database_url: str
+) -> None:
+    ann, now = someone(), datetime.now(UTC)
+    await keyed(database, ann, "old", at=now - timedelta(hours=25)).add(TaskFactory.build(), at_most=MANY)
+
+    async with database.transaction() as transaction:
+        await OwnerSession(transaction, owner=ann).one(HOLD)
+        forgetting = asyncio.create_task(forget_old_answers(DatabaseAddress.parse(database_url)))
+        await until_waiting(database, 1)
+        held = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
+    await forgetting
+
+    left = await database.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
+    assert (len(held), len(left)) == (1, 0)
 
 
 async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(

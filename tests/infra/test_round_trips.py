@@ -127,6 +127,7 @@ OPERATIONS = {
     "listTasks, the trash": Row(1, send("GET", "?trashed=true")),
     "listTasks, a page and the next": Row(2, next_page),
     "listTasks, and again while it is known": Row(2, known, 304),
+    "listChanges": Row(1, send("GET", "changes")),
     "summarizeTasks": Row(1, send("GET", "summary")),
     "getTask": Row(1, send("GET", "{0}")),
     "getTask, that nobody has": Row(1, send("GET", NOBODYS), 404),

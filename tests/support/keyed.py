@@ -1,5 +1,6 @@
 """Writes under a key, without a request."""
 
+import asyncio
 from datetime import datetime
 from typing import Final
 from uuid import uuid4
@@ -7,7 +8,9 @@ from uuid import uuid4
 from app.domain.idempotency import IdempotentRequest, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.infra.idempotency import KeyedWrites
+from app.infra.postgres.database import Database
 from app.infra.postgres.session import Session
+from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
 from tests.support.factories import NOON
 
@@ -33,3 +36,11 @@ def keyed(  # noqa: PLR0913 - keywords
 def under_a_key(mine: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
     """Return the same tasks, on the same connection, for one write under a new key."""
     return keyed(mine._session._connection, mine._session._owner, form=form)
+
+
+async def until_waiting(database: Database, count: int) -> None:
+    """Return as soon as this many statements wait for a lock."""
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5):
+        while len(await database.fetch(Statement(query, ()), {})) != count:  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.01)

@@ -54,6 +54,8 @@ async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapp
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
     if isinstance(value, list | tuple):
         value = "{" + ",".join(f'"{item}"' for item in value) + "}"
     if isinstance(value, bytes):

@@ -3,7 +3,7 @@
 Forced row-level security hides every row from a statement without an owner, so a plain DELETE would silently
 remove nothing. These statements run as a maintenance role. Its policies show only the trash, the counts of
 owners, and responses older than a day. Each transaction handles a batch of owners, and locks the owners
-before their tasks, as every write does.
+before their tasks and responses, as every write does.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ from app.infra.statements import idempotency, tombstones
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners in one transaction
-RESPONSES: Final = 1000  # in one transaction
+HOARDERS: Final = 20  # owners in one transaction that deletes responses: each may have thousands
 ROLE: Final = MAINTENANCE
 
 _LOCK_OWNERS: Final = """
@@ -39,7 +39,15 @@ WITH gone AS (
 )
 SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
 """
-_FORGET: Final = "DELETE FROM kept_answers WHERE ctid = ANY(ARRAY(SELECT ctid FROM kept_answers LIMIT $1))"
+# Its owner's own requests delete old responses too, and hold the owner's row meanwhile.
+_FORGET: Final = """
+WITH owners AS (
+    SELECT user_id FROM task_owners WHERE user_id IN (
+        SELECT DISTINCT user_id FROM kept_answers ORDER BY user_id LIMIT $1
+    ) ORDER BY user_id FOR UPDATE
+)
+DELETE FROM kept_answers WHERE user_id IN (SELECT user_id FROM owners)
+"""
 
 
 class CannotPurge(Exception):
@@ -98,6 +106,6 @@ async def forget_old_answers(address: DatabaseAddress) -> None:
         while deleted != "DELETE 0":
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {ROLE}")
-                deleted = await connection.execute(_FORGET, RESPONSES)
+                deleted = await connection.execute(_FORGET, HOARDERS)
     finally:
         await connection.close()

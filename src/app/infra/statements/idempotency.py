@@ -29,9 +29,6 @@ from app.infra.statements.revision import ONE, OWNERS
 from app.infra.tables import StoredResponseRow
 
 RESPONSES: Final = view_of(StoredResponseRow)
-FORGOTTEN_AT_ONCE: Final = literal_column(
-    "100", Integer
-)  # rows; more than one request adds, so old ones run out
 GONE: Final = 410
 """The status of a response that was emptied: only its key is left."""
 NOTHING: Final = literal_column("0", Integer)
@@ -52,25 +49,12 @@ def key_hash() -> ColumnElement[int]:
 
 
 def forget_old(*conditions: ColumnElement[bool]) -> CTE:
-    """Return the part of a statement that deletes some old responses, and not this key's."""
-    old = (
-        select(RESPONSES.c.route, RESPONSES.c.key)
-        .where(*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE)
-        .limit(FORGOTTEN_AT_ONCE)
-        .with_for_update(skip_locked=True)  # what another request forgets or keeps anew is its business
-        .correlate(None)
-    )
+    """Return the part of a statement that deletes the old responses, and not this key's."""
     # PostgreSQL may apply either of two changes to one row in one statement: this key's row is the INSERT's.
-    another = tuple_(RESPONSES.c.route, RESPONSES.c.key) != tuple_(
-        value_of_response("route"), value_of_response("key")
-    )
-    # Without statistics, PostgreSQL may begin with all responses of the owner: the oldest is looked at first.
-    oldest = (
-        select(RESPONSES.c.kept_at).where(*owner_scope(RESPONSES)).order_by(RESPONSES.c.kept_at).limit(ONE)
-    )
-    there_are = oldest.correlate(None).scalar_subquery() <= SINCE
-    these = (there_are, tuple_(RESPONSES.c.route, RESPONSES.c.key).in_(old), another)
-    return delete(RESPONSES).where(*owner_scope(RESPONSES), *conditions, *these).cte("forgotten")
+    place = tuple_(RESPONSES.c.route, RESPONSES.c.key)
+    another = place != tuple_(value_of_response("route"), value_of_response("key"))
+    old = (*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE)
+    return delete(RESPONSES).where(*old, another, *conditions).cte("forgotten")
 
 
 def _count_anew() -> Statement:
