@@ -11,6 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from dev.postgres import PostgresServer
 from tests.histories.batches import Batches
+from tests.histories.changes import Changes
 from tests.histories.reads import Reads
 from tests.histories.running import Running
 from tests.histories.writes import Writes
@@ -23,7 +24,7 @@ STEPS = 24
 SHORT = 14  # characters of a position: between two there is room for few, so that all are spread now and then
 
 
-class Histories(Batches, Writes, Reads):
+class Histories(Batches, Writes, Reads, Changes):
     """All that can be done."""
 
 

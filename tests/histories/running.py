@@ -10,6 +10,7 @@ import httpx
 
 from app.composition import compose
 from app.infra.purge import purge_trash
+from app.infra.resync import raise_revisions
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from tests.conftest import environment_for
@@ -40,6 +41,10 @@ class Running:
     def purge(self, *, older_than: timedelta) -> None:
         """End old trash, as `app purge` does."""
         self.wait_for(purge_trash(self._address, before=self.now - older_than))
+
+    def resync(self) -> None:
+        """Make all tokens of changes invalid, as `app resync` does."""
+        self.wait_for(raise_revisions(self._address))
 
     def close(self) -> None:
         self.wait_for(self._context.__aexit__(None, None, None))

@@ -7,18 +7,22 @@ from app.infra.statements.changes import PAGE
 BEGINNING = ChangesToken(0, base=2**63 - 2)  # of a full walk: no tombstone
 
 
-async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
-    """Read a page. If it is too large, read it again with a quarter of its changes."""
+def values_of(since: ChangesToken | None, limit: int) -> dict[str, object]:
+    """Return the values of the statement."""
     token = since or BEGINNING
     ended_revision, ended_first = token.first_tombstone
-    (row,) = await session.rows(
-        PAGE,
-        revision=token.revision,
-        first=token.id,
-        ended_revision=ended_revision,
-        ended_first=ended_first,
-        limit=limit + 1,  # one more shows whether there is a next page
-    )
+    return {
+        "revision": token.revision,
+        "first": token.id,
+        "ended_revision": ended_revision,
+        "ended_first": ended_first,
+        "limit": limit + 1,  # one more shows whether there is a next page
+    }
+
+
+async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
+    """Read a page. If it is too large, read it again with a quarter of its changes."""
+    (row,) = await session.rows(PAGE, **values_of(since, limit))
     revision = row["revision"] or 0
     if since is not None:
         since.require_readable(revision=revision, floor=row["floor"] or 0)
