@@ -4,6 +4,7 @@ How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.state
 `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.rls_operations` (second wall).
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from app.domain.changes import ChangesToken
 from app.domain.commands import Change, Move, Operation, Restore, Trash
 from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys
 from app.domain.idempotency import AlreadyAnswered, ResponseForm, StorageQuota
@@ -214,6 +216,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
 
     with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
+        changes = await cid.changes(None, limit=200)
         summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
         keyed_verbs = ("change under a key", "toggle under a key")
         for verb in ("show", "change", "toggle", "trash", "purge", "place", *keyed_verbs, *IN_BATCH):
@@ -221,6 +224,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
                 await ACTS[verb](cid, planted.tasks[0].id)
 
     assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
+    assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after(0), False)
     assert (summary.open, summary.done, summary.tags, revision) == (0, 0, (), 0)
 
 
@@ -251,6 +255,37 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     assert again.value.response.body == his.json
     assert before.version == 2
     assert postgres.query(counts, name) == counted
+
+
+@pytest.mark.parametrize("wall", ["row-level security", "predicate"])
+async def test_with_either_wall_down_nobody_reads_or_drops_the_tombstones_of_another(
+    postgres: PostgresServer, own: tuple[Database, str], wall: str
+) -> None:
+    database, name = own
+    ann, bob = someone("ann"), someone("bob")
+    ended, tasks = TaskFactory.build(), [TaskFactory.build() for _ in range(2)]
+    for owner in (ann, bob):
+        mine = NeonTaskRepository(database, owner=owner)
+        for task in (ended, *tasks):
+            await mine.add(task, at_most=MANY)
+        await mine.purge(ended.id)
+    postgres.query(
+        f"UPDATE ended_tasks SET ended_at = now() - interval '91 days' WHERE user_id IN ('{ann}', '{bob}')",
+        name,
+    )
+    of_bob = f"SELECT floor, tombstones, (SELECT count(*) FROM ended_tasks WHERE user_id = '{bob}') FROM task_owners WHERE user_id = '{bob}'"
+    before = postgres.query(of_bob, name)
+
+    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+        hers = NeonTaskRepository(WithoutPredicate(database) if wall == "predicate" else database, owner=ann)
+        token = (await hers.changes(None, limit=9)).next
+        await hers.purge(tasks[0].id)
+        await hers.purge(tasks[1].id)
+        changes = json.loads((await hers.changes(token, limit=9)).changes)
+
+    assert changes == [{"id": str(task.id), "task": None} for task in tasks]
+    assert postgres.query(of_bob, name) == before
+    assert before.endswith("|1|1")
 
 
 async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statement(
