@@ -385,9 +385,7 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
         ({"RATE_LIMIT_STORE": "redis://cache.example.com", "RATE_LIMIT": "off"}, None),
     ],
 )
-def test_a_setting_that_lets_others_in_is_a_warning(
-    more: dict[str, str], warning: str | None
-) -> None:
+def test_a_setting_that_lets_others_in_is_a_warning(more: dict[str, str], warning: str | None) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1/x", **more})
 
     found = security_warnings(settings)

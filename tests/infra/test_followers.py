@@ -6,7 +6,7 @@ place.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from app.domain.errors import NotInTrash, TaskNotFound
 from app.domain.identity import UserId
 from app.domain.task import TaskChanges, TaskId
 from app.infra.postgres.database import Database
+from app.infra.postgres.session import Session
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, TaskFactory, later, someone
@@ -48,7 +49,7 @@ async def write(database: Database, owner: UserId, shared: list[TaskId], seed: i
         task_id = chance.choice(shared)
         batch: list[Operation] = [TaskFactory.build() for _ in range(2)]
         batch.append(Change(task_id, TaskChanges(title=f"{seed} {number}")))
-        acts = [
+        acts: list[Callable[[], Coroutine[Any, Any, object]]] = [
             partial(mine.toggle, task_id, at=later(number)),
             partial(mine.add, TaskFactory.build(), at_most=MANY),
             partial(mine.apply, batch, at=later(number), at_most=MANY),
@@ -102,7 +103,7 @@ async def test_no_follower_misses_a_change_of_eight_writers_and_each_meets_them_
         assert places == sorted(places)
 
 
-WRITES_THAT_WAIT: dict[str, Callable[[Database, UserId, TaskId], Awaitable[object]]] = {
+WRITES_THAT_WAIT: dict[str, Callable[[Database, UserId, TaskId], Coroutine[Any, Any, object]]] = {
     "add": lambda database, owner, _: of(database, owner).add(TaskFactory.build(), at_most=MANY),
     "change": lambda database, owner, task_id: of(database, owner).change(
         task_id, TaskChanges(title="x"), at=later(1)
@@ -122,7 +123,7 @@ WRITES_THAT_WAIT: dict[str, Callable[[Database, UserId, TaskId], Awaitable[objec
 }
 
 
-def of(database: Database, owner: UserId) -> NeonTaskRepository:
+def of(database: Session, owner: UserId) -> NeonTaskRepository:
     return NeonTaskRepository(database, owner=owner)
 
 
