@@ -6,6 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE :=# else each process of the tests compiles all of them anew
 WORKERS ?= 5# more than processors: most tests wait for a server to start, or for a time limit to be over
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
+QUIET_FILES = $(shell grep -rl --include='test_*.py' 'mark\.quiet' tests)# to collect all others takes as long as these tests of `make unit`
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate dist openapi bench bench-growth lock clean
@@ -24,7 +25,7 @@ serve: .venv/.complete ## serve the API as in production (settings: .env.example
 test: .venv/.complete web ## run every test, against real servers in temporary places
 	@if [ -d web/node_modules ]; then echo "Tests of the page and the sign-in server:" && (cd web && npm test --silent); fi
 	@echo "Tests side by side, $(WORKERS) files at once:" && $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(WORKERS) -m "not quiet"
-	@echo "Tests that measure time, one after the other:" && $(BIN)/python -m pytest -m quiet
+	@echo "Tests that measure time, one after the other:" && $(BIN)/python -m pytest -m quiet $(QUIET_FILES)
 
 # FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
@@ -38,7 +39,7 @@ screenshots: .venv/.complete web ## show the page in every state, narrow and wid
 
 unit: .venv/.complete ## run the tests that need no server
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) auto -m "not server and not quiet"
-	@$(BIN)/python -m pytest -q -m "quiet and not server"
+	@$(BIN)/python -m pytest -q -m "quiet and not server" $(QUIET_FILES)
 
 pythons: .venv/.complete ## run those tests on each other Python from 3.11 on that this machine has
 	@$(BIN)/python -m dev.pythons

@@ -27,11 +27,12 @@ settings.load_profile("without a deadline")
 
 LONGEST = (  # the most processor time first
     "tests/e2e/front_ends/test_next.py",
-    "tests/test_cli.py",
-    "tests/e2e/",
     "tests/api/test_histories.py",
+    "tests/infra/test_pgbouncer.py",
+    "tests/e2e/front_ends/test_vite.py",
+    "tests/dev/test_run.py",
+    "tests/e2e/",
     "tests/abuse/",
-    "tests/dev/",
     "tests/clients/",
     "tests/infra/",
 )
@@ -45,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one of them in the end."""
+    for path in {item.path for item in items if item.get_closest_marker("quiet")}:
+        if "mark.quiet" not in path.read_text():
+            raise pytest.UsageError(f"{path} has quiet tests: `make test` finds these by `mark.quiet` in it")
     items.sort(key=lambda item: [item.nodeid.startswith(name) for name in LONGEST], reverse=True)
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from app.infra.postgres.connect import connect, driver_arguments
 from app.infra.tables import OwnedRow
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
+from tests.support.servers.service import app
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parent.parent.parent
 
 MIGRATIONS = [
     f"{script.stem[:4]}: {(ast.get_docstring(ast.parse(script.read_text())) or '').splitlines()[0]}"
@@ -153,15 +152,16 @@ async def test_a_start_knows_without_alembic_whether_the_database_is_as_this_ver
     assert not any((empty, older, ahead, hidden))
 
 
-async def test_two_migrations_at_once_are_safe_also_in_two_databases(postgres: PostgresServer) -> None:
+async def test_two_migrations_at_once_are_safe_also_in_two_databases(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
     urls = [postgres.new_database(), postgres.new_database()] * 3
-    command = (sys.executable, "-m", "app", "migrate")
 
-    processes = [
-        await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={"DATABASE_URL": url}) for url in urls
-    ]
+    processes = await asyncio.gather(
+        *(asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path) for url in urls)
+    )
 
-    assert [await process.wait() for process in processes] == [0] * 6
+    assert [process.returncode for process in processes] == [0] * 6
     for url in urls[:2]:
         assert await _connected(DatabaseAddress.parse(url), differences) == []
 
