@@ -44,12 +44,16 @@ from app.infra.gauges import sample_gauges
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import PersonConcurrency
 from app.infra.tasks import NeonUnitsOfWork
+from app.live.change_marks import inherited_marks
+from app.live.hub import Hub
 from app.send_buffers import limited_send_buffers
 from app.settings import Settings
+from app.settings.live import LiveSettings
 from app.settings.rate_limits import RateLimits
 from app.supervision import Worker
 
 if TYPE_CHECKING:  # the process imports these only where metrics or tracing is on
+    from app.infra.live_store import LiveStore
     from app.metrics import Metrics
     from app.tracing import Tracing
 
@@ -67,9 +71,12 @@ def compose(
     Tests pass their own verifier and clock; the process passes metrics and tracing.
     """
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
-    worker = Worker()
+    hub = Hub(inherited_marks(), remembers=not settings.live.several_machines)
+    live_store = _make_live_store(settings.live, hub)
+    worker = Worker(on_leaving=hub.leave)
     keys = Jwks(settings.auth.jwks_url) if settings.auth.jwks_url else None
     tokens = JwtVerifier(settings.auth, keys)
+    verifier = verifier or tokens
     telemetry = Telemetry(metrics, tracing)
     counts = _make_counter(settings.rate_limits)
     person_limit, address_limit = _make_limits(settings.rate_limits, counts)
@@ -81,6 +88,7 @@ def compose(
         max_tasks=settings.max_tasks,
         storage_quota=StorageQuota(settings.max_keys, settings.max_kept_mb * 1024 * 1024),
         trace=None if tracing is None else tracing.statement,
+        announce=hub.announce,
     )
 
     async def keys_trouble() -> str | None:
@@ -89,12 +97,18 @@ def compose(
     async def store_trouble() -> str | None:
         return counts.trouble
 
+    async def live_store_trouble() -> str | None:
+        return None if live_store is None else live_store.trouble
+
     shared = settings.rate_limits.on and settings.rate_limits.store is not None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.open()
         await counts.start()
+        hub.hear_of_everyone()  # a worker that was killed may not have announced its last write
+        if live_store is not None:
+            await live_store.start()
         if keys is not None:
             await keys.start()
         try:
@@ -107,25 +121,29 @@ def compose(
         finally:
             if keys is not None:
                 await keys.close()
+            if live_store is not None:
+                await live_store.close()
+            hub.close()
             await counts.close()
             await database.close()
             logs.flush()
 
-    read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None)
+    read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
         readiness(
             {"database": database.trouble, "keys": keys_trouble, "process": worker.trouble},
-            optional={"rate_limit_store": store_trouble} if shared else {},
+            optional={
+                **({"rate_limit_store": store_trouble} if shared else {}),
+                **({"live_store": live_store_trouble} if live_store is not None else {}),
+            },
         ),
     ]
     document = openapi.document_of(handlers, version("taskward"))
     app = Litestar(
         route_handlers=[*handlers, openapi.route_to(document), *DOCS_HANDLERS, *PROBLEM_HANDLERS],
-        middleware=[
-            DefineMiddleware(AuthenticationMiddleware, verifier=verifier or tokens, limit=person_limit)
-        ],
+        middleware=[DefineMiddleware(AuthenticationMiddleware, verifier=verifier, limit=person_limit)],
         exception_handlers={
             DomainError: on_domain_error,
             InvalidRequest: on_invalid_request,
@@ -153,6 +171,9 @@ def compose(
             problem_base=settings.problem_base_url or PROBLEM_PAGES,
             require_if_match=settings.require_if_match,
             body_timeout=settings.body_timeout,
+            hub=hub,
+            verifier=verifier,
+            shutdown_delay=settings.server.shutdown_delay,
         ),
         clients=ClientAddresses(settings.rate_limits.trusted_proxies),
         limit=address_limit,
@@ -167,6 +188,14 @@ def _make_counter(settings: RateLimits) -> RequestCounter:
     from app.infra.redis_counter import RedisCounter  # noqa: PLC0415 - a client that few need
 
     return RedisCounter(settings.store, own, ca_file=settings.store_ca)
+
+
+def _make_live_store(settings: LiveSettings, hub: Hub) -> "LiveStore | None":
+    if settings.store is None:
+        return None
+    from app.infra.live_store import LiveStore  # noqa: PLC0415 - a client that few need
+
+    return LiveStore(settings.store, hub, ca_file=settings.store_ca)
 
 
 def _make_limits(settings: RateLimits, counts: RequestCounter) -> tuple[RateLimit | None, RateLimit | None]:

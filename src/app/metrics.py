@@ -43,6 +43,11 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
         "livemin",
         "1 if all workers count requests in the store, 0 if one counts by itself",
     ),
+    "taskward_event_streams": ("livesum", "Open event streams"),
+    "taskward_live_store_up": (
+        "livemin",
+        "1 if all workers hear of changes on other machines, 0 if one does not",
+    ),
     "taskward_token_cache_entries": ("livesum", "Verified tokens in the caches"),
 }
 COUNTERS: Final = {

@@ -8,7 +8,7 @@ process was killed, its workers stop by themselves: otherwise they would run on 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -23,8 +23,9 @@ DRAIN: Final = 10  # seconds for requests in flight after a stop signal
 class Worker:
     """The state of a worker of `app serve`. Under another server nothing is watched."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_leaving: Callable[[], None] = lambda: None) -> None:
         self.leaving = False
+        self._on_leaving = on_leaving
 
     async def trouble(self) -> str | None:
         """Return why this worker should get no more requests; None if it should."""
@@ -38,7 +39,7 @@ class Worker:
             yield
             return
         asyncio.get_running_loop().add_signal_handler(LEAVE, self._leave)
-        watching = asyncio.create_task(_leave_with(int(main_process)))
+        watching = asyncio.create_task(self._leave_with(int(main_process)))
         try:
             yield
         finally:
@@ -46,10 +47,11 @@ class Worker:
 
     def _leave(self) -> None:
         self.leaving = True
+        self._on_leaving()
 
-
-async def _leave_with(main_process: int) -> None:
-    while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(LOOK)
-    signal.alarm(DRAIN)  # ends requests that are still in flight by then
-    os.kill(os.getpid(), signal.SIGTERM)
+    async def _leave_with(self, main_process: int) -> None:
+        while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(LOOK)
+        self._leave()
+        signal.alarm(DRAIN)  # ends requests that are still in flight by then
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -96,6 +96,19 @@ def test_a_body_that_is_too_large_is_refused_by_the_service_in_its_own_words(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service) -> None:
+    tls = {"sni_hostname": NAME}
+    with (
+        proxy.client(**behind.headers(someone("ann"))) as client,
+        client.stream("GET", "/api/me/tasks/events?since=now", extensions=tls) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert "event: ready" in lines
+        client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=tls)
+
+        assert any(line.startswith("data:") and "through a proxy" in line for line in lines)
+
+
 def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_service_does(
     proxy: ReverseProxy, behind: Service
 ) -> None:

@@ -46,6 +46,11 @@ CONFIG = """
 expected-statuses = ["2xx", "304", "400", "404", "409", "412", "422"]
 
 [[operations]]
+# An event stream ends after minutes. Its bad input is in tests/api/test_events.py.
+include-operation-id = "streamEvents"
+enabled = false
+
+[[operations]]
 include-operation-id = "updateTask"
 parameters = {{ "path.task_id" = "{updated}" }}
 
@@ -89,5 +94,10 @@ async def test_schemathesis_finds_nothing_and_every_operation_succeeds_at_least_
 
     assert process.returncode == 0, output.decode()[-5000:]
     succeeded = {(one["method"], one["route"]) for one in requests if 200 <= one["status"] < 300}
-    operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    operations = {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if operation["operationId"] != "streamEvents"
+    }
     assert operations <= succeeded

@@ -20,7 +20,7 @@ from app.api.problems import InvalidRequest
 from app.api.requests.batch_body import read_batch
 from app.api.requests.conditional import read_versions
 from app.api.requests.hints import FIELDS, hint
-from app.api.requests.request import TaskRequest, accepts_json, json_body
+from app.api.requests.request import TaskRequest, accepts, json_body
 from app.api.requests.task_bodies import read_move, read_new_task, read_patch, read_update
 from app.domain.due import Due
 from app.domain.errors import DomainError
@@ -96,7 +96,7 @@ JUDGES: dict[str, Callable[[str], object]] = {
     "a search": Search.parse,
     "a due date": Due.parse,
     "If-Match": read_versions,
-    "Accept": accepts_json,
+    "Accept": accepts,
     "a query": lambda text: parse_qsl(quote(text[::4], safe="&=%", errors="replace"), keep_blank_values=True),
     "a token": decode_unverified,
     "an address": parse_address,

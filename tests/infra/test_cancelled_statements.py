@@ -117,7 +117,7 @@ async def test_a_summary_ends_after_its_budget(
     monkeypatch.setattr(task_lists, "SUMMARY", replace_budget(slow, (slow.budget or 0) / 10))
     async with open_database(address) as database:
         session = OwnerSession(
-            DeadlineSession(database, PersonConcurrency(1), UserId("a")), owner=UserId("a")
+            DeadlineSession(database, PersonConcurrency(1), UserId("a"), lambda _: None), owner=UserId("a")
         )
         with pytest.raises(SummaryTooSlow):
             await task_lists.summary(session, Day.at(datetime.now(UTC), ZoneInfo("UTC")))

@@ -22,6 +22,8 @@ from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import PING, Database
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
+from app.live.change_marks import ChangeMarks
+from app.live.hub import Hub
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -32,6 +34,8 @@ from tests.support.people import TRUST
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
+
+HUB = Hub(ChangeMarks(is_shared=False))
 
 ANN = {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 DAMAGES = {
@@ -67,7 +71,7 @@ async def until(fact: Callable[[], bool]) -> None:
 
 
 def walls_up(database: Database) -> float:
-    return sample_gauges(database, None, TokenCache(), None)["taskward_walls_up"]
+    return sample_gauges(database, None, TokenCache(), None, HUB)["taskward_walls_up"]
 
 
 def of(event: str, logged: list[Any]) -> list[Any]:

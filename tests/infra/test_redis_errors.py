@@ -69,7 +69,7 @@ CAUSES = {
     "redis://localhost:{port}": "has a user or password that localhost refuses",
     "redis://:wrong@localhost:{port}": "has a user or password that localhost refuses",
     "redis://nobody:hunter2@localhost:{port}": "has a user or password that localhost refuses",
-    "redis://looker:x@localhost:{port}": "names a user of localhost who may not count: allow EVALSHA, SCRIPT LOAD and INCRBY",
+    "redis://looker:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD and INCRBY",
     "redis://:hunter2@localhost:{port}/99": "names the database 99, which localhost does not have",
     "rediss://:hunter2@localhost:{tls_port}": "names localhost, whose certificate is not valid for it"
     " (self-signed certificate in certificate chain): check the host name, or name its authority in RATE_LIMIT_STORE_CA",

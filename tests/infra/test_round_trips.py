@@ -128,6 +128,7 @@ OPERATIONS = {
     "listTasks, a page and the next": Row(2, next_page),
     "listTasks, and again while it is known": Row(2, known, 304),
     "listChanges": Row(1, send("GET", "changes")),
+    "streamEvents, the headers": Row(0, send("HEAD", "events?since=now")),
     "summarizeTasks": Row(1, send("GET", "summary")),
     "getTask": Row(1, send("GET", "{0}")),
     "getTask, that nobody has": Row(1, send("GET", NOBODYS), 404),

@@ -8,6 +8,9 @@ from app.api.backpressure import LargeResponses, OneAtATime, Room
 from app.api.context import AppState, RequestContext, begin, context_of
 from app.api.requests.request import TaskRequest
 from app.domain.identity import Principal, UserId
+from app.live.change_marks import ChangeMarks
+from app.live.hub import Hub
+from tests.support.fakes import NameTagVerifier
 
 ANN = UserId("ann")
 Lines = list[tuple[bytes, bytes]]
@@ -52,6 +55,9 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         problem_base="/problems",
         require_if_match=must_match,
         body_timeout=10,
+        hub=Hub(ChangeMarks(is_shared=False)),
+        verifier=NameTagVerifier(),
+        shutdown_delay=0,
     )
     begin(scope, state)
     context_of(scope).principal = Principal(ANN)

@@ -58,6 +58,7 @@ const PROBLEM_TYPES = [
   "too-many-at-once",
   "too-many-keys",
   "too-many-requests",
+  "too-many-streams",
   "too-many-tasks",
   // This client's.
   "not-understood", // a success that the API did not send, such as the sign-in page of a network

@@ -65,6 +65,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/tasks/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the changes of tasks
+         * @description Server-sent events. `ready` begins the stream, and `changes` has a page of the change feed as soon as there is one. `live` says whether changes on other machines arrive at once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A comment comes every 15 seconds. HEAD gets the headers only.
+         */
+        get: operations["streamEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks/summary": {
         parameters: {
             query?: never;
@@ -662,7 +682,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -774,7 +794,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -949,7 +969,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1135,7 +1155,121 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    "RateLimit-Policy"?: string;
+                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    streamEvents: {
+        parameters: {
+            query?: {
+                /** @description Where the events begin: the `next` of the changes that you have read, or `now`. Required without `Last-Event-ID` */
+                since?: string;
+            };
+            header?: {
+                /** @description The id of the last event that you have read: the stream goes on after it */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /**
+                 * @description The subject of the token, percent-encoded, or `me`
+                 * @example me
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description The request is not valid; `errors` has every error */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid */
+            401: {
+                headers: {
+                    /** @description RFC 6750 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path names another person's list */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1246,7 +1380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1368,7 +1502,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1487,7 +1621,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1652,7 +1786,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1794,7 +1928,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1968,7 +2102,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2167,7 +2301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2333,7 +2467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description JSON is not accepted */
+            /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
                     [name: string]: unknown;

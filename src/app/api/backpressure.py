@@ -90,6 +90,7 @@ PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not 
 PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 STRANGERS_MAX: Final = 16 * 1024 * 1024  # the same, of all requests without a user
 PIECE: Final = 64 * 1024  # bytes
+ROOM_AGAIN: Final = 0.1  # seconds between looks for room for a large event
 QUEUE: Final = 4  # pieces that granian queues before `send` waits
 
 
@@ -125,6 +126,23 @@ class LargeResponses:
             await send(_piece(b"", more=False))
         finally:
             room.release(person, len(body))
+
+    async def send_event(self, send: Send, event: bytes, person: str) -> None:
+        """Send an event of a stream in pieces, so that `send` waits while the client does not read.
+
+        A large event waits until there is room for it, and counts while it is being sent.
+        """
+        if len(event) <= LARGE:
+            await send(_piece(event))
+            return
+        while self.lack(person, len(event)) is not None:  # noqa: ASYNC110 - rare, and room has no event
+            await asyncio.sleep(ROOM_AGAIN)
+        self._people.take(person, len(event))
+        try:
+            for begin in range(0, len(event), PIECE):
+                await send(_piece(event[begin : begin + PIECE]))
+        finally:
+            self._people.release(person, len(event))
 
     def _room_of(self, person: str | None) -> Room:
         return self._strangers if person is None else self._people

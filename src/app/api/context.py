@@ -13,10 +13,11 @@ from typing import Any, Final
 from litestar.handlers import BaseRouteHandler
 
 from app.api.backpressure import KERNELS, LargeResponses, OneAtATime, Room
-from app.domain.identity import Principal, UserId
+from app.domain.identity import Principal, TokenVerifier, UserId
 from app.domain.rate_limit import Standing
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
+from app.live.hub import Hub
 
 _KEY: Final = "taskward"
 _DIGITS: Final = len(str(KERNELS))
@@ -34,6 +35,9 @@ class AppState:
     problem_base: str  # the base URL of the pages of problem types
     require_if_match: bool  # a write without `If-Match` is 428
     body_timeout: float  # seconds within which a whole body must arrive
+    hub: Hub  # the open event streams
+    verifier: TokenVerifier
+    shutdown_delay: int  # seconds
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class RequestContext:
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
     turn: Lock | None = None  # held while the large body is worked on, until the response
+    response_began: float | None = None  # when an event stream began, in seconds of `perf_counter`
 
     @property
     def user_id(self) -> UserId:

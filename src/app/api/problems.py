@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 
 from app.api import schemas
 from app.api.context import RequestContext, context_of
-from app.api.requests.request import ContentCodingRefused
+from app.api.requests.request import ContentCodingRefused, EventsNotAccepted
 from app.api.responses import JsonResponse
 from app.api.schemas import Fault
 from app.domain import errors as domain
@@ -73,10 +73,16 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Too many requests at once",
         "Nothing was done. Wait for the responses to your other requests, then send this one again.",
     ),
+    domain.TooManyStreams: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-streams",
+        "Too many event streams",
+        "You have as many open event streams as one person may have. Close one first.",
+    ),
     domain.TooBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "too-busy",
-        "Too busy for large requests",
+        "Too busy for large requests and event streams",
         "Nothing was done. Try again after the time in Retry-After, or with fewer tasks.",
     ),
     domain.TaskNotFound: Problem(
@@ -199,6 +205,7 @@ DETAILS: Final[Mapping[object, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not support this method. `Allow` lists those that "
     "it supports.",
     HTTPStatus.NOT_ACCEPTABLE: "Responses are JSON. Accept `application/json`.",
+    EventsNotAccepted: "The response is an event stream. Accept `text/event-stream`.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time, and nothing was done. Send it again.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large. Send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",

@@ -5,13 +5,21 @@ from hashlib import blake2b
 from litestar import Controller
 
 from app.api import schemas
+from app.api.events import EventStream, read_since
 from app.api.openapi import operations
 from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, form_of, read_batch
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
 from app.api.requests.list_query import ListRequest, read_changes_query, read_list, read_zone
-from app.api.requests.request import TaskRequest, check_accept, check_room_for_response, json_body
+from app.api.requests.request import (
+    EVENT_STREAM,
+    TaskRequest,
+    check_accept,
+    check_accept_events,
+    check_room_for_response,
+    json_body,
+)
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
@@ -63,6 +71,16 @@ class TaskController(Controller):
         link = f'<{_path(request)}?limit={query.limit}&since={token}>; rel="next"'.encode()
         body = schemas.encode_changes(page.changes, token, more=page.more)
         return JsonResponse(body, headers=((b"link", link),) if page.more else ())
+
+    @get(
+        "/events",
+        media_type=EVENT_STREAM,
+        before_request=check_accept_events,  # type: ignore[arg-type]  # takes this controller's request
+        **operations.EVENTS,
+    )
+    async def stream_events(self, request: TaskRequest) -> EventStream:
+        """Follow the changes of tasks."""
+        return EventStream(request.context, read_since(request))
 
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:

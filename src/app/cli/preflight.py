@@ -49,6 +49,9 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         raise SettingsError(errors)
     if settings.rate_limits.on and settings.rate_limits.store is not None:
         warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
+    live = settings.live
+    if live.store is not None and live.store != settings.rate_limits.store:
+        warnings += asyncio.run(_live_store_warnings(live.store, live.store_ca))
     if warning := difference(settings.database, settings.database_direct):
         warnings.append(warning)
     warnings += security_warnings(settings)
@@ -81,6 +84,9 @@ def security_warnings(settings: Settings) -> list[str]:
         )
     if limits.on and limits.store and _is_plain(limits.store, "redis", "valkey"):
         found.append("RATE_LIMIT_STORE is on another machine without TLS: use rediss:// or valkeys://")
+    live = settings.live.store
+    if live and live != limits.store and _is_plain(live, "redis", "valkey"):
+        found.append("LIVE_STORE is on another machine without TLS: use rediss:// or valkeys://")
     if any(network.prefixlen == 0 for network in limits.trusted_proxies):
         found.append(
             "TRUSTED_PROXIES has every address, so each client can write its own address and no limit per "
@@ -181,3 +187,11 @@ async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
     finally:
         await counts.close()
     return [] if trouble is None else [f"{trouble}; until then each process counts requests by itself"]
+
+
+async def _live_store_warnings(url: str, ca_file: str | None) -> list[str]:
+    from app.infra.live_store import announce_everyone  # noqa: PLC0415 - few deployments need a Redis client
+
+    trouble = await announce_everyone(url, ca_file, PATIENCE)
+    until_then = "until then changes are announced on this machine only"
+    return [] if trouble is None else [f"{trouble}; {until_then}"]

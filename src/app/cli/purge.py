@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from asyncpg import PostgresError
 
@@ -14,6 +14,11 @@ from app.cli.maintained_database import read_maintained_database
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
 from app.settings.database_address import DatabaseAddress
+from app.settings.environment import EnvironmentReader, environment
+from app.settings.live import read_live
+from app.settings.rate_limits import read_rate_limits
+
+STORE_PATIENCE: Final = 5.0  # seconds
 
 
 def add_to(verbs: Any) -> None:
@@ -48,7 +53,21 @@ def run(arguments: argparse.Namespace) -> int:
         remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
         sys.exit(f"app purge: {unfit_role(address, error, remedy) or error}")
     print(f"{count} {'task' if count == 1 else 'tasks'} deleted")
+    if count:
+        _announce()
     return 0
+
+
+def _announce() -> None:
+    """Make event streams look for changes, where machines announce them to each other."""
+    from app.infra.live_store import announce_everyone  # noqa: PLC0415 - few deployments need a Redis client
+
+    reader = EnvironmentReader(environment())
+    live = read_live(reader, read_rate_limits(reader))
+    if live.store is not None:
+        trouble = asyncio.run(announce_everyone(live.store, live.store_ca, STORE_PATIENCE))
+        if trouble is not None:
+            print(f"warning: event streams did not hear of it: {trouble}", file=sys.stderr)
 
 
 async def _purge(address: DatabaseAddress, age: int) -> int:

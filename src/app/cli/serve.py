@@ -18,6 +18,7 @@ from app.cli.descriptors import connections_within_limit
 from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_faults
 from app.cli.server import Server, let_starting_workers_be_stopped
+from app.live.change_marks import share_marks
 from app.settings import Settings, SettingsError
 from app.settings.environment import accept, environment, read_env_file_anew
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
@@ -74,6 +75,7 @@ def run(_: argparse.Namespace) -> int:
     logs.configure(settings.log_level, settings.log_format)
     main_process.on_startup(lambda: _log_start(settings))
     let_starting_workers_be_stopped()
+    share_marks()
     with expose_metrics(settings, restarts=lambda: main_process.restarts) as main_process.after_replacing:
         main_process.serve()
     return 0

@@ -54,6 +54,22 @@ class Server(MPServer):
             log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
 
+    def _spawn_worker(self, *args: Any, **kwargs: Any) -> WorkerProcess:
+        """Announce to a worker that it leaves before it is stopped.
+
+        granian waits for every connection before it runs the application's shutdown, and event streams end
+        only when they hear of it.
+        """
+        worker: WorkerProcess = super()._spawn_worker(*args, **kwargs)
+        stop = worker.terminate
+
+        def leave_and_stop() -> None:
+            _announce_leaving(worker)
+            stop()  # type: ignore[no-untyped-call]  # granian's
+
+        worker.terminate = leave_and_stop  # type: ignore[method-assign]  # of this one worker
+        return worker
+
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
         """Replace the workers on SIGHUP. If a setting is invalid, keep the old ones."""
         self.reload_signal = False
@@ -91,9 +107,8 @@ class Server(MPServer):
         """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            for worker in filter(WorkerProcess.is_alive, self.wrks):
-                with suppress(ProcessLookupError):
-                    os.kill(worker.inner.pid, LEAVE)
+            for worker in self.wrks:
+                _announce_leaving(worker)
             time.sleep(min(left, LEAVE_AGAIN))
         super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
 
@@ -116,6 +131,12 @@ def let_starting_workers_be_stopped() -> None:
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP),
         after_in_child=in_worker,
     )
+
+
+def _announce_leaving(worker: WorkerProcess) -> None:
+    if worker.is_alive():
+        with suppress(ProcessLookupError):
+            os.kill(worker.inner.pid, LEAVE)
 
 
 def _cause(worker: WorkerProcess) -> str:

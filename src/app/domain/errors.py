@@ -65,8 +65,14 @@ class TooManyAtOnce(RetryLater):
     """A person has reached the limit of running and waiting statements. Nothing was done."""
 
 
+class TooManyStreams(RetryLater):
+    """A person has reached the limit of open event streams. Nothing was done."""
+
+    retry_after: int = 60  # seconds
+
+
 class TooBusy(RetryLater):
-    """The process has reached its limit of large responses or large bodies in flight."""
+    """The process has reached its limit of large responses, large bodies or event streams."""
 
 
 @dataclass(eq=False)

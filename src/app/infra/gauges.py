@@ -1,4 +1,4 @@
-"""Gauges sampled from the pool, the token cache, the key set and the rate limits."""
+"""Gauges sampled from the pool, the token cache, the key set, the rate limits and the event streams."""
 
 import time
 
@@ -6,10 +6,11 @@ from app.domain.rate_limit import RequestCounter
 from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import TokenCache
 from app.infra.postgres.database import Database
+from app.live.hub import Hub
 
 
 def sample_gauges(
-    database: Database, keys: Jwks | None, tokens: TokenCache, shared: RequestCounter | None
+    database: Database, keys: Jwks | None, tokens: TokenCache, shared: RequestCounter | None, hub: Hub
 ) -> dict[str, float]:
     """Return the gauges, by the names of `app.metrics`. Parts that are not in use are left out."""
     pool = database.counts()
@@ -22,6 +23,7 @@ def sample_gauges(
         "taskward_database_requests_waiting": pool.waiting,
         "taskward_walls_up": float(database.walls_trouble is None),
         "taskward_database_statements_prepared": float(database.prepares),
+        "taskward_event_streams": len(hub),
         "taskward_token_cache_entries": len(tokens),
         "taskward_token_cache_hits_total": tokens.hits,
         "taskward_token_cache_misses_total": tokens.misses,
@@ -36,4 +38,6 @@ def sample_gauges(
         }
     if shared is not None:
         read["taskward_rate_limit_store_up"] = float(shared.trouble is None)
+    if hub.store_connected is not None:
+        read["taskward_live_store_up"] = float(hub.live)
     return read

@@ -5,22 +5,18 @@ checks whether the store is back.
 """
 
 import asyncio
-import socket
-import ssl
-from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import count
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
 
 from app.domain.rate_limit import RequestCounter
+from app.infra.redis_errors import explain_redis_error
 
 log = structlog.get_logger()
 
@@ -30,26 +26,6 @@ RETRY: Final = 1.0  # seconds between checks whether it is back
 PREFIX: Final = "taskward"
 PROBE: Final = "probe"  # a name of nobody: only a real count shows whether counting works
 UNUSABLE: Final = (StorageError, OSError, TimeoutError)
-
-UNTRUSTED: Final = (
-    "names {host}, whose certificate is not valid for it ({error.verify_message}):"
-    " check the host name, or name its authority in RATE_LIMIT_STORE_CA"
-)
-MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (AuthenticationError, "has a user or password that {host} refuses"),
-    (NoPermissionError, "names a user of {host} who may not count: allow EVALSHA, SCRIPT LOAD and INCRBY"),
-    (ReadOnlyError, "names {host}, a replica that only reads: name its primary"),
-    (ResponseError, "names {host}, which answers: {error}"),
-    (ssl.SSLCertVerificationError, UNTRUSTED),
-    (ssl.SSLError, "names {host}, with which no TLS connection can be made"),
-    (socket.gaierror, "names {host}, a name that cannot be looked up"),
-    (ConnectionRefusedError, "names {host}, where nothing listens on port {port}"),
-    (TimeoutError, "names {host}, which does not answer in time on port {port}: does it speak TLS there?"),
-    (BaseException, "names {host}, with which the connection breaks"),
-)
-"""Messages by type of error. The first type that matches an error of the chain counts."""
-
-NO_SUCH_DATABASE: Final = "DB index is out of range"
 
 
 class RedisCounter:
@@ -84,7 +60,7 @@ class RedisCounter:
                     async with asyncio.timeout(PATIENCE):
                         return await self._storage.incr(f"{_hidden(name)}:{number}", window)
                 except UNUSABLE as error:
-                    self._lost(_explain(self._url, error))
+                    self._lost(explain_redis_error(self._url, error))
         return await self._own.add(name, number, window)
 
     async def start(self) -> None:
@@ -103,7 +79,7 @@ class RedisCounter:
             async with asyncio.timeout(patience):
                 await self._storage.incr(PROBE, 1)
         except UNUSABLE as error:
-            return _explain(self._url, error)
+            return explain_redis_error(self._url, error)
         return None
 
     async def _look(self) -> None:
@@ -132,19 +108,3 @@ class RedisCounter:
 def _hidden(name: str) -> str:
     """Return a short hash of a name: operators can read the store."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _explain(url: str, error: BaseException) -> str:
-    """Return what is wrong with the store, without its password. The text begins with its setting."""
-    parts, errors = urlsplit(url), list(_chain(error))
-    if any(NO_SUCH_DATABASE in str(error) for error in errors):
-        number = parts.path.strip("/")
-        return f"RATE_LIMIT_STORE names the database {number}, which {parts.hostname} does not have"
-    meaning, found = next((text, one) for kind, text in MEANINGS for one in errors if isinstance(one, kind))
-    return f"RATE_LIMIT_STORE {meaning.format(host=parts.hostname, port=parts.port, error=found)}"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

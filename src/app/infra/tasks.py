@@ -19,7 +19,7 @@ from app.domain.unit_of_work import UnitOfWork
 from app.infra import manual_order, task_batch, task_changes, task_lists
 from app.infra.idempotency import KeyedWrites
 from app.infra.postgres.database import Database
-from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
+from app.infra.postgres.owner_session import Announce, DeadlineSession, OwnerSession, PersonConcurrency
 from app.infra.postgres.session import Row, Session, Trace, TracedSession
 from app.infra.statements import keyed_writes, tasks
 from app.infra.statements.batch import APPLY_KEYED
@@ -185,10 +185,11 @@ class NeonUnitsOfWork:
     max_tasks: int
     storage_quota: StorageQuota
     trace: Trace | None  # traces a statement
+    announce: Announce
 
     def of(self, owner: UserId) -> UnitOfWork:
         """Return the unit of work of one owner."""
-        session: Session = DeadlineSession(self.database, self.concurrency, owner)
+        session: Session = DeadlineSession(self.database, self.concurrency, owner, self.announce)
         if self.trace is not None:
             session = TracedSession(session, self.trace)
         tasks = NeonTaskRepository(session, owner=owner)

@@ -19,6 +19,7 @@ from app.settings.environment import (
     one_of,
     read_env_file,
 )
+from app.settings.live import LiveSettings, read_live
 from app.settings.rate_limits import RateLimits, read_rate_limits
 from app.settings.server import ServerSettings, read_server
 from app.settings.telemetry import TelemetrySettings, read_telemetry
@@ -43,6 +44,7 @@ class Settings:
     pool_size: int  # open database connections of a process
     person_concurrency: int  # concurrent statements of one person, in a process
     rate_limits: RateLimits
+    live: LiveSettings
     body_timeout: int  # seconds within which a whole body must arrive
     max_tasks: int  # of one person, including the trash
     max_keys: int  # idempotency keys of one person within 24 hours
@@ -63,6 +65,7 @@ class Settings:
         reader = EnvironmentReader(env)
         database, direct = read_database(reader)
         auth = read_auth(reader)
+        rate_limits = read_rate_limits(reader)
         settings = cls(
             database=database,  # type: ignore[arg-type]  # None only with an error, which is raised below
             database_direct=direct,  # type: ignore[arg-type]  # the same
@@ -72,7 +75,8 @@ class Settings:
             request_timeout=reader.read("REQUEST_TIMEOUT", number(1, 300), 5),
             pool_size=reader.read("POOL_SIZE", number(1, 1000), 10),
             person_concurrency=reader.read("PERSON_CONCURRENCY", number(1, 1000), 4),
-            rate_limits=read_rate_limits(reader),
+            rate_limits=rate_limits,
+            live=read_live(reader, rate_limits),
             body_timeout=reader.read("BODY_TIMEOUT", number(1, 3600), 10),
             max_tasks=reader.read("MAX_TASKS", number(1, 10_000_000), 100_000),
             max_keys=reader.read("MAX_KEYS", number(1, 1_000_000), 10_000),

@@ -38,9 +38,10 @@ class RateLimits:
 
 def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     """Read the rate limit settings."""
-    store = reader.read("RATE_LIMIT_STORE", _store, None)
+    store = reader.read("RATE_LIMIT_STORE", store_address, None)
     store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)
-    if store_ca and not (store and store.startswith(TLS)):
+    stores = store or "", reader.get("LIVE_STORE") or ""
+    if store_ca and not any(one.startswith(TLS) for one in stores):
         reader.fault(
             "RATE_LIMIT_STORE_CA", "is set, and RATE_LIMIT_STORE speaks no TLS: write rediss:// or valkeys://"
         )
@@ -63,7 +64,13 @@ def _quota(text: str) -> Quota:
     raise ValueError(f"is {text!r}, which must be requests/seconds, as in 1200/60")
 
 
-def _store(text: str) -> str:
+def store_address(text: str) -> str:
+    """Accept the address of a Valkey or Redis, and add its port.
+
+    Raises:
+        ValueError: it is none.
+
+    """
     try:
         url = urlsplit(text)
         (url.hostname or "").encode("idna")  # a DNS lookup does this first

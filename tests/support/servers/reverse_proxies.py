@@ -82,11 +82,12 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
 def caddy(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     """Run Caddy."""
     certificates.make(folder, NAME)
-    port = free_port()
+    port, address = free_port(), service.url.removeprefix("http://")
     changes = {
         "{\n\tservers {": "{\n\tadmin off\n\tauto_https disable_redirects\n\tservers {",
         "tasks.example.com {": f"{NAME}:{port} {{\n\ttls {folder}/server.crt {folder}/server.key",
-        "reverse_proxy 127.0.0.1:8000": f"reverse_proxy {service.url.removeprefix('http://')}",
+        "reverse_proxy 127.0.0.1:8000 {": f"reverse_proxy {address} {{",
+        "reverse_proxy @events 127.0.0.1:8000": f"reverse_proxy @events {address}",
     }
     (folder / "Caddyfile").write_text(edited("Caddyfile", changes))
     command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]

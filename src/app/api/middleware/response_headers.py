@@ -36,8 +36,8 @@ EXPOSED: Final = (
     b"Link, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-ID"
 )
 ALLOWED_HEADERS: Final = (
-    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID,"
-    b" traceparent, tracestate"
+    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key,"
+    b" Last-Event-ID, X-Request-ID, traceparent, tracestate"
 )
 PREFLIGHT_LIFETIME: Final = b"600"  # seconds
 ANY: Final = "*."

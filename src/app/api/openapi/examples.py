@@ -1,5 +1,6 @@
 """Examples in the OpenAPI document: for every request body, response and error."""
 
+import json
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -57,8 +58,14 @@ BODIES: Final[dict[str, Json]] = {
 
 _COMPLETED: Final = {"completed": True, "completed_at": "2026-01-07T19:12:44.000512Z", "version": 2}
 _ALL_OK: Final = {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"}
+_CHANGES: Final = {"changes": [{"id": TASK["id"], "task": TASK}], "next": "…", "more": False}
+EVENTS: Final = (
+    'retry: 2741\nid: …\nevent: ready\ndata: {"reach": "machine"}\n\n'
+    f"id: …\nevent: changes\ndata: {json.dumps(_CHANGES)}\n\n"
+)
 RESPONSES: Final[dict[tuple[str, int], Any]] = {
     ("listTasks", 200): [TASK],
+    ("streamEvents", 200): EVENTS,
     ("summarizeTasks", 200): {
         "open": 12,
         "done": 30,
@@ -133,7 +140,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     ),
     403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), {}),
     404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
-    406: ("JSON is not accepted", _example(of_status(HTTPStatus.NOT_ACCEPTABLE)), {}),
+    406: (
+        "`Accept` allows none of the media types of the response",
+        _example(of_status(HTTPStatus.NOT_ACCEPTABLE)),
+        {},
+    ),
     408: (
         "The body did not arrive in time",
         _example(of_status(HTTPStatus.REQUEST_TIMEOUT)),
@@ -180,6 +191,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "responses are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
             "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
             "too many at once": _document(PROBLEMS[domain.TooManyAtOnce]),
+            "too many event streams": _document(PROBLEMS[domain.TooManyStreams]),
             "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
         },
         {**_RETRY, **_LIMITS},
@@ -194,7 +206,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "counting the tasks took too long": _document(PROBLEMS[domain.SummaryTooSlow]),
             "the connection was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are unavailable": _document(PROBLEMS[domain.KeysUnavailable]),
-            "too many large bodies and responses are in flight": _document(PROBLEMS[domain.TooBusy]),
+            "too many large bodies, responses or event streams": _document(PROBLEMS[domain.TooBusy]),
         },
         _RETRY,
     ),

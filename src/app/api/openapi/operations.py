@@ -10,7 +10,14 @@ from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from app.api.openapi.builder import operation
-from app.api.openapi.parameters import CHANGES_QUERY, LIST_IF_NONE_MATCH, LIST_QUERY, TIME_ZONE
+from app.api.openapi.parameters import (
+    CHANGES_QUERY,
+    EVENTS_SINCE,
+    LAST_EVENT_ID,
+    LIST_IF_NONE_MATCH,
+    LIST_QUERY,
+    TIME_ZONE,
+)
 from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
 from app.api.requests.request import JSON, MERGE_PATCH
 
@@ -99,6 +106,16 @@ SUMMARY: Final = operation(
     summary="Count tasks",
     description="Counts the tasks that are open, done, overdue and due today, and those of each tag. "
     "The trash is not counted.",
+)
+EVENTS: Final = operation(
+    "streamEvents",
+    parameters=(_USER_ID, EVENTS_SINCE, LAST_EVENT_ID),
+    errors=(*_READ, 410, *_ALWAYS),
+    summary="Follow the changes of tasks",
+    description="Server-sent events. `ready` begins the stream, and `changes` has a page of the change "
+    "feed as soon as there is one. `live` says whether changes on other machines arrive at once. `resync`: "
+    "read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A "
+    "comment comes every 15 seconds. HEAD gets the headers only.",
 )
 CREATE: Final = operation(
     "createTask",

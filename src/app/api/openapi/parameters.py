@@ -119,3 +119,15 @@ LIST_IF_NONE_MATCH: Final = Parameter(
     schema=Schema(type=_STRING),
     description="Answer 304 if none of this person's tasks has changed since one of these ETags",
 )
+EVENTS_SINCE: Final = _query(
+    "since",
+    "Where the events begin: the `next` of the changes that you have read, or `now`. Required without "
+    "`Last-Event-ID`",
+    type=_STRING,
+)
+LAST_EVENT_ID: Final = Parameter(
+    name="Last-Event-ID",
+    param_in="header",
+    schema=Schema(type=_STRING),
+    description="The id of the last event that you have read: the stream goes on after it",
+)

@@ -93,9 +93,16 @@ def check_room_for_response(request: TaskRequest) -> None:
 
 
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 PROBLEM: Final = "application/problem+json"  # RFC 9457; a client that accepts it accepts all our responses
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
+
+
+class EventsNotAccepted(HTTPException):
+    """The client does not accept an event stream."""
+
+    status_code = HTTPStatus.NOT_ACCEPTABLE
 
 
 class ContentCodingRefused(HTTPException):
@@ -159,16 +166,13 @@ def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
     return media_type in types and set(charsets) <= UTF_8
 
 
-_USUAL: Final = frozenset({"*/*", JSON})
-
-
-def accepts_json(accept: str) -> bool:
-    """Return whether `Accept` allows JSON (RFC 9110 §12.5.1). The most specific matching range decides.
+def accepts(accept: str, media_type: str = JSON) -> bool:
+    """Return whether `Accept` allows a media type (RFC 9110 §12.5.1). The most specific range decides.
 
     `application/problem+json` alone counts as JSON too. Generated clients send only that type for an
     operation whose only responses with a body are problems.
     """
-    if accept in _USUAL:
+    if accept in ("*/*", media_type):  # as nearly every client writes it
         return True
     weights: dict[str, bool] = {}
     for item in accept.lower().split(","):
@@ -177,7 +181,7 @@ def accepts_json(accept: str) -> bool:
         weights[media_range] = weights.get(media_range, False) or weight.strip("0.") != ""
     if not weights.keys() - {""} or weights.get(PROBLEM):
         return True
-    ranges = (JSON, "application/*", "*/*")
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     return next((weights[media_range] for media_range in ranges if media_range in weights), False)
 
 
@@ -189,5 +193,17 @@ async def check_accept(request: TaskRequest) -> None:
 
     """
     accept = request.context.lines(b"accept")
-    if accept and not accepts_json(", ".join(accept)):
+    if accept and not accepts(", ".join(accept)):
         raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
+
+
+async def check_accept_events(request: TaskRequest) -> None:
+    """Refuse a request that does not accept an event stream.
+
+    Raises:
+        EventsNotAccepted: 406.
+
+    """
+    accept = request.context.lines(b"accept")
+    if accept and not accepts(", ".join(accept), EVENT_STREAM):
+        raise EventsNotAccepted

@@ -6,11 +6,11 @@ nobody can hold every connection of the pool.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from app.domain.errors import TooManyAtOnce
+from app.domain.errors import OutcomeUnknown, TooManyAtOnce
 from app.domain.identity import UserId
 from app.infra.postgres.database import Database
 from app.infra.postgres.session import Row, Session, Transaction
@@ -116,13 +116,26 @@ class OwnerSession:
             yield OwnerSession(connection, owner=self._owner)
 
 
-class DeadlineSession:
-    """The session of one request. Its deadline starts at the first statement, not while the body arrives."""
+Announce = Callable[[UserId], None]
+"""Announces that a person's tasks may have changed."""
 
-    def __init__(self, database: Database, concurrency: PersonConcurrency, person: UserId) -> None:
+MAY_BE_WRITTEN: Final = (OutcomeUnknown, asyncio.CancelledError)
+"""Errors after which a write may have happened."""
+
+
+class DeadlineSession:
+    """The session of one request. Its deadline starts at the first statement, not while the body arrives.
+
+    It announces each write after COMMIT, and each one whose outcome is unknown.
+    """
+
+    def __init__(
+        self, database: Database, concurrency: PersonConcurrency, person: UserId, announce: Announce
+    ) -> None:
         self._database = database
         self._concurrency = concurrency
         self._person = person
+        self._announce = announce
         self._until: float | None = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
@@ -131,9 +144,16 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            return await self._database.fetch(statement, values, until=until)
+            rows = await self._database.fetch(statement, values, until=until)
+        except MAY_BE_WRITTEN:
+            if not statement.reads:
+                self._announce_soon()
+            raise
         finally:
             self._concurrency.finish(self._person)
+        if not statement.reads:
+            self._announce_soon()
+        return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -144,8 +164,16 @@ class DeadlineSession:
         try:
             async with self._database.transaction(until=until) as transaction:
                 yield transaction
+        except MAY_BE_WRITTEN:
+            self._announce_soon()
+            raise
         finally:
             self._concurrency.finish(self._person)
+        self._announce_soon()
+
+    def _announce_soon(self) -> None:
+        """Announce in the next round of the event loop, so that the response goes first."""
+        asyncio.get_running_loop().call_soon(self._announce, self._person)
 
     def _deadline(self) -> float:
         if self._until is None:

@@ -1,0 +1,294 @@
+"""The event stream: server-sent events that follow the change feed of one person.
+
+The stream reads the feed until there is nothing more, waits until the hub wakes it, and reads again. It
+verifies the token before each event and each heartbeat, so a token that expires or is revoked ends it.
+docs/decisions/0017-event-streams.md gives the reasons.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from random import randint, uniform
+from time import monotonic, perf_counter
+from typing import Any, Final
+
+import structlog
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+
+from app.api import schemas
+from app.api.context import RequestContext
+from app.api.middleware.authentication import bearer_token
+from app.api.requests import cursors
+from app.api.requests.request import EVENT_STREAM, TaskRequest
+from app.api.requests.validation import ErrorCollector
+from app.api.responses import JsonResponse
+from app.domain.changes import CHANGES_MAX, ChangesPage, ChangesToken
+from app.domain.errors import (
+    ChangesGone,
+    KeysUnavailable,
+    NotAuthenticated,
+    TooBusy,
+    TooManyAtOnce,
+    Unavailable,
+)
+from app.event_loop import SMALL_REQUESTS
+from app.live.hub import Stream
+
+log = structlog.get_logger()
+
+SINCE: Final = "since"
+NOW: Final = "now"
+ID_HEADER: Final = "Last-Event-ID"
+
+HEARTBEAT: Final = 15.0  # seconds between events or comments
+HEARTBEAT_LINE: Final = b":\n\n"
+LIFETIME: Final = 900.0  # seconds after which the client must connect again
+DEBOUNCE: Final = 0.05  # seconds from an announcement to the read, so that one read sees several writes
+READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream
+SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
+RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
+BACKOFF: Final = (1.0, 30.0)  # seconds until the next read while the database is away: at first, and at most
+
+
+def read_since(request: TaskRequest) -> ChangesToken | None:
+    """Read where the events begin: a token of the change feed; None: now.
+
+    A client that connects again sends the id of its last event, often to the same address as before. So the
+    header wins over `since=now`.
+
+    Raises:
+        InvalidRequest: neither is given, one is not valid, or they are two tokens that differ.
+
+    """
+    errors = ErrorCollector(request)
+    since = errors.query(SINCE).get(SINCE)
+    texts = [(since, "query")] if since not in (None, NOW) else []
+    texts += [(text, "header") for text in request.context.lines(ID_HEADER.lower().encode())]
+    names = {"query": f"/{SINCE}", "header": f"/{ID_HEADER}"}
+    tokens = set()
+    for text, place in texts:
+        try:
+            tokens.add(cursors.read_token(text, request.context.user_id))
+        except ValueError as wrong:
+            errors.add(names[place], str(wrong), place)
+    if since is None and not texts:
+        errors.add(
+            f"/{SINCE}", "is required: the `next` of the changes that you have read, or `now`", "query"
+        )
+    errors.raise_any()
+    if len(tokens) > 1:
+        errors.add(f"/{ID_HEADER}", f"contradicts `{SINCE}`: send one of them", "header")
+    return errors.raised_or(next(iter(tokens), None))
+
+
+class EventStream(JsonResponse[str]):
+    """The response to a request for events. It registers with the hub before it reads for the first time."""
+
+    cache_control = (b"cache-control", b"no-cache, no-transform")
+    fields = (
+        (b"content-type", EVENT_STREAM.encode()),
+        (b"x-accel-buffering", b"no"),  # nginx passes each event on at once
+    )
+
+    def __init__(self, context: RequestContext, since: ChangesToken | None) -> None:
+        """Set the place of the client in the feed; None: now."""
+        super().__init__(b"", headers=self.fields)
+        self._context = context
+        self._since = since
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the stream ends. A HEAD request gets the headers.
+
+        Raises:
+            TooManyStreams, TooBusy: there is no room for another stream.
+            ChangesGone, Unavailable, TooManyAtOnce: the first read failed, and nothing was sent.
+
+        """
+        if self._context.method == "HEAD":
+            await super().__call__(scope, receive, send)
+            return
+        with self._context.app.hub.open(self._context.user_id) as stream:
+            follower = _Follower(self._context, stream, send)
+            page = await follower.find_place(self._since)
+            self._context.response_began = perf_counter()
+            SMALL_REQUESTS.count -= 1  # a stream works rarely: long work need not make room for it
+            watching = asyncio.create_task(_watch_client(receive, stream))
+            try:
+                start: HTTPResponseStartEvent = {
+                    "type": "http.response.start",
+                    "status": self.status,
+                    "headers": [self.cache_control, *self.fields],
+                }
+                await send(start)
+                await follower.follow(page)
+            finally:
+                watching.cancel()
+                SMALL_REQUESTS.count += 1
+
+
+async def _watch_client(receive: Receive, stream: Stream) -> None:
+    """Note when the client disconnects. granian shows it here only: `send` does not fail."""
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            stream.disconnect()
+            return
+
+
+class _Leaves(Exception):
+    """The stream ends, and the client gets the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Slow(Exception):
+    """The client did not take an event in time. It would not take another one either."""
+
+
+class _Follower:
+    """Follows the feed for one stream."""
+
+    def __init__(self, context: RequestContext, stream: Stream, send: Send) -> None:
+        self._context = context
+        self._app = context.app
+        self._hub = context.app.hub
+        self._stream = stream
+        self._bearer = bearer_token(context.lines(b"authorization"))
+        self._send = send
+        self._position = ChangesToken(0)
+        self._live = True  # as the client knows it
+        self._pause = 0.0  # seconds of backoff
+        now = monotonic()
+        self._no_read_before = self._sent_at = now
+        self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
+
+    async def find_place(self, since: ChangesToken | None) -> ChangesPage | None:
+        """Find the place in the feed and return what is new; None if certainly nothing is."""
+        head = self._hub.head_of(self._context.user_id)
+        if since is None and head is None:
+            mark = self._hub.mark_of(self._context.user_id)
+            head = ChangesToken.after(await self._context.tasks.revision())
+            self._hub.remember(self._context.user_id, head, mark)
+        self._position = since or head or ChangesToken(0)
+        return None if self._position == head else await self._read()
+
+    async def follow(self, page: ChangesPage | None) -> None:
+        """Send events until the stream ends. The last one says why."""
+        try:
+            await self._send_event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY))  # noqa: S311 - spreads load
+            if page is not None:
+                await self._send_page(page)
+            while not self._stream.gone:
+                await self._do_next()
+        except ChangesGone:
+            await self._end("resync", {})
+        except (NotAuthenticated, KeysUnavailable):
+            await self._end("bye", {"reason": "token-expired"})
+        except _Leaves as end:
+            longest = max(RETRY[1], self._app.shutdown_delay * 500)  # half of it
+            await self._end("bye", {"reason": end.reason}, retry=randint(RETRY[0], longest))  # noqa: S311 - spreads load
+        except _Slow:
+            log.info("event stream ended: its client does not read")
+
+    async def _do_next(self) -> None:
+        """Do one thing that is due, or wait for the next one."""
+        now = monotonic()
+        heartbeat_at = self._sent_at + HEARTBEAT
+        read_at = max(self._stream.changed_at + DEBOUNCE, self._no_read_before)
+        if self._hub.leaving:
+            raise _Leaves("leaving")
+        if now >= self._ends_at:
+            raise _Leaves("too-long")
+        if self._live != self._hub.live:
+            self._live = self._hub.live
+            await self._send_event("live", {"live": self._live}, with_id=False)
+        elif self._stream.changed and now >= read_at:
+            await self._read_again()
+        elif now >= heartbeat_at:
+            await self._verify()
+            await self._write(HEARTBEAT_LINE)
+        else:
+            due = min(heartbeat_at, self._ends_at, read_at if self._stream.changed else self._ends_at)
+            await self._stream.wait(due - now)
+
+    async def _read_again(self) -> None:
+        """Read the feed and send what is new. While the database is away, try again later and later."""
+        try:
+            page = await self._read()
+        except (Unavailable, TooManyAtOnce, TooBusy):
+            self._stream.look()
+            self._pause = min(max(2 * self._pause, BACKOFF[0]), BACKOFF[1])
+            self._no_read_before = monotonic() + uniform(0.5, 1) * self._pause  # noqa: S311 - spreads load
+        else:
+            self._pause = 0.0
+            await self._send_page(page)
+
+    async def _read(self) -> ChangesPage:
+        async with self._hub.read_turn():
+            self._no_read_before = monotonic() + READ_EVERY
+            self._stream.changed = False
+            mark = self._hub.mark_of(self._context.user_id)
+            page = await self._context.tasks.read_changes(self._position, CHANGES_MAX)
+        if page.more:
+            self._stream.look()
+        else:
+            self._hub.remember(self._context.user_id, page.next, mark)
+        return page
+
+    async def _send_page(self, page: ChangesPage) -> None:
+        """Send a page, unless it is empty: the stream was woken in vain."""
+        if page.next != self._position:
+            self._position = page.next
+            token = cursors.write_token(page.next, self._context.user_id)
+            await self._send_event("changes", schemas.encode_changes(page.changes, token, more=page.more))
+
+    async def _send_event(
+        self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, with_id: bool = True
+    ) -> None:
+        await self._verify()
+        place = cursors.write_token(self._position, self._context.user_id) if with_id else None
+        await self._write(event(name, data, retry=retry, place=place))
+
+    async def _verify(self) -> None:
+        """Check that the token is still valid. It is in the verifier's cache.
+
+        Raises:
+            NotAuthenticated, KeysUnavailable: it is not.
+
+        """
+        await self._app.verifier.verify(self._bearer)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._app.large_responses.send_event(self._send, data, self._context.user_id)
+        except TimeoutError:
+            raise _Slow from None
+        self._sent_at = monotonic()
+
+    async def _end(self, name: str, data: dict[str, Any], *, retry: int | None = None) -> None:
+        """Send the last event and end the response."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._send(_piece(event(name, data, retry=retry)))
+                await self._send(_piece(b"", more=False))
+
+
+def event(
+    name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, place: str | None = None
+) -> bytes:
+    """Return an event (WHATWG HTML, server-sent events). `place` is its id, where a client can go on."""
+    lines = [
+        b"" if retry is None else b"retry: %d\n" % retry,
+        b"" if place is None else b"id: %s\n" % place.encode(),
+        b"event: %s\ndata: " % name.encode(),
+        data if isinstance(data, bytes) else json.dumps(data).encode(),
+        b"\n\n",
+    ]
+    return b"".join(lines)
+
+
+def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": body, "more_body": more}

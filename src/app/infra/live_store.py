@@ -1,0 +1,179 @@
+"""Announcements of changes between machines, by the publish and subscribe commands of Valkey or Redis.
+
+A message has the hashes of the owners whose tasks changed within 20 ms. The store keeps no messages, so some
+are lost while a connection is down. Therefore each subscription that is confirmed, each publish after one
+that failed, and each start of a process makes every stream look for changes.
+"""
+
+import asyncio
+from contextlib import suppress
+from secrets import token_bytes
+from typing import Final
+
+import structlog
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.infra.redis_errors import explain_redis_error
+from app.live.hub import Hub
+
+log = structlog.get_logger()
+
+CHANNEL: Final = "taskward:live"
+COLLECT: Final = 0.02  # seconds in which announcements become one message
+PATIENCE: Final = 0.5  # seconds for the store to take a message
+PING: Final = 3.0  # seconds of silence until the subscription is checked, and for the reply
+RETRY: Final = 1.0  # seconds between attempts to connect
+SENDER: Final = 8  # bytes: a process ignores its own messages
+DIGEST: Final = 16  # bytes
+UNUSABLE: Final = (RedisError, OSError, TimeoutError)
+
+
+class LiveStore:
+    """Publishes announcements of this process, and passes those of others to its hub."""
+
+    def __init__(self, url: str, hub: Hub, *, ca_file: str | None = None) -> None:
+        self._url = url
+        self._hub = hub
+        self._sender = token_bytes(SENDER)
+        self._connections = _connections(url, ca_file)
+        self._collected: set[bytes] = set()
+        self._some = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._troubles: dict[str, str] = {}
+        hub.use_store(self._publish)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why changes are not announced between machines; None if they are."""
+        return next(iter(self._troubles.values()), None)
+
+    async def start(self) -> None:
+        """Start to connect in the background."""
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._listen())]
+
+    async def close(self) -> None:
+        """Close both connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _publish(self, digest: bytes) -> None:
+        self._collected.add(digest)
+        self._some.set()
+
+    async def _send(self) -> None:
+        """Publish what was collected, over one connection for as long as it works."""
+        missed = True  # a process that was here before may have died before it published
+        while True:
+            connection = _new_connection(self._connections)
+            try:
+                while True:
+                    if not missed:
+                        await self._some.wait()
+                        await asyncio.sleep(COLLECT)
+                    self._some.clear()
+                    digests = b"" if missed else b"".join(self._collected)
+                    self._collected.clear()
+                    missed = True
+                    async with asyncio.timeout(PATIENCE):
+                        await connection.send_command("PUBLISH", CHANNEL, self._sender + digests)
+                        await connection.read_response()
+                    missed = False
+                    self._note("publish", None)
+            except UNUSABLE as error:
+                self._note("publish", error)
+            finally:
+                await _drop(connection)
+            await asyncio.sleep(RETRY)
+
+    async def _listen(self) -> None:
+        """Pass messages to the hub, over one connection for as long as it works."""
+        while True:
+            connection = _new_connection(self._connections)
+            try:
+                async with asyncio.timeout(PING):
+                    await connection.send_command("SUBSCRIBE", CHANNEL)
+                    await connection.read_response()
+                self._note("subscribe", None)
+                self._hub.set_store_connected(True)
+                while True:
+                    self._take(await _next_reply(connection))
+            except UNUSABLE as error:
+                self._note("subscribe", error)
+            finally:
+                self._hub.set_store_connected(False)
+                await _drop(connection)
+            await asyncio.sleep(RETRY)
+
+    def _take(self, reply: object) -> None:
+        match reply:
+            case [b"message", _, bytes(data)] if not data.startswith(self._sender):
+                digests = data[SENDER:]
+                if digests:
+                    self._hub.hear([digests[at : at + DIGEST] for at in range(0, len(digests), DIGEST)])
+                else:
+                    self._hub.hear_of_everyone()
+
+    def _note(self, command: str, error: BaseException | None) -> None:
+        """Note whether a command works, and log the first failure and the return."""
+        before = self.trouble
+        if error is None:
+            self._troubles.pop(command, None)
+        else:
+            self._troubles[command] = explain_redis_error(self._url, error, setting="LIVE_STORE")
+        if before is None and self.trouble is not None:
+            log.warning("changes are not announced to other machines", reason=self.trouble)
+        elif before is not None and self.trouble is None:
+            log.warning("changes are announced to other machines again")
+
+
+async def _next_reply(connection: AbstractConnection) -> object:
+    """Return the next message. If there is none for a while, check that the store still answers."""
+    reply = await connection.read_response(timeout=PING)
+    if reply is None:
+        await connection.send_command("PING")
+        reply = await connection.read_response(timeout=PING)
+        if reply is None:
+            raise TimeoutError
+    return reply
+
+
+async def _drop(connection: AbstractConnection) -> None:
+    with suppress(*UNUSABLE):
+        await connection.disconnect(nowait=True)
+
+
+def _connections(url: str, ca_file: str | None) -> ConnectionPool:
+    scheme, _, address = url.partition("://")
+    return ConnectionPool.from_url(
+        f"{scheme.replace('valkey', 'redis')}://{address}",  # both have the same protocol
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        **({} if ca_file is None else {"ssl_ca_certs": ca_file}),
+    )
+
+
+def _new_connection(connections: ConnectionPool) -> AbstractConnection:
+    """Return a connection that opens itself at its first command.
+
+    Not redis-py's own client for subscriptions: that one subscribes again without saying so, and what was
+    published in between is lost.
+    """
+    return connections.make_connection()  # type: ignore[no-any-return,no-untyped-call]  # redis-py's
+
+
+async def announce_everyone(url: str, ca_file: str | None, patience: float) -> str | None:
+    """Make the streams of every process look for changes. Return what is wrong with the store, or None."""
+    connection = _new_connection(_connections(url, ca_file))
+    try:
+        async with asyncio.timeout(patience):
+            await connection.send_command("PUBLISH", CHANNEL, token_bytes(SENDER))
+            await connection.read_response()
+    except UNUSABLE as error:
+        return explain_redis_error(url, error, setting="LIVE_STORE")
+    finally:
+        await _drop(connection)
+    return None

@@ -1,0 +1,26 @@
+"""Live update settings: where machines announce changes to each other."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.settings.environment import EnvironmentReader
+from app.settings.rate_limits import RateLimits, store_address
+
+NONE: Final = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """Where changes are announced."""
+
+    store: str | None = field(repr=False)  # a URL, may have a password; None: on this machine only
+    store_ca: str | None  # the authority of the store's certificate
+    several_machines: bool  # others write to the database, and their changes are not announced here
+
+
+def read_live(reader: EnvironmentReader, rate_limits: RateLimits) -> LiveSettings:
+    """Read the live update settings."""
+    no_store = (reader.get("LIVE_STORE") or "").lower() == NONE
+    default = rate_limits.store if rate_limits.on else None
+    store = None if no_store else reader.read("LIVE_STORE", store_address, default)
+    return LiveSettings(store=store, store_ca=rate_limits.store_ca, several_machines=no_store)

@@ -1,0 +1,280 @@
+"""Event streams of real processes: what arrives, how a stream ends, and what remains of clients that have gone."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from app.infra.auth.jwt_verifier import issue_token
+from app.infra.postgres.database import POOL_SIZE
+from app.live.hub import PERSON_MAX
+from tests.conftest import environment_for
+from tests.support.event_streams import EventReader, event_stream
+from tests.support.factories import someone
+from tests.support.people import TRUST
+from tests.support.processes import descriptors, memory
+from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+HURRIED = (sys.executable, "-m", "tests.support.hurried")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(limits=limits, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def two_workers(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of two workers."""
+    env = environment_for(database_url, WEB_CONCURRENCY="2")
+    with serving(env, tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def hurried_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose streams have short times."""
+    env = environment_for(database_url, PYTHONPATH=str(ROOT))
+    with serving(env, tmp_path_factory.mktemp("hurried"), under=HURRIED) as service:
+        yield service
+
+
+async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
+    response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
+    assert response.status_code == 201, response.text
+
+
+async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_nobody_elses(
+    two_workers: Service, client: httpx.AsyncClient
+) -> None:
+    ann, bob = two_workers.headers(someone("ann")), two_workers.headers(someone("bob"))
+    async with AsyncExitStack() as stack:
+
+        async def streams(headers: dict[str, str], number: int) -> list[EventReader]:
+            return [
+                await stack.enter_async_context(event_stream(client, two_workers.url, headers))
+                for _ in range(number)
+            ]
+
+        anns, (bobs,) = await streams(ann, PERSON_MAX), await streams(bob, 1)
+        for number in range(6):  # each over a connection of its own, so that both workers write
+            async with httpx.AsyncClient() as another:
+                await create(another, two_workers, ann, f"task {number}")
+        for stream in anns:
+            await stream.until(lambda: len(stream.tasks) == 6)  # noqa: B023 - called at once
+        await create(client, two_workers, bob, "bob's")
+        await bobs.until_title("bob's")
+
+    assert {stream.named("ready")[0].data["reach"] for stream in anns} == {"machine"}
+    assert [task["title"] for task in bobs.tasks.values()] == ["bob's"]
+
+
+async def test_a_client_that_connects_again_gets_what_it_missed_and_nothing_twice(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = service.headers(someone("ann"))
+    async with event_stream(client, service.url, ann) as stream:
+        await create(client, service, ann, "seen")
+        await stream.until_title("seen")
+    await create(client, service, ann, "missed")
+
+    headers = {"last-event-id": stream.last_id}
+    async with event_stream(client, service.url, ann, since="now", **headers) as again:
+        await again.until_title("missed")
+        await create(client, service, ann, "new")
+        await again.until_title("new")
+
+    assert [task["title"] for task in again.tasks.values()] == ["missed", "new"]
+    assert again.named("ready")[0].id == stream.last_id
+
+
+async def test_a_stream_reads_four_times_a_second_at_most(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = service.headers(someone("ann"))
+    async with event_stream(client, service.url, ann) as stream:
+        await stream.until_event("ready")
+        began = time.monotonic()
+        for number in range(20):
+            await create(client, service, ann, f"task {number}")
+            await asyncio.sleep(0.02)
+        await stream.until(lambda: len(stream.tasks) == 20)
+        took = time.monotonic() - began
+
+    assert len(stream.named("changes")) <= 1 + took * 4
+
+
+async def test_the_ninth_stream_of_a_person_is_refused_until_one_of_the_eight_is_closed(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = service.headers(someone("ann"))
+    events = f"{service.url}/api/me/tasks/events?since=now"
+    async with AsyncExitStack() as stack:
+        for _ in range(PERSON_MAX - 1):
+            await stack.enter_async_context(event_stream(client, service.url, ann))
+        async with event_stream(client, service.url, ann):
+            ninth = await client.get(events, headers=ann)
+            head = await client.head(events, headers=ann)
+            async with event_stream(client, service.url, service.headers(someone("bob"))):
+                pass
+        while True:  # the service may learn a moment later that the eighth is closed
+            async with client.stream("GET", events, headers=ann) as response:
+                if response.status_code == 200:
+                    break
+            await asyncio.sleep(0.05)
+
+    assert (ninth.status_code, ninth.json()["type"]) == (429, "/problems/too-many-streams")
+    assert int(ninth.headers["retry-after"]) > 0
+    assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_heartbeats_come_and_a_stream_ends_after_its_time(
+    hurried_service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = hurried_service.headers(someone("ann"))
+    async with event_stream(client, hurried_service.url, ann) as stream:
+        bye = await stream.until_event("bye")
+        await stream.until(lambda: stream.ended)
+
+    assert bye.data == {"reason": "too-long"}
+    assert bye.retry is not None
+    assert stream.heartbeats >= 3
+
+
+async def test_given_a_token_that_expires_then_no_event_comes_afterwards(
+    hurried_service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = someone("ann")
+    leeway = 30
+    short = issue_token(TRUST, user_id=ann, lifetime=2 - leeway)
+    async with event_stream(client, hurried_service.url, {"authorization": f"Bearer {short}"}) as stream:
+        await stream.until_event("ready")
+        await asyncio.sleep(2.1)
+        await create(client, hurried_service, hurried_service.headers(ann), "too late")
+        bye = await stream.until_event("bye")
+        await stream.until(lambda: stream.ended)
+
+    assert bye.data == {"reason": "token-expired"}
+    assert stream.named("changes") == []
+
+
+async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_is_flat(
+    hurried_service: Service, client: httpx.AsyncClient
+) -> None:
+    ann, bob = (hurried_service.headers(someone(name)) for name in ("ann", "bob"))
+    megabyte = [
+        {"op": "create", "title": f"task {number}", "description": "x" * 9_000} for number in range(100)
+    ]
+    before = memory(hurried_service)
+    with ExitStack() as stack:
+        for _ in range(PERSON_MAX):
+            stack.enter_context(unread_stream(hurried_service, ann))
+        batch = f"{hurried_service.url}/api/me/tasks/batch"
+        assert (await client.post(batch, headers=ann, json={"operations": megabyte})).status_code == 200
+        await until(lambda: hurried_service.log.read_text().count("its client does not read") == PERSON_MAX)
+        during = memory(hurried_service)
+        async with event_stream(client, hurried_service.url, bob) as stream:
+            await create(client, hurried_service, bob, "meanwhile")
+            await stream.until_title("meanwhile")
+
+    assert during - before < 40, "MB"
+
+
+def unread_stream(service: Service, headers: dict[str, str]) -> socket.socket:
+    """Open a stream and read nothing of it."""
+    address = urlsplit(service.url)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((address.hostname, address.port))
+    head = f"GET /api/me/tasks/events?since=now HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['authorization']}\r\n\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+async def test_given_200_clients_that_have_gone_then_their_descriptors_are_free(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    people = [service.headers(someone()) for _ in range(25)]
+    await client.get(f"{service.url}/api/me/tasks", headers=people[0])
+    before = descriptors(service)
+
+    with ExitStack() as stack:
+        for headers in people * PERSON_MAX:
+            stack.enter_context(unread_stream(service, headers))
+        await until(lambda: descriptors(service) >= before + 200)
+
+    await until(lambda: descriptors(service) <= before + POOL_SIZE)  # connections to the database stay open
+
+
+async def until(fact: Callable[[], object], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not fact():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
+async def test_given_sigterm_with_200_streams_then_each_says_bye_and_the_service_ends_within_two_seconds(
+    database_url: str, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        people = [service.headers(someone()) for _ in range(25)]
+        async with AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(event_stream(client, service.url, headers))
+                for headers in people * PERSON_MAX
+            ]
+            for stream in streams:
+                await stream.until_event("ready")
+
+            service.process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            await asyncio.to_thread(service.process.wait, 20)
+            took = time.monotonic() - began
+            for stream in streams:
+                await stream.until(lambda: stream.ended)  # noqa: B023 - called at once
+
+    byes = [stream.named("bye")[0] for stream in streams]
+    retries = {bye.retry for bye in byes}
+    assert {bye.data["reason"] for bye in byes} == {"leaving"}
+    assert service.process.returncode == 0
+    assert len(retries) > 100
+    assert took < 2
+
+
+async def test_idle_streams_and_their_reconnects_send_the_database_nothing(
+    database_url: str, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    with (
+        wire_to(database_url) as wire,
+        serving(environment_for(wire.url, PYTHONPATH=str(ROOT)), tmp_path, under=HURRIED) as service,
+    ):
+        people = [service.headers(someone()) for _ in range(20)]
+        ids = []
+        for headers in people:
+            await create(client, service, headers, "one")
+            async with event_stream(client, service.url, headers) as stream:
+                ids.append((await stream.until_event("ready")).id)
+        asked = len(wire.sent)
+        for _ in range(2):
+            async with AsyncExitStack() as stack:
+                streams = [
+                    await stack.enter_async_context(event_stream(client, service.url, headers, since=token))
+                    for headers, token in zip(people, ids, strict=True)
+                ]
+                for stream in streams:
+                    await stream.until(lambda: stream.heartbeats >= 2)  # noqa: B023 - called at once
+
+        assert wire.sent[asked:] == []

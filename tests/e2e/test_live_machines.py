@@ -1,0 +1,117 @@
+"""Two machines that share a store: changes on one reach the streams of the other, whatever breaks meanwhile.
+
+Seen to fail: a publish without a second attempt; a process that announces nothing at its start; a subscription
+after which nobody looks.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.conftest import environment_for
+from tests.support.event_streams import event_stream
+from tests.support.factories import someone
+from tests.support.processes import workers
+from tests.support.servers.postgres_proxy import Wire, wire_to
+from tests.support.servers.redis import Store, store_in
+from tests.support.servers.service import Service, serving
+
+pytestmark = pytest.mark.server
+
+RETURN = 3 + 17  # seconds after the return in which a stream hears; a busy machine may need more than three
+
+
+@dataclass
+class Machines:
+    """Two services and what they share. The first one reaches the database by a wire."""
+
+    here: Service
+    there: Service
+    store: Store
+    wire: Wire
+
+
+@pytest.fixture(scope="module")
+def machines(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with ExitStack() as stack:
+        store = stack.enter_context(store_in(tmp_path_factory.mktemp("store")))
+        wire = stack.enter_context(wire_to(database_url))
+        here, there = (
+            stack.enter_context(
+                serving(environment_for(url, LIVE_STORE=store.url), tmp_path_factory.mktemp("service"))
+            )
+            for url in (wire.url, database_url)
+        )
+        yield Machines(here, there, store, wire)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=20) as client:
+        yield client
+
+
+async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
+    response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
+    assert response.status_code == 201, response.text
+
+
+async def test_a_change_on_one_machine_reaches_a_stream_of_the_other(
+    machines: Machines, client: httpx.AsyncClient
+) -> None:
+    ann = machines.here.headers(someone("ann"))
+    async with event_stream(client, machines.there.url, ann) as stream:
+        ready = await stream.until_event("ready")
+        await create(client, machines.here, ann, "from afar")
+        await stream.until_title("from afar")
+
+    assert ready.data == {"reach": "store"}
+
+
+async def test_given_a_store_that_is_killed_then_streams_hear_of_it_and_get_what_they_missed_when_it_is_back(
+    machines: Machines, client: httpx.AsyncClient
+) -> None:
+    ann = machines.here.headers(someone("ann"))
+    async with event_stream(client, machines.there.url, ann) as stream:
+        await stream.until_event("ready")
+        machines.store.kill()
+        away = await stream.until_event("live")
+        await create(client, machines.here, ann, "unheard")
+        await create(client, machines.there, ann, "heard on the same machine")
+        await stream.until_title("heard on the same machine")
+        await create(client, machines.here, ann, "unheard too")
+        machines.store.start()
+        await stream.until_title("unheard too", RETURN)
+        await stream.until(lambda: len(stream.named("live")) == 2)
+
+    assert away.data == {"live": False}
+    assert stream.named("live")[1].data == {"live": True}
+
+
+async def test_given_a_worker_that_is_killed_between_commit_and_announcement_then_the_next_one_makes_streams_look(
+    machines: Machines, client: httpx.AsyncClient
+) -> None:
+    ann = machines.here.headers(someone("ann"))
+
+    def write() -> None:
+        headers = {**ann, "idempotency-key": "once"}
+        with suppress(httpx.TransportError):  # it is killed before it answers
+            httpx.post(f"{machines.here.url}/api/me/tasks", headers=headers, json={"title": "committed"})
+
+    await create(client, machines.here, ann, "first")
+    async with event_stream(client, machines.there.url, ann) as stream:
+        await stream.until_event("ready")
+        machines.wire.holding.set()
+        writing = threading.Thread(target=write)
+        writing.start()
+        assert await asyncio.to_thread(machines.wire.held.wait, 20)  # committed, and the worker does not know
+        (worker,) = workers(machines.here)
+        worker.kill()
+        machines.wire.holding.clear()
+        await stream.until_title("committed", RETURN)
+        await asyncio.to_thread(writing.join)

@@ -1,0 +1,155 @@
+"""A person's event streams hear of each write, once the database has it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.api.requests.batch_body import form_of
+from app.domain.clock import utc_now
+from app.domain.commands import Change, Move, Trash
+from app.domain.errors import OutcomeUnknown
+from app.domain.idempotency import IdempotentRequest, ResponseForm, StorageQuota
+from app.domain.identity import UserId
+from app.domain.task import NewTask, TaskChanges
+from app.domain.task_service import TaskService
+from app.domain.unit_of_work import UnitOfWork
+from app.infra.postgres.database import Database
+from app.infra.postgres.owner_session import PersonConcurrency
+from app.infra.tasks import NeonUnitsOfWork
+from app.settings.database_address import DatabaseAddress
+from dev.postgres import PostgresServer
+from tests.support.factories import MANY, someone
+from tests.support.servers.postgres_proxy import wire_to
+
+pytestmark = pytest.mark.server
+
+CREATED = ResponseForm(201, location="/")
+
+
+@dataclass
+class Ann:
+    """A person, and the revision that others could read at each announcement for them."""
+
+    postgres: PostgresServer
+    database: Database
+    address: DatabaseAddress
+    user_id: UserId = field(default_factory=someone)
+    heard: list[int] = field(default_factory=list)
+
+    def announce(self, owner: UserId) -> None:
+        assert owner == self.user_id
+        self.heard.append(self.revision())
+
+    def revision(self) -> int:
+        query = f"SELECT revision FROM task_owners WHERE user_id = '{self.user_id}'"
+        return int(self.postgres.query(query, self.address.database) or 0)
+
+    @property
+    def unit_of_work(self) -> UnitOfWork:
+        return NeonUnitsOfWork(
+            database=self.database,
+            concurrency=PersonConcurrency(4),
+            clock=utc_now,
+            max_tasks=MANY,
+            storage_quota=StorageQuota(),
+            trace=None,
+            announce=self.announce,
+        ).of(self.user_id)
+
+    @property
+    def tasks(self) -> TaskService:
+        return self.unit_of_work.tasks
+
+    def keyed(self, key: str, form: ResponseForm) -> TaskService:
+        return self.unit_of_work.once(IdempotentRequest("route", key, key.encode()), form)
+
+
+@pytest.fixture
+def ann(postgres: PostgresServer, database: Database, database_url: str) -> Ann:
+    return Ann(postgres, database, DatabaseAddress.parse(database_url))
+
+
+async def test_each_kind_of_write_is_announced_when_others_can_read_it(ann: Ann) -> None:
+    one, _ = await ann.tasks.create(NewTask(title="one"))
+    two, _ = await ann.tasks.create(NewTask(title="two"))
+    trashed = [Trash(two)]
+    writes: dict[str, Callable[[], Awaitable[object]]] = {
+        "create": lambda: ann.tasks.create(NewTask(title="three")),
+        "change": lambda: ann.tasks.change(one, TaskChanges(title="uno")),
+        "toggle": lambda: ann.tasks.complete(one),
+        "move": lambda: ann.tasks.move(Move(one, two, before=True)),
+        "trash": lambda: ann.tasks.remove(one),
+        "restore": lambda: ann.tasks.restore(one),
+        "batch": lambda: ann.tasks.batch([NewTask(title="four"), Change(two, TaskChanges(title="due"))]),
+        "keyed create": lambda: ann.keyed("a", CREATED).create(NewTask(title="five")),
+        "keyed toggle": lambda: ann.keyed("b", ResponseForm()).complete(two),
+        "keyed batch": lambda: ann.keyed("c", form_of(trashed)).batch(trashed),
+        "permanent delete": lambda: ann.tasks.remove(one, permanently=True),
+    }
+    heard = {}
+    for name, write in writes.items():
+        ann.heard.clear()
+        await write()
+        await asyncio.sleep(0)
+        heard[name] = ann.heard[-1:] == [ann.revision()]
+
+    assert heard == dict.fromkeys(writes, True)
+
+
+async def test_reads_are_not_announced(ann: Ann) -> None:
+    one, _ = await ann.tasks.create(NewTask(title="one"))
+    await asyncio.sleep(0)
+    ann.heard.clear()
+
+    await ann.tasks.list()
+    await ann.tasks.show(one)
+    await ann.tasks.revision()
+    await asyncio.sleep(0)
+
+    assert ann.heard == []
+
+
+async def test_a_write_whose_outcome_is_unknown_is_announced(
+    postgres: PostgresServer, database_url: str
+) -> None:
+    with wire_to(database_url) as wire:
+        database = Database(DatabaseAddress.parse(wire.url))
+        await database.open()
+        ann = Ann(postgres, database, DatabaseAddress.parse(database_url))
+        await ann.tasks.create(NewTask(title="one"))
+        await asyncio.sleep(0)
+        before = ann.heard.pop()
+        wire.holding.set()
+
+        creating = asyncio.create_task(ann.keyed("a", CREATED).create(NewTask(title="two")))
+        await asyncio.to_thread(wire.held.wait, 20)
+        wire.cut()
+        with pytest.raises(OutcomeUnknown):
+            await creating
+        await database.close()
+
+    assert ann.heard == [ann.revision()] != [before]
+
+
+async def test_a_write_whose_client_has_gone_is_announced(
+    postgres: PostgresServer, database_url: str
+) -> None:
+    with wire_to(database_url) as wire:
+        database = Database(DatabaseAddress.parse(wire.url))
+        await database.open()
+        ann = Ann(postgres, database, DatabaseAddress.parse(database_url))
+        await ann.tasks.create(NewTask(title="one"))
+        await asyncio.sleep(0)
+        before = ann.heard.pop()
+        wire.holding.set()
+
+        creating = asyncio.create_task(ann.keyed("a", CREATED).create(NewTask(title="two")))
+        await asyncio.to_thread(wire.held.wait, 20)
+        creating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await creating
+        await database.close()
+
+    assert ann.heard == [ann.revision()] != [before]

@@ -1,0 +1,216 @@
+"""Two hubs, as of two machines, announce changes by a real store that is killed, paused and started again."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from app.infra import live_store
+from app.infra.live_store import CHANNEL, LiveStore
+from app.live import hub as hub_module
+from app.live.change_marks import ChangeMarks, digest_of
+from app.live.hub import Hub, Stream
+from tests.support.factories import someone
+from tests.support.servers.redis import Store, store_in
+
+pytestmark = pytest.mark.server
+
+ANN, BOB = someone("ann"), someone("bob")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store_in(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@dataclass
+class Machine:
+    """A machine's hub and its connection to the store."""
+
+    hub: Hub
+    live: LiveStore
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_store, "RETRY", 0.05)
+    monkeypatch.setattr(live_store, "PATIENCE", 20.0)  # the machine may be busy
+    monkeypatch.setattr(hub_module, "SPREAD", 0.0)
+
+
+@pytest.fixture
+async def machines(store: Store) -> AsyncIterator[list[Machine]]:
+    machines = []
+    for _ in range(2):
+        hub = Hub(ChangeMarks(is_shared=False))
+        machines.append(Machine(hub, LiveStore(store.url, hub)))
+        await machines[-1].live.start()
+    for machine in machines:
+        await until(lambda: machine.hub.live)  # noqa: B023 - called at once
+    yield machines
+    for machine in machines:
+        await machine.live.close()
+        machine.hub.close()
+
+
+async def until(fact: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not fact():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def settled(stream: Stream) -> None:
+    """Wait until the streams have heard of the start of the machines."""
+    await asyncio.sleep(0.2)
+    stream.changed = False
+
+
+async def test_a_change_on_one_machine_wakes_the_owners_streams_on_the_other(machines: list[Machine]) -> None:
+    here, there = machines
+    with there.hub.open(ANN) as stream, there.hub.open(BOB) as other:
+        await settled(stream)
+        other.changed = False
+
+        here.hub.announce(ANN)
+
+        await until(lambda: stream.changed)
+        assert not other.changed
+
+
+async def test_the_store_learns_no_user_ids_and_one_message_has_the_changes_of_a_moment(
+    store: Store, machines: list[Machine]
+) -> None:
+    owners = [someone() for _ in range(50)]
+    with redis.Redis(port=store.port) as client:
+        listener = client.pubsub(ignore_subscribe_messages=True)
+        listener.subscribe(CHANNEL)
+        assert listener.get_message(timeout=5) is None  # the confirmation
+        await asyncio.sleep(0.2)
+        while listener.get_message():
+            pass
+
+        for owner in owners:
+            machines[0].hub.announce(owner)
+        message = await asyncio.to_thread(lambda: listener.get_message(timeout=5))
+
+    data = message["data"][live_store.SENDER :]
+    assert {data[at : at + 16] for at in range(0, len(data), 16)} == {digest_of(owner) for owner in owners}
+
+
+async def test_nothing_is_published_while_nothing_changes(store: Store, machines: list[Machine]) -> None:
+    with redis.Redis(port=store.port) as client:
+        before = client.info("commandstats")["cmdstat_publish"]["calls"]
+        await asyncio.sleep(0.5)
+        after = client.info("commandstats")["cmdstat_publish"]["calls"]
+
+    assert after == before
+
+
+async def test_given_that_the_store_is_killed_then_streams_hear_of_it_and_look_when_it_is_back(
+    store: Store, machines: list[Machine]
+) -> None:
+    here, there = machines
+    with there.hub.open(ANN) as stream, capture_logs() as logged:
+        await settled(stream)
+        store.kill()
+        await until(lambda: not there.hub.live)
+        here.hub.announce(ANN)  # nobody hears this one
+        await asyncio.sleep(0.2)
+        unheard = not stream.changed
+        store.start()
+        await until(lambda: there.hub.live and here.hub.live and stream.changed)
+        await until(lambda: here.live.trouble is None and there.live.trouble is None)
+
+    assert unheard
+    events = [line["event"] for line in logged]
+    assert events.count("changes are not announced to other machines") == 2  # once for each machine
+    assert events.count("changes are announced to other machines again") == 2
+    assert all("LIVE_STORE" in line.get("reason", "LIVE_STORE") for line in logged)
+
+
+async def test_given_that_the_store_hangs_then_streams_hear_of_it_and_look_when_it_goes_on(
+    store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = machines
+    with there.hub.open(ANN) as stream:
+        await settled(stream)
+        monkeypatch.setattr(live_store, "PING", 0.3)
+        monkeypatch.setattr(live_store, "PATIENCE", 0.3)
+        there.hub.announce(ANN)  # wakes both listeners from their wait
+        await settled(stream)
+        store.signal(signal.SIGSTOP)
+        try:
+            here.hub.announce(ANN)
+            await until(lambda: not there.hub.live)
+            unheard = not stream.changed
+        finally:
+            store.signal(signal.SIGCONT)
+
+        await until(lambda: there.hub.live and stream.changed)
+
+    assert unheard
+
+
+async def test_given_a_publish_that_failed_alone_then_the_next_one_makes_every_stream_look(
+    store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = machines
+    with there.hub.open(ANN) as stream:
+        await settled(stream)
+        with redis.Redis(port=store.port) as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # not the subscribers
+        here.hub.announce(ANN)
+
+        await until(lambda: stream.changed)
+        assert there.hub.live
+
+
+async def test_given_a_subscription_that_was_lost_alone_then_every_stream_looks_when_it_is_back(
+    store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = machines
+    monkeypatch.setattr(live_store, "RETRY", 0.5)
+    with there.hub.open(ANN) as stream:
+        await settled(stream)
+        with redis.Redis(port=store.port) as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await until(lambda: not there.hub.live)
+        here.hub.announce(ANN)  # it is published, and nobody hears it
+
+        await until(lambda: there.hub.live and stream.changed)
+        assert here.live.trouble is None
+
+
+async def test_given_a_process_that_starts_then_every_stream_looks(
+    store: Store, machines: list[Machine]
+) -> None:
+    with machines[1].hub.open(ANN) as stream:
+        await settled(stream)
+        hub = Hub(ChangeMarks(is_shared=False))
+        third = LiveStore(store.url, hub)
+        await third.start()
+
+        await until(lambda: stream.changed)
+    await third.close()
+
+
+async def test_given_no_store_from_the_first_then_the_process_says_so_and_announces_to_itself(
+    tmp_path: Path,
+) -> None:
+    hub = Hub(ChangeMarks(is_shared=False))
+    with store_in(tmp_path) as gone:
+        pass
+    live = LiveStore(gone.url, hub)
+    await live.start()
+    with hub.open(ANN) as stream:
+        await until(lambda: live.trouble)
+        hub.announce(ANN)
+
+        assert (stream.changed, hub.live, hub.reach) == (True, False, "store")
+    await live.close()

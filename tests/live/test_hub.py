@@ -1,0 +1,173 @@
+"""Streams are woken by each announcement for their owner, from this process and from others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+
+import pytest
+
+from app.domain.changes import ChangesToken
+from app.domain.errors import TooBusy, TooManyStreams
+from app.live import hub as hub_module
+from app.live.change_marks import ChangeMarks, digest_of
+from app.live.hub import PERSON_MAX, PROCESS_MAX, Hub, Stream
+from tests.support.factories import someone
+
+ANN, BOB = someone("ann"), someone("bob")
+TOKEN = ChangesToken.after(7)
+
+
+@pytest.fixture
+def marks() -> ChangeMarks:
+    return ChangeMarks(is_shared=True)
+
+
+@pytest.fixture
+async def hub(marks: ChangeMarks) -> AsyncIterator[Hub]:
+    hub = Hub(marks)
+    yield hub
+    hub.close()
+
+
+async def until_changed(stream: Stream) -> None:
+    async with asyncio.timeout(20):
+        while not stream.changed:
+            await stream.wait(20)
+
+
+async def test_an_announcement_wakes_every_stream_of_the_owner_and_no_other(hub: Hub) -> None:
+    with hub.open(ANN) as one, hub.open(ANN) as two, hub.open(BOB) as other:
+        hub.announce(ANN)
+
+        assert (one.changed, two.changed, other.changed) == (True, True, False)
+
+
+async def test_a_stream_is_woken_that_begins_to_wait_after_the_announcement(hub: Hub) -> None:
+    with hub.open(ANN) as stream:
+        hub.announce(ANN)
+        async with asyncio.timeout(5):
+            await stream.wait(60)
+
+        assert stream.changed
+
+
+async def test_an_announcement_in_another_process_wakes_the_streams_of_this_one(
+    hub: Hub, marks: ChangeMarks
+) -> None:
+    with hub.open(ANN) as stream, hub.open(BOB) as other:
+        Hub(marks).announce(ANN)
+        await until_changed(stream)
+
+        assert not other.changed
+
+
+async def test_an_announcement_before_the_stream_opens_does_not_wake_it(hub: Hub, marks: ChangeMarks) -> None:
+    marks.mark(digest_of(ANN))
+    with hub.open(ANN) as stream:
+        hub.hear([])
+
+        assert not stream.changed
+
+
+async def test_given_that_announcements_may_be_missing_then_every_stream_looks_within_two_seconds(
+    hub: Hub, marks: ChangeMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spreads: list[tuple[float, float]] = []
+
+    def soon(*bounds: float) -> float:
+        spreads.append((bounds[0], bounds[1]))
+        return 0.01 * len(spreads)
+
+    monkeypatch.setattr(hub_module, "uniform", soon)
+    with hub.open(ANN) as one, hub.open(ANN) as two, hub.open(BOB) as three:
+        Hub(marks).hear_of_everyone()
+        for stream in (one, two, three):
+            await until_changed(stream)
+
+    assert spreads == [(0, 2.0)] * 3
+
+
+async def test_one_person_has_eight_streams_and_a_closed_one_makes_room(hub: Hub) -> None:
+    with ExitStack() as stack:
+        for _ in range(PERSON_MAX - 1):
+            stack.enter_context(hub.open(ANN))
+        with hub.open(ANN), pytest.raises(TooManyStreams):
+            stack.enter_context(hub.open(ANN))
+        with hub.open(ANN), hub.open(BOB):
+            assert len(hub) == PERSON_MAX + 1
+    assert len(hub) == 0
+
+
+async def test_a_process_has_500_streams_and_a_stopping_one_takes_none(hub: Hub) -> None:
+    with ExitStack() as stack:
+        for _ in range(PROCESS_MAX):
+            stack.enter_context(hub.open(someone()))
+        with pytest.raises(TooBusy):
+            stack.enter_context(hub.open(ANN))
+    hub.leave()
+    with pytest.raises(TooBusy), hub.open(ANN):
+        pass
+
+
+async def test_a_head_is_known_until_the_next_announcement(hub: Hub, marks: ChangeMarks) -> None:
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+    assert hub.head_of(ANN) == TOKEN
+    assert hub.head_of(BOB) is None
+
+    Hub(marks).announce(ANN)  # in another process
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_a_head_that_was_read_while_a_change_was_announced_is_not_known(hub: Hub) -> None:
+    mark = hub.mark_of(ANN)
+    hub.announce(ANN)
+    hub.remember(ANN, TOKEN, mark)
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_a_head_is_not_known_after_everyone_was_announced(hub: Hub, marks: ChangeMarks) -> None:
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+
+    Hub(marks).hear_of_everyone()
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_a_head_is_not_known_after_the_store_was_lost_nor_while_it_is(hub: Hub) -> None:
+    hub.use_store(lambda _: None)
+    hub.set_store_connected(True)
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+    assert hub.head_of(ANN) == TOKEN
+
+    hub.set_store_connected(False)
+    assert hub.head_of(ANN) is None
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+    hub.set_store_connected(True)
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_a_head_is_not_known_after_six_hours(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+    monkeypatch.setattr(hub_module, "monotonic", lambda: float("inf"))
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_with_other_machines_and_no_store_no_head_is_known(marks: ChangeMarks) -> None:
+    hub = Hub(marks, remembers=False)
+
+    hub.remember(ANN, TOKEN, hub.mark_of(ANN))
+
+    assert hub.head_of(ANN) is None
+
+
+async def test_the_hub_says_how_far_away_a_change_may_be_made(hub: Hub) -> None:
+    assert Hub(ChangeMarks(is_shared=False)).reach == "process"
+    assert hub.reach == "machine"
+    hub.use_store(lambda _: None)
+    assert (hub.reach, hub.live) == ("store", False)
+    hub.set_store_connected(True)
+    assert hub.live

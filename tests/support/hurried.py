@@ -1,0 +1,20 @@
+"""Runs a command of the service with short times of its event streams: `python -m tests.support.hurried python -m app serve`.
+
+The workers are forked from this process, so they have these times too.
+"""
+
+import sys
+
+from app.__main__ import main
+from app.api import events
+
+HEARTBEAT = 0.5  # seconds
+LIFETIME = 4.0
+SEND_TIMEOUT = 1.0
+
+if __name__ == "__main__":
+    events.HEARTBEAT = HEARTBEAT  # type: ignore[misc]  # a constant of the service
+    events.LIFETIME = LIFETIME  # type: ignore[misc]
+    events.SEND_TIMEOUT = SEND_TIMEOUT  # type: ignore[misc]
+    sys.argv = sys.argv[3:]
+    main()
