@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.support.servers.service import Service
@@ -48,3 +49,22 @@ def answered(connections: list[socket.socket], *, within: float, enough: int | N
             poll.unregister(number)
             waiting.discard(by_number[number])
     return len(connections) - len(waiting)
+
+
+def wait_until_read(service: Service, *, within: float = 8) -> None:
+    """Wait until the service has accepted all connections and read all that was sent to it."""
+    deadline = time.monotonic() + within
+    while left := unread(service):
+        assert time.monotonic() < deadline, f"{left} bytes are not read"
+        time.sleep(0.05)
+
+
+def unread(service: Service) -> int:
+    """Return how many bytes, and connections not yet accepted, the kernel holds for the service."""
+    port = f":{address_of(service)[1]:04X}"
+    count = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        sent, received = (int(number, 16) for number in queues.split(":"))
+        count += received * local.endswith(port) + sent * remote.endswith(port)
+    return count

@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.sockets import HEALTH, address_of, answered, connected
+from tests.abuse.sockets import HEALTH, address_of, answered, connected, wait_until_read
 from tests.support.processes import cpu_seconds, descriptors, memory, workers
 from tests.support.servers.service import Service, app, serving
 
@@ -54,14 +54,15 @@ def test_given_1100_people_who_keep_their_connections_one_more_is_answered(defau
 def test_a_second_flood_of_unfinished_heads_takes_no_more_memory_than_the_first(
     default_service: Service,
 ) -> None:
-    with connected(default_service, IDLE, sends=UNFINISHED):
-        time.sleep(2)
-        first = memory(default_service)
-    time.sleep(1)
-
-    with connected(default_service, IDLE, sends=UNFINISHED), honest_person(default_service) as honest:
-        time.sleep(2)
-        second = memory(default_service)
+    with honest_person(default_service) as honest:  # before the first one too: this opens the pool
+        before = descriptors(default_service)
+        held = []
+        for _ in range(2):
+            with connected(default_service, IDLE, sends=UNFINISHED):
+                wait_until_read(default_service)
+                held.append(memory(default_service))
+            eventually_at_most(default_service, before + 12)
+    first, second = held
 
     assert honest.share_answered == 1
     assert second - first < 30  # MB; each time they send 30 MB
