@@ -80,7 +80,8 @@ class ForkedApp:
 
 def can_fork(env: Mapping[str, str]) -> bool:
     """Return whether a fork behaves as a new interpreter does in this environment."""
-    return sys.platform == "linux" and not any(name.startswith(READ_AT_START) for name in env)
+    can = sys.platform == "linux" and hasattr(os, "pidfd_open")
+    return can and not any(name.startswith(READ_AT_START) for name in env)
 
 
 def start(
