@@ -24,8 +24,8 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "operations.md"
-TASKS: Final = {"ann": 3, "bob": 2, "carol": 1}  # how many each has
-AGE: Final = "1h"  # that the purge at the end looks for
+TASKS: Final = {"ann": 3, "bob": 2, "carol": 1}  # tasks of each person
+AGE: Final = "1h"  # of the trash that the last step deletes
 
 
 class DrillFailed(Exception):
@@ -33,7 +33,7 @@ class DrillFailed(Exception):
 
 
 def main() -> int:
-    """Run the drill, and say each step."""
+    """Run the drill, and print each step."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -46,11 +46,11 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     """Back up a database of `old`, restore it into `new`, check it, and return its address.
 
     Raises:
-        DrillFailed: a command failed, a count differs, or a wall does not stand.
+        DrillFailed: a command failed, a count differs, or a wall is down.
     """
     source, target = old.new_database(), new.new_database()
     count = f"{sum(TASKS.values())} tasks of {len(TASKS)} people"
-    _say(f"PostgreSQL {old.query('SHOW server_version')} with {count}")
+    _print(f"PostgreSQL {old.query('SHOW server_version')} with {count}")
     asyncio.run(_fill(source))
     old.query("UPDATE tasks SET trashed_at = now() - interval '1 day' WHERE title = 'carol 0'", _name(source))
     commands = re.findall(r"^```sh\n(.*?)^```$", _section(), re.MULTILINE | re.DOTALL)
@@ -63,11 +63,11 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     for command in commands:
         _run(command, env, folder)
     asyncio.run(_check(target))
-    _say(f"counts are the same, and both walls stand: PostgreSQL {new.query('SHOW server_version')}")
+    _print(f"counts are the same, and both walls are up: PostgreSQL {new.query('SHOW server_version')}")
     _run(f'DATABASE_URL="$NEW_URL" DATABASE_URL_DIRECT= app purge --older-than {AGE}', env, folder)
     if new.query("SELECT count(*) FROM tasks", _name(target)) != str(sum(TASKS.values()) - 1):
-        raise DrillFailed("app purge did not end the one task that was in the trash")
-    _say("the purge works, too")
+        raise DrillFailed("app purge did not delete the one task in the trash")
+    _print("the purge works, too")
     return target
 
 
@@ -85,11 +85,11 @@ async def _fill(url: str) -> None:
 
 
 async def _check(url: str) -> None:
-    """See that each person has their tasks, and that each wall stands without the other."""
+    """Check that each person has their tasks, and that each wall holds while the other is disabled."""
     connection = await asyncpg.connect(url)
     try:
         if found := await gaps(connection):
-            raise DrillFailed(f"the wall does not stand: {found[0]}")
+            raise DrillFailed(f"a wall is down: {found[0]}")
         for owner, count in TASKS.items():
             async with connection.transaction():
                 await connection.execute("SELECT set_config('app.user_id', $1, true)", owner)
@@ -130,7 +130,7 @@ def _name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _say(sentence: str) -> None:
+def _print(sentence: str) -> None:
     print(f"✓ {sentence}", flush=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.cli.preflight import port_faults
+from app.cli.preflight import port_errors
 from app.settings import Settings, SettingsError
 from app.settings.environment import EnvironmentReader, number
 from app.settings.server import read_server
@@ -59,7 +59,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     except SettingsError as error:
         errors += error.errors
     listening = read_server(EnvironmentReader(env))
-    errors += port_faults(env)
+    errors += port_errors(env)
     if node and not is_free(auth_port):
         errors.append(f"AUTH_PORT {auth_port} is used by another program: stop that, or set it to another")
     if node and auth_port == listening.port:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
-from app.cli.connection_errors import connection_fault, unreachable
+from app.cli.connection_errors import connection_error, unreachable
 from app.infra.migrations.run import upgrade, waiting
 from app.infra.postgres.connect import means_unreachable
 from app.settings.database_address import DatabaseAddress
@@ -124,7 +124,7 @@ def migrate(chosen: Plan) -> None:
         else:
             missing = asyncio.run(waiting(address))
     except Exception as error:
-        if fault := connection_fault(address, error):
+        if fault := connection_error(address, error):
             raise Cannot(fault) from error
         if not means_unreachable(error):
             raise

@@ -13,7 +13,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.cli.preflight import checked, database_faults, security_warnings
+from app.cli.preflight import checked, database_errors, security_warnings
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
@@ -447,7 +447,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pyt
         address = DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{silent.getsockname()[1]}/db")
 
         async with asyncio.timeout(2):
-            faults, warnings = await database_faults(address, address)
+            faults, warnings = await database_errors(address, address)
 
     assert faults == []
     why = f"since 127.0.0.1:{address.port} does not answer"

@@ -12,7 +12,7 @@ NEON = "postgresql://ann:p%40ss@ep-x-pooler.region.aws.neon.tech/db?sslmode=requ
 GOOD = {"DATABASE_URL": NEON, "BETTER_AUTH_URL": "https://app.example.com"}
 
 
-def faults_of(**env: str) -> list[str]:
+def errors_of(**env: str) -> list[str]:
     try:
         Settings.from_env(env)
     except SettingsError as error:
@@ -129,7 +129,7 @@ def test_each_source_of_trust_says_whose_tokens_are_accepted(
     ids=str,
 )
 def test_each_variable_that_is_missing_or_wrong_is_named(env: dict[str, str], variables: list[str]) -> None:
-    assert [fault.split()[0] for fault in faults_of(**env)] == variables
+    assert [fault.split()[0] for fault in errors_of(**env)] == variables
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_store_without_a_port_uses_the_usual_one_and_its_authority_is_a_file(t
 
 
 def test_a_fault_never_quotes_a_password_or_secret() -> None:
-    errors = faults_of(
+    errors = errors_of(
         DATABASE_URL="postgresql://ann:hunter2@host/db?x=1",
         BETTER_AUTH_SECRET="swordfish",
         RATE_LIMIT_STORE="redis://ann:hunter2@host/x",

@@ -116,7 +116,7 @@ async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_ke
     assert "content-encoding" not in packed["identity"].headers
 
 
-async def test_search_tags_trash_and_ones_own_order(site: Site, page: Page) -> None:
+async def test_search_tags_trash_and_the_manual_order(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Water the plants", "Water the fern", "Buy milk")
 

@@ -96,8 +96,8 @@ class History(RuleBasedStateMachine):
     def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
         """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""
         mine, other = self.models[owner], self.models["bob" if owner == "ann" else "ann"]
-        right, wrong = (mine.own_order(trashed=str(where).lower()) for where in (trashed, not trashed))
-        ids = right if right and number < 10 else [*wrong, *other.own_order()[:1], NOWHERE]
+        right, wrong = (mine.manual_order(trashed=str(where).lower()) for where in (trashed, not trashed))
+        ids = right if right and number < 10 else [*wrong, *other.manual_order()[:1], NOWHERE]
         return ids[number % len(ids)]
 
     def condition(self, owner: str, task_id: str, kind: str | None) -> str | None:

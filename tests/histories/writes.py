@@ -25,7 +25,7 @@ class Writes(History):
             task = model.created(fields, answer.json(), now)
             self.agree(answer, task)
             assert answer.headers["location"].endswith(f"/tasks/{task['id']}")
-            assert model.own_order()[0] == model.listed()[0]["id"] == task["id"]
+            assert model.manual_order()[0] == model.listed()[0]["id"] == task["id"]
 
     @rule(
         owner=owners,
@@ -84,7 +84,7 @@ class Writes(History):
 
     @rule(owner=owners, number=picks, kind=conditions)
     def restore(self, owner: str, number: int, kind: str | None) -> None:
-        if number % 2 and not self.models[owner].own_order(trashed="true"):
+        if number % 2 and not self.models[owner].manual_order(trashed="true"):
             self.delete(owner, number, kind=None, permanent=False)
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number, trashed=True)
         if_match = self.condition(owner, task_id, kind)
@@ -110,11 +110,11 @@ class Writes(History):
         kind=conditions,
     )
     def move(self, owner: str, number: int, other: int, side: str, kind: str | None) -> None:
-        if len(self.models[owner].own_order()) < 2:
+        if len(self.models[owner].manual_order()) < 2:
             self.create(owner, {"title": "to move"}, keyed=False)
         now, model = self.tick(), self.models[owner]
         task_id, beside = self.pick(owner, number), self.pick(owner, number + other)
-        if_match, ids = self.condition(owner, task_id, kind), model.own_order()
+        if_match, ids = self.condition(owner, task_id, kind), model.manual_order()
         answer = self.ask(owner, "POST", f"{task_id}/move", if_match=if_match, json={side: beside})
         if not (task := self.outcome(answer, lambda: model.find(task_id, if_match))):
             return
@@ -127,7 +127,7 @@ class Writes(History):
         if wanted != ids:
             self.place(owner, task, answer.json()["position"], now)
         self.agree(answer, model.tasks[task_id])
-        assert model.own_order() == wanted
+        assert model.manual_order() == wanted
 
     def place(self, owner: str, task: Json, position: str, now: str) -> None:
         """Put a task elsewhere; where there was no room, all are spread in the order that they have."""

@@ -163,7 +163,7 @@ class MemoryTaskRepository:
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         task = self._get(move.task_id, move.if_match)
-        others = [other for other in self._in_own_order() if other is not task]
+        others = [other for other in self._in_manual_order() if other is not task]
         anchor = next((number for number, other in enumerate(others) if other.id == move.beside), None)
         if anchor is None:
             raise InvalidTask(
@@ -171,7 +171,7 @@ class MemoryTaskRepository:
             )
         place = anchor + (0 if move.before else 1)
         around = [None, *(other.position for other in others), None]
-        if self._in_own_order() == [*others[:place], task, *others[place:]]:
+        if self._in_manual_order() == [*others[:place], task, *others[place:]]:
             return await self.show(task.id)
         position = between(around[place], around[place + 1], at)
         if position is None:
@@ -180,7 +180,7 @@ class MemoryTaskRepository:
 
     def _spread(self, move: Move, at: datetime) -> Shown:
         task, anchor = self._get(move.task_id), self._get(move.beside)
-        order = [other for other in self._in_own_order(*self._session()) if other is not task]
+        order = [other for other in self._in_manual_order(*self._session()) if other is not task]
         place = order.index(anchor)
         order.insert(place + (0 if move.before else 1), task)
         revision = self.shelf.revisions[self.owner]
@@ -228,7 +228,7 @@ class MemoryTaskRepository:
                 await self.trash(one.task_id, at=at, if_match=one.if_match)
                 return None
 
-    def _in_own_order(self, *tasks: Task) -> list[Task]:
+    def _in_manual_order(self, *tasks: Task) -> list[Task]:
         shown = tasks or [task for task in self._session() if task.trashed_at is None]
         return sorted(shown, key=lambda task: (task.position, task.id))
 

@@ -20,7 +20,7 @@ EMPTY: Json = {
     "tags": [],
 }
 REFUSALS: Final = {"task-not-found": 404, "task-changed": 412, "not-in-trash": 409, "too-many-tasks": 409}
-"""The status of each, in the order in which they are judged."""
+"""The status of each, in the order of their checks."""
 
 
 def start(due: str) -> str:
@@ -58,7 +58,7 @@ class Refusal(Exception):
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Return the error that is reported if there are several: the least."""
+        """Return the order of errors. The service reports the least one."""
         return list(REFUSALS).index(self.kind), self.operation or 0
 
 
@@ -72,7 +72,7 @@ class Model:
     stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
 
     def find(self, task_id: str, if_match: str | None = None, *, trashed: bool | None = False) -> Json:
-        """Return a task that may be written, in the contract's order of judgement."""
+        """Return a task that may be written, or raise the first refusal in the contract's order."""
         task = self.tasks.get(task_id)
         if task is None or (trashed is False and task["trashed_at"]):
             raise Refusal("task-not-found")
@@ -83,7 +83,7 @@ class Model:
         return task
 
     def room_for(self, count: int) -> int:
-        """Return how many tasks there would be; no more than there may be."""
+        """Return the number of tasks with `count` more, or refuse them."""
         if len(self.tasks) + count > self.at_most:
             raise Refusal("too-many-tasks")
         return len(self.tasks) + count
@@ -99,7 +99,7 @@ class Model:
         return task
 
     def changed(self, task: Json, fields: Json, now: str) -> Json:
-        """Change what differs; where nothing does, nothing changes."""
+        """Apply the changes. If nothing differs, keep the task as it is."""
         after = {**task, **fields}
         if after == task:
             return task
@@ -128,13 +128,13 @@ class Model:
         self.count_once_since(changes)
 
     def purged(self, *ids: str) -> None:
-        """Forget tasks, in one change."""
+        """Delete tasks permanently, in one change."""
         for task_id in ids:
             del self.tasks[task_id], self.stamps[task_id]
         self.changes += bool(ids)
 
-    def own_order(self, **filters: Any) -> list[str]:
-        """Return the ids of the list in its owner's own order."""
+    def manual_order(self, **filters: Any) -> list[str]:
+        """Return the ids of the list in the manual order."""
         return [task["id"] for task in self.listed("position", **filters)]
 
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
@@ -153,7 +153,7 @@ class Model:
         return sorted(rows, key=lambda task: task["due"] is None) if order == "due" else rows
 
     def summary(self, now: datetime, zone: str) -> Json:
-        """Count the list as it is seen from somewhere."""
+        """Count the tasks, in a time zone."""
         tasks = self.listed()
         spellings: dict[str, str] = {}
         for tag in sorted((tag for task in tasks for tag in task["tags"]), reverse=True):

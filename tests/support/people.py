@@ -28,7 +28,7 @@ class Person:
         return {"authorization": f"Bearer {issue_token(TRUST, user_id=self.user_id, lifetime=900)}"}
 
     async def ask(self, method: str, path: str = "", **arguments: Any) -> httpx.Response:
-        """Ask for a path below one's own list; one that begins with `/` is taken as it stands."""
+        """Send a request to a path below the person's list. A path that begins with `/` is used unchanged."""
         url = (
             path
             if path.startswith("/")
@@ -45,16 +45,16 @@ class Person:
         return task
 
     async def titles(self) -> list[str]:
-        """Return the titles of one's list."""
+        """Return the titles of the person's list."""
         return [task["title"] for task in (await self.ask("GET")).json()]
 
 
 @dataclass
 class People:
-    """Everybody who may ask this service."""
+    """Makes people who may use this service."""
 
     client: httpx.AsyncClient
 
     def one(self, name: str = "ann") -> Person:
-        """Invent a person."""
+        """Make a person."""
         return Person(self.client, someone(name))

@@ -1,4 +1,4 @@
-"""How PostgreSQL runs a statement: the plan, with what was really read."""
+"""How PostgreSQL runs a statement: the plan, with the numbers of rows that it read."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final
 from app.infra.statements.owner_scope import Statement
 
 KINDS: Final = ("force_custom_plan", "force_generic_plan")
-"""A plan for the values at hand, and the one for any values, which PostgreSQL may take from the sixth time on."""
+"""A plan for the given values, and one for any values. PostgreSQL may use the second one from the sixth run on."""
 
 
 class Plan:
@@ -23,7 +23,7 @@ class Plan:
 
     @property
     def rows_read(self) -> int:
-        """How many tasks were looked at, those that were not wanted included."""
+        """The number of tasks that were read, including those that a filter removed."""
         return sum(map(rows_read, self.of_tasks))
 
     @property
@@ -41,7 +41,7 @@ def rows_read(scan: dict[str, Any]) -> int:
 
 
 async def plan_of(connection: Any, kind: str, statement: Statement, values: Mapping[str, object]) -> Plan:
-    """Run a statement with a kind of plan, undo what it did, and return the plan."""
+    """Run a statement with a kind of plan, roll it back, and return the plan."""
     arguments = ", ".join(_literal(values[name]) for name in statement.names)
     transaction = connection.transaction()
     await transaction.start()

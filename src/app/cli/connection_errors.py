@@ -39,30 +39,30 @@ def _from_pooler(error: BaseException) -> BaseException:
     return error
 
 
-def connection_fault(address: DatabaseAddress, error: BaseException) -> str | None:
+def connection_error(address: DatabaseAddress, error: BaseException) -> str | None:
     """Return what is wrong with the address; None if the server is unavailable instead."""
     host = address.host
-    fault = None
+    message = None
     match _from_pooler(error):
         case pg.InvalidAuthorizationSpecificationError():
-            fault = f"has a user or password that {host} refuses: copy the address again"
+            message = f"has a user or password that {host} refuses: copy the address again"
         case pg.InvalidCatalogNameError():
-            fault = f"names the database {address.database}, which {host} does not have"
+            message = f"names the database {address.database}, which {host} does not have"
         case ssl.SSLCertVerificationError(verify_message=reason):
-            fault = (
+            message = (
                 f"names {host}, whose certificate is not valid for it ({reason}):"
                 " check the host name, or name its authority with sslrootcert="
             )
         case pg.InsufficientPrivilegeError() if "taskward_version" in str(error):
-            fault = (
+            message = (
                 f"names a role that may not read the version of the schema:"
                 f" run GRANT SELECT ON taskward_version TO {address.user}"
             )
         case ssl.SSLError():
-            fault = f"names {host}, with which no TLS connection can be made"
+            message = f"names {host}, with which no TLS connection can be made"
         case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
-            fault = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
-    return f"{address.setting} {fault}" if fault else None
+            message = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
+    return f"{address.setting} {message}" if message else None
 
 
 def unfit_role(address: DatabaseAddress, error: BaseException, remedy: str) -> str | None:

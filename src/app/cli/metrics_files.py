@@ -67,8 +67,8 @@ def _place() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError:
-        fault = f"METRICS_PORT needs a folder to write to, {SHARED_MEMORY} or a temporary one: mount one"
-        raise SettingsError([f"{fault}, or set TMPDIR"]) from None
+        message = f"METRICS_PORT needs a folder to write to, {SHARED_MEMORY} or a temporary one: mount one"
+        raise SettingsError([f"{message}, or set TMPDIR"]) from None
 
 
 def _remove_unlocked(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from alembic.util import CommandError
 from asyncpg import DuplicateTableError, PostgresError
 
-from app.cli.connection_errors import connection_fault, unfit_role, unreachable
+from app.cli.connection_errors import connection_error, unfit_role, unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotMend
@@ -68,8 +68,8 @@ def _unfit_role(address: DatabaseAddress, error: Exception) -> str | None:
 
 
 def _explain(address: DatabaseAddress, error: Exception) -> str:
-    if fault := connection_fault(address, error):
-        return fault
+    if message := connection_error(address, error):
+        return message
     if isinstance(error, DuplicateTableError):
         return f"{address.setting} names a database with tables of another program under our names: {error}"
     if isinstance(error, PostgresError) and not means_unreachable(error):

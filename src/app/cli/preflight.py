@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
-from app.cli.connection_errors import connection_fault, unreachable
+from app.cli.connection_errors import connection_error, unreachable
 from app.infra.migrations.schema_version import is_current
 from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.row_security_check import gaps
@@ -39,11 +39,11 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         settings = Settings.from_env(env)
     except SettingsError as error:
         errors += error.errors
-    errors += port_faults(env)
+    errors += port_errors(env)
     database, direct = read_database(EnvironmentReader(env))
     warnings: list[str] = []
     if database and direct:
-        found, warnings = asyncio.run(database_faults(database, direct))
+        found, warnings = asyncio.run(database_errors(database, direct))
         errors += found
     if settings is None or errors:
         raise SettingsError(errors)
@@ -109,19 +109,19 @@ def _is_plain(url: str, *schemes: str) -> bool:
     return parts.scheme in schemes and not is_loopback(parts.hostname or "")
 
 
-def port_faults(env: Mapping[str, str]) -> list[str]:
+def port_errors(env: Mapping[str, str]) -> list[str]:
     """Return an error for each socket that cannot be bound. Invalid settings are reported elsewhere."""
     reader = EnvironmentReader(env)
     server, telemetry = read_server(reader), read_telemetry(reader)
     if reader.errors:
         return []
-    errors = _socket_faults(server.host, server.port)
+    errors = _socket_errors(server.host, server.port)
     if telemetry.metrics_port is not None:
-        errors += _socket_faults(telemetry.metrics_host, telemetry.metrics_port, prefix="METRICS_")
+        errors += _socket_errors(telemetry.metrics_host, telemetry.metrics_port, prefix="METRICS_")
     return errors
 
 
-def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
+def _socket_errors(host: str, port: int, *, prefix: str = "") -> list[str]:
     """Return why a socket cannot be bound. Its variables are `<prefix>HOST` and `<prefix>PORT`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -142,7 +142,7 @@ def _socket_faults(host: str, port: int, *, prefix: str = "") -> list[str]:
     return []
 
 
-async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
+async def database_errors(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
     """Return errors and warnings about the database. An unreachable database is a warning."""
     connector, address = Connector(database), database
     try:
@@ -160,9 +160,9 @@ async def database_faults(database: DatabaseAddress, direct: DatabaseAddress) ->
 
                 missing = await waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
-        fault = connection_fault(address, error)
-        if fault:
-            return [fault], []
+        message = connection_error(address, error)
+        if message:
+            return [message], []
         why = unreachable(address, error)
         return [], [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
     if missing:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from asyncpg import PostgresError
 
 from app.cli import seconds
-from app.cli.connection_errors import connection_fault, unfit_role, unreachable
+from app.cli.connection_errors import connection_error, unfit_role, unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
@@ -48,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.exit(f"app purge: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         if means_unreachable(error):
-            fault = connection_fault(address, error) or f"nothing was deleted, {unreachable(address, error)}"
-            sys.exit(f"app purge: {fault}")
+            message = (
+                connection_error(address, error) or f"nothing was deleted, {unreachable(address, error)}"
+            )
+            sys.exit(f"app purge: {message}")
         remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
         sys.exit(f"app purge: {unfit_role(address, error, remedy) or error}")
     print(f"{count} {'task' if count == 1 else 'tasks'} deleted")

@@ -16,7 +16,7 @@ from granian.http import HTTP1Settings
 from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
 from app.cli.metrics_endpoint import expose_metrics
-from app.cli.preflight import checked, database_faults
+from app.cli.preflight import checked, database_errors
 from app.cli.server import Server, let_starting_workers_be_stopped
 from app.live.change_marks import share_marks
 from app.settings import Settings, SettingsError
@@ -70,7 +70,7 @@ def run(_: argparse.Namespace) -> int:
         log_enabled=False,  # the service writes its own log
     )
     main_process.shutdown_delay = server.shutdown_delay
-    main_process.errors = _faults
+    main_process.errors = _settings_errors
     log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
     main_process.on_startup(lambda: _log_start(settings))
@@ -81,14 +81,14 @@ def run(_: argparse.Namespace) -> int:
     return 0
 
 
-def _faults() -> list[str]:
+def _settings_errors() -> list[str]:
     """Return the errors of the current settings. Without any, new workers start with these settings."""
     try:
         file = read_env_file_anew()
         settings = Settings.from_env(environment(file))
     except SettingsError as error:
         return error.errors
-    errors, _ = asyncio.run(database_faults(settings.database, settings.database_direct))
+    errors, _ = asyncio.run(database_errors(settings.database, settings.database_direct))
     if not errors:
         accept(file)
     return errors

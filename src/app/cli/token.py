@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     reader = EnvironmentReader(environment())
     auth = read_auth(reader)
     if auth is not None and auth.secret is None:
-        reader.fault(
+        reader.add(
             "BETTER_AUTH_SECRET", "is not set, and a token is signed with it: set it, or sign in instead"
         )
     if auth is None or reader.errors:

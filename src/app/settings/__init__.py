@@ -114,7 +114,7 @@ def read_database(reader: EnvironmentReader) -> tuple[DatabaseAddress | None, Da
     """Read the address for requests and the one for migrations."""
     database = reader.read("DATABASE_URL", DatabaseAddress.parse, None)
     if not reader.get("DATABASE_URL"):
-        reader.fault("DATABASE_URL", "is not set: paste the address that Neon's console shows")
+        reader.add("DATABASE_URL", "is not set: paste the address that Neon's console shows")
     direct = reader.read(
         "DATABASE_URL_DIRECT", DatabaseAddress.parse, database.direct() if database else None
     )

@@ -40,7 +40,7 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
     jwks = reader.read("JWKS_URL", web_address, None)
     secret, previous = _read_secrets(reader)
     if reader.get("BETTER_AUTH_URL") and reader.get("NEON_AUTH_URL"):
-        reader.fault(
+        reader.add(
             "NEON_AUTH_URL", "contradicts BETTER_AUTH_URL: only one of them can issue the tokens; unset one"
         )
     if len(reader.errors) > before:
@@ -59,7 +59,7 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
     if not home and (jwks_url or secret):
         for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
             if not value:
-                reader.fault(name, f"is not set: {SET_HOME}")
+                reader.add(name, f"is not set: {SET_HOME}")
     if len(reader.errors) > before or not issuer or not audience:
         return None
     return AuthSettings(
@@ -72,7 +72,7 @@ def _read_secrets(reader: EnvironmentReader) -> tuple[bytes | None, bytes | None
     name = "BETTER_AUTH_SECRET_PREVIOUS"
     secret, previous = reader.read("BETTER_AUTH_SECRET", _secret, None), reader.read(name, _secret, None)
     if previous is not None and not reader.get("BETTER_AUTH_SECRET"):
-        reader.fault(name, "is set without BETTER_AUTH_SECRET: set that to the new secret")
+        reader.add(name, "is set without BETTER_AUTH_SECRET: set that to the new secret")
     return secret, previous
 
 

@@ -160,7 +160,7 @@ class EnvironmentReader:
         self.names.add(name)
         return self._env.get(name, "").strip() or None
 
-    def fault(self, name: str, what: str) -> None:
+    def add(self, name: str, what: str) -> None:
         """Add an error: `what` says what is wrong with the variable, and what to do."""
         self.errors.append(f"{name} {what}")
 
@@ -172,7 +172,7 @@ class EnvironmentReader:
         try:
             return parse(value)
         except ValueError as error:
-            self.fault(name, str(error))
+            self.add(name, str(error))
             return default
 
 

@@ -42,7 +42,7 @@ def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)
     stores = store or "", reader.get("LIVE_STORE") or ""
     if store_ca and not any(one.startswith(TLS) for one in stores):
-        reader.fault(
+        reader.add(
             "RATE_LIMIT_STORE_CA", "is set, and RATE_LIMIT_STORE speaks no TLS: write rediss:// or valkeys://"
         )
     return RateLimits(

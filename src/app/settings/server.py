@@ -22,7 +22,7 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
     host = reader.read("HOST", _host, "127.0.0.1")
     names = reader.read("ALLOWED_HOSTS", _names, None)
     if names is None and not is_loopback(host) and not reader.get("ALLOWED_HOSTS"):
-        reader.fault(
+        reader.add(
             "ALLOWED_HOSTS",
             f"is not set, and HOST={host} is reachable from outside: set it to the names that this service is"
             " called by, split by commas (`*.example.com` is any name below example.com, `*` any at all)",

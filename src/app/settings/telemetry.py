@@ -41,7 +41,7 @@ def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
 def _metrics_port(reader: EnvironmentReader) -> int | None:
     port: int | None = reader.read("METRICS_PORT", number(1, 65535), None)
     if port is not None and port == reader.read("PORT", number(1, 65535), 8000):
-        reader.fault("METRICS_PORT", f"is {port}, the port of the API: the metrics need another one")
+        reader.add("METRICS_PORT", f"is {port}, the port of the API: the metrics need another one")
         return None
     return port
 
@@ -55,7 +55,7 @@ def _traced(reader: EnvironmentReader) -> bool:
     for name in PROTOCOLS:
         reader.read(name, one_of("http/protobuf"), "http/protobuf")
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        reader.fault(
+        reader.add(
             wanted, "is set, and OpenTelemetry is not installed: install requirements-otel.lock, or unset it"
         )
         return False

@@ -1,4 +1,4 @@
-"""The Next.js app of docs/front-ends.md with everything behind it: Better Auth in it, the API, PostgreSQL."""
+"""The Next.js app of docs/front-ends.md with its Better Auth, the API and PostgreSQL."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ NO_SECRETS = {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "", "DATABASE_URL": "
 
 @dataclass
 class NextApp:
-    """An app that is built, and what its servers are to be started with."""
+    """A built app, and the settings of its servers."""
 
     folder: Path
     port: int
@@ -42,7 +42,7 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
     }
     shown = section.files[".env.local"].splitlines()
     named = {line.partition("=")[0] for line in shown if line and line[0] != "#"}
-    assert named == set(settings), "what the documentation sets is what is set here"
+    assert named == set(settings), "the documentation sets the same variables as this test"
     written = "".join(f"{name}={value}\n" for name, value in settings.items())
     await apps.install("next")
     apps.lay_out("next", folder, Section({**section.files, ".env.local": written}))

@@ -45,8 +45,8 @@ def merged(
     read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
     """Return the first rows of `read` in an order, merged from open and completed tasks."""
-    halves = (read.where(half) for half in (TASKS.c.completed, not_(TASKS.c.completed)))
-    return first_of(halves, order=order, descending=descending, limit=limit)
+    parts = (read.where(condition) for condition in (TASKS.c.completed, not_(TASKS.c.completed)))
+    return first_of(parts, order=order, descending=descending, limit=limit)
 
 
 def first_of(

@@ -51,21 +51,21 @@ NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 """Columns of a new task whose values are not parameters of their own."""
 
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
-"""Columns that follow from others, and so never make a difference by themselves."""
+"""Columns that are computed from others. They do not count as a difference."""
 
 SHOW: Final = compiled(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE))
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change of one task, and the question why it met none."""
+    """A change of one task, and the SELECT that chooses between 404, 412 and 409 if it matched no row."""
 
     act: Statement
     look: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from what is there
 
 
 def value_of(name: str) -> ColumnElement[Any]:
-    """Return the value that will be given for a column."""
+    """Return the parameter for the value of a column."""
     return bindparam(name, type_=TASKS.c[name].type)
 
 
@@ -92,7 +92,7 @@ INSERT: Final = _insert()
 
 
 def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], ColumnElement[bool]]:
-    """Return the new values of these columns and of what follows from them, and whether they differ."""
+    """Return the new values of these columns and of `completed_at`, and whether they differ."""
     values = {name: value_of(name) for name in names}
     differs = differs_from(values)
     if "completed" in names:
@@ -101,21 +101,21 @@ def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], C
 
 
 def toggled() -> dict[str, ColumnElement[Any]]:
-    """Return the new values of a task whose `completed` is turned around."""
+    """Return the new values of a task whose `completed` is toggled."""
     opposite = ~TASKS.c.completed
     return {"completed": opposite, "completed_at": completed_at(opposite)}
 
 
 @lru_cache
 def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
-    """Return the write that gives these columns new values, if any of them is another than before."""
+    """Return the write of new values of these columns, if any of them differs."""
     values, differs = new_values(names)
     return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
-    """Return the write that turns `completed` around."""
+    """Return the write that toggles `completed`."""
     return write_of(update(TASKS).values(toggled() | CHANGED), ALIVE, conditional=conditional)
 
 
@@ -133,7 +133,7 @@ def restore(*, conditional: bool) -> Write:
 
 @lru_cache
 def purge(*, conditional: bool) -> Write:
-    """Return the write that ends a task, wherever it is, and every stored response that shows it.
+    """Return the write that deletes a task permanently, and every stored response that shows it.
 
     It sees the responses that were stored before it began, so it does nothing if the owner's row was changed
     while it waited for that row's lock. What is counted is what is gone.
@@ -167,7 +167,7 @@ def write_of(
     conditional: bool,
     differs: ColumnElement[bool] | None = None,
 ) -> Write:
-    """Return a change of the task that is named, where it meets all this."""
+    """Return the change of one task under these conditions."""
     meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)
@@ -186,5 +186,5 @@ def _look(differs: ColumnElement[bool]) -> Statement:
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
-    """Tie a change to the counting of it, which so comes first, and stamp the revision."""
+    """Run a change only after it was counted in the owner's row, and stamp the revision."""
     return change.values(revision=counted.c.revision).where(counted.c.revision.is_not(None))
