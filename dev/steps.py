@@ -12,7 +12,7 @@ class Cannot(Exception):
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Show a step with its time when it is done, with its failure when it is not."""
+    """Print a step: its time once it is done, or that it failed."""
     began = time.monotonic()
     live = sys.stdout.isatty()
     back = "\r" if live else ""
@@ -27,7 +27,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def progress(what: str, share: float) -> None:
-    """Show how far something long is: on one line in a terminal, elsewhere a line each."""
+    """Print the progress: on one line in a terminal, elsewhere on a new line each time."""
     if sys.stdout.isatty():
         bar = "█" * round(share * 20)
         print(f"\r\033[K  {bar:<20} {share:4.0%}  {what}", end="\n" if share == 1 else "", flush=True)

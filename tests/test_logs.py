@@ -39,12 +39,12 @@ def test_an_error_of_the_code_is_reported_with_its_message(error: Exception) -> 
 
 
 @pytest.fixture
-def _configured_back() -> Iterator[None]:
+def _default_log() -> Iterator[None]:
     yield
     logs.configure("info", "json")
 
 
-@pytest.mark.usefixtures("_configured_back")
+@pytest.mark.usefixtures("_default_log")
 def test_a_person_has_one_name_for_as_long_as_the_key_is_kept() -> None:
     logs.configure("info", "json", "a key of the operator")
     first = user_name("ann")
@@ -57,7 +57,7 @@ def test_a_person_has_one_name_for_as_long_as_the_key_is_kept() -> None:
 
 
 @pytest.mark.parametrize("nothing", [True, False])
-async def test_the_line_written_by_hand_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+async def test_the_log_line_of_a_request_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
     logs.configure("info", "json")
 
     logs.request(
@@ -121,17 +121,17 @@ async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event
     assert with_another == ["request", "request", "request", "another"]
 
 
-def lead_to(place: str, file: TextIO) -> None:
-    """Let a file's descriptor lead somewhere else."""
+def redirect(place: str, file: TextIO) -> None:
+    """Redirect a file's descriptor to another file."""
     with Path(place).open("w") as another:
         os.dup2(another.fileno(), file.fileno())
 
 
-def written_to(file: TextIO) -> list[str]:
+def lines_of(file: TextIO) -> list[str]:
     return Path(file.name).read_text().splitlines()
 
 
-@pytest.mark.usefixtures("_configured_back")
+@pytest.mark.usefixtures("_default_log")
 async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time(
     log_file: TextIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +139,7 @@ async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time
         log_output.never_fail()
         logs.configure("info", "json")
         for place in ("/dev/full", log_file.name, "/dev/full"):
-            lead_to(place, log_file)
+            redirect(place, log_file)
             for _ in range(50):
                 logs.request("id", None, None, "GET", None, 200, None, 1.0)
                 structlog.get_logger().warning("another")
@@ -148,10 +148,10 @@ async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time
 
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
-    assert len(written_to(log_file)) == 150
+    assert len(lines_of(log_file)) == 150
 
 
-@pytest.mark.usefixtures("_configured_back")
+@pytest.mark.usefixtures("_default_log")
 async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -81,7 +81,7 @@ def test_a_title_is_kept_trimmed_or_refused_and_what_is_kept_can_be_stored(title
 
 @example(first=datetime(3999, 12, 31, 23, 59, 59, 999_997, UTC), apart=1)
 @given(first=moments, apart=st.integers(min_value=1, max_value=10**9))
-def test_ids_sort_by_the_time_of_their_making(first: datetime, apart: int) -> None:
+def test_ids_sort_by_the_time_of_their_creation(first: datetime, apart: int) -> None:
     second = first + timedelta(microseconds=apart)
 
     assert new_task_id(first) < new_task_id(second)

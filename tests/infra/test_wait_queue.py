@@ -1,7 +1,7 @@
 """The queue for a pool without a free connection.
 
-How each test was seen to fail: the length not looked at; no patience; patience while connections are opened;
-a turn that was given up left in the line; the last who came served first.
+Each test was seen to fail, with these faults: the length is ignored; nobody waits; waiting ends while connections
+are opened; a cancelled turn stays in the queue; the last one is served first.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from app.infra.postgres.wait_queue import PoolExhausted, WaitQueue
 ONE: "object" = sentinel.connection
 
 
-def line(length: int = 5, *, moving: bool = False) -> WaitQueue:
+def queue(length: int = 5, *, moving: bool = False) -> WaitQueue:
     return WaitQueue(length, lambda: moving)
 
 
@@ -24,21 +24,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_waiters_are_served_in_order_of_arrival() -> None:
-    waiting = line()
+    waiting = queue()
     first, second = waiting.join(), waiting.join()
 
-    assert waiting.serve(ONE)  # type: ignore[arg-type]  # stands for a connection
+    assert waiting.serve(ONE)  # type: ignore[arg-type]  # in place of a connection
 
     assert (first.done(), second.done()) == (True, False)
     assert first.result() is ONE
 
 
 async def test_serving_an_empty_queue_does_nothing() -> None:
-    assert not line().serve(ONE)  # type: ignore[arg-type]  # stands for a connection
+    assert not queue().serve(ONE)  # type: ignore[arg-type]  # in place of a connection
 
 
-async def test_a_line_that_is_long_enough_refuses_at_once() -> None:
-    waiting = line(2)
+async def test_a_full_queue_refuses_at_once() -> None:
+    waiting = queue(2)
     waiting.join()
     waiting.join()
 
@@ -47,7 +47,7 @@ async def test_a_line_that_is_long_enough_refuses_at_once() -> None:
 
 
 async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
-    waiting = line(1)
+    waiting = queue(1)
 
     with pytest.raises(PoolExhausted):
         await waiting.join()
@@ -56,8 +56,8 @@ async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
     waiting.join()
 
 
-async def test_while_connections_are_opened_nobody_is_turned_away() -> None:
-    waiting = line(moving=True)
+async def test_while_connections_are_opened_nobody_is_refused() -> None:
+    waiting = queue(moving=True)
     turn = waiting.join()
 
     await asyncio.sleep(0.2)
@@ -67,7 +67,7 @@ async def test_while_connections_are_opened_nobody_is_turned_away() -> None:
 
 
 async def test_a_waiter_that_gave_up_is_not_served() -> None:
-    waiting = line()
+    waiting = queue()
     gone, there = waiting.join(), waiting.join()
     gone.cancel()
 

@@ -15,7 +15,7 @@ import {
   type Task,
   type TaskwardOptions,
 } from "../lib";
-import { happen } from "./page";
+import { fireEvent } from "./page";
 
 const MINUTE = 60_000;
 
@@ -546,11 +546,11 @@ test("a token is not used any more once the page was left and comes back: somebo
   const { api, session, state } = given([() => json([])]);
   await api.list();
 
-  happen("focus");
+  fireEvent("focus");
   await api.list();
-  happen("pageshow", { persisted: true });
+  fireEvent("pageshow", { persisted: true });
   await api.list();
-  happen("pageshow", { persisted: false });
+  fireEvent("pageshow", { persisted: false });
   await api.list();
   session.close();
 

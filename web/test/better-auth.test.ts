@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createTaskward, isOtherUser, isProblem, isSignedOut, type TaskwardOptions } from "../lib";
-import { happen } from "./page";
+import { fireEvent } from "./page";
 import { browser, clientOf, tables, tasksByOwner } from "./people";
 
 const PASSWORD = "correct horse";
@@ -114,7 +114,7 @@ test("a sign-in that no tab announces is seen on coming back to the page", async
 
   await elsewhere.signOut();
   await signUp(elsewhere, "bob");
-  happen("focus");
+  fireEvent("focus");
 
   await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
 });
@@ -154,7 +154,7 @@ test("a session that ends while somebody types leads to the sign-in form, and th
   await api.list();
   await announced(authClient);
   tables["session"] = tables["session"]?.filter((session) => (session as { userId: string }).userId !== ann) ?? [];
-  happen("focus");
+  fireEvent("focus");
 
   const writing = api.create({ title: "typed on" });
   await until(() => heard.includes("over"));

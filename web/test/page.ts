@@ -1,4 +1,4 @@
-/** Makes this process a page to the client; import it first. Each test begins on a new page, in a browser without tabs. */
+/** Makes this process look like a page to the client; import it first. Each test begins on a new page, in a browser without tabs. */
 
 import { afterEach, mock } from "node:test";
 
@@ -8,8 +8,8 @@ const globals = globalThis as unknown as Record<string, unknown>;
 const listeners: { readonly type: string; readonly listener: Listener }[] = [];
 const tabs = new Set<Tab>();
 
-/** Lets something happen to the page: "focus", say. */
-export function happen(type: string, properties: object = {}): void {
+/** Fires an event of the page, such as "focus". */
+export function fireEvent(type: string, properties: object = {}): void {
   for (const each of listeners) if (each.type === type) each.listener({ type, ...properties } as never);
 }
 

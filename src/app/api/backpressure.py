@@ -22,8 +22,8 @@ from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 class Full(Enum):
     """Which limit is reached: one person's, or the total."""
 
-    ONES_OWN = auto()
-    EVERYBODYS = auto()
+    PERSON = auto()
+    PROCESS = auto()
 
 
 class Room:
@@ -38,8 +38,8 @@ class Room:
     def full(self, person: str | None, size: int) -> Full | None:
         """Return the limit that `size` more bytes would exceed; None if they fit."""
         if self._waiting.get(person, 0) + size > self._of_one:
-            return Full.ONES_OWN
-        return Full.EVERYBODYS if self._total + size > self._of_all else None
+            return Full.PERSON
+        return Full.PROCESS if self._total + size > self._of_all else None
 
     def take(self, person: str | None, size: int) -> None:
         """Count bytes, even beyond the limits."""
@@ -106,7 +106,7 @@ class LargeResponses:
         full = self._room_of(person).full(person, size)
         if full is None:
             return None
-        return AnswersNotTaken() if full is Full.ONES_OWN and person is not None else TooBusy()
+        return AnswersNotTaken() if full is Full.PERSON and person is not None else TooBusy()
 
     async def send(self, send: Send, start: Message, body: bytes, person: str | None) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncpg import PostgresError
 
-from app.cli.connection_errors import connection_fault, unfit_role, unreachable
+from app.cli.connection_errors import connection_error, unfit_role, unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible
@@ -37,8 +37,8 @@ def run(_arguments: argparse.Namespace) -> int:
         sys.exit(f"app resync: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         if means_unreachable(error):
-            fault = connection_fault(address, error) or f"nothing is sure, {unreachable(address, error)}"
-            sys.exit(f"app resync: {fault}: run it again")
+            message = connection_error(address, error) or f"nothing is sure, {unreachable(address, error)}"
+            sys.exit(f"app resync: {message}: run it again")
         remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
         sys.exit(f"app resync: {unfit_role(address, error, remedy) or error}")
     print(f"the changes of {count} {'person' if count == 1 else 'people'} begin again")

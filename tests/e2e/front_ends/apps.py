@@ -1,4 +1,4 @@
-"""Apps of other people: what the generators make, with the blocks of docs/front-ends.md laid over it, and built."""
+"""The documented apps: the skeleton of a generator with the files of docs/front-ends.md, built."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ SILENT = {"NEXT_TELEMETRY_DISABLED": "1", "BETTER_AUTH_TELEMETRY": "0", "NO_COLO
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 PATIENCE = 300  # seconds for one command
 START_TIMEOUT = 60  # seconds
-OF_THE_SHELL = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")
-"""Commands of the documentation that this harness does itself, as a lock file and free ports want it."""
+REPLACED_COMMANDS = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")
+"""Beginnings of documented commands that the tests replace, because of lock files and free ports."""
 
 
 async def install(name: str) -> Path:
     """Install the packages of an app as its lock file says, once for each lock file, and return where they are."""
     if shutil.which("npm") is None:
-        pytest.skip("other people's front ends need Node.js and npm")
+        pytest.skip("the documented front ends need Node.js and npm")
     modules = HERE / name / "node_modules"
     complete, lock = modules / ".complete", HERE / name / "package-lock.json"
     if not complete.exists() or complete.stat().st_mtime < lock.stat().st_mtime:
@@ -38,12 +38,12 @@ async def install(name: str) -> Path:
     return modules
 
 
-def lay_out(
+def make_app(
     name: str, folder: Path, section: Section, changes: Mapping[str, Mapping[str, str]] | None = None
 ) -> None:
-    """Make an app in a folder: its skeleton, its packages, and what the documentation has files for.
+    """Make an app in a folder: its skeleton, its packages, and the files of the documentation.
 
-    `changes` are places of those files that a test machine needs otherwise, such as ports: each occurs once.
+    `changes` has replacements in these files, such as ports. Each replaced text occurs once.
     """
     skeleton = HERE / name
     shutil.copytree(skeleton, folder, ignore=shutil.ignore_patterns("node_modules"))
@@ -62,7 +62,7 @@ def lay_out(
 
 
 def link(source: str, target: str) -> None:
-    """Give a file a second name, or copy it where that is on another disk or where npm writes into the file."""
+    """Make a hard link. Copy the file if the target is on another disk, or if npm writes to it."""
     if not source.endswith(".package-lock.json"):
         with suppress(OSError):
             os.link(source, target)
@@ -78,12 +78,12 @@ async def packed_client() -> Path:
 
 
 def own_commands(section: Section) -> list[str]:
-    """Return the commands of the documentation that are to be run as they are."""
-    return [command for command in section.commands if not command.startswith(OF_THE_SHELL)]
+    """Return the commands of the documentation that run unchanged."""
+    return [command for command in section.commands if not command.startswith(REPLACED_COMMANDS)]
 
 
 async def run(command: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
-    """Run a command of the shell to its end, and return what it prints."""
+    """Run a shell command to its end, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euc", command),
         cwd=folder,
@@ -110,7 +110,7 @@ async def started(
     *,
     trust: Path | None = None,
 ) -> AsyncIterator[None]:
-    """Run a server until the end; it is ready once it answers at this address; `trust` has the authority of its TLS."""
+    """Run a server during the block, which begins once the address answers. `trust`: its certificate authority."""
     log = folder / "server.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
@@ -141,6 +141,6 @@ async def started(
 
 
 def stop(process: asyncio.subprocess.Process) -> None:
-    """End a command and what it has started."""
+    """End a command and its children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)

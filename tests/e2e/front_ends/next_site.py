@@ -45,7 +45,7 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
     assert named == set(settings), "the documentation sets the same variables as this test"
     written = "".join(f"{name}={value}\n" for name, value in settings.items())
     await apps.install("next")
-    apps.lay_out("next", folder, Section({**section.files, ".env.local": written}))
+    apps.make_app("next", folder, Section({**section.files, ".env.local": written}))
     for command in apps.own_commands(section):
         await apps.run(command, folder)
     team = {"TEST_OAUTH_URL": oauth_url}

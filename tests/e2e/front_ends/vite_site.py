@@ -40,7 +40,7 @@ async def running(
     section = documented["Vite"]
     section = Section({**section.files, **documented["Recipes"].files}, section.commands)
     await apps.install("vite")
-    apps.lay_out("vite", app, section, {"vite.config.ts": {AUTH_SHOWN: auth_url, API_SHOWN: api_url}})
+    apps.make_app("vite", app, section, {"vite.config.ts": {AUTH_SHOWN: auth_url, API_SHOWN: api_url}})
     for command in apps.own_commands(section):
         await apps.run(command, app)
     await apps.run("npm run lint -- --deny-warnings src && npm run build", app)

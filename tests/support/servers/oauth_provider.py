@@ -1,4 +1,4 @@
-"""An OAuth 2.0 provider that signs everybody in as one person, at once: what Google or a company's own is to an app."""
+"""An OAuth 2.0 provider that signs everybody in at once, as one person. It takes the place of Google or of a company's provider."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.support.servers.tcp import listening
 
 @dataclass
 class OAuthProvider:
-    """Who signs in there."""
+    """The provider, with the address of its one person."""
 
     url: str = ""
     email: str = "ann@company.example"
@@ -55,7 +55,7 @@ class OAuthProvider:
 
 @asynccontextmanager
 async def oauth_provider() -> AsyncIterator[OAuthProvider]:
-    """Run a provider on a port of this machine."""
+    """Run a provider on a free port."""
     provider = OAuthProvider()
     async with listening(provider.serve) as port:
         provider.url = f"http://127.0.0.1:{port}"

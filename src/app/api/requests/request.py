@@ -72,7 +72,7 @@ class TaskRequest(Request[Any, Any, Any]):
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
         if full := bodies.full(context.user_id, more):
-            raise BodiesUnderWay if full is Full.ONES_OWN else TooBusy
+            raise BodiesUnderWay if full is Full.PERSON else TooBusy
         bodies.take(context.user_id, more)
         SMALL_REQUESTS.count -= not context.body_held
         context.body_held = length

@@ -1,4 +1,4 @@
-"""The statements of a batch, without a key and with one, and the question why it was not done.
+"""The statements of a batch, without a key and with one, and the SELECT that reads why it was not done.
 
 A statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and
 computes the new rows (`next`) before it writes any. So it does all operations or none.
@@ -93,7 +93,7 @@ def _about(given: Subquery) -> tuple[ColumnElement[Any], ...]:
 
 
 def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
-    """Return the tasks that are there as they will be. They are locked."""
+    """Return the existing tasks with their new values, and lock them."""
     kind = given.c.kind
 
     def named(name: str) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ const look = () => window.dispatchEvent(new Event("look-who-is-signed-in")); // 
 export const { api, session } = createTaskward({
   auth: authClient,
   baseUrl: "", // this origin: vite.config.ts passes /api/me/tasks on
-  whenSignedOut: "wait", // what was typed is kept as soon as its person has signed in again
-  onSignedOut: (how) => (how === "elsewhere" ? window.location.reload() : look()), // in another tab: show nothing of theirs
+  whenSignedOut: "wait", // calls wait until the person has signed in again, so nothing typed is lost
+  onSignedOut: (how) => (how === "elsewhere" ? window.location.reload() : look()), // signed out in another tab: clear the screen
   onOtherUser: look,
 });
