@@ -6,13 +6,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from asyncpg import PostgresError
-
 from app.cli import seconds
-from app.cli.connection_errors import connection_error, unfit_role, unreachable
-from app.cli.maintained_database import read_maintained_database
-from app.infra.postgres.connect import means_unreachable
-from app.infra.purge import CannotPurge, expect_purge_possible, forget_old_answers, purge_trash
+from app.cli.maintained_database import maintain
+from app.infra.purge import forget_old_answers, purge_trash
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import EnvironmentReader, environment
 from app.settings.live import read_live
@@ -41,19 +37,12 @@ def add_to(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb; return its exit status."""
-    address = read_maintained_database("purge")
-    try:
-        count = asyncio.run(_purge(address, arguments.older_than))
-    except CannotPurge as error:
-        sys.exit(f"app purge: {error}")
-    except (OSError, TimeoutError, PostgresError) as error:
-        if means_unreachable(error):
-            message = (
-                connection_error(address, error) or f"nothing was deleted, {unreachable(address, error)}"
-            )
-            sys.exit(f"app purge: {message}")
-        remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
-        sys.exit(f"app purge: {unfit_role(address, error, remedy) or error}")
+
+    async def purge(address: DatabaseAddress) -> int:
+        await forget_old_answers(address)
+        return await purge_trash(address, before=datetime.now(UTC) - timedelta(seconds=arguments.older_than))
+
+    count = maintain("purge", purge, outcome="nothing was deleted")
     print(f"{count} {'task' if count == 1 else 'tasks'} deleted")
     if count:
         _announce()
@@ -69,10 +58,4 @@ def _announce() -> None:
     if live.store is not None:
         trouble = asyncio.run(announce_everyone(live.store, live.store_ca, STORE_PATIENCE))
         if trouble is not None:
-            print(f"warning: event streams did not hear of it: {trouble}", file=sys.stderr)
-
-
-async def _purge(address: DatabaseAddress, age: int) -> int:
-    await expect_purge_possible(address)
-    await forget_old_answers(address)
-    return await purge_trash(address, before=datetime.now(UTC) - timedelta(seconds=age))
+            print(f"warning: event streams were not notified: {trouble}", file=sys.stderr)
