@@ -11,7 +11,7 @@ from benchmarks.extras import Extras, measured_extras
 from benchmarks.measuring import Measured
 from benchmarks.report import Report
 from benchmarks.running import DidNotStart
-from benchmarks.scenes import KEYED, requests_of
+from benchmarks.scenes import OURS, requests_of
 from benchmarks.servers import TASKWARD, Server
 from benchmarks.settings import BenchSettings
 from dev.steps import progress, step
@@ -81,8 +81,8 @@ def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
 
 
 def scenes_of(server: Server, chosen: BenchSettings) -> list[str]:
-    """Return the scenes that a server can play: the peers know no Idempotency-Key."""
-    return [scene for scene in chosen.scenes if server.ours or scene not in KEYED]
+    """Return the scenes that a server can play: the peers know no Idempotency-Key and no changes."""
+    return [scene for scene in chosen.scenes if scene not in OURS or server.plays(scene)]
 
 
 def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extras | None) -> None:

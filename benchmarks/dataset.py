@@ -9,7 +9,7 @@ import asyncpg
 
 from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
-from benchmarks.scenes import TITLE, Owner
+from benchmarks.scenes import FIRST_REVISION, TITLE, Owner
 from dev.postgres import LOGIN, PostgresServer
 from dev.steps import progress
 
@@ -42,22 +42,25 @@ SELECT {owner} AS user_id, (lpad(to_hex(ms), 12, '0') || '7'
 FROM generate_series($1::bigint, $2::bigint - 1) n, LATERAL (SELECT 1700000000000 + n * 997) AS t (ms)
 ) AS filled
 """
-COUNT: Final = "INSERT INTO task_owners SELECT user_id, 1, count(*) FROM tasks GROUP BY user_id"
+COUNT: Final = f"""
+INSERT INTO task_owners (user_id, revision, tasks)
+SELECT user_id, {FIRST_REVISION}, count(*) FROM tasks GROUP BY user_id
+"""  # noqa: S608 - a number of ours
 
 # A task's number, which says whether it was filled as completed, is known by the moment of its making.
 RESTORE: Final = """
 UPDATE {table} SET completed = was, completed_at = CASE WHEN was THEN created_at END,
-                   updated_at = created_at, version = 1
+                   updated_at = created_at, version = 1{more}
 FROM (SELECT user_id AS owner, id AS task,
              ((extract(epoch FROM created_at) * 1000)::bigint - 1700000000000) / 997 % 3 = 0 AS was
       FROM {table} WHERE version > 1) AS changed
 WHERE user_id = owner AND id = task
 """
-RECOUNT: Final = """
-UPDATE task_owners SET tasks = counted.tasks, kept_answers = 0, kept_bytes = 0
+RECOUNT: Final = f"""
+UPDATE task_owners SET revision = {FIRST_REVISION}, tasks = counted.tasks, kept_answers = 0, kept_bytes = 0
 FROM (SELECT user_id, count(*) AS tasks FROM tasks GROUP BY user_id) AS counted
-WHERE counted.user_id = task_owners.user_id AND task_owners.revision > 1
-"""
+WHERE counted.user_id = task_owners.user_id AND task_owners.revision > {FIRST_REVISION}
+"""  # noqa: S608 - a number of ours
 
 # Peers have the same tasks in a table as plain as theirs would be: what is shown, and one index.
 PEER: Final = "bench_peer"
@@ -186,9 +189,9 @@ async def restore(dataset: Dataset) -> None:
     """Undo what scenes created and toggled, so that every round and every run meets the same rows."""
     connection = await asyncpg.connect(dataset.url)
     try:
-        for table in ("tasks", "plain.tasks"):
+        for table, more in {"tasks": ", revision = 0", "plain.tasks": ""}.items():
             await connection.execute(f"DELETE FROM {table} WHERE title = $1", TITLE)  # noqa: S608 - ours
-            await connection.execute(RESTORE.format(table=table))
+            await connection.execute(RESTORE.format(table=table, more=more))
             await connection.execute(f"VACUUM {table}")
         await connection.execute("TRUNCATE kept_answers")
         await connection.execute(RECOUNT)

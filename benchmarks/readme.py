@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks.extras import Extras
 from benchmarks.machine import in_words
 from benchmarks.report import Report
-from benchmarks.scenes import KEYED, TITLES
+from benchmarks.scenes import OURS, TITLES
 from benchmarks.servers import TASKWARD
 from benchmarks.settings import BenchSettings
 
@@ -53,7 +53,7 @@ def comparison(
         f"Medians of {rounds} rounds in turns, {chosen.clients} clients, 1,000,000 tasks of 5,000 owners,"
         f" HS256. PostgreSQL is {chosen.way_in_words}."
     )
-    points = [*_not_better(report), *_keys(report), *(extras.lines() if extras else ())]
+    points = [*_not_better(report), *_only_ours(report), *(extras.lines() if extras else ())]
     return "\n".join(
         [*_table(report, starts), "", *(f"- {point}" for point in points), "", f"{how} {in_words(where)}."]
     )
@@ -86,7 +86,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
                 yield row("Taskward's to this one's", compared)
         for head, (figure, form) in ROWS.items():
             yield row(head, cells(scene, figure, form))
-    last = next(scene for scene in reversed(report.scenes) if scene not in KEYED)
+    last = next(scene for scene in reversed(report.scenes) if scene not in OURS)
     yield row(
         "**memory** of all processes, MB", [f"{report.median(v, last, 'memory'):.0f}" for v in variants]
     )
@@ -109,12 +109,12 @@ def _not_better(report: Report) -> Iterator[str]:
             yield f"Not better in {what}: {'; '.join(found)}."
 
 
-def _keys(report: Report) -> Iterator[str]:
-    """Write what an Idempotency-Key costs."""
-    for keyed, plain in KEYED.items():
-        if {keyed, plain} <= set(report.scenes):
-            with_key, without = (report.median(TASKWARD.title, s, "whole") for s in (keyed, plain))
-            yield f"A {TITLES[keyed]} costs {with_key / without:.2f} of one without, in the whole CPU."
+def _only_ours(report: Report) -> Iterator[str]:
+    """Compare what only Taskward can do with what it resembles: a key with none, changes with a list."""
+    for scene, plain in OURS.items():
+        if {scene, plain} <= set(report.scenes):
+            cost, compared = (report.median(TASKWARD.title, each, "whole") for each in (scene, plain))
+            yield f"{TITLES[scene].capitalize()}: {cost / compared:.2f} of {TITLES[plain]}, in the whole CPU."
 
 
 def figures(report: Report, where: dict[str, Any]) -> str:

@@ -6,6 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from app.api.requests.cursors import write_token
+from app.domain.changes import ChangesToken
+from app.domain.identity import UserId
+
+FIRST_REVISION: Final = 1  # of everybody in the data set
 SAMPLE: Final = 1000  # requests of a scene that differ
 
 
@@ -46,6 +51,15 @@ def _read(owner: Owner, task_id: str) -> Request:
     return Request("GET", f"{owner.path}/{task_id}", owner.token)
 
 
+def _changes(owner: Owner, _: str) -> Request:
+    return Request("GET", f"{owner.path}/changes?limit=50", owner.token)
+
+
+def _changes_none(owner: Owner, _: str) -> Request:
+    token = write_token(ChangesToken.after(FIRST_REVISION), UserId(owner.user_id))
+    return Request("GET", f"{owner.path}/changes?since={token}", owner.token)
+
+
 def _create(owner: Owner, _: str) -> Request:
     return Request("POST", owner.path, owner.token, BODY)
 
@@ -65,17 +79,26 @@ def _toggle_keyed(owner: Owner, task_id: str) -> Request:
 SCENES: Final[Mapping[str, Callable[[Owner, str], Request]]] = {
     "list": _list,
     "read": _read,
+    "changes": _changes,
+    "changes-none": _changes_none,
     "create": _create,
     "toggle": _toggle,
     "create-keyed": _create_keyed,
     "toggle-keyed": _toggle_keyed,
 }
-KEYED: Final = {"create-keyed": "create", "toggle-keyed": "toggle"}
-"""Scenes of servers that know Idempotency-Key, as our client sends it, and the same without a key."""
+OURS: Final = {
+    "changes": "list",
+    "changes-none": "read",
+    "create-keyed": "create",
+    "toggle-keyed": "toggle",
+}
+"""Scenes that only Taskward can play, and the scene to compare each with. Changes come before all writes."""
 
 TITLES: Final = {
     "list": "list 50",
     "read": "read one",
+    "changes": "changes, 50",
+    "changes-none": "changes, none",
     "create": "create",
     "toggle": "toggle",
     "create-keyed": "create with a key",

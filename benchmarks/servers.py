@@ -36,6 +36,7 @@ class Server:
     """
     checks: bool = True  # whether it refuses a wrong body
     cwd: Path = REPOSITORY
+    plays: Callable[[str], bool] = lambda _: False  # whether it plays a scene that only Taskward can
     ours: bool = False  # Taskward: connects as a role that row-level security holds, and knows keys
 
 
@@ -120,10 +121,19 @@ def before(commit: str) -> Server:
             done.touch()
         return [str(python), "-m", "app", "serve"]
 
-    return Server(BEFORE, f"Taskward at {commit}", install, ours=True)
+    def plays(scene: str) -> bool:
+        return not scene.startswith("changes") or _has(commit, "src/app/infra/task_changes.py")
+
+    return Server(BEFORE, f"Taskward at {commit}", install, plays=plays, ours=True)
 
 
-TASKWARD: Final = Server("taskward", "Taskward", _taskward, ours=True)
+def _has(commit: str, path: str) -> bool:
+    """Tell whether a commit has a file."""
+    command = ["git", "cat-file", "-e", f"{commit}:{path}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - ours
+
+
+TASKWARD: Final = Server("taskward", "Taskward", _taskward, plays=lambda _: True, ours=True)
 
 SERVERS: Final = (
     TASKWARD,
