@@ -18,7 +18,7 @@ from dev import binaries
 from dev.children import may_enter, prepare
 
 User: TypeAlias = pwd.struct_passwd | None
-"""Whom PostgreSQL is run as; None: whoever we are."""
+"""The user of the system that runs PostgreSQL; None: the current user."""
 
 
 class CannotStart(Exception):
