@@ -4,27 +4,48 @@ It reads four ranges, each from the page's place on by its own index: open, comp
 tombstones. PostgreSQL merges them. Revision, floor and changes are of one snapshot.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Uuid, bindparam, case, func, not_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    LargeBinary,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    not_,
+    null,
+    select,
+    tuple_,
+)
 
 from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_of
 from app.infra.statements.owner_scope import Statement, one_row_of, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import change_json, tombstone_json
-from app.infra.statements.tasks import ALIVE, TASKS, TRASHED
+from app.infra.statements.tasks import ALIVE, DERIVED, TASKS, TRASHED
 from app.infra.statements.tombstones import ENDED
+
+COLUMNS: Final = tuple(c.name for c in TASKS.c if c.name not in DERIVED)
+"""JSON is written of what is merged: its expression is large, and PostgreSQL prepares each at each run."""
+
+
+def _column_of_tombstone(name: str) -> ColumnElement[Any]:
+    if name in ENDED.c:
+        return ENDED.c[name]
+    return null().cast(TASKS.c[name].type).label(name)
 
 
 def _page() -> Statement:
     place = tuple_(TASKS.c.revision, TASKS.c.id)
     from_place = place >= tuple_(bindparam("revision", type_=BigInteger), bindparam("first", type_=Uuid))
-    tasks = select(TASKS.c.id, TASKS.c.revision, change_json(TASKS).label("json"))
-    tasks = tasks.where(*owner_scope(TASKS), from_place)
+    tasks = select(*(TASKS.c[name] for name in COLUMNS)).where(*owner_scope(TASKS), from_place)
     from_tombstone = tuple_(ENDED.c.revision, ENDED.c.id) >= tuple_(
         bindparam("ended_revision", type_=BigInteger), bindparam("ended_first", type_=Uuid)
     )
-    ended = select(ENDED.c.id, ENDED.c.revision, tombstone_json(ENDED).label("json"))
+    ended = select(*(_column_of_tombstone(name) for name in COLUMNS))
     ranges = (
         tasks.where(ALIVE, not_(TASKS.c.completed)),
         tasks.where(ALIVE, TASKS.c.completed),
@@ -32,7 +53,8 @@ def _page() -> Statement:
         ended.where(*owner_scope(ENDED), from_tombstone),
     )
     found = first_of(ranges, order=("revision", "id"), descending=False, limit=LIMIT).subquery("found")
-    shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
+    json = case((found.c.title.is_(None), tombstone_json(found)), else_=change_json(found))
+    shown = func.array_agg(json, type_=ARRAY(LargeBinary))
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
     page = select(
         case((func.pg_column_size(shown) > PAGE_BYTES_MAX, TOO_LARGE), else_=shown).label("shown"),
