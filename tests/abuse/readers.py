@@ -32,8 +32,10 @@ def hoarder(service: Service) -> str:
 
 
 @contextmanager
-def asking(service: Service, times: int, path: str, user: str = "") -> Iterator[list[socket.socket]]:
-    """Ask so many times at once, and read nothing."""
+def asking(
+    service: Service, times: int, path: str, user: str = "", *, address: str = ""
+) -> Iterator[list[socket.socket]]:
+    """Ask so many times at once, from an address of this machine, and read nothing."""
     who = f"Authorization: Bearer {service.token(user)}\r\n" if user else ""
     with ExitStack() as stack:
         readers = []
@@ -41,6 +43,7 @@ def asking(service: Service, times: int, path: str, user: str = "") -> Iterator[
             reader = stack.enter_context(socket.socket())
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST)
             reader.settimeout(20)
+            reader.bind((address, 0))
             reader.connect(address_of(service))
             reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\n".encode())
             readers.append(reader)

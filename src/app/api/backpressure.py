@@ -32,21 +32,21 @@ class Room:
     def __init__(self, *, of_one: int, of_all: int) -> None:
         self._of_one = of_one
         self._of_all = of_all
-        self._waiting: dict[str | None, int] = {}
+        self._waiting: dict[str, int] = {}
         self._total = 0
 
-    def full(self, person: str | None, size: int) -> Full | None:
+    def full(self, person: str, size: int) -> Full | None:
         """Return the limit that `size` more bytes would exceed; None if they fit."""
         if self._waiting.get(person, 0) + size > self._of_one:
             return Full.PERSON
         return Full.PROCESS if self._total + size > self._of_all else None
 
-    def take(self, person: str | None, size: int) -> None:
+    def take(self, person: str, size: int) -> None:
         """Count bytes, even beyond the limits."""
         self._total += size
         self._waiting[person] = self._waiting.get(person, 0) + size
 
-    def release(self, person: str | None, size: int) -> None:
+    def release(self, person: str, size: int) -> None:
         """Stop counting bytes."""
         self._total -= size
         self._waiting[person] -= size
@@ -88,6 +88,7 @@ class OneAtATime:
 LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size at once
 PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not read yet
 PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
+ADDRESS_MAX: Final = 4 * 1024 * 1024  # the same, of all requests of an address without a user
 STRANGERS_MAX: Final = 16 * 1024 * 1024  # the same, of all requests without a user
 PIECE: Final = 64 * 1024  # bytes
 ROOM_AGAIN: Final = 0.1  # seconds between looks for room for a large event
@@ -99,23 +100,27 @@ class LargeResponses:
 
     def __init__(self) -> None:
         self._people = Room(of_one=PERSON_MAX, of_all=PROCESS_MAX)
-        self._strangers = Room(of_one=STRANGERS_MAX, of_all=STRANGERS_MAX)
+        self._strangers = Room(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX)
 
-    def lack(self, person: str | None, size: int) -> AnswersNotTaken | TooBusy | None:
-        """Return why there is no room for a response of this size, or None."""
-        full = self._room_of(person).full(person, size)
+    def lack(self, reader: str, size: int, *, public: bool = False) -> AnswersNotTaken | TooBusy | None:
+        """Return why there is no room for a response of this size, or None.
+
+        The reader is a person, or an address if the response is public.
+        """
+        room, size = self._counted(size, public=public)
+        full = room.full(reader, size)
         if full is None:
             return None
-        return AnswersNotTaken() if full is Full.PERSON and person is not None else TooBusy()
+        return AnswersNotTaken() if full is Full.PERSON else TooBusy()
 
-    async def send(self, send: Send, start: Message, body: bytes, person: str | None) -> None:
+    async def send(self, send: Send, start: Message, body: bytes, reader: str, *, public: bool) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.
 
         The last bytes are sent one by one, in more pieces than granian queues. So once the last piece is in
         the queue, the first one has left it, and the whole body before it too.
         """
-        room = self._room_of(person)
-        room.take(person, len(body))
+        room, size = self._counted(len(body), public=public)
+        room.take(reader, size)
         try:
             await send(start)
             whole = len(body) - QUEUE - 1
@@ -125,7 +130,7 @@ class LargeResponses:
                 await send(_piece(body[place : place + 1]))
             await send(_piece(b"", more=False))
         finally:
-            room.release(person, len(body))
+            room.release(reader, size)
 
     async def send_event(self, send: Send, event: bytes, person: str) -> None:
         """Send an event of a stream in pieces, so that `send` waits while the client does not read.
@@ -144,8 +149,9 @@ class LargeResponses:
         finally:
             self._people.release(person, len(event))
 
-    def _room_of(self, person: str | None) -> Room:
-        return self._strangers if person is None else self._people
+    def _counted(self, size: int, *, public: bool) -> tuple[Room, int]:
+        """Return where a response counts, and how much. Readers of a public one share its bytes."""
+        return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
 
 
 def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:

@@ -100,10 +100,11 @@ class Edge:
                     message = {**message, "body": b""}  # the response to GET, without its body
                 elif held is not None:
                     large, size = self.app_state.large_responses, len(message["body"])
-                    person = None if context.principal is None else context.principal.user_id
-                    refusal = large.lack(person, size) if method == "GET" else None  # a write was done
-                    if refusal is None:
-                        return large.send(send, held, message["body"], person)
+                    public = context.principal is None
+                    reader = self._clients.name(context) if public else context.user_id
+                    refusal = large.lack(reader, size, public=public) if method == "GET" else None
+                    if refusal is None:  # or a write was done
+                        return large.send(send, held, message["body"], reader, public=public)
                     wait = {"retry-after": str(refusal.retry_after)}
                     problem = ProblemResponse(context, PROBLEMS[type(refusal)], wait)
                     problem.fields += (*extra, *rate_limit_headers(context.rate_limit))
