@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, literal_column, select, update
 
-from app.infra.statements.owner_scope import Statement, compiled, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.tasks import DERIVED, ROW, TASKS, value_of
 
@@ -17,7 +17,7 @@ def _read() -> Statement:
     nothing = literal_column("''", Text)
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
-    return compiled(
+    return compile_sql(
         read.where(*owner_scope(TASKS), TASKS.c.id > ROW, func.octet_length(text) > func.char_length(text))
         .order_by(TASKS.c.id)
         .limit(literal_column(str(SLICE), Integer))
@@ -34,7 +34,7 @@ def _write(*, stamp: bool) -> Statement:
     if stamp:
         derived["revision"] = case((changed, value_of("revision")), else_=TASKS.c.revision)
     expected = TASKS.c.version == bindparam("version", type_=TASKS.c.version.type)
-    return compiled(
+    return compile_sql(
         update(TASKS)
         .values(derived)
         .where(*owner_scope(TASKS), TASKS.c.id == ROW, expected)
@@ -47,7 +47,7 @@ WRITE: Final = _write(stamp=True)
 WRITE_WITHOUT_REVISION: Final = _write(stamp=False)
 """For a database before migration 0007, where tasks have no revision."""
 
-COUNT: Final = compiled(
+COUNT: Final = compile_sql(
     update(OWNERS)
     .values(revision=OWNERS.c.revision + ONE)
     .where(*owner_scope(OWNERS))

@@ -37,7 +37,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.infra.statements import keyed_writes
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, one_row_of, owner_scope, set_owner
+from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, one_row_of, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
@@ -189,7 +189,7 @@ def _apply() -> Statement:
     )
     is_done = exists(select(counted.c.revision)).label("done")
     result = select(done.c.id, done.c.json, done.c.version, is_done)
-    return compiled(result.add_cte(*_writes(done, counted)))
+    return compile_sql(result.add_cte(*_writes(done, counted)))
 
 
 def _apply_keyed() -> Statement:

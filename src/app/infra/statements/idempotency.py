@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, view_of
+from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, owner_scope, view_of
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.tables import StoredResponseRow
 
@@ -68,7 +68,7 @@ def _count_anew() -> Statement:
         delete(RESPONSES).where(*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE).cte("forgotten")
     )
     anew = update(OWNERS).values(counts).where(*owner_scope(OWNERS))
-    return compiled(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
+    return compile_sql(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
 
 
 def _octets() -> ColumnElement[int]:
@@ -94,7 +94,7 @@ def _room_after() -> Statement:
         freed.c.octets >= bindparam("octets", type_=BigInteger)
     )
     after = func.extract("epoch", func.min(freed.c.kept_at) - SINCE)
-    return compiled(select(after.label("seconds")).where(enough))
+    return compile_sql(select(after.label("seconds")).where(enough))
 
 
 ROOM_AFTER: Final = _room_after()
@@ -117,6 +117,6 @@ def empty_responses(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Up
     return update(RESPONSES).values(nothing).where(*owner_scope(RESPONSES), shown)
 
 
-END: Final = compiled(
+END: Final = compile_sql(
     empty_responses(bindparam("ids", type_=ARRAY(Uuid)), bindparam("patterns", type_=ARRAY(Text)))
 )

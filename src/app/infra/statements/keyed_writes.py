@@ -46,7 +46,7 @@ from app.infra.statements.idempotency import (
     key_hash,
     value_of_response,
 )
-from app.infra.statements.owner_scope import OWNER, Statement, beside, compiled, owner_scope, set_owner
+from app.infra.statements.owner_scope import OWNER, Statement, beside, compile_sql, owner_scope, set_owner
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
@@ -59,7 +59,7 @@ from app.infra.statements.tasks import (
     TRASHED,
     expected,
     new_values,
-    toggled,
+    toggle_values,
     value_of,
 )
 
@@ -142,15 +142,15 @@ def count_stored(stored: CTE, changed: ColumnElement[int], created: ColumnElemen
     }
     if created is not None:
         counts["tasks"] = owner.tasks + created
-    counting = update(OWNERS).values(counts).where(*owner_scope(OWNERS), stored.c.octets.is_not(None))
-    return counting.returning(owner.revision).cte("counted")
+    count = update(OWNERS).values(counts).where(*owner_scope(OWNERS), stored.c.octets.is_not(None))
+    return count.returning(owner.revision).cte("counted")
 
 
 def result_of(done: CTE, octets: ColumnElement[int], counted: CTE, response: CTE, *parts: CTE) -> Statement:
     """Return the whole statement. Its rows are the tasks and whether all is `done`, or what is stored."""
     is_done = _any(counted).label("done")
     tasks = select(done.c.id, done.c.json, done.c.version, octets.label("octets"), is_done)
-    return compiled(_or_stored(tasks, response).add_cte(*parts, forget_old(_any(counted))))
+    return compile_sql(_or_stored(tasks, response).add_cte(*parts, forget_old(_any(counted))))
 
 
 def _or_stored(rows: Select[Any], response: CTE) -> CompoundSelect[Any]:
@@ -207,7 +207,7 @@ def update_of(names: tuple[str, ...], *, conditional: bool) -> Statement:
 @lru_cache
 def toggle(*, conditional: bool) -> Statement:
     """Return the keyed form of `app.infra.statements.tasks.toggle`."""
-    return _change(toggled(), true(), conditional=conditional)
+    return _change(toggle_values(), true(), conditional=conditional)
 
 
 def _change(
@@ -239,7 +239,7 @@ def _look() -> Statement:
     of_tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
     counts = (OWNERS.c.tasks.label("count"), OWNERS.c.kept_answers.label("answers"), OWNERS.c.kept_bytes)
     of_owner = select(*counts).where(*owner_scope(OWNERS))
-    return compiled(_or_stored(beside(of_owner.cte("owner"), of_tasks.cte("task")), read_stored()))
+    return compile_sql(_or_stored(beside(of_owner.cte("owner"), of_tasks.cte("task")), read_stored()))
 
 
 LOOK: Final = _look()

@@ -34,14 +34,14 @@ from sqlalchemy import (
 )
 
 from app.domain.task_list import PAGE_BYTES
-from app.infra.statements.owner_scope import Statement, compiled, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import ALIVE, TASKS
 from app.infra.tables import ORDERS
 
 
-def merged(
+def merge(
     read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
     """Return the first rows of `read` in an order, merged from open and completed tasks."""
@@ -95,7 +95,7 @@ class Shape:
 
 
 NEWEST_FIRST: Final = Shape()
-REVISION: Final = compiled(select(OWNERS.c.revision).where(*owner_scope(OWNERS)))
+REVISION: Final = compile_sql(select(OWNERS.c.revision).where(*owner_scope(OWNERS)))
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +115,7 @@ def page_of(shape: Shape) -> Statement:
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
     shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
     too_large = func.pg_column_size(shown) > PAGE_BYTES_MAX
-    return compiled(
+    return compile_sql(
         select(
             func.coalesce(revision, literal_column("0", BigInteger)).label("revision"),
             case((too_large, TOO_LARGE), else_=shown).label("shown"),
@@ -141,7 +141,7 @@ def _part(shape: Shape, *conditions: ColumnElement[bool]) -> Select[Any]:
     )
     if key is ID or shape.trashed or "completed" in shape.conditions:
         return read.order_by(*(column.desc() if shape.descending else column for column in path)).limit(LIMIT)
-    return merged(read, order=("key", "id"), descending=shape.descending, limit=LIMIT)
+    return merge(read, order=("key", "id"), descending=shape.descending, limit=LIMIT)
 
 
 def _parts(shape: Shape) -> list[list[ColumnElement[bool]]]:

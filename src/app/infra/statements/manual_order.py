@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.statements.lists import LIMIT, first_of, merged
-from app.infra.statements.owner_scope import Statement, compiled, one_row_of, owner_scope
-from app.infra.statements.revision import ONE, OWNERS, counting
+from app.infra.statements.lists import LIMIT, first_of, merge
+from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of, owner_scope
+from app.infra.statements.revision import ONE, OWNERS, count_change
 from app.infra.statements.tasks import (
     ALIVE,
     CHANGED,
@@ -51,7 +51,7 @@ def _look(*, before: bool) -> Statement:
     moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == ROW)
     there = select(TASKS.c.position.label("there")).where(*alive, TASKS.c.id == BESIDE).cte("beside")
     near = _neighbours(select(there.c.there).scalar_subquery(), before=before).where(ALIVE)
-    neighbour = merged(near, order=PLACE, descending=before, limit=ONE).cte("near")
+    neighbour = merge(near, order=PLACE, descending=before, limit=ONE).cte("near")
     found = (
         moved.cte("moved"),
         there,
@@ -77,7 +77,7 @@ def _put() -> Statement:
     )
     change = update(TASKS).values(position=value_of("position"), **CHANGED)
     change = change.where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE)
-    return compiled(only_if_counted(change, counted).returning(*SHOWN))
+    return compile_sql(only_if_counted(change, counted).returning(*SHOWN))
 
 
 PUT: Final = _put()
@@ -94,8 +94,8 @@ def _hidden_from_planner(value: ColumnElement[Any]) -> ColumnElement[Any]:
 def _nearest(*, before: bool) -> Statement:
     """Return the statement. Tasks in the trash keep their rank too, since they come back to it."""
     found, limit = _neighbours(value_of("position"), before=before), _hidden_from_planner(LIMIT)
-    alive = merged(found.where(ALIVE), order=PLACE, descending=before, limit=limit)
-    return compiled(first_of((alive, found.where(TRASHED)), order=PLACE, descending=before, limit=limit))
+    alive = merge(found.where(ALIVE), order=PLACE, descending=before, limit=limit)
+    return compile_sql(first_of((alive, found.where(TRASHED)), order=PLACE, descending=before, limit=limit))
 
 
 NEAREST_BEFORE: Final = _nearest(before=True)
@@ -112,7 +112,7 @@ def _spread() -> Statement:
     change = update(TASKS).values(position=given.c.position, **CHANGED)
     differs = TASKS.c.position != given.c.position
     change = change.where(*owner_scope(TASKS), TASKS.c.id == given.c.id, differs)
-    return compiled(only_if_counted(change, counting(true())))
+    return compile_sql(only_if_counted(change, count_change(true())))
 
 
 SPREAD: Final = _spread()

@@ -75,7 +75,7 @@ def set_owner() -> ColumnElement[bool]:
 
 def one_row_of(*parts: CTE) -> Statement:
     """Return the statement of `beside`."""
-    return compiled(beside(*parts))
+    return compile_sql(beside(*parts))
 
 
 def beside(*parts: CTE) -> Select[Any]:
@@ -90,7 +90,7 @@ def beside(*parts: CTE) -> Select[Any]:
     return select(*(c for part in parts for c in part.c)).select_from(source)
 
 
-def compiled(statement: Executable, *, budget: float | None = None) -> Statement:
+def compile_sql(statement: Executable, *, budget: float | None = None) -> Statement:
     """Compile a statement for the driver."""
     written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not say so
     names = tuple(written.positiontup or ())

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import CTE, BigInteger, ColumnElement, Integer, bindparam, literal_column, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, set_owner, view_of
+from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, set_owner, view_of
 from app.infra.tables import TaskOwnerRow
 
 OWNERS: Final = view_of(TaskOwnerRow)
@@ -41,19 +41,19 @@ def _hold() -> Statement:
     new = _first(nothing)
     same = {"revision": OWNERS.c.revision}
     held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
-    return compiled(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
+    return compile_sql(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
 
 
 HOLD: Final = _hold()
 """Locks the owner's row: until the transaction ends, no other write of this owner runs."""
 
 
-def counting_a_new_task() -> CTE:
+def count_new_task() -> CTE:
     """Return the CTE that counts a new task. It returns no row if the list is full."""
     return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < AT_MOST)
 
 
-def counting(condition: ColumnElement[bool]) -> CTE:
+def count_change(condition: ColumnElement[bool]) -> CTE:
     """Return the CTE that counts a change, if the condition holds."""
     return _counted(condition, tasks=OWNERS.c.tasks)
 

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_colum
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.domain.summary import TAGS_MAX
-from app.infra.statements.owner_scope import Statement, compiled, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
 from app.infra.statements.tasks import ALIVE, TASKS
 
 SUMMARY_BUDGET: Final = 2.0  # seconds; 100,000 tasks of 20 tags take longer
@@ -59,7 +59,7 @@ def _summary() -> Statement:
         .select_from(mine)
         .subquery("counts")
     )
-    return compiled(
+    return compile_sql(
         select(
             *counts.c,
             each.c.name.label("tags"),

@@ -32,8 +32,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import BigInteger
 
 from app.infra.statements import idempotency, tombstones
-from app.infra.statements.owner_scope import OWNER, Statement, compiled, owner_scope, set_owner, view_of
-from app.infra.statements.revision import ONE, OWNERS, counting, counting_a_new_task
+from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, owner_scope, set_owner, view_of
+from app.infra.statements.revision import ONE, OWNERS, count_change, count_new_task
 from app.infra.statements.task_json import task_json
 from app.infra.tables import TaskRow
 
@@ -53,7 +53,7 @@ NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that are computed from others. They do not count as a difference."""
 
-SHOW: Final = compiled(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE))
+SHOW: Final = compile_sql(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
 
 
 def _insert() -> Statement:
-    counted = counting_a_new_task()
+    counted = count_new_task()
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
     values = {"user_id": OWNER, "id": ROW, **given, "revision": counted.c.revision}
     source = select(*(value.label(name) for name, value in values.items()))
     source = source.where(set_owner(), counted.c.revision.is_not(None))
-    return compiled(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
+    return compile_sql(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
 
 
 INSERT: Final = _insert()
@@ -100,7 +100,7 @@ def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], C
     return values, differs
 
 
-def toggled() -> dict[str, ColumnElement[Any]]:
+def toggle_values() -> dict[str, ColumnElement[Any]]:
     """Return the new values of a task whose `completed` is toggled."""
     opposite = ~TASKS.c.completed
     return {"completed": opposite, "completed_at": completed_at(opposite)}
@@ -116,7 +116,7 @@ def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that toggles `completed`."""
-    return write_of(update(TASKS).values(toggled() | CHANGED), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values(toggle_values() | CHANGED), ALIVE, conditional=conditional)
 
 
 @lru_cache
@@ -157,7 +157,7 @@ def purge(*, conditional: bool) -> Write:
     )
     emptied = emptied.where(is_gone)
     act = select(gone.c.json, gone.c.version).add_cte(ended, emptied.cte("emptied"))
-    return Write(compiled(act), _look(true()))
+    return Write(compile_sql(act), _look(true()))
 
 
 def write_of(
@@ -171,8 +171,8 @@ def write_of(
     meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)
-    act = only_if_counted(change.where(meets), counting(exists().where(meets)))
-    return Write(compiled(act.returning(*SHOWN)), _look(true() if differs is None else differs))
+    act = only_if_counted(change.where(meets), count_change(exists().where(meets)))
+    return Write(compile_sql(act.returning(*SHOWN)), _look(true() if differs is None else differs))
 
 
 def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
@@ -182,7 +182,7 @@ def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT
 
 def _look(differs: ColumnElement[bool]) -> Statement:
     look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
-    return compiled(look.where(*owner_scope(TASKS), TASKS.c.id == ROW))
+    return compile_sql(look.where(*owner_scope(TASKS), TASKS.c.id == ROW))
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger
 
 from app.domain.changes import LAST_ID
-from app.infra.statements.owner_scope import OWNER, compiled, owner_scope, set_owner, view_of
+from app.infra.statements.owner_scope import OWNER, compile_sql, owner_scope, set_owner, view_of
 from app.infra.statements.revision import OWNERS
 from app.infra.tables import EndedTaskRow
 
@@ -93,7 +93,7 @@ def _write() -> Any:
     new = func.cardinality(ids)
     dropped = drop_old(new)
     counted = update(OWNERS).values(counts_after(dropped, new)).where(*owner_scope(OWNERS))
-    return compiled(insert_for(func.unnest(ids), counted.returning(OWNERS.c.revision).cte("counted")))
+    return compile_sql(insert_for(func.unnest(ids), counted.returning(OWNERS.c.revision).cte("counted")))
 
 
 WRITE: Final = _write()
