@@ -67,20 +67,22 @@ async def test_a_task_goes_right_beside_another_and_no_other_task_is_written(
 
 
 @pytest.mark.parametrize(("side", "order"), [("before", [0, 4, 1, 3]), ("after", [0, 1, 4, 3])])
-async def test_a_move_without_room_spreads_tasks_in_their_order_including_trashed_ones(
+async def test_a_move_without_room_spreads_tasks_in_their_order_and_leaves_trashed_ones_where_they_are(
     repository_of: RepositoryOf, side: str, order: list[int]
 ) -> None:
     mine = repository_of(someone())
     tasks = await planted(mine, "VVVVW")
     await mine.trash(tasks[2].id, at=later(1))
     revision = await mine.revision()
+    (trashed,) = read(await mine.page(9, after=None, selection=Selection(trashed=True)))
 
     seen = await mine.move(Move(tasks[4].id, tasks[1].id, side == "before"), at=later(9))
 
     assert await order_of(mine, tasks) == order
     assert (seen.version, await mine.show(tasks[4].id), await mine.revision()) == (2, seen, revision + 1)
+    assert read(await mine.page(9, after=None, selection=Selection(trashed=True))) == [trashed]
     await mine.restore(tasks[2].id, at=later(10))
-    assert await order_of(mine, tasks) == [*order[:3], 2, 3]
+    assert [number for number in await whole_order_of(mine, tasks) if number != 2] == order
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

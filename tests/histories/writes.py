@@ -130,7 +130,7 @@ class Writes(History):
         assert model.manual_order() == wanted
 
     def place(self, owner: str, task: Json, position: str, now: str) -> None:
-        """Put a task elsewhere; where there was no room, all are spread in the order that they have."""
+        """Put a task elsewhere; where there was no room, those not in the trash are spread in their order."""
         model = self.models[owner]
         answered = {
             one["id"]: one
@@ -142,9 +142,9 @@ class Writes(History):
         ):
             model.changed(task, {"position": position}, now)
             return
-        ranked = sorted((one["position"], one["id"]) for one in model.tasks.values() if one != task)
-        model.spread({one: answered[one]["position"] for one in answered}, now)
-        again = sorted(
-            (one["position"], one["id"]) for one in model.tasks.values() if one["id"] != task["id"]
-        )
-        assert [one for _, one in again] == [one for _, one in ranked]
+        before, positions = model.tasks, {one: answered[one]["position"] for one in answered}
+        ranked = [one for one in model.manual_order() if one != task["id"]]
+        stayed = [one for one in before if before[one]["trashed_at"]]
+        assert [positions[one] for one in stayed] == [before[one]["position"] for one in stayed]
+        model.spread(positions, now)
+        assert [one for one in model.manual_order() if one != task["id"]] == ranked

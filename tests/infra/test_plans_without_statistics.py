@@ -42,6 +42,11 @@ FROM generate_series(1, {TASKS}) n;
 INSERT INTO task_owners SELECT 'ann', 1, {TASKS};
 """
 NO_ROOM = f"UPDATE tasks SET position = lpad(to_hex(15000), 14, '0') || 'V' WHERE id = '{UUID(int=14_999)}';"
+TRASH = f"""
+INSERT INTO tasks (user_id, id, title, position, title_key, trashed_at)
+SELECT 'ann', md5(n::text)::uuid, n::text, lpad(to_hex(15000), 14, '0') || 'V', n::text, now()
+FROM generate_series(1, {TASKS}) n;
+"""
 SEEDS = {"no statistics": TABLE + OF_ANN, "statistics of others": TABLE + OF_OTHERS + OF_ANN}
 BEFORE = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), before=True, if_match=None)
 
@@ -71,10 +76,10 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
-async def test_a_move_without_room_among_20000_tasks_reads_and_writes_those_around_the_place_only(
+async def test_a_move_without_room_among_20000_tasks_beside_a_large_trash_touches_only_those_around_the_place(
     postgres: PostgresServer, seed: str
 ) -> None:
-    async with explained(postgres, seed + NO_ROOM) as explaining:
+    async with explained(postgres, seed + NO_ROOM + TRASH) as explaining:
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
         name = await explaining.own.fetchval("SELECT current_database()")
         written = postgres.query("SELECT count(*) FROM tasks WHERE version > 1", name)

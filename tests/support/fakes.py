@@ -180,7 +180,7 @@ class MemoryTaskRepository:
 
     def _spread(self, move: Move, at: datetime) -> Shown:
         task, anchor = self._get(move.task_id), self._get(move.beside)
-        order = [other for other in self._in_manual_order(*self._session()) if other is not task]
+        order = [other for other in self._in_manual_order() if other is not task]
         place = order.index(anchor)
         order.insert(place + (0 if move.before else 1), task)
         revision = self.shelf.revisions[self.owner]
@@ -228,8 +228,8 @@ class MemoryTaskRepository:
                 await self.trash(one.task_id, at=at, if_match=one.if_match)
                 return None
 
-    def _in_manual_order(self, *tasks: Task) -> list[Task]:
-        shown = tasks or [task for task in self._session() if task.trashed_at is None]
+    def _in_manual_order(self) -> list[Task]:
+        shown = [task for task in self._session() if task.trashed_at is None]
         return sorted(shown, key=lambda task: (task.position, task.id))
 
     def _session(self) -> list[Task]:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.statements.lists import LIMIT, first_of, merge
+from app.infra.statements.lists import LIMIT, merge
 from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of, owner_scope
 from app.infra.statements.revision import ONE, OWNERS, count_change
 from app.infra.statements.tasks import (
@@ -27,7 +27,6 @@ from app.infra.statements.tasks import (
     ROW,
     SHOWN,
     TASKS,
-    TRASHED,
     only_if_counted,
     value_of,
 )
@@ -92,10 +91,12 @@ def _hidden_from_planner(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _nearest(*, before: bool) -> Statement:
-    """Return the statement. Tasks in the trash keep their rank too, since they come back to it."""
-    found, limit = _neighbours(value_of("position"), before=before), _hidden_from_planner(LIMIT)
-    alive = merge(found.where(ALIVE), order=PLACE, descending=before, limit=limit)
-    return compile_sql(first_of((alive, found.where(TRASHED)), order=PLACE, descending=before, limit=limit))
+    """Return the statement. It does not read the trash, which has no index by position.
+
+    So a task that comes back from the trash stands near its old place, where tasks were spread meanwhile.
+    """
+    found = _neighbours(value_of("position"), before=before).where(ALIVE)
+    return compile_sql(merge(found, order=PLACE, descending=before, limit=_hidden_from_planner(LIMIT)))
 
 
 NEAREST_BEFORE: Final = _nearest(before=True)
