@@ -20,6 +20,7 @@ from tests.support.servers.service import Service
 pytestmark = [pytest.mark.server, pytest.mark.quiet]
 
 ROUNDS = 4
+QUICK = 0.1  # seconds
 JSON = {"content-type": "application/json"}
 
 
@@ -147,4 +148,4 @@ def test_a_flood_of_large_bodies_leaves_others_their_share(
     assert max(each.abused.median for each in measured) < 0.5, figures
     assert min(each.abused.median for each in measured) < 0.06, figures  # 0.22 where all had slices at once
     assert min(each.abused.p99 for each in measured) < 1, figures
-    assert any(each.is_fair for each in measured), figures
+    assert any(each.abused.p99 <= max(3 * each.quiet.p99, QUICK) for each in measured), figures
