@@ -28,6 +28,8 @@ export type TaskUpdate = Schemas["TaskUpdate"];
 export type BatchOperation = Schemas["Batch"]["operations"][number];
 export type BatchResults = Schemas["BatchResults"];
 export type Summary = Json<"summarizeTasks">;
+/** A task that was written, as it is now, also in the trash. `task: null`: it was deleted permanently. */
+export type Change = Schemas["Change"];
 /** Filters, `sort` and `limit` of a list. */
 export type ListQuery = Omit<NonNullable<operations["listTasks"]["parameters"]["query"]>, "cursor">;
 
@@ -146,6 +148,9 @@ export const isOtherUser = (error: unknown): error is Problem => isProblem(error
 /** The task has changed since it was read: nothing was written. Read it again, and show both versions. */
 export const isConflict = (error: unknown): error is Problem => isProblem(error) && error.type === "task-changed";
 
+/** The copy is too old to update: read all changes without a token, and forget tasks that are not among them. */
+export const isCopyTooOld = (error: unknown): error is Problem => isProblem(error) && error.type === "changes-gone";
+
 /** The request is not valid: `errors` has every error with its place. */
 export const isInvalid = (error: unknown): error is Problem => isProblem(error) && error.type === "invalid-request";
 
@@ -252,6 +257,23 @@ export interface WriteOptions extends CallOptions {
   readonly ifVersion?: number | undefined;
 }
 
+/** Changes since a token: `for await (const { id, task } of changes)`. One may come again: drop a version that you have. */
+export interface Changes extends AsyncIterable<Change> {
+  /** Where the copy stands once you have stored what came: the token for the next `api.changes(since)`. */
+  readonly since: string | null;
+}
+
+export interface LiveOptions extends CallOptions {
+  /** The token of your copy. Without it changes come from now on, or with `onAll` after all tasks. */
+  readonly since?: string | null | undefined;
+  /** There is no copy, or it is too old to update: these are all tasks, those in the trash too. They replace it. */
+  readonly onAll?: ((tasks: Task[]) => void) | undefined;
+  /** Without `onAll`: what changed before now is not known. Read again what you show. It comes at the beginning too. */
+  readonly onResync?: (() => void) | undefined;
+  /** All that came before this token has been handed over: keep it with your copy. */
+  readonly onSince?: ((since: string) => void) | undefined;
+}
+
 interface RequestOptions extends WriteOptions {
   readonly query?: Record<string, unknown>;
   readonly body?: unknown;
@@ -331,6 +353,25 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     }
   }
 
+  /** Sends with a token. After a 401 it uses a new token; a second 401 means that the session is over. */
+  async function sendAuthorized<T extends Answer>(
+    user: string | null,
+    options: { signal?: AbortSignal | undefined; isWrite: boolean },
+    attempt: (token: string) => Promise<T>,
+  ): Promise<T> {
+    for (let refused = 0; ; ) {
+      const token = await tokens.get(user, options);
+      const answer = await attempt(token);
+      if (answer.status !== 401) return answer;
+      tokens.refuse(token);
+      refused += 1;
+      if (refused === 2) {
+        tokens.expire(token, problemOf(answer));
+        refused = 0;
+      }
+    }
+  }
+
   /** Sends a request. Repeats it while the server is busy or away, if that is safe. */
   async function request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const user = tokens.user; // the request is not sent for a person who signs in later
@@ -340,29 +381,20 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     const isConditional = options.ifVersion !== undefined && options.key === undefined;
     let left = timeout; // the time that a person takes to sign in does not count
 
-    /** Sends the request with a token. After a 401 it uses a new token; a second 401 means that the session is over. */
-    async function sendAuthorized(): Promise<Answer> {
-      for (let refused = 0; ; ) {
-        const token = await tokens.get(user, { signal: options.signal, isWrite });
-        const began = now();
-        const answer = await attemptOnce(method, path, token, options, Math.min(left, timeout / 2)).finally(() => {
-          left -= now() - began;
-        });
-        if (answer.status !== 401) return answer;
-        tokens.refuse(token);
-        refused += 1;
-        if (refused === 2) {
-          tokens.expire(token, problemOf(answer));
-          refused = 0;
-        }
-      }
-    }
+    const attemptWith = (token: string) => {
+      const began = now();
+      return attemptOnce(method, path, token, options, Math.min(left, timeout / 2)).finally(() => {
+        left -= now() - began;
+      });
+    };
 
     for (let attempt = 1; ; attempt += 1) {
-      const result = await sendAuthorized().catch((error: unknown) => {
-        if (isProblem(error) && (isAway(error) || isBusy(error))) return error;
-        throw error;
-      });
+      const result = await sendAuthorized(user, { signal: options.signal, isWrite }, attemptWith).catch(
+        (error: unknown) => {
+          if (isProblem(error) && (isAway(error) || isBusy(error))) return error;
+          throw error;
+        },
+      );
       if (!isProblem(result) && (isSuccess(result) || isGone(method, result, attempt))) return result;
       const problem = isProblem(result) ? result : problemOf(result);
       const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
@@ -384,6 +416,58 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     if (!Array.isArray(tasks)) throw notUnderstood(answer.status);
     return { tasks, next: nextOf(answer) };
   }
+
+  async function readChanges(since: string | null, { signal, limit }: ChangesOptions): Promise<ChangesPage> {
+    const answer = await request("GET", "/changes", { query: { since, limit }, signal });
+    const page = bodyOf<ChangesPage>(answer);
+    if (!Array.isArray(page.changes) || typeof page.next !== "string") throw notUnderstood(answer.status);
+    return page;
+  }
+
+  /** Opens an event stream. What it gives out ends with the signal. */
+  async function openStream(user: string | null, since: string, signal: AbortSignal): Promise<Opened> {
+    const url = `${base}/events${queryString({ since })}`;
+    return sendAuthorized(user, { signal, isWrite: false }, async (token) => {
+      const headers = new Headers({ accept: EVENT_STREAM, authorization: `Bearer ${token}` });
+      const init: RequestInit = { ...common, ...DIRECT, headers, credentials: "omit", signal };
+      try {
+        return await withTimeout(timeout / 2, signal, async () => {
+          const response = await send(url, init);
+          const { status, statusText, headers } = response;
+          if (status === 0 || (status >= 300 && status < 400)) throw new Error("The answer is a redirect.");
+          const isStream = status === 200 && (headers.get("content-type") ?? "").startsWith(EVENT_STREAM);
+          const { body } = response as { body?: ByteStream | null }; // React Native's types, and its `fetch`, have none
+          const text = isStream ? "" : await response.text();
+          return {
+            status,
+            statusText,
+            headers,
+            text,
+            body: (isStream && body) || null,
+            refuse: () => tokens.refuse(token),
+          };
+        });
+      } catch (error) {
+        throwIfAborted(signal);
+        throw isProblem(error) ? error : offline(error);
+      }
+    });
+  }
+
+  const feed: Feed = {
+    address: base,
+    read: readChanges,
+    sleep,
+    async userOf(user, signal) {
+      await tokens.get(user, { signal, isWrite: false });
+      return tokens.user;
+    },
+    async open(user, since, signal) {
+      const opened = await openStream(user, since, signal);
+      if (opened.body) return { body: opened.body, refuse: opened.refuse };
+      throw isSuccess(opened) ? notUnderstood(opened.status) : problemOf(opened);
+    },
+  };
 
   return {
     list,
@@ -440,6 +524,16 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     batch: async (operations: BatchOperation[], { signal }: CallOptions = {}): Promise<BatchResults> =>
       read("POST", "/batch", { body: { operations }, key: newKey(), signal }),
 
+    /** What changed since a token, in the order of the changes; without one all tasks. A 410 is `isCopyTooOld`. */
+    changes: (since?: string | null, options?: ChangesOptions): Changes => new ReadChanges(feed, since, options),
+
+    /**
+     * Hands over each change as it happens, here or elsewhere, until the signal is aborted; rejects as any call does
+     * where nobody is signed in. The pages of one browser share a stream. None is open while the page is hidden.
+     */
+    live: async (onChange: (change: Change) => void, options: LiveOptions = {}): Promise<never> =>
+      new Live(feed, onChange, options).run(),
+
     /** Counts tasks: open, done, overdue, due today in a time zone, and by tag. */
     summary: async (tz: string, { signal }: CallOptions = {}): Promise<Summary> =>
       read("GET", "/summary", { query: { tz }, signal }),
@@ -495,6 +589,370 @@ function nextOf({ headers }: Answer): string | null {
   const target = /<([^>]*)>;\s*rel="?next"?/.exec(headers.get("link") ?? "")?.[1] ?? "";
   const cursor = /[?&]cursor=([^&#]*)/.exec(target)?.[1];
   return cursor === undefined ? null : decodeURIComponent(cursor.replace(/\+/g, " "));
+}
+
+// --------------------------------------------------------------------------------------------------------- live changes
+
+export interface ChangesOptions extends CallOptions {
+  /** The most changes of one page: 200 at most. */
+  readonly limit?: number | undefined;
+}
+
+type ChangesPage = Schemas["Changes"];
+
+/** The parts of a `ReadableStream` that are used here. */
+interface ByteStream {
+  getReader(): { read(): Promise<{ done: boolean; value?: unknown }>; cancel(): Promise<void> };
+}
+
+interface Opened extends Answer {
+  readonly body: ByteStream | null;
+  /** The stream ended because of its token: it will not be used again. */
+  readonly refuse: () => void;
+}
+
+/** What following needs of the API. */
+interface Feed {
+  readonly address: string;
+  readonly sleep: (milliseconds: number) => Promise<void>;
+  /** Gets a token, if it is this user's, and says whose it is; `null` where there is no page. */
+  readonly userOf: (user: string | null, signal: AbortSignal) => Promise<string | null>;
+  readonly read: (since: string | null, options: ChangesOptions) => Promise<ChangesPage>;
+  readonly open: (
+    user: string | null,
+    since: string,
+    signal: AbortSignal,
+  ) => Promise<{ body: ByteStream; refuse: () => void }>;
+}
+
+const EVENT_STREAM = "text/event-stream";
+const NOW = "now";
+const SILENCE = 40_000; // milliseconds without a byte, after which a stream is dead: the server sends one each 15 s
+const HIDDEN = 60_000; // milliseconds for which a hidden page keeps its stream
+const RETRY = 1_000; // milliseconds before the first new attempt; doubled each time, and the server may say another
+const RETRY_MAX = 30_000; // milliseconds
+
+class ReadChanges implements Changes {
+  since: string | null;
+  readonly #feed: Feed;
+  readonly #options: ChangesOptions;
+
+  constructor(feed: Feed, since?: string | null, options?: ChangesOptions | null) {
+    this.#feed = feed;
+    this.since = since ?? null;
+    this.#options = options ?? {};
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Change, void, undefined> {
+    let page: ChangesPage;
+    do {
+      page = await this.#feed.read(this.since, this.#options);
+      yield* page.changes;
+      this.since = page.next; // after the last of them: a loop that was left gets the whole page again
+    } while (page.more);
+  }
+}
+
+/** What the page with the stream tells the others: where it is, and how it got there. */
+interface Step {
+  readonly at: string;
+  readonly from?: string;
+  readonly changes?: Change[];
+}
+
+type Shared = Step | { readonly isNew: true };
+
+/** How fast attempts follow each other. */
+interface Pace {
+  failures: number;
+  retry: number | null; // milliseconds, as the server said
+}
+
+/**
+ * Follows the changes for one page. Of the pages of a browser one has the stream: the one that holds a lock. It tells
+ * the others what came. A page that stands elsewhere in the feed than the one that tells it reads the feed itself, so
+ * nothing depends on a message that was lost.
+ */
+class Live {
+  readonly #feed: Feed;
+  readonly #onChange: (change: Change) => void;
+  readonly #options: LiveOptions;
+  #user: string | null = null; // a person who signs in later gets nothing of this
+  #at: string | null; // null: from now on
+  #channel: Channel<Shared> | null = null;
+  #isReading = false;
+  #isBehind = false; // while it read, another page said that there is more
+
+  constructor(feed: Feed, onChange: (change: Change) => void, options: LiveOptions) {
+    this.#feed = feed;
+    this.#onChange = onChange;
+    this.#options = options;
+    this.#at = options.since ?? null;
+  }
+
+  async run(): Promise<never> {
+    const { signal } = this.#options;
+    for (;;) {
+      throwIfAborted(signal);
+      await shown(signal);
+      await whileShown(signal, (until) => this.#share(until));
+    }
+  }
+
+  /** Gets the stream, or what the page that has it says. */
+  async #share(signal: AbortSignal): Promise<never> {
+    const { BroadcastChannel, navigator, window } = globals;
+    const locks = window === undefined ? undefined : navigator?.locks; // not there on plain http: each page has a stream of its own
+    await this.#persist(signal, async () => {
+      if (locks) this.#user = await this.#feed.userOf(this.#user, signal);
+    });
+    await this.#findPlace(signal);
+    if (!locks || !BroadcastChannel || this.#user === null) return this.#lead(signal);
+    const name = `taskward-live ${this.#feed.address} ${this.#user}`;
+    const channel = new BroadcastChannel<Shared>(name);
+    this.#channel = channel;
+    try {
+      return await new Promise<never>((_, reject) => {
+        let isLeading = false;
+        const hear = ({ data }: { data: Shared }) => {
+          if (isLeading && "isNew" in data && this.#at !== null) channel.postMessage({ at: this.#at });
+          if (!isLeading && "at" in data) this.#hear(data, signal).catch(reject);
+        };
+        channel.addEventListener("message", hear);
+        channel.postMessage({ isNew: true });
+        const lead = () => {
+          isLeading = true;
+          return this.#lead(signal);
+        };
+        locks.request(name, { signal }, lead).catch(reject);
+      });
+    } finally {
+      this.#channel = null;
+      channel.close();
+    }
+  }
+
+  /** Reads all tasks where there is no copy. Without a copy to keep, the stream says where now is. */
+  async #findPlace(signal: AbortSignal): Promise<void> {
+    const { onAll } = this.#options;
+    if (this.#at !== null || !onAll) return;
+    const changes = new ReadChanges(this.#feed, null, { signal });
+    await this.#persist(signal, async () => {
+      const tasks: Task[] = [];
+      changes.since = null;
+      for await (const { task } of changes) if (task) tasks.push(task);
+      callHandler(() => onAll(tasks));
+    });
+    this.#arrive(changes.since);
+  }
+
+  #arrive(at: string | null): void {
+    this.#at = at;
+    if (at !== null) callHandler(() => this.#options.onSince?.(at));
+  }
+
+  #take({ changes, next }: { readonly changes: Change[]; readonly next: string }): void {
+    for (const change of changes) callHandler(() => this.#onChange(change));
+    this.#arrive(next);
+  }
+
+  /** Begins here, where nothing before is known. */
+  #begin(at: string): void {
+    callHandler(() => this.#options.onResync?.());
+    this.#arrive(at);
+  }
+
+  /** The page that has the stream says where it is. */
+  async #hear({ at, from, changes }: Step, signal: AbortSignal): Promise<void> {
+    if (this.#isReading) this.#isBehind = true;
+    else if (this.#at === null) this.#begin(at);
+    else if (this.#at === from && changes) this.#take({ changes, next: at });
+    else if (this.#at !== at) await this.#catchUp(signal);
+  }
+
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    this.#isReading = true;
+    try {
+      await this.#persist(signal, async () => {
+        let page: ChangesPage;
+        do {
+          this.#isBehind = false;
+          page = await this.#feed.read(this.#at, { signal });
+          this.#take(page);
+        } while (page.more || this.#isBehind);
+      });
+    } finally {
+      this.#isReading = false;
+    }
+    if (this.#at === null) this.#channel?.postMessage({ isNew: true });
+  }
+
+  /** Does something until it succeeds, or cannot. */
+  async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    for (let failures = 0; ; failures += 1)
+      try {
+        return await work();
+      } catch (error) {
+        throwIfAborted(signal);
+        if (isCopyTooOld(error)) return this.#giveUp(signal);
+        await this.#rest(error, { failures, retry: null }, signal);
+      }
+  }
+
+  /** Keeps a stream open. */
+  async #lead(signal: AbortSignal): Promise<never> {
+    const pace = { failures: 0, retry: null as number | null };
+    for (; ; pace.failures += 1) {
+      let problem: unknown = null;
+      try {
+        await endable(signal, (until) => this.#follow(until, pace));
+      } catch (error) {
+        throwIfAborted(signal);
+        if (isCopyTooOld(error)) await this.#giveUp(signal);
+        else problem = error;
+      }
+      await this.#rest(problem, pace, signal);
+    }
+  }
+
+  /** Follows one stream to its end. */
+  async #follow(signal: AbortSignal, pace: Pace): Promise<void> {
+    const { body, refuse } = await this.#feed.open(this.#user, this.#at ?? NOW, signal);
+    for await (const { name, data, id, retry } of eventsOf(body, signal)) {
+      pace.failures = 0;
+      pace.retry = retry ?? pace.retry;
+      if (name === "ready" && id !== null) {
+        if (this.#at === null) this.#begin(id);
+        this.#channel?.postMessage({ at: this.#at ?? id });
+      } else if (name === "changes" && this.#at !== null) {
+        const { changes, next } = data as unknown as ChangesPage;
+        const from = this.#at;
+        this.#take({ changes, next });
+        this.#channel?.postMessage({ at: next, from, changes });
+      } else if (name === "resync") await this.#giveUp(signal);
+      else if (name === "bye" && data["reason"] === "token-expired") refuse();
+    }
+  }
+
+  /** Gives up a copy that is too old to update. */
+  async #giveUp(signal: AbortSignal): Promise<void> {
+    this.#at = null;
+    await this.#findPlace(signal);
+  }
+
+  /** Waits before the next attempt. Throws what no attempt will change. */
+  async #rest(error: unknown, { failures, retry }: Pace, signal: AbortSignal): Promise<void> {
+    if (error !== null && !(isProblem(error) && (isAway(error) || isBusy(error) || error.status >= 500))) throw error;
+    const floor = isProblem(error) ? (error.retryAfter ?? 0) * 1000 : 0;
+    const delay = Math.min((retry ?? RETRY) * 2 ** failures, RETRY_MAX) * (0.75 + Math.random() / 2);
+    const wait = Math.max(delay, floor * (1 + Math.random() / 4));
+    const online = happening(globals as unknown as Partial<Listening>, "online", () => true);
+    await Promise.race([race(this.#feed.sleep(wait), signal), online.promise]).finally(online.end);
+    throwIfAborted(signal);
+  }
+}
+
+interface ServerEvent {
+  readonly name: string;
+  readonly data: Record<string, unknown>;
+  readonly id: string | null;
+  readonly retry: number | null;
+}
+
+/**
+ * Reads server-sent events (WHATWG HTML §9.2.6) until the stream ends. `EventSource` sends no bearer header. Events
+ * without data are skipped, and so are those whose data is no JSON object. A silent stream ends with an error.
+ */
+async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<ServerEvent, void, undefined> {
+  const reader = body.getReader();
+  const decoder = new globals.TextDecoder();
+  let rest = ""; // the beginning of a line
+  let fields: Record<string, string> = {};
+  try {
+    for (;;) {
+      const { done, value } = await withTimeout(SILENCE, signal, () => reader.read());
+      if (done) return;
+      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/); // "\r" may be half of "\r\n"
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        const [, name = line, text = ""] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
+        if (line !== "")
+          fields[name] = name === "data" && fields[name] !== undefined ? `${fields[name]}\n${text}` : text;
+        else {
+          const { event = "message", data = "", id = null, retry } = fields;
+          const read = parseObject(data);
+          fields = {};
+          if (read)
+            yield { name: event, data: read, id, retry: retry && /^\d{1,6}$/.test(retry) ? Number(retry) : null };
+        }
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Waits for an event of a target for which a condition holds; never where it has none. */
+function happening(target: Partial<Listening> | undefined, type: string, isIt: () => boolean) {
+  let end = (): void => undefined;
+  const promise = new Promise<void>((resolve) => {
+    const listener = () => isIt() && resolve();
+    target?.addEventListener?.(type, listener);
+    end = () => target?.removeEventListener?.(type, listener);
+  });
+  return { promise, end };
+}
+
+const isShown = (): boolean => globals.document?.visibilityState !== "hidden";
+
+/** Waits until the page is shown. */
+async function shown(signal?: AbortSignal): Promise<void> {
+  if (isShown()) return;
+  const { promise, end } = happening(globals.document, "visibilitychange", isShown);
+  await race(promise, signal).finally(end);
+}
+
+/** Works until the page has been hidden for a minute. */
+async function whileShown(
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<never>,
+): Promise<void> {
+  const { document } = globals;
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const clear = () => timer !== null && clearTimeout(timer);
+  await endable(signal, async (until, end) => {
+    const look = () => {
+      clear();
+      timer = isShown() ? null : setTimeout(end, HIDDEN);
+    };
+    document?.addEventListener("visibilitychange", look);
+    try {
+      await race(work(until), until);
+    } catch (error) {
+      throwIfAborted(signal);
+      if (!until.aborted) throw error;
+    } finally {
+      clear();
+      document?.removeEventListener("visibilitychange", look);
+    }
+  });
+}
+
+/** Works with a signal of its own, which is aborted with another one, by `end`, and when the work is done. */
+async function endable<T>(
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal, end: () => void) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end);
+  try {
+    return await work(controller.signal, end);
+  } finally {
+    end();
+    signal?.removeEventListener("abort", end);
+  }
 }
 
 // -------------------------------------------------------------------------------------------------- pages: who is here
@@ -562,7 +1020,13 @@ interface Globals {
   readonly atob: (text: string) => string;
   readonly addEventListener?: unknown;
   readonly reportError?: (error: unknown) => void;
-  readonly BroadcastChannel?: new (name: string) => Channel;
+  readonly BroadcastChannel?: new <T>(name: string) => Channel<T>;
+  readonly TextDecoder: new () => { decode(bytes: unknown, options: { stream: boolean }): string };
+  readonly navigator?: { readonly locks?: Locks };
+}
+
+interface Locks {
+  request<T>(name: string, options: { signal: AbortSignal }, held: () => Promise<T>): Promise<T>;
 }
 
 interface Listening {
@@ -570,8 +1034,8 @@ interface Listening {
   removeEventListener(type: string, listener: (event: never) => void): void;
 }
 
-interface Channel extends Listening {
-  postMessage(message: Message): void;
+interface Channel<T = Message> extends Listening {
+  postMessage(message: T): void;
   close(): void;
 }
 
@@ -633,7 +1097,7 @@ class PageSession implements Session, Tokens {
     const { auth } = options;
     this.#client = clientIn(auth);
     this.#getToken = tokenGetter(auth);
-    this.#channel = globals.BroadcastChannel ? new globals.BroadcastChannel("taskward-session") : null;
+    this.#channel = globals.BroadcastChannel ? new globals.BroadcastChannel<Message>("taskward-session") : null;
     this.#listen();
   }
 

@@ -515,13 +515,17 @@ test("no function of the API throws before there is a promise, whatever it is gi
     restore: [noAddress],
     move: [noAddress, noJson],
     batch: [noJson],
+    changes: [noAddress],
+    live: [null, { since: noAddress }],
     summary: [noAddress],
   };
 
   for (const [name, values] of Object.entries(bad)) {
     const call = (...given: readonly unknown[]) => {
       const made = (api as unknown as Record<string, (...given: readonly unknown[]) => unknown>)[name]?.(...given);
-      return name === "all" ? (made as AsyncGenerator).next() : (made as Promise<unknown>);
+      return Symbol.asyncIterator in (made as object)
+        ? (made as AsyncIterable<unknown>)[Symbol.asyncIterator]().next()
+        : (made as Promise<unknown>);
     };
     await assert.rejects(call(...values), name);
     await Promise.allSettled([call(), call(null, null, null)]);

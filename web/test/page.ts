@@ -15,9 +15,11 @@ export function fireEvent(type: string, properties: object = {}): void {
 
 /** A channel between the tabs of this process, which delivers at once. */
 class Tab {
+  readonly #name: string;
   readonly #listeners: Listener[] = [];
 
-  constructor() {
+  constructor(name: string) {
+    this.#name = name;
     tabs.add(this);
   }
 
@@ -31,7 +33,8 @@ class Tab {
 
   postMessage(data: unknown): void {
     if (!tabs.has(this)) return; // a page of an earlier test
-    for (const tab of tabs) if (tab !== this) for (const listener of tab.#listeners) listener({ data } as never);
+    for (const tab of tabs)
+      if (tab !== this && tab.#name === this.#name) for (const listener of tab.#listeners) listener({ data } as never);
   }
 
   close(): void {
@@ -39,7 +42,26 @@ class Tab {
   }
 }
 
+/** The Web Locks of this process, which Node 20 lacks: each name is held by one at a time, in the order of the requests. */
+class Locks {
+  readonly #ends = new Map<string, Promise<unknown>>();
+
+  async request<T>(name: string, { signal }: { signal: AbortSignal }, work: () => Promise<T>): Promise<T> {
+    const before = this.#ends.get(name);
+    const held = (before ?? Promise.resolve()).then(() => {
+      signal.throwIfAborted();
+      return work();
+    });
+    this.#ends.set(
+      name,
+      held.catch(() => undefined),
+    );
+    return held;
+  }
+}
+
 globals["window"] = globalThis;
+Object.defineProperty(globals, "navigator", { value: { locks: new Locks() } });
 globals["addEventListener"] = (type: string, listener: Listener) => void listeners.push({ type, listener });
 globals["removeEventListener"] = (type: string, listener: Listener) => {
   const at = listeners.findIndex((each) => each.type === type && each.listener === listener);

@@ -1,0 +1,421 @@
+/** How `lib/` follows the changes: against a server that speaks server-sent events, with a clock of the test's own. */
+
+import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import {
+  type Api,
+  apiFor,
+  type Change,
+  createTaskward,
+  isCopyTooOld,
+  isProblem,
+  type LiveOptions,
+  type Task,
+} from "../lib";
+import { happen } from "./page";
+
+interface Requested {
+  readonly since: string | null;
+  readonly token: string | undefined;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+type Answer = (response: ServerResponse, since: string | null) => void;
+
+let server: Server;
+const looks = new Set<() => void>();
+let streams: Requested[];
+let reads: Requested[];
+let onStream: Answer;
+let onRead: Answer;
+let ends: AbortController;
+let slept: number[];
+
+/** A new server for each test: `fetch` may keep connections to one that was closed. */
+async function serving(): Promise<Server> {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? "", "http://server");
+    const isStream = url.pathname.endsWith("/events");
+    const since = url.searchParams.get("since");
+    (isStream ? streams : reads).push({ since, token: request.headers.authorization, request, response });
+    (isStream ? onStream : onRead)(response, since);
+    changed();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
+beforeEach(async () => {
+  server = await serving();
+  [streams, reads, slept, ends] = [[], [], [], new AbortController()];
+  setMaxListeners(50, ends.signal);
+  onStream = opened();
+  onRead = (response) => answer(response, 200, { changes: [], next: "t0", more: false });
+});
+afterEach(() => {
+  ends.abort();
+  server.close();
+  server.closeAllConnections();
+});
+
+const task = (id: string, version = 1) => ({ id, version }) as Task;
+const event = (name: string, data: object, id?: string) =>
+  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+const ready = (at: string) => event("ready", { reach: "process" }, at);
+const changes = (next: string, ...ids: string[]) =>
+  event("changes", { changes: ids.map((id) => ({ id, task: task(id) })), next, more: false }, next);
+
+/** Opens a stream that stays open, and says what the test says. */
+const opened =
+  (...said: string[]): Answer =>
+  (response, since) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(ready(since === "now" ? "t0" : String(since)));
+    for (const text of said) response.write(text);
+  };
+
+function answer(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}) {
+  response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+}
+
+const gone: Answer = (response) => answer(response, 410, { type: "/problems/changes-gone", title: "x", detail: "x" });
+
+/** Answers one after the other; the last one stays. */
+function inTurn(...answers: Answer[]): Answer {
+  return (response, since) => (answers.length > 1 ? answers.shift() : answers[0])?.(response, since);
+}
+
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+let tokens = 0;
+
+function api(): Api {
+  const { api, session } = createTaskward({
+    auth: async () => `${encode({})}.${encode({ sub: "ann", iat: 0, exp: 900, count: tokens++ })}.x`,
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sleep: async (milliseconds) => void slept.push(milliseconds),
+  });
+  ends.signal.addEventListener("abort", () => session.close());
+  return api;
+}
+
+/** A page that follows, and what it hears. */
+function following(options: LiveOptions = {}, client = api()) {
+  const heard: string[] = [];
+  const hear = (what: string) => {
+    heard.push(what);
+    changed();
+  };
+  const failed = client.live(({ id }: Change) => hear(id), {
+    onResync: () => hear("resync"),
+    onSince: hear,
+    signal: ends.signal,
+    ...options,
+  });
+  failed.catch(() => undefined);
+  return { heard, failed };
+}
+
+function changed(): void {
+  for (const look of looks) look();
+}
+
+/** Waits for a fact; a test that waits in vain is ended by its limit. */
+async function until(isIt: () => boolean): Promise<void> {
+  if (isIt()) return;
+  await new Promise<void>((resolve) => {
+    const look = () => {
+      if (!isIt()) return;
+      looks.delete(look);
+      resolve();
+    };
+    looks.add(look);
+  });
+}
+
+const LIMIT = { timeout: 20_000 };
+
+test("changes are read page by page, and `since` is where the copy stands", LIMIT, async () => {
+  onRead = inTurn(
+    (response) => answer(response, 200, { changes: [{ id: "a", task: task("a") }], next: "t1", more: true }),
+    (response) => answer(response, 200, { changes: [{ id: "b", task: null }], next: "t2", more: false }),
+  );
+  const feed = api().changes("t0");
+  const seen: unknown[] = [];
+
+  for await (const { id, task } of feed) seen.push([id, task?.version, feed.since]);
+
+  assert.deepEqual(seen, [
+    ["a", 1, "t0"],
+    ["b", undefined, "t1"],
+  ]);
+  assert.deepEqual(
+    reads.map(({ since }) => since),
+    ["t0", "t1"],
+  );
+  assert.equal(feed.since, "t2");
+});
+
+test("a loop that is left stands before its page, so nothing of it is missed", LIMIT, async () => {
+  onRead = (response) => answer(response, 200, { changes: [{ id: "a" }, { id: "b" }], next: "t1", more: false });
+  const feed = api().changes("t0");
+
+  for await (const _ of feed) break;
+
+  assert.equal(feed.since, "t0");
+});
+
+test("a copy that is too old is a problem that a page distinguishes", LIMIT, async () => {
+  onRead = gone;
+
+  await assert.rejects(async () => {
+    for await (const _ of api().changes("t0"));
+  }, isCopyTooOld);
+});
+
+test(
+  "given no copy: what is shown is read again when the stream is open, and then each change comes",
+  LIMIT,
+  async () => {
+    onStream = opened(changes("t1", "a", "b"));
+
+    const { heard } = following();
+    await until(() => heard.length === 5);
+
+    assert.deepEqual(heard, ["resync", "t0", "a", "b", "t1"]);
+    assert.equal(streams[0]?.since, "now");
+  },
+);
+
+test("events arrive whole however they are cut, with comments, CRLF and a heartbeat between", LIMIT, async () => {
+  const text = `:\r\n\r\n${changes("t1", "ä").replaceAll("\n", "\r\n")}:\n\n${changes("t2", "b")}event: bye\ndata: {}\n\n`;
+  const bytes = Buffer.from(text);
+  onStream = (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+    for (const byte of bytes) response.write(Buffer.from([byte]));
+  };
+
+  const { heard } = following({ since: "t0" });
+  await until(() => heard.length === 4);
+
+  assert.deepEqual(heard, ["ä", "t1", "b", "t2"]);
+});
+
+test(
+  "after each end the stream goes on where it was, after the time that the server said, more or less",
+  LIMIT,
+  async () => {
+    onStream = inTurn(
+      (response, since) => {
+        opened(`retry: 2000\n${changes("t1", "a")}`, event("bye", { reason: "too-long" }))(response, since);
+        response.end();
+      },
+      (response) => response.destroy(),
+      (response) => response.destroy(),
+      opened(changes("t2", "b")),
+    );
+
+    const { heard } = following({ since: "t0" });
+    await until(() => heard.includes("b"));
+
+    assert.deepEqual(
+      streams.map(({ since }) => since),
+      ["t0", "t1", "t1", "t1"],
+    );
+    for (const [index, expected] of [2000, 4000, 8000].entries()) {
+      const wait = slept[index] ?? 0;
+      assert.ok(wait >= 0.75 * expected && wait <= 1.25 * expected, `${wait} for ${expected}`);
+    }
+  },
+);
+
+test("`Retry-After` is the least that is waited", LIMIT, async () => {
+  onStream = inTurn(
+    (response) => answer(response, 429, { title: "x" }, { "retry-after": "77" }),
+    opened(changes("t1", "a")),
+  );
+
+  const { heard } = following({ since: "t0" });
+  await until(() => heard.includes("a"));
+
+  assert.ok((slept[0] ?? 0) >= 77_000, String(slept));
+});
+
+for (const [how, refused] of [
+  ["a 401", (response: ServerResponse) => answer(response, 401, { title: "x", detail: "x" })],
+  [
+    "the end of a token",
+    (response: ServerResponse, since: string | null) => {
+      opened(event("bye", { reason: "token-expired" }))(response, since);
+      response.end();
+    },
+  ],
+] as const)
+  test(`after ${how} the next attempt has another token`, LIMIT, async () => {
+    onStream = inTurn(refused, opened(changes("t1", "a")));
+
+    const { heard } = following({ since: "t0" });
+    await until(() => heard.includes("a"));
+
+    assert.equal(new Set(streams.map(({ token }) => token)).size, 2);
+  });
+
+for (const [how, tooOld] of [
+  ["410", gone],
+  [
+    "`resync`",
+    (response: ServerResponse, since: string | null) => {
+      opened(event("resync", {}))(response, since);
+      response.end();
+    },
+  ],
+] as const) {
+  test(`given a copy, after ${how} all tasks replace it, and the stream goes on from there`, LIMIT, async () => {
+    onRead = (response) => answer(response, 200, { changes: [{ id: "z", task: task("z") }], next: "t9", more: false });
+    onStream = inTurn(tooOld, opened(changes("t10", "a")));
+    const copies: string[][] = [];
+
+    const { heard } = following({ since: "t0", onAll: (tasks) => void copies.push(tasks.map(({ id }) => id)) });
+    await until(() => heard.includes("t10"));
+
+    assert.deepEqual([copies, heard], [[["z"]], ["t9", "a", "t10"]]);
+    assert.deepEqual([reads[0]?.since, streams[1]?.since], [null, "t9"]);
+  });
+
+  test(`given no copy, after ${how} the page reads again what it shows`, LIMIT, async () => {
+    onStream = inTurn(tooOld, opened(changes("t1", "a")));
+
+    const { heard } = following({ since: "old" });
+    await until(() => heard.includes("t1"));
+
+    assert.deepEqual(heard, ["resync", "t0", "a", "t1"]);
+    assert.equal(reads.length, 0);
+  });
+}
+
+test("seven pages of a browser have one stream, and all hear of a change", LIMIT, async () => {
+  const pages = Array.from({ length: 7 }, () => following());
+  await until(() => pages.every(({ heard }) => heard.includes("resync")));
+
+  streams[0]?.response.write(changes("t1", "a"));
+  await until(() => pages.every(({ heard }) => heard.includes("a")));
+
+  assert.equal(streams.length, 1);
+  assert.equal(reads.length, 0); // all stood at the same place
+});
+
+test("a page that stands elsewhere than the stream reads what it misses itself", LIMIT, async () => {
+  const leading = following();
+  await until(() => leading.heard.includes("t0"));
+  onRead = (response) =>
+    answer(response, 200, { changes: [{ id: "missed", task: task("missed") }], next: "t0", more: false });
+
+  const { heard } = following({ since: "before" });
+  await until(() => heard.includes("t0"));
+
+  assert.deepEqual(heard, ["missed", "t0"]);
+  assert.equal(streams.length, 1);
+});
+
+test("when the page with the stream is closed another one goes on where it stands", LIMIT, async () => {
+  const closing = new AbortController();
+  const first = following({ signal: closing.signal });
+  await until(() => first.heard.includes("t0"));
+  const second = following();
+  await until(() => second.heard.includes("t0"));
+
+  streams[0]?.response.write(changes("t1", "a"));
+  await until(() => second.heard.includes("t1"));
+  closing.abort();
+  await until(() => streams.length === 2);
+
+  assert.equal(streams[1]?.since, "t1");
+  await assert.rejects(first.failed, { name: "AbortError" });
+});
+
+test("a page that is hidden for a minute has no stream, and goes on when it is shown", LIMIT, async () => {
+  const document = { visibilityState: "visible", addEventListener, removeEventListener };
+  Object.assign(globalThis, { document });
+  try {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const { heard } = following();
+    await until(() => heard.includes("t0"));
+    const closed = new Promise((resolve) => streams[0]?.request.once("close", resolve));
+
+    document.visibilityState = "hidden";
+    happen("visibilitychange");
+    mock.timers.tick(59_000);
+    assert.equal(streams[0]?.request.destroyed, false);
+    mock.timers.tick(1_000);
+    await closed;
+    assert.equal(streams.length, 1);
+    document.visibilityState = "visible";
+    happen("visibilitychange");
+    await until(() => streams.length === 2);
+
+    assert.equal(streams[1]?.since, "t0");
+  } finally {
+    delete (globalThis as { document?: unknown }).document;
+  }
+});
+
+test("a stream that is silent for 40 seconds is opened anew", LIMIT, async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { heard } = following({ since: "t0" });
+  await until(() => streams.length === 1);
+  streams[0]?.response.write(changes("t1", "a"));
+  await until(() => heard.includes("t1"));
+  await new Promise((resolve) => setImmediate(resolve));
+
+  mock.timers.tick(39_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(streams.length, 1);
+  mock.timers.tick(1_000);
+  await until(() => streams.length === 2);
+
+  assert.equal(streams[1]?.since, "t1");
+});
+
+for (const status of [400, 403, 404, 406])
+  test(`${status} ends it: no other attempt would change that`, LIMIT, async () => {
+    onStream = (response) => answer(response, status, { title: "x", detail: "x" });
+
+    const { failed } = following({ since: "t0" });
+
+    await assert.rejects(failed, (error) => isProblem(error) && error.status === status);
+    assert.equal(streams.length, 1);
+  });
+
+test("a handler that throws ends nothing", LIMIT, async () => {
+  onStream = opened(changes("t1", "a"), changes("t2", "b"));
+  const reported = mock.method(console, "error", () => undefined);
+  const seen: string[] = [];
+
+  const { heard } = following({ since: "t0" }, {
+    ...api(),
+    live: (onChange, options) =>
+      api().live((change) => {
+        onChange(change);
+        seen.push(change.id);
+        throw new Error("a page's own");
+      }, options),
+  } as Api);
+  await until(() => heard.includes("t2"));
+
+  assert.deepEqual(seen, ["a", "b"]);
+  assert.equal(reported.mock.callCount(), 2);
+});
+
+test("a script without a page follows too", LIMIT, async () => {
+  onStream = opened(changes("t1", "a"));
+  const { port } = server.address() as AddressInfo;
+  const auth = { api: { getToken: async () => ({ token: "t" }) } };
+
+  const { heard } = following({ since: "t0" }, apiFor(new Headers(), { auth, baseUrl: `http://127.0.0.1:${port}` }));
+  await until(() => heard.includes("t1"));
+
+  assert.deepEqual(heard, ["a", "t1"]);
+});
