@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from dev.postgres import PostgresServer
-from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
+from tests.support.servers.site import Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
 
@@ -72,6 +73,16 @@ async def task_of(page: Page, site: Site, title: str) -> Any:
     """Return the task with this title, as the API has it."""
     tasks = await ask(page, site, "GET", "")
     return next(task for task in tasks if task["title"] == title)
+
+
+async def without_stream(page: Page) -> None:
+    """Let no event stream reach this page."""
+    await page.route("**/api/me/tasks/events?*", lambda route: route.abort())
+
+
+def streaming(page: Page) -> Any:
+    """Expect that an event stream opens."""
+    return page.expect_response("**/api/me/tasks/events?*")
 
 
 def row(page: Page, title: str) -> Any:
@@ -222,6 +233,7 @@ async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new
 async def test_a_task_deleted_elsewhere_leaves_the_list_and_nothing_is_to_be_tried_again(
     site: Site, page: Page
 ) -> None:
+    await without_stream(page)
     ann = await Visitor.signed_up(page, site)
     await ann.add("Shared errand")
     task = await task_of(page, site, "Shared errand")
@@ -351,23 +363,100 @@ async def test_today_becomes_yesterday_at_midnight(site: Site, page: Page) -> No
     await expect(page.get_by_text("Overdue: yesterday")).to_be_visible()
 
 
-async def test_a_change_in_another_browser_is_seen_on_coming_back(
+@asynccontextmanager
+async def other_browser(browser: Browser, ann: Visitor) -> AsyncIterator[Visitor]:
+    """Sign in the same person in another browser."""
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(ann.site.url)
+        other = Visitor(page, ann.site, ann.email)
+        await other.sign_in()
+        yield other
+
+
+async def test_given_no_stream_a_change_in_another_browser_is_seen_on_coming_back(
     site: Site, page: Page, browser: Browser
 ) -> None:
+    await without_stream(page)
     ann = await Visitor.signed_up(page, site)
     await ann.add("Here first")
-    async with await browser.new_context() as another:
-        other = await another.new_page()
-        await other.goto(site.url)
-        elsewhere = Visitor(other, site, ann.email)
-        await other.get_by_label("E-mail").fill(ann.email)
-        await other.get_by_label("Password").fill(PASSWORD)
-        await other.get_by_role("button", name="Sign in", exact=True).click()
-        await elsewhere.add("From the other browser")
+    async with other_browser(browser, ann) as other:
+        await other.add("From the other browser")
 
     await page.evaluate("window.dispatchEvent(new Event('focus'))")
 
     await expect(ann.done("From the other browser")).to_be_visible()
+
+
+async def test_what_one_browser_changes_the_other_one_shows(site: Site, page: Page, browser: Browser) -> None:
+    async with streaming(page):
+        ann = await Visitor.signed_up(page, site)
+    async with other_browser(browser, ann) as other:
+        await other.add("Milk", "Bread", "Rent")
+        await expect(ann.done("Rent")).to_be_visible()
+        await other.done("Milk").check()
+        await expect(ann.done("Milk")).to_be_checked()
+        await other.edit("Bread", Title="Dark bread", Priority="high")
+        await save(other.page)
+        await expect(row(page, "Dark bread")).to_contain_text("high priority")
+        await other.page.get_by_role("button", name="Delete Rent").click()
+        await expect(ann.done("Rent")).to_have_count(0)
+        await other.page.get_by_role("button", name="Undo").click()
+        await expect(ann.done("Rent")).to_be_visible()
+
+        await page.get_by_label("Order").select_option("position")
+        await other.page.get_by_label("Order").select_option("position")
+        await expect(page.locator(".task .title")).to_have_count(2)
+        assert await ann.titles() == ["Rent", "Dark bread"]
+        await other.page.get_by_role("button", name="Move Dark bread up").click()
+
+        await expect(page.locator(".task .title").first).to_contain_text("Dark bread")
+        assert await ann.titles() == ["Dark bread", "Rent"]
+
+
+async def test_while_a_person_writes_nothing_that_happens_elsewhere_takes_the_field_away(
+    site: Site, page: Page
+) -> None:
+    async with streaming(page):
+        ann = await Visitor.signed_up(page, site)
+    await page.get_by_label("Order").select_option("title")
+    await ann.add("B: the one that is edited", "C: moves", "D: goes")
+    tasks = {task["title"][0]: task["id"] for task in await ask(page, site, "GET", "")}
+    await ann.edit("B: the one", Notes="mine")
+    notes = page.locator(".editor").get_by_label("Notes")
+
+    await ask(page, site, "PATCH", f"/{tasks['B']}", {"description": "theirs"})
+    await ask(page, site, "PATCH", f"/{tasks['C']}", {"title": "A: moved"})
+    await ask(page, site, "DELETE", f"/{tasks['D']}")
+    await expect(ann.done("D: goes")).to_have_count(0)
+    await expect(ann.done("A: moved")).to_be_visible()
+    await expect(notes).to_be_focused()
+    await page.keyboard.type(", and more")
+    await expect(notes).to_have_value("mine, and more")
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+    await expect(page.locator(".conflict")).to_contain_text("theirs")
+    await expect(page.locator(".conflict")).to_contain_text("mine, and more")
+
+
+async def test_a_task_deleted_elsewhere_stays_while_its_form_is_open_and_goes_with_it(
+    site: Site, page: Page
+) -> None:
+    async with streaming(page):
+        ann = await Visitor.signed_up(page, site)
+    await ann.add("Edited", "Beside it")
+    tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
+    await ann.edit("Edited")
+    await ask(page, site, "DELETE", f"/{tasks['Edited']}")
+    await ask(page, site, "DELETE", f"/{tasks['Beside it']}")
+    await expect(ann.done("Beside it")).to_have_count(0)
+    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    async with page.expect_response("**/api/me/tasks?*"):
+        await page.evaluate("window.dispatchEvent(new Event('focus'))")
+
+    await page.locator(".editor").get_by_role("button", name="Cancel").click()
+
+    await expect(page.locator(".task")).to_have_count(0)
 
 
 async def test_a_title_that_could_not_be_sent_is_put_back_into_its_field(site: Site, page: Page) -> None:

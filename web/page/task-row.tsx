@@ -25,6 +25,9 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
   const row = useRef<HTMLLIElement>(null);
   const isDraft = task.id.startsWith(DRAFT);
 
+  const { keep } = list;
+  useEffect(() => (isEditing ? keep(task.id) : undefined), [isEditing, keep, task.id]);
+
   const wasEditing = useRef(false);
   useEffect(() => {
     if (wasEditing.current && !isEditing) focusTask(task.id); // the editor is gone, and the focus with it

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import {
   type Api,
+  type Change,
   isConflict,
   isOtherUser,
   isProblem,
@@ -45,22 +46,23 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
   const underway = useRef(0); // how many writes were sent and not answered
   const unsure = useRef(new Map<string, string>()); // keys of tasks that may have been kept without an answer
   const count = useRef(0); // of tasks on the screen
+  const isLoading = useRef(false);
   const isLoadingMore = useRef(false);
+  const held = useRef(new Map<string, Change>()); // what happened elsewhere, and is not shown yet
+  const isStale = useRef(false); // what happened elsewhere is not known: the list has to be read again
+  const showHeld = useRef((): void => undefined);
+  const edited = useRef(new Set<string>()); // ids of tasks whose form is open
+  const kept = useRef(new Set<string>()); // ids of those that the list has no more
+  const shownFor = useRef(""); // the selection whose list is on the screen
   const wanted = JSON.stringify(selection);
   count.current = shown.tasks.length;
 
   const setTasks = useCallback(
-    (change: Change) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
+    (change: Edit) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
     [],
   );
-  /** Puts a task where the list has it, or takes it off. One that was just completed stays, to be reopened. */
-  const place = (task: Task) =>
-    setShown((before) => {
-      const { completed, ...others } = selection;
-      const isTicked = completed === false && task.completed;
-      const tasks = placed(before.tasks, task, isTicked ? others : selection, { hasMore: before.next !== null });
-      return { ...before, tasks };
-    });
+  /** Puts a task where the list has it, or takes it off. */
+  const place = (task: Task) => setShown((before) => ({ ...before, tasks: withTask(before, task, selection) }));
 
   /** Loads the list from its beginning, or with a cursor the page that follows. */
   const load = useCallback(
@@ -68,6 +70,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
       loading.current?.abort();
       loading.current = new AbortController();
       const { signal } = loading.current;
+      isLoading.current = true;
       isLoadingMore.current = cursor !== undefined;
       const query = { ...(JSON.parse(wanted) as ListQuery), ...(cursor && { cursor }), ...(limit && { limit }) };
       try {
@@ -77,16 +80,25 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
           before = written.current;
           page = await api.list(query, { signal });
         } while (!cursor && before !== written.current); // a list that was read while something was written is old
+        const isSame = shownFor.current === wanted;
+        shownFor.current = wanted;
+        const read = new Set(page.tasks.map(({ id }) => id));
+        if (!cursor) kept.current = new Set([...edited.current].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
           // What is being written stays, whatever was read meanwhile.
-          tasks: merged(cursor ? tasks : tasks.filter(isDraft), page.tasks),
+          tasks: cursor
+            ? merged(tasks, page.tasks)
+            : withEdited(merged(tasks.filter(isDraft), page.tasks), isSame ? tasks : [], edited.current),
           next: page.next,
           phase: "ready",
         }));
       } catch (error) {
         if (!signal.aborted) setShown((before) => ({ ...before, phase: "failed", error }));
       } finally {
-        if (!signal.aborted) isLoadingMore.current = false;
+        if (!signal.aborted) {
+          isLoading.current = isLoadingMore.current = false;
+          showHeld.current();
+        }
       }
     },
     [api, wanted],
@@ -94,6 +106,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
   /** Reads again all that is on the screen, unless a write or a page that follows is under way. */
   const refresh = useCallback(async () => {
     if (underway.current > 0 || isLoadingMore.current) return;
+    isStale.current = false;
     await load(undefined, Math.min(LIST_MAX, Math.max(PAGE, count.current)));
   }, [load]);
 
@@ -116,6 +129,40 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
     };
   }, [refresh]);
 
+  // While a write or a list is under way nobody knows which is newer, and a form keeps the task that it was opened for.
+  showHeld.current = () => {
+    if (underway.current > 0 || isLoading.current) return;
+    if (isStale.current) return void refresh(); // which calls this again
+    const changes = [...held.current.values()].filter(({ id }) => !edited.current.has(id));
+    for (const { id } of changes) held.current.delete(id);
+    setShown((before) => changes.reduce((list, change) => withChange(list, change, selection), before));
+  };
+
+  useEffect(() => {
+    const leaving = new AbortController();
+    const follow = (change: Change) => {
+      held.current.set(change.id, change);
+      showHeld.current();
+    };
+    const onResync = () => {
+      isStale.current = true;
+      showHeld.current();
+    };
+    // Without a stream the list is read again on coming back.
+    api.live(follow, { onResync, signal: leaving.signal }).catch(() => undefined);
+    return () => leaving.abort();
+  }, [api]);
+
+  /** Keeps a task as and where it is while its form is open. Returns what ends that. */
+  const keep = useCallback((id: string) => {
+    edited.current.add(id);
+    return () => {
+      edited.current.delete(id);
+      if (kept.current.delete(id)) isStale.current = true;
+      showHeld.current();
+    };
+  }, []);
+
   async function write<T>(send: () => Promise<T>): Promise<T> {
     written.current += 1;
     underway.current += 1;
@@ -124,11 +171,12 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
     } finally {
       written.current += 1;
       underway.current -= 1;
+      showHeld.current();
     }
   }
 
   /** Shows a change before it is written; takes back this change, and no other, where it is refused. */
-  async function act<T>(task: Task, failed: string, change: Change, back: Change, send: () => Promise<T>) {
+  async function act<T>(task: Task, failed: string, change: Edit, back: Edit, send: () => Promise<T>) {
     setTasks(change);
     try {
       return await write(send);
@@ -157,6 +205,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
 
   return {
     ...shown,
+    keep,
     reload: () => load(),
     more: () => (shown.next && shown.phase === "ready" ? load(shown.next) : undefined),
 
@@ -261,25 +310,25 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
   };
 }
 
-type Change = (tasks: readonly Task[]) => readonly Task[];
+type Edit = (tasks: readonly Task[]) => readonly Task[];
 
 const changed =
-  (id: string, change: Partial<Task>): Change =>
+  (id: string, change: Partial<Task>): Edit =>
   (tasks) =>
     tasks.map((task) => (task.id === id ? { ...task, ...change } : task));
 
 const without =
-  (id: string): Change =>
+  (id: string): Edit =>
   (tasks) =>
     tasks.filter((task) => task.id !== id);
 
 const inserted =
-  (task: Task, at: number): Change =>
+  (task: Task, at: number): Edit =>
   (tasks) =>
     tasks.some(({ id }) => id === task.id) ? tasks : [...tasks.slice(0, at), task, ...tasks.slice(at)];
 
 const shifted =
-  (id: string, by: -1 | 1): Change =>
+  (id: string, by: -1 | 1): Edit =>
   (tasks) => {
     const at = tasks.findIndex((task) => task.id === id);
     const [task, beside] = [tasks[at], tasks[at + by]];
@@ -290,6 +339,27 @@ const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 
 /** The session's own problems: the page shows them elsewhere. */
 const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
+
+/** The tasks of a list with a task in its place. One that was just completed stays, to be reopened. */
+function withTask({ tasks, next }: Shown, task: Task, selection: ListQuery): readonly Task[] {
+  const { completed, ...others } = selection;
+  const isTicked = completed === false && task.completed;
+  return placed(tasks, task, isTicked ? others : selection, { hasMore: next !== null });
+}
+
+/** A list after something that happened elsewhere; as it is where that is known. */
+function withChange(shown: Shown, { id, task }: Change, selection: ListQuery): Shown {
+  const known = shown.tasks.find((each) => each.id === id);
+  if (!task) return { ...shown, tasks: without(id)(shown.tasks) };
+  if (known && known.version >= task.version) return shown;
+  if (known) return { ...shown, tasks: withTask(shown, task, selection) };
+  return { ...shown, tasks: placed(shown.tasks, task, selection, { hasMore: shown.next !== null }) };
+}
+
+/** A list that was read anew, with the tasks whose form is open, each where it was. */
+function withEdited(read: readonly Task[], before: readonly Task[], edited: ReadonlySet<string>): readonly Task[] {
+  return before.reduce((tasks, task, at) => (edited.has(task.id) ? inserted(task, at)(tasks) : tasks), read);
+}
 
 /** One list after another, each task once. */
 function merged(first: readonly Task[], second: readonly Task[]): readonly Task[] {
