@@ -28,6 +28,7 @@ TITLES = {
     "curl": "Water the plants",
     "Node": "Buy bread",
     "Python with httpx": "Call the dentist",
+    "Python, following changes": "Walk the dog",
     "Python, generated from the OpenAPI document": "Buy milk",
 }
 

@@ -259,7 +259,7 @@ export interface WriteOptions extends CallOptions {
 
 /** Changes since a token: `for await (const { id, task } of changes)`. One may come again: drop a version that you have. */
 export interface Changes extends AsyncIterable<Change> {
-  /** Where the copy stands once you have stored what came: the token for the next `api.changes(since)`. */
+  /** The place of your copy after the loop: store it, and pass it to the next `api.changes(since)`. */
   readonly since: string | null;
 }
 
@@ -268,9 +268,9 @@ export interface LiveOptions extends CallOptions {
   readonly since?: string | null | undefined;
   /** There is no copy, or it is too old to update: these are all tasks, those in the trash too. They replace it. */
   readonly onAll?: ((tasks: Task[]) => void) | undefined;
-  /** Without `onAll`: what changed before now is not known. Read again what you show. It comes at the beginning too. */
+  /** Without `onAll`: changes before now are unknown. Read again what you show. Called at the beginning too. */
   readonly onResync?: (() => void) | undefined;
-  /** All that came before this token has been handed over: keep it with your copy. */
+  /** Every change before this token has been passed on: store it with your copy. */
   readonly onSince?: ((since: string) => void) | undefined;
 }
 
@@ -528,8 +528,8 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     changes: (since?: string | null, options?: ChangesOptions): Changes => new ReadChanges(feed, since, options),
 
     /**
-     * Hands over each change as it happens, here or elsewhere, until the signal is aborted; rejects as any call does
-     * where nobody is signed in. The pages of one browser share a stream. None is open while the page is hidden.
+     * Passes on each change as it happens, here or elsewhere, until the signal is aborted. Rejects like any call if
+     * nobody is signed in. The pages of one browser share a stream. A hidden page closes it after a minute.
      */
     live: async (onChange: (change: Change) => void, options: LiveOptions = {}): Promise<never> =>
       new Live(feed, onChange, options).run(),
@@ -653,7 +653,7 @@ class ReadChanges implements Changes {
   }
 }
 
-/** What the page with the stream tells the others: where it is, and how it got there. */
+/** What the page with the stream sends to the others: where it is, and how it got there. */
 interface Step {
   readonly at: string;
   readonly from?: string;
@@ -669,9 +669,9 @@ interface Pace {
 }
 
 /**
- * Follows the changes for one page. Of the pages of a browser one has the stream: the one that holds a lock. It tells
- * the others what came. A page that stands elsewhere in the feed than the one that tells it reads the feed itself, so
- * nothing depends on a message that was lost.
+ * Follows the changes for one page. One page of a browser has the stream: the one that holds a lock. It sends what
+ * arrives to the others. A page that is at another place in the feed reads the feed itself, so nothing depends on a
+ * message that was lost.
  */
 class Live {
   readonly #feed: Feed;
@@ -681,7 +681,7 @@ class Live {
   #at: string | null; // null: from now on
   #channel: Channel<Shared> | null = null;
   #isReading = false;
-  #isBehind = false; // while it read, another page said that there is more
+  #isBehind = false; // while it read, a message of another page arrived
 
   constructor(feed: Feed, onChange: (change: Change) => void, options: LiveOptions) {
     this.#feed = feed;
@@ -699,7 +699,7 @@ class Live {
     }
   }
 
-  /** Gets the stream, or what the page that has it says. */
+  /** Gets the stream, or waits for messages of the page that has it. */
   async #share(signal: AbortSignal): Promise<never> {
     const { BroadcastChannel, navigator, window } = globals;
     const locks = window === undefined ? undefined : navigator?.locks; // not there on plain http: each page has a stream of its own
@@ -762,7 +762,7 @@ class Live {
     this.#arrive(at);
   }
 
-  /** The page that has the stream says where it is. */
+  /** Takes a message of the page that has the stream. */
   async #hear({ at, from, changes }: Step, signal: AbortSignal): Promise<void> {
     if (this.#isReading) this.#isBehind = true;
     else if (this.#at === null) this.#begin(at);
@@ -840,7 +840,7 @@ class Live {
     await this.#findPlace(signal);
   }
 
-  /** Waits before the next attempt. Throws what no attempt will change. */
+  /** Waits before the next attempt. Throws an error that another attempt cannot change. */
   async #rest(error: unknown, { failures, retry }: Pace, signal: AbortSignal): Promise<void> {
     if (error !== null && !(isProblem(error) && (isAway(error) || isBusy(error) || error.status >= 500))) throw error;
     const floor = isProblem(error) ? (error.retryAfter ?? 0) * 1000 : 0;
