@@ -92,10 +92,11 @@ function inTurn(...answers: Answer[]): Answer {
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 let tokens = 0;
 
-function api(): Api {
+function api(fetch: typeof globalThis.fetch = globalThis.fetch): Api {
   const { api, session } = createTaskward({
     auth: async () => `${encode({})}.${encode({ sub: "ann", iat: 0, exp: 900, count: tokens++ })}.x`,
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    fetch,
     sleep: async (milliseconds) => void slept.push(milliseconds),
   });
   ends.signal.addEventListener("abort", () => session.close());
@@ -135,6 +136,8 @@ async function until(isIt: () => boolean): Promise<void> {
     looks.add(look);
   });
 }
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const LIMIT = { timeout: 20_000 };
 
@@ -192,13 +195,16 @@ test(
 
 test("events arrive whole however they are cut, with comments, CRLF and a heartbeat between", LIMIT, async () => {
   const text = `:\r\n\r\n${changes("t1", "ä").replaceAll("\n", "\r\n")}:\n\n${changes("t2", "b")}event: bye\ndata: {}\n\n`;
-  const bytes = Buffer.from(text);
-  onStream = (response) => {
-    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
-    for (const byte of bytes) response.write(Buffer.from([byte]));
-  };
+  const chunks = Array.from(Buffer.from(text), (byte) => Uint8Array.of(byte)).values();
+  const body = new ReadableStream({
+    pull: (controller) => {
+      const { value, done } = chunks.next();
+      if (!done) controller.enqueue(value);
+    },
+  });
+  const fetch = async () => new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 
-  const { heard } = following({ since: "t0" });
+  const { heard } = following({ since: "t0" }, api(fetch));
   await until(() => heard.length === 4);
 
   assert.deepEqual(heard, ["ä", "t1", "b", "t2"]);
@@ -347,7 +353,12 @@ test("a page that is hidden for a minute has no stream, and goes on when it is s
 
     document.visibilityState = "hidden";
     happen("visibilitychange");
-    mock.timers.tick(59_000);
+    mock.timers.tick(30_000);
+    streams[0]?.response.write(changes("t1", "a")); // else its silence would end it
+    await until(() => heard.includes("t1"));
+    await turn();
+    mock.timers.tick(29_000);
+    await turn();
     assert.equal(streams[0]?.request.destroyed, false);
     mock.timers.tick(1_000);
     await closed;
@@ -356,7 +367,8 @@ test("a page that is hidden for a minute has no stream, and goes on when it is s
     happen("visibilitychange");
     await until(() => streams.length === 2);
 
-    assert.equal(streams[1]?.since, "t0");
+    assert.equal(streams[1]?.since, "t1");
+    assert.deepEqual(slept, []);
   } finally {
     delete (globalThis as { document?: unknown }).document;
   }
@@ -368,10 +380,10 @@ test("a stream that is silent for 40 seconds is opened anew", LIMIT, async () =>
   await until(() => streams.length === 1);
   streams[0]?.response.write(changes("t1", "a"));
   await until(() => heard.includes("t1"));
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
 
   mock.timers.tick(39_000);
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   assert.equal(streams.length, 1);
   mock.timers.tick(1_000);
   await until(() => streams.length === 2);
