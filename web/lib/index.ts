@@ -875,7 +875,7 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
       const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/); // "\r" may be half of "\r\n"
       rest = lines.pop() ?? "";
       for (const line of lines) {
-        const [, name = line, text = ""] = /^([^:]*):? ?([^]*)$/.exec(line) ?? [];
+        const [, name = line, text = ""] = /^([^:]*):? ?([\s\S]*)$/.exec(line) ?? [];
         if (line !== "")
           fields[name] = name === "data" && fields[name] !== undefined ? `${fields[name]}\n${text}` : text;
         else {
