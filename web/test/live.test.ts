@@ -15,7 +15,7 @@ import {
   type LiveOptions,
   type Task,
 } from "../lib";
-import { happen } from "./page";
+import { fireEvent } from "./page";
 
 interface Requested {
   readonly since: string | null;
@@ -352,7 +352,7 @@ test("a page that is hidden for a minute has no stream, and goes on when it is s
     const closed = new Promise((resolve) => streams[0]?.request.once("close", resolve));
 
     document.visibilityState = "hidden";
-    happen("visibilitychange");
+    fireEvent("visibilitychange");
     mock.timers.tick(30_000);
     streams[0]?.response.write(changes("t1", "a")); // else its silence would end it
     await until(() => heard.includes("t1"));
@@ -364,7 +364,7 @@ test("a page that is hidden for a minute has no stream, and goes on when it is s
     await closed;
     assert.equal(streams.length, 1);
     document.visibilityState = "visible";
-    happen("visibilitychange");
+    fireEvent("visibilitychange");
     await until(() => streams.length === 2);
 
     assert.equal(streams[1]?.since, "t1");
