@@ -257,7 +257,7 @@ export interface WriteOptions extends CallOptions {
   readonly ifVersion?: number | undefined;
 }
 
-/** Changes since a token: `for await (const { id, task } of changes)`. One may come again: drop a version that you have. */
+/** Changes since a token: `for await (const { id, task } of changes)`. One may come again. After a 410, begin with an empty copy. */
 export interface Changes extends AsyncIterable<Change> {
   /** The place of your copy after the loop: store it, and pass it to the next `api.changes(since)`. */
   readonly since: string | null;
