@@ -31,6 +31,6 @@ def test_one_of_each_version_that_is_new_enough_is_found(
 ) -> None:
     names = ["cpython 3 10", "cpython 3 12", "cpython 3 12", "cpython 3 13", "pypy 3 12"]
     programs = [a_program(tmp_path, f"p{number}", f"echo {line}") for number, line in enumerate(names)]
-    monkeypatch.setattr(pythons, "candidates", lambda: iter(programs))
+    monkeypatch.setattr(pythons, "_candidates", lambda: iter(programs))
 
     assert find_pythons() == {(3, 12): programs[1], (3, 13): programs[3]}

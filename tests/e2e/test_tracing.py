@@ -75,18 +75,28 @@ def test_a_request_is_a_span_below_the_callers_and_its_statement_one_below_it(
     assert json.loads(line)["trace_id"] == TRACE
 
 
-def test_statements_of_one_transaction_are_below_the_request_too(traced: Service, receiver: Receiver) -> None:
-    headers = traced.headers(someone())
-    created = httpx.post(f"{traced.url}/api/me/tasks", json={"title": "x"}, headers=headers)
-    httpx.delete(
-        f"{traced.url}{created.headers['location']}?permanent=true",
+def test_statements_of_one_transaction_are_below_the_request_too(
+    traced: Service, receiver: Receiver, database_url: str, postgres: PostgresServer
+) -> None:
+    ann = someone("ann")
+    headers = traced.headers(ann)
+    places = [
+        httpx.post(f"{traced.url}/api/me/tasks", json={"title": "x"}, headers=headers).headers["location"]
+        for _ in range(3)
+    ]
+    name = database_url.rpartition("/")[2]
+    postgres.query(f"UPDATE tasks SET position = 'V' WHERE user_id = '{ann}'", name)
+    moved = httpx.post(  # there is no room, so it locks the owner, spreads the tasks and reads the moved one
+        f"{traced.url}{places[2]}/move",
+        json={"before": places[1].rpartition("/")[2]},
         headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
     )
+    assert moved.status_code == 200, moved.text
 
-    spans = receiver.named("DELETE /api/{user_id}/tasks/{task_id}")
+    spans = receiver.named("POST /api/{user_id}/tasks/{task_id}/move")
 
     mine = next(span for span in spans if span.trace_id.hex() == "c" * 32)
-    assert len(below(mine, receiver)) == 2
+    assert len(below(mine, receiver)) == 7
 
 
 def test_no_id_title_or_token_leaves_with_a_trace(
