@@ -189,7 +189,9 @@ async def test_any_selection_is_to_neon_what_it_is_to_memory(database: Database)
         after: Bookmark | None = None
         for _ in range(4):
             pages = [await repository.page(limit, after=after, selection=selection) for repository in both]
-            first, second = (replace(page, revision=0) for page in pages)  # each counts from its own beginning
+            first, second = (
+                replace(page, revision=0) for page in pages
+            )  # each counts from its own beginning
             assert first == second, selection
             if (after := pages[0].next) is None:
                 break

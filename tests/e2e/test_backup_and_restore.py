@@ -191,7 +191,7 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
     role = f"serving_{name}"
     postgres.query(
         f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT SELECT ON taskward_version TO {role};"
-        f"GRANT USAGE ON SCHEMA public TO {role}; GRANT ALL ON own_task_owners, own_kept_answers TO {role}",
+        f"GRANT USAGE ON SCHEMA public TO {role}; GRANT ALL ON own_task_owners, own_kept_answers, own_ended_tasks TO {role}",
         name,
     )
     weaker = re.sub(r"//[^@]*@", f"//{role}:x@", url)

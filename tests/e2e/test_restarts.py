@@ -29,7 +29,11 @@ pytestmark = pytest.mark.server
 
 
 def workers(service: Service) -> list[psutil.Process]:
-    return [child for child in psutil.Process(service.process.pid).children() if child.is_running()]
+    try:
+        children = psutil.Process(service.process.pid).children()
+    except psutil.NoSuchProcess:  # the service has ended
+        return []
+    return [child for child in children if child.is_running()]
 
 
 PATIENCE = 20  # seconds for what a busy machine does late; a delay of 60 is longer

@@ -467,7 +467,10 @@ async def test_a_role_that_may_not_read_the_version_gets_the_command_that_helps(
     owner = await asyncpg.connect(database_url)
     role = f"weak_{someone().replace('-', '_')}"[:60]
     await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'weak'")
-    for right in ("USAGE ON SCHEMA public", "ALL ON own_tasks, own_task_owners, own_kept_answers"):
+    for right in (
+        "USAGE ON SCHEMA public",
+        "ALL ON own_tasks, own_task_owners, own_kept_answers, own_ended_tasks",
+    ):
         await owner.execute(f"GRANT {right} TO {role}")
     weak = re.sub(r"//[^@]+@", f"//{role}:weak@", database_url)
 
