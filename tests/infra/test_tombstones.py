@@ -33,6 +33,13 @@ SELECT $1, n, gen_random_uuid(), now() - $3::interval FROM generate_series(1, $2
 """
 
 
+COPIES = """
+INSERT INTO tasks
+SELECT (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid()))).*
+FROM tasks AS task, generate_series(1, $2::int) WHERE task.id = $1
+"""
+
+
 @pytest.fixture
 def ann() -> UserId:
     return someone()
@@ -159,6 +166,24 @@ async def test_app_purge_leaves_a_tombstone_of_each_task(
     assert set(follower.met) == {str(task.id) for task in tasks[:2]}
     assert set(follower.copy) == {str(tasks[2].id)}
     assert (await state_of(superuser, ann))[1:] == (2, 2)
+
+
+async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_the_rest(
+    mine: NeonTaskRepository, superuser: Any, ann: UserId, database_url: str
+) -> None:
+    (task,) = await add(mine, 1)
+    before = ChangesToken.after(await mine.revision())
+    await mine.trash(task.id, at=later(0))
+    await superuser.execute(COPIES, task.id, TOMBSTONES_MAX + 100)
+
+    await purge_trash(DatabaseAddress.parse(database_url), before=datetime.now(UTC) + timedelta(days=1))
+
+    floor, counted, there = await state_of(superuser, ann)
+    assert (floor, counted) == (await mine.revision(), there)
+    assert there <= TOMBSTONES_MAX
+    with pytest.raises(ChangesGone):
+        await mine.changes(before, limit=1)
+    await mine.changes(ChangesToken.after(floor), limit=1)
 
 
 async def test_writes_under_a_key_and_a_new_tag_key_reach_a_client(

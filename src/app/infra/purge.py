@@ -22,6 +22,7 @@ from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners in one transaction
 HOARDERS: Final = 20  # owners in one transaction that deletes responses: each may have thousands
+PIECE: Final = 1_000  # tasks of one statement; tombstones beyond their limit are dropped between them
 ROLE: Final = MAINTENANCE
 
 _LOCK_OWNERS: Final = """
@@ -94,8 +95,10 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
 async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
     """Write tombstones, and delete stored responses that show deleted tasks, within both walls."""
     transaction = OwnerSession(Transaction(connection), owner=owner)
-    await transaction.rows(tombstones.WRITE, ids=ids)
-    await transaction.rows(idempotency.END, ids=ids, patterns=[f"%{task_id}%" for task_id in ids])
+    for begin in range(0, len(ids), PIECE):
+        piece = ids[begin : begin + PIECE]
+        await transaction.rows(tombstones.WRITE, ids=piece)
+        await transaction.rows(idempotency.END, ids=piece, patterns=[f"%{task_id}%" for task_id in piece])
 
 
 async def forget_old_answers(address: DatabaseAddress) -> None:
