@@ -13,7 +13,9 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.readers import LARGE_LIST, asking, hoarder, statuses, written
+from tests.abuse.readers import LARGE_LIST, SMALLEST, asking, hoarder, statuses, written
+from tests.abuse.sockets import address_of
+from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
 from tests.support.servers.pgbouncer import pgbouncer
 from tests.support.servers.service import Service, serving
@@ -119,6 +121,28 @@ def test_large_answers_of_all_people_have_a_bound_and_small_ones_are_answered_as
     assert 60 <= answered[200] <= 75  # 64 MB
     assert held < 200  # MB
     assert (honest.share_answered, honest.worst < 3) == (1, True)
+
+
+def test_a_batch_whose_response_is_not_read_holds_back_no_other_large_body_of_its_person(
+    default_service: Service,
+) -> None:
+    hog = someone("hog")
+    batch = {"operations": [{"op": "create", "title": "x", "description": "y" * 9_000}] * 100}
+    body = json.dumps(batch).encode()
+    head = (
+        "POST /api/me/tasks/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {default_service.token(hog)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST)
+        reader.settimeout(20)
+        reader.connect(address_of(default_service))
+        reader.sendall(head.encode() + body)
+        first = statuses([reader])
+        second = written(default_service, "/batch", batch, hog)
+
+    assert first == {200: 1}
+    assert second.status_code == 200
 
 
 BUNDLE = "/docs/swagger-ui-bundle.js"  # 1.4 MB

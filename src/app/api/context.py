@@ -64,6 +64,12 @@ class RequestContext:
     turn: Lock | None = None  # held while the large body is worked on, until the response
     response_began: float | None = None  # when an event stream began, in seconds of `perf_counter`
 
+    def end_turn(self) -> None:
+        """Let the person's next large body be worked on."""
+        if self.turn is not None:
+            self.turn.release()
+            self.turn = None
+
     @property
     def user_id(self) -> UserId:
         """The user of the token. Only a public route has none."""

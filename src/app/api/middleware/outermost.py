@@ -87,6 +87,7 @@ class Edge:
             nonlocal status, held
             if message["type"] == "http.response.start":
                 status = int(message["status"])
+                context.end_turn()  # a client may read the response slowly
                 message["headers"] = [
                     *message["headers"],
                     *extra,
@@ -117,8 +118,7 @@ class Edge:
         try:
             await self._respond(context, scope, body or receive, answer)
         finally:
-            if context.turn is not None:
-                context.turn.release()
+            context.end_turn()
             if context.body_held:
                 self.app_state.bodies.release(context.user_id, context.body_held)
             else:
