@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import redis
 
 from app.domain.errors import AnswerGone, TaskNotFound
 from app.domain.idempotency import AlreadyAnswered
 from app.domain.task import Task
+from app.infra.live_store import CHANNEL, SENDER
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.purge import forget_old_answers, purge_trash
@@ -18,6 +20,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
 from tests.support.keyed import keyed, until_waiting
+from tests.support.servers.redis import store_in
 from tests.support.servers.service import app as run_app
 
 pytestmark = pytest.mark.server
@@ -120,6 +123,28 @@ async def test_the_command_says_how_many(database_url: str, trashed: list[object
     assert run_app(
         "purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path
     ).stdout == ("0 tasks deleted\n")
+
+
+@pytest.mark.parametrize("verb", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
+async def test_the_command_makes_event_streams_look_for_changes(
+    database_url: str, trashed: list[object], tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:
+        streams = client.pubsub(ignore_subscribe_messages=True)
+        streams.subscribe(CHANNEL)
+        streams.get_message(timeout=5)
+        env = {"DATABASE_URL": database_url, "LIVE_STORE": store.url}
+
+        done = await asyncio.to_thread(run_app, *verb, env=env, cwd=tmp_path)
+        message = streams.get_message(timeout=5)
+        streams.close()
+    away = await asyncio.to_thread(run_app, "resync", env=env, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert message is not None
+    assert len(message["data"]) == SENDER  # no owner: all look
+    assert away.returncode == 0
+    assert "warning: event streams were not notified" in away.stderr
 
 
 @pytest.mark.parametrize("age", ["30", "d", "-1d", "1w", "0d"])

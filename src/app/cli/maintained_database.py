@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from asyncpg import PostgresError
 
@@ -13,6 +13,10 @@ from app.infra.purge import CannotPurge, expect_purge_possible
 from app.settings import SettingsError, read_database
 from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import EnvironmentReader, environment
+from app.settings.live import read_live
+from app.settings.rate_limits import read_rate_limits
+
+STORE_PATIENCE: Final = 5.0  # seconds
 
 
 def read_maintained_database(verb: str) -> DatabaseAddress:
@@ -33,7 +37,7 @@ def read_maintained_database(verb: str) -> DatabaseAddress:
 
 
 def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, int]], *, outcome: str) -> int:
-    """Run work of the maintenance role and return its result.
+    """Run work of the maintenance role and return how much was done. Event streams look for it.
 
     An error ends the process with one message. `outcome` says what was done if the database is unreachable.
     """
@@ -44,7 +48,7 @@ def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, in
 
     address = read_maintained_database(verb)
     try:
-        return asyncio.run(work_if_possible())
+        count = asyncio.run(work_if_possible())
     except CannotPurge as error:
         sys.exit(f"app {verb}: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
@@ -53,3 +57,18 @@ def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, in
             sys.exit(f"app {verb}: {message}")
         remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
         sys.exit(f"app {verb}: {unfit_role(address, error, remedy) or error}")
+    if count:
+        _announce()
+    return count
+
+
+def _announce() -> None:
+    """Make event streams look for changes, where machines announce them to each other."""
+    from app.infra.live_store import announce_everyone  # noqa: PLC0415 - few deployments need a Redis client
+
+    reader = EnvironmentReader(environment())
+    live = read_live(reader, read_rate_limits(reader))
+    if live.store is not None:
+        trouble = asyncio.run(announce_everyone(live.store, live.store_ca, STORE_PATIENCE))
+        if trouble is not None:
+            print(f"warning: event streams were not notified: {trouble}", file=sys.stderr)

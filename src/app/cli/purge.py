@@ -1,20 +1,13 @@
 """`app purge`: permanently delete old tasks in the trash, and old stored responses."""
 
 import argparse
-import asyncio
-import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from app.cli import seconds
 from app.cli.maintained_database import maintain
 from app.infra.purge import forget_old_answers, purge_trash
 from app.settings.database_address import DatabaseAddress
-from app.settings.environment import EnvironmentReader, environment
-from app.settings.live import read_live
-from app.settings.rate_limits import read_rate_limits
-
-STORE_PATIENCE: Final = 5.0  # seconds
 
 
 def add_to(verbs: Any) -> None:
@@ -44,18 +37,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     count = maintain("purge", purge, outcome="nothing was deleted")
     print(f"{count} {'task' if count == 1 else 'tasks'} deleted")
-    if count:
-        _announce()
     return 0
-
-
-def _announce() -> None:
-    """Make event streams look for changes, where machines announce them to each other."""
-    from app.infra.live_store import announce_everyone  # noqa: PLC0415 - few deployments need a Redis client
-
-    reader = EnvironmentReader(environment())
-    live = read_live(reader, read_rate_limits(reader))
-    if live.store is not None:
-        trouble = asyncio.run(announce_everyone(live.store, live.store_ca, STORE_PATIENCE))
-        if trouble is not None:
-            print(f"warning: event streams were not notified: {trouble}", file=sys.stderr)
