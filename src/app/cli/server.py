@@ -84,9 +84,7 @@ class Server(MPServer):
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
-        if self.stopping:  # the workers got the signal too: without them there is nothing to wait for
-            if not any(worker.is_alive() for worker in self.wrks):
-                super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
+        if self.stopping:  # the workers got the signal too; `_drain` sees that none is left
             return
         for worker in (self.wrks[index] for index in workers):
             died = not worker.is_alive()
@@ -101,7 +99,7 @@ class Server(MPServer):
         self.after_replacing()
 
     def _drain(self, seconds: int) -> None:
-        """Signal the workers until the delay is over, then stop.
+        """Signal the workers until the delay is over or none is left, then stop.
 
         A worker that just starts gets a later signal.
         """
@@ -109,6 +107,8 @@ class Server(MPServer):
         while (left := until - time.monotonic()) > 0:
             for worker in self.wrks:
                 _announce_leaving(worker)
+            if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
+                break
             time.sleep(min(left, LEAVE_AGAIN))
         super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
 
