@@ -12,6 +12,7 @@ from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 
 _STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+_TOKEN: Final = f"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}"
 _MOMENT: Final = (
     "A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`)"
 )
@@ -95,7 +96,7 @@ CHANGES_QUERY: Final = (
         "since",
         "`next` of an earlier response; without it: all tasks",
         type=_STRING,
-        pattern=f"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$",
+        pattern=f"^{_TOKEN}$",
     ),
     _query(
         "limit",
@@ -124,10 +125,11 @@ EVENTS_SINCE: Final = _query(
     "Where the events begin: the `next` of the changes that you have read, or `now`. Required without "
     "`Last-Event-ID`",
     type=_STRING,
+    pattern=f"^(now|{_TOKEN})$",
 )
 LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",
     param_in="header",
-    schema=Schema(type=_STRING),
+    schema=Schema(type=_STRING, pattern=f"^{_TOKEN}$"),
     description="The id of the last event that you have read: the stream goes on after it",
 )
