@@ -1,8 +1,10 @@
 """A person's event streams hear of each write, once the database has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from app.infra.tasks import NeonUnitsOfWork
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, someone
-from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.postgres_proxy import Wire, wire_to
 
 pytestmark = pytest.mark.server
 
@@ -111,9 +113,11 @@ async def test_reads_are_not_announced(ann: Ann) -> None:
     assert ann.heard == []
 
 
-async def test_a_write_whose_outcome_is_unknown_is_announced(
+@asynccontextmanager
+async def unconfirmed_write(
     postgres: PostgresServer, database_url: str
-) -> None:
+) -> AsyncIterator[tuple[Ann, int, Wire, asyncio.Task[Any]]]:
+    """Begin a write whose COMMIT is not confirmed. Yield also the revision before it."""
     with wire_to(database_url) as wire:
         database = Database(DatabaseAddress.parse(wire.url))
         await database.open()
@@ -122,13 +126,19 @@ async def test_a_write_whose_outcome_is_unknown_is_announced(
         await asyncio.sleep(0)
         before = ann.heard.pop()
         wire.holding.set()
-
         creating = asyncio.create_task(ann.keyed("a", CREATED).create(NewTask(title="two")))
         await asyncio.to_thread(wire.held.wait, 20)
+        yield ann, before, wire, creating
+        await database.close()
+
+
+async def test_a_write_whose_outcome_is_unknown_is_announced(
+    postgres: PostgresServer, database_url: str
+) -> None:
+    async with unconfirmed_write(postgres, database_url) as (ann, before, wire, creating):
         wire.cut()
         with pytest.raises(OutcomeUnknown):
             await creating
-        await database.close()
 
     assert ann.heard == [ann.revision()] != [before]
 
@@ -136,20 +146,9 @@ async def test_a_write_whose_outcome_is_unknown_is_announced(
 async def test_a_write_whose_client_has_gone_is_announced(
     postgres: PostgresServer, database_url: str
 ) -> None:
-    with wire_to(database_url) as wire:
-        database = Database(DatabaseAddress.parse(wire.url))
-        await database.open()
-        ann = Ann(postgres, database, DatabaseAddress.parse(database_url))
-        await ann.tasks.create(NewTask(title="one"))
-        await asyncio.sleep(0)
-        before = ann.heard.pop()
-        wire.holding.set()
-
-        creating = asyncio.create_task(ann.keyed("a", CREATED).create(NewTask(title="two")))
-        await asyncio.to_thread(wire.held.wait, 20)
+    async with unconfirmed_write(postgres, database_url) as (ann, before, _, creating):
         creating.cancel()
         with pytest.raises(asyncio.CancelledError):
             await creating
-        await database.close()
 
     assert ann.heard == [ann.revision()] != [before]

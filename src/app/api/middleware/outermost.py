@@ -103,8 +103,9 @@ class Edge:
                     large, size = self.app_state.large_responses, len(message["body"])
                     public = context.principal is None
                     reader = self._clients.name(context) if public else context.user_id
+                    # A write was done: its response is sent in any case.
                     refusal = large.lack(reader, size, public=public) if method == "GET" else None
-                    if refusal is None:  # or a write was done
+                    if refusal is None:
                         return large.send(send, held, message["body"], reader, public=public)
                     wait = {"retry-after": str(refusal.retry_after)}
                     problem = ProblemResponse(context, PROBLEMS[type(refusal)], wait)
