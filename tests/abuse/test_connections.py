@@ -51,21 +51,20 @@ def test_given_1100_people_who_keep_their_connections_one_more_is_answered(defau
     assert honest.worst < 3
 
 
-def test_a_second_flood_of_unfinished_heads_takes_no_more_memory_than_the_first(
+def test_what_unfinished_heads_take_of_memory_does_not_add_up_from_flood_to_flood(
     default_service: Service,
 ) -> None:
     with honest_person(default_service) as honest:  # before the first one too: this opens the pool
         before = descriptors(default_service)
         held = []
-        for _ in range(2):
+        for _ in range(5):
             with connected(default_service, IDLE, sends=UNFINISHED):
                 wait_until_read(default_service)
                 held.append(memory(default_service))
             eventually_at_most(default_service, before + 12)
-    first, second = held
 
     assert honest.share_answered == 1
-    assert second - first < 30  # MB; each time they send 30 MB
+    assert held[-1] - held[0] < 60  # MB: the four later floods send 120; an allocator may keep the parts of one
 
 
 def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whole_head(

@@ -79,8 +79,9 @@ def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_n
     assert busy == 0
 
 
-def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_holds_back_nobody_else(
-    default_service: Service,
+@pytest.mark.parametrize("path", ["/summary", "/changes"])
+def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_holds_back_nobody_else(
+    default_service: Service, path: str
 ) -> None:
     hog, answers = someone("hog"), Counter[str]()
     names = (f"{number:050}" for number in count())
@@ -90,12 +91,12 @@ def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_holds_bac
         assert done.status_code == 200, done.text
 
     @contextmanager
-    def counting() -> Iterator[None]:
-        with hogging(default_service, hog, at_once=8, paths=("/summary",)) as hogs:
+    def reading() -> Iterator[None]:
+        with hogging(default_service, hog, at_once=8, paths=(path,)) as hogs:
             yield
         answers.update(hogs.answers)
 
-    measured = windows(default_service, counting)
+    measured = windows(default_service, reading)
 
     figures = f"{answers}, {'; '.join(map(str, measured))}"
     assert all(each.abused.share_answered == 1 for each in measured), figures

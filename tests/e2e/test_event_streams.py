@@ -17,7 +17,7 @@ from app.infra.auth.jwt_verifier import issue_token
 from app.infra.postgres.database import POOL_SIZE
 from app.live.hub import PERSON_MAX
 from tests.conftest import environment_for
-from tests.support.event_streams import EventReader, event_stream
+from tests.support.event_streams import EventReader, create, event_stream
 from tests.support.factories import someone
 from tests.support.people import TRUST
 from tests.support.processes import descriptors, memory
@@ -51,11 +51,6 @@ def hurried_service(database_url: str, tmp_path_factory: pytest.TempPathFactory)
     env = environment_for(database_url, PYTHONPATH=str(ROOT))
     with serving(env, tmp_path_factory.mktemp("hurried"), under=HURRIED) as service:
         yield service
-
-
-async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
-    response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
-    assert response.status_code == 201, response.text
 
 
 async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_nobody_elses(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import environment_for
-from tests.support.event_streams import event_stream
+from tests.support.event_streams import create, event_stream
 from tests.support.factories import someone
 from tests.support.processes import workers
 from tests.support.servers.postgres_proxy import Wire, wire_to
@@ -54,11 +54,6 @@ def machines(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(timeout=20) as client:
         yield client
-
-
-async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
-    response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
-    assert response.status_code == 201, response.text
 
 
 async def test_a_change_on_one_machine_reaches_a_stream_of_the_other(

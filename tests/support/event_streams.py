@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.servers.service import Service
+
 PATIENCE = 20  # seconds for what a busy machine does late
 
 
@@ -112,3 +114,9 @@ async def event_stream(
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
+
+
+async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
+    """Create a task, of which streams hear."""
+    response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
+    assert response.status_code == 201, response.text
