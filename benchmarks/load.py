@@ -50,7 +50,7 @@ def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int)
             f"{r.method}\t{r.path}\t{r.token}\t{r.body}\t{'key' if r.keyed else ''}\n" for r in requests
         )
         file.flush()
-        options = ["-t1", f"-c{clients}", f"-d{seconds:.0f}s", "-s", str(SCRIPT)]
+        options = ["-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout=10s", "-s", str(SCRIPT)]
         command = ["wrk", *options, url, "--", file.name, uuid4().hex]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - found by find_wrk
     if done.returncode:
