@@ -64,7 +64,7 @@ def test_what_unfinished_heads_take_of_memory_does_not_add_up_from_flood_to_floo
             eventually_at_most(default_service, before + 12)
 
     assert honest.share_answered == 1
-    assert held[-1] - held[0] < 60  # MB: the four later floods send 120; an allocator may keep the parts of one
+    assert held[-1] - held[0] < 60  # MB: the four later floods send 120
 
 
 def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whole_head(

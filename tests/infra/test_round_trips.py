@@ -115,6 +115,17 @@ async def known(given: Given) -> httpx.Response:
     return await given.ann.ask("GET", headers={"if-none-match": tag})
 
 
+async def changes_of_nothing(given: Given) -> httpx.Response:
+    token = (await given.ann.ask("GET", "changes")).json()["next"]
+    return await given.ann.ask("GET", f"changes?since={token}")
+
+
+async def changes_of_a_write(given: Given) -> httpx.Response:
+    token = (await given.ann.ask("GET", "changes")).json()["next"]
+    await given.ann.ask("PATCH", f"{given.ids[0]}/complete")
+    return await given.ann.ask("GET", f"changes?since={token}")
+
+
 CREATE = send_keyed("POST", json=NEW)
 TOGGLE = send_keyed("PATCH", "{0}/complete")
 OPERATIONS = {
@@ -128,6 +139,8 @@ OPERATIONS = {
     "listTasks, a page and the next": Row(2, next_page),
     "listTasks, and again while it is known": Row(2, known, 304),
     "listChanges": Row(1, send("GET", "changes")),
+    "listChanges, and again with nothing new": Row(1 + 1, changes_of_nothing),
+    "listChanges, and again after a write": Row(1 + 1 + 2, changes_of_a_write),
     "streamEvents, the headers": Row(0, send("HEAD", "events?since=now")),
     "summarizeTasks": Row(1, send("GET", "summary")),
     "getTask": Row(1, send("GET", "{0}")),

@@ -1,8 +1,9 @@
 """Reads changes of one owner's tasks."""
 
-from app.domain.changes import ChangesPage, ChangesToken
+from app.domain.changes import FIRST_ID, ChangesPage, ChangesToken
 from app.infra.postgres.owner_session import OwnerSession
-from app.infra.statements.changes import PAGE
+from app.infra.postgres.session import Row
+from app.infra.statements.changes import PAGE, STATE
 
 BEGINNING = ChangesToken(0, base=2**63 - 2)  # of a full walk: no tombstone
 
@@ -21,11 +22,17 @@ def values_of(since: ChangesToken | None, limit: int) -> dict[str, object]:
 
 
 async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
-    """Read a page. If it is too large, read it again with a quarter of its changes."""
+    """Read a page. If it is too large, read it again with a quarter of its changes.
+
+    A client that has read everything and comes again mostly finds nothing new. So its owner's row is read
+    first, which costs PostgreSQL a small part of reading a page.
+    """
+    if since is not None and since.id == FIRST_ID:
+        revision = _readable_revision(await session.one(STATE), since)
+        if since == ChangesToken.after(revision):
+            return ChangesPage(b"[]", since, more=False)
     (row,) = await session.rows(PAGE, **values_of(since, limit))
-    revision = row["revision"] or 0
-    if since is not None:
-        since.require_readable(revision=revision, floor=row["floor"] or 0)
+    revision = _readable_revision(row, since)
     found = row["shown"] or ()
     if row["shown"] is not None and not found:  # TOO_LARGE
         return await page(session, since, limit // 4)
@@ -36,3 +43,11 @@ async def page(session: OwnerSession, since: ChangesToken | None, limit: int) ->
     return ChangesPage(
         changes, ChangesToken.behind(row["last_revision"], row["last_id"], base=base), more=True
     )
+
+
+def _readable_revision(row: Row | None, since: ChangesToken | None) -> int:
+    """Return the owner's revision, if no change after the token is missing."""
+    revision, floor = (row["revision"] or 0, row["floor"] or 0) if row else (0, 0)
+    if since is not None:
+        since.require_readable(revision=revision, floor=floor)
+    return revision

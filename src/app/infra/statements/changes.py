@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_of
-from app.infra.statements.owner_scope import Statement, one_row_of, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import change_json, tombstone_json
 from app.infra.statements.tasks import ALIVE, DERIVED, TASKS, TRASHED
@@ -61,9 +61,12 @@ def _page() -> Statement:
         func.array_agg(found.c.revision)[last].label("last_revision"),
         func.array_agg(found.c.id)[last].label("last_id"),
     )
-    owner = select(OWNERS.c.revision.label("revision"), OWNERS.c.floor).where(*owner_scope(OWNERS))
-    return one_row_of(owner.cte("owner"), page.cte("page"))
+    return one_row_of(_STATE.cte("owner"), page.cte("page"))
 
+
+_STATE: Final = select(OWNERS.c.revision, OWNERS.c.floor).where(*owner_scope(OWNERS))
+STATE: Final = compile_sql(_STATE)
+"""The owner's `revision` and `floor`; no row: the owner has never written."""
 
 PAGE: Final = _page()
 """One row: the owner's `revision` and `floor`, the place of the page's last change, and the changes `shown`.
