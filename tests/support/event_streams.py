@@ -117,6 +117,6 @@ async def event_stream(
 
 
 async def create(client: httpx.AsyncClient, service: Service, headers: dict[str, str], title: str) -> None:
-    """Create a task, of which streams hear."""
+    """Create a task."""
     response = await client.post(f"{service.url}/api/me/tasks", headers=headers, json={"title": title})
     assert response.status_code == 201, response.text

@@ -8,6 +8,7 @@ ALL = (
     "between",
     "keys",
     "processes",
+    "streams",
     "clock",
     "clients",
     "connections",
