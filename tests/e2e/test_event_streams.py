@@ -97,6 +97,15 @@ async def test_a_client_that_connects_again_gets_what_it_missed_and_nothing_twic
     assert again.named("ready")[0].id == stream.last_id
 
 
+async def test_an_event_is_one_line_for_clients_that_end_lines_at_other_characters_too(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    ann, title = service.headers(someone("ann")), "next\x85line\u2028and\u2029paragraph"
+    async with event_stream(client, service.url, ann) as stream:  # it reads lines as `str.splitlines` does
+        await create(client, service, ann, title)
+        await stream.until_title(title)
+
+
 async def test_a_stream_reads_four_times_a_second_at_most(
     service: Service, client: httpx.AsyncClient
 ) -> None:

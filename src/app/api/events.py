@@ -48,6 +48,8 @@ READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
 BACKOFF: Final = (1.0, 30.0)  # seconds until the next read while the database is away: at first, and at most
+LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
+"""Where clients that use Python's `splitlines` end a line too, though the standard does not."""
 
 
 def read_since(request: TaskRequest) -> ChangesToken | None:
@@ -242,7 +244,10 @@ class _Follower:
         if page.next != self._position:
             self._position = page.next
             token = cursors.write_token(page.next, self._context.user_id)
-            await self._send_event("changes", schemas.encode_changes(page.changes, token, more=page.more))
+            data = schemas.encode_changes(page.changes, token, more=page.more)
+            for end, escape in LINE_ENDS:  # JSON has them in texts only
+                data = data.replace(end, escape)
+            await self._send_event("changes", data)
 
     async def _send_event(
         self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, with_id: bool = True
