@@ -21,8 +21,10 @@ from tests.support.event_streams import EventReader, create, event_stream
 from tests.support.factories import someone
 from tests.support.people import TRUST
 from tests.support.processes import descriptors, memory
+from tests.support.servers.jwks import jwks_server
 from tests.support.servers.postgres_proxy import wire_to
 from tests.support.servers.service import Service, serving
+from tests.support.signing import SigningKey
 
 pytestmark = pytest.mark.server
 
@@ -172,6 +174,32 @@ async def test_given_a_token_that_expires_then_no_event_comes_afterwards(
         await create(client, hurried_service, hurried_service.headers(ann), "too late")
         bye = await stream.until_event("bye")
         await stream.until(lambda: stream.ended)
+
+    assert bye.data == {"reason": "token-expired"}
+    assert stream.named("changes") == []
+
+
+async def test_given_a_signing_key_that_leaves_the_key_set_then_no_event_comes_to_its_tokens_afterwards(
+    database_url: str, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    old, new, issuer, ann = SigningKey("old"), SigningKey("new"), "https://issuer.example.com", someone("ann")
+    claims = {
+        "sub": ann,
+        "iss": issuer,
+        "aud": issuer,
+        "iat": int(time.time()),
+        "exp": int(time.time()) + 900,
+    }
+    before, after = ({"authorization": f"Bearer {key.sign(claims)}"} for key in (old, new))
+    async with jwks_server(old.public) as server:
+        env = {"JWKS_URL": server.url, "JWT_ISSUER": issuer, "JWT_AUDIENCE": issuer}
+        with serving({"DATABASE_URL": database_url, "LOG_FORMAT": "json", **env}, tmp_path) as service:
+            async with event_stream(client, service.url, before) as stream:
+                await stream.until_event("ready")
+                server.keys = [new.public]
+                await create(client, service, after, "too late")
+                bye = await stream.until_event("bye")
+                await stream.until(lambda: stream.ended)
 
     assert bye.data == {"reason": "token-expired"}
     assert stream.named("changes") == []

@@ -28,12 +28,14 @@ RETURN = 3 + 17  # seconds after the return in which a stream hears; a busy mach
 
 @dataclass
 class Machines:
-    """Two services and what they share. The first one reaches the database by a wire."""
+    """Two services and what they share. A wire is between the first one and the database, and another one
+    between the second and the store."""
 
     here: Service
     there: Service
     store: Store
     wire: Wire
+    store_wire: Wire
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +43,14 @@ def machines(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ExitStack() as stack:
         store = stack.enter_context(store_in(tmp_path_factory.mktemp("store")))
         wire = stack.enter_context(wire_to(database_url))
+        store_wire = stack.enter_context(wire_to(store.url))
         here, there = (
             stack.enter_context(
-                serving(environment_for(url, LIVE_STORE=store.url), tmp_path_factory.mktemp("service"))
+                serving(environment_for(url, LIVE_STORE=store_url), tmp_path_factory.mktemp("service"))
             )
-            for url in (wire.url, database_url)
+            for url, store_url in ((wire.url, store.url), (database_url, store_wire.url))
         )
-        yield Machines(here, there, store, wire)
+        yield Machines(here, there, store, wire, store_wire)
 
 
 @pytest.fixture
@@ -82,6 +85,23 @@ async def test_given_a_store_that_is_killed_then_streams_hear_of_it_and_get_what
         await create(client, machines.here, ann, "unheard too")
         machines.store.start()
         await stream.until_title("unheard too", RETURN)
+        await stream.until(lambda: len(stream.named("live")) == 2)
+
+    assert away.data == {"live": False}
+    assert stream.named("live")[1].data == {"live": True}
+
+
+async def test_given_a_store_whose_packets_are_lost_then_streams_hear_of_it_and_get_what_they_missed_afterwards(
+    machines: Machines, client: httpx.AsyncClient
+) -> None:
+    ann = machines.here.headers(someone("ann"))
+    async with event_stream(client, machines.there.url, ann) as stream:
+        await stream.until_event("ready")
+        machines.store_wire.losing.set()
+        await create(client, machines.here, ann, "unheard")
+        away = await stream.until_event("live")
+        machines.store_wire.losing.clear()
+        await stream.until_title("unheard", RETURN)
         await stream.until(lambda: len(stream.named("live")) == 2)
 
     assert away.data == {"live": False}

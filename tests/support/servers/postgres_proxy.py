@@ -1,4 +1,4 @@
-"""A wire to PostgreSQL that can hold the confirmation of a write back: done over there, and not known here."""
+"""A wire to a server that can hold back the confirmation of a write, or lose everything that is sent."""
 
 import socket
 import threading
@@ -20,6 +20,7 @@ class Wire:
     held: threading.Event = field(
         default_factory=threading.Event
     )  # a write was confirmed, and that is not passed on
+    losing: threading.Event = field(default_factory=threading.Event)  # nothing arrives, and nothing is closed
     sent: list[bytes] = field(default_factory=list)  # what was sent to the database
     turns: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in their order
     _ends: list[socket.socket] = field(default_factory=list)
@@ -52,6 +53,8 @@ class Wire:
         with source, suppress(OSError):
             while data := source.recv(65536):
                 hear(data)
+                if self.losing.is_set():
+                    continue
                 if self.holding.is_set() and CONFIRMED in data:
                     self.held.set()
                     continue
@@ -61,12 +64,12 @@ class Wire:
 
 
 @contextmanager
-def wire_to(database_url: str) -> Iterator[Wire]:
-    """Listen, and connect each client to the database."""
-    there = urlsplit(database_url)
+def wire_to(url: str) -> Iterator[Wire]:
+    """Listen, and connect each client to the server at this address."""
+    there = urlsplit(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        wire = Wire(database_url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
+        wire = Wire(url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
 
         def accept() -> None:
             with suppress(OSError):
