@@ -25,7 +25,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    insert,
     literal_column,
     null,
     select,
@@ -58,6 +57,7 @@ from app.infra.statements.tasks import (
     TASKS,
     TRASHED,
     expected,
+    insert_new,
     new_values,
     toggle_values,
     value_of,
@@ -92,8 +92,8 @@ def _in_turn() -> ColumnElement[bool]:
     """
     setting: ColumnElement[str] = literal_column("'lock_timeout'")
     alone = func.pg_try_advisory_xact_lock(key_hash())
-    bound = case((alone, func.current_setting(setting)), else_=literal_column(f"'{WAIT_MAX}'"))
-    return select(func.set_config(setting, bound, true())).scalar_subquery().is_not(None)
+    bound = func.set_config(setting, literal_column(f"'{WAIT_MAX}'"), true())
+    return select(case((alone, literal_column("''", Text)), else_=bound)).scalar_subquery().is_not(None)
 
 
 def hold_owner(response: CTE, *conditions: ColumnElement[bool]) -> CTE:
@@ -178,20 +178,17 @@ def _store_task(held: CTE, done: CTE) -> CTE:
 def _create() -> Statement:
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
     row = {"user_id": OWNER, "id": ROW, **given, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
-    done, response = _with_json(_named(row)), read_stored()
+    done, response = _with_json(_named(row), "id", "version"), read_stored()
     stored = _store_task(hold_owner(response, OWNERS.c.tasks < AT_MOST), done)
     counted = count_stored(stored, ONE, ONE)
-    values = {"user_id": OWNER} | {name: done.c[name] for name in ("id", *given)}
-    values["revision"] = counted.c.revision
-    new = _named(values).where(set_owner(), counted.c.revision.is_not(None))
-    inserted = insert(TASKS).from_select(list(values), new).cte("inserted")
+    inserted = insert_new(counted).cte("inserted")
     return result_of(done, func.octet_length(done.c.json), counted, response, inserted)
 
 
-def _with_json(rows: Select[Any]) -> CTE:
-    """Return these rows of tasks with their JSON."""
-    named = rows.subquery("next")
-    return select(*named.c, task_json(named).label("json")).cte("next")
+def _with_json(rows: Select[Any], *names: str) -> CTE:
+    """Return these columns of rows of tasks, and their JSON. Each column costs time at each run."""
+    named = rows.subquery("new")
+    return select(*(named.c[name] for name in names), task_json(named).label("json")).cte("next")
 
 
 CREATE: Final = _create()
@@ -221,12 +218,13 @@ def _change(
     seen = _named(row | {"differs": differs}).where(
         *owner_scope(TASKS), TASKS.c.id == ROW, ALIVE, *expected(conditional), held.c.revision.is_not(None)
     )
-    done = _with_json(seen.with_for_update(of=TASKS))
+    written = (*values, *CHANGED)
+    done = _with_json(seen.with_for_update(of=TASKS), "id", "differs", *written)
     stored = _store_task(held, done)
     counted = count_stored(stored, select(done.c.differs.cast(Integer)).scalar_subquery())
     changed = (
         update(TASKS)
-        .values({name: done.c[name] for name in (*values, *CHANGED)} | {"revision": counted.c.revision})
+        .values({name: done.c[name] for name in written} | {"revision": counted.c.revision})
         .where(*owner_scope(TASKS), TASKS.c.id == ROW, done.c.differs, counted.c.revision.is_not(None))
         .cte("changed")
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Insert,
     Text,
     Update,
     Uuid,
@@ -79,16 +80,15 @@ def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
     return case((completed, func.coalesce(TASKS.c.completed_at, AT)))
 
 
-def _insert() -> Statement:
-    counted = count_new_task()
+def insert_new(counted: CTE) -> Insert:
+    """Return the INSERT of a new task, after it was counted in the owner's row."""
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
     values = {"user_id": OWNER, "id": ROW, **given, "revision": counted.c.revision}
     source = select(*(value.label(name) for name, value in values.items()))
-    source = source.where(set_owner(), counted.c.revision.is_not(None))
-    return compile_sql(insert(TASKS).from_select(list(values), source).returning(*SHOWN))
+    return insert(TASKS).from_select(list(values), source.where(set_owner(), counted.c.revision.is_not(None)))
 
 
-INSERT: Final = _insert()
+INSERT: Final = compile_sql(insert_new(count_new_task()).returning(*SHOWN))
 
 
 def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], ColumnElement[bool]]:
