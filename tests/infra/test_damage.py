@@ -64,6 +64,11 @@ def name_of(url: str) -> str:
     return url.rpartition("/")[2]
 
 
+async def change(postgres: PostgresServer, url: str, sql: str) -> None:
+    """Run SQL while the loop goes on: a check of a wall may hold a lock that the SQL waits for."""
+    await asyncio.to_thread(postgres.query, sql, name_of(url))
+
+
 async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not fact():  # noqa: ASYNC110 - there is no event for it
@@ -85,7 +90,7 @@ async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the
     keyed = ANN | {"idempotency-key": '"one"'}
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
         before = await client.get("/api/me/tasks", headers=ANN)
-        postgres.query(sql, name_of(url))
+        await change(postgres, url, sql)
         with capture_logs() as logged:
             answers = [
                 await client.get("/api/me/tasks", headers=ANN),
@@ -111,7 +116,7 @@ async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_a
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
         await client.get("/api/me/tasks", headers=ANN)
-        postgres.query("DROP VIEW own_tasks", name_of(url))
+        await change(postgres, url, "DROP VIEW own_tasks")
         refused = await client.get("/api/me/tasks", headers=ANN)
         with capture_logs() as logged:
             await upgrade(DatabaseAddress.parse(url))
@@ -154,13 +159,13 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
         with capture_logs() as logged:
             await database.fetch(PING, {})
             well = (await database.trouble(), walls_up(database))
-            postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
+            await change(postgres, url, "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY")
             await until(lambda: database._checkout.wall.due)
             await database.fetch(PING, {})
             await until(lambda: database.walls_trouble is not None)
             served = await database.fetch(PING, {})
             trouble, shown = await database.trouble(), walls_up(database)
-            postgres.query("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY", name_of(url))
+            await change(postgres, url, "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY")
             mended = (await database.trouble(), walls_up(database))
 
     assert well == mended == (None, 1.0)
@@ -177,7 +182,7 @@ async def test_given_a_look_that_is_due_and_no_requests_then_the_database_is_lef
     async with open_database(url) as database:
         await database.fetch(PING, {})
         database._checkout.wall._become_due()
-        postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
+        await change(postgres, url, "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY")
         for _ in range(20):
             await asyncio.sleep(0.01)
             assert await database.trouble() is None
@@ -211,7 +216,7 @@ async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superu
         trouble = await database.trouble()
         with pytest.raises(CannotMend) as refused:
             await upgrade(DatabaseAddress.parse(url))
-        postgres.query(str(refused.value).split("mend it with: ")[1], name)
+        await change(postgres, url, str(refused.value).split("mend it with: ")[1])
         mended = await database.trouble()
 
     assert trouble is not None
