@@ -4,10 +4,11 @@ How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.state
 `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.rls_operations` (second wall).
 """
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -154,13 +155,17 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@contextmanager
-def row_level_security_down(postgres: PostgresServer, database: str) -> Iterator[None]:
-    for table in TABLES:
-        postgres.query(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY", database)
+@asynccontextmanager
+async def row_level_security_down(postgres: PostgresServer, database: str) -> AsyncIterator[None]:
+    async def alter(verb: str) -> None:
+        """Do it while the loop goes on: a check of a wall may hold a lock that this waits for."""
+        for table in TABLES:
+            sql = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
+            await asyncio.to_thread(postgres.query, sql, database)
+
+    await alter("DISABLE")
     yield
-    for table in TABLES:
-        postgres.query(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", database)
+    await alter("ENABLE")
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +186,7 @@ async def test_with_row_level_security_down_each_verb_still_meets_its_owners_row
     await planted.plant()
     bobs = await planted.all_of(planted.bob)
 
-    with row_level_security_down(postgres, name):
+    async with row_level_security_down(postgres, name):
         for task in planted.tasks:
             await ACTS[verb](planted.of(planted.ann), task.id)
 
@@ -214,7 +219,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
     await planted.plant()
     cid = planted.of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
 
-    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+    async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
         changes = await cid.changes(None, limit=200)
         summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
@@ -241,7 +246,7 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     counted = postgres.query(counts, name)
     two, tomorrow = StorageQuota(answers=2), NOON + timedelta(days=1)
 
-    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+    async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         blind = WithoutPredicate(database) if wall == "predicate" else database
         before = await keyed(blind, ann, "key").toggle(task.id, at=later(1))
         for key in ("key", "other"):  # his has this key, and is as old
@@ -276,7 +281,7 @@ async def test_with_either_wall_down_nobody_reads_or_drops_the_tombstones_of_ano
     of_bob = f"SELECT floor, tombstones, (SELECT count(*) FROM ended_tasks WHERE user_id = '{bob}') FROM task_owners WHERE user_id = '{bob}'"
     before = postgres.query(of_bob, name)
 
-    with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
+    async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         hers = NeonTaskRepository(WithoutPredicate(database) if wall == "predicate" else database, owner=ann)
         token = (await hers.changes(None, limit=9)).next
         await hers.purge(tasks[0].id)
@@ -457,7 +462,7 @@ async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres
     url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     async with open_database(url) as database:
-        with row_level_security_down(postgres, name):
+        async with row_level_security_down(postgres, name):
             trouble = await database.trouble()
             assert trouble is not None
             assert "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in trouble
