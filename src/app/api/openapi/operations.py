@@ -115,7 +115,8 @@ EVENTS: Final = operation(
     description="Server-sent events. `ready` begins the stream, and `changes` has a page of the change "
     "feed as soon as there is one. `live` says whether changes on other machines arrive at once. `resync`: "
     "read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A "
-    "comment comes every 15 seconds. HEAD gets the headers only.",
+    "comment comes every 15 seconds. HEAD gets the headers only. A page of documentation cannot show a "
+    "stream that does not end: use `curl -N`.",
 )
 CREATE: Final = operation(
     "createTask",

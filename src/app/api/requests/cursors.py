@@ -25,6 +25,9 @@ CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
 _REVISION: Final = 7  # bytes; with 8, a cursor of an earlier version, which has a moment, would be valid
 _NUMBER: Final = 8  # bytes
+UNKNOWN_PLACE: Final = (
+    "is not a token that this service gave out: read all changes without `since`, and continue from `next`"
+)
 TOKEN_LENGTH: Final = 62  # characters
 REVISION_END: Final = 2**62  # far above any revision, and PostgreSQL can still add to it
 _TOKEN_FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}", re.ASCII)
@@ -69,13 +72,13 @@ def read_token(text: str, owner: UserId) -> ChangesToken:
 
     """
     if not _TOKEN_FORM.fullmatch(text):
-        raise ValueError("is not a token that this service gave out")
+        raise ValueError(UNKNOWN_PLACE)
     place = _read(text, _changes_of(owner))
     if place is None:
         raise ValueError("belongs to another person, or was changed")
     revision, base = int.from_bytes(place[:_NUMBER]), int.from_bytes(place[-_NUMBER:])
     if max(revision, base) >= REVISION_END:
-        raise ValueError("is not a token that this service gave out")
+        raise ValueError(UNKNOWN_PLACE)
     return ChangesToken(revision, UUID(bytes=place[_NUMBER:-_NUMBER]), base)
 
 
