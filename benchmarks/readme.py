@@ -121,7 +121,7 @@ def figures(report: Report, where: dict[str, Any]) -> str:
     """Write the README's small table: one row a scene, the whole CPU and Taskward's ratio to it."""
     ours = TASKWARD.title
     lines = [
-        f"| CPU of server and PostgreSQL, µs a request | {' | '.join(report.variants)} |",
+        f"| CPU of server and PostgreSQL together, µs a request | {' | '.join(report.variants)} |",
         f"|---|{'--:|' * len(report.variants)}",
     ]
     for scene in report.scenes:
@@ -129,11 +129,14 @@ def figures(report: Report, where: dict[str, Any]) -> str:
             f"{report.median(v, scene, 'whole'):,.0f}"
             + ("" if v == ours else f" ({report.ratio(ours, v, scene, 'whole').of_medians:.2f})")
             if report.has(v, scene)
-            else ""
+            else "-"
             for v in report.variants
         ]
         lines.append(f"| {TITLES[scene]} | {' | '.join(cells)} |")
-    note = "In brackets: Taskward's CPU as a ratio of that server's; less than 1 is better."
+    note = (
+        "In brackets: Taskward's CPU as a ratio of that server's; less than 1 is better."
+        " A dash: only Taskward has this feature."
+    )
     return "\n".join([*lines, "", f"{note} {in_words(where)}."])
 
 

@@ -150,7 +150,7 @@ SERVERS: Final = (
     Server("hono", "Hono + postgres.js + jose", _hono),
     Server(
         "floor",
-        "the floor: bare ASGI + asyncpg",
+        "a minimal server: ASGI + asyncpg",
         _python_peer(
             "floor",
             *("granian", "--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--no-log"),

@@ -283,12 +283,12 @@ def test_only_a_server_that_knows_keys_plays_scenes_with_keys() -> None:
     assert scenes_of(peer, chosen) == ["create"]
 
 
-def test_the_readmes_table_has_the_whole_cost_and_nothing_where_nothing_was_measured() -> None:
+def test_the_readmes_table_has_the_whole_cost_and_a_dash_where_nothing_was_measured() -> None:
     keyed = measured("Taskward", 99, scene="create-keyed")
 
     table = readme.figures(Report([*measured("Taskward", 49), *measured("A", 99), *keyed]), WHERE)
 
-    assert "| list 50 | 50 | 100 (0.50) |\n| create with a key | 100 |  |\n" in table
+    assert "| list 50 | 50 | 100 (0.50) |\n| create with a key | 100 | - |\n" in table
 
 
 def test_the_large_table_has_ratios_only_where_there_is_something_to_compare() -> None:
