@@ -31,7 +31,7 @@ test: .venv/.complete web ## run every test, against real servers in temporary p
 faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
 	@$(BIN)/python -m tests.chaos $(FORM:%=--%)
 
-drill: .venv/.complete ## back up and restore between two clusters made here, and check counts and both walls
+drill: .venv/.complete ## back up and restore between two clusters made here, and check counts and row-level security
 	@$(BIN)/python -m dev.drill
 
 screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/

@@ -25,7 +25,7 @@ from dev.postgres import PostgresServer, temporary
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "operations.md"
 TASKS: Final = {"ann": 3, "bob": 2, "carol": 1}  # tasks of each person
-AGE: Final = "1h"  # of the trash that the last step deletes
+AGE: Final = "1h"  # the last step deletes tasks that were in the trash for longer
 
 
 class DrillFailed(Exception):
@@ -63,7 +63,7 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     for command in commands:
         _run(command, env, folder)
     asyncio.run(_check(target))
-    _print(f"counts are the same, and both walls are up: PostgreSQL {new.query('SHOW server_version')}")
+    _print(f"counts and row-level security are as before: PostgreSQL {new.query('SHOW server_version')}")
     _run(f'DATABASE_URL="$NEW_URL" DATABASE_URL_DIRECT= app purge --older-than {AGE}', env, folder)
     if new.query("SELECT count(*) FROM tasks", _name(target)) != str(sum(TASKS.values()) - 1):
         raise DrillFailed("app purge did not delete the one task in the trash")
@@ -85,7 +85,7 @@ async def _fill(url: str) -> None:
 
 
 async def _check(url: str) -> None:
-    """Check that each person has their tasks, and that each wall holds while the other is disabled."""
+    """Check that row-level security holds without the predicate, and that the service shows ann only hers."""
     connection = await asyncpg.connect(url)
     try:
         if found := await gaps(connection):

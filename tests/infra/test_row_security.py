@@ -55,6 +55,11 @@ async def trash_and_restore(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await in_batch(mine, Restore(task_id))
 
 
+async def restore(mine: NeonTaskRepository, task_id: TaskId) -> None:
+    await mine.trash(task_id, at=NOON)
+    await mine.restore(task_id, at=NOON)
+
+
 async def place(mine: NeonTaskRepository, task_id: TaskId) -> None:
     other = TaskFactory.build(position=Position("V"))
     await mine.add(other, at_most=MANY)
@@ -85,6 +90,7 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
     "change": lambda mine, task_id: mine.change(task_id, TaskChanges(title="changed"), at=NOON),
     "toggle": lambda mine, task_id: mine.toggle(task_id, at=NOON),
     "trash": lambda mine, task_id: mine.trash(task_id, at=NOON),
+    "restore": restore,
     "purge": lambda mine, task_id: mine.purge(task_id),
     "place": place,
     "spread": spread,
@@ -100,7 +106,7 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
     "batch under a key": batch_under_a_key,
     "refused under a key": stale_under_a_key,
 }
-"""Every verb that reads or changes what is there, done to one task."""
+"""Every verb on one task, and a page of the list."""
 
 IN_BATCH = [verb for verb in ACTS if verb.startswith("batch")]
 
@@ -173,7 +179,7 @@ async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
     """A database of this module's own, whose walls are taken down and put up."""
     url = await migrated_database(postgres)
     async with open_database(url) as database:
-        await database.trouble()  # the wall is looked at once, while it stands
+        await database.trouble()  # checks the second wall, once: while it is up
         yield database, url.rpartition("/")[2]
 
 
@@ -227,6 +233,8 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
         for verb in ("show", "change", "toggle", "trash", "purge", "place", *keyed_verbs, *IN_BATCH):
             with pytest.raises(TaskNotFound):
                 await ACTS[verb](cid, planted.tasks[0].id)
+        with pytest.raises(TaskNotFound):  # NotInTrash would mean that it sees the task
+            await cid.restore(planted.tasks[0].id, at=NOON)
 
     assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
     assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after(0), False)
@@ -241,7 +249,7 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
     for owner in (ann, bob):
         await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
-    his = await keyed(database, bob, "key").toggle(task.id, at=NOON)
+    bobs = await keyed(database, bob, "key").toggle(task.id, at=NOON)
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
     two, tomorrow = StorageQuota(answers=2), NOON + timedelta(days=1)
@@ -249,15 +257,15 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         blind = WithoutPredicate(database) if wall == "predicate" else database
         before = await keyed(blind, ann, "key").toggle(task.id, at=later(1))
-        for key in ("key", "other"):  # his has this key, and is as old
+        for key in ("key", "other"):  # bob has a response of the same age under this key
             await keyed(blind, ann, key, at=tomorrow, quota=two).toggle(task.id, at=later(2))
-        with pytest.raises(TooManyKeys):  # hers are counted again, and those that are old are deleted
+        with pytest.raises(TooManyKeys):  # ann's responses are counted again, and her old ones deleted
             await keyed(blind, ann, "third", at=tomorrow, quota=two).toggle(task.id, at=later(3))
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
     with pytest.raises(AlreadyAnswered) as again:
         await keyed(database, bob, "key").toggle(task.id, at=later(4))
-    assert again.value.response.body == his.json
+    assert again.value.response.body == bobs.json
     assert before.version == 2
     assert postgres.query(counts, name) == counted
 
@@ -319,7 +327,7 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
     await planted.plant()
     connection = await asyncpg.connect(postgres.url_of(name), server_settings=setting)
     try:
-        for number in range(7):  # beyond the fifth PostgreSQL may plan for any value
+        for number in range(7):  # from the sixth run on PostgreSQL may use a generic plan
             for statement in (
                 tasks.SHOW,
                 tasks.update_of(("title",)).act,
@@ -361,7 +369,7 @@ def test_a_session_without_an_owner_cannot_be_made() -> None:
         NeonTaskRepository(WithoutPredicate(None), owner=UserId(""))  # type: ignore[arg-type]
 
 
-async def test_the_login_role_sees_nothing_as_the_application_role_until_it_says_whose(
+async def test_the_login_role_sees_nothing_as_the_application_role_until_it_sets_an_owner(
     own: tuple[Database, str], postgres: PostgresServer
 ) -> None:
     database, name = own

@@ -58,8 +58,6 @@ def _literal(value: object) -> str:
         return f"'\\x{value.hex()}'"
     if isinstance(value, list | tuple):
         value = "{" + ",".join(f'"{item}"' for item in value) + "}"
-    if isinstance(value, bytes):
-        value = f"\\x{value.hex()}"
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-/** Tags, each with a button that removes it. Enter or a comma after a word adds one; a tag may hold a comma already. */
+/** Tags, each with a button that removes it. A comma adds what was typed, and so does saving the form. A tag that came from the API may contain a comma. */
 
 import { type KeyboardEvent, useId, useRef } from "react";
 import { tagKey } from "./arrange";

@@ -1,1 +1,1 @@
-"""The HTTP layer: the only package that imports Litestar and msgspec."""
+"""The HTTP layer: with `app.composition`, the only code that imports Litestar; alone it imports msgspec."""

@@ -1,7 +1,8 @@
 """The event stream: server-sent events that follow the change feed of one person.
 
 The stream reads the feed until there is nothing more, waits until the hub wakes it, and reads again. It
-verifies the token before each event and each heartbeat, so a token that expires or is revoked ends it.
+verifies the token before each heartbeat and each event but the last. So a token that expires, or whose key
+is gone, ends the stream.
 docs/decisions/0017-event-streams.md gives the reasons.
 """
 
@@ -80,7 +81,7 @@ def read_since(request: TaskRequest) -> ChangesToken | None:
     errors.raise_any()
     if len(tokens) > 1:
         errors.add(f"/{ID_HEADER}", f"contradicts `{SINCE}`: send one of them", "header")
-    return errors.raised_or(next(iter(tokens), None))
+    return errors.value_or_raise(next(iter(tokens), None))
 
 
 class EventStream(JsonResponse[str]):
@@ -113,7 +114,7 @@ class EventStream(JsonResponse[str]):
             follower = _Follower(self._context, stream, send)
             page = await follower.find_place(self._since)
             self._context.response_began = perf_counter()
-            SMALL_REQUESTS.count -= 1  # a stream works rarely: long work need not make room for it
+            SMALL_REQUESTS.count -= 1  # an open stream works rarely, so long work need not rest for it
             watching = asyncio.create_task(_watch_client(receive, stream))
             try:
                 start: HTTPResponseStartEvent = {
@@ -167,7 +168,11 @@ class _Follower:
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
 
     async def find_place(self, since: ChangesToken | None) -> ChangesPage | None:
-        """Find the place in the feed and return what is new; None if certainly nothing is."""
+        """Find the place in the feed and return what is new; None if certainly nothing is.
+
+        `head`: where the owner's feed ended when this process last knew it. `mark`: what this process knew of
+        the owner's changes before the read.
+        """
         head = self._hub.head_of(self._context.user_id)
         if since is None and head is None:
             mark = self._hub.mark_of(self._context.user_id)
@@ -189,7 +194,7 @@ class _Follower:
         except (NotAuthenticated, KeysUnavailable):
             await self._end("bye", {"reason": "token-expired"})
         except _Leaves as end:
-            longest = max(RETRY[1], self._app.shutdown_delay * 500)  # half of it
+            longest = max(RETRY[1], self._app.shutdown_delay * 1000 // 2)  # milliseconds: half the delay
             await self._end("bye", {"reason": end.reason}, retry=randint(RETRY[0], longest))  # noqa: S311 - spreads load
         except _Slow:
             log.info("event stream ended: its client does not read")
@@ -220,7 +225,7 @@ class _Follower:
         try:
             page = await self._read()
         except (Unavailable, TooManyAtOnce, TooBusy):
-            self._stream.look()
+            self._stream.mark_changed()
             self._pause = min(max(2 * self._pause, BACKOFF[0]), BACKOFF[1])
             self._no_read_before = monotonic() + uniform(0.5, 1) * self._pause  # noqa: S311 - spreads load
         else:
@@ -234,7 +239,7 @@ class _Follower:
             mark = self._hub.mark_of(self._context.user_id)
             page = await self._context.tasks.read_changes(self._position, CHANGES_MAX)
         if page.more:
-            self._stream.look()
+            self._stream.mark_changed()
         else:
             self._hub.remember(self._context.user_id, page.next, mark)
         return page

@@ -44,8 +44,8 @@ class Stream:
         self.gone = False  # the client has disconnected
         self._event = asyncio.Event()
 
-    def look(self) -> None:
-        """Make the stream read the feed."""
+    def mark_changed(self) -> None:
+        """Note that there may be changes, and wake the stream, which then reads the feed."""
         if not self.changed:
             self.changed = True
             self.changed_at = monotonic()
@@ -130,7 +130,7 @@ class Hub:
         if owner in self._streams:
             self._seen[owner] = digest, self.marks.of(digest)
             for stream in self._streams[owner]:
-                stream.look()
+                stream.mark_changed()
 
     @contextmanager
     def open(self, owner: UserId) -> Iterator[Stream]:
@@ -225,10 +225,11 @@ class Hub:
         """Note whether the store is connected. Announcements that were made meanwhile are lost."""
         if connected == self.store_connected:
             return
-        self._losses += not connected
         self.store_connected = connected
         if connected:
             self.hear_of_everyone()
+        else:
+            self._losses += 1
         self._notice()
 
     def leave(self) -> None:
@@ -259,10 +260,10 @@ class Hub:
             if (mark := self.marks.of(digest)) != seen:
                 self._seen[owner] = digest, mark
                 for stream in self._streams[owner]:
-                    stream.look()
+                    stream.mark_changed()
         if (everyone := self.marks.of_everyone) != self._seen_everyone:
             self._seen_everyone = everyone
             loop = asyncio.get_running_loop()
             for streams in self._streams.values():
                 for stream in streams:
-                    loop.call_later(uniform(0, SPREAD), stream.look)  # noqa: S311 - spreads load
+                    loop.call_later(uniform(0, SPREAD), stream.mark_changed)  # noqa: S311 - spreads load

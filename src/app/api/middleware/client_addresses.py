@@ -12,7 +12,7 @@ from typing import Final
 from app.api.context import RequestContext
 from app.settings.rate_limits import Network
 
-SITE: Final = 64  # bits: one IPv6 customer can use any address in such a network (RFC 6177)
+IPV6_PREFIX: Final = 64  # bits: one IPv6 customer can use any address in such a network (RFC 6177)
 KNOWN: Final = 4096  # cached peer addresses
 
 Address = IPv4Address | IPv6Address
@@ -51,7 +51,7 @@ class ClientAddresses:
             if found is None:
                 break
             last = found
-        return None if last is None else _site(last)
+        return None if last is None else _name_of(last)
 
     def _trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
@@ -73,7 +73,7 @@ def parse_address(text: str) -> Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-def _site(address: Address) -> str:
+def _name_of(address: Address) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
-    return str(IPv6Network((int(address), SITE), strict=False))
+    return str(IPv6Network((int(address), IPV6_PREFIX), strict=False))

@@ -22,7 +22,7 @@ BODIES: Final[dict[str, Json]] = {
         "title only": {"title": "Water the plants"},
         "everything": {name: TASK_FIELDS[name].examples[-1] for name in READERS},
     },
-    "updateTask": {
+    "updateTask": {  # PUT ignores read-only fields, so a client can send back what it got
         "one field": {"title": "Water all the plants"},
         "no description any more": {"description": None},
         "the whole task": {**TASK, "completed": True},
@@ -117,7 +117,7 @@ def _example(problem: Problem, **more: Any) -> dict[str, Json]:
     return {"example": _document(problem, **more)}
 
 
-_NOW: Final = {"ETag": "The current version of the task"}
+_ETAG: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _LIMITS: Final = {
     "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
@@ -167,11 +167,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         },
         {},
     ),
-    412: (
-        "The task has changed",
-        _example(PROBLEMS[domain.TaskChanged]),
-        {"ETag": "The current version of the task"},
-    ),
+    412: ("The task has changed", _example(PROBLEMS[domain.TaskChanged]), _ETAG),
     413: (
         "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
         _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
@@ -182,7 +178,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     428: (
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
         _example(PRECONDITION_REQUIRED),
-        _NOW,
+        _ETAG,
     ),
     429: (
         "This person or this address has too many requests, keys, or bytes in flight",

@@ -34,7 +34,8 @@ def read_expected_versions(request: TaskRequest, errors: ErrorCollector) -> Vers
 def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
     """Return the versions in `If-Match`; None: any.
 
-    If-Match is required but missing: it matches no version, so that a missing task is 404 before 428.
+    If it is required but absent, the versions match nothing. A task that does not exist is then 404, and one
+    that exists is 428.
     """
     if_match = _header(request, b"if-match")
     if if_match is None:

@@ -23,7 +23,7 @@ from app.domain.task_list import Bookmark, Key, Order, Selection
 
 CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
-_REVISION: Final = 7  # bytes; with 8, a cursor of an earlier version, which has a moment, would be valid
+_REVISION: Final = 7  # bytes; not 8: earlier versions wrote a time of 8 bytes, which must be refused
 _NUMBER: Final = 8  # bytes
 UNKNOWN_PLACE: Final = (
     "is not a token that this service gave out: read all changes without `since`, and continue from `next`"

@@ -27,7 +27,10 @@ PARAMETERS: Final[Mapping[str, str]] = {
 
 
 def hint(name: str, known: Collection[str], others: Mapping[str, str]) -> str:
-    """Return `; did you mean …?`, or an empty string where no known name is close."""
+    """Return `; did you mean …?`, or an empty string.
+
+    It proposes the known name that other services call `name` (`others`), or else a close one.
+    """
     if len(name) > NAME_MAX:
         return ""
     other = others.get(name)

@@ -40,11 +40,11 @@ class ListRequest:
     selection: Selection = NEWEST
     limit: int = PAGE_DEFAULT
     after: Bookmark | None = None
-    said: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()  # without limit and cursor
 
     def query_of(self, cursor: str) -> str:
         """Return the query string for the page that begins at a cursor."""
-        same = f"{urlencode(self.said)}&" if self.said else ""
+        same = f"{urlencode(self.parameters)}&" if self.parameters else ""
         return f"{same}limit={self.limit}&cursor={cursor}"  # neither needs encoding
 
 
@@ -62,7 +62,7 @@ def read_list(request: TaskRequest) -> ListRequest:
     if (known := _known.get(query)) is not None:
         return known
     parsed = _read(request)
-    common = parsed.after is None and all(name in COMMON for name, _ in parsed.said)
+    common = parsed.after is None and all(name in COMMON for name, _ in parsed.parameters)
     if common and len(query) <= KNOWN_LENGTH:
         if len(_known) >= KNOWN_MAX:
             _known.clear()
@@ -87,8 +87,8 @@ def _read(request: TaskRequest) -> ListRequest:
     after = None
     if cursor is not None:
         after = _read_or_collect(errors, "cursor", cursors.read, cursor, request.context.user_id, selection)
-    said = tuple((name, text) for name, text in pairs if name not in ("limit", "cursor"))
-    return errors.raised_or(ListRequest(selection, limit, after, said))
+    parameters = tuple((name, text) for name, text in pairs if name not in ("limit", "cursor"))
+    return errors.value_or_raise(ListRequest(selection, limit, after, parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def read_changes_query(request: TaskRequest) -> ChangesRequest:
         since = _read_or_collect(errors, "since", cursors.read_token, parameters["since"], owner)
     if "limit" in parameters:
         limit = _read_or_collect(errors, "limit", _number, parameters["limit"], CHANGES_MAX) or CHANGES_MAX
-    return errors.raised_or(ChangesRequest(since, limit))
+    return errors.value_or_raise(ChangesRequest(since, limit))
 
 
 def read_zone(request: TaskRequest) -> ZoneInfo:
@@ -122,7 +122,7 @@ def read_zone(request: TaskRequest) -> ZoneInfo:
     errors = ErrorCollector(request)
     parameters = errors.query("tz")
     zone = _read_or_collect(errors, "tz", zone_of, parameters.get("tz", UTC))
-    return errors.raised_or(zone or zone_of(UTC))
+    return errors.value_or_raise(zone or zone_of(UTC))
 
 
 def _read_or_collect(errors: ErrorCollector, name: str, read: Callable[..., T], *arguments: Any) -> T | None:

@@ -1,6 +1,7 @@
-"""The request that handlers get: its context, its JSON body, and the media types of both ways.
+"""The request that handlers get: its context, its JSON body, and the media types of requests and responses.
 
-The body is read from ASGI directly. Litestar builds an object of all headers, and a generator for the body.
+The body is read from ASGI directly. Litestar would build an object of all headers and a generator for the
+body, which costs time.
 """
 
 import asyncio
@@ -74,14 +75,16 @@ class TaskRequest(Request[Any, Any, Any]):
         if full := bodies.full(context.user_id, more):
             raise BodiesUnderWay if full is Full.PERSON else TooBusy
         bodies.take(context.user_id, more)
-        SMALL_REQUESTS.count -= not context.body_held
+        if not context.body_held:  # from now on it is a large request
+            SMALL_REQUESTS.count -= 1
         context.body_held = length
 
 
 def check_room_for_response(request: TaskRequest) -> None:
     """Refuse a write before it runs if its response may be large and earlier ones have not been read.
 
-    Once the write is done, its response is always sent.
+    Once the write is done, its response is always sent. What other people's clients have not read refuses no
+    write.
 
     Raises:
         AnswersNotTaken: the user has no room left for a page.
@@ -117,7 +120,8 @@ class ContentCodingRefused(HTTPException):
 async def json_body(request: TaskRequest, *types: str, optional: bool = False) -> bytes:
     """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
-    It may be empty. An empty `optional` body may have any media type, since some clients always send one.
+    It may be empty. If it is `optional` and empty, any `Content-Type` is valid, because some clients always
+    send one.
 
     Raises:
         HTTPException: 400, 408, 413 or 415.
@@ -169,8 +173,8 @@ def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
 def accepts(accept: str, media_type: str = JSON) -> bool:
     """Return whether `Accept` allows a media type (RFC 9110 §12.5.1). The most specific range decides.
 
-    `application/problem+json` alone counts as JSON too. Generated clients send only that type for an
-    operation whose only responses with a body are problems.
+    A client that accepts `application/problem+json` accepts every response. Generated clients send only that
+    type for an operation whose only responses with a body are problems.
     """
     if accept in ("*/*", media_type):  # as nearly every client writes it
         return True

@@ -29,14 +29,14 @@ async def read_task_id(request: TaskRequest) -> TaskId:
     errors = ErrorCollector(request)
     task_id = errors.task_id()
     errors.query()
-    return errors.raised_or(task_id)
+    return errors.value_or_raise(task_id)
 
 
 async def read_named(request: TaskRequest) -> TaskTarget:
     """Read the target of a write without parameters or a body."""
     errors = ErrorCollector(request)
     errors.query()
-    return errors.raised_or(_target(request, errors))
+    return errors.value_or_raise(_target(request, errors))
 
 
 async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
@@ -45,7 +45,7 @@ async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
     permanent = errors.query("permanent").get("permanent", "false")
     if permanent not in ("true", "false"):
         errors.add("/permanent", "must be true or false", "query")
-    return errors.raised_or((_target(request, errors), permanent == "true"))
+    return errors.value_or_raise((_target(request, errors), permanent == "true"))
 
 
 async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentRequest | None]:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 ERRORS_MAX: Final = 100
 HINTS_MAX: Final = 10  # errors of a request with a hint: comparing names takes longer than all other checks
-PARAMETERS_MAX: Final = 100  # in a query; a list has at most 50
+PARAMETERS_MAX: Final = 100  # in a query; a list with every filter and 20 tags has far fewer
 READ_ONLY: Final = frozenset({"user_id", *Task.__slots__} - {*TaskChanges.__slots__})
 """The fields of a task that only the server sets."""
 
@@ -61,7 +61,7 @@ class ErrorCollector:
         if self._found:
             raise InvalidRequest(self._found)
 
-    def raised_or(self, value: T) -> T:
+    def value_or_raise(self, value: T) -> T:
         """Return the value, or raise InvalidRequest if there is any error."""
         self.raise_any()
         return value
@@ -160,8 +160,10 @@ class ErrorCollector:
         for name, member in value.items():
             if name in fields:
                 try:
-                    cleared = member is None and empty and name in empty
-                    members[name] = empty[name] if cleared and empty else fields[name](member)
+                    if member is None and empty is not None and name in empty:
+                        members[name] = empty[name]
+                    else:
+                        members[name] = fields[name](member)
                 except ItemError as wrong:
                     self.add(f"/{name}/{wrong.place}", str(wrong))
                 except ValueError as wrong:

@@ -42,9 +42,10 @@ def _neighbours(there: ColumnElement[str], *, before: bool) -> Select[Any]:
 
 
 def _look(*, before: bool) -> Statement:
-    """Return the statement that reads where both tasks and the neighbour stand. It has exactly one row.
+    """Return the statement that reads the positions of the task to move, of its target and of a neighbour.
 
-    The neighbour is the task next to the place, as if the task to move were not in the list.
+    The target is the task beside which it moves. The neighbour is on the other side of the place, as if the
+    task to move were not in the list. The result has exactly one row.
     """
     alive = (*owner_scope(TASKS), ALIVE)
     moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == ROW)
@@ -83,17 +84,18 @@ PUT: Final = _put()
 
 
 def _hidden_from_planner(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the value so that PostgreSQL does not know it when it plans. It takes a limit for a small one.
+    """Wrap the value in a subquery, so that the planner does not see it and assumes a small LIMIT.
 
-    Without statistics it believes that an owner has few tasks, and would read all of them.
+    Otherwise, without statistics, the planner believes that the owner has few tasks, and reads all of them.
     """
     return select(value).scalar_subquery()
 
 
 def _nearest(*, before: bool) -> Statement:
-    """Return the statement. It does not read the trash, which has no index by position.
+    """Return the statement that reads the nearest tasks on one side of a position.
 
-    So a task that comes back from the trash stands near its old place, where tasks were spread meanwhile.
+    It does not read the trash, which has no index by position. So a task in the trash keeps its position
+    when the tasks around it are spread, and after that it comes back only near its old place.
     """
     found = _neighbours(value_of("position"), before=before).where(ALIVE)
     return compile_sql(merge(found, order=PLACE, descending=before, limit=_hidden_from_planner(LIMIT)))
@@ -104,6 +106,10 @@ NEAREST_AFTER: Final = _nearest(before=False)
 
 
 def _spread() -> Statement:
+    """Return the statement that writes new positions of some tasks.
+
+    LIMIT repeats the number of pairs, so that the planner does not assume as many rows as `unnest` may have.
+    """
     ids = _hidden_from_planner(bindparam("ids", type_=ARRAY(Uuid)))
     positions = _hidden_from_planner(bindparam("positions", type_=ARRAY(Text)))
     pairs = func.unnest(ids, positions).table_valued(column("id", Uuid), column("position", Text))
