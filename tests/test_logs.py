@@ -4,17 +4,18 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import asyncpg
 import pytest
 import structlog
 
 from app import log_output, logs
+from app.log_limit import LINES_MAX
 from app.logs import user_name, where
 
 
@@ -169,3 +170,95 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
         "GET /api/me/tasks/{task_id} 404 3 ms  task-not-found",
         "GET (no such path) 404 0 ms",
     ]
+
+
+ENDLESS = {
+    "OPTIONS": (None, "OPTIONS", "/api/{user_id}/tasks", 204),
+    "a health probe": (None, "GET", "/health", 200),
+    "a path that does not exist": (None, "GET", None, 404),
+    "no token": (None, "GET", "/api/{user_id}/tasks", 401),
+    "an address beyond its rate limit": (None, "GET", None, 429),
+    "another person's path": ("ann", "GET", "/api/{user_id}/tasks", 403),
+    "a person beyond their rate limit": ("ann", "GET", "/api/{user_id}/tasks", 429),
+}
+BOUNDED = {
+    "a read of a page without a token": (None, "GET", "/docs", 200),
+    "a failure without a token": (None, "GET", "/api/{user_id}/tasks", 503),
+    "a person's read": ("ann", "GET", "/api/{user_id}/tasks", 200),
+    "a person's mistake": ("ann", "GET", "/api/{user_id}/tasks", 400),
+    "a failure": ("ann", "GET", "/api/{user_id}/tasks", 500),
+}
+
+
+@pytest.fixture
+def flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[Any]]:
+    """Log requests of one kind within one second, and return the events that were written."""
+    now = [1_000.0]
+    monkeypatch.setattr("app.log_limit.monotonic", lambda: now[0])
+    logs.configure("info", "json")
+
+    def log_many(times: int, user: str | None, method: str, route: str | None, status: int) -> list[Any]:
+        for _ in range(times):
+            logs.request("id", None, user, method, route, status, None, 1.0)
+        now[0] += 1
+        logs.end()
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return log_many
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_of_requests_that_anybody_can_send_without_end_a_second_has_so_many_lines_and_a_count(
+    flood: Callable[..., list[Any]], kind: str
+) -> None:
+    first = flood(LINES_MAX, *ENDLESS[kind])
+    *second, count = flood(LINES_MAX + 812, *ENDLESS[kind])
+    *third, again = flood(LINES_MAX + 1, *ENDLESS[kind])
+
+    assert [len(lines) for lines in (first, second, third)] == [LINES_MAX] * 3
+    assert {line["event"] for line in (*first, *second, *third)} == {"request"}
+    assert (count["event"], count["left_out"]) == ("request lines left out", 812)
+    assert count["statuses"] == {str(ENDLESS[kind][3]): 812}
+    assert again["left_out"] == 1
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+async def test_no_line_is_left_out_of_requests_that_a_rate_limit_bounds(
+    flood: Callable[..., list[Any]], kind: str
+) -> None:
+    logs.request("id", None, None, "OPTIONS", None, 204, None, 1.0)  # in the same second
+
+    lines = flood(3 * LINES_MAX, *BOUNDED[kind])
+
+    assert [line["event"] for line in lines] == ["request"] * (3 * LINES_MAX + 1)
+
+
+async def test_why_tokens_are_refused_counts_as_a_line_too(flood: Callable[..., list[Any]]) -> None:
+    for _ in range(LINES_MAX):
+        logs.explain_refusal("not-authenticated", "expired")
+
+    *reasons, count = flood(1, None, "GET", "/api/{user_id}/tasks", 401)
+    *_, later = flood(1, None, "GET", "/api/{user_id}/tasks", 401)
+
+    assert [line["reason"] for line in reasons] == ["expired"] * LINES_MAX
+    assert (count["left_out"], later["event"]) == (1, "request")
+
+
+@pytest.mark.usefixtures("flood")  # which stops the clock
+async def test_what_was_left_out_is_reported_soon_without_the_id_of_any_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.log_limit.REPORT_AFTER", 0.01)
+    token = logs.REQUEST_ID.set("the last request")
+    for _ in range(LINES_MAX + 2):
+        logs.request("id", None, None, "OPTIONS", None, 204, None, 1.0)
+    logs.REQUEST_ID.reset(token)
+
+    written = ""
+    async with asyncio.timeout(5):
+        while "left_out" not in written:
+            await asyncio.sleep(0.01)
+            written += capsys.readouterr().out
+
+    report = json.loads(written.splitlines()[-1])
+    assert (report["left_out"], report.get("request_id")) == (2, None)

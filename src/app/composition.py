@@ -126,7 +126,7 @@ def compose(
             hub.close()
             await counts.close()
             await database.close()
-            logs.flush()
+            logs.end()
 
     read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
     handlers: list[ControllerRouterHandler] = [

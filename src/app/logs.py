@@ -14,6 +14,8 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor
 
+from app.log_limit import LineLimit
+
 ABOUT_CODE: Final = (AssertionError, AttributeError, ImportError, NameError, RuntimeError, TypeError)
 
 log = structlog.get_logger()
@@ -25,8 +27,11 @@ FLUSH_AFTER: Final = 0.02  # seconds
 TOGETHER_MAX: Final = 4096  # bytes
 _flushing: asyncio.TimerHandle | None = None
 _pending = 0  # bytes
+_limit = LineLimit()
 
 PROBES: Final = ("/health", "/health/ready")
+_REFUSED: Final = range(400, 500)  # statuses
+_REFUSED_TO_A_PERSON: Final = (403, 429)  # a person's rate limit does not bound these
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 
@@ -87,9 +92,12 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     """Log an answered request. The ids are tokens (RFC 9110 §5.6.2); the other values are from this service.
 
     This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. At a
-    terminal it is one short line, and health probes are left out.
+    terminal it is one short line, and health probes are left out. Lines of requests that anybody can send
+    without end have a limit.
     """
-    if _json_lines:
+    if (user_id is None or status in _REFUSED_TO_A_PERSON) and not _admit(method, route, status):
+        _limit.leave_out(status)
+    elif _json_lines:
         user = None if user_id is None else user_name(user_id)
         _write_soon(
             f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
@@ -104,10 +112,25 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
         _write_soon(f"{method} {path} {status} {milliseconds:.0f} ms{more}\n")
 
 
+def explain_refusal(problem: str, reason: str) -> None:
+    """Log why a request was refused that anybody can send without end."""
+    if _limit.admit():
+        log.info(problem, reason=reason)
+
+
+def _admit(method: str, route: str | None, status: int) -> bool:
+    """Return whether a request gets its line if no rate limit of a person bounds it.
+
+    The limit of addresses does not count OPTIONS and health probes, and does not bound what it refuses.
+    """
+    endless = status in _REFUSED or method == "OPTIONS" or route in PROBES
+    return not endless or _limit.admit()
+
+
 def _start_anew() -> None:
     """Forget waiting lines: a new event loop or a new process runs now."""
-    global _flushing, _pending
-    _flushing, _pending = None, 0
+    global _flushing, _pending, _limit
+    _flushing, _pending, _limit = None, 0, LineLimit()
 
 
 def _write_soon(line: str) -> None:
@@ -123,6 +146,12 @@ def _write_soon(line: str) -> None:
     _pending += len(line)
     if _flushing is None:
         _flushing = asyncio.get_running_loop().call_later(FLUSH_AFTER, flush)
+
+
+def end() -> None:
+    """Write what waits, at the end of the process."""
+    _limit.report()
+    flush()
 
 
 def flush() -> None:

@@ -9,6 +9,7 @@ import structlog
 from litestar import Request
 from litestar.exceptions import HTTPException
 
+from app import logs
 from app.api import schemas
 from app.api.context import RequestContext, context_of
 from app.api.requests.request import ContentCodingRefused, EventsNotAccepted
@@ -16,7 +17,6 @@ from app.api.responses import JsonResponse
 from app.api.schemas import Fault
 from app.domain import errors as domain
 from app.domain.task import MissingVersions
-from app.logs import where
 
 log = structlog.get_logger()
 
@@ -273,10 +273,10 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["retry-after"] = str(seconds)
             # Anybody can send tokens with unknown keys, without end. `app.infra.auth.jwks` logs once that the
             # keys are unavailable.
-            write = log.info if isinstance(error, domain.KeysUnavailable) else log.warning
+            write = logs.explain_refusal if isinstance(error, domain.KeysUnavailable) else log.warning
             write(problem.slug, reason=reason)
         case domain.NotAuthenticated(reason=reason, mistake=mistake):
-            log.info(problem.slug, reason=reason)
+            logs.explain_refusal(problem.slug, reason)
             detail = MISTAKES[mistake]
             if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no error code without credentials
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
@@ -302,7 +302,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Prob
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
     """Answer a bug with 500. Its position goes to the log; the client gets no detail."""
-    log.error("unexpected error", error=where(error))
+    log.error("unexpected error", error=logs.where(error))
     return ProblemResponse(context_of(request.scope), of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
