@@ -28,7 +28,7 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
     "taskward_database_requests_waiting": ("livesum", "Requests that wait for a connection"),
     "taskward_walls_up": (
         "livemin",
-        "1 if the last check of both walls passed in every worker, 0 if it failed in one",
+        "1 if the last check of row-level security passed in every worker, 0 if it failed in one",
     ),
     "taskward_database_statements_prepared": (
         "livemin",
