@@ -8,10 +8,12 @@ without the revision in COUNT_ANEW.
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from app.domain.errors import AnswerGone, TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
 from app.domain.idempotency import AlreadyAnswered, StorageQuota
+from app.domain.identity import UserId
 from app.domain.task import TaskChanges
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
@@ -69,6 +71,14 @@ async def test_a_write_that_changes_nothing_is_stored_and_counts_no_revision(dat
     with pytest.raises(AlreadyAnswered) as again:
         await keyed(database, ann, "k").change(task.id, TaskChanges(title=task.title), at=later(3))
     assert again.value.response.body == added.json
+
+
+async def test_the_owner_s_row_keeps_a_user_id_out_that_is_too_long(database: Database) -> None:
+    ann = UserId("x" * 256)
+
+    for hers in (NeonTaskRepository(database, owner=ann), keyed(database, ann)):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await hers.add(TaskFactory.build(), at_most=MANY)
 
 
 async def test_a_refusal_leaves_the_key_free(database: Database) -> None:
