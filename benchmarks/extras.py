@@ -1,11 +1,15 @@
-"""Measurements of Taskward alone: tokens, memory, two workers."""
+"""Measurements of Taskward alone: tokens, idle event streams, memory, two workers."""
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from app.live.hub import PERSON_MAX, PROCESS_MAX
 from benchmarks import load
 from benchmarks.bed import WARM_UP, Bed
 from benchmarks.measuring import Measured
@@ -19,7 +23,9 @@ from dev.steps import progress
 CACHED: Final = "read one"
 FIRST: Final = "first use of a token"
 LIST: Final = "list 50"
+BESIDE: Final = "read one beside idle streams"
 TWO_WORKERS: Final = "two workers"
+STREAMS: Final = "idle streams"
 NEW_TOKENS: Final = 8_000  # more than the load can send in their second
 MANY: Final = 100_000  # requests during which memory should stay constant
 HALF: Final = MANY // 2
@@ -28,10 +34,10 @@ SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """Rounds of variants, and the worker's memory in MB after so many requests."""
+    """Rounds of variants, and the worker's memory in MB at some moments."""
 
     report: Report
-    memory: dict[int, float]
+    memory: dict[str, float]
 
     def lines(self) -> Iterator[str]:
         """Say it, for the terminal and the README alike."""
@@ -42,8 +48,9 @@ class Extras:
         for algorithm in ALGORITHMS:
             extra = report.median(algorithm, FIRST) - report.median(algorithm, CACHED)
             yield f"The first use of a token costs {extra:,.0f} µs more with {algorithm}."
-        counts = ", ".join(f"{mb:.0f} MB after {count:,} requests" for count, mb in self.memory.items())
-        yield f"Memory of a worker: {counts}."
+        beside, alone = (report.median(STREAMS, scene, "p99") for scene in (BESIDE, CACHED))
+        yield f"Beside {PROCESS_MAX} idle event streams a read's p99 is {beside / alone:.2f} of that alone."
+        yield f"Memory of a worker: {', '.join(f'{mb:.0f} MB {when}' for when, mb in self.memory.items())}."
         faster = report.ratio(TWO_WORKERS, hs256, LIST, "rate")
         yield (
             f"Two workers answer {faster} of the requests/s of one: {self._busy(hs256):.0%} of the machine's"
@@ -81,6 +88,7 @@ def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
         (hs256.algorithm, 1, hs256, (CACHED, FIRST, LIST)),
         (eddsa.algorithm, 1, eddsa, (CACHED, FIRST)),
         (TWO_WORKERS, 2, hs256, (LIST,)),
+        (STREAMS, 1, hs256, (CACHED, BESIDE)),
     )
     measured = []
     turns = [(number, *plan) for number in range(bed.chosen.rounds) for plan in plans]
@@ -89,12 +97,13 @@ def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
         with bed.started(TASKWARD, issuer=issuer, workers=workers) as started:
             for scene in scenes:
                 new = scene == FIRST
-                figures = bed.measure(
-                    started,
-                    _requests(scene, bed.owners, issuer, number),
-                    seconds=1 if new else SECONDS,
-                    warm_up=0 if new else WARM_UP,
-                )
+                with idle_streams(started.url, issuer, PROCESS_MAX if scene == BESIDE else 0):
+                    figures = bed.measure(
+                        started,
+                        _requests(scene, bed.owners, issuer, number),
+                        seconds=1 if new else SECONDS,
+                        warm_up=0 if new else WARM_UP,
+                    )
                 if new and figures.rate > NEW_TOKENS:
                     raise load.LoadFailed(f"{NEW_TOKENS:,} new tokens are too few for this machine")
                 measured.append(Measured(number, variant, scene, figures))
@@ -106,7 +115,7 @@ def _requests(scene: str, owners: list[Owner], issuer: Issuer, number: int) -> l
     known = [Owner(owner.user_id, issuer.token(owner.user_id), owner.task_ids) for owner in owners]
     if scene == LIST:
         return requests_of("list", known)
-    if scene == CACHED:
+    if scene in (CACHED, BESIDE):
         return requests_of("read", known)
     new = requests_of("read", known, NEW_TOKENS)
     return [
@@ -115,18 +124,38 @@ def _requests(scene: str, owners: list[Owner], issuer: Issuer, number: int) -> l
     ]
 
 
-def _memory(bed: Bed, issuer: Issuer) -> dict[int, float]:
+@contextmanager
+def idle_streams(url: str, issuer: Issuer, count: int) -> Iterator[None]:
+    """Keep event streams open, of people whose tasks nobody changes.
+
+    Raises:
+        LoadFailed: the server did not open one.
+    """
+    with ExitStack() as stack:
+        for number in range(count):
+            connection = stack.enter_context(closing(HTTPConnection(urlsplit(url).netloc, timeout=10)))
+            token = issuer.token(f"follower {number // PERSON_MAX}")
+            path = "/api/me/tasks/events?since=now"
+            connection.request("GET", path, headers={"authorization": f"Bearer {token}"})
+            if (status := connection.getresponse().status) != HTTPStatus.OK:
+                raise load.LoadFailed(f"event stream {number + 1} of {count} is answered {status}")
+        yield
+
+
+def _memory(bed: Bed, issuer: Issuer) -> dict[str, float]:
     """Send many requests of every kind that reads, and look at the worker on the way."""
     requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(CACHED, bed.owners, issuer, 0)]
-    seen: dict[int, float] = {}
+    seen: dict[str, float] = {}
     with bed.started(TASKWARD, issuer=issuer) as started:
         count = 0
-        seen[0] = started.memory()[0]
+        seen["after 0 requests"] = started.memory()[0]
         for mark in (HALF, MANY):
             while count < mark:
                 progress(f"memory after {count:,} requests", count / MANY)
                 sent = load.send(requests, started.url, seconds=SECONDS, clients=bed.chosen.clients)
                 count += sent.requests
-            seen[mark] = started.memory()[0]
+            seen[f"after {mark:,} requests"] = started.memory()[0]
+        with idle_streams(started.url, issuer, PROCESS_MAX):
+            seen[f"with {PROCESS_MAX} idle event streams"] = started.memory()[0]
     progress("measured", 1)
     return seen

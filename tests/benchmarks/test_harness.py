@@ -18,12 +18,14 @@ from benchmarks import chart, load, readme
 from benchmarks.agreement import Disagreement, answers
 from benchmarks.comparison import scenes_of
 from benchmarks.distance import far
+from benchmarks.extras import idle_streams
 from benchmarks.load import LoadFailed
 from benchmarks.measuring import Figures, Measured
 from benchmarks.report import Report
 from benchmarks.running import DidNotStart, Running, cpu_of, running
 from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.settings import BenchSettings
+from benchmarks.trust import issuer_of
 from dev.postgres import free_port
 from dev.steps import Cannot
 
@@ -183,6 +185,16 @@ def test_a_server_that_never_answers_has_no_figures() -> None:
 def test_a_server_that_is_not_there_has_no_figures() -> None:
     with pytest.raises(LoadFailed):
         load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1, clients=4)
+
+
+def test_a_server_that_refuses_an_event_stream_has_no_figures() -> None:
+    with (
+        issuer_of("HS256") as issuer,
+        answering(200, 503) as url,
+        pytest.raises(LoadFailed, match="stream 2 of 3 is answered 503"),
+        idle_streams(url, issuer, 3),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("program", ["exit('no database')", "print('no database'); import sys; sys.exit(1)"])
