@@ -32,7 +32,7 @@ export const tokens = () =>
     },
     jwt: {
       expirationTime: "15m",
-      definePayload: () => ({}), // the subject is all that the API needs; the whole user row would be sent otherwise
+      definePayload: () => ({}), // the API needs the subject only; otherwise each token would hold the whole user row
     },
     disableSettingJwtHeader: true, // a token is for the client that requests one, at /token
   });

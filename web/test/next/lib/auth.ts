@@ -5,14 +5,14 @@ import { Pool } from "pg";
 const DAY = 24 * 60 * 60; // seconds
 
 export const auth = betterAuth({
-  baseURL: process.env.BETTER_AUTH_URL, // fixed: without it, the one who sends a Host header chooses whose tokens are made
+  baseURL: process.env.BETTER_AUTH_URL, // fixed: otherwise a forged Host header would choose the issuer of tokens
   secret: process.env.BETTER_AUTH_SECRET,
   database: new Pool({ connectionString: process.env.DATABASE_URL }),
   emailAndPassword: { enabled: true },
   plugins: [
     jwt({
       jwks: { rotationInterval: 30 * DAY, gracePeriod: 30 * DAY },
-      jwt: { expirationTime: "15m", definePayload: () => ({}) }, // the whole user row would be in each token
+      jwt: { expirationTime: "15m", definePayload: () => ({}) }, // otherwise each token would hold the whole user row
     }),
   ],
 });

@@ -5,6 +5,6 @@ export const { api, session } = createTaskward({
   auth: authClient,
   baseUrl: "", // this origin: next.config.ts passes /api/me/tasks on
   onSignedOut: (how) => {
-    if (how === "elsewhere") window.location.replace("/sign-in"); // signed out in another tab: clear the screen any more
+    if (how === "elsewhere") window.location.replace("/sign-in"); // in another tab: nothing of this person may stay
   },
 });

@@ -44,7 +44,7 @@ function TaskList({ user }: { user: string }) {
   const [message, setMessage] = useState("");
 
   useEffect(() => {
-    session.cleared(user); // first: what is loaded is for them
+    session.cleared(user); // first: from here on, what is loaded is for this user
     const controller = new AbortController();
     api.list({ completed: false }, { signal: controller.signal }).then(
       (page) => setTasks(page.tasks),
