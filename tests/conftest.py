@@ -35,6 +35,9 @@ LONGEST = (  # the most processor time first
     "tests/abuse/",
     "tests/clients/",
     "tests/infra/",
+    "tests/test_cli.py",
+    "tests/test_log_search.py",
+    "tests/architecture/test_changing_page.py",
 )
 
 
