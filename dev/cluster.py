@@ -74,7 +74,7 @@ def write_secret(path: Path, secret: str) -> None:
         file.write(secret)
 
 
-def make(data: Path, programs: Path, user: User, password: str) -> None:
+def make(data: Path, programs: Path, user: User, password: str, *, durable: bool) -> None:
     """Make a cluster whose superuser has this password: whole or not at all.
 
     Raises:
@@ -96,6 +96,7 @@ def make(data: Path, programs: Path, user: User, password: str) -> None:
         [
             *(str(programs / "initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8", "--locale=C"),
             *("-A", "scram-sha-256", f"--pwfile={words}"),
+            *(() if durable else ("--no-sync",)),
         ],
         capture_output=True,
         text=True,

@@ -38,6 +38,7 @@ class PostgresServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.bin = cluster.reachable(binaries.find(), self._user)
         self.data = cluster.data_folder(self._folder, self._user, durable=durable)
+        self._durable = durable
         self.log = self._folder / "postgres.log"
         self.port = port or free_port()
         self._settings = (
@@ -56,7 +57,7 @@ class PostgresServer:
         if not self.data.exists():
             password = secrets.token_urlsafe(24)
             cluster.write_secret(self._password_file(SUPERUSER), password)
-            cluster.make(self.data, self.bin, self._user, password)
+            cluster.make(self.data, self.bin, self._user, password, durable=self._durable)
         self._refuse_a_second_server()
         options = {
             "port": str(self.port),
