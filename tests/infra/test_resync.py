@@ -1,15 +1,17 @@
-"""After a restore and `app resync`, no token of before is valid, and no entity tag of a list of before matches."""
+"""After a restore and `app resync`, no token of before is valid, and no entity tag of before matches other contents."""
 
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.composition import compose
 from app.infra import resync
 from app.infra.resync import raise_revisions
+from app.infra.statements.tasks import VERSIONS_SKIPPED
 from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -42,6 +44,14 @@ async def write(person: Person) -> list[tuple[str, str]]:
     return known
 
 
+async def edit(person: Person, task_id: str) -> list[str]:
+    """Change a task several times. Return its entity tag after each change."""
+    answers = [
+        await person.ask("PATCH", task_id, json={"priority": name}) for name in ("low", "high", "none")
+    ]
+    return [answer.headers["etag"] for answer in answers]
+
+
 async def still_valid(person: Person, known: list[tuple[str, str]]) -> list[object]:
     """Return the tokens that are not gone, and the tags that are answered with 304."""
     found: list[object] = []
@@ -72,10 +82,12 @@ async def test_no_token_and_no_tag_of_before_a_restore_is_valid_after_it(
     source, dump = await migrated_database(postgres), tmp_path / "dump"
     async with served(source) as people:
         ann = people.one("ann")
+        edited = (await ann.create("edited"))["id"]
         known = await write(ann)
         superuser = postgres.url_of(DatabaseAddress.parse(source).database)
         back_up(postgres, superuser, dump)
         known += await write(ann)
+        lost = await edit(ann, edited)
         bob = people.one("bob")  # the backup does not know him
         of_bob = await write(bob)
 
@@ -90,9 +102,41 @@ async def test_no_token_and_no_tag_of_before_a_restore_is_valid_after_it(
         for _ in range(3):
             assert await still_valid(now["ann"], known) == []
             assert await still_valid(now["bob"], of_bob) == []
+            assert set(await edit(now["ann"], edited)).isdisjoint(lost)
+            seen = await now["ann"].ask("GET", edited, headers={"if-none-match": ", ".join(lost)})
+            assert seen.status_code == 200
             await write(now["ann"])
             new = await write(now["bob"])
         assert (await now["bob"].ask("GET", f"changes?since={new[-1][0]}")).status_code == 200
+
+
+async def test_every_change_of_a_task_skips_the_versions_that_a_lost_database_may_have_given(
+    postgres: PostgresServer,
+) -> None:
+    url = await migrated_database(postgres)
+    key = {"idempotency-key": "once"}
+    async with served(url) as people:
+        ann = people.one("ann")
+        one, other, gone = [(await ann.create(name))["id"] for name in ("one", "other", "gone")]
+        await ann.ask("DELETE", gone)
+        first, second = (
+            {"operations": [{"op": "update", "id": other, "title": name}]} for name in ("new", "newer")
+        )
+        changes: tuple[tuple[str, str, dict[str, Any]], ...] = (
+            ("PATCH", one, {"json": {"title": "new"}}),
+            ("PATCH", f"{one}/complete", {}),
+            ("PATCH", f"{one}/complete", {"headers": key}),
+            ("POST", f"{one}/move", {"json": {"before": other}}),
+            ("POST", f"{gone}/restore", {}),
+            ("POST", "batch", {"json": first}),
+            ("POST", "batch", {"json": second, "headers": {"idempotency-key": "twice"}}),
+        )
+        for resyncs, (method, path, arguments) in enumerate(changes, start=1):
+            await raise_revisions(DatabaseAddress.parse(url))
+            answer = await ann.ask(method, path, **arguments)
+            assert answer.status_code == 200, answer.text
+            task = answer.json() if path != "batch" else answer.json()["results"][0]["task"]
+            assert task["version"] // VERSIONS_SKIPPED == resyncs, path
 
 
 async def test_every_owner_is_raised_in_any_number_of_transactions(

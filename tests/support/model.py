@@ -1,6 +1,7 @@
 """What one person's tasks are after each thing that is done to them: a simple model, in JSON as people see it."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from app.domain.text import sort_key
+from app.infra.statements.tasks import VERSIONS_SKIPPED
 
 Json = dict[str, Any]
 
@@ -70,6 +72,7 @@ class Model:
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
     stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
+    resyncs: Counter[str] = field(default_factory=Counter)  # since each task's last change
 
     def find(self, task_id: str, if_match: str | None = None, *, trashed: bool | None = False) -> Json:
         """Return a task that may be written, or raise the first refusal in the contract's order."""
@@ -105,7 +108,8 @@ class Model:
             return task
         if after["completed"] != task["completed"]:
             after["completed_at"] = now if after["completed"] else None
-        after |= {"version": task["version"] + 1, "updated_at": now}
+        skipped = self.resyncs.pop(task["id"], 0) * VERSIONS_SKIPPED
+        after |= {"version": task["version"] + 1 + skipped, "updated_at": now}
         self._store(after)
         return after
 
@@ -113,6 +117,11 @@ class Model:
         self.tasks[task["id"]] = task
         self.changes += 1
         self.stamps[task["id"]] = self.changes
+
+    def resynced(self) -> None:
+        """Make every entity tag of a list invalid, as `app resync` does."""
+        self.changes += 1
+        self.resyncs.update(list(self.tasks))
 
     def count_once_since(self, changes: int) -> None:
         """Count all changes since then as one."""
@@ -131,6 +140,7 @@ class Model:
         """Delete tasks permanently, in one change."""
         for task_id in ids:
             del self.tasks[task_id], self.stamps[task_id]
+            self.resyncs.pop(task_id, None)
         self.changes += bool(ids)
 
     def manual_order(self, **filters: Any) -> list[str]:

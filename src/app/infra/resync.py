@@ -1,16 +1,17 @@
-"""Maintenance: makes every token of changes invalid, and with it every entity tag of a list.
+"""Maintenance: makes every token of changes and every entity tag of a list invalid.
 
 A database that was restored from a backup goes back to old revisions, and then reaches revisions again that
 clients know, with other changes. So all revisions are raised above those that the lost database had.
+Versions of tasks go back too: a task's next change skips some (`app.infra.statements.tasks.stamps_of`).
 """
 
 from typing import Final
 
 from app.infra.postgres.connector import Connector
 from app.infra.postgres.row_security import MAINTENANCE
+from app.infra.statements.revision import RESYNC_STEP
 from app.settings.database_address import DatabaseAddress
 
-STEP: Final = 2**32  # more writes than one owner makes between a backup and its restore
 BATCH: Final = 1000  # owners in one transaction
 
 _RAISE: Final = """
@@ -31,7 +32,7 @@ async def raise_revisions(address: DatabaseAddress) -> int:
         while True:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {MAINTENANCE}")
-                raised = [row["user_id"] for row in await connection.fetch(_RAISE, last, BATCH, STEP)]
+                raised = [row["user_id"] for row in await connection.fetch(_RAISE, last, BATCH, RESYNC_STEP)]
             if not raised:
                 return total
             total, last = total + len(raised), max(raised, key=str.encode)  # the collation compares bytes

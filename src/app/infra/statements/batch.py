@@ -41,13 +41,14 @@ from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, one_
 from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
-    CHANGED,
+    AT,
     NOT_GIVEN,
     SHOWN,
     TASKS,
     TRASHED,
     completed_at,
     differs_from,
+    stamps_of,
 )
 from app.infra.tables import TaskRow
 
@@ -106,10 +107,9 @@ def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
     new["completed_at"] = case(
         (named("completed"), completed_at(given.c.completed)), else_=TASKS.c.completed_at
     )
-    new["trashed_at"] = case(
-        (kind == _text("trash"), CHANGED["updated_at"]), (kind == _text("change"), TASKS.c.trashed_at)
-    )
-    new |= {name: case((differs, value), else_=TASKS.c[name]) for name, value in CHANGED.items()}
+    new["trashed_at"] = case((kind == _text("trash"), AT), (kind == _text("change"), TASKS.c.trashed_at))
+    stamps = stamps_of(held.c.revision)
+    new |= {name: case((differs, value), else_=TASKS.c[name]) for name, value in stamps.items()}
     row = {c.name: new.get(c.name, c) for c in TASKS.c}
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
     return (
@@ -155,7 +155,7 @@ def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
 
 def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
     """Return the parts that write the new rows, if they are counted."""
-    names = (*CHANGEABLE, "completed_at", "trashed_at", *CHANGED)
+    names = (*CHANGEABLE, "completed_at", "trashed_at", "version", "updated_at")
     updated = (
         update(TASKS)
         .values({name: done.c[name] for name in names} | {"revision": counted.c.revision})

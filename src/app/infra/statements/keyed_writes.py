@@ -50,7 +50,6 @@ from app.infra.statements.revision import AT_MOST, ONE, OWNERS
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
     ALIVE,
-    CHANGED,
     NOT_GIVEN,
     ROW,
     SHOWN,
@@ -59,6 +58,7 @@ from app.infra.statements.tasks import (
     expected,
     insert_new,
     new_values,
+    stamps_of,
     toggle_values,
     value_of,
 )
@@ -213,12 +213,13 @@ def _change(
     """Return the change of a task in the list. If nothing differs, the response is stored all the same."""
     response = read_stored()
     held = hold_owner(response)
-    counted_up = {name: case((differs, value), else_=TASKS.c[name]) for name, value in CHANGED.items()}
-    row = {c.name: c for c in TASKS.c} | dict(values) | counted_up
+    stamps = stamps_of(held.c.revision)
+    stamped = {name: case((differs, value), else_=TASKS.c[name]) for name, value in stamps.items()}
+    row = {c.name: c for c in TASKS.c} | dict(values) | stamped
     seen = _named(row | {"differs": differs}).where(
         *owner_scope(TASKS), TASKS.c.id == ROW, ALIVE, *expected(conditional), held.c.revision.is_not(None)
     )
-    written = (*values, *CHANGED)
+    written = (*values, *stamps)
     done = _with_json(seen.with_for_update(of=TASKS), "id", "differs", *written)
     stored = _store_task(held, done)
     counted = count_stored(stored, select(done.c.differs.cast(Integer)).scalar_subquery())

@@ -23,7 +23,6 @@ from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of,
 from app.infra.statements.revision import ONE, OWNERS, count_change
 from app.infra.statements.tasks import (
     ALIVE,
-    CHANGED,
     ROW,
     SHOWN,
     TASKS,
@@ -75,7 +74,7 @@ def _put() -> Statement:
         .returning(OWNERS.c.revision)
         .cte("counted")
     )
-    change = update(TASKS).values(position=value_of("position"), **CHANGED)
+    change = update(TASKS).values(position=value_of("position"))
     change = change.where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE)
     return compile_sql(only_if_counted(change, counted).returning(*SHOWN))
 
@@ -116,7 +115,7 @@ def _spread() -> Statement:
     pairs = pairs.render_derived(name="pairs")
     count = _hidden_from_planner(func.cardinality(ids))
     given = select(pairs.c.id, pairs.c.position).limit(count).subquery("given")
-    change = update(TASKS).values(position=given.c.position, **CHANGED)
+    change = update(TASKS).values(position=given.c.position)
     differs = TASKS.c.position != given.c.position
     change = change.where(*owner_scope(TASKS), TASKS.c.id == given.c.id, differs)
     return compile_sql(only_if_counted(change, count_change(true())))

@@ -15,6 +15,8 @@ from app.infra.tables import TaskOwnerRow
 
 OWNERS: Final = view_of(TaskOwnerRow)
 ONE: Final = literal_column("1", Integer)
+RESYNC_STEP: Final = 2**32
+"""What `app resync` adds to revisions: more than the writes of one owner between a backup and its restore."""
 AT_MOST: Final = bindparam("at_most", type_=Integer)
 START: Final = literal_column("(extract(epoch FROM now()) * 1000000)::bigint", BigInteger)
 """The first revision of an owner, in microseconds, and their floor.

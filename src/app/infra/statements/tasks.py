@@ -34,7 +34,7 @@ from sqlalchemy.types import BigInteger
 
 from app.infra.statements import idempotency, tombstones
 from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, owner_scope, set_owner, view_of
-from app.infra.statements.revision import ONE, OWNERS, count_change, count_new_task
+from app.infra.statements.revision import ONE, OWNERS, RESYNC_STEP, count_change, count_new_task
 from app.infra.statements.task_json import task_json
 from app.infra.tables import TaskRow
 
@@ -46,7 +46,7 @@ ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ANYTHING: Final = literal_column("'%'", Text)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
-CHANGED: Final = {"version": TASKS.c.version + literal_column("1", BigInteger), "updated_at": AT}
+VERSIONS_SKIPPED: Final = 2**20  # more than one task gets between a backup and its restore
 
 NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 """Columns of a new task whose values are not parameters of their own."""
@@ -73,6 +73,17 @@ def value_of(name: str) -> ColumnElement[Any]:
 def differs_from(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
     """Return whether new values change anything (`change_task` of the domain, in SQL)."""
     return or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in values if name not in DERIVED))
+
+
+def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+    """Return the values that every change of a task sets, with the owner's revision.
+
+    A restored database reaches versions again that clients know, with other contents. So the first change
+    after an `app resync` skips the versions that the lost database may have given to the task.
+    """
+    one, step, skipped = (literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED))
+    resyncs = revision // step - TASKS.c.revision // step
+    return {"version": TASKS.c.version + one + resyncs * skipped, "updated_at": AT}
 
 
 def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
@@ -110,25 +121,25 @@ def toggle_values() -> dict[str, ColumnElement[Any]]:
 def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
     """Return the write of new values of these columns, if any of them differs."""
     values, differs = new_values(names)
-    return write_of(update(TASKS).values(values | CHANGED), ALIVE, conditional=conditional, differs=differs)
+    return write_of(update(TASKS).values(values), ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that toggles `completed`."""
-    return write_of(update(TASKS).values(toggle_values() | CHANGED), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values(toggle_values()), ALIVE, conditional=conditional)
 
 
 @lru_cache
 def trash(*, conditional: bool) -> Write:
     """Return the write that moves a task to the trash."""
-    return write_of(update(TASKS).values({"trashed_at": AT, **CHANGED}), ALIVE, conditional=conditional)
+    return write_of(update(TASKS).values(trashed_at=AT), ALIVE, conditional=conditional)
 
 
 @lru_cache
 def restore(*, conditional: bool) -> Write:
     """Return the write that takes a task out of the trash."""
-    return write_of(update(TASKS).values({"trashed_at": null(), **CHANGED}), TRASHED, conditional=conditional)
+    return write_of(update(TASKS).values(trashed_at=null()), TRASHED, conditional=conditional)
 
 
 @lru_cache
@@ -186,5 +197,6 @@ def _look(differs: ColumnElement[bool]) -> Statement:
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
-    """Run a change only after it was counted in the owner's row, and stamp the revision."""
-    return change.values(revision=counted.c.revision).where(counted.c.revision.is_not(None))
+    """Run a change only after it was counted in the owner's row, and stamp version, time and revision."""
+    stamps = stamps_of(counted.c.revision) | {"revision": counted.c.revision}
+    return change.values(stamps).where(counted.c.revision.is_not(None))
