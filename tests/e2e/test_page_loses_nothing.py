@@ -439,6 +439,20 @@ async def test_seven_tabs_of_one_browser_load_and_show_within_a_second_what_anot
     assert min(took) < 1  # the others may meet a busy machine
 
 
+async def test_while_no_stream_reaches_the_page_it_says_that_changes_may_appear_late(
+    site: Site, page: Page
+) -> None:
+    await without_stream(page)
+    await Visitor.signed_up(page, site)
+    news = page.locator(".late-news")
+    await expect(news).to_have_text("Changes from other devices may appear late just now.", timeout=20_000)
+    await page.unroute("**/api/me/tasks/events?*")
+    async with streaming(page):
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+
+    await expect(news).to_have_text("", timeout=20_000)
+
+
 async def test_while_a_person_writes_nothing_that_happens_elsewhere_takes_the_field_away(
     site: Site, page: Page
 ) -> None:

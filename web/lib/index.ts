@@ -272,6 +272,8 @@ export interface LiveOptions extends CallOptions {
   readonly onResync?: (() => void) | undefined;
   /** Every change before this token has been passed on: store it with your copy. */
   readonly onSince?: ((since: string) => void) | undefined;
+  /** Whether changes arrive at once. False: there is no stream, or the server does not hear of every change now. */
+  readonly onLive?: ((isLive: boolean) => void) | undefined;
 }
 
 interface RequestOptions extends WriteOptions {
@@ -660,7 +662,7 @@ interface Step {
   readonly changes?: Change[];
 }
 
-type Shared = Step | { readonly isNew: true };
+type Shared = Step | { readonly isNew: true } | { readonly isLive: boolean };
 
 /** How fast attempts follow each other. */
 interface Pace {
@@ -680,6 +682,7 @@ class Live {
   #user: string | null = null; // a person who signs in later gets nothing of this
   #at: string | null; // null: from now on
   #channel: Channel<Shared> | null = null;
+  #isLive: boolean | null = null; // null: not known yet
   #isReading = false;
   #isBehind = false; // while it read, a message of another page arrived
 
@@ -715,7 +718,11 @@ class Live {
       return await new Promise<never>((_, reject) => {
         let isLeading = false;
         const hear = ({ data }: { data: Shared }) => {
-          if (isLeading && "isNew" in data && this.#at !== null) channel.postMessage({ at: this.#at });
+          if (isLeading && "isNew" in data) {
+            if (this.#at !== null) channel.postMessage({ at: this.#at });
+            if (this.#isLive !== null) channel.postMessage({ isLive: this.#isLive });
+          }
+          if (!isLeading && "isLive" in data) this.#report(data.isLive);
           if (!isLeading && "at" in data) this.#hear(data, signal).catch(reject);
         };
         channel.addEventListener("message", hear);
@@ -754,6 +761,18 @@ class Live {
   #take({ changes, next }: { readonly changes: Change[]; readonly next: string }): void {
     for (const change of changes) callHandler(() => this.#onChange(change));
     this.#arrive(next);
+  }
+
+  /** Calls the handler if this is new. */
+  #report(isLive: boolean): void {
+    if (this.#isLive === isLive) return;
+    this.#isLive = isLive;
+    callHandler(() => this.#options.onLive?.(isLive));
+  }
+
+  #reportToAll(isLive: boolean): void {
+    this.#report(isLive);
+    this.#channel?.postMessage({ isLive });
   }
 
   /** Begins here, where nothing before is known. */
@@ -811,6 +830,7 @@ class Live {
         if (isCopyTooOld(error)) await this.#giveUp(signal);
         else problem = error;
       }
+      if (problem !== null) this.#reportToAll(false);
       await this.#rest(problem, pace, signal);
     }
   }
@@ -824,12 +844,14 @@ class Live {
       if (name === "ready" && id !== null) {
         if (this.#at === null) this.#begin(id);
         this.#channel?.postMessage({ at: this.#at ?? id });
+        this.#reportToAll(true);
       } else if (name === "changes" && this.#at !== null) {
         const { changes, next } = data as unknown as ChangesPage;
         const from = this.#at;
         this.#take({ changes, next });
         this.#channel?.postMessage({ at: next, from, changes });
-      } else if (name === "resync") await this.#giveUp(signal);
+      } else if (name === "live") this.#reportToAll(data["live"] === true);
+      else if (name === "resync") await this.#giveUp(signal);
       else if (name === "bye" && data["reason"] === "token-expired") refuse();
     }
   }

@@ -20,6 +20,8 @@ const ORDERS = {
   "-updated": "Last changed",
 } as const;
 const TITLE_MAX = 255; // characters, each emoji one
+const TYPING = 250; // milliseconds between two letters
+const RECONNECTING = 3_000; // milliseconds that a stream is away when a server is replaced
 type Filter = keyof typeof FILTERS;
 type Order = keyof typeof ORDERS;
 
@@ -36,8 +38,9 @@ export function Tasks({ api, person, onSignOut }: Props) {
   const [tag, setTag] = useState<string | null>(null);
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
-  const query = useSettled(words.trim());
+  const query = useSettled(words.trim(), TYPING);
   const list = useTasks(api, selected(filter, order, query, tag), setNotice);
+  const isLate = useSettled(!list.isLive, RECONNECTING);
   const now = useNow();
   const input = useRef<HTMLInputElement>(null);
   const search = useRef<HTMLInputElement>(null);
@@ -107,6 +110,10 @@ export function Tasks({ api, person, onSignOut }: Props) {
           You are offline. What you see may be old, and changes cannot be saved just now.
         </p>
       )}
+
+      <p className="late-news" role="status">
+        {isLate && !isOffline && "Changes from other devices may appear late just now."}
+      </p>
 
       {!isTrash && (
         <form className="add" onSubmit={(event) => void add(event)}>
@@ -225,12 +232,12 @@ function selected(filter: Filter, sort: Order, q: string, tag: string | null): L
   };
 }
 
-/** A value that has not changed for a quarter of a second. */
-function useSettled(value: string): string {
+/** The latest value that stayed for so many milliseconds. */
+function useSettled<T>(value: T, milliseconds: number): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), 250);
+    const timer = setTimeout(() => setSettled(value), milliseconds);
     return () => clearTimeout(timer);
-  }, [value]);
+  }, [value, milliseconds]);
   return settled;
 }

@@ -41,6 +41,7 @@ let drafts = 0;
 
 export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice | null) => void) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
+  const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
   const written = useRef(0); // how many writes have begun or ended
   const underway = useRef(0); // how many writes were sent and not answered
@@ -149,7 +150,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
       showHeld.current();
     };
     // Without a stream the list is read again on coming back.
-    api.live(follow, { onResync, signal: leaving.signal }).catch(() => undefined);
+    api.live(follow, { onResync, onLive: setLive, signal: leaving.signal }).catch(() => undefined);
     return () => leaving.abort();
   }, [api]);
 
@@ -205,6 +206,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
 
   return {
     ...shown,
+    isLive,
     keep,
     reload: () => load(),
     more: () => (shown.next && shown.phase === "ready" ? load(shown.next) : undefined),

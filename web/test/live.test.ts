@@ -313,6 +313,36 @@ test("seven pages of a browser have one stream, and all hear of a change", LIMIT
   assert.equal(reads.length, 0); // all stood at the same place
 });
 
+test(
+  "all pages learn that the stream fails, that the server hears of no change, and that both are over",
+  LIMIT,
+  async () => {
+    onStream = inTurn(opened(), (response) => response.destroy(), opened(event("live", { live: false })));
+    const known: boolean[][] = [];
+    const follow = async () => {
+      const page: boolean[] = [];
+      const onLive = (isLive: boolean) => {
+        page.push(isLive);
+        changed();
+      };
+      known.push(page);
+      following({ onLive });
+      await until(() => page.length === 1);
+    };
+
+    await follow();
+    await follow();
+    streams[0]?.response.end();
+    await until(() => known.every((page) => page.length === 4));
+    await follow();
+    streams[2]?.response.write(event("live", { live: true }));
+    await until(() => known.every((page) => page.at(-1) === true));
+
+    const both = [true, false, true, false, true];
+    assert.deepEqual(known, [both, both, [false, true]]);
+  },
+);
+
 test("a page that stands elsewhere than the stream reads what it misses itself", LIMIT, async () => {
   const leading = following();
   await until(() => leading.heard.includes("t0"));
