@@ -1,7 +1,7 @@
 """A PostgreSQL cluster: where its data and programs are, and how it is created.
 
-PostgreSQL refuses root. As root it is run as `postgres` or `nobody`, whose data and programs then lie
-outside wherever that user may not go; `.state/` keeps a pointer.
+PostgreSQL refuses root. So root runs it as the user `postgres` or `nobody`. If that user may not enter our
+folder, the data and the programs are elsewhere, and a file in our folder has the path.
 """
 
 import os
@@ -26,7 +26,7 @@ class CannotStart(Exception):
 
 
 def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
-    """Return the data folder: here, or outside if our unprivileged user cannot enter this folder."""
+    """Return the path of the data: in `folder`, or elsewhere if the user may not enter `folder`."""
     pointer = folder / "postgres.elsewhere"
     if pointer.exists():
         kept = Path(pointer.read_text().strip())
@@ -43,16 +43,16 @@ def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
 
 
 def reachable(programs: Path, user: User) -> Path:
-    """Return the programs, copied to where our unprivileged user may run them if need be.
+    """Return PostgreSQL's programs: `programs`, or a copy if the user may not enter that folder.
 
-    A wheel keeps their libraries beside its package, and they look for them there.
+    The programs of a wheel load libraries from a folder beside its package. So the copy has both folders.
     """
     if user is None or may_enter(user, programs):
         return programs
     package = programs.parent.parent
     libraries = package.with_name(f"{package.name}.libs")
     version = f"{package.name}-{binaries.major(programs)}"
-    copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - whose it is, is checked
+    copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - its owner is checked
     if not copy.exists():
         made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
         shutil.copytree(programs.parent, made / package.name / programs.parent.name, symlinks=True)
@@ -81,21 +81,21 @@ def make(data: Path, programs: Path, user: User, password: str, *, durable: bool
         CannotStart: `initdb` refuses.
     """
     parent = data.parent
-    if user is not None and parent.stat().st_uid != user.pw_uid:
+    if user is not None and parent.stat().st_uid != user.pw_uid:  # then `initdb` may not write there
         home = parent / "postgres.making"
         home.mkdir(mode=0o700, exist_ok=True)
         os.chown(home, user.pw_uid, user.pw_gid)
     else:
         home = parent
     making = home / f"cluster-{secrets.token_hex(4)}"
-    words = home / "password"
-    write_secret(words, password)
+    password_file = home / "password"
+    write_secret(password_file, password)
     if user is not None:
-        os.chown(words, user.pw_uid, user.pw_gid)
+        os.chown(password_file, user.pw_uid, user.pw_gid)
     done = subprocess.run(  # noqa: S603 - a program of ours
         [
             *(str(programs / "initdb"), "-D", str(making), "-U", "postgres", "-E", "UTF8", "--locale=C"),
-            *("-A", "scram-sha-256", f"--pwfile={words}"),
+            *("-A", "scram-sha-256", f"--pwfile={password_file}"),
             *(() if durable else ("--no-sync",)),
         ],
         capture_output=True,
@@ -104,7 +104,7 @@ def make(data: Path, programs: Path, user: User, password: str, *, durable: bool
         cwd="/",
         preexec_fn=prepare(user),
     )
-    words.unlink()
+    password_file.unlink()
     if done.returncode:
         raise CannotStart(f"initdb failed: {done.stderr.strip()}")
     making.rename(data)  # whole or not at all

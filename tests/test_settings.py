@@ -59,7 +59,7 @@ def test_neons_address_is_taken_as_it_is_pasted() -> None:
     ],
     ids=str,
 )
-def test_each_source_of_trust_says_whose_tokens_are_accepted(
+def test_each_source_of_trust_names_the_issuer_of_accepted_tokens(
     env: dict[str, str], issuer: str, jwks: str | None
 ) -> None:
     auth = Settings.from_env({"DATABASE_URL": NEON, **env}).auth

@@ -85,17 +85,17 @@ async def test_an_absent_and_anothers_task_are_404_with_their_index_and_look_ali
     people: People, op: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
-    his = await bob.create("his")
+    bobs = await bob.create("bob's")
     create = {"op": "create", "title": "x"}
 
-    answers = [await batch(ann, create, create, {"op": op, "id": id_}) for id_ in (ID, his["id"])]
+    answers = [await batch(ann, create, create, {"op": op, "id": id_}) for id_ in (ID, bobs["id"])]
 
     for answer in answers:
         assert (answer.status_code, places(answer)) == (404, {"/operations/2"})
     absent, anothers = ({**answer.json(), "request_id": ""} for answer in answers)
     assert absent == anothers
     assert await ann.titles() == []
-    assert await bob.titles() == ["his"]
+    assert await bob.titles() == ["bob's"]
 
 
 async def test_a_stale_task_is_412_with_its_index_and_current_etag(people: People) -> None:

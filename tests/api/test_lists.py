@@ -197,7 +197,7 @@ async def test_two_spellings_of_one_tag_in_one_body_are_refused_by_their_place(
     assert response.json()["detail"] == "tags/2: is the same tag as /tags/0"
 
 
-async def test_a_cursor_of_which_one_character_was_changed_is_refused(people: People) -> None:
+async def test_a_cursor_with_one_changed_character_is_refused(people: People) -> None:
     ann = people.one()
     for _ in range(2):
         await ann.create("Zoë")

@@ -56,7 +56,9 @@ async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_refu
     assert problem["request_id"] == refused.headers["x-request-id"]
 
 
-async def test_an_address_is_reported_429_before_it_is_known_who_asks(people_with: PeopleWith) -> None:
+async def test_an_address_beyond_its_limit_is_429_before_its_token_is_verified(
+    people_with: PeopleWith,
+) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="3" + HOUR) as people:
         ann = people.one()
 

@@ -67,9 +67,10 @@ class Ledger:
                 self.findings.add("lost", f"version {entry.newest} of {entry.title} was seen, and forgotten")
             entry.toggled += 1
             self._seen(entry, task)
+        elif _perhaps(status):
+            entry.perhaps_toggled += 1
         else:
-            entry.perhaps_toggled += _perhaps(status)
-            entry.refused_toggles += not _perhaps(status)
+            entry.refused_toggles += 1
 
     def deleted(self, task_id: str, status: str) -> None:
         """Note a deletion."""

@@ -161,22 +161,22 @@ async def refused(mine: TaskRepository, *operations: Operation, at_most: int = M
 async def test_an_absent_a_trashed_and_anothers_task_are_not_found_and_nothing_is_done(
     repository_of: RepositoryOf,
 ) -> None:
-    mine, bobs = repository_of(someone("ann")), repository_of(someone("bob"))
-    task, gone, his = (TaskFactory.build() for _ in range(3))
+    mine, of_bob = repository_of(someone("ann")), repository_of(someone("bob"))
+    task, gone, bobs = (TaskFactory.build() for _ in range(3))
     await mine.add(task, at_most=MANY)
     await mine.add(gone, at_most=MANY)
     await mine.trash(gone.id, at=later(0))
-    await bobs.add(his, at_most=MANY)
+    await of_bob.add(bobs, at_most=MANY)
 
-    for absent in (a_task_id(), gone.id, his.id):
+    for absent in (a_task_id(), gone.id, bobs.id):
         for operation in (Change(absent, TaskChanges(title="x")), Trash(absent)):
             refusal = await refused(
                 mine, TaskFactory.build(), Change(task.id, TaskChanges(title="x")), operation
             )
             assert (type(refusal), refusal.operation) == (TaskNotFound, 2)
-    for absent in (a_task_id(), his.id):
+    for absent in (a_task_id(), bobs.id):
         assert isinstance(await refused(mine, TaskFactory.build(), Restore(absent)), TaskNotFound)
-    assert read(await bobs.show(his.id))["title"] == his.title
+    assert read(await of_bob.show(bobs.id))["title"] == bobs.title
 
 
 @pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), MissingVersions()], ids=str)

@@ -43,16 +43,16 @@ def test_any_beginning_of_a_word_finds_it(title: str) -> None:
 
 
 @given(texts)
-def test_words_are_the_same_again_and_in_any_case_or_normal_form(text: str) -> None:
+def test_words_stay_the_same_when_they_are_read_again_and_in_any_normal_form(text: str) -> None:
     found = words(text)
 
     assert words(" ".join(found)) == found
     assert words(normalize("NFC", text)) == words(normalize("NFD", text)) == found
-    if not any(category(character)[0] == "S" for character in text):  # some are compatible with what is none
+    if not any(category(character)[0] == "S" for character in text):  # NFKC makes some a space and a mark (¨)
         assert words(normalize("NFKC", text)) == words(normalize("NFKD", text)) == found
 
 
-def test_words_of_each_character_alone_are_the_same_again() -> None:
+def test_words_of_each_single_character_stay_the_same_when_they_are_read_again() -> None:
     for code in range(sys.maxunicode + 1):
         found = words(chr(code))
         assert words(" ".join(found)) == found, hex(code)
@@ -75,7 +75,7 @@ def test_words_of_each_character_alone_are_the_same_again() -> None:
         ("?! -- … ' \"", ""),
     ],
 )
-def test_words(text: str, expected: str) -> None:
+def test_a_text_has_these_words(text: str, expected: str) -> None:
     assert words(text) == expected.split()
 
 
@@ -87,7 +87,7 @@ def test_a_sort_key_is_short_and_blind_to_case(text: str) -> None:
     assert sort_key(text.upper().casefold()) == sort_key(text.upper())
 
 
-def test_a_run_without_spaces_is_looked_for_anywhere_and_other_words_where_they_begin() -> None:
+def test_a_script_without_spaces_is_searched_anywhere_and_only_the_last_word_may_be_a_beginning() -> None:
     assert set(Search.parse("buy 東京 mil").needles) == {" buy ", "東京", " mil"}
     assert UNSPACED.match("東京")
     assert Search.parse("?!").verbatim == "?!"

@@ -38,16 +38,16 @@ async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
     [({}, "EdDSA"), ({"alg": "ES256"}, "ES256"), ({"alg": "RS256"}, "RS256"), ({"ids": "uuid"}, "EdDSA")],
     ids=["as it comes", "ES256", "RS256", "uuid ids"],
 )
-async def test_a_token_speaks_for_whom_it_was_made(
+async def test_a_token_is_verified_as_that_of_its_user(
     postgres: PostgresServer, variant: dict[str, Any], algorithm: str
 ) -> None:
     async with better_auth(postgres.new_database(), **variant) as auth, verifier_for(auth) as verifier:
         ann, bob = await auth.sign_up("ann"), await auth.sign_up("bob")
         tokens = [await ann.token(), await bob.token()]
 
-        speakers = [(await verifier.verify(token)).user_id for token in tokens]
+        users = [(await verifier.verify(token)).user_id for token in tokens]
 
-        assert speakers == [ann.user_id, bob.user_id]
+        assert users == [ann.user_id, bob.user_id]
         assert {jwt.get_unverified_header(token)["alg"] for token in tokens} == {algorithm}
         if "ids" in variant:
             assert str(UUID(ann.user_id)) == ann.user_id

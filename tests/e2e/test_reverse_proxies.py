@@ -176,7 +176,7 @@ def test_ipv6_addresses_of_one_site_share_its_cap(tmp_path: Path) -> None:
 
     done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent.parent, check=False)
 
-    assert json.loads(done.stdout or "{}") == {"same site": 429, "another site": 503}, done.stderr
+    assert json.loads(done.stdout or "{}") == {"same network": 429, "other network": 503}, done.stderr
 
 
 def test_without_the_service_nginx_says_503_as_a_problem(

@@ -188,7 +188,7 @@ async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Pla
     assert await seconds_to_fail(3) < 2
 
 
-async def test_a_connection_that_lies_idle_has_no_deadline(place: Place) -> None:
+async def test_an_idle_connection_has_no_deadline(place: Place) -> None:
     async with open_database(place, seconds=0.5) as database:
         await database.fetch(PING, {})
         await asyncio.sleep(1)

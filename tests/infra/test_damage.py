@@ -1,7 +1,7 @@
 """A database that is changed under a running service: missing parts are reported, and so is the repair.
 
-How each test was seen to fail: no look after an error (500); errors of the other kind reported as not set up;
-the look of each minute left out; readiness from the last statement alone; rights given to every role of any view.
+How each test was seen to fail: no check after an error (500); an undefined table reported as not set up although
+nothing is missing; the check of each minute left out; readiness from the last statement alone; rights given to every role of any view.
 """
 
 import asyncio
@@ -127,7 +127,7 @@ async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_a
     assert len(of("wall stands again", logged)) == 1
 
 
-async def test_an_error_of_this_kind_where_nothing_is_missing_is_our_bug(url: str) -> None:
+async def test_an_undefined_table_is_our_bug_if_the_database_has_all_its_parts(url: str) -> None:
     async with open_database(url) as database:
         with pytest.raises(asyncpg.UndefinedTableError):
             await database.fetch(Statement("SELECT FROM no_such_table", ()), {})
@@ -158,7 +158,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
     async with open_database(url) as database:
         with capture_logs() as logged:
             await database.fetch(PING, {})
-            well = (await database.trouble(), walls_up(database))
+            intact = (await database.trouble(), walls_up(database))
             await change(postgres, url, "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY")
             await until(lambda: database._checkout.wall.due)
             await database.fetch(PING, {})
@@ -168,7 +168,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
             await change(postgres, url, "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY")
             mended = (await database.trouble(), walls_up(database))
 
-    assert well == mended == (None, 1.0)
+    assert intact == mended == (None, 1.0)
     assert len(served) == 1
     assert shown == 0.0
     assert trouble is not None

@@ -68,13 +68,12 @@ async def write(database: Database, owner: UserId, shared: list[TaskId], seed: i
 async def follow(mine: NeonTaskRepository, writing: asyncio.Event, follower: Follower) -> list[Any]:
     """Read one change at a time until all is written, then the rest. Return the tokens."""
     tokens: list[Any] = []
-    done = False
-    while not done:
-        written = not writing.is_set()
+    while True:
+        all_is_written = not writing.is_set()  # before the read, so that the last read cannot miss a write
         more = await read_page(mine, follower, limit=1)
         tokens.append(follower.token)
-        done = written and not more
-    return tokens
+        if all_is_written and not more:
+            return tokens
 
 
 async def test_no_follower_misses_a_change_of_eight_writers_and_each_meets_them_in_order(
@@ -97,9 +96,9 @@ async def test_no_follower_misses_a_change_of_eight_writers_and_each_meets_them_
 
     whole = Follower()
     await catch_up(partial(read_page, mine, whole))
-    for follower, met in zip(followers, tokens, strict=True):
+    for follower, seen in zip(followers, tokens, strict=True):
         assert follower.copy == whole.copy
-        places = [(token.revision, token.id) for token in met]
+        places = [(token.revision, token.id) for token in seen]
         assert places == sorted(places)
 
 

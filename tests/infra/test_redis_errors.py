@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path, tls_port: int) -> Iterator[Store]:
-    """A store with a password, TLS on a second port, and a user who may only look."""
+    """A store with a password, TLS on a second port, and a user who may only read."""
     authority = certificates.make(folder, "localhost")
     options = {
         "requirepass": PASSWORD,
@@ -52,7 +52,7 @@ def store(folder: Path, tls_port: int) -> Iterator[Store]:
     ) as store:
         with redis.Redis(port=store.port, password=PASSWORD) as client:
             client.acl_setuser(
-                "looker", enabled=True, passwords=["+x"], commands=["+ping", "+select", "+get"]
+                "reader", enabled=True, passwords=["+x"], commands=["+ping", "+select", "+get"]
             )
         yield store
 
@@ -69,7 +69,7 @@ CAUSES = {
     "redis://localhost:{port}": "has a user or password that localhost refuses",
     "redis://:wrong@localhost:{port}": "has a user or password that localhost refuses",
     "redis://nobody:hunter2@localhost:{port}": "has a user or password that localhost refuses",
-    "redis://looker:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD and INCRBY",
+    "redis://reader:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD and INCRBY",
     "redis://:hunter2@localhost:{port}/99": "names the database 99, which localhost does not have",
     "rediss://:hunter2@localhost:{tls_port}": "names localhost, whose certificate is not valid for it"
     " (self-signed certificate in certificate chain): check the host name, or name its authority in RATE_LIMIT_STORE_CA",
@@ -90,7 +90,7 @@ async def test_each_wrong_store_is_reported_by_its_cause(store: Store, tls_port:
     assert PASSWORD not in fault
 
 
-async def test_a_store_that_only_reads_is_reported_as_that(store: Store, folder: Path) -> None:
+async def test_a_read_only_replica_is_reported_with_what_to_do(store: Store, folder: Path) -> None:
     (place := folder / "replica").mkdir()
     with store_in(place, "--replicaof", "127.0.0.1", str(store.port)) as replica:
         assert (
@@ -121,7 +121,7 @@ def lines_of(service: Service) -> list[dict[str, str]]:
     return [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
 
 
-def test_with_a_wrong_password_it_starts_says_so_and_serves_and_heals_by_itself(
+def test_with_a_wrong_password_the_service_starts_with_a_warning_serves_and_recovers_by_itself(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()

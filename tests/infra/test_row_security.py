@@ -290,11 +290,13 @@ async def test_with_either_wall_down_nobody_reads_or_drops_the_tombstones_of_ano
     before = postgres.query(of_bob, name)
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        hers = NeonTaskRepository(WithoutPredicate(database) if wall == "predicate" else database, owner=ann)
-        token = (await hers.changes(None, limit=9)).next
-        await hers.purge(tasks[0].id)
-        await hers.purge(tasks[1].id)
-        changes = json.loads((await hers.changes(token, limit=9)).changes)
+        of_ann = NeonTaskRepository(
+            WithoutPredicate(database) if wall == "predicate" else database, owner=ann
+        )
+        token = (await of_ann.changes(None, limit=9)).next
+        await of_ann.purge(tasks[0].id)
+        await of_ann.purge(tasks[1].id)
+        changes = json.loads((await of_ann.changes(token, limit=9)).changes)
 
     assert changes == [{"id": str(task.id), "task": None} for task in tasks]
     assert postgres.query(of_bob, name) == before
@@ -384,11 +386,11 @@ async def test_the_login_role_sees_nothing_as_the_application_role_until_it_sets
         await connection.execute("SET ROLE taskward_app")
         nothing = await connection.fetchval(seen)
         await connection.execute(f"SET app.user_id = '{planted.ann}'")
-        hers = await connection.fetchval(seen)
+        anns = await connection.fetchval(seen)
     finally:
         await connection.close()
 
-    assert (everything, nothing, hers) == (4, 0, 2)
+    assert (everything, nothing, anns) == (4, 0, 2)
 
 
 BREACHES = {

@@ -100,14 +100,14 @@ async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(sing
     await add_two(single, ann)
 
     async with single.transaction() as transaction:
-        hers = await NeonTaskRepository(transaction, owner=ann).page(10, after=None)
-        his = await NeonTaskRepository(transaction, owner=bob).page(10, after=None)
+        anns = await NeonTaskRepository(transaction, owner=ann).page(10, after=None)
+        bobs = await NeonTaskRepository(transaction, owner=bob).page(10, after=None)
 
-    assert (len(read(hers)), len(read(his))) == (2, 0)
+    assert (len(read(anns)), len(read(bobs))) == (2, 0)
 
 
 @pytest.mark.quiet
-async def test_one_that_is_held_up_ends_at_its_deadline_undone_and_makes_room(
+async def test_a_transaction_that_waits_too_long_ends_at_its_deadline_undone_and_makes_room(
     single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single, "_timeout", 0.5)
@@ -127,7 +127,7 @@ async def test_one_that_is_held_up_ends_at_its_deadline_undone_and_makes_room(
     assert await tasks_of(single, ann) == 2
 
 
-async def test_one_whose_asker_leaves_is_undone_and_makes_room(single: Database) -> None:
+async def test_a_transaction_is_undone_and_makes_room_if_its_request_is_cancelled(single: Database) -> None:
     ann = someone()
     begun = asyncio.Event()
 

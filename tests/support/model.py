@@ -141,7 +141,8 @@ class Model:
         for task_id in ids:
             del self.tasks[task_id], self.stamps[task_id]
             self.resyncs.pop(task_id, None)
-        self.changes += bool(ids)
+        if ids:
+            self.changes += 1
 
     def manual_order(self, **filters: Any) -> list[str]:
         """Return the ids of the list in the manual order."""

@@ -261,7 +261,7 @@ export interface components {
         };
         /** Fault */
         Fault: {
-            /** @description RFC 6901, into the body; `/<name>` for a parameter or header */
+            /** @description A JSON Pointer (RFC 6901) into the body; `/<name>` for a parameter or header */
             pointer: string;
             detail: string;
             /** @description `query`, `path` or `header`; absent for the body */
@@ -289,7 +289,7 @@ export interface components {
             overdue: number;
             /** @description Open, and due today, even if its time has passed */
             due_today: number;
-            /** @description Sorted. Of more tags, those of the most open tasks, and then of the most tasks */
+            /** @description Sorted by tag. If not all fit: those with the most open tasks, then the most tasks */
             tags: components["schemas"]["TagCount"][];
             /** @description The number of tags that are not in `tags` */
             tags_left_out: number;

@@ -75,7 +75,7 @@ class Summary(Struct, frozen=True):
         list[TagCount],
         Meta(
             max_length=TAGS_MAX,
-            description="Sorted. Of more tags, those of the most open tasks, and then of the most tasks",
+            description="Sorted by tag. If not all fit: those with the most open tasks, then the most tasks",
         ),
     ]
     tags_left_out: Annotated[int, Meta(ge=0, description="The number of tags that are not in `tags`")]
@@ -84,7 +84,9 @@ class Summary(Struct, frozen=True):
 class Fault(Struct, frozen=True, omit_defaults=True):
     """A validation error, and its place in the request."""
 
-    pointer: Annotated[str, Meta(description="RFC 6901, into the body; `/<name>` for a parameter or header")]
+    pointer: Annotated[
+        str, Meta(description="A JSON Pointer (RFC 6901) into the body; `/<name>` for a parameter or header")
+    ]
     detail: str
     in_: Annotated[str, Meta(description="`query`, `path` or `header`; absent for the body")] = msgspec.field(
         default="body", name="in"

@@ -32,7 +32,7 @@ class TaskField:
     type: Schema | Reference
     examples: Sequence[Any]
     read: FieldReader | None = None  # None: only the server sets it
-    cleared: Any = None  # the value that null means in a patch, for a field that cannot be null
+    cleared: Any = None  # the value that null sets in a patch, if the field itself is never null
 
     @property
     def schema(self) -> Schema | Reference:
@@ -173,8 +173,9 @@ TASK_FIELDS: Final[Mapping[str, TaskField]] = {
 READERS: Final[Mapping[str, FieldReader]] = {
     name: field.read for name, field in TASK_FIELDS.items() if field.read is not None
 }
-"""Of the fields that clients set."""
+"""The readers of the fields that clients set."""
 
 CLEARED: Final[Mapping[str, object]] = {
     name: field.cleared for name, field in TASK_FIELDS.items() if field.cleared is not None
 }
+"""The values that null sets in a patch, of the fields that are never null."""

@@ -17,14 +17,14 @@ from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
 VERBS: Final = ("serve", "migrate", "purge", "resync", "openapi", "token")
-"""Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
+"""Each verb is a module of this package. Only the one that runs is imported: importing all takes a second."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
-    if sys.stdout is None:  # the next opened file would get its descriptor, and its output
+    if sys.stdout is None:  # otherwise the next file that opens gets descriptor 1, and all output
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     log_output.fail_in_one_line()
     try:

@@ -1,4 +1,4 @@
-"""The documented apps: the skeleton of a generator with the files of docs/front-ends.md, built."""
+"""The documented apps: what a generator such as create-vite makes, with the files of docs/front-ends.md."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 SILENT = {"NEXT_TELEMETRY_DISABLED": "1", "BETTER_AUTH_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1"}
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-PATIENCE = 300  # seconds for one command
+COMMAND_TIMEOUT = 300  # seconds
 START_TIMEOUT = 60  # seconds
 REPLACED_COMMANDS = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")
 """Beginnings of documented commands that the tests replace, because of lock files and free ports."""
@@ -48,7 +48,7 @@ def make_app(
     skeleton = HERE / name
     shutil.copytree(skeleton, folder, ignore=shutil.ignore_patterns("node_modules"))
     shutil.copytree(skeleton / "node_modules", folder / "node_modules", symlinks=True, copy_function=link)
-    taskward = folder.parent / "taskward"
+    taskward = folder.parent / "taskward"  # the documentation expects a checkout beside the app
     if not taskward.exists():
         taskward.symlink_to(ROOT)
     for title, text in section.files.items():
@@ -77,7 +77,7 @@ async def packed_client() -> Path:
     return ROOT / "dist" / f"taskward-client-{package['version']}.tgz"
 
 
-def own_commands(section: Section) -> list[str]:
+def unchanged_commands(section: Section) -> list[str]:
     """Return the commands of the documentation that run unchanged."""
     return [command for command in section.commands if not command.startswith(REPLACED_COMMANDS)]
 
@@ -94,7 +94,7 @@ async def run(command: str, folder: Path, env: Mapping[str, str] | None = None) 
         preexec_fn=prepare(),
     )
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        printed, _ = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT)
     finally:
         stop(process)
     assert process.returncode == 0, f"`{command}` ended with {process.returncode}:\n{printed.decode()}"

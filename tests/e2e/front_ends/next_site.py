@@ -46,7 +46,7 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
     written = "".join(f"{name}={value}\n" for name, value in settings.items())
     await apps.install("next")
     apps.make_app("next", folder, Section({**section.files, ".env.local": written}))
-    for command in apps.own_commands(section):
+    for command in apps.unchanged_commands(section):
         await apps.run(command, folder)
     team = {"TEST_OAUTH_URL": oauth_url}
     await apps.run("node --env-file=.env.local --import tsx scripts/migrate-team.mts", folder, team)

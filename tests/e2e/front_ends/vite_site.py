@@ -12,7 +12,7 @@ from tests.e2e.front_ends.site import Site
 from tests.support.servers.better_auth import better_auth
 from tests.support.servers.migrated import migrated_database
 
-AUTH_SHOWN, API_SHOWN = "http://localhost:3000", "http://127.0.0.1:8000"
+DOCUMENTED_AUTH, DOCUMENTED_API = "http://localhost:3000", "http://127.0.0.1:8000"
 """Where the documentation's vite.config.ts has the two servers."""
 
 
@@ -29,9 +29,9 @@ def replace(file: Path, texts: dict[str, str]) -> None:
 async def running(
     postgres: PostgresServer, folder: Path, documented: dict[str, Section]
 ) -> AsyncIterator[Site]:
-    """Follow the documentation, and run the app that is built with all that is behind it.
+    """Build the app as the documentation says, and run it with its servers.
 
-    It is built a second time for `direct_url`, where it calls the API at its own origin, by the packed client.
+    A second build, at `direct_url`, uses the packed client and calls the API directly, at another origin.
     """
     port, direct_port, api_port, auth_port = (free_port() for _ in range(4))
     url, direct_url = f"http://localhost:{port}", f"http://localhost:{direct_port}"
@@ -40,8 +40,10 @@ async def running(
     section = documented["Vite"]
     section = Section({**section.files, **documented["Recipes"].files}, section.commands)
     await apps.install("vite")
-    apps.make_app("vite", app, section, {"vite.config.ts": {AUTH_SHOWN: auth_url, API_SHOWN: api_url}})
-    for command in apps.own_commands(section):
+    apps.make_app(
+        "vite", app, section, {"vite.config.ts": {DOCUMENTED_AUTH: auth_url, DOCUMENTED_API: api_url}}
+    )
+    for command in apps.unchanged_commands(section):
         await apps.run(command, app)
     await apps.run("npm run lint -- --deny-warnings src && npm run build", app)
     await apps.run(f"npm install --prefer-offline {await apps.packed_client()}", app)

@@ -1,7 +1,8 @@
-"""nginx.conf of docs/examples/ under IPv6, in a network of its own: `unshare --map-root-user --net`.
+"""Runs docs/examples/nginx.conf under IPv6, in a network of its own: `unshare --map-root-user --net`.
 
-One address holds as many requests as the cap allows; then others ask, of the same 64 bits and of other ones.
-There is no service behind nginx: who is let through is answered 503.
+One address sends as many unfinished requests as the cap allows. Then another address of the same /64 network
+sends a request, and so does an address of another network. There is no service behind nginx, so nginx answers
+503 to a request that it lets through.
 """
 
 import json
@@ -16,17 +17,17 @@ from tests.support import certificates
 from tests.support.servers.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
 
 CAP = 64
-ONE, SAME_SITE, ANOTHER_SITE = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"  # 64 bits in common, or 63
+ONE, SAME_NETWORK, OTHER_NETWORK = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"  # share 64 bits, and 63
 PORT = 8099
 UNFINISHED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
 
 
 def main(folder: Path) -> None:
-    """Print what the others are answered."""
+    """Print the statuses that the two later requests get."""
     certificates.make(folder, NAME)
     ip = program("ip")
     subprocess.run([ip, "link", "set", "lo", "up"], check=True)
-    for address in (ONE, SAME_SITE, ANOTHER_SITE):
+    for address in (ONE, SAME_NETWORK, OTHER_NETWORK):
         subprocess.run([ip, "-6", "address", "add", f"{address}/64", "dev", "lo", "nodad"], check=True)
     changes = {
         "http {\n": "http {\n" + NGINX_FOLDERS.format(folder=folder),
@@ -41,8 +42,8 @@ def main(folder: Path) -> None:
         with ExitStack() as stack:
             for _ in range(CAP):
                 stack.enter_context(connected(ONE)).sendall(UNFINISHED)
-            time.sleep(0.5)
-            found = {"same site": status_of(SAME_SITE), "another site": status_of(ANOTHER_SITE)}
+            time.sleep(0.5)  # until nginx has read all of them
+            found = {"same network": status_of(SAME_NETWORK), "other network": status_of(OTHER_NETWORK)}
     finally:
         nginx.terminate()
         nginx.wait()
@@ -68,7 +69,7 @@ def connected(address: str) -> socket.socket:
 
 
 def status_of(address: str) -> int:
-    """Return the status that a request is answered."""
+    """Send a request from an address, and return the status of its response."""
     with connected(address) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return int(client.recv(12).split()[1])

@@ -140,7 +140,8 @@ class Jwks:
             trouble = "an unexpected error, see the log"
         finally:
             self._fetching = None  # before waiting requests continue
-        self.failures += bool(trouble)
+        if trouble:
+            self.failures += 1
         if trouble and self._clock() - self._fetched >= LIFETIME:
             self._take_over(())
         if trouble != self._trouble:

@@ -17,7 +17,7 @@ def _moment(name: str) -> ColumnElement[Any]:
 
 
 def _summary() -> Statement:
-    """Return the statement. Due days are compared with days, due times with times."""
+    """Return the statement that counts. It compares due days with days, and due times with times."""
     columns = [TASKS.c[name] for name in ("completed", "due_at", "due_whole_day", "tags", "tag_keys")]
     mine = select(*columns).where(*owner_scope(TASKS), ALIVE).cte("mine")
     done, is_open = mine.c.completed, not_(mine.c.completed)
