@@ -12,7 +12,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import logs
-from app.api.backpressure import LargeResponses, OneAtATime, Room
+from app.api.backpressure import LargeBodies, LargeResponses, Room
 from app.api.context import AppState
 from app.api.docs import DOCS_HANDLERS
 from app.api.health import alive, readiness
@@ -166,7 +166,7 @@ def compose(
         app_state=AppState(
             unit_of_work_of=units_of_work.of,
             bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
-            large_bodies=OneAtATime(),
+            large_bodies=LargeBodies(),
             large_responses=LargeResponses(),
             problem_base=settings.problem_base_url or PROBLEM_PAGES,
             require_if_match=settings.require_if_match,

@@ -1,13 +1,18 @@
 """Large bodies that never end: the received part is in memory, so its size is bounded."""
 
+import http.client
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
+from tests.abuse.bodies import BATCHES
+from tests.abuse.hog import one
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import written
 from tests.abuse.sockets import address_of
@@ -21,6 +26,7 @@ LENGTH = 2 * 1024 * 1024  # bytes, all that a batch may have
 SENT = 1_900_000  # bytes
 LONG = {"op": "create", "title": "x", "description": "y" * 9_500}
 BODY_TIMEOUT = 10  # seconds
+PEOPLE = 16
 
 
 @contextmanager
@@ -54,6 +60,32 @@ def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str
         except ConnectionError:
             found["closed"] += 1  # what it had sent besides was thrown away, and the answer with it
     return found
+
+
+def test_large_batches_of_many_people_at_once_take_the_memory_of_a_few(default_service: Service) -> None:
+    people, answers, peaks = [someone("hog") for _ in range(PEOPLE)], Counter[str](), []
+    held_before, done = memory(default_service), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peaks.append(memory(default_service) - held_before)
+
+    with honest_person(default_service) as honest, ThreadPoolExecutor(PEOPLE + 1) as threads:
+        watching = threads.submit(watch)
+        answers.update(threads.map(lambda person: answer_to_batch(default_service, person), people))
+        done.set()
+        watching.result()
+
+    assert answers.keys() <= {"200", "too-busy"}
+    assert answers["200"] >= 1
+    assert max(peaks) < 160  # MB; 214 where all are worked on at once
+    assert honest.share_answered == 1
+
+
+def answer_to_batch(service: Service, user: str) -> str:
+    """Send the largest batch, and name the answer."""
+    with closing(http.client.HTTPConnection(*address_of(service), timeout=60)) as connection:
+        return one(connection, "/batch", BATCHES["emoji"], service.token(user))
 
 
 def test_bodies_that_one_person_never_ends_hold_back_only_that_person(default_service: Service) -> None:

@@ -10,7 +10,10 @@
 """
 
 import asyncio
+from dataclasses import dataclass
 from enum import Enum, auto
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -54,35 +57,85 @@ class Room:
             del self._waiting[person]
 
 
-PATIENCE: Final = 10.0  # seconds that a large body waits for its person's earlier ones
+PATIENCE: Final = 10.0  # seconds that a large body waits until it is worked on
+AT_WORK_MAX: Final = 8 * 1024 * 1024  # bytes of large bodies that are worked on at once, of all people
 
 
-class OneAtATime:
-    """Lets the large bodies of a person be worked on one at a time, from the first look to the response.
+@dataclass(slots=True)
+class Turn:
+    """The right to work on one large body."""
 
-    The database would run their transactions one after the other anyway. Here they wait without a connection,
-    and each person has one place in the queue for the event loop.
+    bodies: "LargeBodies"
+    lock: asyncio.Lock
+    size: int
+
+    def release(self) -> None:
+        """Let others be worked on."""
+        self.lock.release()
+        self.bodies.free(self.size)
+
+
+class LargeBodies:
+    """Lets large bodies be worked on, from the first look to the response: of each person one at a time.
+
+    The database would run a person's transactions one after the other anyway. Here they wait without a
+    connection, and each person has one place in the queue for the event loop.
+
+    While a body is worked on, it takes eight times its size in memory. So the bodies of all people have a
+    limit. The smallest one goes on first: it does not wait behind large batches.
     """
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._free = AT_WORK_MAX
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by size and arrival
+        self._arrivals = count()
 
-    async def turn(self, person: str) -> asyncio.Lock:
-        """Wait for the person's turn. Release the lock at its end.
+    async def turn(self, person: str, size: int) -> Turn:
+        """Wait until a body of this size may be worked on. Release the turn at its end.
 
         Raises:
-            BodiesUnderWay: the earlier ones took too long.
+            BodiesUnderWay: the person's earlier ones took too long.
+            TooBusy: those of others took too long.
 
         """
         lock = self._locks.get(person)
         if lock is None:
             lock = self._locks[person] = asyncio.Lock()
+        own = False
         try:
             async with asyncio.timeout(PATIENCE):
-                await lock.acquire()
-        except TimeoutError:
-            raise BodiesUnderWay from None
-        return lock
+                own = await lock.acquire()
+                await self._take(size)
+        except BaseException as error:
+            if own:
+                lock.release()
+            if isinstance(error, TimeoutError):
+                raise (TooBusy if own else BodiesUnderWay) from None
+            raise
+        return Turn(self, lock, size)
+
+    async def _take(self, size: int) -> None:
+        if size <= self._free:
+            self._free -= size
+            return
+        turn = asyncio.get_running_loop().create_future()
+        heappush(self._waiting, (size, next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # its turn came while it gave up
+                self.free(size)
+            raise
+
+    def free(self, size: int) -> None:
+        """Stop counting a body, and call the smallest ones that wait and fit."""
+        self._free += size
+        while self._waiting and self._waiting[0][0] <= self._free:
+            size, _, turn = heappop(self._waiting)
+            if not turn.done():
+                self._free -= size
+                turn.set_result(None)
 
 
 LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size at once

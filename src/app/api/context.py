@@ -4,7 +4,6 @@ Only this module looks up strings in an ASGI scope.
 """
 
 import re
-from asyncio import Lock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import getrandbits
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from litestar.handlers import BaseRouteHandler
 
-from app.api.backpressure import KERNELS, LargeResponses, OneAtATime, Room
+from app.api.backpressure import KERNELS, LargeBodies, LargeResponses, Room, Turn
 from app.domain.identity import Principal, TokenVerifier, UserId
 from app.domain.rate_limit import Standing
 from app.domain.task_service import TaskService
@@ -30,7 +29,7 @@ class AppState:
 
     unit_of_work_of: Callable[[UserId], UnitOfWork]
     bodies: Room  # request bodies in memory
-    large_bodies: OneAtATime
+    large_bodies: LargeBodies
     large_responses: LargeResponses
     problem_base: str  # the base URL of the pages of problem types
     require_if_match: bool  # a write without `If-Match` is 428
@@ -61,7 +60,7 @@ class RequestContext:
     rate_limit: Standing | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
-    turn: Lock | None = None  # held while the large body is worked on, until the response
+    turn: Turn | None = None  # held while the large body is worked on, until the response
     response_began: float | None = None  # when an event stream began, in seconds of `perf_counter`
 
     def end_turn(self) -> None:

@@ -157,7 +157,7 @@ async def _whole_body(request: TaskRequest) -> bytes:
     except InternalServerException as error:  # Litestar raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
     if context.body_held:
-        context.turn = await context.app.large_bodies.turn(context.user_id)
+        context.turn = await context.app.large_bodies.turn(context.user_id, len(body))
         await TimeSlice().wait()
     return body
 

@@ -1,0 +1,74 @@
+"""Large bodies of all people share the memory in which they are worked on."""
+
+import asyncio
+
+import pytest
+
+from app.api.backpressure import AT_WORK_MAX, LargeBodies, Turn
+from app.domain.errors import BodiesUnderWay, TooBusy
+
+QUARTER = AT_WORK_MAX // 4
+
+
+async def take_all(bodies: LargeBodies) -> list[Turn]:
+    return [await bodies.turn(f"person {number}", QUARTER) for number in range(4)]
+
+
+async def test_given_the_memory_is_taken_then_the_smallest_body_goes_on_first_and_equals_as_they_came() -> (
+    None
+):
+    bodies, order = LargeBodies(), []
+    turns = await take_all(bodies)
+
+    async def work(name: str, size: int) -> None:
+        turn = await bodies.turn(name, size)
+        order.append(name)
+        await asyncio.sleep(0)
+        turn.release()
+
+    waiting = [
+        asyncio.create_task(work(name, size))
+        for name, size in (("large", QUARTER), ("later", QUARTER), ("small", 20_000), ("smaller", 19_000))
+    ]
+    await asyncio.sleep(0.01)
+    before = list(order)
+    turns[0].release()
+    await asyncio.gather(*waiting)
+
+    assert before == []
+    assert order == ["smaller", "small", "large", "later"]
+
+
+async def test_a_body_that_waits_too_long_for_others_is_refused_and_leaves_its_place_and_its_person_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bodies = LargeBodies()
+    turns = await take_all(bodies)
+    monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.05)
+
+    with pytest.raises(TooBusy):
+        await bodies.turn("ann", 20_000)
+    with pytest.raises(BodiesUnderWay):
+        await bodies.turn("person 1", 20_000)
+    for turn in turns:
+        turn.release()
+    await bodies.turn("ann", QUARTER)
+    for number in range(3):
+        await bodies.turn(f"other {number}", QUARTER)
+    with pytest.raises(TooBusy):
+        await bodies.turn("one too many", QUARTER)
+
+
+async def test_a_body_whose_client_leaves_just_as_its_turn_comes_takes_nothing() -> None:
+    bodies = LargeBodies()
+    turns = await take_all(bodies)
+    waiting = asyncio.create_task(bodies.turn("ann", QUARTER))
+    await asyncio.sleep(0)
+
+    turns.pop().release()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert waiting.cancelled()
+    async with asyncio.timeout(5):
+        await bodies.turn("ann", QUARTER)
