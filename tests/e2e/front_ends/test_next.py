@@ -180,7 +180,7 @@ async def test_words_outlive_the_session_that_ended_while_they_were_typed(
     assert ann.titles == ["A long story"]
 
 
-async def test_words_whose_session_ended_are_not_kept_for_who_signs_in_instead(
+async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -330,7 +330,7 @@ async def silent(port: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_the_task_of_who_signs_up_next_by_the_team_s_client_is_in_their_own_list(
+async def test_a_person_who_signs_up_next_finds_their_task_in_their_own_list_by_the_team_s_client(
     site: Site, new_person: NewPerson
 ) -> None:
     team = await team_page(site, await new_person(), "?clears")
@@ -344,7 +344,7 @@ async def test_the_task_of_who_signs_up_next_by_the_team_s_client_is_in_their_ow
     assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], ["Bob's plants"])
 
 
-async def test_words_that_were_typed_for_who_signed_out_are_kept_for_nobody(
+async def test_typed_words_of_a_person_who_signed_out_are_kept_for_nobody(
     site: Site, new_person: NewPerson
 ) -> None:
     team = await team_page(site, await new_person())

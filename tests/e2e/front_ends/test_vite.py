@@ -126,7 +126,7 @@ async def test_words_are_kept_once_their_person_has_signed_in_again_where_they_s
     assert ann.titles == ["Water the plants", "A long story"]
 
 
-async def test_words_of_a_session_that_ended_are_not_kept_for_who_signs_in_instead(
+async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
