@@ -47,7 +47,7 @@ def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
 
 @asynccontextmanager
 async def open_database(address: DatabaseAddress, *, pool_size: int = 10) -> AsyncIterator[Database]:
-    """Open a database whose server does not end statements by itself, before they are cut off."""
+    """Open a database without a statement_timeout, so that only the service can end a statement."""
     database = Database(address, timeout=2, pool_size=pool_size)
     database._checkout._connector._settings = session_settings(None)
     await database.open()
@@ -59,7 +59,7 @@ async def open_database(address: DatabaseAddress, *, pool_size: int = 10) -> Asy
 
 
 async def active(url: str) -> int:
-    """Return how many of our server processes are not idle, once none is or two seconds have passed."""
+    """Wait at most two seconds until no server process of ours is active. Return how many still are."""
     connection = await asyncpg.connect(url)
     try:
         deadline = time.monotonic() + 2

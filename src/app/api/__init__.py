@@ -1,1 +1,1 @@
-"""The HTTP layer: with `app.composition`, the only code that imports Litestar; alone it imports msgspec."""
+"""The HTTP layer. Only it and `app.composition` import Litestar; only it imports msgspec."""

@@ -10,7 +10,7 @@ from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 
 MARKS = "\u0301\u0327" * 60_000
-DESCRIPTION = ("a" + MARKS[:30]) * 319  # as long as allowed, in the dearest letters
+DESCRIPTION = ("a" + MARKS[:30]) * 319  # as long as allowed, of the letters that are slowest to validate
 ROUNDS = 5
 
 

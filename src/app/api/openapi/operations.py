@@ -67,6 +67,7 @@ _KEY = Parameter(
 _REPLAYED: Final = {"Idempotency-Replayed": "`true` if the response is that of an earlier request"}
 
 
+# Statuses of errors, by what an operation does.
 _OWNED: Final = (401, 403, 429)
 _READ: Final = (*_OWNED, 400, 406)
 _ONE: Final = (*_READ, 404)

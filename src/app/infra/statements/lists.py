@@ -1,9 +1,9 @@
 """Statements that read a page of a list: one per shape of list, compiled at first use.
 
 A page begins with a row comparison, `(key, id) >= (…)`, so that an index reads only the rows of the page. The
-comparison is not strict, and starts at the next id. With a strict one PostgreSQL estimates from the first
-column that nothing is greater than the greatest priority, however many tasks have it, and then any index
-looks good.
+comparison is not strict, and starts at the next id. For `>` PostgreSQL estimates from the first column alone:
+after a task of the greatest priority it expects no rows, though many tasks may have that priority. Then it
+picks any index.
 """
 
 from collections.abc import Iterable, Sequence
@@ -61,7 +61,7 @@ def first_of(
     return first(select(union_all(*map(first, reads)).subquery("both")))
 
 
-LIMIT: Final = bindparam("limit", type_=Integer)
+LIMIT: Final = bindparam("limit", type_=Integer)  # rows to read: one more than are returned
 FIRST: Final = bindparam("first", type_=Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
 TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # instead of a page of more than PAGE_BYTES
@@ -100,13 +100,13 @@ REVISION: Final = compile_sql(select(OWNERS.c.revision).where(*owner_scope(OWNER
 
 @lru_cache(maxsize=1024)
 def page_of(shape: Shape) -> Statement:
-    """Return the statement that reads a page, and what the next one begins after, as a single row.
+    """Return the statement of a shape. It has one row: the page, and where the next page begins.
 
-    A page is not read whatever its size: `shown` is `TOO_LARGE` where it has more than PAGE_BYTES, and has
-    NULL in place of a task that takes more than its share of READ_MAX, whose text is then not even read.
-    In both cases the caller reads again, with fewer tasks.
+    If the page has more than PAGE_BYTES, `shown` is `TOO_LARGE`. If a task takes more than its share of
+    READ_MAX, `shown` has NULL in its place, and PostgreSQL does not read its text. In both cases the caller
+    reads again, with fewer tasks.
 
-    One with `completed` is another statement than one without, so each finds its index in any kind of plan.
+    A filter by `completed` makes a statement of its own, so that even a generic plan uses the right index.
     """
     revision = select(OWNERS.c.revision).where(*owner_scope(OWNERS)).scalar_subquery()
     parts = [_part(shape, *conditions) for conditions in _parts(shape)]
