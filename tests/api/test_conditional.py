@@ -112,7 +112,7 @@ async def test_a_task_that_is_known_already_is_304_without_a_body(people: People
     assert "content-type" not in response.headers
 
 
-@pytest.mark.parametrize("known", ['"2"', "1", "garbage", '"11"'])
+@pytest.mark.parametrize("known", ['"2"', "1", "garbage", '"11"', 'x "1" y'])
 async def test_a_task_that_is_not_known_is_answered_whole(people: People, known: str) -> None:
     ann = people.one()
     task = await ann.create()

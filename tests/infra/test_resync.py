@@ -139,6 +139,23 @@ async def test_every_change_of_a_task_skips_the_versions_that_a_lost_database_ma
             assert task["version"] // VERSIONS_SKIPPED == resyncs, path
 
 
+async def test_a_task_without_a_revision_of_an_owner_with_a_high_one_gets_a_version_of_32_bits(
+    postgres: PostgresServer,
+) -> None:
+    url = await migrated_database(postgres)
+    async with served(url) as people:
+        ann = people.one("ann")
+        task = await ann.create()
+        name = DatabaseAddress.parse(url).database
+        postgres.query(
+            "UPDATE tasks SET revision = 0; UPDATE task_owners SET revision = 2::bigint ^ 52", name
+        )
+
+        changed = (await ann.ask("PATCH", f"{task['id']}/complete")).json()
+
+    assert 2 < changed["version"] < 2**31
+
+
 async def test_every_owner_is_raised_in_any_number_of_transactions(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,10 +67,11 @@ def is_known(request: TaskRequest, tag: bytes) -> bool:
     if_none_match = _header(request, b"if-none-match")
     if if_none_match is None:
         return False
+    if if_none_match.strip(" \t") == "*":
+        return True
     known = tag.decode("latin-1").strip('"')
-    return if_none_match.strip(" \t") == "*" or any(
-        opaque == known for _, opaque in _TAG.findall(if_none_match)
-    )
+    tags = _TAG.findall(if_none_match) if _LIST.fullmatch(if_none_match) else ()
+    return any(opaque == known for _, opaque in tags)
 
 
 def _header(request: TaskRequest, name: bytes) -> str | None:

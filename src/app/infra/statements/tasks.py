@@ -47,6 +47,7 @@ TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ANYTHING: Final = literal_column("'%'", Text)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
 VERSIONS_SKIPPED: Final = 2**20  # more than one task gets between a backup and its restore
+RESYNCS_MAX: Final = 1_000  # versions stay below 2**31
 
 NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 """Columns of a new task whose values are not parameters of their own."""
@@ -79,10 +80,13 @@ def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
     """Return the values that every change of a task sets, with the owner's revision.
 
     A restored database reaches versions again that clients know, with other contents. So the first change
-    after an `app resync` skips the versions that the lost database may have given to the task.
+    after an `app resync` skips the versions that the lost database may have given to the task. A task without
+    a revision may seem to have missed very many of them.
     """
-    one, step, skipped = (literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED))
-    resyncs = revision // step - TASKS.c.revision // step
+    one, step, skipped, most = (
+        literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
+    )
+    resyncs = func.least(revision // step - TASKS.c.revision // step, most)
     return {"version": TASKS.c.version + one + resyncs * skipped, "updated_at": AT}
 
 
