@@ -81,7 +81,7 @@ def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
 
     A restored database reaches versions again that clients know, with other contents. So the first change
     after an `app resync` skips the versions that the lost database may have given to the task. A task without
-    a revision may seem to have missed very many of them.
+    a revision may seem to have missed many of them.
     """
     one, step, skipped, most = (
         literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
