@@ -1,4 +1,4 @@
-"""A program of the run: started, waited for, stopped, and never left behind."""
+"""A program that `make run` starts: started, waited for, stopped, and never left behind."""
 
 import signal
 import subprocess
@@ -36,7 +36,7 @@ class Part:
             stdin=subprocess.DEVNULL,
             stdout=_own(log) if log else subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads yet: of two parts only the last has one
+            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads yet: only the part that starts last has an Output
         )
         self._output = None if log else Output(self._process.stdout)
         self._shown = 0  # bytes of the log that `show_mail` has looked at

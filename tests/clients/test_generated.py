@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 DOCUMENT = ROOT / "docs" / "openapi.json"
-WEB = ROOT / "web" / "node_modules"
+NODE_MODULES = ROOT / "web" / "node_modules"
 TIMEOUT = 120  # seconds, of each step
 
 
@@ -34,7 +34,7 @@ def run(folder: Path, *command: str | Path, **env: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def asking(service: Service) -> dict[str, str]:
+def environment_of(service: Service) -> dict[str, str]:
     return {"TASKS_URL": service.url, "TOKEN": service.token(someone("ann"))}
 
 
@@ -46,25 +46,25 @@ def test_openapi_python_client(service: Service, tmp_path: Path) -> None:
     path = f"{tool.parent}:{BARE['PATH']}"  # it formats with ruff
     run(tmp_path, tool, "generate", "--fail-on-warning", "--path", DOCUMENT, *options, PATH=path)
     run(tmp_path, sys.executable, "-m", "compileall", "-q", "generated")
-    run(tmp_path, sys.executable, "drive_python.py", **asking(service))
+    run(tmp_path, sys.executable, "drive_python.py", **environment_of(service))
 
 
 def run_typescript(folder: Path, driver: str, service: Service) -> None:
     """Compile a generated client with what drives it, and run it."""
     shutil.copy(HERE / driver, folder)
     (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "node_modules").symlink_to(WEB)
+    (folder / "node_modules").symlink_to(NODE_MODULES)
     options = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--types", "node")
     modules = ("--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable")
-    run(folder, WEB / ".bin" / "tsc", *options, *modules, driver)
-    run(folder, WEB / ".bin" / "tsx", driver, **asking(service))
+    run(folder, NODE_MODULES / ".bin" / "tsc", *options, *modules, driver)
+    run(folder, NODE_MODULES / ".bin" / "tsx", driver, **environment_of(service))
 
 
 def test_hey_api(service: Service, tmp_path: Path) -> None:
-    if not (WEB / "@hey-api").is_dir():
+    if not (NODE_MODULES / "@hey-api").is_dir():
         pytest.skip("web packages are not installed")
 
-    run(tmp_path, WEB / ".bin" / "openapi-ts", "-i", DOCUMENT, "-o", tmp_path / "generated")
+    run(tmp_path, NODE_MODULES / ".bin" / "openapi-ts", "-i", DOCUMENT, "-o", tmp_path / "generated")
     run_typescript(tmp_path, "drive_fetch.ts", service)
 
 

@@ -1,4 +1,4 @@
-"""What a request brings costs time in proportion to its length: twice the length, at most three times the time."""
+"""Each part of a request takes time in proportion to its length: twice the length, at most three times the time."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ async def read_whole_batch(request: TaskRequest) -> object:
 
 
 def batch_of(text: str) -> bytes:
-    """Return a batch whose operations have the text between them."""
+    """Return a batch whose descriptions together are the text."""
     pieces = [text[begin : begin + PIECE] for begin in range(0, len(text), PIECE)]
     return json.dumps(
         {
@@ -109,7 +109,7 @@ JUDGES: dict[str, Callable[[str], object]] = {
     "a move": lambda text: read(read_move, raw(text)),
     "a move beside it": lambda text: read(read_move, json.dumps({"before": text}).encode()),
     "a batch": lambda text: read(read_whole_batch, batch_of(text)),
-    "a batch that is nothing": lambda text: read(read_whole_batch, raw(text)),
+    "a batch that is not JSON": lambda text: read(read_whole_batch, raw(text)),
     "the name of a member": lambda text: hint(text, FIELDS, FIELDS),
 }
 

@@ -150,7 +150,7 @@ async def test_a_body_is_read_only_as_the_media_type_that_is_wanted(
     async def body() -> bytes:
         return b"{}"
 
-    request.body = body  # type: ignore[method-assign]  # no server sends one here
+    request.body = body  # type: ignore[method-assign]  # no server receives a body here
     try:
         read = await json_body(request, MERGE_PATCH, JSON)
     except HTTPException as refused:

@@ -51,13 +51,13 @@ export function browser({ verifiesEmail = false } = {}) {
     }
     return answer;
   };
-  /** A page of it; `instead` may answer some of its requests in place of Better Auth. */
+  /** A page of this browser. `instead` may answer requests in place of Better Auth. */
   const page = (instead: (path: string) => Promise<Response> | null = () => null) =>
     clientOf((input, init) => instead(new URL(new Request(input, init).url).pathname) ?? send(input, init));
   return { page, requested };
 }
 
-/** A team's own client of Better Auth, on one page. */
+/** The Better Auth client of a front end, on one page. */
 export const clientOf = (send: typeof fetch) =>
   createAuthClient({ baseURL: ORIGIN, fetchOptions: { customFetchImpl: send } });
 

@@ -1,4 +1,4 @@
-"""Error responses: RFC 9457 problem documents, one table for those of the domain."""
+"""Error responses: RFC 9457 problem documents. `PROBLEMS` has one for each domain error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Problem:
     """One type of error as clients see it."""
 
     status: HTTPStatus
-    slug: str  # the tail of the problem's `type`
+    slug: str  # the tail of the problem's `type`; empty: about:blank
     title: str  # the same for every occurrence (RFC 9457 §3.1.3)
     detail: str  # what the client's user can do
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -271,8 +271,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["etag"] = f'"{version}"'
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
-            # Anybody can send tokens with unknown keys, without end. `app.infra.auth.jwks` logs once that the
-            # keys are unavailable.
+            # A flood of tokens with unknown keys must not flood the log. `app.infra.auth.jwks` logs once that
+            # the keys are unavailable.
             write = logs.explain_refusal if isinstance(error, domain.KeysUnavailable) else log.warning
             write(problem.slug, reason=reason)
         case domain.NotAuthenticated(reason=reason, mistake=mistake):

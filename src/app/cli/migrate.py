@@ -53,11 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     except (CommandError, CannotMend) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
-        unfit = None if arguments.check else _unfit_role(address, error)
+        unfit = None if arguments.check else _explain_role(address, error)
         raise SettingsError([unfit or _explain(address, error)]) from error
 
 
-def _unfit_role(address: DatabaseAddress, error: Exception) -> str | None:
+def _explain_role(address: DatabaseAddress, error: Exception) -> str | None:
     user = '"{}"'.format(address.user.replace('"', '""'))
     if "create role" in str(error):
         return unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")

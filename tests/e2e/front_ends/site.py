@@ -17,7 +17,7 @@ class Site:
     postgres: PostgresServer
     people: str  # Better Auth's database
     api_env: dict[str, str]
-    direct_url: str = ""  # the same app, whose pages ask the API at another origin
+    direct_url: str = ""  # the same app, built to call the API directly, at another origin
     running: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -25,7 +25,7 @@ class Site:
         return int(self.api_env["PORT"])
 
     def start_api(self) -> None:
-        """Serve the API; a second time at the same port."""
+        """Serve the API, always at the same port."""
         self.running.enter_context(serving(self.api_env, self.folder))
 
     def stop_api(self) -> None:

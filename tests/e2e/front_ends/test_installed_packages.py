@@ -10,11 +10,11 @@ import pytest
 from tests.e2e.front_ends.apps import HERE, run
 from tests.e2e.front_ends.documentation import Section
 
-PASSKEYS = "Other ways to sign in"
+OTHER_WAYS = "Other ways to sign in"
 
 
 @pytest.mark.parametrize(
-    ("section", "app"), [("Next.js", "next"), ("Vite", "vite"), ("Recipes", "vite"), (PASSKEYS, "next")]
+    ("section", "app"), [("Next.js", "next"), ("Vite", "vite"), ("Recipes", "vite"), (OTHER_WAYS, "next")]
 )
 def test_the_app_has_the_packages_that_the_documentation_installs(
     documented: dict[str, Section], section: str, app: str
@@ -39,7 +39,7 @@ async def test_the_documentation_sets_the_overrides_that_the_app_is_locked_with(
     package = json.loads((HERE / "next" / "package.json").read_text())
     locked = package.pop("overrides")
     (tmp_path / "package.json").write_text(json.dumps(package))
-    (command,) = (each for each in documented[PASSKEYS].commands if each.startswith("npm pkg set "))
+    (command,) = (each for each in documented[OTHER_WAYS].commands if each.startswith("npm pkg set "))
 
     await run(command, tmp_path)
 
