@@ -63,7 +63,7 @@ def read_versions(given: str) -> Versions | None:
 
 
 def is_known(request: TaskRequest, tag: bytes) -> bool:
-    """Return whether `If-None-Match` has this tag or `*`. Tags count in a malformed header, too."""
+    """Return whether `If-None-Match` has this tag or `*`. A malformed header has no tags."""
     if_none_match = _header(request, b"if-none-match")
     if if_none_match is None:
         return False
