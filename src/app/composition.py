@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -165,6 +166,7 @@ def compose(
         worker=worker,
         app_state=AppState(
             unit_of_work_of=units_of_work.of,
+            unit_of_work_of_stream=replace(units_of_work, concurrency=PersonConcurrency(1)).of,
             bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
             large_bodies=LargeBodies(),
             large_responses=LargeResponses(),

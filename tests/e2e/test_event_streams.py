@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -177,6 +177,26 @@ async def test_given_a_token_that_expires_then_no_event_comes_afterwards(
 
     assert bye.data == {"reason": "token-expired"}
     assert stream.named("changes") == []
+
+
+async def test_a_request_with_a_body_without_end_gets_no_more_than_the_head_of_a_stream(
+    service: Service,
+) -> None:
+    head = f"GET /api/me/tasks/events?since=now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nAuthorization: {service.headers(someone('ann'))['authorization']}\r\n\r\n"
+    piece = b"%x\r\n%b\r\n" % (65536, b"x" * 65536)
+    address = urlsplit(service.url)
+
+    def send() -> int:
+        sent = 0
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            connection.sendall(head.encode())
+            with suppress(OSError):
+                while sent < 1_000 * len(piece):
+                    connection.sendall(piece)
+                    sent += len(piece)
+        return sent
+
+    assert await asyncio.to_thread(send) < 500 * 65536
 
 
 async def test_given_a_signing_key_that_leaves_the_key_set_then_no_event_comes_to_its_tokens_afterwards(

@@ -284,6 +284,21 @@ async def test_all_statements_of_a_request_share_one_deadline(place: Place) -> N
         assert time.monotonic() - began < 1.2
 
 
+async def test_a_stream_does_not_wait_for_the_requests_of_its_person(place: Place) -> None:
+    url = place.postgres.url_of(place.address.database)
+    app, ann = compose(Settings.from_env(environment_for(url, PERSON_CONCURRENCY="1"))), someone("ann")
+    async with client_of(app):
+        of_request, of_stream = app.app_state.unit_of_work_of, app.app_state.unit_of_work_of_stream
+        await asyncio.gather(of_request(ann).tasks.revision(), of_stream(ann).tasks.revision())
+        async with place.locked():
+            asking = asyncio.create_task(of_request(ann).tasks.list())
+            await asyncio.sleep(0.1)
+            assert await of_stream(ann).tasks.revision() == 0
+            assert not asking.done()
+            asking.cancel()
+            await asyncio.wait([asking])
+
+
 async def test_a_write_that_the_driver_did_not_send_is_repeated_once(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from app.domain.changes import ChangesToken
 from app.domain.errors import TooBusy, TooManyStreams
+from app.domain.identity import UserId
 from app.live import hub as hub_module
 from app.live.change_marks import ChangeMarks, digest_of
-from app.live.hub import PERSON_MAX, PROCESS_MAX, Hub, Stream
+from app.live.hub import PERSON_MAX, PROCESS_MAX, READS_AT_ONCE, Hub, Stream
 from tests.support.factories import someone
 
 ANN, BOB = someone("ann"), someone("bob")
@@ -171,3 +172,36 @@ async def test_the_hub_says_how_far_away_a_change_may_be_made(hub: Hub) -> None:
     assert (hub.reach, hub.live) == ("store", False)
     hub.set_store_connected(True)
     assert hub.live
+
+
+async def test_the_streams_of_one_person_read_one_at_a_time_and_do_not_delay_those_of_others(
+    hub: Hub,
+) -> None:
+    entered = list[str]()
+
+    async def read(owner: UserId) -> None:
+        async with hub.read_turn(owner):
+            entered.append(owner)
+            await asyncio.sleep(60)
+
+    with hub.open(ANN), hub.open(BOB):
+        reads = [asyncio.create_task(read(owner)) for owner in [ANN] * READS_AT_ONCE + [BOB]]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for each in reads:
+            each.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+
+    assert entered == [ANN, BOB]
+
+
+async def test_given_reads_of_others_that_do_not_end_then_a_stream_is_too_busy(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "READ_PATIENCE", 0.01)
+    with hub.open(ANN):
+        async with hub.read_turn(ANN):
+            with pytest.raises(TooBusy):
+                await hub.read_turn(ANN).__aenter__()
+        async with hub.read_turn(ANN):
+            pass

@@ -49,6 +49,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     }
     state = AppState(
         unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no reader uses it
+        unit_of_work_of_stream=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]
         bodies=Room(of_one=10**9, of_all=10**9),
         large_bodies=LargeBodies(),
         large_responses=LargeResponses(),

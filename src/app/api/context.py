@@ -28,6 +28,7 @@ class AppState:
     """What all requests of a process share. `app.composition` makes it."""
 
     unit_of_work_of: Callable[[UserId], UnitOfWork]
+    unit_of_work_of_stream: Callable[[UserId], UnitOfWork]  # does not wait for the person's requests
     bodies: Room  # request bodies in memory
     large_bodies: LargeBodies
     large_responses: LargeResponses

@@ -130,10 +130,13 @@ class EventStream(JsonResponse[str]):
 
 
 async def _watch_client(receive: Receive, stream: Stream) -> None:
-    """Note when the client disconnects. granian shows it here only: `send` does not fail."""
+    """Note when the client disconnects. granian shows it here only: `send` does not fail.
+
+    A body has no meaning here (RFC 9110 §9.3.1), and may have no end: it ends the stream.
+    """
     while True:
         message: Any = await receive()
-        if message["type"] == "http.disconnect":
+        if message["type"] == "http.disconnect" or message.get("more_body"):
             stream.disconnect()
             return
 
@@ -233,11 +236,12 @@ class _Follower:
             await self._send_page(page)
 
     async def _read(self) -> ChangesPage:
-        async with self._hub.read_turn():
+        async with self._hub.read_turn(self._context.user_id):
             self._no_read_before = monotonic() + READ_EVERY
             self._stream.changed = False
             mark = self._hub.mark_of(self._context.user_id)
-            page = await self._context.tasks.read_changes(self._position, CHANGES_MAX)
+            tasks = self._app.unit_of_work_of_stream(self._context.user_id).tasks
+            page = await tasks.read_changes(self._position, CHANGES_MAX)
         if page.more:
             self._stream.mark_changed()
         else:

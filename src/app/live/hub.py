@@ -8,7 +8,7 @@ owner's streams of this process, marks the change for the other workers, and pas
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from random import uniform
 from time import monotonic
@@ -93,6 +93,7 @@ class Hub:
         """Set the marks. `remembers`: every change is announced here, so a known head needs no read."""
         self.marks = marks
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._own_reads: dict[UserId, asyncio.Lock] = {}  # of owners with streams
         self.leaving = False
         self.store_connected: bool | None = None  # None: no store
         self._publish: Callable[[bytes], None] | None = None
@@ -150,6 +151,7 @@ class Hub:
             digest = digest_of(owner)
             self._seen[owner] = digest, self.marks.of(digest)
             self._streams[owner] = streams
+            self._own_reads[owner] = asyncio.Lock()
         stream = Stream(owner)
         streams.add(stream)
         self._count += 1
@@ -162,25 +164,24 @@ class Hub:
             self._count -= 1
             streams.discard(stream)
             if not streams:
-                del self._streams[owner], self._seen[owner]
+                del self._streams[owner], self._seen[owner], self._own_reads[owner]
 
     @asynccontextmanager
-    async def read_turn(self) -> AsyncIterator[None]:
-        """Wait until a stream may read the feed.
+    async def read_turn(self, owner: UserId) -> AsyncIterator[None]:
+        """Wait until a stream of a person may read the feed: one of theirs at a time, and few of all people.
 
         Raises:
             TooBusy: the reads of other streams took too long.
 
         """
-        try:
-            async with asyncio.timeout(READ_PATIENCE):
-                await self._reads.acquire()
-        except TimeoutError:
-            raise TooBusy from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(READ_PATIENCE):
+                    await stack.enter_async_context(self._own_reads[owner])
+                    await stack.enter_async_context(self._reads)
+            except TimeoutError:
+                raise TooBusy from None
             yield
-        finally:
-            self._reads.release()
 
     def mark_of(self, owner: UserId) -> Mark:
         """Return the mark of an owner, to be taken before a read of the feed."""
