@@ -71,37 +71,26 @@ async def test_a_change_on_one_machine_reaches_a_stream_of_the_other(
     assert ready.data == {"reach": "store"}
 
 
-async def test_given_a_store_that_is_killed_then_streams_hear_of_it_and_get_what_they_missed_when_it_is_back(
-    machines: Machines, client: httpx.AsyncClient
+@pytest.mark.parametrize("fault", ["is killed", "loses all packets"])
+async def test_given_a_store_that_fails_then_streams_hear_of_it_and_get_what_they_missed_when_it_is_back(
+    machines: Machines, client: httpx.AsyncClient, fault: str
 ) -> None:
+    fail, recover = (
+        (machines.store.kill, machines.store.start)
+        if fault == "is killed"
+        else (machines.store_wire.losing.set, machines.store_wire.losing.clear)
+    )
     ann = machines.here.headers(someone("ann"))
     async with event_stream(client, machines.there.url, ann) as stream:
         await stream.until_event("ready")
-        machines.store.kill()
+        fail()
         away = await stream.until_event("live")
         await create(client, machines.here, ann, "unheard")
         await create(client, machines.there, ann, "heard on the same machine")
         await stream.until_title("heard on the same machine")
         await create(client, machines.here, ann, "unheard too")
-        machines.store.start()
+        recover()
         await stream.until_title("unheard too", RETURN)
-        await stream.until(lambda: len(stream.named("live")) == 2)
-
-    assert away.data == {"live": False}
-    assert stream.named("live")[1].data == {"live": True}
-
-
-async def test_given_a_store_whose_packets_are_lost_then_streams_hear_of_it_and_get_what_they_missed_afterwards(
-    machines: Machines, client: httpx.AsyncClient
-) -> None:
-    ann = machines.here.headers(someone("ann"))
-    async with event_stream(client, machines.there.url, ann) as stream:
-        await stream.until_event("ready")
-        machines.store_wire.losing.set()
-        await create(client, machines.here, ann, "unheard")
-        away = await stream.until_event("live")
-        machines.store_wire.losing.clear()
-        await stream.until_title("unheard", RETURN)
         await stream.until(lambda: len(stream.named("live")) == 2)
 
     assert away.data == {"live": False}
