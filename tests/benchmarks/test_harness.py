@@ -241,7 +241,7 @@ def test_every_wrong_setting_is_reported_at_once() -> None:
     ]
 
 
-def test_scenes_are_taken_in_their_own_order() -> None:
+def test_scenes_are_taken_in_their_manual_order() -> None:
     assert BenchSettings.from_env({"SCENES": "create, list"}).scenes == ("list", "create")
 
 
