@@ -1,6 +1,7 @@
 """Event streams of real processes: what arrives, how a stream ends, and what remains of clients that have gone."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -225,19 +226,63 @@ async def test_given_a_signing_key_that_leaves_the_key_set_then_no_event_comes_t
     assert stream.named("changes") == []
 
 
+MEGABYTE = [{"op": "create", "title": f"task {number}", "description": "x" * 9_000} for number in range(100)]
+LARGEST = [{"op": "create", "title": "largest", "description": "\U0001f600" * 9_900}] * 3
+SMALL = [{"op": "create", "title": "small"}] * 300
+
+
+async def test_missed_changes_come_in_events_of_64_kb_at_most(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    ann, before = await person_who_missed(service, client, [*LARGEST, *MEGABYTE, *SMALL])
+    count = len(LARGEST) + len(MEGABYTE) + len(SMALL)
+    async with event_stream(client, service.url, ann, since=before) as stream:
+        await stream.until(lambda: len(stream.tasks) == count)
+    pages = [event.data["changes"] for event in stream.named("changes")]
+
+    assert sum(map(len, pages)) == count, "each came once"
+    assert max(len(json.dumps(page, ensure_ascii=False).encode()) for page in pages) < 70_000
+    assert len(pages) < 25, "the pages are as full as they may be"
+
+
+@pytest.mark.quiet
+async def test_given_200_clients_that_missed_a_megabyte_and_do_not_read_it_then_memory_is_bounded(
+    database_url: str, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service, ExitStack() as stack:
+        people = [await person_who_missed(service, client, MEGABYTE) for _ in range(200 // PERSON_MAX)]
+        before = memory(service)
+        for ann, since in people:
+            for _ in range(PERSON_MAX):
+                stack.enter_context(unread_stream(service, ann, since))
+        await until(lambda: service.log.read_text().count("its client does not read") == 200)
+
+        assert memory(service) - before < 100, "MB"
+
+
+async def person_who_missed(
+    service: Service, client: httpx.AsyncClient, operations: list[dict[str, str]]
+) -> tuple[dict[str, str], str]:
+    """Make a person with some changes. Return their headers, and a token of before."""
+    headers = service.headers(someone("ann"))
+    tasks = f"{service.url}/api/me/tasks"
+    before: str = (await client.get(f"{tasks}/changes", headers=headers)).json()["next"]
+    for begin in range(0, len(operations), 100):
+        body = {"operations": operations[begin : begin + 100]}
+        (await client.post(f"{tasks}/batch", headers=headers, json=body)).raise_for_status()
+    return headers, before
+
+
 async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_is_flat(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann, bob = (hurried_service.headers(someone(name)) for name in ("ann", "bob"))
-    megabyte = [
-        {"op": "create", "title": f"task {number}", "description": "x" * 9_000} for number in range(100)
-    ]
     before = memory(hurried_service)
     with ExitStack() as stack:
         for _ in range(PERSON_MAX):
             stack.enter_context(unread_stream(hurried_service, ann))
         batch = f"{hurried_service.url}/api/me/tasks/batch"
-        assert (await client.post(batch, headers=ann, json={"operations": megabyte})).status_code == 200
+        assert (await client.post(batch, headers=ann, json={"operations": MEGABYTE})).status_code == 200
         await until(lambda: hurried_service.log.read_text().count("its client does not read") == PERSON_MAX)
         during = memory(hurried_service)
         async with event_stream(client, hurried_service.url, bob) as stream:
@@ -247,13 +292,13 @@ async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_
     assert during - before < 40, "MB"
 
 
-def unread_stream(service: Service, headers: dict[str, str]) -> socket.socket:
+def unread_stream(service: Service, headers: dict[str, str], since: str = "now") -> socket.socket:
     """Open a stream and read nothing of it."""
     address = urlsplit(service.url)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect((address.hostname, address.port))
-    head = f"GET /api/me/tasks/events?since=now HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['authorization']}\r\n\r\n"
+    head = f"GET /api/me/tasks/events?since={since} HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['authorization']}\r\n\r\n"
     connection.sendall(head.encode())
     return connection
 

@@ -47,6 +47,8 @@ LIFETIME: Final = 900.0  # seconds after which the client must connect again
 DEBOUNCE: Final = 0.05  # seconds from an announcement to the read, so that one read sees several writes
 READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
+PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a single change
+PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
 BACKOFF: Final = (1.0, 30.0)  # seconds until the next read while the database is away: at first, and at most
 LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
@@ -166,6 +168,7 @@ class _Follower:
         self._position = ChangesToken(0)
         self._live = True  # as the client knows it
         self._pause = 0.0  # seconds of backoff
+        self._limit = CHANGES_MAX  # changes of the next page
         now = monotonic()
         self._no_read_before = self._sent_at = now
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
@@ -236,15 +239,25 @@ class _Follower:
             await self._send_page(page)
 
     async def _read(self) -> ChangesPage:
+        """Read the next page. If it is too large for an event, read it again with fewer changes.
+
+        A stream keeps its page until the client takes it, and a process has many streams.
+        """
         async with self._hub.read_turn(self._context.user_id):
             self._no_read_before = monotonic() + READ_EVERY
             self._stream.changed = False
             mark = self._hub.mark_of(self._context.user_id)
             tasks = self._app.unit_of_work_of_stream(self._context.user_id).tasks
-            page = await tasks.read_changes(self._position, CHANGES_MAX)
+            fits = False
+            while not fits:
+                page = await tasks.read_changes(self._position, self._limit)
+                size = len(page.changes)
+                fits = size <= PAGE_MAX or self._limit == 1
+                self._limit = min(max(self._limit * PAGE_MAX // size, 1), CHANGES_MAX)
         if page.more:
             self._stream.mark_changed()
         else:
+            self._limit = CHANGES_MAX
             self._hub.remember(self._context.user_id, page.next, mark)
         return page
 
@@ -277,7 +290,8 @@ class _Follower:
     async def _write(self, data: bytes) -> None:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                await self._app.large_responses.send_event(self._send, data, self._context.user_id)
+                for begin in range(0, len(data), PIECE):
+                    await self._send(_piece(data[begin : begin + PIECE]))
         except TimeoutError:
             raise _Slow from None
         self._sent_at = monotonic()
