@@ -36,10 +36,10 @@ class Part:
             stdin=subprocess.DEVNULL,
             stdout=_own(log) if log else subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads yet: only the part that starts last has an Output
+            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - `Output` starts a thread, and only the part that starts last has one
         )
         self._output = None if log else Output(self._process.stdout)
-        self._shown = 0  # bytes of the log that `show_mail` has looked at
+        self._searched = 0  # bytes of the log that `show_mail` has looked at
 
     def show(self) -> None:
         """Show what it printed and prints."""
@@ -51,9 +51,9 @@ class Part:
         if self._log is None:
             return
         with self._log.open("rb") as log:
-            log.seek(self._shown)
+            log.seek(self._searched)
             whole = log.read().rpartition(b"\n")
-        self._shown += len(whole[0]) + len(whole[1])
+        self._searched += len(whole[0]) + len(whole[1])
         for line in whole[0].decode(errors="replace").splitlines():
             if line.startswith(MAIL):
                 print(line, flush=True)
@@ -85,7 +85,7 @@ class Part:
         return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""
 
     def printed(self, words: str) -> bool:
-        """Tell whether it printed these words."""
+        """Tell whether these words are in its log. Without a log they never are."""
         return words in self._read_log()
 
     def _read_log(self) -> str:

@@ -286,7 +286,9 @@ def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_ri
 
     assert "use the role that owns the database and its tables" in message_to(plain, empty, "migrate")
     grant = f'GRANT taskward_app, taskward_maintenance TO "{owner}"'
-    assert f"use the role that made these roles, or let it run {grant}" in message_to(owner, empty, "migrate")
+    assert f"use the role that created these roles, or have that role run {grant}" in message_to(
+        owner, empty, "migrate"
+    )
     for verb in (["migrate"], ["purge", "--older-than", "1d"], ["migrate", "--down-to", "base"]):
         assert f"DATABASE_URL names the role {plain}, which lacks a right (" in message_to(
             plain, migrated, *verb

@@ -22,7 +22,7 @@ from tests.fuzz.near import changed
 from tests.support.requests import Lines, context_with, task_request
 
 PIECES = (
-    *(
+    *(  # separators and their like
         b"\0",
         b"\t",
         b" ",
@@ -40,7 +40,7 @@ PIECES = (
         b"q=",
         b"q=9e9",
     ),
-    *(
+    *(  # bytes that some parsers take for digits, letters or white space, and long values
         b"\x7f",
         b"\x80",
         b"\xff",
@@ -57,14 +57,14 @@ PIECES = (
 pieces = st.sampled_from(PIECES) | st.binary(max_size=4)
 
 
-def near(*good: bytes) -> st.SearchStrategy[bytes]:
+def almost(*good: bytes) -> st.SearchStrategy[bytes]:
     """A header's value that is almost one of these."""
     return st.sampled_from(good).flatmap(lambda one: changed(one, pieces)) | st.lists(pieces).map(b"".join)
 
 
 def lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
     """None, one, or several lines of a header."""
-    return st.lists(near(*good).map(lambda value: (name, value)), max_size=3)
+    return st.lists(almost(*good).map(lambda value: (name, value)), max_size=3)
 
 
 @given(headers=lines(b"if-match", b'"3"', b"*", b'W/"3", "17" ,"x"', b', "1",'), must=st.booleans())
@@ -86,7 +86,7 @@ def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> No
         assert 0 < version < 2**63  # what PostgreSQL calls a bigint
 
 
-@given(given_text=near(b'"3"', b"*", b'W/"3", "17"').map(lambda value: value.decode("latin-1")))
+@given(given_text=almost(b'"3"', b"*", b'W/"3", "17"').map(lambda value: value.decode("latin-1")))
 @example(given_text="\xa0*")
 @effort(200)
 def test_the_versions_that_a_batch_names_are_read_or_refused(given_text: str) -> None:
@@ -127,7 +127,7 @@ def test_a_key_is_visible_ascii_or_a_fault(headers: Lines) -> None:
     assert key is None or re.fullmatch(rf"[ -~]{{1,{KEY_MAX}}}", key)
 
 
-@given(accept=near(b"application/json", b"text/html, application/*;q=0.1, */*;q=0", b"*/*;v=1;q=1.0"))
+@given(accept=almost(b"application/json", b"text/html, application/*;q=0.1, */*;q=0", b"*/*;v=1;q=1.0"))
 @effort(400)
 def test_accept_is_understood(accept: bytes) -> None:
     text = accept.decode("latin-1")
@@ -179,7 +179,7 @@ def test_authorization_holds_one_bearer_token_or_none(headers: Lines) -> None:
     assert token.encode("ascii") in value
 
 
-@given(sent=near(b"find-me_1.2", b"x" * 64))
+@given(sent=almost(b"find-me_1.2", b"x" * 64))
 @effort(300)
 def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -> None:
     request_id = read_request_id(sent)
@@ -188,7 +188,7 @@ def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -
     assert request_id.encode() == sent or re.fullmatch("[0-9a-f]{32}", request_id)
 
 
-@given(origin=near(b"https://app.example.com", b"null", b"*"))
+@given(origin=almost(b"https://app.example.com", b"null", b"*"))
 @effort(200)
 def test_an_origin_is_allowed_only_where_it_is_the_very_one(origin: bytes) -> None:
     cors = Cors(["https://app.example.com"])

@@ -74,7 +74,7 @@ export interface paths {
         };
         /**
          * Follow the changes of tasks
-         * @description Server-sent events. `ready` begins the stream, and `changes` has a page of the change feed as soon as there is one. `live` says whether changes on other machines arrive at once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A comment comes every 15 seconds. HEAD gets the headers only. A page of documentation cannot show a stream that does not end: use `curl -N`.
+         * @description Server-sent events. `ready` begins the stream, and `changes` has a page of the change feed as soon as there is one. The event `live` says whether changes on other machines arrive at once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A comment comes every 15 seconds. HEAD gets the headers only. A page of documentation cannot show a stream that does not end: use `curl -N`.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -413,21 +413,21 @@ export interface components {
              *     ]
              */
             tags?: string[];
-            /** @description Read-only, and accepted; 400 if it contradicts the path */
+            /** @description Read-only. A body may have it: 400 if it contradicts the path */
             id?: unknown;
-            /** @description Read-only, and accepted; 400 if it contradicts the path */
+            /** @description Read-only. A body may have it: 400 if it contradicts the path */
             user_id?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             position?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             version?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             created_at?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             updated_at?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             completed_at?: unknown;
-            /** @description Read-only, and accepted; ignored */
+            /** @description Read-only. A body may have it: it is ignored */
             trashed_at?: unknown;
         };
         /** @description JSON Merge Patch (RFC 7396): null clears description, due, priority and tags */

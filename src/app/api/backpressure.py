@@ -35,26 +35,26 @@ class Room:
     def __init__(self, *, of_one: int, of_all: int) -> None:
         self._of_one = of_one
         self._of_all = of_all
-        self._waiting: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
         self._total = 0
 
-    def full(self, person: str, size: int) -> Full | None:
+    def limit_reached(self, person: str, size: int) -> Full | None:
         """Return the limit that `size` more bytes would exceed; None if they fit."""
-        if self._waiting.get(person, 0) + size > self._of_one:
+        if self._bytes.get(person, 0) + size > self._of_one:
             return Full.PERSON
         return Full.PROCESS if self._total + size > self._of_all else None
 
     def take(self, person: str, size: int) -> None:
         """Count bytes, even beyond the limits."""
         self._total += size
-        self._waiting[person] = self._waiting.get(person, 0) + size
+        self._bytes[person] = self._bytes.get(person, 0) + size
 
     def release(self, person: str, size: int) -> None:
         """Stop counting bytes."""
         self._total -= size
-        self._waiting[person] -= size
-        if not self._waiting[person]:
-            del self._waiting[person]
+        self._bytes[person] -= size
+        if not self._bytes[person]:
+            del self._bytes[person]
 
 
 PATIENCE: Final = 10.0  # seconds that a large body waits until it is worked on
@@ -76,7 +76,7 @@ class Turn:
 
 
 class LargeBodies:
-    """Lets large bodies be worked on, from the first look to the response: of each person one at a time.
+    """Lets large bodies be worked on, from parsing to the response: of each person one at a time.
 
     The database would run a person's transactions one after the other anyway. Here they wait without a
     connection, and each person has one place in the queue for the event loop.
@@ -144,7 +144,6 @@ PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 ADDRESS_MAX: Final = 4 * 1024 * 1024  # the same, of all requests of an address without a user
 STRANGERS_MAX: Final = 16 * 1024 * 1024  # the same, of all requests without a user
 PIECE: Final = 64 * 1024  # bytes
-ROOM_AGAIN: Final = 0.1  # seconds between looks for room for a large event
 QUEUE: Final = 4  # pieces that granian queues before `send` waits
 
 
@@ -161,7 +160,7 @@ class LargeResponses:
         The reader is a person, or an address if the response is public.
         """
         room, size = self._counted(size, public=public)
-        full = room.full(reader, size)
+        full = room.limit_reached(reader, size)
         if full is None:
             return None
         return AnswersNotTaken() if full is Full.PERSON else TooBusy()
@@ -185,23 +184,6 @@ class LargeResponses:
         finally:
             room.release(reader, size)
 
-    async def send_event(self, send: Send, event: bytes, person: str) -> None:
-        """Send an event of a stream in pieces, so that `send` waits while the client does not read.
-
-        A large event waits until there is room for it, and counts while it is being sent.
-        """
-        if len(event) <= LARGE:
-            await send(_piece(event))
-            return
-        while self.lack(person, len(event)) is not None:  # noqa: ASYNC110 - rare, and room has no event
-            await asyncio.sleep(ROOM_AGAIN)
-        self._people.take(person, len(event))
-        try:
-            for begin in range(0, len(event), PIECE):
-                await send(_piece(event[begin : begin + PIECE]))
-        finally:
-            self._people.release(person, len(event))
-
     def _counted(self, size: int, *, public: bool) -> tuple[Room, int]:
         """Return where a response counts, and how much. Readers of a public one share its bytes."""
         return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
@@ -215,7 +197,7 @@ READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
 READ_ON_FOR: Final = 4  # seconds
 READ_ON_AFTER_408: Final = 1  # seconds: the body already had its time
 READ_ON_AT_ONCE: Final = 256  # bodies of a process; with more, connections close at once
-KERNELS: Final = 64 * 1024  # bytes of a body that the kernel buffers even if nobody reads
+KERNEL_BUFFERS: Final = 64 * 1024  # bytes of a body, even if nobody reads
 
 
 class IncomingBody:

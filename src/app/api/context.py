@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from litestar.handlers import BaseRouteHandler
 
-from app.api.backpressure import KERNELS, LargeBodies, LargeResponses, Room, Turn
+from app.api.backpressure import KERNEL_BUFFERS, LargeBodies, LargeResponses, Room, Turn
 from app.domain.identity import Principal, TokenVerifier, UserId
 from app.domain.rate_limit import Standing
 from app.domain.task_service import TaskService
@@ -19,7 +19,7 @@ from app.domain.unit_of_work import UnitOfWork
 from app.live.hub import Hub
 
 _KEY: Final = "taskward"
-_DIGITS: Final = len(str(KERNELS))
+_DIGITS: Final = len(str(KERNEL_BUFFERS))
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -104,7 +104,7 @@ class RequestContext:
         if length is None:
             return b"transfer-encoding" in self.headers
         digits = len(length)
-        return digits > _DIGITS or (digits == _DIGITS and length.isdigit() and int(length) > KERNELS)
+        return digits > _DIGITS or (digits == _DIGITS and length.isdigit() and int(length) > KERNEL_BUFFERS)
 
     def first(self, name: bytes) -> str | None:
         """Return the first line of a header; None without it."""

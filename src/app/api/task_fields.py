@@ -16,7 +16,7 @@ from app.api.requests.validation import (
     read_text,
     read_text_or_null,
 )
-from app.domain.due import NEITHER, Due
+from app.domain.due import NO_DATE_OR_TIME, Due
 from app.domain.position import POSITION_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX, Priority
@@ -69,7 +69,7 @@ def _read_due(value: object) -> Due | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ValueError(NEITHER)  # noqa: TRY004 - field readers raise ValueError
+        raise ValueError(NO_DATE_OR_TIME)  # noqa: TRY004 - field readers raise ValueError
     return Due.parse(value)
 
 

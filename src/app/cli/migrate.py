@@ -27,8 +27,9 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "migrate",
         help="apply the migrations that are waiting",
-        description="Apply the migrations that are waiting, all in one transaction. Keys of tags and words of"
-        " texts are computed in slices. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
+        description="Apply the migrations that are waiting, all in one transaction. Then compute"
+        " what searches and tag filters need, in several ones. Uses DATABASE_URL_DIRECT, or DATABASE_URL"
+        " without `-pooler`.",
     )
     parser.add_argument(
         "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
@@ -36,8 +37,8 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--derive",
         action="store_true",
-        help="also recompute keys of tags and words of texts where they are wrong: use it once the previous"
-        " version is gone, or after a change of Python's minor version",
+        help="also recompute what searches, tag filters and the order by title need, where it is wrong:"
+        " use it once the previous version is gone, or after a change of Python's minor version",
     )
     parser.add_argument(
         "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"
@@ -63,7 +64,9 @@ def _explain_role(address: DatabaseAddress, error: Exception) -> str | None:
         return unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")
     if 'role "' in str(error):
         grant = f"GRANT {APP}, {MAINTENANCE} TO {user}"
-        return unfit_role(address, error, f"use the role that made these roles, or let it run {grant}")
+        return unfit_role(
+            address, error, f"use the role that created these roles, or have that role run {grant}"
+        )
     return unfit_role(address, error, "use the role that owns the database and its tables")
 
 

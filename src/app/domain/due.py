@@ -13,7 +13,7 @@ _MOMENT: Final = re.compile(
 )
 _WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
 YEAR_MIN, YEAR_MAX = 1000, 9998  # the first and last moments of year 1 and 9999 mean infinity to the driver
-NEITHER: Final = (
+NO_DATE_OR_TIME: Final = (
     "must be a date like 2026-01-31, or a date-time with its offset like 2026-01-31T17:00:00+01:00 (RFC 3339)"
 )
 NO_OFFSET: Final = "has no time zone; add one, as in 2026-12-01T09:00:00Z or 2026-12-01T09:00:00+01:00"
@@ -36,7 +36,7 @@ class Due:
         """
         parts = _MOMENT.fullmatch(text)
         if not parts and not _DAY.fullmatch(text):
-            raise ValueError(NO_OFFSET if _WITHOUT_OFFSET.fullmatch(text) else NEITHER)
+            raise ValueError(NO_OFFSET if _WITHOUT_OFFSET.fullmatch(text) else NO_DATE_OR_TIME)
         try:
             if parts:
                 day, clock, fraction, offset = parts.groups()

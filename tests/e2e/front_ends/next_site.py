@@ -23,7 +23,7 @@ class NextApp:
     folder: Path
     port: int
     postgres: PostgresServer
-    people: str  # Better Auth's database
+    auth_database: str  # Better Auth's
     api_env: dict[str, str]
     env: dict[str, str]
 
@@ -66,7 +66,7 @@ async def running(app: NextApp, folder: Path, *, url: str = "") -> AsyncIterator
     own_url = f"http://localhost:{app.port}"
     command = f"npx next start --port {app.port}"
     async with apps.started(command, app.folder, f"{own_url}/api/auth/ok", app.env):
-        site = Site(url or own_url, folder, app.postgres, app.people, app.api_env)
+        site = Site(url or own_url, folder, app.postgres, app.auth_database, app.api_env)
         with site.running:
             site.start_api()
             yield site

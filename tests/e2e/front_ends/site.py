@@ -15,7 +15,7 @@ class Site:
     url: str  # as a browser knows it
     folder: Path
     postgres: PostgresServer
-    people: str  # Better Auth's database
+    auth_database: str  # Better Auth's
     api_env: dict[str, str]
     direct_url: str = ""  # the same app, built to call the API directly, at another origin
     running: ExitStack = field(default_factory=ExitStack)
@@ -35,7 +35,7 @@ class Site:
     def titles_of(self, email: str) -> list[str]:
         """Return what is in a person's list, oldest first, as the database has it."""
         user = self.postgres.query(
-            f"COPY (SELECT id FROM \"user\" WHERE email = '{email}') TO STDOUT", self.people
+            f"COPY (SELECT id FROM \"user\" WHERE email = '{email}') TO STDOUT", self.auth_database
         )
         assert user, f"nobody has the address {email}"
         titles = self.postgres.query(
@@ -48,5 +48,5 @@ class Site:
         """Remove a person's sessions, as an operator might."""
         self.postgres.query(
             f'DELETE FROM session USING "user" WHERE "userId" = "user".id AND email = \'{email}\'',
-            self.people,
+            self.auth_database,
         )

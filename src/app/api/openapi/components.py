@@ -17,21 +17,21 @@ _FIELDS: Final = {name: TASK_FIELDS[name].schema for name in READERS}
 _PATCHED: Final = {name: TASK_FIELDS[name].patch_schema for name in READERS}
 _READ_ONLY: Final[dict[str, Schema | Reference]] = {
     name: Schema(
-        description="Read-only, and accepted; "
-        + ("400 if it contradicts the path" if name in IN_THE_PATH else "ignored")
+        description="Read-only. A body may have it: "
+        + ("400 if it contradicts the path" if name in IN_THE_PATH else "it is ignored")
     )
     for name in TASK_FIELDS
     if name not in READERS
 }
-*_CLEARABLE, _LAST = (name for name in READERS if TASK_FIELDS[name].is_clearable)
+*_CLEARABLE, _LAST_CLEARABLE = (name for name in READERS if TASK_FIELDS[name].is_clearable)
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
 
 
 def _kind(
-    op: str, says: str, properties: dict[str, Schema | Reference], *, needs: str = "id"
+    op: str, says: str, properties: dict[str, Schema | Reference], *, creates: bool = False
 ) -> Schema | Reference:
     """Return the schema of one kind of operation in a batch."""
-    named: dict[str, Schema | Reference] = {
+    of_a_task: dict[str, Schema | Reference] = {
         "id": Schema(
             type=STRING,
             format=OpenAPIFormat.UUID,
@@ -44,9 +44,9 @@ def _kind(
             examples=['"3"'],
         ),
     }
-    properties = properties if needs == "title" else {**named, **properties}
-    properties = {"op": Schema(type=STRING, const=op), **properties}
-    return Schema(**_OBJECT, title=op, description=says, properties=properties, required=["op", needs])
+    properties = {"op": Schema(type=STRING, const=op), **({} if creates else of_a_task), **properties}
+    required = ["op", "title" if creates else "id"]
+    return Schema(**_OBJECT, title=op, description=says, properties=properties, required=required)
 
 
 _OPERATIONS = Schema(
@@ -55,7 +55,7 @@ _OPERATIONS = Schema(
     max_items=OPERATIONS_MAX,
     items=Schema(
         one_of=[
-            _kind("create", "As `createTask`", _FIELDS, needs="title"),
+            _kind("create", "As `createTask`", _FIELDS, creates=True),
             _kind("update", "As `patchTask`", _PATCHED),
             _kind(
                 "complete",
@@ -90,7 +90,7 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "TaskPatch": Schema(
         **_OBJECT,
         properties=_PATCHED,
-        description=f"JSON Merge Patch (RFC 7396): null clears {', '.join(_CLEARABLE)} and {_LAST}",
+        description=f"JSON Merge Patch (RFC 7396): null clears {', '.join(_CLEARABLE)} and {_LAST_CLEARABLE}",
     ),
     "Move": Schema(
         **_OBJECT,

@@ -72,7 +72,7 @@ class TaskRequest(Request[Any, Any, Any]):
         """Count the body until the request is answered (`middleware/outermost.py`)."""
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
-        if full := bodies.full(context.user_id, more):
+        if full := bodies.limit_reached(context.user_id, more):
             raise BodiesUnderWay if full is Full.PERSON else TooBusy
         bodies.take(context.user_id, more)
         if not context.body_held:  # from now on it is a large request

@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_of
+from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_rows_of
 from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import change_json, tombstone_json
@@ -52,7 +52,7 @@ def _page() -> Statement:
         tasks.where(TRASHED),
         ended.where(*owner_scope(ENDED), from_tombstone),
     )
-    found = first_of(ranges, order=("revision", "id"), descending=False, limit=LIMIT).subquery("found")
+    found = first_rows_of(ranges, order=("revision", "id"), descending=False, limit=LIMIT).subquery("found")
     json = case((found.c.title.is_(None), tombstone_json(found)), else_=change_json(found))
     shown = func.array_agg(json, type_=ARRAY(LargeBinary))
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next

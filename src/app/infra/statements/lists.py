@@ -46,10 +46,10 @@ def merge(
 ) -> Select[Any]:
     """Return the first rows of `read` in an order, merged from open and completed tasks."""
     parts = (read.where(condition) for condition in (TASKS.c.completed, not_(TASKS.c.completed)))
-    return first_of(parts, order=order, descending=descending, limit=limit)
+    return first_rows_of(parts, order=order, descending=descending, limit=limit)
 
 
-def first_of(
+def first_rows_of(
     reads: Iterable[Select[Any]], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
 ) -> Select[Any]:
     """Return the first rows of several reads in a common order (Merge Append)."""
