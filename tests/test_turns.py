@@ -1,7 +1,7 @@
 """Long work shares the event loop: with all else, and with other long work.
 
-How each test was seen to fail: everybody goes on in the next round; who gave up is called, and nobody after;
-no rest between slices; the same rest after every slice; the long rest without a small request.
+Faults put in on purpose, each found by a test: everybody goes on in the next round; who gave up is called, and
+nobody after; no rest between slices; the same rest after every slice; the long rest without a small request.
 """
 
 import asyncio

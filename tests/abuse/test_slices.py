@@ -2,7 +2,8 @@
 
 Seconds of the processor are measured, not of the clock: they are the same on a machine that has other work to do.
 The collector of garbage skips what is here before, as in `app.main`.
-How it was seen to fail: no turns given in a batch, no bound on members and items of a JSON text.
+Faults put in on purpose, each found by a test: no turns given in a batch, no bound on members and items of a JSON
+text.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The limits on one person's concurrent statements and large bodies, as clients see them.
 
-How each test was seen to fail: no limit on a person's statements; large bodies side by side; no end to the wait for a turn;
-rows made within the transaction of a key.
+Faults put in on purpose, each found by a test: no limit on a person's statements; large bodies side by side; no
+end to the wait for a turn; rows made within the transaction of a key.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """How the body of a request is received, and how a batch is read.
 
-How each test was seen to fail: the announced length not looked at; a client that left taken for the end; no
-turn for others after an operation was parsed, read, made or hashed; the fingerprint of the operations alone.
+Faults put in on purpose, each found by a test: the announced length not looked at; a client that left taken for
+the end; no turn for others after an operation was parsed, read, made or hashed; the fingerprint of the operations
+alone.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""A field of a task is described once. Broken on purpose: a field without its reader, and one without its description."""
+"""A field of a task is described once.
+
+Faults put in on purpose, each found by a test: a field without its reader, and one without its description.
+"""
 
 from dataclasses import fields
 

@@ -1,6 +1,7 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
-Broken on purpose: a place that the code no longer has; a step left out of each section.
+Faults put in on purpose, each found by a test: a place that the code no longer has; a step left out of each
+section.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The start looks at the wall around each table, without importing the tables' shapes.
 
-Broken on purpose: a table taken out of `TABLES`.
+A fault put in on purpose, and found: a table taken out of `TABLES`.
 """
 
 from app.infra.postgres.row_security import TABLES

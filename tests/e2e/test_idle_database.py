@@ -1,7 +1,7 @@
 """Neon suspends a database without queries, and health checks must not keep it awake.
 
 IDLE_SECONDS=602 makes ten minutes of it, after which idle connections are closed too; a run of all tests is shorter.
-How the test was seen to fail: readiness asking `SELECT 1` each time.
+A fault put in on purpose, and found: readiness asking `SELECT 1` each time.
 """
 
 import os

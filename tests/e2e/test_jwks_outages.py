@@ -39,7 +39,7 @@ class Api:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return await self.client.get("/api/me/tasks", headers=headers)
 
-    async def ready(self) -> tuple[int, dict[str, str]]:
+    async def readiness(self) -> tuple[int, dict[str, str]]:
         """Return how it feels."""
         response = await self.client.get("/health/ready")
         return response.status_code, response.json()
@@ -104,7 +104,7 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
                 server.behaviour = behaviour
                 await until_next_request(server)
                 must_wait(await service.ask(token_of(OLD)))
-                assert await service.ready() == (
+                assert await service.readiness() == (
                     503,
                     {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
                 )
@@ -113,7 +113,7 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
             server.behaviour = "good"
 
             assert await service.seconds_until_it_believes(token_of(OLD)) < 2
-            assert await service.ready() == (
+            assert await service.readiness() == (
                 200,
                 {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"},
             )
@@ -134,7 +134,7 @@ async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wai
         assert {response.status_code for response in known} == {200}
         must_wait(unknown)
         assert server.requests > before
-        assert (await service.ready())[0] == 200
+        assert (await service.readiness())[0] == 200
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with the old key", "without the old key"])
@@ -195,7 +195,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
 
     async with api(database_url, tmp_path, BETTER_AUTH_URL=auth.url) as service:
         must_wait(await service.ask(early))
-        assert await service.ready() == (
+        assert await service.readiness() == (
             503,
             {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
         )
@@ -203,7 +203,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
 
         async with better_auth(people, port=port, secret=auth.secret) as again:
             assert await service.seconds_until_it_believes(early) < 2
-            assert (await service.ready())[0] == 200
+            assert (await service.readiness())[0] == 200
             fresh = await replace(ann, client=again.client).token()
             assert (await service.ask(strange)).status_code == 401
 
@@ -212,7 +212,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
             refused = await service.ask(strange)
             assert refused.status_code in (429, 503)  # 429: fetches for unknown keys are used up
             assert 1 <= int(refused.headers["retry-after"]) <= 10
-        assert (await service.ready())[0] == 200
+        assert (await service.readiness())[0] == 200
 
         postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so that it makes another key
         async with better_auth(people, port=port, secret=auth.secret) as again:

@@ -1,6 +1,6 @@
-"""What a Prometheus sees of two real workers.
+"""What a Prometheus sees of real workers: two in most tests, one or none in the others.
 
-Broken on purpose, each seen to fail here: dead workers' gauges kept, the raw path as the route, any method as
+Faults put in on purpose, each found by a test: dead workers' gauges kept, the raw path as the route, any method as
 a label, counters copied whole instead of by difference.
 """
 
@@ -39,8 +39,7 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def two(database_url: str, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two workers."""
+def two_workers(database_url: str, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
     with serving(env, tmp_path_factory.mktemp("two")) as service:
         yield service
@@ -52,30 +51,32 @@ def ask(service: Service, times: int, path: str = "/api/me/tasks", method: str =
         httpx.request(method, f"{service.url}{path}", headers=service.headers())
 
 
-def lists(samples: Samples) -> float:
+def count_lists(samples: Samples) -> float:
     return total(samples, COUNT, route=LISTS, method="GET", status=200)
 
 
-def test_requests_are_counted_over_all_workers_by_template_method_and_status(two: Service, port: int) -> None:
+def test_requests_are_counted_over_all_workers_by_route_method_and_status(
+    two_workers: Service, port: int
+) -> None:
     before = scraped(port)
 
-    ask(two, 40)
-    ask(two, 2, "/api/me/tasks/no-uuid")
-    httpx.get(f"{two.url}/api/{someone()}/tasks", headers=two.headers())
+    ask(two_workers, 40)
+    ask(two_workers, 2, "/api/me/tasks/no-uuid")
+    httpx.get(f"{two_workers.url}/api/{someone()}/tasks", headers=two_workers.headers())
 
     after = eventually(port, lambda samples: total(samples, "taskward_workers") == 2)
-    assert lists(after) - lists(before) == 40
+    assert count_lists(after) - count_lists(before) == 40
     assert total(after, COUNT, route="/api/{user_id}/tasks/{task_id}", status=400) == 2
     assert total(after, COUNT, route=LISTS, status=403) == 1
     assert total(after, "taskward_problems_total", type="invalid-request") == 2
     assert total(after, "taskward_problems_total", type="not-yours") == 1
 
 
-def test_no_label_holds_what_a_stranger_can_make_up(two: Service, port: int) -> None:
+def test_no_label_holds_what_a_stranger_can_make_up(two_workers: Service, port: int) -> None:
     ann = someone("ann")
 
     for method, path in (("BREW", f"/api/{ann}/tasks"), ("GET", f"/{ann}"), ("OPTIONS", f"/api/{ann}/tasks")):
-        ask(two, 1, path, method)
+        ask(two_workers, 1, path, method)
 
     labels = str([labels_of_one for _, labels_of_one in scraped(port)])
     assert "_OTHER" in labels
@@ -84,21 +85,21 @@ def test_no_label_holds_what_a_stranger_can_make_up(two: Service, port: int) -> 
 
 
 def test_the_pool_and_the_requests_under_way_are_reported_while_a_lock_holds_them(
-    two: Service, port: int, postgres: PostgresServer, database_url: str
+    two_workers: Service, port: int, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]
-    ask(two, 1)
-    held = threading.Thread(
+    ask(two_workers, 1)
+    holder = threading.Thread(
         target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(4); COMMIT", name)
     )
-    held.start()
+    holder.start()
     deadline = time.monotonic() + 10
     while (
         postgres.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted", name)
         == "0"
     ):
         assert time.monotonic() < deadline
-    asking = [threading.Thread(target=ask, args=(two, 1)) for _ in range(3)]
+    asking = [threading.Thread(target=ask, args=(two_workers, 1)) for _ in range(3)]
     for thread in asking:
         thread.start()
 
@@ -107,17 +108,17 @@ def test_the_pool_and_the_requests_under_way_are_reported_while_a_lock_holds_the
     )
     assert total(samples, "taskward_http_requests_in_flight") >= len(asking)
     assert total(samples, "taskward_database_pool_size") >= 2 * len(asking)
-    for thread in (*asking, held):
+    for thread in (*asking, holder):
         thread.join()
     for name in ("taskward_database_connections_lent", "taskward_http_requests_in_flight"):
-        eventually(port, lambda samples, name=name: total(samples, name) == 0)  # type: ignore[misc]  # of the loop
+        eventually(port, lambda samples, name=name: total(samples, name) == 0)  # type: ignore[misc]  # mypy: `name=name`
 
 
-def test_a_token_met_again_is_a_hit(two: Service, port: int) -> None:
-    headers = two.headers(someone())
+def test_a_token_met_again_is_a_hit(two_workers: Service, port: int) -> None:
+    headers = two_workers.headers(someone())
     before = scraped(port)
 
-    with httpx.Client(base_url=two.url, headers=headers) as client:  # one connection: one worker
+    with httpx.Client(base_url=two_workers.url, headers=headers) as client:  # one connection: one worker
         for _ in range(5):
             client.get("/api/me/tasks")
 
@@ -132,27 +133,27 @@ def test_a_token_met_again_is_a_hit(two: Service, port: int) -> None:
 
 
 def test_given_a_worker_is_killed_then_what_it_counted_stays_and_its_state_goes(
-    two: Service, port: int
+    two_workers: Service, port: int
 ) -> None:
-    ask(two, 20)
+    ask(two_workers, 20)
     eventually(port, lambda samples: total(samples, "taskward_workers") == 2)
-    before = lists(scraped(port))
-    worker = psutil.Process(two.process.pid).children()[0]
+    before = count_lists(scraped(port))
+    worker = psutil.Process(two_workers.process.pid).children()[0]
 
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(5)
 
     without = eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
-    assert lists(without) == before
+    assert count_lists(without) == before
     eventually(port, lambda samples: total(samples, "taskward_workers") == 2)  # it was replaced
-    ask(two, 10)
-    assert lists(scraped(port)) == before + 10
+    ask(two_workers, 10)
+    assert count_lists(scraped(port)) == before + 10
 
 
 def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase(
-    two: Service, port: int
+    two_workers: Service, port: int
 ) -> None:
-    with httpx.Client(base_url=two.url) as client:
+    with httpx.Client(base_url=two_workers.url) as client:
         routes = client.get("/openapi.json").json()["paths"]
 
     counted = {
@@ -172,7 +173,7 @@ def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase
         assert {(route, method, "500"), (route, method, "503")} <= counted
 
 
-def test_metrics_show_the_version_and_the_configured_workers(two: Service, port: int) -> None:
+def test_metrics_show_the_version_and_the_configured_workers(two_workers: Service, port: int) -> None:
     samples = scraped(port)
 
     assert (
@@ -200,10 +201,9 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
         ask(service, 5)
         samples = scraped(port)
 
-        assert lists(samples) == 15
-        assert (
-            len({file.stem.rpartition("_")[2] for file in folder.glob("*.db")}) == 2
-        )  # the living and the dead
+        assert count_lists(samples) == 15
+        # the living worker's, and the merged one of the dead
+        assert len({file.stem.rpartition("_")[2] for file in folder.glob("*.db")}) == 2
 
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     replaced = [line for line in lines if line["event"] == "worker replaced"]
@@ -229,7 +229,7 @@ def test_the_metrics_files_of_a_dead_worker_are_removed_without_any_scrape(
 
 
 def folders_of(service: Service) -> list[Path]:
-    """Return where the workers of a service count."""
+    """Return the folders of the workers' metrics files."""
     files = {
         Path(mapped.path)
         for child in psutil.Process(service.process.pid).children()
@@ -239,24 +239,24 @@ def folders_of(service: Service) -> list[Path]:
     return list({file.parent for file in files})
 
 
-def test_the_folder_of_a_start_that_was_killed_is_removed_by_the_next_and_that_of_a_living_one_stays(
+def test_a_start_removes_the_folder_of_a_killed_service_and_keeps_that_of_a_running_one(
     database_url: str, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, METRICS_PORT=str(free_port()))
     with serving(env, tmp_path) as killed:
-        (left,) = folders_of(killed)
+        (of_killed,) = folders_of(killed)
         killed.kill()
         killed.process.wait()
-    assert left.exists()
+    assert of_killed.exists()
 
     env["METRICS_PORT"] = str(free_port())
-    with serving(env, tmp_path) as living:
-        (held,) = folders_of(living)
-        assert not left.exists()
+    with serving(env, tmp_path) as running:
+        (of_running,) = folders_of(running)
+        assert not of_killed.exists()
         with serving(env | {"METRICS_PORT": str(free_port())}, tmp_path):
-            assert held.exists()
-        assert held.exists()
-    assert not held.exists()
+            assert of_running.exists()
+        assert of_running.exists()
+    assert not of_running.exists()
 
 
 async def test_keys_are_reported_by_how_many_there_are_and_when_they_came(

@@ -1,7 +1,7 @@
 """Deployments: a process is stopped or killed, and clients notice as little as possible.
 
-How each test was seen to fail: SIGUSR1 not sent; connections kept; no delay; the worker not watching its
-main process; `respawn_failed_workers` off.
+Faults put in on purpose, each found by a test: SIGUSR1 not sent; connections kept; no delay; the worker not
+watching its main process; `respawn_failed_workers` off.
 """
 
 import json
@@ -36,7 +36,7 @@ def workers(service: Service) -> list[psutil.Process]:
     return [child for child in children if child.is_running()]
 
 
-PATIENCE = 20  # seconds for what a busy machine does late; a delay of 60 is longer
+PATIENCE = 20  # seconds; less than the SHUTDOWN_DELAY of 60 below
 
 
 def until(fact: Callable[[], object]) -> None:
@@ -46,7 +46,7 @@ def until(fact: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def ready(service: Service) -> httpx.Response | None:
+def readiness(service: Service) -> httpx.Response | None:
     try:
         return httpx.get(f"{service.url}/health/ready", timeout=2)
     except httpx.TransportError:
@@ -54,7 +54,7 @@ def ready(service: Service) -> httpx.Response | None:
 
 
 def is_ready(service: Service) -> bool:
-    response = ready(service)
+    response = readiness(service)
     return response is not None and response.status_code == 200
 
 
@@ -66,9 +66,7 @@ def stopped(process: Process, seconds: float = PATIENCE) -> bool:
     return True
 
 
-def test_a_service_that_is_stopped_first_says_that_it_leaves_and_goes_on_serving(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_stopping_service_says_so_and_goes_on_serving(database_url: str, tmp_path: Path) -> None:
     env = environment_for(database_url, SHUTDOWN_DELAY="60", WEB_CONCURRENCY="2")
     with serving(env, tmp_path) as service, httpx.Client(headers=service.headers()) as client:
         tasks, health = f"{service.url}/api/me/tasks", f"{service.url}/health/ready"
@@ -96,9 +94,7 @@ def test_a_service_that_is_stopped_ends_with_status_0_after_the_delay(
         assert service.process.returncode == 0
 
 
-def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_an_idle_connection_is_closed_only_after_its_next_response(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as kept:
@@ -107,7 +103,7 @@ def test_a_connection_that_is_kept_is_ended_by_an_answer_and_not_without_one(
             assert b"connection: close" not in kept.recv(65536).lower()
 
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: (response := ready(service)) and response.status_code == 503)
+            until(lambda: (response := readiness(service)) and response.status_code == 503)
 
             kept.sendall(ask)
             assert b"connection: close" in kept.recv(65536).lower()
@@ -127,7 +123,7 @@ def test_sigint_or_a_second_signal_stops_without_the_delay(
         assert service.process.returncode == 0
 
 
-def events(service: Service, name: str) -> list[dict[str, Any]]:
+def log_lines(service: Service, name: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line[0] == "{"]
     return [line for line in lines if line["event"] == name]
 
@@ -141,9 +137,9 @@ def test_a_worker_that_is_killed_is_replaced_and_one_line_of_the_log_says_so(
         first.kill()
 
         until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
-        until(lambda: (answer := ready(service)) and answer.status_code == 200)
+        until(lambda: is_ready(service))
 
-    (line,) = events(service, "worker replaced")
+    (line,) = log_lines(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
 
 
@@ -160,7 +156,7 @@ def test_a_worker_that_dies_again_at_once_ends_the_service_and_the_log_says_why(
         assert stopped(service.process)
         assert service.process.returncode == 1
 
-    (line,) = events(service, "worker died again at once: stopping")
+    (line,) = log_lines(service, "worker died again at once: stopping")
     assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
 
 
@@ -173,7 +169,7 @@ def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
         service.process.send_signal(signal.SIGHUP)
         until(lambda: not first.is_running())
 
-    (line,) = events(service, "worker replaced")
+    (line,) = log_lines(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"], line["level"]) == (
         first.pid,
         "SIGHUP",
@@ -182,7 +178,7 @@ def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
     )
 
 
-def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names_them_and_the_old_worker_goes_on(
+def test_given_wrong_settings_a_reload_logs_them_and_the_old_worker_goes_on(
     database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / ".env"
@@ -195,11 +191,11 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
 
         file.write_text(f"DATABASE_URL={database_url}\nPOOL_SIZE=many\nMAX_TASKS=few\n")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: len(events(service, refused)) == 1)
+        until(lambda: len(log_lines(service, refused)) == 1)
         file.write_text(f"DATABASE_URL={database_url}_gone\n")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: len(events(service, refused)) == 2)
-        went_on = [worker.pid for worker in workers(service)], ready(service)
+        until(lambda: len(log_lines(service, refused)) == 2)
+        went_on = [worker.pid for worker in workers(service)], readiness(service)
 
         first.kill()  # its replacement reads what was accepted, and not the file as it is now
         until(
@@ -210,13 +206,13 @@ def test_given_wrong_settings_when_workers_shall_be_replaced_then_one_line_names
         service.process.send_signal(signal.SIGHUP)
         until(lambda: not second.is_running())
 
-    settings, database = (line["errors"] for line in events(service, refused))
+    settings, database = (line["errors"] for line in log_lines(service, refused))
     assert [fault.split()[0] for fault in settings] == ["POOL_SIZE", "MAX_TASKS"]
     assert [fault.split()[:4] for fault in database] == [["DATABASE_URL", "names", "the", "database"]]
     assert went_on[0] == [first.pid]
     assert went_on[1] is not None
     assert went_on[1].status_code == 200
-    assert len(events(service, "worker replaced")) == 2
+    assert len(log_lines(service, "worker replaced")) == 2
 
 
 def handles(process: Process, number: signal.Signals) -> bool:
@@ -291,9 +287,9 @@ def test_given_a_stop_signal_for_the_whole_process_group_it_ends_at_once_and_log
     assert '"level":"error"' not in service.log.read_text().replace(": ", ":")
 
 
-def test_the_start_says_in_one_line_where_it_listens_and_for_whom(database_url: str, tmp_path: Path) -> None:
+def test_the_start_logs_its_url_issuer_and_database_in_one_line(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
-        (line,) = events(service, "serving")
+        (line,) = log_lines(service, "serving")
 
     logged = {name: line[name] for name in ("url", "workers", "issuer", "database", "version")}
     assert logged == {
@@ -315,4 +311,4 @@ def test_given_a_main_process_that_is_killed_then_its_worker_leaves_the_port(
         service.process.wait()
 
         until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-        assert ready(service) is None
+        assert readiness(service) is None

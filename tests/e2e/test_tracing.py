@@ -1,6 +1,6 @@
 """Traces of a real service, as a real OTLP receiver gets them.
 
-Broken on purpose, each seen to fail here: the caller's `traceparent` ignored, the statement's span begun
+Faults put in on purpose, each found by a test: the caller's `traceparent` ignored, the statement's span begun
 outside the request's, the error's message recorded, the import done without an endpoint, the last batch not sent.
 """
 

@@ -1,4 +1,4 @@
-"""How long each search goes on: seconds among all other tests, as long as one likes by `make fuzz FUZZ=100`."""
+"""How many examples each test tries: few in `make test`, 100 times as many with `make fuzz FUZZ=100`."""
 
 import os
 from typing import Final
@@ -9,11 +9,11 @@ TIMES: Final = int(os.environ.get("FUZZ", "1"))
 
 
 def effort(examples: int) -> settings:
-    """Try this many examples, or as many times more as `FUZZ` says."""
+    """Try this many examples, or `FUZZ` times as many."""
     return settings(
         max_examples=examples * TIMES,
         deadline=None,
-        derandomize=TIMES == 1,  # all tests try the same each time; `make fuzz` goes where none was
+        derandomize=TIMES == 1,  # `make test` tries the same examples each time, `make fuzz` new ones
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,  # the fixtures that are used here keep nothing of an example
             HealthCheck.too_slow,

@@ -1,4 +1,4 @@
-"""Things that are almost right: they come further than noise does, and so find more."""
+"""Values that are right or almost right: they come further than noise does, and so find more."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ binaries = st.binary(max_size=8) | st.sampled_from(STRANGE_BYTES)
 
 @st.composite
 def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
-    """Something good, with up to this many parts of it taken out, doubled, or put in place of others."""
+    """Something good, unchanged or with up to `most` parts of it taken out, doubled, or put in place of others."""
     for _ in range(draw(st.integers(0, most))):
         start = draw(st.integers(0, len(good)))
         end = min(len(good), start + draw(st.integers(0, 12)))

@@ -1,4 +1,4 @@
-"""Requests that are almost right, as a method, a target, header lines and a body."""
+"""Requests that are right or almost right, as a method, a target, header lines and a body."""
 
 import json
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class RandomRequest:
 
 
 def values_near(good: bytes) -> st.SearchStrategy[bytes]:
-    """A value of a header that is almost this one, of bytes that a value can have."""
+    """This value of a header, unchanged or changed a little, of bytes that a value can have."""
     near = changed(good, st.binary(max_size=4) | st.sampled_from(STRANGE_BYTES))
     return near.map(lambda value: value.translate(None, b"\0\r\n").strip(b" \t"))
 
@@ -98,7 +98,7 @@ PARTS: Final = ("method", "target", "host", "authorization", "fields", "body")
 
 @st.composite
 def requests(draw: st.DrawFn) -> RandomRequest:
-    """A request with at most two parts that are only almost right."""
+    """A right request with at most two parts changed."""
     method, path, bodies = draw(st.sampled_from(GOOD))
     bent = draw(st.sets(st.sampled_from(PARTS), max_size=2))
     target, body = path.encode(), b""

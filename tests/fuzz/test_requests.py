@@ -1,4 +1,4 @@
-"""Whole requests that are almost right: never 500, each error a problem, nothing of anybody else's."""
+"""Whole requests, right or almost right: never 500, each error a problem, nothing of anybody else's."""
 
 import json
 import socket

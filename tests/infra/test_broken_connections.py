@@ -1,7 +1,8 @@
 """What a client receives after a broken connection, a lock, or a full pool.
 
-How each test was seen to fail: reads not repeated; writes repeated; every loss reported as unknown, or none;
-no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a broken connection that no write may survive.
+Faults put in on purpose, each found by a test: reads not repeated; writes repeated; every loss reported as
+unknown, or none; no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a
+broken connection that no write may survive.
 """
 
 import asyncio

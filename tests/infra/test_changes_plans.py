@@ -1,7 +1,7 @@
 """What a page of changes costs: its rows and at most four more, in any kind of plan, under the policy.
 
-How each test was seen to fail: the range of trashed tasks read without its index; the comparison of rows
-written out with `OR`.
+Faults put in on purpose, each found by a test: the range of trashed tasks read without its index; the comparison
+of rows written out with `OR`.
 """
 
 from collections.abc import AsyncIterator

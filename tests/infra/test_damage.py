@@ -1,7 +1,8 @@
 """A database that is changed under a running service: missing parts are reported, and so is the repair.
 
-How each test was seen to fail: no check after an error (500); an undefined table reported as not set up although
-nothing is missing; the check of each minute left out; readiness from the last statement alone; rights given to every role of any view.
+Faults put in on purpose, each found by a test: no check after an error (500); an undefined table reported as not
+set up although nothing is missing; the check of each minute left out; readiness from the last statement alone;
+rights given to every role of any view.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Tasks that no longer wait when their time is up.
 
-How each test was seen to fail: no task cancelled; the timer left where it is for an earlier moment; no
-other moment looked for after the first; what was let go still watched.
+Faults put in on purpose, each found by a test: no task cancelled; the timer left where it is for an earlier
+moment; no other moment looked for after the first; what was let go still watched.
 """
 
 import asyncio

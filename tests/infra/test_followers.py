@@ -1,7 +1,7 @@
 """Writers and followers at the same time: no change is missed, and none comes out of order.
 
-How it was seen to fail: a revision that is read before the owner's row is locked; the id left out of a page's
-place.
+Faults put in on purpose, each found by a test: a revision that is read before the owner's row is locked; the id
+left out of a page's place.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Connections stay open between requests, and the kernel finds out which of them are dead.
 
-How each test was seen to fail: a lifetime of 60 s; no lifetime; no keepalive.
+Faults put in on purpose, each found by a test: a lifetime of 60 s; no lifetime; no keepalive.
 """
 
 import asyncio

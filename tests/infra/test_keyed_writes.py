@@ -1,8 +1,8 @@
 """Writes under a key: the response is stored by the statement that does the work, within exact bounds.
 
-How the tests were seen to fail: without the bounds on the bytes in `app.infra.statements.keyed_writes`, without
-`differs` in the count of the revision, without the condition of ON CONFLICT or with DO NOTHING instead, and
-without the revision in COUNT_ANEW.
+Faults put in on purpose, each found by a test: without the bounds on the bytes in
+`app.infra.statements.keyed_writes`, without `differs` in the count of the revision, without the condition of ON
+CONFLICT or with DO NOTHING instead, and without the revision in COUNT_ANEW.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """What a page costs: in every order its rows and one or two more; else no more than its owner has.
 
-How each test was seen to fail: `completed` taken out of the index of each order in `0002_richer_tasks`; the
-halves not limited; the comparison of rows written out with `OR`, or made strict; the parts by due date read
-as one.
+Faults put in on purpose, each found by a test: `completed` taken out of the index of each order in
+`0002_richer_tasks`; the halves not limited; the comparison of rows written out with `OR`, or made strict; the
+parts by due date read as one.
 """
 
 from collections.abc import AsyncIterator, Mapping

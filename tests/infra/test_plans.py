@@ -3,8 +3,9 @@
 An index range of this owner, no more rows read than are needed, no sort: whatever else is in the table.
 The statements are explained as they are sent, through the view and so under the policy, with both kinds of
 plan. Lists in other orders are in `test_list_plans.py`.
-How the tests were seen to fail: an order's index taken out of the migration, `ORDER BY title`, no `LIMIT`,
-`user_id == OWNER` taken out of `app.infra.statements.owner_scope`, and a policy that lets everything through.
+Faults put in on purpose, each found by a test: an order's index taken out of the migration, `ORDER BY title`, no
+`LIMIT`, `user_id == OWNER` taken out of `app.infra.statements.owner_scope`, and a policy that lets everything
+through.
 """
 
 import re

@@ -1,6 +1,7 @@
 """PostgreSQL plans each statement of a request once for a connection, and then runs it without planning it again.
 
-How the test was seen to fail: `plan_cache_mode` not set for the session, or for the role behind the pooler.
+Faults put in on purpose, each found by a test: `plan_cache_mode` not set for the session, or for the role behind
+the pooler.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

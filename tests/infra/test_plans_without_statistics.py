@@ -1,7 +1,6 @@
 """What a move reads where a person's tasks were made a moment ago, and PostgreSQL knows nothing of them yet.
 
-How it was seen to fail: both tasks looked for by one `IN`;
-a spread of all tasks.
+Faults put in on purpose, each found by a test: both tasks looked for by one `IN`; a spread of all tasks.
 """
 
 from collections.abc import AsyncIterator

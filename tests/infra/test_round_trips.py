@@ -3,7 +3,7 @@
 A round trip is a turn of direction on the wire: the client sends after the server has answered. All is warm: the
 connection is open, and it has prepared the statement before.
 
-How the test was seen to fail: a statement more in the read of a task.
+A fault put in on purpose, and found: a statement more in the read of a task.
 """
 
 import json

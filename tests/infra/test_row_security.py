@@ -1,7 +1,7 @@
 """Two walls between owners, each tested with the other one down.
 
-How each test was seen to fail: `user_id == OWNER` taken out of `app.infra.statements.owner_scope` (first wall), and
-`ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.rls_operations` (second wall).
+Faults put in on purpose, each found by a test: `user_id == OWNER` taken out of `app.infra.statements.owner_scope`
+(first wall), and `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.rls_operations` (second wall).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The queue for a pool without a free connection.
 
-Each test was seen to fail, with these faults: the length is ignored; nobody waits; waiting ends while connections
+Faults put in on purpose, each found by a test: the length is ignored; nobody waits; waiting ends while connections
 are opened; a cancelled turn stays in the queue; the last one is served first.
 """
 

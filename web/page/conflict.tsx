@@ -1,4 +1,4 @@
-/** Two people, or one on two devices, changed the same fields: shows both, and lets the person choose. */
+/** One person changed the same fields in two windows or on two devices: shows both, and lets the person choose. */
 
 import { useEffect, useRef } from "react";
 import type { Task } from "../lib";
@@ -42,7 +42,7 @@ export function Conflict({ fields, mine, theirs, choices, onChoose }: Props) {
               />
               <span>
                 <strong>{choice === "mine" ? "Yours" : "The other"}:</strong>{" "}
-                <Words text={inWords(choice === "mine" ? mine : theirs, field)} />
+                <Words text={textOf(choice === "mine" ? mine : theirs, field)} />
               </span>
             </label>
           ))}
@@ -52,7 +52,7 @@ export function Conflict({ fields, mine, theirs, choices, onChoose }: Props) {
   );
 }
 
-function inWords(task: Task, field: Field): string {
+function textOf(task: Task, field: Field): string {
   switch (field) {
     case "due":
       return task.due ? dueInWords(task.due, new Date()).text : "No due date";

@@ -66,7 +66,7 @@ export function TagField({ tags, pending, error, onChange }: Props) {
   );
 }
 
-/** Adds tags that are not there yet, in whatever spelling. */
+/** Adds the tags that are not there in any spelling. */
 export function withTags(tags: readonly string[], more: readonly string[]): readonly string[] {
   const all = [...tags];
   for (const tag of more.map((each) => each.trim()))
