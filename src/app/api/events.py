@@ -114,7 +114,7 @@ class EventStream(JsonResponse[str]):
             return
         with self._context.app.hub.open(self._context.user_id) as stream:
             follower = _Follower(self._context, stream, send)
-            page = await follower.find_place(self._since)
+            await follower.find_place(self._since)
             self._context.response_began = perf_counter()
             SMALL_REQUESTS.count -= 1  # an open stream works rarely, so long work need not rest for it
             watching = asyncio.create_task(_watch_client(receive, stream))
@@ -125,7 +125,7 @@ class EventStream(JsonResponse[str]):
                     "headers": [self.cache_control, *self.fields],
                 }
                 await send(start)
-                await follower.follow(page)
+                await follower.follow()
             finally:
                 watching.cancel()
                 SMALL_REQUESTS.count += 1
@@ -156,7 +156,10 @@ class _Slow(Exception):
 
 
 class _Follower:
-    """Follows the feed for one stream."""
+    """Follows the feed for one stream.
+
+    A page is dropped before its event is sent: a client may take its time, and a process has many streams.
+    """
 
     def __init__(self, context: RequestContext, stream: Stream, send: Send) -> None:
         self._context = context
@@ -164,8 +167,9 @@ class _Follower:
         self._hub = context.app.hub
         self._stream = stream
         self._bearer = bearer_token(context.lines(b"authorization"))
-        self._send = send
+        self._pass_on = send
         self._position = ChangesToken(0)
+        self._page: ChangesPage | None = None  # read, and not sent yet
         self._live = True  # as the client knows it
         self._pause = 0.0  # seconds of backoff
         self._limit = CHANGES_MAX  # changes of the next page
@@ -173,8 +177,8 @@ class _Follower:
         self._no_read_before = self._sent_at = now
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
 
-    async def find_place(self, since: ChangesToken | None) -> ChangesPage | None:
-        """Find the place in the feed and return what is new; None if certainly nothing is.
+    async def find_place(self, since: ChangesToken | None) -> None:
+        """Find the place in the feed, and read what is new, unless certainly nothing is.
 
         `head`: where the owner's feed ended when this process last knew it. `mark`: what this process knew of
         the owner's changes before the read.
@@ -185,14 +189,14 @@ class _Follower:
             head = ChangesToken.after(await self._context.tasks.revision())
             self._hub.remember(self._context.user_id, head, mark)
         self._position = since or head or ChangesToken(0)
-        return None if self._position == head else await self._read()
+        if self._position != head:
+            await self._read()
 
-    async def follow(self, page: ChangesPage | None) -> None:
+    async def follow(self) -> None:
         """Send events until the stream ends. The last one says why."""
         try:
-            await self._send_event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY))  # noqa: S311 - spreads load
-            if page is not None:
-                await self._send_page(page)
+            await self._send(self._event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY)))  # noqa: S311 - spreads load
+            await self._send_page()
             while not self._stream.gone:
                 await self._do_next()
         except ChangesGone:
@@ -216,7 +220,7 @@ class _Follower:
             raise _Leaves("too-long")
         if self._live != self._hub.live:
             self._live = self._hub.live
-            await self._send_event("live", {"live": self._live}, with_id=False)
+            await self._send(event("live", {"live": self._live}))
         elif self._stream.changed and now >= read_at:
             await self._read_again()
         elif now >= heartbeat_at:
@@ -229,20 +233,17 @@ class _Follower:
     async def _read_again(self) -> None:
         """Read the feed and send what is new. While the database is away, try again later and later."""
         try:
-            page = await self._read()
+            await self._read()
         except (Unavailable, TooManyAtOnce, TooBusy):
             self._stream.mark_changed()
             self._pause = min(max(2 * self._pause, BACKOFF[0]), BACKOFF[1])
             self._no_read_before = monotonic() + uniform(0.5, 1) * self._pause  # noqa: S311 - spreads load
         else:
             self._pause = 0.0
-            await self._send_page(page)
+            await self._send_page()
 
-    async def _read(self) -> ChangesPage:
-        """Read the next page. If it is too large for an event, read it again with fewer changes.
-
-        A stream keeps its page until the client takes it, and a process has many streams.
-        """
+    async def _read(self) -> None:
+        """Read the next page. If it is too large for an event, read it again with fewer changes."""
         async with self._hub.read_turn(self._context.user_id):
             self._no_read_before = monotonic() + READ_EVERY
             self._stream.changed = False
@@ -259,24 +260,30 @@ class _Follower:
         else:
             self._limit = CHANGES_MAX
             self._hub.remember(self._context.user_id, page.next, mark)
-        return page
+        self._page = page
 
-    async def _send_page(self, page: ChangesPage) -> None:
-        """Send a page, unless it is empty: the stream was woken in vain."""
-        if page.next != self._position:
-            self._position = page.next
-            token = cursors.write_token(page.next, self._context.user_id)
-            data = schemas.encode_changes(page.changes, token, more=page.more)
-            for end, escape in LINE_ENDS:  # JSON has them in texts only
-                data = data.replace(end, escape)
-            await self._send_event("changes", data)
+    async def _send_page(self) -> None:
+        """Send the page that was read, unless it is empty: the stream was woken in vain."""
+        page, self._page = self._page, None
+        if page is None or page.next == self._position:
+            return
+        self._position = page.next
+        token = cursors.write_token(page.next, self._context.user_id)
+        data = schemas.encode_changes(page.changes, token, more=page.more)
+        for end, escape in LINE_ENDS:  # JSON has them in texts only
+            data = data.replace(end, escape)
+        changes = self._event("changes", data)
+        del page, data
+        await self._send(changes)
 
-    async def _send_event(
-        self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, with_id: bool = True
-    ) -> None:
+    def _event(self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None) -> bytes:
+        """Return an event whose id is the place in the feed."""
+        place = cursors.write_token(self._position, self._context.user_id)
+        return event(name, data, retry=retry, place=place)
+
+    async def _send(self, data: bytes) -> None:
         await self._verify()
-        place = cursors.write_token(self._position, self._context.user_id) if with_id else None
-        await self._write(event(name, data, retry=retry, place=place))
+        await self._write(data)
 
     async def _verify(self) -> None:
         """Check that the token is still valid. It is in the verifier's cache.
@@ -291,7 +298,7 @@ class _Follower:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 for begin in range(0, len(data), PIECE):
-                    await self._send(_piece(data[begin : begin + PIECE]))
+                    await self._pass_on(_piece(data[begin : begin + PIECE]))
         except TimeoutError:
             raise _Slow from None
         self._sent_at = monotonic()
@@ -300,8 +307,8 @@ class _Follower:
         """Send the last event and end the response."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT):
-                await self._send(_piece(event(name, data, retry=retry)))
-                await self._send(_piece(b"", more=False))
+                await self._pass_on(_piece(event(name, data, retry=retry)))
+                await self._pass_on(_piece(b"", more=False))
 
 
 def event(
