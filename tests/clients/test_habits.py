@@ -13,6 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.api.problems import PROBLEMS
+from app.domain.errors import TaskNotFound
 from tests.clients.real import REAL, Real
 from tests.support.factories import someone
 from tests.support.people import ORIGIN
@@ -198,7 +200,7 @@ def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: 
     assert details[1].startswith("dueDate: ")
     assert "`due`" in details[1]
     assert "`sort=-created`" in details[2]
-    assert details[3] == "Your list has no task with this id."
+    assert details[3] == PROBLEMS[TaskNotFound].detail
 
 
 def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Client | RealClient) -> None:

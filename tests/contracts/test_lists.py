@@ -102,6 +102,10 @@ async def walked(mine: TaskRepository, selection: Selection, limit: int) -> list
         assert len(found) == limit
 
 
+def test_every_order_of_a_list_is_tested_in_both_directions() -> None:
+    assert set(ORDERED) == {(order, descending) for order in Order for descending in (False, True)}
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize(("order", "descending"), ORDERED)
 async def test_a_list_in_any_order_is_the_same_in_pages_of_any_size(
