@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.api.middleware.response_headers import PROBLEM_PAGES
-from app.api.openapi.examples import ERRORS, RESPONSES
+from app.api.openapi.error_responses import ERRORS
+from app.api.openapi.examples import RESPONSES
 from app.api.problems import PROBLEMS
 from app.cli.openapi import render_document
 

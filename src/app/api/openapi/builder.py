@@ -18,6 +18,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.openapi import examples
+from app.api.openapi.error_responses import ERRORS
 from app.api.problems import MEDIA_TYPE
 from app.api.requests.request import JSON
 from app.api.schemas import Problem
@@ -97,7 +98,7 @@ def _unavailable(name: str) -> OpenAPIResponse:
 
 
 def _error(status: int) -> OpenAPIResponse:
-    description, problems, headers = examples.ERRORS[status]
+    description, problems, headers = ERRORS[status]
     return OpenAPIResponse(
         description=description,
         headers=_headers(headers) or None,

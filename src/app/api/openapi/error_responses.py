@@ -1,0 +1,119 @@
+"""Error responses in the OpenAPI document: description, examples and headers of each status."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.openapi.examples import TASK, Json
+from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
+from app.domain import errors as domain
+
+_PATH: Final = f"/api/me/tasks/{TASK['id']}"
+
+
+def _document(problem: Problem, **more: Any) -> Json:
+    return {
+        "type": type_of(problem, PROBLEM_PAGES),
+        "title": problem.title,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "instance": _PATH,
+        "request_id": "0d6c1f0e5d3b4a52a0f6b6f0f6c1d2e3",
+        **more,
+    }
+
+
+def _example(problem: Problem, **more: Any) -> dict[str, Json]:
+    return {"example": _document(problem, **more)}
+
+
+_ETAG: Final = {"ETag": "The current version of the task"}
+_RETRY: Final = {"Retry-After": "Seconds to wait"}
+_LIMITS: Final = {
+    "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
+    "RateLimit": 'How many are left, and how many seconds the window: `"person";r=0;t=17`',
+}
+_ERRORS_OF_A_BODY: Final = [
+    {"pointer": "/title", "detail": "must not be blank"},
+    {"pointer": "/titel", "detail": "unknown field; did you mean `title`?"},
+]
+ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
+    400: (
+        "The request is not valid; `errors` has every error",
+        _example(INVALID_REQUEST, errors=_ERRORS_OF_A_BODY),
+        {},
+    ),
+    401: (
+        "No token, or one that is not valid",
+        _example(PROBLEMS[domain.NotAuthenticated]),
+        {"WWW-Authenticate": "RFC 6750"},
+    ),
+    403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), {}),
+    404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
+    406: (
+        "`Accept` allows none of the media types of the response",
+        _example(of_status(HTTPStatus.NOT_ACCEPTABLE)),
+        {},
+    ),
+    408: (
+        "The body did not arrive in time",
+        _example(of_status(HTTPStatus.REQUEST_TIMEOUT)),
+        {"Connection": "`close`"},
+    ),
+    409: (
+        "The current state does not allow it",
+        {
+            "the list is full": _document(PROBLEMS[domain.TooManyTasks]),
+            "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
+            "the same request is still running": _document(PROBLEMS[domain.KeyInFlight]),
+        },
+        {"Retry-After": "Seconds to wait, where waiting helps"},
+    ),
+    410: (
+        "The response stored under this Idempotency-Key is gone, or changes since this token are",
+        {
+            "the response is gone": _document(PROBLEMS[domain.AnswerGone]),
+            "changes are gone": _document(PROBLEMS[domain.ChangesGone]),
+        },
+        {},
+    ),
+    412: ("The task has changed", _example(PROBLEMS[domain.TaskChanged]), _ETAG),
+    413: (
+        "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
+        _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
+        {},
+    ),
+    415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), {}),
+    428: (
+        "`If-Match` is required here (REQUIRE_IF_MATCH)",
+        _example(PRECONDITION_REQUIRED),
+        _ETAG,
+    ),
+    429: (
+        "This person or this address has too many requests, keys, or bytes in flight",
+        {
+            "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
+            "responses are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
+            "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
+            "too many at once": _document(PROBLEMS[domain.TooManyAtOnce]),
+            "too many event streams": _document(PROBLEMS[domain.TooManyStreams]),
+            "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
+        },
+        {**_RETRY, **_LIMITS},
+    ),
+    500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
+    503: (
+        "Try again later. Nothing was written, unless the type is `outcome-unknown`",
+        {
+            "the database is unavailable": _document(PROBLEMS[domain.DatabaseUnavailable]),
+            "the database is not set up": _document(PROBLEMS[domain.DatabaseNotSetUp]),
+            "a search took too long": _document(PROBLEMS[domain.SearchTooSlow]),
+            "counting the tasks took too long": _document(PROBLEMS[domain.SummaryTooSlow]),
+            "the connection was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
+            "the sign-in service's keys are unavailable": _document(PROBLEMS[domain.KeysUnavailable]),
+            "too many large bodies, responses or event streams": _document(PROBLEMS[domain.TooBusy]),
+        },
+        _RETRY,
+    ),
+}
