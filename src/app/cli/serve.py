@@ -15,9 +15,9 @@ from granian.http import HTTP1Settings
 
 from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
+from app.cli.main_process import Server, let_starting_workers_be_stopped
 from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_errors
-from app.cli.server import Server, let_starting_workers_be_stopped
 from app.live.change_marks import share_marks
 from app.settings import Settings, SettingsError
 from app.settings.environment import accept, environment, read_env_file_anew
