@@ -17,7 +17,7 @@ from zlib import crc32
 class Policy:
     """The number of requests that are allowed in a window."""
 
-    name: str  # in the response headers
+    name: str  # a value in response headers, such as "person"
     quota: int
     window: int  # seconds
 
