@@ -21,7 +21,7 @@ MEGABYTE: Final = 1_000_000
 
 
 class DidNotStart(Exception):
-    """Add the end of the server's log to the error."""
+    """The server did not start; the message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Running:
 def running(
     command: list[str], *, cwd: Path, env: Mapping[str, str], probe: Request, log: Path
 ) -> Iterator[Running]:
-    """Start a server at the port in `env`, wait for its first answer to `probe`, and stop it at the end.
+    """Start a server at the port in `env`, wait until it answers `probe` with 200, and stop it at the end.
 
     Raises:
-        DidNotStart: it ended, or does not answer.
+        DidNotStart: it ended, or did not answer with 200 in START_TIMEOUT seconds.
     """
     began = time.monotonic()
     with log.open("wb") as output:
@@ -61,11 +61,11 @@ def running(
             cwd=cwd,
             stdout=output,
             stderr=output,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads that hold locks
+            preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - no threads that hold locks
         )
     try:
         url = f"http://127.0.0.1:{env['PORT']}"
-        _until_it_answers(process, url, probe, log)
+        _wait_for_200(process, url, probe, log)
         yield Running(url, time.monotonic() - began, psutil.Process(process.pid))
     finally:
         process.terminate()
@@ -77,9 +77,10 @@ def running(
 
 
 def cpu_of(root: psutil.Process) -> float:
-    """Return the CPU time of a process and of all that came of it, in seconds.
+    """Return the CPU time of a process and its descendants, in seconds.
 
-    A child that ended is in its parent's count from then on, so nothing is lost and nothing is counted twice.
+    A child that ended is in its parent's count from then on, so nothing is counted twice. One that ends
+    during a reading may be missing from that reading, and is in the next one.
     """
     spent = 0.0
     for process in _family(root):
@@ -100,7 +101,7 @@ def _memory(process: psutil.Process) -> float:
     return float(getattr(full, "pss", full.rss)) / MEGABYTE
 
 
-def _until_it_answers(process: "subprocess.Popen[bytes]", url: str, probe: Request, log: Path) -> None:
+def _wait_for_200(process: "subprocess.Popen[bytes]", url: str, probe: Request, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     answer = ""
     with httpx.Client(base_url=url, headers={"authorization": f"Bearer {probe.token}"}, timeout=5) as client:

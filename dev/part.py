@@ -36,7 +36,7 @@ class Part:
             stdin=subprocess.DEVNULL,
             stdout=_own(log) if log else subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - `Output` starts a thread, and only the part that starts last has one
+            preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - `Output` starts a thread, and only the part that starts last has one
         )
         self._output = None if log else Output(self._process.stdout)
         self._searched = 0  # bytes of the log that `show_mail` has looked at

@@ -74,7 +74,7 @@ class PostgresServer:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                preexec_fn=prepare(self._user, death=signal.SIGINT),  # noqa: PLW1509 - no threads here  # a fast shutdown
+                preexec_fn=prepare(self._user, on_parent_death=signal.SIGINT),  # noqa: PLW1509 - no threads here  # a fast shutdown
             )
         self._wait_until_it_answers()
         self._make_login()

@@ -20,7 +20,7 @@ from app.api.health import alive, readiness
 from app.api.middleware.authentication import AuthenticationMiddleware
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.outermost import Edge
-from app.api.middleware.response_headers import PROBLEM_PAGES, Cors
+from app.api.middleware.response_headers import PROBLEMS_PATH, Cors
 from app.api.middleware.telemetry import Telemetry
 from app.api.openapi import document as openapi
 from app.api.problem_pages import PROBLEM_HANDLERS
@@ -170,7 +170,7 @@ def compose(
             bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
             large_bodies=LargeBodies(),
             large_responses=LargeResponses(),
-            problem_base=settings.problem_base_url or PROBLEM_PAGES,
+            problem_base=settings.problem_base_url or PROBLEMS_PATH,
             require_if_match=settings.require_if_match,
             body_timeout=settings.body_timeout,
             hub=hub,

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 TASKS = 100
 TOO_MANY = "/problems/too-many-keys"
 MB = 1024 * 1024  # bytes
-AT_MOST = 32 * MB
+BYTES_MAX = 32 * MB
 LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each, incompressible
 
 
@@ -86,11 +86,11 @@ def test_batches_that_change_nothing_fill_no_more_of_the_disk_than_one_person_ma
     done = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code == 429]
 
-    assert len(done) == AT_MOST // len(done[0].content)
+    assert len(done) == BYTES_MAX // len(done[0].content)
     assert len(done) + len(refused) == 80
     assert {answer.json()["type"] for answer in refused} == {TOO_MANY}
     assert all(86_000 < int(answer.headers["retry-after"]) <= 86_400 for answer in refused)
-    assert kept_on_disk(postgres, database_url) - before < 1.2 * AT_MOST
+    assert kept_on_disk(postgres, database_url) - before < 1.2 * BYTES_MAX
     assert (honest.share_answered, honest.worst < 3) == (1, True)
     assert hoarder.ask("POST", "/batch", nothing, keyed=False).status_code == 200
 

@@ -13,7 +13,7 @@ from dev.postgres import PostgresServer
 from tests.histories.batches import Batches
 from tests.histories.changes import Changes
 from tests.histories.reads import Reads
-from tests.histories.running import Running
+from tests.histories.sync_app import SyncApp
 from tests.histories.writes import Writes
 from tests.support.servers.migrated import migrated_database
 
@@ -30,22 +30,22 @@ class Histories(Batches, Writes, Reads, Changes):
 
 @pytest.fixture
 async def migrated(postgres: PostgresServer) -> str:
-    """A database of their own: in it, the trash of all owners is ended again and again."""
+    """A database of their own: in it, the trash of all owners is deleted again and again."""
     return await migrated_database(postgres)
 
 
 @pytest.fixture
-def running(migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def sync_app(migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncApp]:
     monkeypatch.setattr("app.domain.position.CROWDED", SHORT)
-    running = Running(migrated)
-    yield running
-    running.close()
+    app = SyncApp(migrated)
+    yield app
+    app.close()
 
 
 def test_the_service_and_a_simple_model_agree_after_every_step_of_random_histories(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    sync_app: SyncApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Histories, "running", running, raising=False)
+    monkeypatch.setattr(Histories, "app", sync_app, raising=False)
 
     run_state_machine_as_test(
         Histories,

@@ -271,21 +271,21 @@ async def test_a_list_that_has_not_changed_is_not_sent_again(people: People) -> 
     ann = people.one()
     await ann.create("x")
     first = await ann.ask("GET")
-    tag = first.headers["etag"]
+    etag = first.headers["etag"]
 
-    for known in (tag, f"W/{tag}", f'"a", {tag}', "*"):
+    for known in (etag, f"W/{etag}", f'"a", {etag}', "*"):
         again = await ann.ask("GET", headers={"if-none-match": known})
-        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
-    for other in ('"a"', tag.replace(".", ".1"), "nonsense", '""'):
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    for other in ('"a"', etag.replace(".", ".1"), "nonsense", '""'):
         again = await ann.ask("GET", headers={"if-none-match": other})
-        assert (again.status_code, again.headers["etag"]) == (200, tag)
+        assert (again.status_code, again.headers["etag"]) == (200, etag)
 
 
-async def test_any_change_of_the_list_changes_its_tag(people: People) -> None:
+async def test_any_change_of_the_list_changes_its_etag(people: People) -> None:
     ann = people.one()
-    tags = [(await ann.ask("GET")).headers["etag"]]
+    etags = [(await ann.ask("GET")).headers["etag"]]
     task = await ann.create("x")
-    tags.append((await ann.ask("GET")).headers["etag"])
+    etags.append((await ann.ask("GET")).headers["etag"])
     for method, path, body in (
         ("PUT", "", {"title": "y"}),
         ("PATCH", "/complete", None),
@@ -294,9 +294,9 @@ async def test_any_change_of_the_list_changes_its_tag(people: People) -> None:
     ):
         arguments = {} if body is None else {"json": body}
         assert (await ann.ask(method, task["id"] + path, **arguments)).status_code < 300
-        tags.append((await ann.ask("GET")).headers["etag"])
+        etags.append((await ann.ask("GET")).headers["etag"])
 
-    assert len(set(tags)) == 6
+    assert len(set(etags)) == 6
 
 
 async def test_an_etag_of_another_persons_list_never_gives_304(people: People) -> None:

@@ -49,7 +49,7 @@ async def test_given_a_thousand_changes_meanwhile_a_walk_meets_each_task_that_st
     assert [met for number, met in enumerate(walks) if met != quiet[number % 2]] == []
 
 
-async def test_a_writer_that_commits_late_changes_the_lists_tag(people: People, database: Database) -> None:
+async def test_a_writer_that_commits_late_changes_the_lists_etag(people: People, database: Database) -> None:
     ann = people.one()
     task = await ann.create("early")
     before = await ann.ask("GET")

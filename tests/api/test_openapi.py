@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.error_responses import ERRORS
 from app.api.openapi.examples import RESPONSES
 from app.api.problems import PROBLEMS
@@ -83,7 +83,7 @@ def test_every_body_and_every_good_answer_has_an_example(name: str) -> None:
 def test_every_type_of_problem_has_an_example() -> None:
     shown = {example["type"] for _, examples, _ in ERRORS.values() for example in examples.values()}
 
-    assert {f"{PROBLEM_PAGES}/{problem.slug}" for problem in PROBLEMS.values()} <= shown
+    assert {f"{PROBLEMS_PATH}/{problem.slug}" for problem in PROBLEMS.values()} <= shown
 
 
 def test_every_reference_leads_somewhere() -> None:

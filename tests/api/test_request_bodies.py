@@ -17,7 +17,7 @@ from app.api.requests.request import TaskRequest
 from app.event_loop import TimeSlice
 from tests.support.requests import task_request
 
-AT_MOST = 10  # bytes
+BODY_MAX = 10  # bytes
 
 
 def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskRequest, list[dict[str, Any]]]:
@@ -28,7 +28,7 @@ def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskR
         return left.pop(0)
 
     headers = [] if length is None else [(b"content-length", length.encode())]
-    return task_request(headers=headers, receive=receive, body_max=AT_MOST), left
+    return task_request(headers=headers, receive=receive, body_max=BODY_MAX), left
 
 
 def part(body: bytes, *, more: bool = False) -> dict[str, Any]:

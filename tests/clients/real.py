@@ -1,4 +1,4 @@
-"""Clients that are the real thing: they choose their own headers, and say how they see an answer."""
+"""Real clients: they add their own headers, and return the response that they received."""
 
 import json
 import shutil
@@ -21,8 +21,8 @@ for await (const line of createInterface({ input: process.stdin })) {
 Headers = dict[str, str]
 
 
-class Real(Protocol):
-    """Whatever sends a request and returns what it sees."""
+class RealHttpClient(Protocol):
+    """Sends a request and returns the response that it received."""
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
         """Ask."""
@@ -34,19 +34,19 @@ class Real(Protocol):
 
 
 class Curl:
-    """The program, once for each request: `--json` where there is a body, `-d ''` where a write has none."""
+    """The program, once for each request. `-d ''` where a POST, PUT or PATCH has no body."""
 
     def __init__(self) -> None:
         if shutil.which("curl") is None:
             pytest.skip("curl is not installed")
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
-        typed = ("-H", "content-type: application/json") if body is not None else ()
+        content_type = ("-H", "content-type: application/json") if body is not None else ()
         sent = () if method in ("GET", "DELETE") else ("-d", "" if body is None else json.dumps(body))
         options = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-        command = ("curl", "-s", "-i", "-X", method, *typed, *sent, *options, url)
-        seen = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
-        head, _, content = seen.partition(b"\r\n\r\n")
+        command = ("curl", "-s", "-i", "-X", method, *content_type, *sent, *options, url)
+        received = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+        head, _, content = received.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         pairs = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
         return httpx.Response(int(first.split()[1]), headers=pairs, content=content)
@@ -62,15 +62,15 @@ class Requests:
         self._session = requests.Session()
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
-        seen = self._session.request(method, url, json=body, headers=headers, timeout=30)
-        return httpx.Response(seen.status_code, headers=dict(seen.headers), content=seen.content)
+        response = self._session.request(method, url, json=body, headers=headers, timeout=30)
+        return httpx.Response(response.status_code, headers=dict(response.headers), content=response.content)
 
     def close(self) -> None:
         self._session.close()
 
 
 class NodeFetch:
-    """`fetch` of Node, in one process: requests and answers are lines of JSON."""
+    """`fetch` of Node, in one process: requests and responses are lines of JSON."""
 
     def __init__(self) -> None:
         node = shutil.which("node")
@@ -80,23 +80,25 @@ class NodeFetch:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
-        typed = {} if body is None else {"content-type": "application/json"}
-        how = {"url": url, "method": method, "headers": {**typed, **headers}}
+        content_type = {} if body is None else {"content-type": "application/json"}
+        how = {"url": url, "method": method, "headers": {**content_type, **headers}}
         if body is not None:
             how["body"] = json.dumps(body)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(how)}\n")
         self._process.stdin.flush()
-        seen = json.loads(self._process.stdout.readline())
-        return httpx.Response(seen["status"], headers=seen["headers"], content=seen["text"].encode())
+        received = json.loads(self._process.stdout.readline())
+        return httpx.Response(
+            received["status"], headers=received["headers"], content=received["text"].encode()
+        )
 
     def close(self) -> None:
         self._process.communicate(timeout=30)
 
 
-REAL: dict[str, type[Real]] = {
-    "curl itself": Curl,
-    "requests itself": Requests,
-    "fetch of Node itself": NodeFetch,
+REAL: dict[str, type[RealHttpClient]] = {
+    "real curl": Curl,
+    "real requests": Requests,
+    "real fetch of Node": NodeFetch,
 }

@@ -1,7 +1,7 @@
 """Ten kinds of client, each with the headers and bodies that it sends by habit, do one day's work.
 
 The habits are those of the libraries that each kind is named after; the requests are invented here. Where a
-client is at hand, it does the same work itself (`tests.clients.real`).
+real client is installed, it does the same work (`tests.clients.real`).
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from app.api.problems import PROBLEMS
 from app.domain.errors import TaskNotFound
-from tests.clients.real import REAL, Real
+from tests.clients.real import REAL, RealHttpClient
 from tests.support.factories import someone
 from tests.support.people import ORIGIN
 from tests.support.servers.service import Service
@@ -32,7 +32,7 @@ def plain(body: Any) -> Sent:
     return (None, {}) if body is None else (json.dumps(body).encode(), {"content-type": JSON})
 
 
-def always_typed(body: Any) -> Sent:
+def always_with_type(body: Any) -> Sent:
     """Name a type of body even where there is none."""
     return (b"" if body is None else json.dumps(body).encode()), {"content-type": JSON}
 
@@ -77,7 +77,7 @@ KINDS = {
         [("accept", "*/*"), ("origin", ORIGIN), ("cookie", "a=b")], needs_origin=True
     ),
     "axios": Kind([("accept", "application/json, text/plain, */*")], form_without_body),
-    "openapi-generator": Kind([("accept", JSON)], always_typed, delete_accepts=PROBLEM),
+    "openapi-generator": Kind([("accept", JSON)], always_with_type, delete_accepts=PROBLEM),
     "HTTPie": Kind([("accept", "application/json, */*;q=0.5"), ("accept-encoding", "gzip, deflate")], null),
     "httpx": Kind([("accept", "*/*"), ("accept-encoding", "gzip, deflate, br, zstd")]),
     "curl": Kind([("accept", "*/*"), ("user-agent", "curl/8.5.0")], form_without_body),
@@ -85,7 +85,7 @@ KINDS = {
     "React-admin": Kind(
         [("accept", JSON), ("origin", ORIGIN)], empty_object, sends_back=True, needs_origin=True
     ),
-    "a proxy that adds a line": Kind([("accept", "text/html"), ("accept", JSON)], always_typed),
+    "a proxy that adds a line": Kind([("accept", "text/html"), ("accept", JSON)], always_with_type),
     "Spring": Kind([("accept", f"{JSON}, application/*+json"), ("connection", "keep-alive")], empty_object),
 }
 
@@ -104,8 +104,8 @@ class Client:
         accept = self._kind.delete_accepts if method == "DELETE" else ""
         lines = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
         lines += [("accept", accept)] if accept else []
-        content, typed = (None, {}) if method in ("GET", "DELETE") else self._kind.body(body)
-        lines += [("authorization", f"Bearer {self._token}"), *typed.items(), *headers.items()]
+        content, type_headers = (None, {}) if method in ("GET", "DELETE") else self._kind.body(body)
+        lines += [("authorization", f"Bearer {self._token}"), *type_headers.items(), *headers.items()]
         answer = self._http.request(method, f"/api/me/tasks{path}", content=content, headers=lines)
         if self._kind.needs_origin:
             assert answer.headers["access-control-allow-origin"] == ORIGIN
@@ -120,7 +120,7 @@ class Client:
 class RealClient:
     """One person's client that chooses its own headers."""
 
-    def __init__(self, service: Service, real: Real) -> None:
+    def __init__(self, service: Service, real: RealHttpClient) -> None:
         self._url = f"{service.url}/api/me/tasks"
         self._authorization = f"Bearer {service.token(someone('ann'))}"
         self._real = real

@@ -17,7 +17,7 @@ from app.infra.migrations.run import downgrade, upgrade
 from app.infra.postgres.row_security_check import gaps
 from app.infra.purge import CannotPurge, expect_purge_possible, purge_trash
 from app.settings.database_address import DatabaseAddress
-from dev.binaries import _of_the_system, _of_the_wheel, major
+from dev.binaries import _of_the_package, _of_the_system, major
 from dev.drill import TASKS, drill
 from dev.postgres import PostgresServer, temporary
 from tests.conftest import environment_for
@@ -26,7 +26,9 @@ from tests.support.servers.service import app, serving
 
 pytestmark = pytest.mark.server
 
-VERSIONS = {major(folder): folder for folder in (*_of_the_wheel(), *_of_the_system()) if major(folder) >= 15}
+VERSIONS = {
+    major(folder): folder for folder in (*_of_the_package(), *_of_the_system()) if major(folder) >= 15
+}
 
 
 OLD, NEW = min(VERSIONS), max(VERSIONS)

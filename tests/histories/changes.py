@@ -23,7 +23,7 @@ class Changes(History):
 
     @rule()
     def resync(self) -> None:
-        self.running.resync()
+        self.app.resync()
         self.resynced = {owner for owner, follower in self.followers.items() if follower.token}
         for model in self.models.values():
             model.resynced()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from app.domain.clock import to_rfc3339
-from tests.histories.running import AT_MOST, Running
+from tests.histories.sync_app import TASKS_MAX, SyncApp
 from tests.support.factories import a_task_id
 from tests.support.model import ORDERS, REFUSALS, Json, Model, Refusal
 from tests.support.people import People, Person
@@ -59,14 +59,14 @@ class Kept:
 class History(RuleBasedStateMachine):
     """Two people and their models. Each rule of a subclass does one thing to both."""
 
-    running: ClassVar[Running]
+    app: ClassVar[SyncApp]
 
     def __init__(self) -> None:
         super().__init__()
-        people = People(self.running.client)
+        people = People(self.app.client)
         self.people: dict[str, Person] = {name: people.one(name) for name in ("ann", "bob")}
-        self.models = {name: Model(AT_MOST) for name in self.people}
-        self.tags: dict[str, tuple[str, int]] = {}
+        self.models = {name: Model(TASKS_MAX) for name in self.people}
+        self.etags: dict[str, tuple[str, int]] = {}
         self.kept: list[Kept] = []
         self.step = 0
 
@@ -80,7 +80,7 @@ class History(RuleBasedStateMachine):
             headers["idempotency-key"] = key
         if body is not None:
             more["json"] = body
-        answer = self.running.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
+        answer = self.app.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
         if key is not None and answer.is_success:
             self.kept.append(Kept(owner, method, path, key, body, answer))
         return answer
@@ -90,8 +90,8 @@ class History(RuleBasedStateMachine):
         return self.ask(owner, "GET", f"?{query}")
 
     def tick(self) -> str:
-        self.running.now += timedelta(seconds=1)
-        return to_rfc3339(self.running.now)
+        self.app.now += timedelta(seconds=1)
+        return to_rfc3339(self.app.now)
 
     def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
         """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""
@@ -102,13 +102,13 @@ class History(RuleBasedStateMachine):
 
     def condition(self, owner: str, task_id: str, kind: str | None) -> str | None:
         version = self.models[owner].tasks.get(task_id, {"version": 1})["version"]
-        tags = {
+        etags = {
             "current": f'"{version}"',
             "listed": f'"x", "{version}"',
             "stale": f'"{version + 1}"',
             "weak": f'W/"{version}"',
         }
-        return tags.get(kind or "", kind)
+        return etags.get(kind or "", kind)
 
     def agree(self, answer: httpx.Response, expected: Json) -> None:
         assert answer.status_code in (200, 201), answer.text
@@ -136,7 +136,7 @@ class History(RuleBasedStateMachine):
             sort, trashed = SORTS[self.step % len(SORTS)], ("false", "true")[self.step // 2 % 2]
             answer = self.list_of(owner, sort=sort, trashed=trashed)
             assert answer.json() == model.listed(sort, trashed=trashed), (sort, trashed)
-            tag, changes = answer.headers["etag"], model.changes
-            known, then = self.tags.get(owner, (tag, changes))
-            assert (tag == known) == (changes == then)
-            self.tags[owner] = (tag, changes)
+            etag, changes = answer.headers["etag"], model.changes
+            known, then = self.etags.get(owner, (etag, changes))
+            assert (etag == known) == (changes == then)
+            self.etags[owner] = (etag, changes)

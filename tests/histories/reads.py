@@ -67,7 +67,7 @@ class Reads(History):
     @rule(owner=owners, zone=st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Honolulu"]))
     def summarize(self, owner: str, zone: str) -> None:
         answer = self.ask(owner, "GET", f"summary?tz={zone}")
-        assert answer.json() == self.models[owner].summary(self.running.now, zone)
+        assert answer.json() == self.models[owner].summary(self.app.now, zone)
 
     @precondition(lambda self: self.kept)
     @rule(number=picks)

@@ -94,10 +94,10 @@ class Writes(History):
 
     @rule(days=st.sampled_from([1, 1, 31]))
     def purge(self, days: int) -> None:
-        self.running.now += timedelta(days=days)
+        self.app.now += timedelta(days=days)
         self.kept.clear()  # responses older than a day are not repeated
-        self.running.purge(older_than=MONTH)
-        long_ago = to_rfc3339(self.running.now - MONTH)
+        self.app.purge(older_than=MONTH)
+        long_ago = to_rfc3339(self.app.now - MONTH)
         for model in self.models.values():
             old = [task["id"] for task in model.listed(trashed="true") if task["trashed_at"] < long_ago]
             model.purged(*old)

@@ -72,7 +72,7 @@ CAUSES = {
     "redis://reader:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD and INCRBY",
     "redis://:hunter2@localhost:{port}/99": "names the database 99, which localhost does not have",
     "rediss://:hunter2@localhost:{tls_port}": "names localhost, whose certificate is not valid for it"
-    " (self-signed certificate in certificate chain): check the host name, or name its authority in RATE_LIMIT_STORE_CA",
+    " (self-signed certificate in certificate chain): check the host name, or set RATE_LIMIT_STORE_CA to the file of its CA",
     "rediss://:hunter2@localhost:{port}": "names localhost, which does not answer in time on port {port}: does it speak TLS there?",
     "redis://:hunter2@localhost:{tls_port}": "names localhost, with which the connection breaks",
     "redis://:hunter2@localhost:{nobody}": "names localhost, where nothing listens on port {nobody}",

@@ -53,13 +53,13 @@ async def edit(person: Person, task_id: str) -> list[str]:
 
 
 async def still_valid(person: Person, known: list[tuple[str, str]]) -> list[object]:
-    """Return the tokens that are not gone, and the tags that are answered with 304."""
+    """Return the tokens that are not gone, and the entity tags that are answered with 304."""
     found: list[object] = []
-    for token, tag in known:
+    for token, etag in known:
         changes = await person.ask("GET", f"changes?since={token}")
-        listed = await person.ask("GET", headers={"if-none-match": tag})
+        listed = await person.ask("GET", headers={"if-none-match": etag})
         found += [token] if changes.status_code != 410 else []
-        found += [tag] if listed.status_code != 200 else []
+        found += [etag] if listed.status_code != 200 else []
     return found
 
 
@@ -76,7 +76,7 @@ def restored(postgres: PostgresServer, source: str, dump: Path) -> str:
     return target
 
 
-async def test_no_token_and_no_tag_of_before_a_restore_is_valid_after_it(
+async def test_no_token_and_no_etag_of_before_a_restore_is_valid_after_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     source, dump = await migrated_database(postgres), tmp_path / "dump"

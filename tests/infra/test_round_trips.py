@@ -111,8 +111,8 @@ async def next_page(given: Given) -> httpx.Response:
 
 
 async def known(given: Given) -> httpx.Response:
-    tag = (await given.ann.ask("GET")).headers["etag"]
-    return await given.ann.ask("GET", headers={"if-none-match": tag})
+    etag = (await given.ann.ask("GET")).headers["etag"]
+    return await given.ann.ask("GET", headers={"if-none-match": etag})
 
 
 async def changes_of_nothing(given: Given) -> httpx.Response:

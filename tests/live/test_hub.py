@@ -165,7 +165,7 @@ async def test_with_other_machines_and_no_store_no_head_is_known(marks: ChangeMa
     assert hub.head_of(ANN) is None
 
 
-async def test_the_hub_says_how_far_away_a_change_may_be_made(hub: Hub) -> None:
+async def test_the_hub_returns_its_reach(hub: Hub) -> None:
     assert Hub(ChangeMarks(is_shared=False)).reach == "process"
     assert hub.reach == "machine"
     hub.use_store(lambda _: None)

@@ -1,4 +1,4 @@
-"""A request as a reader or a middleware of the API gets it, without a server."""
+"""A request for tests of `read_…` functions and of middleware, without a server."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
@@ -16,11 +16,11 @@ ANN = UserId("ann")
 Lines = list[tuple[bytes, bytes]]
 
 
-async def receive_nothing() -> dict[str, Any]:
+async def must_not_receive() -> dict[str, Any]:
     raise AssertionError("no body was expected to be read")
 
 
-async def send_nothing(message: Any) -> None:
+async def must_not_send(message: Any) -> None:
     raise AssertionError(f"no response was expected: {message}")
 
 
@@ -30,7 +30,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     headers: Sequence[tuple[bytes, bytes]] = (),
     task_id: str = "",
     must_match: bool = False,
-    receive: Callable[[], Awaitable[Any]] = receive_nothing,
+    receive: Callable[[], Awaitable[Any]] = must_not_receive,
     body_max: int = 0,
     peer: str | None = None,
 ) -> TaskRequest:
@@ -48,7 +48,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         "state": {},
     }
     state = AppState(
-        unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no reader uses it
+        unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no `read_…` function uses it
         unit_of_work_of_stream=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]
         bodies=Room(of_one=10**9, of_all=10**9),
         large_bodies=LargeBodies(),
@@ -62,7 +62,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     )
     begin(scope, state)
     context_of(scope).principal = Principal(ANN)
-    return TaskRequest(scope, receive, send_nothing)
+    return TaskRequest(scope, receive, must_not_send)
 
 
 def context_with(headers: Sequence[tuple[bytes, bytes]], *, peer: str | None = None) -> RequestContext:

@@ -38,15 +38,15 @@ class Asset:
     def __init__(self, name: str, media_type: str) -> None:
         self.media_type = media_type
         self._bytes = files("app.api").joinpath("static", *name.split("/")).read_bytes()
-        self._tag = sha256(self._bytes).hexdigest()[:16]
+        self._hash = sha256(self._bytes).hexdigest()[:16]
         self._small: bytes | None = None
 
-    def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+    def respond(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the file, as gzip where the client accepts it; 304 if the client has it already."""
         small = "gzip" in request.headers.get("accept-encoding", "")
-        tag = f'"{self._tag}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
-        headers = {**HEADERS, "etag": tag}
-        if tag in request.headers.get("if-none-match", ""):
+        etag = f'"{self._hash}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
+        headers = {**HEADERS, "etag": etag}
+        if etag in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers=headers)
         if not small:
             return Response(self._bytes, headers=headers, media_type=self.media_type)
@@ -62,7 +62,7 @@ _ASSETS: Final = {name.rpartition("/")[2]: Asset(name, media_type) for name, med
 @get_public("/docs", include_in_schema=False)
 async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Serve the page."""
-    return _ASSETS["docs.html"].answer(request)
+    return _ASSETS["docs.html"].respond(request)
 
 
 @get_public("/docs/{name:str}", include_in_schema=False)
@@ -70,7 +70,7 @@ async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Respons
     """Serve one of its files."""
     if name not in _ASSETS:
         raise NotFoundException
-    return _ASSETS[name].answer(request)
+    return _ASSETS[name].respond(request)
 
 
 @get_public("/", include_in_schema=False)

@@ -9,7 +9,7 @@ from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
 from app.api.responses import get_public
 
@@ -34,7 +34,7 @@ def _page(title: str, body: str) -> bytes:
     <main>
       <h1>{escape(title)}</h1>
 {body}
-      <p><a href="{PROBLEM_PAGES}">All problems</a> · <a href="/docs">Documentation of the API</a></p>
+      <p><a href="{PROBLEMS_PATH}">All problems</a> · <a href="/docs">Documentation of the API</a></p>
     </main>
   </body>
 </html>
@@ -49,7 +49,7 @@ def _page_of(problem: Problem) -> bytes:
 
 def _index_of(problems: Iterable[Problem]) -> bytes:
     rows = [
-        f'        <dt><a href="{PROBLEM_PAGES}/{one.slug}">{one.slug}</a>, {one.status.value}</dt>'
+        f'        <dt><a href="{PROBLEMS_PATH}/{one.slug}">{one.slug}</a>, {one.status.value}</dt>'
         f"<dd>{_text(one.detail)}</dd>"
         for one in problems
     ]
@@ -63,7 +63,7 @@ def _index_of(problems: Iterable[Problem]) -> bytes:
 def _text(detail: str) -> str:
     """Return HTML with text between backticks as `<code>`."""
     parts = escape(detail).split("`")
-    return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
 _PROBLEMS: Final = {problem.slug: problem for problem in (*PROBLEMS.values(), PRECONDITION_REQUIRED)}
@@ -71,18 +71,18 @@ _PAGES: Final = {slug: _page_of(problem) for slug, problem in _PROBLEMS.items()}
 _INDEX: Final = _index_of(_PROBLEMS.values())
 
 
-@get_public(PROBLEM_PAGES, include_in_schema=False, sync_to_thread=False)
-def problems() -> Response[bytes]:
+@get_public(PROBLEMS_PATH, include_in_schema=False, sync_to_thread=False)
+def list_problems() -> Response[bytes]:
     """List all types of problems."""
     return Response(_INDEX, headers=HEADERS, media_type=HTML)
 
 
-@get_public(f"{PROBLEM_PAGES}/{{slug:str}}", include_in_schema=False, sync_to_thread=False)
-def problem(slug: FromPath[str]) -> Response[bytes]:
+@get_public(f"{PROBLEMS_PATH}/{{slug:str}}", include_in_schema=False, sync_to_thread=False)
+def explain_problem(slug: FromPath[str]) -> Response[bytes]:
     """Explain one type of problem."""
     if slug not in _PAGES:
         raise NotFoundException
     return Response(_PAGES[slug], headers=HEADERS, media_type=HTML)
 
 
-PROBLEM_HANDLERS: Final = [problems, problem]
+PROBLEM_HANDLERS: Final = [list_problems, explain_problem]

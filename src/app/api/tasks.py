@@ -50,12 +50,12 @@ class TaskController(Controller):
         """List tasks."""
         query, tasks = read_list(request), request.context.tasks
         if request.context.headers.get(b"if-none-match") and is_known(
-            request, tag := _list_tag(request, await tasks.revision())
+            request, list_etag := _etag_of_list(request, await tasks.revision())
         ):
-            return JsonResponse(b"", status=304, headers=((b"etag", tag),))
+            return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
         page = await tasks.list(query.selection, limit=query.limit, after=query.after)
-        tag = _list_tag(request, page.revision)
-        return JsonResponse(page.json, headers=((b"etag", tag), *_next(request, page, query)))
+        list_etag = _etag_of_list(request, page.revision)
+        return JsonResponse(page.json, headers=((b"etag", list_etag), *_next(request, page, query)))
 
     @get("/summary", **operations.SUMMARY)
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
@@ -112,33 +112,34 @@ class TaskController(Controller):
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Read a task."""
         shown = await request.context.tasks.show(await read_task_id(request))
-        if is_known(request, tag := etag(shown.version)):
-            return JsonResponse(b"", status=304, headers=((b"etag", tag),))
+        task_etag = etag(shown.version)
+        if is_known(request, task_etag):
+            return JsonResponse(b"", status=304, headers=((b"etag", task_etag),))
         return _task_response(shown)
 
     @put("/{task_id:str}", **operations.UPDATE)
     async def update_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Update a task."""
-        named, changes = await read_update(request)
-        return _task_response(await request.context.tasks.change(named.task_id, changes, named.if_match))
+        target, changes = await read_update(request)
+        return _task_response(await request.context.tasks.change(target.task_id, changes, target.if_match))
 
     @patch("/{task_id:str}", **operations.PATCH)
     async def patch_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Change some fields of a task."""
-        named, changes = await read_patch(request)
-        return _task_response(await request.context.tasks.change(named.task_id, changes, named.if_match))
+        target, changes = await read_patch(request)
+        return _task_response(await request.context.tasks.change(target.task_id, changes, target.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest) -> None:
         """Delete a task."""
-        named, permanently = await read_removal(request)
-        await request.context.tasks.remove(named.task_id, named.if_match, permanently=permanently)
+        target, permanently = await read_removal(request)
+        await request.context.tasks.remove(target.task_id, target.if_match, permanently=permanently)
 
     @post("/{task_id:str}/restore", **operations.RESTORE)
     async def restore_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Take a task out of the trash."""
-        named = await read_named(request)
-        return _task_response(await request.context.tasks.restore(named.task_id, named.if_match))
+        target = await read_named(request)
+        return _task_response(await request.context.tasks.restore(target.task_id, target.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
     async def move_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
@@ -148,10 +149,10 @@ class TaskController(Controller):
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Complete or reopen a task."""
-        named, completed, keyed = await read_completion(request)
+        target, completed, keyed = await read_completion(request)
 
         async def complete(tasks: TaskService) -> JsonResponse[schemas.Task]:
-            return _task_response(await tasks.complete(named.task_id, completed, named.if_match))
+            return _task_response(await tasks.complete(target.task_id, completed, target.if_match))
 
         return await run_once(keyed, request.context.unit_of_work, complete, ResponseForm())
 
@@ -162,7 +163,7 @@ def _task_response(
     return JsonResponse(task.json, status=status, headers=((b"etag", etag(task.version)), *headers))
 
 
-def _list_tag(request: TaskRequest, revision: int) -> bytes:
+def _etag_of_list(request: TaskRequest, revision: int) -> bytes:
     """Return the entity tag of all pages of a list.
 
     It includes the owner: `me` can be two people in one browser.

@@ -10,7 +10,8 @@ from asyncpg import exceptions as pg
 
 from app.settings.database_address import DatabaseAddress
 
-REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"  # in the message, if a name has several addresses
+REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"
+"""asyncio puts it in the message if a name has several addresses."""
 
 
 def unreachable(address: DatabaseAddress, error: BaseException) -> str:
@@ -51,7 +52,7 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
         case ssl.SSLCertVerificationError(verify_message=reason):
             message = (
                 f"names {host}, whose certificate is not valid for it ({reason}):"
-                " check the host name, or name its authority with sslrootcert="
+                " check the host name, or set sslrootcert= to the file of its CA"
             )
         case pg.InsufficientPrivilegeError() if "taskward_version" in str(error):
             message = (
@@ -61,7 +62,10 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
         case ssl.SSLError():
             message = f"names {host}, with which no TLS connection can be made"
         case ConnectionError() if type(error) is ConnectionError:  # asyncpg: the server refused TLS
-            message = f"names {host}, which does not speak TLS: add sslmode=disable if it need not"
+            message = (
+                f"names {host}, which does not speak TLS:"
+                " add sslmode=disable if the connection may be unencrypted"
+            )
     return f"{address.setting} {message}" if message else None
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyErr
 
 UNTRUSTED: Final = (
     "names {host}, whose certificate is not valid for it ({error.verify_message}):"
-    " check the host name, or name its authority in RATE_LIMIT_STORE_CA"
+    " check the host name, or set RATE_LIMIT_STORE_CA to the file of its CA"
 )
 MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (AuthenticationError, "has a user or password that {host} refuses"),

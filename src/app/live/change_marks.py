@@ -2,8 +2,8 @@
 
 Each owner has a slot in a table, by a hash of the user id. A write to the owner's tasks puts a new random
 number there; a process that compares it with an earlier number sees that something changed. The main process
-creates the table before it forks its workers, so the table needs no files and no messages, and a mark costs
-no system call. Two owners may share a slot: then a stream looks for changes once in vain.
+creates the table before it forks its workers, so the table needs no files and no messages, and to mark
+a change costs no system call. Two owners may share a slot: then a stream looks for changes once in vain.
 """
 
 import mmap
@@ -12,7 +12,7 @@ from random import getrandbits
 from typing import Final
 
 SLOTS: Final = 1 << 17  # of 8 bytes: 1 MB, and the kernel provides only the pages that were written
-EVERYONE: Final = 0  # the slot of changes whose owners are not known
+EVERYONE: Final = 0  # the slot of all owners: of changes whose owners are not known
 
 
 def digest_of(owner: str) -> bytes:
@@ -36,12 +36,12 @@ class ChangeMarks:
         self._slots[EVERYONE] = getrandbits(64)
 
     def of(self, digest: bytes) -> int:
-        """Return the mark of an owner. It differs after each change."""
+        """Return the number in an owner's slot. It differs after each change."""
         return self._slots[_slot(digest)]
 
     @property
     def of_everyone(self) -> int:
-        """The mark of every owner."""
+        """The number in the slot of all owners."""
         return self._slots[EVERYONE]
 
 

@@ -25,20 +25,19 @@ READS_AT_ONCE: Final = 4  # reads of the feed for all streams of a process
 READ_PATIENCE: Final = 5.0  # seconds that a stream waits for the reads of others
 TICK: Final = 0.05  # seconds between looks at the marks, while streams are open
 SPREAD: Final = 2.0  # seconds over which the streams look when nobody knows who has changes
-HEADS_MAX: Final = 10_000  # owners
+HEADS_MAX: Final = 10_000  # ends of feeds that are remembered, one for each owner
 HEAD_LIFETIME: Final = 6 * 3600.0  # seconds
 
 Reach = Literal["process", "machine", "store"]
-"""How far away a change may be made that a stream hears of at once."""
+"""The widest area whose changes a stream hears of at once."""
 
 
 class Stream:
     """One open stream."""
 
-    __slots__ = ("_event", "changed", "changed_at", "gone", "owner")
+    __slots__ = ("_event", "changed", "changed_at", "gone")
 
-    def __init__(self, owner: UserId) -> None:
-        self.owner = owner
+    def __init__(self) -> None:
         self.changed = False  # there may be changes that it has not read
         self.changed_at = 0.0  # on the monotonic clock
         self.gone = False  # the client has disconnected
@@ -56,7 +55,7 @@ class Stream:
         self.gone = True
         self._event.set()
 
-    def notice(self) -> None:
+    def wake(self) -> None:
         """Make the stream look at the state of the hub."""
         self._event.set()
 
@@ -72,9 +71,9 @@ class Stream:
 class Mark:
     """What a process knew of an owner's changes at one moment. Equal marks: nothing was announced between."""
 
-    own: int
-    everyone: int
-    connections: int  # how often the connection to the store was lost
+    own: int  # the number in the owner's slot of the shared table
+    everyone: int  # the number in the slot of all owners
+    losses: int  # how often the connection to the store was lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Head:
     """Where an owner's feed ended when it was read last."""
 
     mark: Mark
-    since: float  # on the monotonic clock
+    remembered_at: float  # on the monotonic clock
     token: ChangesToken
 
 
@@ -90,7 +89,10 @@ class Hub:
     """The streams of a process."""
 
     def __init__(self, marks: ChangeMarks, *, remembers: bool = True) -> None:
-        """Set the marks. `remembers`: every change is announced here, so a known head needs no read."""
+        """Set the table of marks.
+
+        `remembers`: whether every change is announced here; then a known head needs no read.
+        """
         self.marks = marks
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._own_reads: dict[UserId, asyncio.Lock] = {}  # of owners with streams
@@ -100,7 +102,7 @@ class Hub:
         self._remembers = remembers
         self._streams: dict[UserId, set[Stream]] = {}
         self._count = 0
-        self._seen: dict[UserId, tuple[bytes, int]] = {}  # of owners with streams: the hash, and the mark
+        self._seen: dict[UserId, tuple[bytes, int]] = {}  # of owners with streams: hash, number in the slot
         self._seen_everyone = marks.of_everyone
         self._ticking: asyncio.TimerHandle | None = None
         self._losses = 0
@@ -112,7 +114,7 @@ class Hub:
 
     @property
     def reach(self) -> Reach:
-        """How far away a change may be made that streams hear of at once."""
+        """The widest area whose changes the streams hear of at once."""
         if self.store_connected is not None:
             return "store"
         return "machine" if self.marks.is_shared else "process"
@@ -152,7 +154,7 @@ class Hub:
             self._seen[owner] = digest, self.marks.of(digest)
             self._streams[owner] = streams
             self._own_reads[owner] = asyncio.Lock()
-        stream = Stream(owner)
+        stream = Stream()
         streams.add(stream)
         self._count += 1
         if self._ticking is None:
@@ -201,19 +203,19 @@ class Hub:
         head = self._heads.get(owner)
         if head is None:
             return None
-        if head.mark != self.mark_of(owner) or monotonic() - head.since > HEAD_LIFETIME:
+        if head.mark != self.mark_of(owner) or monotonic() - head.remembered_at > HEAD_LIFETIME:
             del self._heads[owner]
             return None
         return head.token
 
     def hear(self, digests: list[bytes]) -> None:
-        """Take in announcements from elsewhere."""
+        """Take announcements from elsewhere, and wake the streams that they are for."""
         for digest in digests:
             self.marks.mark(digest)
         self._compare()
 
     def hear_of_everyone(self) -> None:
-        """Take in that announcements may be missing: every stream looks."""
+        """Learn that announcements may be missing: every stream looks."""
         self.marks.mark_everyone()
         self._compare()
 
@@ -223,7 +225,7 @@ class Hub:
         self.store_connected = False
 
     def set_store_connected(self, connected: bool) -> None:  # noqa: FBT001 - a state
-        """Note whether the store is connected. Announcements that were made meanwhile are lost."""
+        """Note whether the store is connected. Announcements made while it was not connected are lost."""
         if connected == self.store_connected:
             return
         self.store_connected = connected
@@ -231,22 +233,22 @@ class Hub:
             self.hear_of_everyone()
         else:
             self._losses += 1
-        self._notice()
+        self._wake_all()
 
     def leave(self) -> None:
         """Let every stream end: the process is stopping."""
         self.leaving = True
-        self._notice()
+        self._wake_all()
 
     def close(self) -> None:
         """Stop the timer."""
         if self._ticking is not None:
             self._ticking.cancel()
 
-    def _notice(self) -> None:
+    def _wake_all(self) -> None:
         for streams in self._streams.values():
             for stream in streams:
-                stream.notice()
+                stream.wake()
 
     def _tick(self) -> None:
         """Compare the marks while there are streams. It costs 0.1 ms for 500 streams."""
@@ -256,10 +258,10 @@ class Hub:
             self._ticking = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _compare(self) -> None:
-        """Wake the streams of owners whose marks have changed since the last comparison."""
+        """Wake the streams of owners whose numbers have changed since the last comparison."""
         for owner, (digest, seen) in self._seen.items():
-            if (mark := self.marks.of(digest)) != seen:
-                self._seen[owner] = digest, mark
+            if (number := self.marks.of(digest)) != seen:
+                self._seen[owner] = digest, number
                 for stream in self._streams[owner]:
                     stream.mark_changed()
         if (everyone := self.marks.of_everyone) != self._seen_everyone:

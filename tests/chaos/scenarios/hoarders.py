@@ -13,7 +13,7 @@ from tests.chaos.scenario import scenario
 
 TASKS = 50
 BATCHES = 60
-AT_MOST = 32 * 1024 * 1024  # bytes
+BYTES_MAX = 32 * 1024 * 1024  # bytes
 
 
 @scenario("a hoarder of answers under Idempotency-Keys", Allowed(outage=BUSY, slowest=3.0, during=1.0))
@@ -48,7 +48,9 @@ def hoarder(harness: Harness) -> None:
             done > 0 < refused and done + refused == BATCHES,
             f"{done} of {BATCHES} batches kept, {refused} x 429",
         )
-        harness.promise(kept <= AT_MOST and disk < 1.2 * AT_MOST, f"{kept:,} bytes kept, {disk:,} on disk")
+        harness.promise(
+            kept <= BYTES_MAX and disk < 1.2 * BYTES_MAX, f"{kept:,} bytes kept, {disk:,} on disk"
+        )
         others = [each for each in load.answers if each.sent_at >= harness.record.began]
         share = sum(each.well for each in others) / len(others)
         p99 = quantiles((each.took for each in others), n=100)[98] * 1000

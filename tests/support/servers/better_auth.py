@@ -159,7 +159,7 @@ async def better_auth(
         env=env,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        preexec_fn=prepare(death=signal.SIGTERM),
+        preexec_fn=prepare(on_parent_death=signal.SIGTERM),
     )
     assert process.stdout is not None
     printed: list[str] = []

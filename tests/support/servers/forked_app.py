@@ -127,7 +127,7 @@ class _Forks:
         self._running: dict[int, tuple[int, socket.socket]] = {}  # by descriptor of the process
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
-        self._prepare = prepare(death=signal.SIGTERM)
+        self._prepare = prepare(on_parent_death=signal.SIGTERM)
 
     def serve(self) -> bool:
         """Fork for each request. Return True in a fork, and False when the tests have ended."""

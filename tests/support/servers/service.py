@@ -100,7 +100,7 @@ def serving(
                 cwd=folder,
                 stdout=output if stdout is None else stdout,
                 stderr=output,
-                preexec_fn=prepare(death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
+                preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - no threads here
             )
         else:
             standard_output = output.fileno() if stdout is None else stdout

@@ -16,10 +16,10 @@ from app.domain.rate_limit import Policy, Standing
 
 Headers = list[tuple[bytes, bytes]]
 
-PROBLEM_PAGES: Final = "/problems"
+PROBLEMS_PATH: Final = "/problems"
 """The base of a problem's `type`, unless PROBLEM_BASE_URL sets another."""
 
-PAGES: Final = ("/docs", PROBLEM_PAGES)
+PAGE_PATHS: Final = ("/docs", PROBLEMS_PATH)
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 SEALED: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 PAGE: Final = (b"content-security-policy", POLICY.encode())
@@ -28,7 +28,7 @@ TLS_ONLY: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds
 
 def security_headers(path: str, *, secure: bool) -> Headers:
     """Return the security headers. HSTS is sent over TLS only (RFC 6797 §7.2)."""
-    policy = PAGE if path.startswith(PAGES) else SEALED
+    policy = PAGE if path.startswith(PAGE_PATHS) else SEALED
     return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]
 
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from app.api.middleware.response_headers import PROBLEM_PAGES
+from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.examples import TASK, Json
 from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
 from app.domain import errors as domain
@@ -13,7 +13,7 @@ _PATH: Final = f"/api/me/tasks/{TASK['id']}"
 
 def _document(problem: Problem, **more: Any) -> Json:
     return {
-        "type": type_of(problem, PROBLEM_PAGES),
+        "type": type_of(problem, PROBLEMS_PATH),
         "title": problem.title,
         "status": problem.status.value,
         "detail": problem.detail,

@@ -62,14 +62,14 @@ def read_versions(given: str) -> Versions | None:
     return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag))
 
 
-def is_known(request: TaskRequest, tag: bytes) -> bool:
-    """Return whether `If-None-Match` has this tag or `*`. A malformed header has no tags."""
+def is_known(request: TaskRequest, etag: bytes) -> bool:
+    """Return whether `If-None-Match` has this entity tag or `*`. A malformed header has none."""
     if_none_match = _header(request, b"if-none-match")
     if if_none_match is None:
         return False
     if if_none_match.strip(" \t") == "*":
         return True
-    known = tag.decode("latin-1").strip('"')
+    known = etag.decode("latin-1").strip('"')
     tags = _TAG.findall(if_none_match) if _LIST.fullmatch(if_none_match) else ()
     return any(opaque == known for _, opaque in tags)
 

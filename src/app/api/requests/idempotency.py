@@ -22,14 +22,13 @@ KEY_HEADER: Final = "Idempotency-Key"
 KEY_MAX: Final = 255  # characters
 
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"', re.ASCII)  # a String of RFC 8941 §3.3.3
-_BARE: Final = re.compile(
-    r"[!#-+\--:<-\[\]-~]+", re.ASCII
-)  # visible ASCII without the delimiters of a list or a String
+_BARE: Final = re.compile(r"[!#-+\--:<-\[\]-~]+", re.ASCII)
+"""Visible ASCII without the delimiters of a list (`,`), a String (`"` and `\\`) or parameters (`;`)."""
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def read_key(values: Sequence[str]) -> str | None:
-    """Return the key of the header's lines, without quotes; None without a line.
+    """Return the key in the header, without quotes; None if there is no header.
 
     The draft requires quotes, and many clients omit them.
 
@@ -47,7 +46,7 @@ def read_key(values: Sequence[str]) -> str | None:
         key = values[0]
     else:
         raise ValueError(
-            'must be one string of visible ASCII, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
+            'must be one string of printable ASCII, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
         )
     if not 1 <= len(key) <= KEY_MAX:
         raise ValueError(f"must have 1 to {KEY_MAX} characters")
@@ -78,6 +77,8 @@ async def run_once(
     form: ResponseForm,
 ) -> JsonResponse[T]:
     """Run a request, once if it has a key. On a repeat, return the stored response.
+
+    `form`: what is known of the response in advance.
 
     Raises:
         KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `UnitOfWork.once`.

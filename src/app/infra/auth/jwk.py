@@ -73,10 +73,10 @@ def find_key(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | N
         if len(fitting) > 1:
             raise NotAuthenticated("the token names no key, and several match")
         return fitting[0] if fitting else None
-    named = next((key for key in keys if key.key_id == key_id), None)
-    if named is not None and algorithm not in named.algorithms:
+    found = next((key for key in keys if key.key_id == key_id), None)
+    if found is not None and algorithm not in found.algorithms:
         raise NotAuthenticated("the key is for another algorithm")
-    return named
+    return found
 
 
 def _key(member: dict[str, Any]) -> Key | None:

@@ -1,4 +1,4 @@
-"""The service, for histories: they are synchronous, and say what time it is."""
+"""Runs the service for random histories, which call synchronously and set the clock."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,16 +18,19 @@ from tests.support.in_process import client_of
 
 T = TypeVar("T")
 
-AT_MOST = 6  # tasks a person may have: few, so that a list is full now and then
+TASKS_MAX = 6  # tasks a person may have: few, so that a list is full now and then
 
 
-class Running:
-    """The application. Its event loop runs while a history waits for it: a thread of its own took a fifth of the time."""
+class SyncApp:
+    """The application. Its event loop runs only while a history waits for it.
+
+    With the loop in a thread of its own, a fifth of the time went to the thread.
+    """
 
     def __init__(self, database_url: str) -> None:
         self.now = NOON
         self._address = DatabaseAddress.parse(database_url)
-        settings = Settings.from_env(environment_for(database_url, MAX_TASKS=str(AT_MOST)))
+        settings = Settings.from_env(environment_for(database_url, MAX_TASKS=str(TASKS_MAX)))
         self._loop = asyncio.new_event_loop()
         self._context = client_of(compose(settings, clock=lambda: self.now))
         self.client: httpx.AsyncClient = self.wait_for(self._context.__aenter__())
@@ -36,7 +39,7 @@ class Running:
         return self._loop.run_until_complete(asyncio.wait_for(coroutine, 30))
 
     def purge(self, *, older_than: timedelta) -> None:
-        """End old trash, as `app purge` does."""
+        """Delete old trash permanently, as `app purge` does."""
         self.wait_for(purge_trash(self._address, before=self.now - older_than))
 
     def resync(self) -> None:
