@@ -80,7 +80,7 @@ async def _rush(mine: NeonTaskRepository, ids: list[TaskId], seed: int) -> None:
                 await mine.purge(task.id)
             case 1:
                 moving = update_of(("position",)).act  # a move may find no room, and so write them all
-                await mine._session.one(moving, row=dice.choice(ids), position=made.position, at=now)
+                await mine._session.one(moving, task_id=dice.choice(ids), position=made.position, at=now)
             case _:
                 changes = TaskChanges(
                     title=made.title, due=made.due, priority=made.priority, completed=made.completed

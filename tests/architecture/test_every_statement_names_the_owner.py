@@ -15,7 +15,7 @@ from asyncpg.connection import LoggedQuery
 import app.infra.statements
 from app.domain.commands import Change, Move, Restore, Trash
 from app.domain.errors import TaskNotFound, TooManyKeys, TooManyTasks
-from app.domain.idempotency import AlreadyAnswered, StorageQuota
+from app.domain.idempotency import AlreadyDone, StorageQuota
 from app.domain.position import Position
 from app.domain.summary import Day
 from app.domain.task import TaskChanges
@@ -135,7 +135,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
     with suppress(TaskNotFound):
         await mine.show(task.id)
     await keyed(database, ann, "one").add(new := TaskFactory.build(), at_most=MANY)
-    with suppress(AlreadyAnswered):
+    with suppress(AlreadyDone):
         await keyed(database, ann, "one").add(new, at_most=MANY)
     with suppress(TooManyTasks):
         await keyed(database, ann).add(TaskFactory.build(), at_most=1)
@@ -144,7 +144,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
         await keyed(database, ann).change(new.id, TaskChanges(title="z"), at=later(6), if_match=if_match)
     await keyed(database, ann, "one", at=later(2 * 24 * 60)).toggle(new.id, at=NOON)
     with suppress(TooManyKeys):
-        await keyed(database, ann, at=later(1), quota=StorageQuota(answers=1)).toggle(new.id, at=NOON)
+        await keyed(database, ann, at=later(1), quota=StorageQuota(responses=1)).toggle(new.id, at=NOON)
     await keyed(database, ann).apply([Trash(new.id)], at=NOON, at_most=MANY)
 
     await asyncio.sleep(0)  # the driver calls its listeners one turn of the event loop later

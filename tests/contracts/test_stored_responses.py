@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from app.domain.commands import Change, Operation, Trash
-from app.domain.errors import AnswerGone, KeyReused, TaskNotFound, TooManyKeys, TooManyTasks
-from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, ResponseForm, StorageQuota
+from app.domain.errors import KeyReused, ResponseGone, TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.idempotency import AlreadyDone, IdempotentRequest, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.domain.task import TaskChanges
 from app.domain.task_repository import TaskRepository
@@ -19,7 +19,7 @@ from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 from tests.support.fakes import MemoryKeyedTaskRepository, MemoryTaskRepository, Shelf
 
-QUOTA = StorageQuota(answers=3, octets=100)
+QUOTA = StorageQuota(responses=3, body_bytes=100)
 LARGE = StorageQuota()
 NOTHING = timedelta()
 
@@ -59,17 +59,15 @@ def store(request: pytest.FixtureRequest) -> Store:
     return Store(lambda owner: NeonTaskRepository(database, owner=owner), keyed)
 
 
-async def is_new(
-    store: Store, owner: UserId, key: str, *, octets: int = 1, after: timedelta = NOTHING
-) -> bool:
+async def is_new(store: Store, owner: UserId, key: str, *, size: int = 1, after: timedelta = NOTHING) -> bool:
     """Send a request with a key at this time after noon. Return whether it was done, and not repeated.
 
     It moves a task to the trash, and its response has this size and shows no task.
     """
-    task, form = TaskFactory.build(), ResponseForm(texts=(b"x" * octets,))
+    task, form = TaskFactory.build(), ResponseForm(texts=(b"x" * size,))
     await store.of(owner).add(task, at_most=MANY)
     once = store.keyed(owner, IdempotentRequest("batch", key, b"x"), form, after, QUOTA)
-    with suppress(AlreadyAnswered):
+    with suppress(AlreadyDone):
         await once.apply([Trash(task.id)], at=NOON, at_most=MANY)
         return True
     return False
@@ -97,14 +95,14 @@ async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_u
     store: Store,
 ) -> None:
     ann = someone("ann")
-    for hour, (key, octets) in enumerate({"a": 10, "b": 90}.items()):
-        await is_new(store, ann, key, octets=octets, after=timedelta(hours=hour))
+    for hour, (key, size) in enumerate({"a": 10, "b": 90}.items()):
+        await is_new(store, ann, key, size=size, after=timedelta(hours=hour))
 
     with pytest.raises(TooManyKeys) as raised:
-        await is_new(store, ann, "c", octets=11, after=timedelta(hours=2))
+        await is_new(store, ann, "c", size=11, after=timedelta(hours=2))
 
     assert raised.value.retry_after == 23 * 60 * 60
-    assert await is_new(store, ann, "c", octets=10, after=timedelta(hours=24))
+    assert await is_new(store, ann, "c", size=10, after=timedelta(hours=24))
 
 
 async def test_expired_responses_free_their_room_repeatedly(store: Store) -> None:
@@ -112,7 +110,7 @@ async def test_expired_responses_free_their_room_repeatedly(store: Store) -> Non
 
     for day in range(4):
         for key in "abc":
-            assert await is_new(store, ann, f"{key}{day}", octets=33, after=timedelta(days=day))
+            assert await is_new(store, ann, f"{key}{day}", size=33, after=timedelta(days=day))
 
     with pytest.raises(TooManyKeys):
         await is_new(store, ann, "d", after=timedelta(days=3))
@@ -122,13 +120,13 @@ async def test_the_same_key_a_day_later_takes_no_more_room(store: Store) -> None
     ann = someone("ann")
 
     for day in range(9):
-        assert await is_new(store, ann, "a", octets=100, after=timedelta(days=day))
+        assert await is_new(store, ann, "a", size=100, after=timedelta(days=day))
 
 
 async def test_responses_stored_for_others_do_not_count(store: Store) -> None:
     for owner in (someone("ann"), someone("bob")):
         for key in "abc":
-            assert await is_new(store, owner, key, octets=33)
+            assert await is_new(store, owner, key, size=33)
 
 
 async def test_a_batch_stores_its_texts_around_the_tasks_that_it_shows(store: Store) -> None:
@@ -140,7 +138,7 @@ async def test_a_batch_stores_its_texts_around_the_tasks_that_it_shows(store: St
 
     changed, _, created = await store.once(ann, "k", form=form).apply(batch, at=later(1), at_most=MANY)
 
-    with pytest.raises(AlreadyAnswered) as again:
+    with pytest.raises(AlreadyDone) as again:
         await store.once(ann, "k", form=form).apply(batch, at=later(1), at_most=MANY)
     assert changed
     assert created
@@ -195,13 +193,13 @@ async def test_a_task_that_is_deleted_for_good_ends_the_responses_that_show_it_a
     await store.of(ann).purge(task.id)
 
     for key in ("it", "both"):
-        with pytest.raises(AnswerGone):
+        with pytest.raises(ResponseGone):
             await send(ann, key)
         with pytest.raises(KeyReused):
             await send(ann, key, b"y")
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyDone):
             await send(bob, key)
-    with pytest.raises(AlreadyAnswered):
+    with pytest.raises(AlreadyDone):
         await send(ann, "another")
 
 

@@ -11,8 +11,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.domain.errors import AnswerGone, TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
-from app.domain.idempotency import AlreadyAnswered, StorageQuota
+from app.domain.errors import ResponseGone, TaskChanged, TaskNotFound, TooManyKeys, TooManyTasks
+from app.domain.idempotency import AlreadyDone, StorageQuota
 from app.domain.identity import UserId
 from app.domain.task import TaskChanges
 from app.infra.postgres.database import Database
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.server
 
 async def test_as_many_bytes_are_stored_as_there_is_room_for_and_not_one_more(database: Database) -> None:
     ann, task = someone(), TaskFactory.build()
-    octets = len((await keyed(database, ann).add(task, at_most=MANY)).json)
-    quota = StorageQuota(octets=2 * octets)
+    size = len((await keyed(database, ann).add(task, at_most=MANY)).json)
+    quota = StorageQuota(body_bytes=2 * size)
     changes = TaskChanges(description=f"{task.description}x")  # one byte more
 
     for _ in range(2):
         with pytest.raises(TooManyKeys) as raised:
             await keyed(database, ann, quota=quota).change(task.id, changes, at=NOON)
-    toggled = await keyed(database, ann, quota=StorageQuota(octets=2 * octets + 100)).toggle(
+    toggled = await keyed(database, ann, quota=StorageQuota(body_bytes=2 * size + 100)).toggle(
         task.id, at=later(1)
     )
 
@@ -49,8 +49,8 @@ async def test_as_many_bytes_are_stored_as_there_is_room_for_and_not_one_more(da
 
 async def test_a_response_as_large_as_the_room_that_is_left_is_stored(database: Database) -> None:
     ann, tasks = someone(), [TaskFactory.build(title="x", description=None) for _ in range(3)]
-    octets = len((await keyed(database, ann).add(tasks[0], at_most=MANY)).json)
-    quota = StorageQuota(octets=2 * octets)
+    size = len((await keyed(database, ann).add(tasks[0], at_most=MANY)).json)
+    quota = StorageQuota(body_bytes=2 * size)
 
     await keyed(database, ann, quota=quota).add(tasks[1], at_most=MANY)
 
@@ -68,7 +68,7 @@ async def test_a_write_that_changes_nothing_is_stored_and_counts_no_revision(dat
     changed = await mine.change(task.id, TaskChanges(title="other"), at=later(2))
 
     assert (same, changed.version, await mine.revision()) == (added, 2, before + 1)
-    with pytest.raises(AlreadyAnswered) as again:
+    with pytest.raises(AlreadyDone) as again:
         await keyed(database, ann, "k").change(task.id, TaskChanges(title=task.title), at=later(3))
     assert again.value.response.body == added.json
 
@@ -104,7 +104,7 @@ async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
     done = await keyed(database, ann, "k", at=NOON + timedelta(days=1)).toggle(task.id, at=later(1))
 
     assert done.version == 2
-    with pytest.raises(AlreadyAnswered) as again:
+    with pytest.raises(AlreadyDone) as again:
         await keyed(database, ann, "k", at=NOON + timedelta(days=1)).toggle(task.id, at=later(1))
     assert again.value.response.body == done.json
 
@@ -113,7 +113,7 @@ async def test_a_delete_for_good_that_waited_empties_a_response_stored_meanwhile
     database: Database,
 ) -> None:
     ann, task, tomorrow = someone(), TaskFactory.build(), NOON + timedelta(days=1)
-    mine, one = NeonTaskRepository(database, owner=ann), StorageQuota(answers=1)
+    mine, one = NeonTaskRepository(database, owner=ann), StorageQuota(responses=1)
     await keyed(database, ann, "old").add(task, at_most=MANY)
     same = TaskChanges(title=task.title)
 
@@ -124,7 +124,7 @@ async def test_a_delete_for_good_that_waited_empties_a_response_stored_meanwhile
         await keyed(transaction, ann, "new", at=tomorrow, quota=one).change(task.id, same, at=tomorrow)
     await delete
 
-    with pytest.raises(AnswerGone):
+    with pytest.raises(ResponseGone):
         await keyed(database, ann, "new", at=tomorrow).change(task.id, same, at=tomorrow)
 
 

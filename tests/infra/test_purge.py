@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.domain.errors import AnswerGone, TaskNotFound
-from app.domain.idempotency import AlreadyAnswered
+from app.domain.errors import ResponseGone, TaskNotFound
+from app.domain.idempotency import AlreadyDone
 from app.domain.task import Task
 from app.infra.live_store import CHANNEL, SENDER
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
-from app.infra.purge import forget_old_answers, purge_trash
+from app.infra.purge import delete_old_responses, purge_trash
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import HOLD
 from app.infra.tasks import NeonTaskRepository
@@ -71,10 +71,10 @@ async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_
         for key, at in ages.items():
             await keyed(database, owner, key, at=at).add(TaskFactory.build(), at_most=MANY)
 
-    await forget_old_answers(DatabaseAddress.parse(database_url))
+    await delete_old_responses(DatabaseAddress.parse(database_url))
 
     for owner in owners:
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyDone):
             await keyed(database, owner, "new", at=ages["new"]).add(TaskFactory.build(), at_most=MANY)
         await keyed(database, owner, "old", at=ages["old"]).add(TaskFactory.build(), at_most=MANY)
 
@@ -87,7 +87,7 @@ async def test_old_responses_of_an_owner_wait_for_that_owners_writes(
 
     async with database.transaction() as transaction:
         await OwnerSession(transaction, owner=ann).one(HOLD)
-        forgetting = asyncio.create_task(forget_old_answers(DatabaseAddress.parse(database_url)))
+        forgetting = asyncio.create_task(delete_old_responses(DatabaseAddress.parse(database_url)))
         await until_waiting(database, 1)
         held = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
     await forgetting
@@ -109,9 +109,9 @@ async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
     for mine, (old, new, _) in trashed:
-        with pytest.raises(AnswerGone):
+        with pytest.raises(ResponseGone):
             await keyed(database, mine._session._owner, "old").toggle(old.id, at=NOON)
-        with pytest.raises(AlreadyAnswered):
+        with pytest.raises(AlreadyDone):
             await keyed(database, mine._session._owner, "new").toggle(new.id, at=NOON)
 
 

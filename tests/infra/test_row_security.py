@@ -19,7 +19,7 @@ import pytest
 from app.domain.changes import ChangesToken
 from app.domain.commands import Change, Move, Operation, Restore, Trash
 from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys
-from app.domain.idempotency import AlreadyAnswered, ResponseForm, StorageQuota
+from app.domain.idempotency import AlreadyDone, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.domain.position import Position
 from app.domain.summary import Day
@@ -252,7 +252,7 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
     bobs = await keyed(database, bob, "key").toggle(task.id, at=NOON)
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
-    two, tomorrow = StorageQuota(answers=2), NOON + timedelta(days=1)
+    two, tomorrow = StorageQuota(responses=2), NOON + timedelta(days=1)
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         blind = WithoutPredicate(database) if wall == "predicate" else database
@@ -263,7 +263,7 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
             await keyed(blind, ann, "third", at=tomorrow, quota=two).toggle(task.id, at=later(3))
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
-    with pytest.raises(AlreadyAnswered) as again:
+    with pytest.raises(AlreadyDone) as again:
         await keyed(database, bob, "key").toggle(task.id, at=later(4))
     assert again.value.response.body == bobs.json
     assert before.version == 2
@@ -311,11 +311,11 @@ async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statem
     insert = Statement(
         "INSERT INTO own_tasks (user_id, id, title, position) SELECT $2, $3::uuid, 'x', 'x'"
         " WHERE (SELECT set_config('app.user_id', $1, true)) IS NOT NULL",
-        ("owner", "other", "row"),
+        ("owner", "other", "task_id"),
     )
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await database.fetch(insert, {"owner": ann, "other": bob, "row": a_task_id()})
+        await database.fetch(insert, {"owner": ann, "other": bob, "task_id": a_task_id()})
 
 
 @pytest.mark.parametrize(
@@ -342,9 +342,14 @@ async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
                 *(page_of(Shape(order=order.value, descending=False)) for order in Order),
                 SUMMARY,
             ):
-                values = {"owner": planted.ann, "row": planted.tasks[0].id, "title": str(number), "at": NOON}
+                values = {
+                    "owner": planted.ann,
+                    "task_id": planted.tasks[0].id,
+                    "title": str(number),
+                    "at": NOON,
+                }
                 values |= {"route": "", "key": str(uuid4()), "fingerprint": b"", "status": 200, "headers": []}
-                values |= {"kept_at": NOON, "since": NOON, "answers_at_most": MANY, "octets_at_most": 10**9}
+                values |= {"kept_at": NOON, "since": NOON, "responses_at_most": MANY, "bytes_at_most": 10**9}
                 values |= {"ids": [planted.tasks[0].id]}
                 values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
@@ -361,7 +366,7 @@ async def test_a_statement_runs_for_the_sessions_owner_even_if_a_value_names_ano
     planted = TaskFactory.build()
     await NeonTaskRepository(own[0], owner=bob).add(planted, at_most=MANY)
 
-    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, row=planted.id, owner=bob)
+    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=planted.id, owner=bob)
 
     assert row is None
 

@@ -9,19 +9,19 @@ from app.api import schemas
 from app.domain.changes import ChangesPage, ChangesToken
 from app.domain.commands import Change, Move, Operation, Restore, first_of
 from app.domain.errors import (
-    AnswerGone,
     BrokenRule,
     DomainError,
     InvalidTask,
     KeyReused,
     NotAuthenticated,
+    ResponseGone,
     TaskNotFound,
     TooManyKeys,
     TooManyTasks,
 )
 from app.domain.idempotency import (
     RETENTION,
-    AlreadyAnswered,
+    AlreadyDone,
     IdempotentRequest,
     ResponseForm,
     StorageQuota,
@@ -81,7 +81,7 @@ class Stored:
     at: datetime
 
     @property
-    def octets(self) -> int:
+    def size(self) -> int:
         return len(self.response.body) if self.response else 0
 
 
@@ -307,8 +307,8 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
             if stored.fingerprint != self.request.fingerprint:
                 raise KeyReused
             if stored.response is None:
-                raise AnswerGone
-            raise AlreadyAnswered(stored.response)
+                raise ResponseGone
+            raise AlreadyDone(stored.response)
         self._expect_room(young.values(), 0, since)
 
         def store(tasks: Mapping[TaskId, Shown]) -> Mapping[TaskId, Shown]:
@@ -321,12 +321,12 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
         with self.shelf.all_or_nothing():
             yield store
 
-    def _expect_room(self, young: Iterable[Stored], octets: int, since: datetime) -> None:
+    def _expect_room(self, young: Iterable[Stored], size: int, since: datetime) -> None:
         by_age = sorted(young, key=lambda each: each.at)
         for number, oldest in enumerate(by_age):
             left = by_age[number:]
-            if len(left) < self.quota.answers and (
-                sum(each.octets for each in left) + octets <= self.quota.octets
+            if len(left) < self.quota.responses and (
+                sum(each.size for each in left) + size <= self.quota.body_bytes
             ):
                 break
             soonest = oldest.at

@@ -128,7 +128,7 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "This key belongs to another request",
         "This Idempotency-Key was used for a different request. Use a new key for each new request.",
     ),
-    domain.AnswerGone: Problem(
+    domain.ResponseGone: Problem(
         HTTPStatus.GONE,
         "answer-gone",
         "The response is gone",

@@ -1,4 +1,4 @@
-"""`app migrate`: migrate the database to the schema of this version, and repair its row-level security."""
+"""`app migrate`: migrate the database to the newest schema, and repair its row-level security."""
 
 import argparse
 import asyncio

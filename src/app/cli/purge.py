@@ -6,7 +6,7 @@ from typing import Any
 
 from app.cli import seconds
 from app.cli.maintained_database import maintain
-from app.infra.purge import forget_old_answers, purge_trash
+from app.infra.purge import delete_old_responses, purge_trash
 from app.settings.database_address import DatabaseAddress
 
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the verb; return its exit status."""
 
     async def purge(address: DatabaseAddress) -> int:
-        await forget_old_answers(address)
+        await delete_old_responses(address)
         return await purge_trash(address, before=datetime.now(UTC) - timedelta(seconds=arguments.older_than))
 
     count = maintain("purge", purge, outcome="nothing was deleted")

@@ -131,7 +131,7 @@ class KeyReused(DomainError):
     """The key was used for a request with another body."""
 
 
-class AnswerGone(DomainError):
+class ResponseGone(DomainError):
     """The request was done, and its response showed a task that has been deleted permanently."""
 
 

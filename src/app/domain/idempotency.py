@@ -13,8 +13,8 @@ RETENTION: Final = timedelta(hours=24)
 class StorageQuota:
     """The limits for one person. No key is dropped early: a request beyond the limits is refused."""
 
-    answers: int = 10_000
-    octets: int = 32 * 1024 * 1024  # of response bodies
+    responses: int = 10_000
+    body_bytes: int = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class StoredResponse:
 
 
 @dataclass(eq=False)
-class AlreadyAnswered(Exception):
+class AlreadyDone(Exception):
     """The request was done before, under the same key. Nothing was done now."""
 
     response: StoredResponse

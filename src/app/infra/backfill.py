@@ -63,14 +63,14 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
     while True:
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)
-            rows = await own.rows(READ, row=after)
+            rows = await own.rows(READ, task_id=after)
             stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
             written = []
             if stale:
                 (counted,) = await own.rows(COUNT)  # locks the owner's row: nothing else writes their tasks
                 at = counted["revision"]
                 written = [
-                    await own.one(write, row=task_id, revision=at, **values)
+                    await own.one(write, task_id=task_id, revision=at, **values)
                     for task_id, values in stale.items()
                 ]
         total += len(written) - written.count(None)

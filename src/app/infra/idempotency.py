@@ -6,10 +6,10 @@ from math import ceil
 
 from asyncpg import LockNotAvailableError
 
-from app.domain.errors import AnswerGone, DatabaseUnavailable, KeyInFlight, KeyReused, TooManyKeys
+from app.domain.errors import DatabaseUnavailable, KeyInFlight, KeyReused, ResponseGone, TooManyKeys
 from app.domain.idempotency import (
     RETENTION,
-    AlreadyAnswered,
+    AlreadyDone,
     IdempotentRequest,
     ResponseForm,
     StorageQuota,
@@ -60,7 +60,7 @@ class KeyedWrites:
         `check` looks at the tasks, and the count of all, after a write that was not done. It raises why.
 
         Raises:
-            AlreadyAnswered, KeyReused, AnswerGone, KeyInFlight, TooManyKeys: as `UnitOfWork.once` has it.
+            AlreadyDone, KeyReused, ResponseGone, KeyInFlight, TooManyKeys: as `UnitOfWork.once` has it.
 
         """
         key = {"route": self._request.route, "key": self._request.key, "since": self._since}
@@ -69,8 +69,8 @@ class KeyedWrites:
             "status": self.form.status,
             "headers": [["location", f"{self.form.location}/{ids[0]}"]] if self.form.location else [],
             "kept_at": self._at,
-            "answers_at_most": self._quota.answers,
-            "octets_at_most": self._quota.octets,
+            "responses_at_most": self._quota.responses,
+            "bytes_at_most": self._quota.body_bytes,
         }
         for _ in range(ATTEMPTS):
             try:
@@ -92,14 +92,14 @@ class KeyedWrites:
     ) -> None:
         """Raise why a write was not done, or remove what was in its way."""
         owner = seen[0]
-        if (owner["answers"] or 0) >= self._quota.answers:
+        if (owner["responses"] or 0) >= self._quota.responses:
             await self._make_room(0)
             return
         check(seen)
         if owner["count"] is None:
             await self._session.rows(HOLD)
-        elif rows and owner["kept_bytes"] + rows[0]["octets"] > self._quota.octets:
-            await self._make_room(rows[0]["octets"])
+        elif rows and owner["kept_bytes"] + rows[0]["size"] > self._quota.body_bytes:
+            await self._make_room(rows[0]["size"])
 
     def _expect_new(self, rows: Sequence[Row]) -> None:
         """Raise what a request gets if a response is stored under its key."""
@@ -109,24 +109,26 @@ class KeyedWrites:
         if row["fingerprint"] != self._request.fingerprint:
             raise KeyReused
         if row["status"] == idempotency.GONE:
-            raise AnswerGone
+            raise ResponseGone
         headers = tuple(map(tuple, row["headers"]))
-        raise AlreadyAnswered(StoredResponse(row["status"], headers, row["body"]))
+        raise AlreadyDone(StoredResponse(row["status"], headers, row["body"]))
 
-    async def _make_room(self, octets: int) -> None:
-        """Count the responses again: the count may be too large, and expired ones take no room.
+    async def _make_room(self, size: int) -> None:
+        """Make room by counting again: the count may be too large, and expired responses take no room.
+
+        `size`: the bytes that the new response needs.
 
         Raises:
-            TooManyKeys: there is no room all the same.
+            TooManyKeys: there is still no room.
 
         """
         async with self._session.transaction() as session:
             await session.rows(HOLD)
             (counted,) = await session.rows(idempotency.COUNT_ANEW, since=self._since)
-            too_many = counted["kept_answers"] + 1 - self._quota.answers
-            too_much = counted["kept_bytes"] + octets - self._quota.octets
+            too_many = counted["kept_answers"] + 1 - self._quota.responses
+            too_much = counted["kept_bytes"] + size - self._quota.body_bytes
             if too_many > 0 or too_much > 0:
-                values = {"since": self._since, "answers": too_many, "octets": too_much}
+                values = {"since": self._since, "responses": too_many, "bytes": too_much}
                 (after,) = await session.rows(idempotency.ROOM_AFTER, **values)
                 seconds = ceil(after["seconds"] or 0)
                 # A response that was stored after this request began could give a moment more than a day.

@@ -25,14 +25,14 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
         if (moved := await _put(transaction, move, seen, at=at)) is not None:
             return moved
         await _spread(transaction, move, seen["there"], at=at)
-        (row,) = await transaction.rows(SHOW, row=move.task_id)
+        (row,) = await transaction.rows(SHOW, task_id=move.task_id)
         return shown(row)
 
 
 async def _look(session: OwnerSession, move: Move) -> Row:
     """Return the positions of both tasks and of the neighbour, or raise why the move is refused."""
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
-    (seen,) = await session.rows(statement, row=move.task_id, beside=move.beside)
+    (seen,) = await session.rows(statement, task_id=move.task_id, beside=move.beside)
     if seen["json"] is None:
         raise TaskNotFound(move.task_id)
     require_version(seen["version"], move.if_match)
@@ -51,7 +51,7 @@ async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) ->
     position = between(low, high, at)
     if position is None:
         return None
-    values = {"row": move.task_id, "position": position, "at": at, "revision": seen["revision"]}
+    values = {"task_id": move.task_id, "position": position, "at": at, "revision": seen["revision"]}
     row = await session.one(manual_order.PUT, **values)
     return shown(row) if row is not None else None
 
@@ -60,7 +60,7 @@ async def _spread(session: OwnerSession, move: Move, there: Position, *, at: dat
     """Write new positions of the tasks around the place: of as few as needed."""
     pair = [move.task_id, move.beside] if move.before else [move.beside, move.task_id]
     for reach, longest in REACHES:
-        values = {"row": move.task_id, "beside": move.beside, "position": there, "limit": reach + 1}
+        values = {"task_id": move.task_id, "beside": move.beside, "position": there, "limit": reach + 1}
         before = await session.rows(manual_order.NEAREST_BEFORE, **values)
         after = await session.rows(manual_order.NEAREST_AFTER, **values)
         low = first = before[-1]["position"] if before else there

@@ -101,7 +101,7 @@ async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> N
         await transaction.rows(idempotency.END, ids=piece, patterns=[f"%{task_id}%" for task_id in piece])
 
 
-async def forget_old_answers(address: DatabaseAddress) -> None:
+async def delete_old_responses(address: DatabaseAddress) -> None:
     """Delete stored responses that have expired. Owners who use new keys delete their own."""
     connection = await Connector(address).connect()
     try:

@@ -36,13 +36,13 @@ class NeonTaskRepository:
         self._session = OwnerSession(connection, owner=owner)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        row = await self._session.one(tasks.INSERT, **columns_of(task), row=task.id, at_most=at_most)
+        row = await self._session.one(tasks.INSERT, **columns_of(task), task_id=task.id, at_most=at_most)
         if row is None:
             raise TooManyTasks(at_most)
         return shown(row)
 
     async def show(self, task_id: TaskId) -> Shown:
-        row = await self._session.one(tasks.SHOW, row=task_id)
+        row = await self._session.one(tasks.SHOW, task_id=task_id)
         if row is None:
             raise TaskNotFound(task_id)
         return shown(row)
@@ -82,7 +82,7 @@ class NeonTaskRepository:
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
-        values = {"row": task_id, "versions": sorted(if_match or ())}
+        values = {"task_id": task_id, "versions": sorted(if_match or ())}
         if await self._session.one(write.act, **values) is not None:
             return
         seen = await self._session.one(write.look, **values)
@@ -115,10 +115,10 @@ class NeonTaskRepository:
             values["versions"] = sorted(if_match)
         session = session or self._session
         for _ in range(ATTEMPTS):
-            row = await session.one(write.act, row=task_id, **values)
+            row = await session.one(write.act, task_id=task_id, **values)
             if row is not None:
                 return shown(row)
-            seen = await session.one(write.look, row=task_id, **values)
+            seen = await session.one(write.look, task_id=task_id, **values)
             task = check_preconditions(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task
@@ -137,7 +137,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
             if (seen[0]["count"] or 0) >= at_most:
                 raise TooManyTasks(at_most)
 
-        values = columns_of(task) | {"row": task.id, "at_most": at_most}
+        values = columns_of(task) | {"task_id": task.id, "at_most": at_most}
         (row,) = await self._writes.run(keyed_writes.CREATE, [task.id], check, **values)
         return shown(row)
 
@@ -159,7 +159,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
             there = seen[0] if seen[0]["id"] is not None else None
             check_preconditions(there, task_id, if_match, trashed=False)
 
-        values |= {"row": task_id, "versions": sorted(if_match or ())}
+        values |= {"task_id": task_id, "versions": sorted(if_match or ())}
         (row,) = await self._writes.run(write, [task_id], check, **values)
         return shown(row)
 

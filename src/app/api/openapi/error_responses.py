@@ -72,7 +72,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     410: (
         "The response stored under this Idempotency-Key is gone, or changes since this token are",
         {
-            "the response is gone": _document(PROBLEMS[domain.AnswerGone]),
+            "the response is gone": _document(PROBLEMS[domain.ResponseGone]),
             "changes are gone": _document(PROBLEMS[domain.ChangesGone]),
         },
         {},

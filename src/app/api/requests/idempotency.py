@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 from app.api.responses import JsonResponse
-from app.domain.idempotency import AlreadyAnswered, IdempotentRequest, ResponseForm, StoredResponse
+from app.domain.idempotency import AlreadyDone, IdempotentRequest, ResponseForm, StoredResponse
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 
@@ -81,14 +81,14 @@ async def run_once(
     `form`: what is known of the response in advance.
 
     Raises:
-        KeyInFlight, KeyReused, AnswerGone, TooManyKeys: from `UnitOfWork.once`.
+        KeyInFlight, KeyReused, ResponseGone, TooManyKeys: from `UnitOfWork.once`.
 
     """
     if keyed is None:
         return await act(unit_of_work.tasks)
     try:
         return await act(unit_of_work.once(keyed, form))
-    except AlreadyAnswered as again:
+    except AlreadyDone as again:
         stored = again.response
         return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
 

@@ -1,4 +1,4 @@
-"""Migrates the database to the schema of this version."""
+"""Migrates the database to the newest schema."""
 
 from collections.abc import Callable, Collection
 from typing import Final, TypeVar

@@ -1,4 +1,4 @@
-"""Checks without Alembic whether the database has the schema of this version.
+"""Checks without Alembic whether the database has the newest schema.
 
 Importing Alembic takes as long as the rest of the start, and it is needed only if the answer is no.
 """

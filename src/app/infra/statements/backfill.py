@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, lite
 
 from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
-from app.infra.statements.tasks import DERIVED, ROW, TASKS, value_of
+from app.infra.statements.tasks import DERIVED, TASK_ID, TASKS, value_of
 
 SLICE: Final = 200  # tasks
 SOURCES: Final = ("title", "description", "tags")
@@ -18,7 +18,9 @@ def _read() -> Statement:
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
     return compile_sql(
-        read.where(*owner_scope(TASKS), TASKS.c.id > ROW, func.octet_length(text) > func.char_length(text))
+        read.where(
+            *owner_scope(TASKS), TASKS.c.id > TASK_ID, func.octet_length(text) > func.char_length(text)
+        )
         .order_by(TASKS.c.id)
         .limit(literal_column(str(SLICE), Integer))
     )
@@ -37,7 +39,7 @@ def _write(*, stamp: bool) -> Statement:
     return compile_sql(
         update(TASKS)
         .values(derived)
-        .where(*owner_scope(TASKS), TASKS.c.id == ROW, expected)
+        .where(*owner_scope(TASKS), TASKS.c.id == TASK_ID, expected)
         .returning(TASKS.c.version)
     )
 

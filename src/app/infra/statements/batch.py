@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.infra.statements import keyed_writes
 from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, one_row_of, owner_scope, set_owner
-from app.infra.statements.revision import AT_MOST, ONE, OWNERS
+from app.infra.statements.revision import ONE, OWNERS, TASKS_MAX
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
     AT,
@@ -137,7 +137,7 @@ def _new(given: Subquery, held: CTE) -> Select[Any]:
 
 
 def _room() -> ColumnElement[bool]:
-    return or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= AT_MOST)
+    return or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= TASKS_MAX)
 
 
 def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
@@ -147,31 +147,31 @@ def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
     few = select(_given()).limit(select(COUNT).scalar_subquery()).subquery("few")
     given = select(few).limit(select(COUNT).scalar_subquery()).subquery("given")
     rows = union_all(select(_of_tasks(given, held).subquery("found")), _new(given, held)).subquery("next")
-    done = select(*rows.c, task_json(rows).label("json")).cte("next")
-    met = select(func.count()).select_from(done)
-    changed = met.where(done.c.differs).scalar_subquery()
-    return done, met.scalar_subquery() == COUNT, func.least(changed, literal_column("1"))
+    next_tasks = select(*rows.c, task_json(rows).label("json")).cte("next_tasks")
+    met = select(func.count()).select_from(next_tasks)
+    changed = met.where(next_tasks.c.differs).scalar_subquery()
+    return next_tasks, met.scalar_subquery() == COUNT, func.least(changed, literal_column("1"))
 
 
-def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
+def _writes(next_tasks: CTE, counted: CTE) -> tuple[CTE, CTE]:
     """Return the parts that write the new rows, if they are counted."""
     names = (*CHANGEABLE, "completed_at", "trashed_at", "version", "updated_at")
     updated = (
         update(TASKS)
-        .values({name: done.c[name] for name in names} | {"revision": counted.c.revision})
+        .values({name: next_tasks.c[name] for name in names} | {"revision": counted.c.revision})
         .where(
             *owner_scope(TASKS),
-            TASKS.c.id == done.c.id,
-            done.c.differs,
-            done.c.kind != _text("create"),
+            TASKS.c.id == next_tasks.c.id,
+            next_tasks.c.differs,
+            next_tasks.c.kind != _text("create"),
             counted.c.revision.is_not(None),
         )
         .cte("updated")
     )
-    values = {"user_id": OWNER, "id": done.c.id} | {c.name: done.c[c.name] for c in COLUMNS}
+    values = {"user_id": OWNER, "id": next_tasks.c.id} | {c.name: next_tasks.c[c.name] for c in COLUMNS}
     values["revision"] = counted.c.revision
     source = select(*(value.label(name) for name, value in values.items())).where(
-        set_owner(), done.c.kind == _text("create"), counted.c.revision.is_not(None)
+        set_owner(), next_tasks.c.kind == _text("create"), counted.c.revision.is_not(None)
     )
     inserted = insert(TASKS).from_select(list(values), source).cte("inserted")
     return updated, inserted
@@ -179,7 +179,7 @@ def _writes(done: CTE, counted: CTE) -> tuple[CTE, CTE]:
 
 def _apply() -> Statement:
     held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _room()).with_for_update().cte("held")
-    done, all_of_them, changed = _next(held)
+    next_tasks, all_of_them, changed = _next(held)
     counted = (
         update(OWNERS)
         .values(revision=OWNERS.c.revision + changed, tasks=OWNERS.c.tasks + CREATED)
@@ -188,28 +188,30 @@ def _apply() -> Statement:
         .cte("counted")
     )
     is_done = exists(select(counted.c.revision)).label("done")
-    result = select(done.c.id, done.c.json, done.c.version, is_done)
-    return compile_sql(result.add_cte(*_writes(done, counted)))
+    result = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, is_done)
+    return compile_sql(result.add_cte(*_writes(next_tasks, counted)))
 
 
 def _apply_keyed() -> Statement:
     response = keyed_writes.read_stored()
     held = keyed_writes.hold_owner(response, _room())
-    done, all_of_them, changed = _next(held)
+    next_tasks, all_of_them, changed = _next(held)
     nothing = literal_column("''::bytea", LargeBinary)
-    texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, done.c.place
-    parts = func.string_agg(texts[place].concat(done.c.json), aggregate_order_by(nothing, place))
+    texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, next_tasks.c.place
+    parts = func.string_agg(texts[place].concat(next_tasks.c.json), aggregate_order_by(nothing, place))
     body = func.coalesce(parts, nothing).concat(ENDING)
-    ids = func.coalesce(func.array_agg(done.c.id).filter(place.is_not(None)), literal_column("'{}'::uuid[]"))
-    whole = select(body.label("body"), ids.label("task_ids")).select_from(done).cte("whole")
+    ids = func.coalesce(
+        func.array_agg(next_tasks.c.id).filter(place.is_not(None)), literal_column("'{}'::uuid[]")
+    )
+    whole = select(body.label("body"), ids.label("task_ids")).select_from(next_tasks).cte("whole")
     stored = keyed_writes.store(held, whole, whole.c.body, whole.c.task_ids, None, all_of_them)
     counted = keyed_writes.count_stored(stored, changed, CREATED)
-    octets = select(func.octet_length(whole.c.body)).scalar_subquery()
-    return keyed_writes.result_of(done, octets, counted, response, *_writes(done, counted))
+    size = select(func.octet_length(whole.c.body)).scalar_subquery()
+    return keyed_writes.result_of(next_tasks, size, counted, response, *_writes(next_tasks, counted))
 
 
 APPLY: Final = _apply()
-"""`id`, `json` and `version` of each task, and whether all is `done`. Otherwise nothing is."""
+"""`id`, `json` and `version` of each task, and `done`: whether all operations are done. If not, none is."""
 
 APPLY_KEYED: Final = _apply_keyed()
 """The same under a key, as `app.infra.statements.keyed_writes` has it."""
@@ -223,4 +225,4 @@ def _look() -> Statement:
 
 
 LOOK: Final = _look()
-"""A row for each task that is there, or one without; each has the owner's `count` of tasks."""
+"""A row for each task found, or one row without a task, each with the owner's `count` of tasks."""

@@ -32,8 +32,8 @@ RESPONSES: Final = view_of(StoredResponseRow)
 GONE: Final = 410
 """The status of a response that was emptied: only its key is left."""
 NOTHING: Final = literal_column("0", Integer)
-OCTETS_MAX: Final = bindparam("octets_at_most", type_=BigInteger)
-ANSWERS_MAX: Final = bindparam("answers_at_most", type_=Integer)
+BYTES_MAX: Final = bindparam("bytes_at_most", type_=BigInteger)
+RESPONSES_MAX: Final = bindparam("responses_at_most", type_=Integer)
 SINCE: Final = bindparam("since", type_=RESPONSES.c.kept_at.type)
 
 
@@ -62,7 +62,7 @@ def _count_anew() -> Statement:
     counts = {
         "revision": OWNERS.c.revision + ONE,  # while it stays the same, the count of responses only grows
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
-        "kept_bytes": select(func.coalesce(func.sum(_octets()), NOTHING)).where(*young).scalar_subquery(),
+        "kept_bytes": select(func.coalesce(func.sum(_size()), NOTHING)).where(*young).scalar_subquery(),
     }
     forgotten = (
         delete(RESPONSES).where(*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE).cte("forgotten")
@@ -71,7 +71,7 @@ def _count_anew() -> Statement:
     return compile_sql(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
 
 
-def _octets() -> ColumnElement[int]:
+def _size() -> ColumnElement[int]:
     return func.octet_length(RESPONSES.c.body)
 
 
@@ -84,14 +84,14 @@ def _room_after() -> Statement:
     freed = (
         select(
             RESPONSES.c.kept_at,
-            func.row_number().over(order_by=order).label("answers"),
-            func.sum(_octets()).over(order_by=order).label("octets"),
+            func.row_number().over(order_by=order).label("responses"),
+            func.sum(_size()).over(order_by=order).label("bytes"),
         )
         .where(*owner_scope(RESPONSES), RESPONSES.c.kept_at > SINCE)
         .subquery("freed")
     )
-    enough = (freed.c.answers >= bindparam("answers", type_=BigInteger)) & (
-        freed.c.octets >= bindparam("octets", type_=BigInteger)
+    enough = (freed.c.responses >= bindparam("responses", type_=BigInteger)) & (
+        freed.c.bytes >= bindparam("bytes", type_=BigInteger)
     )
     after = func.extract("epoch", func.min(freed.c.kept_at) - SINCE)
     return compile_sql(select(after.label("seconds")).where(enough))

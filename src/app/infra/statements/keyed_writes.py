@@ -1,10 +1,11 @@
 """Writes under an idempotency key: one statement claims the key, does the work and stores the response.
 
 A statement reads the stored response first. If there is one, nothing else happens, and it is returned.
-Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it computes
-the new tasks (`next`) and their JSON, and stores the response, if the quota has room for it. All other writes
-depend on that part. After its wait, the second request has a snapshot that is too old to show the first one's
-response, but the primary key knows it: nothing is stored or done, and the caller reads the response.
+Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it
+computes the tasks as they will be (`next_tasks`) and their JSON, and stores the response, if the quota has
+room for it. All other writes depend on that part. After its wait, the second request has a snapshot that is
+too old to show the first one's response, but its INSERT conflicts with it: nothing is stored or done, and the
+caller reads the response.
 """
 
 from collections.abc import Mapping
@@ -37,22 +38,22 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.infra.statements.idempotency import (
-    ANSWERS_MAX,
-    OCTETS_MAX,
+    BYTES_MAX,
     RESPONSES,
+    RESPONSES_MAX,
     SINCE,
     forget_old,
     key_hash,
     value_of_response,
 )
 from app.infra.statements.owner_scope import OWNER, Statement, beside, compile_sql, owner_scope, set_owner
-from app.infra.statements.revision import AT_MOST, ONE, OWNERS
+from app.infra.statements.revision import ONE, OWNERS, TASKS_MAX
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
     ALIVE,
     NOT_GIVEN,
-    ROW,
     SHOWN,
+    TASK_ID,
     TASKS,
     TRASHED,
     expected,
@@ -72,8 +73,8 @@ STORED: Final = ("fingerprint", "status", "headers", "body")
 def read_stored() -> CTE:
     """Return the part that reads the response under the key, if it is young.
 
-    By its order, only the primary key can answer this quickly. For an equality, PostgreSQL may read all
-    responses of the owner by the index on `kept_at`: most owners have few.
+    The ORDER BY makes PostgreSQL use the primary key. With `=` it may choose the index on `kept_at`, which is
+    good for few responses, and read all responses of the owner.
     """
     place, key = (
         tuple_(RESPONSES.c.route, RESPONSES.c.key),
@@ -85,10 +86,10 @@ def read_stored() -> CTE:
     return select(*(nearest[name] for name in STORED)).where(found, nearest.kept_at > SINCE).cte("response")
 
 
-def _in_turn() -> ColumnElement[bool]:
-    """Return the condition that bounds the wait for a lock, if another request under the key is running.
+def _limit_wait() -> ColumnElement[bool]:
+    """Return the condition that limits the wait for a lock, if another request under the key is running.
 
-    The first one waits as every write does. PostgreSQL refuses the others with 55P03.
+    The first request waits as every write does. The others get 55P03 after WAIT_MAX.
     """
     setting: ColumnElement[str] = literal_column("'lock_timeout'")
     alone = func.pg_try_advisory_xact_lock(key_hash())
@@ -98,7 +99,7 @@ def _in_turn() -> ColumnElement[bool]:
 
 def hold_owner(response: CTE, *conditions: ColumnElement[bool]) -> CTE:
     """Return the part that locks the owner's row, if nothing is stored and there is room for one more."""
-    free = (_in_turn(), *owner_scope(OWNERS), OWNERS.c.kept_answers < ANSWERS_MAX, ~_any(response))
+    free = (_limit_wait(), *owner_scope(OWNERS), OWNERS.c.kept_answers < RESPONSES_MAX, ~_any(response))
     held = select(OWNERS.c.revision, OWNERS.c.kept_bytes).where(*free, *conditions)
     return held.with_for_update().cte("held")
 
@@ -115,13 +116,13 @@ def store(
 
     It replaces an old response under the key.
     """
-    octets = func.octet_length(body)
+    size = func.octet_length(body)
     values: dict[str, ColumnElement[Any]] = {"user_id": OWNER}
     values |= {c.name: value_of_response(c.name) for c in RESPONSES.c if c.name != "user_id"}
     values |= {"body": body, "task_ids": task_ids}
     if headers is not None:
         values["headers"] = headers + value_of_response("headers")
-    rows = _named(values).select_from(source.join(held, held.c.kept_bytes + octets <= OCTETS_MAX))
+    rows = _named(values).select_from(source.join(held, held.c.kept_bytes + size <= BYTES_MAX))
     new = upsert(RESPONSES).from_select(list(values), rows.where(set_owner(), *conditions))
     key = ("user_id", "route", "key")
     stored = new.on_conflict_do_update(
@@ -129,7 +130,7 @@ def store(
         set_={name: new.excluded[name] for name in values if name not in key},
         where=RESPONSES.c.kept_at <= SINCE,
     )
-    return stored.returning(func.octet_length(RESPONSES.c.body).label("octets")).cte("stored")
+    return stored.returning(func.octet_length(RESPONSES.c.body).label("size")).cte("stored")
 
 
 def count_stored(stored: CTE, changed: ColumnElement[int], created: ColumnElement[int] | None = None) -> CTE:
@@ -138,18 +139,23 @@ def count_stored(stored: CTE, changed: ColumnElement[int], created: ColumnElemen
     counts = {
         "revision": owner.revision + changed,
         "kept_answers": owner.kept_answers + ONE,
-        "kept_bytes": owner.kept_bytes + stored.c.octets,
+        "kept_bytes": owner.kept_bytes + stored.c.size,
     }
     if created is not None:
         counts["tasks"] = owner.tasks + created
-    count = update(OWNERS).values(counts).where(*owner_scope(OWNERS), stored.c.octets.is_not(None))
+    count = update(OWNERS).values(counts).where(*owner_scope(OWNERS), stored.c.size.is_not(None))
     return count.returning(owner.revision).cte("counted")
 
 
-def result_of(done: CTE, octets: ColumnElement[int], counted: CTE, response: CTE, *parts: CTE) -> Statement:
-    """Return the whole statement. Its rows are the tasks and whether all is `done`, or what is stored."""
+def result_of(
+    next_tasks: CTE, size: ColumnElement[int], counted: CTE, response: CTE, *parts: CTE
+) -> Statement:
+    """Return the whole statement.
+
+    Its rows are the tasks, each with `done`: whether the write happened; or the stored response.
+    """
     is_done = _any(counted).label("done")
-    tasks = select(done.c.id, done.c.json, done.c.version, octets.label("octets"), is_done)
+    tasks = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, size.label("size"), is_done)
     return compile_sql(_or_stored(tasks, response).add_cte(*parts, forget_old(_any(counted))))
 
 
@@ -168,27 +174,27 @@ def _named(values: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
     return select(*(value.label(name) for name, value in values.items()))
 
 
-def _store_task(held: CTE, done: CTE) -> CTE:
+def _store_task(held: CTE, next_tasks: CTE) -> CTE:
     """Return the part that stores the JSON of one task, its entity tag, and the given headers."""
     quote = literal_column("'\"'", Text)
-    tag = array([array([literal_column("'etag'", Text), func.concat(quote, done.c.version, quote)])])
-    return store(held, done, done.c.json, array([done.c.id]), tag)
+    etag = array([array([literal_column("'etag'", Text), func.concat(quote, next_tasks.c.version, quote)])])
+    return store(held, next_tasks, next_tasks.c.json, array([next_tasks.c.id]), etag)
 
 
 def _create() -> Statement:
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
-    row = {"user_id": OWNER, "id": ROW, **given, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
-    done, response = _with_json(_named(row), "id", "version"), read_stored()
-    stored = _store_task(hold_owner(response, OWNERS.c.tasks < AT_MOST), done)
+    row = {"user_id": OWNER, "id": TASK_ID, **given, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
+    next_tasks, response = _with_json(_named(row), "id", "version"), read_stored()
+    stored = _store_task(hold_owner(response, OWNERS.c.tasks < TASKS_MAX), next_tasks)
     counted = count_stored(stored, ONE, ONE)
     inserted = insert_new(counted).cte("inserted")
-    return result_of(done, func.octet_length(done.c.json), counted, response, inserted)
+    return result_of(next_tasks, func.octet_length(next_tasks.c.json), counted, response, inserted)
 
 
 def _with_json(rows: Select[Any], *names: str) -> CTE:
     """Return these columns of rows of tasks, and their JSON. Each column costs time at each run."""
-    named = rows.subquery("new")
-    return select(*(named.c[name] for name in names), task_json(named).label("json")).cte("next")
+    new = rows.subquery("new")
+    return select(*(new.c[name] for name in names), task_json(new).label("json")).cte("next_tasks")
 
 
 CREATE: Final = _create()
@@ -210,36 +216,42 @@ def toggle(*, conditional: bool) -> Statement:
 def _change(
     values: Mapping[str, ColumnElement[Any]], differs: ColumnElement[bool], *, conditional: bool
 ) -> Statement:
-    """Return the change of a task in the list. If nothing differs, the response is stored all the same."""
+    """Return the change of a task in the list. If nothing differs, the response is stored anyway."""
     response = read_stored()
     held = hold_owner(response)
     stamps = stamps_of(held.c.revision)
     stamped = {name: case((differs, value), else_=TASKS.c[name]) for name, value in stamps.items()}
     row = {c.name: c for c in TASKS.c} | dict(values) | stamped
     seen = _named(row | {"differs": differs}).where(
-        *owner_scope(TASKS), TASKS.c.id == ROW, ALIVE, *expected(conditional), held.c.revision.is_not(None)
+        *owner_scope(TASKS),
+        TASKS.c.id == TASK_ID,
+        ALIVE,
+        *expected(conditional),
+        held.c.revision.is_not(None),
     )
     written = (*values, *stamps)
-    done = _with_json(seen.with_for_update(of=TASKS), "id", "differs", *written)
-    stored = _store_task(held, done)
-    counted = count_stored(stored, select(done.c.differs.cast(Integer)).scalar_subquery())
+    next_tasks = _with_json(seen.with_for_update(of=TASKS), "id", "differs", *written)
+    stored = _store_task(held, next_tasks)
+    counted = count_stored(stored, select(next_tasks.c.differs.cast(Integer)).scalar_subquery())
     changed = (
         update(TASKS)
-        .values({name: done.c[name] for name in written} | {"revision": counted.c.revision})
-        .where(*owner_scope(TASKS), TASKS.c.id == ROW, done.c.differs, counted.c.revision.is_not(None))
+        .values({name: next_tasks.c[name] for name in written} | {"revision": counted.c.revision})
+        .where(
+            *owner_scope(TASKS), TASKS.c.id == TASK_ID, next_tasks.c.differs, counted.c.revision.is_not(None)
+        )
         .cte("changed")
     )
-    return result_of(done, func.octet_length(done.c.json), counted, response, changed)
+    return result_of(next_tasks, func.octet_length(next_tasks.c.json), counted, response, changed)
 
 
 def _look() -> Statement:
     """Return the statement that reads why a keyed write was not done."""
     these = TASKS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
     of_tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
-    counts = (OWNERS.c.tasks.label("count"), OWNERS.c.kept_answers.label("answers"), OWNERS.c.kept_bytes)
+    counts = (OWNERS.c.tasks.label("count"), OWNERS.c.kept_answers.label("responses"), OWNERS.c.kept_bytes)
     of_owner = select(*counts).where(*owner_scope(OWNERS))
     return compile_sql(_or_stored(beside(of_owner.cte("owner"), of_tasks.cte("task")), read_stored()))
 
 
 LOOK: Final = _look()
-"""A row for each task that is there, or one without; each has the owner's counts. Or what is stored."""
+"""A row for each task found, or one without a task, each with the owner's counts. Or the stored response."""

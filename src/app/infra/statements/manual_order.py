@@ -23,8 +23,8 @@ from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of,
 from app.infra.statements.revision import ONE, OWNERS, count_change
 from app.infra.statements.tasks import (
     ALIVE,
-    ROW,
     SHOWN,
+    TASK_ID,
     TASKS,
     only_if_counted,
     value_of,
@@ -37,7 +37,7 @@ PLACE: Final = ("position", "id")
 def _neighbours(there: ColumnElement[str], *, before: bool) -> Select[Any]:
     place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(there, BESIDE)
     beyond = place < beside if before else place > beside
-    return select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), TASKS.c.id != ROW, beyond)
+    return select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), TASKS.c.id != TASK_ID, beyond)
 
 
 def _look(*, before: bool) -> Statement:
@@ -47,7 +47,7 @@ def _look(*, before: bool) -> Statement:
     task to move were not in the list. The result has exactly one row.
     """
     alive = (*owner_scope(TASKS), ALIVE)
-    moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == ROW)
+    moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == TASK_ID)
     there = select(TASKS.c.position.label("there")).where(*alive, TASKS.c.id == BESIDE).cte("beside")
     near = _neighbours(select(there.c.there).scalar_subquery(), before=before).where(ALIVE)
     neighbour = merge(near, order=PLACE, descending=before, limit=ONE).cte("near")
@@ -75,7 +75,7 @@ def _put() -> Statement:
         .cte("counted")
     )
     change = update(TASKS).values(position=value_of("position"))
-    change = change.where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE)
+    change = change.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID, ALIVE)
     return compile_sql(only_if_counted(change, counted).returning(*SHOWN))
 
 

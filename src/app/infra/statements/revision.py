@@ -17,7 +17,7 @@ OWNERS: Final = view_of(TaskOwnerRow)
 ONE: Final = literal_column("1", Integer)
 RESYNC_STEP: Final = 2**32
 """What `app resync` adds to revisions: more than the writes of one owner between a backup and its restore."""
-AT_MOST: Final = bindparam("at_most", type_=Integer)
+TASKS_MAX: Final = bindparam("at_most", type_=Integer)
 START: Final = literal_column("(extract(epoch FROM now()) * 1000000)::bigint", BigInteger)
 """The first revision of an owner, in microseconds, and their floor.
 
@@ -52,7 +52,7 @@ HOLD: Final = _hold()
 
 def count_new_task() -> CTE:
     """Return the CTE that counts a new task. It returns no row if the list is full."""
-    return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < AT_MOST)
+    return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < TASKS_MAX)
 
 
 def count_change(condition: ColumnElement[bool]) -> CTE:

@@ -53,8 +53,8 @@ def tombstone_json(ended: FromClause) -> ColumnElement[bytes]:
 
 
 def _written(text: ColumnElement[str]) -> ColumnElement[bytes]:
-    octets = func.convert_to(text, _constant("UTF8"))
-    return literal_column(str(octets.compile(dialect=DIALECT)), LargeBinary)
+    encoded = func.convert_to(text, _constant("UTF8"))
+    return literal_column(str(encoded.compile(dialect=DIALECT)), LargeBinary)
 
 
 def _task(tasks: FromClause) -> ColumnElement[str]:

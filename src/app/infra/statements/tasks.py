@@ -39,7 +39,7 @@ from app.infra.statements.task_json import task_json
 from app.infra.tables import TaskRow
 
 TASKS: Final = view_of(TaskRow)
-ROW: Final = bindparam("row", type_=Uuid)
+TASK_ID: Final = bindparam("task_id", type_=Uuid)
 VERSIONS: Final = bindparam("versions", type_=ARRAY(BigInteger))
 AT: Final = bindparam("at", type_=TASKS.c.updated_at.type)
 ALIVE: Final = TASKS.c.trashed_at.is_(None)
@@ -55,7 +55,7 @@ NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that are computed from others. They do not count as a difference."""
 
-SHOW: Final = compile_sql(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == ROW, ALIVE))
+SHOW: Final = compile_sql(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == TASK_ID, ALIVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
 def insert_new(counted: CTE) -> Insert:
     """Return the INSERT of a new task, after it was counted in the owner's row."""
     given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
-    values = {"user_id": OWNER, "id": ROW, **given, "revision": counted.c.revision}
+    values = {"user_id": OWNER, "id": TASK_ID, **given, "revision": counted.c.revision}
     source = select(*(value.label(name) for name, value in values.items()))
     return insert(TASKS).from_select(list(values), source.where(set_owner(), counted.c.revision.is_not(None)))
 
@@ -153,11 +153,11 @@ def purge(*, conditional: bool) -> Write:
     It sees the responses that were stored before it began, so it does nothing if the owner's row was changed
     while it waited for that row's lock. What is counted is what is gone.
     """
-    counts = select(OWNERS.c.revision, OWNERS.c.kept_answers.label("answers")).where(*owner_scope(OWNERS))
+    counts = select(OWNERS.c.revision, OWNERS.c.kept_answers.label("responses")).where(*owner_scope(OWNERS))
     seen, held = counts.cte("seen"), counts.with_for_update().cte("held")
-    same = tuple_(held.c.revision, held.c.answers) == tuple_(seen.c.revision, seen.c.answers)
+    same = tuple_(held.c.revision, held.c.responses) == tuple_(seen.c.revision, seen.c.responses)
     unchanged = exists(select(held.c.revision).select_from(held.join(seen, same)))
-    this = (*owner_scope(TASKS), TASKS.c.id == ROW, unchanged, *expected(conditional))
+    this = (*owner_scope(TASKS), TASKS.c.id == TASK_ID, unchanged, *expected(conditional))
     gone = delete(TASKS).where(*this).returning(*SHOWN).cte("gone")
     is_gone = exists(select(gone.c.version))
     dropped = tombstones.drop_old(ONE, is_gone)
@@ -166,9 +166,9 @@ def purge(*, conditional: bool) -> Write:
         revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE, **counts_after
     )
     counted = count.where(*owner_scope(OWNERS), is_gone).returning(OWNERS.c.revision).cte("counted")
-    ended = tombstones.insert_for(ROW, counted).cte("ended")
+    ended = tombstones.insert_for(TASK_ID, counted).cte("ended")
     emptied = idempotency.empty_responses(
-        array([ROW]), array([func.concat(ANYTHING, cast(ROW, Text), ANYTHING)])
+        array([TASK_ID]), array([func.concat(ANYTHING, cast(TASK_ID, Text), ANYTHING)])
     )
     emptied = emptied.where(is_gone)
     act = select(gone.c.json, gone.c.version).add_cte(ended, emptied.cte("emptied"))
@@ -183,7 +183,7 @@ def write_of(
     differs: ColumnElement[bool] | None = None,
 ) -> Write:
     """Return the change of one task under these conditions."""
-    meets = and_(*owner_scope(TASKS), TASKS.c.id == ROW, where, *expected(conditional))
+    meets = and_(*owner_scope(TASKS), TASKS.c.id == TASK_ID, where, *expected(conditional))
     if differs is not None:
         meets = and_(meets, differs)
     act = only_if_counted(change.where(meets), count_change(exists().where(meets)))
@@ -197,7 +197,7 @@ def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT
 
 def _look(differs: ColumnElement[bool]) -> Statement:
     look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
-    return compile_sql(look.where(*owner_scope(TASKS), TASKS.c.id == ROW))
+    return compile_sql(look.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID))
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
