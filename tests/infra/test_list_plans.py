@@ -5,15 +5,18 @@ Faults put in on purpose, each found by a test: `completed` taken out of the ind
 parts by due date read as one.
 """
 
+import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 
 import asyncpg
 import pytest
 
 from app.infra.postgres.connect import Connection, driver_arguments
-from app.infra.statements.lists import CONDITIONS, Shape, page_of
+from app.infra.statements.lists import CONDITIONS, FILTERS, Shape, page_of, template_of
 from app.infra.statements.summary import SUMMARY
 from app.infra.tables import ORDERS
 from app.infra.task_lists import next_id
@@ -107,6 +110,46 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_at_most_two_more(
         assert plan.indexes == {f"ix_tasks_{path}"}, page
         assert plan.rows_read <= PAGE + 1 + merged, page  # one more from the other of two indexes
         assert not plan.sorts, page
+
+
+def test_statements_of_all_kinds_of_lists_are_made_of_few_templates() -> None:
+    filters = [kept for size in range(8) for kept in combinations(CONDITIONS, size)]
+    shapes = [
+        Shape(order, descending, trashed, conditions, words, verbatim, after, undated and order == "due")
+        for order in ORDERS
+        for descending, trashed, verbatim, after, undated in product((False, True), repeat=5)
+        for conditions in filters[::5]
+        for words in (0, 1, 10)
+    ]
+
+    for shape in shapes:
+        statement = page_of(shape)
+        numbers = {int(number) for number in re.findall(r"\$(\d+)", statement.sql)}
+        assert numbers == set(range(1, len(statement.names) + 1)), shape
+        assert FILTERS not in statement.sql
+
+    assert len(shapes) > 10_000
+    assert template_of.cache_info().currsize < 250
+
+
+def test_a_statement_of_a_new_kind_of_list_costs_a_tenth_of_compiling_one_at_most() -> None:
+    shapes = [
+        Shape(conditions=conditions, words=words, verbatim=True)
+        for size in range(1, 7)
+        for conditions in combinations(CONDITIONS.keys() - {"completed"}, size)
+        for words in range(1, 11)
+    ]
+    template_of.cache_clear()
+    page_of.cache_clear()
+
+    began = time.thread_time()
+    page_of(shapes.pop())
+    compiled = time.thread_time()
+    for shape in shapes:
+        page_of(shape)
+    made = time.thread_time()
+
+    assert (made - compiled) / len(shapes) < (compiled - began) / 10
 
 
 def test_the_longest_statement_is_one_that_the_driver_remembers() -> None:
