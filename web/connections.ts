@@ -1,11 +1,12 @@
 /** What one connection, one address and all of them may take of the HTTP server. */
 
-import type { IncomingMessage, Server, ServerOptions } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerOptions } from "node:http";
 import { BlockList, isIP, type Socket } from "node:net";
 import { toBits } from "./settings.ts";
 
 const CONNECTIONS_MAX = 2_000;
 const PER_ADDRESS_MAX = 100; // of IPv6: of its first 64 bits; a proxy of ours, which speaks for many, is not counted
+const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
 
 /** Milliseconds for a head, for a whole request, and between two of them: a slow sender ends like one that sends nothing. */
@@ -15,6 +16,23 @@ export const serverOptions: ServerOptions = {
   keepAliveTimeout: 10_000,
   connectionsCheckingInterval: 1_000,
 };
+
+/**
+ * Returns a listener that passes on few requests of a connection at once, and ends a connection with more. Node emits
+ * all requests that a connection has sent, also before it has read any response.
+ */
+export function boundPipelines(listener: RequestListener): RequestListener {
+  const underWay = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    const count = underWay.get(socket) ?? 0;
+    if (count >= PIPELINED_MAX) socket.destroy();
+    if (socket.destroyed) return;
+    underWay.set(socket, count + 1);
+    response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    listener(request, response);
+  };
+}
 
 export function boundConnections(
   server: Server,

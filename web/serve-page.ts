@@ -1,13 +1,15 @@
 /** Giving out the page that `npm run build` made: its files for ever, its HTML anew each time. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HttpBindings } from "@hono/node-server";
-import { serveStatic } from "@hono/node-server/serve-static";
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
+import { accepts } from "hono/accepts";
+import { getMimeType } from "hono/utils/mime";
 import type { Settings } from "./settings.ts";
 
 const BUILT = join(import.meta.dirname, "dist");
+const ICON = "/icon.svg";
 const NOT_BUILT = "The page is not built: `npm run build` makes it. Better Auth is at /api/auth.\n";
 
 type Shown = Pick<Settings, "apiUrl" | "verifyEmail">;
@@ -30,16 +32,61 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, verif
   } catch {
     html = null;
   }
-  app.use(
-    "/assets/*",
-    serveStatic({
-      root: BUILT,
-      precompressed: true,
-      onFound: (_, context) => context.header("cache-control", "public, max-age=31536000, immutable"),
-    }),
-  );
-  app.get("/icon.svg", serveStatic({ root: BUILT }));
+  const files = readBuilt();
+  const give = (context: Context) => {
+    const file = files.get(context.req.path);
+    if (file === undefined) return context.notFound();
+    const encoding = accepts(context, {
+      header: "Accept-Encoding",
+      supports: [...file.bodies.keys()],
+      default: "identity",
+      match: smallest,
+    });
+    const body = file.bodies.get(encoding);
+    if (body === undefined) return context.notFound();
+    return context.body(body, 200, {
+      "content-type": file.type,
+      vary: "Accept-Encoding",
+      ...(encoding !== "identity" && { "content-encoding": encoding }),
+      ...(context.req.path !== ICON && { "cache-control": "public, max-age=31536000, immutable" }),
+    });
+  };
+  app.get("/assets/*", give);
+  app.get(ICON, give);
   app.get("/", (context) =>
     html === null ? context.text(NOT_BUILT) : context.html(html, 200, { ...safe, "cache-control": "no-cache" }),
   );
+}
+
+/** Returns the first encoding that the client accepts: they are in the order of their size. */
+const smallest: NonNullable<Parameters<typeof accepts>[1]["match"]> = (accepted, { supports, default: otherwise }) =>
+  supports.find((encoding) => accepted.some(({ type, q }) => type === encoding && q > 0)) ?? otherwise;
+
+interface BuiltFile {
+  readonly type: string;
+  readonly bodies: ReadonlyMap<string, Uint8Array<ArrayBuffer>>; // by their Content-Encoding, the smallest first
+}
+
+/**
+ * Reads the built files, by their paths. A file that is opened for each request stays open if its client goes away
+ * before it has read the response.
+ */
+function readBuilt(): ReadonlyMap<string, BuiltFile> {
+  const assets = existsSync(join(BUILT, "assets")) ? readdirSync(join(BUILT, "assets")) : [];
+  const names = assets.filter((name) => !/\.(br|gz)$/.test(name)).map((name) => `/assets/${name}`);
+  const icon = existsSync(join(BUILT, ICON)) ? [ICON] : [];
+  return new Map([...names, ...icon].map((path) => [path, readFile(path)]));
+}
+
+function readFile(path: string): BuiltFile {
+  const encodings = [
+    ["br", ".br"],
+    ["gzip", ".gz"],
+    ["identity", ""],
+  ] as const;
+  const there = encodings.filter(([, ending]) => existsSync(join(BUILT, path + ending)));
+  const bodies = there.map(
+    ([encoding, ending]) => [encoding, new Uint8Array(readFileSync(join(BUILT, path + ending)))] as const,
+  );
+  return { type: getMimeType(path) ?? "application/octet-stream", bodies: new Map(bodies) };
 }

@@ -1,7 +1,7 @@
 /** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes what is under way. */
 
-import type { Server } from "node:http";
-import { type HttpBindings, serve as listen } from "@hono/node-server";
+import { createServer } from "node:http";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import type { BetterAuthOptions } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
 import { type Context, Hono } from "hono";
@@ -9,7 +9,7 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
 import { CLIENT_ADDRESS } from "./auth.ts";
-import { boundConnections, serverOptions } from "./connections.ts";
+import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
 import { untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
@@ -41,15 +41,8 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   const app = createApp(settings, auth);
   servePage(app, settings);
 
-  const server = listen(
-    {
-      fetch: app.fetch,
-      port: settings.port,
-      hostname: "127.0.0.1",
-      serverOptions,
-    },
-    ({ port }) => console.log(`listening on http://127.0.0.1:${port}`),
-  ) as Server;
+  const server = createServer(serverOptions, boundPipelines(getRequestListener(app.fetch)));
+  server.listen(settings.port, "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${settings.port}`));
   boundConnections(server, settings.trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";

@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { boundConnections, networkOf } from "../connections.ts";
+import { boundConnections, boundPipelines, networkOf } from "../connections.ts";
 
 const SILENCE = 2_000; // milliseconds
 const LARGE = Buffer.alloc(32 * 1024 * 1024); // more than the kernel holds for a reader
@@ -51,6 +51,26 @@ test("a connection whose answer nobody takes ends, and a slow reader gets the wh
   assert.ok(performance.now() - began > SILENCE); // it read for longer than a connection may be silent
   client.destroy();
   for (const server of servers) server.close();
+});
+
+test("of a connection that sends many requests and reads nothing few are begun", async () => {
+  let begun = 0;
+  const listener = boundPipelines((_, response) => {
+    begun += 1;
+    response.write(LARGE);
+  });
+  const server = createServer(listener);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
+  client.on("error", () => undefined); // the server resets it
+  client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200));
+  const [served] = (await once(server, "connection")) as [Socket];
+  await once(served, "close");
+
+  assert.equal(begun, 4);
+  client.destroy();
+  server.close();
 });
 
 test("without another limit a connection may be silent for 30 seconds", () => {
