@@ -138,7 +138,7 @@ def _database_server() -> Iterator[PostgresServer]:
 
 
 def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
-    """Make every server ready that can be; tell why another cannot."""
+    """Make every server ready that can be; report why another cannot."""
     commands = {}
     for server in chosen.chosen_servers():
         try:

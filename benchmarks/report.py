@@ -43,7 +43,7 @@ class Report:
         self.scenes = list(dict.fromkeys(m.scene for m in measured))
 
     def has(self, variant: str, scene: str) -> bool:
-        """Tell whether there are figures."""
+        """Return whether there are figures."""
         return any((m.variant, m.scene) == (variant, scene) for m in self.measured)
 
     def variants_of(self, scene: str) -> list[str]:

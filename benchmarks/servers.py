@@ -128,7 +128,7 @@ def before(commit: str) -> Server:
 
 
 def _has(commit: str, path: str) -> bool:
-    """Tell whether a commit has a file."""
+    """Return whether a commit has a file."""
     command = ["git", "cat-file", "-e", f"{commit}:{path}"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - ours
 

@@ -12,7 +12,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def unprivileged() -> pwd.struct_passwd | None:
-    """Return whom to become where PostgreSQL refuses root; None if we are not root."""
+    """Return the user that PostgreSQL runs as, because it refuses root; None if we are not root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -51,7 +51,7 @@ def prepare(
 
 
 def may_enter(user: pwd.struct_passwd, folder: Path) -> bool:
-    """Tell whether a user can reach a folder: every folder above it must let them through."""
+    """Return whether a user can reach a folder: every folder above it must let them through."""
     groups = {user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
     for place in (folder, *folder.parents):
         state = place.stat()

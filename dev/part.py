@@ -85,7 +85,7 @@ class Part:
         return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""
 
     def printed(self, words: str) -> bool:
-        """Tell whether these words are in its log. Without a log they never are."""
+        """Return whether these words are in its log. Without a log they never are."""
         return words in self._read_log()
 
     def _read_log(self) -> str:

@@ -91,7 +91,7 @@ def kept_secret(state: Path) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a port of this machine is nobody's."""
+    """Return whether a port of this machine is nobody's."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -98,7 +98,7 @@ class Window:
         return self.abused.p99 <= max(3 * self.quiet.p99, QUICK)
 
     def __str__(self) -> str:
-        """Tell the figures."""
+        """Return the figures as text."""
         figures = (f"p50 {each.median:.3f} p99 {each.p99:.3f}" for each in (self.quiet, self.abused))
         return "quiet {}, abused {}".format(*figures)
 

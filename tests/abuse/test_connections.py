@@ -90,7 +90,7 @@ def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whol
 
 
 def is_ended(connection: socket.socket, *, sends: bytes) -> bool:
-    """Tell whether the other side has closed a connection, within half a second."""
+    """Return whether the other side has closed a connection, within half a second."""
     try:
         connection.sendall(sends)
         return connection.recv(1) == b""

@@ -54,12 +54,14 @@ async def test_requests_of_the_hot_path_leave_no_garbage(database_url: str) -> N
     app = compose(Settings.from_env(environment_for(database_url)))
     async with client_of(app) as client:
         headers = People(client).one(someone()).headers
-        typed = {**headers, "content-type": "application/json"}
-        task = json.loads(await response_body(app, "POST", "/api/me/tasks", typed, b'{"title": "x"}'))["id"]
+        with_type = {**headers, "content-type": "application/json"}
+        task = json.loads(await response_body(app, "POST", "/api/me/tasks", with_type, b'{"title": "x"}'))[
+            "id"
+        ]
         requests: dict[str, tuple[Any, ...]] = {
             "list": ("GET", "/api/me/tasks?limit=50", headers),
             "read": ("GET", f"/api/me/tasks/{task}", headers),
-            "create": ("POST", "/api/me/tasks", typed, b'{"title": "y"}'),
+            "create": ("POST", "/api/me/tasks", with_type, b'{"title": "y"}'),
             "toggle": ("PATCH", f"/api/me/tasks/{task}/complete", headers),
             "refused": ("GET", "/api/me/tasks", {}),
             "large": ("GET", "/docs/swagger-ui-bundle.js", {}),

@@ -17,7 +17,7 @@ WRITES: dict[str, tuple[str, str, Any]] = {
     "PUT": ("PUT", "", {"title": "changed"}),
     "PATCH": ("PATCH", "", {"title": "changed"}),
     "DELETE": ("DELETE", "", None),
-    "DELETE for good": ("DELETE", "?permanent=true", None),
+    "DELETE permanently": ("DELETE", "?permanent=true", None),
     "complete": ("PATCH", "/complete", {"completed": True}),
     "toggle": ("PATCH", "/complete", None),
     "restore": ("POST", "/restore", None),

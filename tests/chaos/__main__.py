@@ -109,7 +109,7 @@ def print_result(result: Result) -> Result:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Tell it now."""
+    """Print a text at once."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 

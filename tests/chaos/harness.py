@@ -152,7 +152,7 @@ def wait_until(fact: Callable[[], bool], *, seconds: float = READY_WITHIN, pause
 
 
 def answers(url: str, path: str = "/health") -> bool:
-    """Tell whether a service answers 200."""
+    """Return whether a service answers 200."""
     try:
         return httpx.get(f"{url}{path}", timeout=2).status_code == 200
     except httpx.HTTPError:

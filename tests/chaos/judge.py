@@ -97,7 +97,7 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
     if reads is not None and reads < allowed.reads:
         reasons.append(f"{reads:.1%} of the reads well during, not {allowed.reads:.1%}")
     if allowed.nothing_new_from is not None:
-        reasons += _created_all_the_same(record, record.began + allowed.nothing_new_from)
+        reasons += _created_anyway(record, record.began + allowed.nothing_new_from)
     if verdict.outage > allowed.outage:
         reasons.append(f"nothing was well for {verdict.outage:.2f} s, not {allowed.outage:g} s")
     if verdict.slowest > allowed.slowest:
@@ -121,7 +121,7 @@ def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
     return [f"{share:.1%} well {when}, not {wanted:.1%}"] if share < wanted else []
 
 
-def _created_all_the_same(record: Record, since: float) -> list[str]:
+def _created_anyway(record: Record, since: float) -> list[str]:
     answers = [each for each in record.answers if since <= each.sent_at < each.answered_at <= record.healed]
     creating = [each for each in answers if each.kind == "create"]
     if len(creating) < FEW:

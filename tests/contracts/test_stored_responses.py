@@ -168,7 +168,7 @@ async def test_a_batch_that_is_refused_is_undone_and_leaves_the_key_free(store: 
     assert (done.version, await store.of(ann).revision()) == (2, before + 1)
 
 
-async def test_a_task_that_is_deleted_for_good_ends_the_responses_that_show_it_and_no_others(
+async def test_a_task_that_is_deleted_permanently_empties_the_responses_that_show_it_and_no_others(
     store: Store,
 ) -> None:
     ann, bob, task, other = someone("ann"), someone("bob"), TaskFactory.build(), TaskFactory.build()

@@ -104,7 +104,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 def gone(run: Run) -> bool:
-    """Tell whether nothing is left within a few seconds."""
+    """Return whether nothing is left within a few seconds."""
     deadline = time.monotonic() + 10
     while run.left() and time.monotonic() < deadline:
         time.sleep(0.1)

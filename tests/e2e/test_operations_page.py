@@ -215,7 +215,7 @@ async def test_better_auth_has_a_role_that_sees_no_task_and_whose_sessions_the_a
 
 
 def use(service: Service) -> None:
-    """Do what needs most of the database: a transaction with a key, a batch, a deletion for good."""
+    """Do what needs most of the database: a transaction with a key, a batch, a permanent deletion."""
     headers = service.headers(someone()) | {"idempotency-key": '"k"'}
     with httpx.Client(base_url=service.url, headers=headers) as client:
         task = client.post("/api/me/tasks", json={"title": "x"}).json()

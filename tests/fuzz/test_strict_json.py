@@ -31,7 +31,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Tell whether a value can be held by every reader, and is not too deep."""
+    """Return whether a value can be held by every reader, and is not too deep."""
     match value:
         case dict():
             inner = [*value, *value.values()]

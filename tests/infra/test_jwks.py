@@ -35,7 +35,7 @@ async def until_next_request(server: JwksServer) -> None:
 
 
 def at_once(finding: Coroutine[Any, Any, object]) -> bool:
-    """Tell whether it ends without waiting for anything."""
+    """Return whether it ends without waiting for anything."""
     try:
         finding.send(None)
     except StopIteration:

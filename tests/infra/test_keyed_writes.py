@@ -109,7 +109,7 @@ async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
     assert again.value.response.body == done.json
 
 
-async def test_a_delete_for_good_that_waited_empties_a_response_stored_meanwhile_though_the_count_is_as_before(
+async def test_a_permanent_deletion_that_waited_empties_a_response_stored_meanwhile_though_the_count_is_as_before(
     database: Database,
 ) -> None:
     ann, task, tomorrow = someone(), TaskFactory.build(), NOON + timedelta(days=1)
@@ -128,7 +128,7 @@ async def test_a_delete_for_good_that_waited_empties_a_response_stored_meanwhile
         await keyed(database, ann, "new", at=tomorrow).change(task.id, same, at=tomorrow)
 
 
-async def test_a_delete_for_good_loses_at_most_one_race(
+async def test_a_permanent_deletion_loses_at_most_one_race(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.tasks.ATTEMPTS", 1)

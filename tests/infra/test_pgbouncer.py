@@ -67,7 +67,7 @@ async def main(url, reads, owners):
 async def kept(connection):
     return True
 
-if sys.argv[3] == "prepare all the same":
+if sys.argv[3] == "prepare anyway":
     connector.tracks_prepared_statements = kept
 if sys.argv[3] == "learn nothing":
     database.means_pooler = pool.means_pooler = lambda error: False
@@ -434,7 +434,7 @@ async def test_given_named_statements_on_an_old_pooler_then_no_row_is_wrong_and_
 
     with pgbouncer(database_url, tmp_path) as through:
         address = f"{through}?pgbouncer=true"
-        assert await read_by_four_processes(address, owners, "prepare all the same", reads=200) == [
+        assert await read_by_four_processes(address, owners, "prepare anyway", reads=200) == [
             0,
             0,
             0,

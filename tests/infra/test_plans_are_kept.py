@@ -52,7 +52,7 @@ async def trash_and_restore(mine: NeonTaskRepository, task: Task) -> None:
     await mine.restore(task.id, at=NOON)
 
 
-async def add_and_delete_for_good(mine: NeonTaskRepository, _: Task) -> None:
+async def add_and_delete_permanently(mine: NeonTaskRepository, _: Task) -> None:
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
     await mine.purge(task.id)
@@ -84,7 +84,7 @@ ACTS: dict[str, Act] = {
     "toggle": lambda mine, task: mine.toggle(task.id, at=NOON),
     "toggle in vain": fail_to_toggle,
     "trash and restore": trash_and_restore,
-    "delete for good": add_and_delete_for_good,
+    "delete permanently": add_and_delete_permanently,
     "move": add_and_move,
     "batch": lambda mine, task: mine.apply([change(task)], at=NOON, at_most=MANY),
     "create under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),

@@ -27,7 +27,7 @@ def keyed(  # noqa: PLR0913 - keywords
     quota: StorageQuota = LARGE,
     form: ResponseForm = FORM,
 ) -> NeonKeyedTaskRepository:
-    """Return the tasks of an owner for one write under a key; without one, under a new key."""
+    """Return the tasks of an owner for one write under `key`; None: under a new key."""
     request = IdempotentRequest("create", key or str(uuid4()), b"x")
     writes = KeyedWrites(connection, owner=owner, request=request, form=form, at=at, quota=quota)
     return NeonKeyedTaskRepository(connection, writes)

@@ -107,7 +107,7 @@ class RequestContext:
         return digits > _DIGITS or (digits == _DIGITS and length.isdigit() and int(length) > KERNEL_BUFFERS)
 
     def first(self, name: bytes) -> str | None:
-        """Return the first line of a header; None without it."""
+        """Return the first line of a header; None if it is absent."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 

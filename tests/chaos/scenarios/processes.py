@@ -108,5 +108,5 @@ def look(proxy: Proxy, services: list[Service]) -> None:
 
 
 def unready(service: Service) -> bool:
-    """Tell whether a service says that it takes no more."""
+    """Return whether a service says that it takes no more."""
     return not answers(service.url, "/health/ready")

@@ -75,6 +75,6 @@ def is_known(request: TaskRequest, etag: bytes) -> bool:
 
 
 def _header(request: TaskRequest, name: bytes) -> str | None:
-    """Return a list header with its lines joined (RFC 9110 §5.3); None without it."""
+    """Return a list header with its lines joined (RFC 9110 §5.3); None if it is absent."""
     values = request.context.lines(name)
     return ", ".join(values) if values else None

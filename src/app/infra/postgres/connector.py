@@ -72,7 +72,7 @@ class Connector:
         return await self._connect_through_pooler()
 
     def statement_lost(self, sign: str) -> None:
-        """Stop preparing statements for good, since a pooler does not track them. Report that once."""
+        """Never prepare statements again, since a pooler does not track them. Report that once."""
         if self.prepares:
             self._prepared = False
             self._note_pooler(sign)
