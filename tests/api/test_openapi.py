@@ -1,6 +1,7 @@
 """The OpenAPI document says what the service does, and its committed copy says the same."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.error_responses import ERRORS
 from app.api.openapi.examples import RESPONSES
 from app.api.problems import PROBLEMS
+from app.api.task_fields import READERS
 from app.cli.openapi import render_document
 
 DOCUMENT: dict[str, Any] = json.loads(render_document())
-COMMITTED = Path(__file__).parent.parent.parent / "docs" / "openapi.json"
+DOCS = Path(__file__).parent.parent.parent / "docs"
+COMMITTED = DOCS / "openapi.json"
 OPERATIONS = {
     operation["operationId"]: operation
     for item in DOCUMENT["paths"].values()
@@ -46,6 +49,20 @@ def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
         "health",
         "ready",
     }
+
+
+def test_the_page_of_the_api_lists_every_route_on_tasks_and_every_field_that_a_client_sets() -> None:
+    page = (DOCS / "api.md").read_text()
+    routes = re.findall(r"^\| `([A-Z]+ /api/[^`?]+)", page, re.MULTILINE)
+    (fields,) = re.findall(r"^\| `POST /api/\{user_id\}/tasks` `\{(.*?)\}`", page, re.MULTILINE)
+
+    assert sorted(routes) == sorted(
+        f"{method.upper()} {path}"
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+        if operation in OWNED.values()
+    )
+    assert [name.rstrip("?") for name in fields.split(", ")] == list(READERS)
 
 
 @pytest.mark.parametrize("name", OWNED)

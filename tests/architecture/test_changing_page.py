@@ -1,7 +1,7 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
 Faults put in on purpose, each found by a test: a place that the code no longer has; a step left out of each
-section.
+section; a migration with a number that the code has taken; a guard that is gone.
 """
 
 import os
@@ -10,16 +10,23 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.server
+from app.api.requests.batch_body import _KINDS
+from app.domain.task_list import Order
+from app.infra.auth.jwt_claims import ALGORITHMS
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("src", "tests", "docs", "dev", "web/lib", "web/test", "pyproject.toml", ".env.example")
 BLOCK = re.compile(r"^ *```(?:diff|python)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-NEWEST_ON_THE_PAGE = 7  # the migration that the page's own follow
+MIGRATION = re.compile(
+    r"# src/app/infra/migrations/versions/(\d{4})_\w+\.py\n.*?"
+    r"^revision = \"(\d{4})\"\ndown_revision = \"(\d{4})\"$",
+    re.MULTILINE | re.DOTALL,
+)
 
 GUARDS = (
     "tests/architecture/test_every_statement_names_the_owner.py",
@@ -29,6 +36,7 @@ GUARDS = (
     "tests/api/test_histories.py",
     "tests/api/test_openapi.py",
     "tests/api/test_task_fields.py",
+    "tests/infra/test_backfill.py",
     "tests/infra/test_migrations.py::test_the_migrated_schema_is_what_the_models_say",
     "tests/infra/test_migrations.py::test_every_table_with_an_owner_is_walled",
     "tests/infra/test_migrations.py::test_up_is_quiet_the_second_time_and_down_and_up_again_works",
@@ -36,12 +44,43 @@ GUARDS = (
 )
 """What would fail if a step were left out."""
 
+NAMED_TOGETHER = {
+    "a sort order": [rf"\bOrder\.{order.name}\b" for order in Order],
+    "a token algorithm": [rf"\b{name}\b" for name in ALGORITHMS if name != "HS256"],  # a shared secret's
+    "the header of a rate limit": [r"[\"`]ratelimit\b|RateLimit-Policy"],
+    "an operation of a batch": [f'"{name}"' for name in _KINDS],
+}
+"""Who adds one of a kind looks at each file that names all of the kind."""
 
+
+def test_the_migrations_of_the_page_take_the_next_free_numbers() -> None:
+    taken = [script.stem[:4] for script in (ROOT / "src/app/infra/migrations/versions").glob("[0-9]*.py")]
+    newest = int(max(taken))
+
+    on_the_page = [found.groups() for block in blocks_of_the_page() if (found := MIGRATION.match(block))]
+
+    next_free = [f"{newest + n:04}" for n in range(3)]
+    assert on_the_page == [(new, new, before) for before, new in pairwise(next_free)], (
+        f"docs/changing.md: give its migrations the numbers {next_free[1]} and {next_free[2]}"
+    )
+
+
+def test_each_guard_is_there() -> None:
+    missing = []
+    for guard in GUARDS:
+        path, _, test = guard.partition("::")
+        file = ROOT / path
+        if not file.is_file() or (test and f"def {test}(" not in file.read_text()):
+            missing.append(guard)
+
+    assert missing == []
+
+
+@pytest.mark.server
 def test_each_change_of_the_page_works_in_a_copy(tmp_path: Path) -> None:
     for name in COPIED:
         copy_of(ROOT / name, tmp_path / name)
-    blocks = [textwrap.dedent(block) for block in BLOCK.findall((ROOT / "docs/changing.md").read_text())]
-    written = [apply(block, tmp_path) for block in renumbered(blocks)]
+    written = [apply(block, tmp_path) for block in blocks_of_the_page()]
     shorten_histories(tmp_path)
 
     new_tests = [name for name in written if Path(name).name.startswith("test_") and name not in GUARDS]
@@ -56,13 +95,30 @@ def test_each_change_of_the_page_works_in_a_copy(tmp_path: Path) -> None:
 
 def test_each_place_of_another_change_has_its_name() -> None:
     table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
-    places = re.findall(r"`([\w/]+\.\w+)`(?: \((.*?)\))?", table)
+    places = re.findall(r"`([\w/-]+\.\w+)`(?: \((.*?)\))?", table)
 
     assert len(places) > 20
     for path, names in places:
         (file,) = (base / path for base in (ROOT / "src/app", ROOT) if (base / path).is_file())
         missing = [name for name in re.findall(r"`(\w+)`", names) if name not in file.read_text()]
         assert not missing, path
+
+
+@pytest.mark.parametrize("change", NAMED_TOGETHER)
+def test_each_file_that_names_all_of_a_kind_is_on_the_row_of_the_change(change: str) -> None:
+    table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {change} |")]
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    both = {Path(__file__), ROOT / "docs/changing.md"}  # they name everything
+
+    places = {
+        file.relative_to(ROOT).as_posix().removeprefix("src/app/")
+        for file in {*files, ROOT / "README.md"} - both
+        if all(re.search(name, file.read_text()) for name in NAMED_TOGETHER[change])
+    }
+
+    assert len(places) > 2
+    assert {place for place in places if f"`{place}`" not in row} == set()
 
 
 def copy_of(source: Path, target: Path) -> None:
@@ -73,16 +129,8 @@ def copy_of(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules", "__pycache__", "dist"))
 
 
-def renumbered(blocks: list[str]) -> list[str]:
-    """Return the blocks with migrations that follow the newest one of the code."""
-    versions = ROOT / "src/app/infra/migrations/versions"
-    more = max(int(script.stem[:4]) for script in versions.glob("[0-9]*.py")) - NEWEST_ON_THE_PAGE
-    return [
-        re.sub(r"\b000(\d)(?=[_\"])", lambda number: f"{int(number[1]) + more:04}", block)
-        if block.startswith("# src/app/infra/migrations/")
-        else block
-        for block in blocks
-    ]
+def blocks_of_the_page() -> list[str]:
+    return [textwrap.dedent(block) for block in BLOCK.findall((ROOT / "docs/changing.md").read_text())]
 
 
 def apply(block: str, copy: Path) -> str:
