@@ -55,7 +55,7 @@ class Extras:
         yield (
             f"Two workers answer {faster} of the requests/s of one: {self._busy(hs256):.0%} of the machine's"
             f" {os.cpu_count()} cores are busy with one already, {self._busy(TWO_WORKERS):.0%} with two"
-            f" (of one request's CPU Taskward takes {self._share(hs256, 'cpu'):.0%}, PostgreSQL"
+            f" (of the CPU of a list of 50 Taskward takes {self._share(hs256, 'cpu'):.0%}, PostgreSQL"
             f" {self._share(hs256, 'database_cpu'):.0%}, wrk {self._share(hs256, 'client_cpu'):.0%})."
         )
 

@@ -83,7 +83,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
         for head, figure in COSTS.items():
             yield row(f"**{title}**: {head} a request", cells(scene, figure, ",.0f"))
             if any(compared := ratios(scene, figure)):
-                yield row("Taskward's to this one's", compared)
+                yield row("ratio: Taskward / this server", compared)
         for head, (figure, form) in ROWS.items():
             yield row(head, cells(scene, figure, form))
     last = next(scene for scene in reversed(report.scenes) if scene not in OURS)
@@ -94,7 +94,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
 
 
 def _not_better(report: Report) -> Iterator[str]:
-    """Say plainly where a peer does better."""
+    """Say plainly which servers do better than Taskward, and where."""
     ours = TASKWARD.title
     compared = {"cpu": "CPU of the server", "whole": "the whole CPU", "rate": "requests/s", "p99": "p99"}
     for figure, what in compared.items():
@@ -104,9 +104,9 @@ def _not_better(report: Report) -> Iterator[str]:
                 if peer != ours:
                     ratio = report.ratio(ours, peer, scene, figure).of_medians
                     if (1 / ratio if figure == "rate" else ratio) > NOISE:
-                        found.append(f"{TITLES[scene]} than {peer} ({ratio:.2f})")
+                        found.append(f"{peer} at {TITLES[scene]} ({ratio:.2f})")
         if found:
-            yield f"Not better in {what}: {'; '.join(found)}."
+            yield f"Better than Taskward in {what} (Taskward's ratio in brackets): {'; '.join(found)}."
 
 
 def _only_ours(report: Report) -> Iterator[str]:
@@ -114,7 +114,8 @@ def _only_ours(report: Report) -> Iterator[str]:
     for scene, plain in OURS.items():
         if {scene, plain} <= set(report.scenes):
             cost, compared = (report.median(TASKWARD.title, each, "whole") for each in (scene, plain))
-            yield f"{TITLES[scene].capitalize()}: {cost / compared:.2f} of {TITLES[plain]}, in the whole CPU."
+            title = TITLES[scene][0].upper() + TITLES[scene][1:]
+            yield f"{title}: {cost / compared:.2f} of {TITLES[plain]}, in the whole CPU."
 
 
 def figures(report: Report, where: dict[str, Any]) -> str:
@@ -142,8 +143,9 @@ def figures(report: Report, where: dict[str, Any]) -> str:
 
 def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> str:
     """Write Taskward beside itself: each size, and what it takes of the smaller one it is compared with."""
-    figures = {"CPU, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
-    lines = [f"| | {' | '.join(f'{head} | to its first' for head in figures)} |", "|---|--:|--:|--:|--:|"]
+    figures = {"CPU of the server, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
+    heads = (f"{head} | ratio" for head in figures)
+    lines = [f"| | {' | '.join(heads)} |", "|---|--:|--:|--:|--:|"]
     for scene in report.scenes:
         for variant in filter(lambda variant: report.has(variant, scene), report.variants):
             cells = []
@@ -153,4 +155,8 @@ def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> s
                 cells.append("" if base == variant else str(report.ratio(variant, base, scene, figure)))
             lines.append(f"| {TITLES[scene]}: {variant} | {' | '.join(cells)} |")
     rounds = len({m.round for m in report.measured})
-    return "\n".join([*lines, "", f"Medians of {rounds} rounds. Measured on {in_words(where)}."])
+    how = (
+        f"Medians of {rounds} rounds. A ratio compares a row with the first row of its group,"
+        " and a page far down with the row above it."
+    )
+    return "\n".join([*lines, "", f"{how} Measured on {in_words(where)}."])

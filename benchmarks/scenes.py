@@ -97,12 +97,12 @@ OURS: Final = {
 TITLES: Final = {
     "list": "list 50",
     "read": "read one",
-    "changes": "changes, 50",
-    "changes-none": "changes, none",
+    "changes": "50 changes",
+    "changes-none": "no changes",
     "create": "create",
     "toggle": "toggle",
-    "create-keyed": "create with a key",
-    "toggle-keyed": "toggle with a key",
+    "create-keyed": "create, Idempotency-Key",
+    "toggle-keyed": "toggle, Idempotency-Key",
 }
 
 

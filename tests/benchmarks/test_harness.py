@@ -300,7 +300,7 @@ def test_the_readmes_table_has_the_whole_cost_and_a_dash_where_nothing_was_measu
 
     table = readme.figures(Report([*measured("Taskward", 49), *measured("A", 99), *keyed]), WHERE)
 
-    assert "| list 50 | 50 | 100 (0.50) |\n| create with a key | 100 | - |\n" in table
+    assert "| list 50 | 50 | 100 (0.50) |\n| create, Idempotency-Key | 100 | - |\n" in table
 
 
 def test_the_large_table_has_ratios_only_where_there_is_something_to_compare() -> None:
@@ -312,11 +312,11 @@ def test_the_large_table_has_ratios_only_where_there_is_something_to_compare() -
 
     table = readme.comparison(Report([*read, *plain, *keyed]), None, starts, chosen, WHERE)
 
-    ratio = "| Taskward's to this one's |  | "
+    ratio = "| ratio: Taskward / this server |  | "
     assert f"| **create**: WAL, bytes a request | 300 | 100 |\n{ratio}3.00 (3.00 to 3.00) |" in table
     assert "| **list 50**: WAL, bytes a request | 0 | 0 |\n| requests/s |" in table  # a read writes none
-    assert "| **create with a key**: WAL, bytes a request | 400 |  |\n| requests/s |" in table
-    assert "- Create with a key: 3.00 of create" in table
+    assert "| **create, Idempotency-Key**: WAL, bytes a request | 400 |  |\n| requests/s |" in table
+    assert "- Create, Idempotency-Key: 3.00 of create" in table
     assert "64 clients" in table
 
 
