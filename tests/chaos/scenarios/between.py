@@ -61,7 +61,7 @@ def wire_drips(harness: Harness) -> None:
 
 
 @scenario(
-    "what was done is not confirmed: answers lost, then cut",
+    "COMMIT succeeds, its reply is lost, then the connection is cut",
     Allowed(outage=1.5, slowest=3.0, during=0.3, reads=1.0),
 )
 def wire_cut(harness: Harness) -> None:
@@ -73,7 +73,7 @@ def wire_cut(harness: Harness) -> None:
             harness.background.run(wire.cut())
             time.sleep(0.3)
         unknown = sum(each.status == UNKNOWN for each in harness.load.answers)
-        harness.promise(unknown > 0, f"{unknown} writes were answered as of unknown outcome")
+        harness.promise(unknown > 0, f"{unknown} writes got `outcome-unknown`")
 
 
 @contextmanager

@@ -16,7 +16,10 @@ BATCHES = 60
 BYTES_MAX = 32 * 1024 * 1024  # bytes
 
 
-@scenario("a hoarder of answers under Idempotency-Keys", Allowed(outage=BUSY, slowest=3.0, during=1.0))
+@scenario(
+    "one person stores all the responses that Idempotency-Keys allow",
+    Allowed(outage=BUSY, slowest=3.0, during=1.0),
+)
 def hoarder(harness: Harness) -> None:
     letters, chance = [chr(code) for code in range(0x4E00, 0x9F00)], random.Random(1)
     text = "".join(chance.choices(letters, k=9_000))  # incompressible

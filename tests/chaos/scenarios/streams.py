@@ -29,7 +29,7 @@ HEARD: Final = 3.0 + BUSY  # seconds after the return
 
 
 @scenario(
-    "the store of announcements killed, paused, half open",
+    "`LIVE_STORE` killed, paused, half open",
     Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS),
 )
 def live_store(harness: Harness) -> None:
