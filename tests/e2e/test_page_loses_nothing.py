@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,11 +48,15 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture
 async def page(context: BrowserContext, site: Site) -> AsyncIterator[Page]:
+    """A page that nobody is signed in at. An error that it does not catch fails the test."""
     page = await context.new_page()
     page.set_default_timeout(8000)
+    uncaught = list[str]()
+    page.on("pageerror", lambda error: uncaught.append(str(error)))
     yield page
     await context.clear_cookies()
     await page.close()
+    assert uncaught == []
 
 
 async def ask(page: Page, site: Site, method: str, path: str, body: object = None) -> Any:
@@ -213,6 +217,63 @@ async def test_changes_of_different_fields_are_both_kept_and_of_the_same_field_t
 
     kept = await task_of(page, site, "Plan the trip")
     assert (kept["description"], kept["priority"]) == ("mine again", "medium")
+
+
+async def in_conflict(page: Page, site: Site) -> Visitor:
+    """Show a conflict about the title of a task, which the API has as "theirs", while another task is written."""
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Beside it", "first")
+    task = await task_of(page, site, "first")
+    await page.get_by_label("New task").fill("half a thought")
+    await ann.edit("first", Title="mine")
+    await ask(page, site, "PATCH", f"/{task['id']}", {"title": "theirs"})
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".conflict")).to_be_visible()
+    return ann
+
+
+async def close_by_saving_mine(page: Page) -> None:
+    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+
+async def close_by_saving_theirs(page: Page) -> None:
+    await page.get_by_role("group", name="Title").get_by_label("The other").check()
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+
+async def close_by_cancelling(page: Page) -> None:
+    await page.locator(".editor").get_by_label("Title", exact=True).fill("first")
+    await expect(page.locator(".conflict")).to_have_count(0)
+    await page.get_by_role("button", name="Cancel").click()
+
+
+async def close_by_discarding(page: Page) -> None:
+    await page.get_by_role("button", name="Cancel").click()
+    await page.get_by_role("button", name="Discard").click()
+
+
+@pytest.mark.parametrize(
+    ("close", "title"),
+    [
+        (close_by_saving_mine, "mine"),
+        (close_by_saving_theirs, "theirs"),
+        (close_by_cancelling, "theirs"),
+        (close_by_discarding, "theirs"),
+    ],
+)
+async def test_when_a_conflict_closes_the_page_shows_the_tasks_and_what_was_typed_elsewhere(
+    site: Site, page: Page, close: Callable[[Page], Awaitable[None]], title: str
+) -> None:
+    ann = await in_conflict(page, site)
+
+    await close(page)
+
+    await expect(page.locator(".editor")).to_have_count(0)
+    await expect(ann.done(title)).to_be_visible()
+    await expect(ann.done("Beside it")).to_be_visible()
+    await expect(page.get_by_label("New task")).to_have_value("half a thought")
+    assert {task["title"] for task in await ask(page, site, "GET", "")} == {title, "Beside it"}
 
 
 async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new_one(

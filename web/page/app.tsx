@@ -51,7 +51,9 @@ export function App({ apiUrl, verifiesEmail }: Props) {
     };
   }, [apiUrl]);
 
-  useEffect(() => void look(), [look]);
+  useEffect(() => {
+    void look();
+  }, [look]);
 
   if (here === "loading") return <Loading />;
   if (here === "unreachable")

@@ -25,7 +25,9 @@ const NAMES: Record<Field, string> = {
 
 export function Conflict({ fields, mine, theirs, choices, onChoose }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => {
+    box.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <div className="conflict" role="alert" ref={box}>
       <p>This task was changed in another window or on another device. Choose which to keep, and save again.</p>

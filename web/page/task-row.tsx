@@ -26,7 +26,9 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
   const isDraft = task.id.startsWith(DRAFT);
 
   const { keep } = list;
-  useEffect(() => (isEditing ? keep(task.id) : undefined), [isEditing, keep, task.id]);
+  useEffect(() => {
+    if (isEditing) return keep(task.id);
+  }, [isEditing, keep, task.id]);
 
   const wasEditing = useRef(false);
   useEffect(() => {

@@ -26,7 +26,9 @@ export default function App() {
 }
 
 function TaskTitles({ user }: { user: string }) {
-  useEffect(() => session.cleared(user), [user]); // before the query, so that its first request is for this user
+  useEffect(() => {
+    session.cleared(user); // before the query, so that its first request is for this user
+  }, [user]);
 
   const key = ["tasks", user];
   const { data = [], error } = useQuery({
