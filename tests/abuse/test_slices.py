@@ -8,6 +8,7 @@ text.
 
 import asyncio
 import gc
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from app.api.middleware.outermost import Edge
+from app.api.requests.request import SMALL_BODY
 from app.composition import compose
 from app.settings import Settings
 from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written
@@ -141,3 +143,25 @@ async def test_no_piece_of_judging_keeps_the_event_loop_for_long(in_process: InP
 
     assert judged.status == status
     assert judged.longest < PIECE_MAX
+
+
+HAN = "\u6f22a" * 3_900
+SMALL_BUT_COSTLY = {
+    "Han text": written({"title": "x", "description": HAN}),
+    "Han text in escapes": json.dumps({"title": "x", "description": HAN[:3_900]}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_BUT_COSTLY)
+async def test_of_many_small_bodies_with_costly_text_the_loop_works_on_one_at_a_time(
+    in_process: InProcess, name: str
+) -> None:
+    body = SMALL_BUT_COSTLY[name]
+    assert len(body) <= SMALL_BODY
+
+    alone = [await in_process.judge("PATCH", ONE, body, {}) for _ in range(3)]
+    together = await asyncio.gather(*(in_process.judge("PATCH", ONE, body, {}) for _ in range(30)))
+
+    assert {judged.status for judged in (*alone, *together)} == {404}
+    longest = max(judged.longest for judged in together)
+    assert longest < 5 * max(judged.longest for judged in alone)

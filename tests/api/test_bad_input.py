@@ -188,7 +188,10 @@ async def test_a_body_over_256_kb_in_chunks_is_too_large(people: People) -> None
 
 @pytest.mark.parametrize(
     "kind",
-    ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "json", ""],
+    [
+        *("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "json", ""),
+        "application/json" + ";" * 1_010,  # more than 1,024 characters
+    ],
 )
 async def test_a_body_of_another_media_type_is_refused_before_it_is_read(people: People, kind: str) -> None:
     ann = people.one()

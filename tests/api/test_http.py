@@ -109,7 +109,14 @@ async def test_head_without_a_token_is_401(people: People) -> None:
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", "application/xml, text/*", "application/json;q=0", "image/png;q=0.5"]
+    "accept",
+    [
+        "text/html",
+        "application/xml, text/*",
+        "application/json;q=0",
+        "image/png;q=0.5",
+        "application/json," + "a;q=0," * 200,  # more than 1,024 characters
+    ],
 )
 async def test_given_that_json_is_not_accepted_then_406(people: People, accept: str) -> None:
     response = await people.one().ask("GET", headers={"accept": accept})

@@ -21,6 +21,10 @@ from app.event_loop import SMALL_REQUESTS, TimeSlice
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
+COSTLY_BODY: Final = (
+    2 * 1024
+)  # bytes; so much text that is not ASCII takes milliseconds to prepare for searches
+HEADER_MAX: Final = 1024  # characters of `Accept` and of `Content-Type`
 BODIES_OF_ONE: Final = 8 * 1024 * 1024  # bytes that are in memory at once, of one person
 BODIES_OF_ALL: Final = 64 * 1024 * 1024  # bytes that are in memory at once, of all people in a process
 
@@ -65,11 +69,11 @@ class TaskRequest(Request[Any, Any, Any]):
             if length > limit:
                 raise RequestEntityTooLarge
             if length > SMALL_BODY:
-                self._hold(length)
+                self.hold(length)
         return b"".join(parts)
 
-    def _hold(self, length: int) -> None:
-        """Count the body until the request is answered (`middleware/outermost.py`)."""
+    def hold(self, length: int) -> None:
+        """Count the body as a large one until the request is answered (`middleware/outermost.py`)."""
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
         if full := bodies.limit_reached(context.user_id, more):
@@ -156,6 +160,8 @@ async def _whole_body(request: TaskRequest) -> bytes:
         ) from error
     except InternalServerException as error:  # Litestar raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
+    if len(body) > COSTLY_BODY and not context.body_held and (b"\\u" in body or not body.isascii()):
+        request.hold(len(body))
     if context.body_held:
         context.turn = await context.app.large_bodies.turn(context.user_id, len(body))
         await TimeSlice().wait()
@@ -165,6 +171,8 @@ async def _whole_body(request: TaskRequest) -> bytes:
 def _is_one_of(types: tuple[str, ...], content_type: str) -> bool:
     if content_type in types:  # as nearly every client writes it
         return True
+    if len(content_type) > HEADER_MAX:
+        return False
     media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
     charsets = [name.partition("=")[2].strip('"') for name in parameters if name.startswith("charset=")]
     return media_type in types and set(charsets) <= UTF_8
@@ -178,6 +186,8 @@ def accepts(accept: str, media_type: str = JSON) -> bool:
     """
     if accept in ("*/*", media_type):  # as nearly every client writes it
         return True
+    if len(accept) > HEADER_MAX:
+        return False
     weights: dict[str, bool] = {}
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
