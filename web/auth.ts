@@ -3,6 +3,7 @@
 import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { APIError } from "better-auth/api";
 import { bearer, jwt } from "better-auth/plugins";
+import { log } from "./log.ts";
 import { limitMails, MAIL_WINDOW, printMail, type SendMail } from "./mail.ts";
 import { HASHING_PATHS, passwordTurns } from "./password-turns.ts";
 import { RateLimiter } from "./rate-limiter.ts";
@@ -82,6 +83,7 @@ export function authOptions(
       },
     },
     telemetry: { enabled: false },
+    logger: { log },
     plugins: [tokens(), sessionTokens(), ...(settings.rateLimit ? [signInThrottle()] : []), passwordTurns()],
   } satisfies BetterAuthOptions;
 }

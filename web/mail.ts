@@ -1,6 +1,7 @@
 /** Mail to people. Without a mail service it is printed, so that its links can be opened while one tries things out. */
 
 import { LastingCounts } from "./lasting-counts.ts";
+import { toPlainText } from "./log.ts";
 
 export interface Mail {
   readonly to: string;
@@ -15,6 +16,8 @@ const MARK = "mail | "; // begins each printed line: `make run` shows these line
 /** Seconds. A link in a mail works for as long: strangers who use up the mails of an address leave its owner one. */
 export const MAIL_WINDOW = 60 * 60;
 
+const LINE_MAX = 2_000; // characters: a link holds what a client sends
+
 const PER_RECIPIENT = { max: 5, window: MAIL_WINDOW }; // of one subject: anybody can have mail sent to any address
 
 /** Bounds what one address is sent. */
@@ -28,5 +31,5 @@ export function limitMails(send: SendMail): SendMail {
 /** The place to call your mail service. */
 export const printMail: SendMail = async ({ to, subject, text }) => {
   const lines = [`To: ${to}`, `Subject: ${subject}`, "", ...text.split("\n")];
-  console.log(lines.map((line) => MARK + line).join("\n"));
+  console.log(lines.map((line) => MARK + toPlainText(line, LINE_MAX)).join("\n"));
 };

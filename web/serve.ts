@@ -10,6 +10,7 @@ import { cors } from "hono/cors";
 import pg from "pg";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
+import { boundConsole } from "./log.ts";
 import { untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
@@ -42,7 +43,10 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   servePage(app, settings);
 
   const server = createServer(serverOptions, boundPipelines(getRequestListener(app.fetch)));
-  server.listen(settings.port, "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${settings.port}`));
+  server.listen(settings.port, "127.0.0.1", () => {
+    console.log(`listening on http://127.0.0.1:${settings.port}`);
+    boundConsole(); // not before: why it cannot start is logged in full
+  });
   boundConnections(server, settings.trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";

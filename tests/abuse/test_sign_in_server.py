@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import secrets
 import socket
 import time
@@ -450,6 +451,51 @@ async def test_answers_of_the_sign_in_server_are_not_kept_and_not_sniffed(proxie
         response = await proxied.client.get(f"/api/auth/{path}")
         assert response.headers["cache-control"] == "no-store", path
         assert response.headers["x-content-type-options"] == "nosniff", path
+
+
+async def logged(auth: BetterAuth, text: str, after: int) -> str:
+    """Return the first line with a text, of those after so many lines."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for line in auth.printed[after:]:
+                if text in line:
+                    return line
+            await asyncio.sleep(0.1)
+
+
+async def test_refused_requests_write_few_short_lines_of_the_log_and_none_of_the_client_s_own(
+    proxied: BetterAuth,
+) -> None:
+    before = len(proxied.printed)
+    forged = "/\\\nmail | To: ann@example.com\n\x1b[2K" + "x" * 60_000
+    async with somebody(proxied, address=an_address()) as attacker:
+        refused = await asyncio.gather(
+            *(attacker.http.post("/api/auth/update-user", json={"callbackURL": forged}) for _ in range(60))
+        )
+    await logged(proxied, "lines left out", before)
+    lines = proxied.printed[before:]
+
+    assert [each.status_code for each in refused] == [403] * 60
+    assert any("ERROR Invalid callbackURL: /\\\\u000amail | To: ann@example.com" in line for line in lines)
+    assert not any(line.startswith("mail | ") or "\x1b[2K" in line for line in lines)
+    assert max(map(len, lines)) < 500
+    assert len(lines) < 60
+
+
+async def test_what_libraries_print_is_in_the_log_like_all_other_lines(
+    proxied: BetterAuth, postgres: PostgresServer
+) -> None:
+    before = len(proxied.printed)
+    assert (await proxied.client.get("/api/auth/jwks")).status_code == 200
+    database = proxied.database_url.rpartition("/")[2]
+    postgres.query(
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()""",
+        database,
+    )
+
+    assert re.match(r"20\S+Z ERROR database: ", await logged(proxied, "database: ", before))
+    assert (await proxied.client.get("/api/auth/jwks")).status_code == 200
 
 
 def shape(value: object) -> object:

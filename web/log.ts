@@ -1,0 +1,91 @@
+/**
+ * Lines of the log about requests. A client chooses some of their text, and can cause them without end: so each is one
+ * line, it is cut, and there are few in a second.
+ */
+
+import { inspect } from "node:util";
+
+const TEXT_MAX = 300; // characters of a message
+const FRAMES_MAX = 5; // of the stack of an error
+const LINES_MAX = 10; // in a second, with an error and without one each
+const SECOND = 1_000; // milliseconds
+
+/** What ends a line, moves the cursor, or turns the direction of the text around. */
+const NOT_PRINTED = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Cuts a text, and escapes what a terminal or a reader of lines does not print as it is. */
+export function toPlainText(text: string, most = TEXT_MAX): string {
+  const kept = text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
+  return kept.replace(NOT_PRINTED, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function describe(part: unknown): string {
+  if (typeof part === "string") return toPlainText(part);
+  if (!(part instanceof Error)) return toPlainText(inspect(part, { depth: 1, maxStringLength: TEXT_MAX }));
+  const { name, message, code, cause } = part as NodeJS.ErrnoException;
+  return [
+    toPlainText([name, code, message].filter(Boolean).join(" ")),
+    ...framesOf(part).map((frame) => toPlainText(frame.trim())),
+    ...(cause instanceof Error ? [toPlainText(`because of ${cause.message}`)] : []),
+  ].join(" ");
+}
+
+/** The first lines of the stack: they follow the message, which may hold lines that look like them. */
+function framesOf({ message, stack = "" }: Error): readonly string[] {
+  const start = stack.indexOf(message);
+  const rest = start === -1 ? stack : stack.slice(start + message.length);
+  return rest
+    .split("\n")
+    .filter((line) => line.startsWith("    at "))
+    .slice(0, FRAMES_MAX);
+}
+
+type Level = "debug" | "info" | "warn" | "error";
+
+/** Writes so many lines in a second, and then one that says how many it left out. */
+export class BoundedLog {
+  readonly #write: (line: string) => void;
+  readonly #linesMax: number;
+  #second: NodeJS.Timeout | undefined;
+  #lines = 0;
+  #leftOut = 0;
+
+  constructor(write: (line: string) => void, linesMax = LINES_MAX) {
+    this.#write = write;
+    this.#linesMax = linesMax;
+  }
+
+  log(level: Level, ...parts: readonly unknown[]): void {
+    this.#second ??= setTimeout(() => this.#report(), SECOND).unref();
+    this.#lines += 1;
+    if (this.#lines > this.#linesMax) this.#leftOut += 1;
+    else this.#writeLine(level, parts.map(describe).join(" "));
+  }
+
+  #report(): void {
+    const leftOut = this.#leftOut;
+    this.#second = undefined;
+    this.#lines = this.#leftOut = 0;
+    if (leftOut > 0) this.#writeLine("warn", `${leftOut} lines left out`);
+  }
+
+  #writeLine(level: Level, text: string): void {
+    this.#write(`${new Date().toISOString()} ${level.toUpperCase()} ${text}`);
+  }
+}
+
+const print = console.error.bind(console); // also after `boundConsole`
+const refusals = new BoundedLog(print);
+const errors = new BoundedLog(print); // clients who are refused hide no error
+
+/** Logs what happened to a request. For `logger` of Better Auth. */
+export function log(level: Level, ...parts: readonly unknown[]): void {
+  const ofWhat = parts.some((part) => part instanceof Error) ? errors : refusals;
+  ofWhat.log(level, ...parts);
+}
+
+/** From now on, libraries that print to the console (Hono, its server, Better Auth outside a request) log like this. */
+export function boundConsole(): void {
+  for (const level of ["debug", "info", "warn", "error"] as const)
+    console[level] = (...parts: readonly unknown[]) => log(level, ...parts);
+}
