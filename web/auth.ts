@@ -58,6 +58,8 @@ export function authOptions(
       customRules: Object.fromEntries(HASHING_PATHS.map((path) => [path, HASHES_OF_AN_ADDRESS])),
     },
     disabledPaths: ["/verify-password"], // a stolen session could guess the password there
+    // The page, which has a content security policy: Better Auth's own page of errors shows what its URL says.
+    onAPIError: { errorURL: new URL("/", settings.baseUrl).href },
     advanced: {
       useSecureCookies: settings.baseUrl.startsWith("https:"),
       ipAddress: { ipAddressHeaders: [CLIENT_ADDRESS], trustedProxies: [...settings.trustedProxies] },

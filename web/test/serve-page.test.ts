@@ -10,6 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type HttpBindings, serve } from "@hono/node-server";
 import { Hono } from "hono";
 import { servePage } from "../serve-page.ts";
+import { given } from "./better-auth.ts";
 
 const DESCRIPTORS = "/proc/self/fd"; // Linux
 let server: Server;
@@ -45,6 +46,19 @@ for (const [accepted, encoding] of [
     assert.equal(response.headers.get("vary"), "Accept-Encoding");
   });
 }
+
+test("a made-up error leads to the page, which has a policy and does not show it", async () => {
+  const { open } = given({ baseUrl: url });
+  const error = `${url}/api/auth/error?error=CALL&error_description=Call%20the%20attacker`;
+  const redirect = await open(error);
+  const target = new URL(redirect.headers.get("location") ?? "");
+  const page = await fetch(target);
+
+  assert.deepEqual([redirect.status, await redirect.text()], [302, ""]);
+  assert.equal(target.origin + target.pathname, `${url}/`);
+  assert.match(page.headers.get("content-security-policy") ?? "", /frame-ancestors 'none'/);
+  assert.doesNotMatch(await page.text(), /attacker/);
+});
 
 test("HEAD gets the headers of a file, and a file that is not there is 404", async () => {
   const head = await fetch(url + script, { method: "HEAD" });
