@@ -251,7 +251,7 @@ class Hub:
                 stream.wake()
 
     def _tick(self) -> None:
-        """Compare the marks while there are streams. It costs 0.1 ms for 500 streams."""
+        """Compare the marks while there are streams. It costs 0.13 ms for 500 streams of 500 people."""
         self._ticking = None
         if self._count:
             self._compare()
