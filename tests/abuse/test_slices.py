@@ -147,21 +147,22 @@ async def test_no_piece_of_judging_keeps_the_event_loop_for_long(in_process: InP
 
 HAN = "\u6f22a" * 3_900
 SMALL_BUT_COSTLY = {
-    "Han text": written({"title": "x", "description": HAN}),
-    "Han text in escapes": json.dumps({"title": "x", "description": HAN[:3_900]}).encode(),
+    "Han text": ("PATCH", ONE, written({"title": "x", "description": HAN}), 404),
+    "Han text in escapes": ("PATCH", ONE, json.dumps({"description": HAN[:3_900]}).encode(), 404),
+    "a batch": ("POST", "/batch", batch_of({"op": "create", "title": "t"}), 200),
 }
 
 
 @pytest.mark.parametrize("name", SMALL_BUT_COSTLY)
-async def test_of_many_small_bodies_with_costly_text_the_loop_works_on_one_at_a_time(
+async def test_of_many_small_bodies_that_take_long_the_loop_works_on_one_at_a_time(
     in_process: InProcess, name: str
 ) -> None:
-    body = SMALL_BUT_COSTLY[name]
+    method, path, body, status = SMALL_BUT_COSTLY[name]
     assert len(body) <= SMALL_BODY
 
-    alone = [await in_process.judge("PATCH", ONE, body, {}) for _ in range(3)]
-    together = await asyncio.gather(*(in_process.judge("PATCH", ONE, body, {}) for _ in range(30)))
+    alone = [await in_process.judge(method, path, body, {}) for _ in range(3)]
+    together = await asyncio.gather(*(in_process.judge(method, path, body, {}) for _ in range(30)))
 
-    assert {judged.status for judged in (*alone, *together)} == {404}
+    assert {judged.status for judged in (*alone, *together)} == {status}
     longest = max(judged.longest for judged in together)
     assert longest < 5 * max(judged.longest for judged in alone)

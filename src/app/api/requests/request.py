@@ -121,11 +121,11 @@ class ContentCodingRefused(HTTPException):
         super().__init__(headers={"accept-encoding": "identity"})
 
 
-async def json_body(request: TaskRequest, *types: str, optional: bool = False) -> bytes:
+async def json_body(request: TaskRequest, *types: str, optional: bool = False, many: bool = False) -> bytes:
     """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
     It may be empty. If it is `optional` and empty, any `Content-Type` is valid, because some clients always
-    send one.
+    send one. `many`: it has many parts, so even a small one takes long.
 
     Raises:
         HTTPException: 400, 408, 413 or 415.
@@ -143,13 +143,13 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False) -
         raise ContentCodingRefused
     if not (type_ok or optional):
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    body = b"" if empty else await _whole_body(request)
+    body = b"" if empty else await _whole_body(request, many=many)
     if body and not type_ok:
         raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     return body
 
 
-async def _whole_body(request: TaskRequest) -> bytes:
+async def _whole_body(request: TaskRequest, *, many: bool) -> bytes:
     context = request.context
     try:
         async with asyncio.timeout(context.app.body_timeout):
@@ -160,7 +160,7 @@ async def _whole_body(request: TaskRequest) -> bytes:
         ) from error
     except InternalServerException as error:  # Litestar raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
-    if len(body) > COSTLY_BODY and not context.body_held and (b"\\u" in body or not body.isascii()):
+    if len(body) > COSTLY_BODY and not context.body_held and (many or b"\\u" in body or not body.isascii()):
         request.hold(len(body))
     if context.body_held:
         context.turn = await context.app.large_bodies.turn(context.user_id, len(body))
