@@ -296,6 +296,37 @@ async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> N
         await expect(page.get_by_role("alert")).to_contain_text(alert)
 
 
+async def test_the_field_that_is_wrong_has_the_focus_and_the_message(site: Site, page: Page) -> None:
+    await page.goto(site.url)
+    await page.get_by_role("button", name="Make an account").press("Enter")
+    await expect(page.get_by_label("Name")).to_be_focused()
+
+    for label, text in (("Name", "Ann"), ("E-mail", "ann@example.com"), ("Password", "short")):
+        await page.get_by_label("Password").press("Enter")
+        field = page.get_by_label(label)
+        await expect(field).to_be_focused()
+        message = await page.get_by_role("alert").inner_text()
+        await expect(field).to_have_accessible_description(message)
+        assert await page.locator("[aria-invalid=true]").count() == 1
+        await field.fill(text)
+    await page.get_by_role("button", name="Sign in instead").press("Enter")
+    await expect(page.get_by_label("E-mail")).to_be_focused()
+    assert await page.locator("[aria-invalid=true]").count() == 0
+
+
+async def test_after_signing_in_the_focus_is_in_the_field_for_a_new_task(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await expect(page.get_by_label("New task")).to_be_focused()
+    await page.get_by_role("button", name="Sign out").click()
+    await ann.sign_in()
+    await expect(page.get_by_label("New task")).to_be_focused()
+
+    await page.reload()
+    await expect(page.get_by_label("New task")).to_be_visible()
+
+    await expect(page.get_by_label("New task")).not_to_be_focused()
+
+
 async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session_loses_no_word(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:

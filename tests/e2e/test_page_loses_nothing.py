@@ -276,6 +276,212 @@ async def test_when_a_conflict_closes_the_page_shows_the_tasks_and_what_was_type
     assert {task["title"] for task in await ask(page, site, "GET", "")} == {title, "Beside it"}
 
 
+async def test_while_a_conflict_is_shown_a_field_that_only_the_other_changed_has_their_value(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    task = await ask(page, site, "POST", "", {"title": "first", "priority": "high", "tags": ["home"]})
+    await ann.edit("first", Title="mine", Notes="my notes")
+    editor = page.locator(".editor")
+
+    theirs = {"title": "theirs", "priority": "low", "tags": ["work"], "due": "2027-03-01"}
+    await ask(page, site, "PATCH", f"/{task['id']}", theirs)
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".conflict fieldset")).to_have_count(1)
+    await expect(editor.get_by_label("Title", exact=True)).to_have_value("mine")
+    await expect(editor.get_by_label("Notes")).to_have_value("my notes")
+    await expect(editor.get_by_label("Priority")).to_have_value("low")
+    await expect(editor.get_by_label("Due", exact=True)).to_have_value("2027-03-01")
+    await expect(editor.locator(".chip")).to_contain_text("work")
+
+    await ask(page, site, "PATCH", f"/{task['id']}", {"title": "theirs again", "priority": "medium"})
+    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".conflict")).to_contain_text("theirs again")
+    await expect(editor.get_by_label("Priority")).to_have_value("medium")
+    await editor.get_by_label("Priority").select_option("none")
+    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
+    await save(page)
+
+    kept = await task_of(page, site, "mine")
+    assert (kept["description"], kept["priority"]) == ("my notes", "none")
+    assert (kept["tags"], kept["due"]) == (["work"], "2027-03-01")
+
+
+async def test_on_a_small_screen_a_choice_that_is_missing_is_focused_and_its_message_is_in_view(
+    site: Site, page: Page
+) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await in_conflict(page, site)
+    for _ in range(2):
+        await page.evaluate("scrollTo(0, 0)")
+        await page.locator(".editor").get_by_label("Title", exact=True).press("Enter")
+
+        await expect(page.get_by_text("Choose which to keep, for each")).to_be_in_viewport(ratio=1)
+        await expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
+        await expect(page.get_by_role("group", name="Title").get_by_label("Yours")).to_be_focused()
+
+
+async def test_a_row_that_throws_leaves_the_others_and_shows_what_was_written_in_it(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Beside it", "Call home")
+    await page.get_by_label("New task").fill("half a thought")
+    await ann.edit("Call home", Notes="a long story")
+    await page.evaluate(
+        """() => {
+          window.showModal = HTMLDialogElement.prototype.showModal;
+          HTMLDialogElement.prototype.showModal = () => { throw new Error("from this test") };
+        }"""
+    )
+
+    await page.get_by_role("button", name="Cancel").click()  # a question opens, and throws
+
+    await expect(row(page, "Something went wrong")).to_be_visible()
+    await expect(page.get_by_label("What you wrote")).to_have_value("Call home\na long story")
+    await expect(page.get_by_label("New task")).to_have_value("half a thought")
+    await page.evaluate("() => { HTMLDialogElement.prototype.showModal = window.showModal }")
+    await page.get_by_role("button", name="Show it again").click()
+    await expect(ann.done("Call home")).to_be_visible()
+
+
+async def test_a_page_that_throws_says_so_shows_what_was_written_and_can_be_loaded_again(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Beside it", "Call home")
+    await page.get_by_label("New task").fill("half a thought")
+    await ann.edit("Call home", Notes="a long story")
+    await page.evaluate(  # the notice waits this long, and is outside the rows
+        """() => {
+          const wait = window.setTimeout;
+          window.setTimeout = (run, time, ...rest) => {
+            if (time === 10000) throw new Error("from this test");
+            return wait(run, time, ...rest);
+          };
+        }"""
+    )
+
+    await page.get_by_role("button", name="Delete Beside it").click()
+
+    await expect(page.locator("main [role=alert]").filter(has_text="Something went wrong")).to_be_visible()
+    await expect(page.get_by_label("What you wrote")).to_have_value("half a thought\nCall home\na long story")
+    await page.get_by_role("button", name="Load the page again").click()
+    await expect(ann.done("Call home")).to_be_visible()
+
+
+@pytest.mark.parametrize("answer", ["Escape", "Keep editing"])
+async def test_a_question_that_ends_gives_the_focus_back_to_the_field(
+    site: Site, page: Page, answer: str
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Call home")
+    await ann.edit("Call home", Notes="a long story")
+    notes = page.locator(".editor").get_by_label("Notes")
+    for _ in range(2):
+        await notes.press("Escape")
+        if answer == "Escape":
+            await page.get_by_role("button", name="Keep editing").press("Escape")
+        else:
+            await page.get_by_role("button", name=answer).press("Enter")
+
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(notes).to_be_focused()
+
+
+@pytest.mark.parametrize("act", ["Restore", "Delete forever"])
+async def test_the_focus_goes_to_the_next_of_the_trash_and_after_the_last_one_to_the_filter(
+    site: Site, page: Page, act: str
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("One", "Two")
+    for title in ("Two", "One"):
+        await page.get_by_role("button", name=f"Delete {title}").click()
+        await expect(ann.done(title)).to_have_count(0)
+    await ann.show("Trash")
+    await expect(page.locator(".task")).to_have_count(2)
+
+    for left in (1, 0):
+        await page.locator(".task").first.get_by_role("button", name=act).press("Enter")
+        if act == "Delete forever":
+            await page.get_by_role("dialog").get_by_role("button", name=act).press("Enter")
+        await expect(page.locator(".task")).to_have_count(left)
+        there = (
+            page.get_by_role("button", name="Restore") if left else page.get_by_role("button", name="Trash")
+        )
+        await expect(there).to_be_focused()
+
+
+async def test_show_all_of_a_tag_leaves_the_focus_on_the_filter(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ask(page, site, "POST", "", {"title": "Tidy up", "tags": ["home"]})
+    await ask(page, site, "POST", "", {"title": "Read"})
+    await page.reload()
+    await page.get_by_role("button", name="Show tasks tagged home").press("Enter")
+    await expect(ann.done("Read")).to_have_count(0)
+
+    await page.get_by_role("button", name="Show all").press("Enter")
+
+    await expect(ann.done("Read")).to_be_visible()
+    await expect(page.get_by_role("button", name="Open", exact=True)).to_be_focused()
+
+
+async def test_the_undo_bar_of_a_task_that_was_deleted_forever_or_restored_elsewhere_goes(
+    site: Site, page: Page
+) -> None:
+    async with streaming(page):
+        ann = await Visitor.signed_up(page, site)
+    await ann.add("gone", "back")
+    tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
+    for title, method, path in (("gone", "DELETE", "?permanent=true"), ("back", "POST", "/restore")):
+        await page.get_by_role("button", name=f"Delete {title}").click()
+        await expect(page.locator(".notice")).to_contain_text(f"“{title}” is in the trash")
+        await page.wait_for_timeout(300)  # its own change does not take the bar away
+        await expect(page.get_by_role("button", name="Undo")).to_be_visible()
+
+        await ask(page, site, method, f"/{tasks[title]}{path}")
+
+        await expect(page.get_by_role("button", name="Undo")).to_have_count(0, timeout=4000)
+    await expect(ann.done("back")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "text"),
+    [
+        ("DELETE", "?permanent=true", "“tab” was deleted, in"),
+        ("POST", "/restore", "“tab” was already restored"),
+    ],
+)
+async def test_undo_of_a_task_that_is_not_in_the_trash_says_what_became_of_it(
+    site: Site, page: Page, method: str, path: str, text: str
+) -> None:
+    await without_stream(page)
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("tab")
+    task = await task_of(page, site, "tab")
+    await page.get_by_role("button", name="Delete tab").click()
+    undo = page.get_by_role("button", name="Undo")
+    await expect(undo).to_be_visible()
+    await ask(page, site, method, f"/{task['id']}{path}")
+
+    await undo.click()
+
+    await expect(page.locator(".notice")).to_contain_text(text)
+    await expect(page.locator(".notice")).not_to_contain_text("still in the trash")
+    await expect(ann.done("tab")).to_have_count(0 if method == "DELETE" else 1)
+
+
+async def test_a_list_is_all_done_only_for_a_person_who_has_done_something(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
+    await ann.add("Call home")
+    await ann.done("Call home").check()
+    await page.reload()
+
+    await expect(page.get_by_role("heading", name="All done")).to_be_visible()
+
+
 async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new_one(
     site: Site, page: Page
 ) -> None:

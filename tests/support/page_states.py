@@ -26,7 +26,7 @@ async def sign_up_with_errors(page: Page, site: Site) -> None:
 
 async def empty_list(page: Page, site: Site) -> None:
     await Visitor.signed_up(page, site)
-    await expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
 
 
 async def long_list(page: Page, site: Site) -> Visitor:

@@ -18,6 +18,7 @@ interface Props {
 export function App({ apiUrl, verifiesEmail }: Props) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
+  const [hasJustSignedIn, setJustSignedIn] = useState(false); // here, and not before the page was loaded
 
   const { api, look, leave } = useMemo(() => {
     /** Looks who is signed in. The person who is shown stays, with all they typed, where that cannot be seen. */
@@ -28,6 +29,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
     /** Shows nothing of the person who was here. */
     function leave(): void {
       setOver(false);
+      setJustSignedIn(false);
       setHere({ person: null });
       session.cleared();
     }
@@ -66,13 +68,20 @@ export function App({ apiUrl, verifiesEmail }: Props) {
         </button>
       </main>
     );
-  if (!here.person) return <SignIn verifiesEmail={verifiesEmail} onDone={look} />;
+  if (!here.person) {
+    const enter = () => {
+      setJustSignedIn(true);
+      return look();
+    };
+    return <SignIn verifiesEmail={verifiesEmail} onDone={enter} />;
+  }
   return (
     <>
       <Tasks
         key={here.person.id}
         api={api}
         person={here.person}
+        hasJustSignedIn={hasJustSignedIn}
         onSignOut={async () => {
           await signOut();
           leave();

@@ -1,6 +1,7 @@
 /** Asks before something is lost. Escape and the first button keep everything. */
 
-import { type ReactNode, useEffect, useRef } from "react";
+import type { ReactNode } from "react";
+import { useModal } from "./use-modal";
 
 interface Props {
   readonly title: string;
@@ -12,10 +13,13 @@ interface Props {
 }
 
 export function Confirm({ title, children, keep, act, onKeep, onAct }: Props) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (!dialog.current?.open) dialog.current?.showModal();
-  }, []);
+  const dialog = useModal();
+
+  function closeAndAct() {
+    dialog.current?.close(); // what acts may move the focus, and nothing outside an open dialog takes it
+    onAct();
+  }
+
   return (
     <dialog
       ref={dialog}
@@ -32,7 +36,7 @@ export function Confirm({ title, children, keep, act, onKeep, onAct }: Props) {
         <button type="button" className="primary" onClick={onKeep}>
           {keep}
         </button>
-        <button type="button" className="danger" onClick={onAct}>
+        <button type="button" className="danger" onClick={closeAndAct}>
           {act}
         </button>
       </div>

@@ -44,6 +44,27 @@ export function conflictsOf(changes: Changes, opened: Task, now: Task): Field[] 
   );
 }
 
+/**
+ * Returns the version that a form edits after somebody else's change: theirs, but for the fields of a conflict the one
+ * from which both began.
+ */
+export function originOf(conflicts: readonly Field[], opened: Task, now: Task): Task {
+  return { ...now, ...Object.fromEntries(conflicts.map((field) => [field, opened[field]])) };
+}
+
+/** Returns the form after somebody else's change: a field that the person did not change shows theirs. */
+export function refilled(draft: Draft, changes: Changes, now: Task): Draft {
+  const { title, description, day, time, priority, tags, pendingTag } = draft;
+  return {
+    ...draftOf(now),
+    ...("title" in changes && { title }),
+    ...("description" in changes && { description }),
+    ...("due" in changes && { day, time }),
+    ...("priority" in changes && { priority }),
+    ...("tags" in changes && { tags, pendingTag }),
+  };
+}
+
 function dueOf(day: string, time: string): string | null {
   if (!day) return null;
   return time ? new Date(`${day}T${time}`).toISOString() : day;

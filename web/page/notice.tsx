@@ -1,12 +1,14 @@
 /** What happened, in a sentence, and what the person can do. */
 
 import { useEffect } from "react";
+import type { Task } from "../lib";
 import { Words } from "./words";
 
 export interface Notice {
   readonly title?: string; // of the task that it is about
   readonly text: string; // begins in lower case behind a title
   readonly action?: { readonly label: string; readonly run: () => void };
+  readonly undoes?: Task; // the task before it was moved to the trash, where the action brings it back
 }
 
 const STAYS = 10_000; // milliseconds

@@ -1,9 +1,10 @@
 /** The session is over: sign in again over the page, which keeps everything that was typed. */
 
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useState } from "react";
 import { isProblem } from "../lib";
 import { type Person, signIn } from "./account";
 import { Field } from "./sign-in";
+import { useModal } from "./use-modal";
 
 interface Props {
   readonly person: Person;
@@ -12,12 +13,8 @@ interface Props {
 }
 
 export function SessionOver({ person, onDone, onLeave }: Props) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useModal();
   const [wrong, setWrong] = useState("");
-
-  useEffect(() => {
-    if (!dialog.current?.open) dialog.current?.showModal();
-  }, []);
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();

@@ -1,6 +1,7 @@
 /** Signing in, and making an account. */
 
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useId, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { isProblem } from "../lib";
 import { signIn, signUp } from "./account";
 
@@ -10,20 +11,45 @@ interface Props {
   readonly onDone: () => Promise<void>;
 }
 
+type FieldName = "name" | "email" | "password";
+
+interface Wrong {
+  readonly text: string; // empty: nothing is wrong
+  readonly field?: FieldName; // none: it is not about one field
+}
+
+const NOTHING: Wrong = { text: "" };
+
 export function SignIn({ verifiesEmail, onDone }: Props) {
   const [isNew, setNew] = useState(false);
-  const [wrong, setWrong] = useState("");
+  const [wrong, setWrong] = useState<Wrong>(NOTHING);
   const [isBusy, setBusy] = useState(false);
   const [mailedTo, setMailedTo] = useState("");
+  const form = useRef<HTMLFormElement>(null);
+  const message = useId();
+
+  /** Shows one of the two forms, and focuses its first field. */
+  function show(isNewAccount: boolean) {
+    flushSync(() => {
+      setNew(isNewAccount);
+      setWrong(NOTHING);
+      setMailedTo("");
+      setBusy(false);
+    });
+    form.current?.querySelector("input")?.focus();
+  }
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const text = (name: string) => String(form.get(name) ?? "").trim();
-    const credentials = { email: text("email"), password: String(form.get("password") ?? "") };
+    const values = new FormData(event.currentTarget);
+    const text = (name: string) => String(values.get(name) ?? "").trim();
+    const credentials = { email: text("email"), password: String(values.get("password") ?? "") };
     const missing = fault(isNew, text("name"), credentials.email, credentials.password);
     setWrong(missing);
-    if (missing) return;
+    if (missing.text) {
+      event.currentTarget.querySelector<HTMLElement>(`[name="${missing.field}"]`)?.focus();
+      return;
+    }
     setBusy(true);
     try {
       if (!isNew) await signIn(credentials);
@@ -31,7 +57,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
       await onDone();
     } catch (error) {
       if (verifiesEmail && isProblem(error) && error.status === 403) return setMailedTo(credentials.email);
-      setWrong(isProblem(error) ? error.detail : "That did not work: try again.");
+      setWrong({ text: isProblem(error) ? error.detail : "That did not work: try again." });
       setBusy(false);
     }
   }
@@ -44,36 +70,30 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
           Look into your mail: open the link that was sent to {mailedTo}, and you are signed in.
         </p>
         {location.hostname === "localhost" && <p>Under make run the mail is in the terminal.</p>}
-        <button
-          type="button"
-          className="link"
-          onClick={() => {
-            setMailedTo("");
-            setNew(false);
-            setBusy(false);
-          }}
-        >
+        <button type="button" className="link" onClick={() => show(false)}>
           Sign in instead
         </button>
       </main>
     );
+  const wrongBy = (name: FieldName) => (wrong.field === name ? { wrongBy: message } : {});
   const making = verifiesEmail ? "Make an account: a minute, and one mail." : "Make an account: a minute, and no mail.";
   return (
     <main className="card">
       <h1>Taskward</h1>
       <p className="lead">{isNew ? making : "Sign in to your tasks."}</p>
-      <form onSubmit={(event) => void submit(event)} noValidate>
-        {isNew && <Field label="Name" name="name" autoComplete="name" />}
-        <Field label="E-mail" name="email" type="email" autoComplete="email" />
+      <form ref={form} onSubmit={(event) => void submit(event)} noValidate>
+        {isNew && <Field label="Name" name="name" autoComplete="name" {...wrongBy("name")} />}
+        <Field label="E-mail" name="email" type="email" autoComplete="email" {...wrongBy("email")} />
         <Field
           label="Password"
           name="password"
           type="password"
           autoComplete={isNew ? "new-password" : "current-password"}
           {...(isNew && { hint: "At least eight characters" })}
+          {...wrongBy("password")}
         />
-        <p className="wrong" role="alert">
-          {wrong}
+        <p className="wrong" role="alert" id={message}>
+          {wrong.text}
         </p>
         <button type="submit" className="primary" disabled={isBusy}>
           {isNew ? "Sign up" : "Sign in"}
@@ -81,14 +101,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
       </form>
       <p className="other">
         {isNew ? "You have an account?" : "New here?"}{" "}
-        <button
-          type="button"
-          className="link"
-          onClick={() => {
-            setNew(!isNew);
-            setWrong("");
-          }}
-        >
+        <button type="button" className="link" onClick={() => show(!isNew)}>
           {isNew ? "Sign in instead" : "Make an account"}
         </button>
       </p>
@@ -102,23 +115,33 @@ interface FieldProps {
   readonly type?: string;
   readonly autoComplete: string;
   readonly hint?: string;
+  readonly wrongBy?: string; // the id of the message about what is wrong with it
 }
 
-export function Field({ label, name, type = "text", autoComplete, hint }: FieldProps) {
+export function Field({ label, name, type = "text", autoComplete, hint, wrongBy }: FieldProps) {
   return (
     <label className="field">
       <span>
         {label}
         {hint && <small> {hint}</small>}
       </span>
-      <input name={name} type={type} autoComplete={autoComplete} required />
+      <input
+        name={name}
+        type={type}
+        autoComplete={autoComplete}
+        required
+        aria-invalid={wrongBy !== undefined}
+        aria-describedby={wrongBy}
+      />
     </label>
   );
 }
 
-function fault(isNew: boolean, name: string, email: string, password: string): string {
-  if (isNew && !name) return "Say what you are called.";
-  if (!/^\S+@\S+\.\S+$/.test(email)) return "Write your e-mail address, like ann@example.com.";
-  if (isNew && password.length < 8) return "Choose a password of at least eight characters.";
-  return password ? "" : "Write your password.";
+function fault(isNew: boolean, name: string, email: string, password: string): Wrong {
+  if (isNew && !name) return { field: "name", text: "Say what you are called." };
+  if (!/^\S+@\S+\.\S+$/.test(email))
+    return { field: "email", text: "Write your e-mail address, like ann@example.com." };
+  if (isNew && password.length < 8)
+    return { field: "password", text: "Choose a password of at least eight characters." };
+  return password ? NOTHING : { field: "password", text: "Write your password." };
 }

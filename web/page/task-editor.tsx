@@ -1,10 +1,10 @@
 /** Editing one task in place: Enter saves, in the notes Ctrl+Enter does, Escape leaves it as it was. */
 
-import { type FormEvent, type KeyboardEvent, useId, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import type { Task } from "../lib";
 import { Confirm } from "./confirm";
 import { type Choice, Conflict } from "./conflict";
-import { type Changes, changesBetween, conflictsOf, type Draft, draftOf } from "./edited";
+import { type Changes, changesBetween, conflictsOf, type Draft, draftOf, originOf, refilled } from "./edited";
 import { TagField } from "./tag-field";
 import type { Saved } from "./use-tasks";
 import type { Field, FieldErrors } from "./words";
@@ -26,11 +26,20 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   const [theirs, setTheirs] = useState<Task | null>(null); // the version of somebody else, where both changed a field
   const [choices, setChoices] = useState<Partial<Record<Field, Choice>>>({});
   const [errors, setErrors] = useState<FieldErrors>({});
-  const [message, setMessage] = useState("");
+  const [message, setMessage] = useState({ text: "" }); // a new one is scrolled to, though its text be the same
   const [isGone, setGone] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [isLeaving, setLeaving] = useState(false);
   const id = useId();
+  const form = useRef<HTMLFormElement>(null);
+  const buttons = useRef<HTMLDivElement>(null);
+  const written = useRef(draft); // as it is after a request, too
+  written.current = draft;
+
+  // The message stands above the buttons, and may be below the edge of a small screen.
+  useEffect(() => {
+    if (message.text || isGone) buttons.current?.scrollIntoView({ block: "nearest" });
+  }, [message, isGone]);
 
   const changes = changesBetween(draftOf(base), draft);
   const conflicts = theirs ? conflictsOf(changes, base, theirs) : [];
@@ -39,17 +48,18 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   async function save() {
     const wrong = errorsOf(draft);
     setErrors(wrong);
-    setMessage("");
+    setMessage({ text: "" });
     if (Object.keys(wrong).length > 0 || isBusy) return;
-    if (conflicts.some((field) => !choices[field])) {
-      setMessage("Choose which to keep, for each of these.");
+    const open = conflicts.find((field) => !choices[field]);
+    if (open) {
+      setMessage({ text: "Choose which to keep, for each of these." });
+      form.current?.querySelector<HTMLElement>(`[name="keep-${open}"]`)?.focus();
       return;
     }
-    const kept = Object.fromEntries(
-      Object.entries(changes).filter(([field]) => choices[field as Field] !== "theirs"),
-    ) as Changes;
+    const opened = theirs ?? base; // what the person saw when they wrote or chose
+    const kept = keptOf(changes, choices);
     setBusy(true);
-    let current = theirs ?? base;
+    let current = opened;
     let saved: Saved = { kind: "kept" };
     if (isGone) {
       if (!(await onSaveAsNew({ ...base, ...kept }))) saved = { kind: "refused", message: "Not added.", errors: {} };
@@ -58,7 +68,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
         saved = await onSave(current, kept);
         if (saved.kind !== "conflict") break;
         const { now } = saved;
-        if (conflictsOf(kept, theirs ?? base, now).length > 0) break;
+        if (conflictsOf(kept, opened, now).length > 0) break;
         current = now; // the other changed other fields: both changes stay
       }
     setBusy(false);
@@ -66,25 +76,20 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
       case "kept":
         onClose();
         break;
-      case "conflict":
-        if (theirs) {
-          // A second conflict is about the version that was shown, and about what was chosen then.
-          setBase(theirs);
-          setDraft((now) => ({
-            ...draftOf(theirs),
-            ...pick(draftOf({ ...theirs, ...kept }), kept),
-            pendingTag: now.pendingTag,
-          }));
-        }
+      case "conflict": {
+        const mine = keptOf(changesBetween(draftOf(base), written.current), choices);
+        setBase(originOf(conflictsOf(mine, opened, saved.now), opened, saved.now));
+        setDraft(refilled(written.current, mine, saved.now));
         setTheirs(saved.now);
         setChoices({});
         break;
+      }
       case "gone":
         setGone(true);
         break;
       case "refused":
         setErrors(saved.errors);
-        setMessage(Object.keys(saved.errors).length > 0 ? "" : saved.message);
+        setMessage({ text: Object.keys(saved.errors).length > 0 ? "" : saved.message });
     }
   }
 
@@ -121,7 +126,14 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   );
 
   return (
-    <form className="editor" aria-label={`Edit ${base.title}`} onSubmit={submit} onKeyDown={press} noValidate>
+    <form
+      ref={form}
+      className="editor"
+      aria-label={`Edit ${base.title}`}
+      onSubmit={submit}
+      onKeyDown={press}
+      noValidate
+    >
       <label className="field">
         <span>Title</span>
         <input
@@ -202,9 +214,9 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
         </p>
       )}
       <p className="wrong" role="alert">
-        {message}
+        {message.text}
       </p>
-      <div className="buttons">
+      <div className="buttons" ref={buttons}>
         <button type="submit" className="primary" disabled={isBusy}>
           {isGone ? "Save as a new task" : "Save"}
         </button>
@@ -227,16 +239,9 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   );
 }
 
-/** Takes from a draft the inputs of some fields. */
-function pick(draft: Draft, fields: object): Partial<Draft> {
-  const { title, description, day, time, priority, tags } = draft;
-  return {
-    ...("title" in fields && { title }),
-    ...("description" in fields && { description }),
-    ...("due" in fields && { day, time }),
-    ...("priority" in fields && { priority }),
-    ...("tags" in fields && { tags }),
-  };
+/** Returns what the person keeps of their changes. */
+function keptOf(changes: Changes, choices: Partial<Record<Field, Choice>>): Changes {
+  return Object.fromEntries(Object.entries(changes).filter(([field]) => choices[field as Field] !== "theirs"));
 }
 
 /** What can be seen to be wrong before anything is sent. */

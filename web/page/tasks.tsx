@@ -3,6 +3,7 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import type { Api, ListQuery, Task } from "../lib";
 import type { Person } from "./account";
+import { Boundary, BrokenRow } from "./boundary";
 import { Skeleton } from "./loading";
 import { type Notice, NoticeBar } from "./notice";
 import { TaskRow } from "./task-row";
@@ -28,10 +29,11 @@ type Order = keyof typeof ORDERS;
 interface Props {
   readonly api: Api;
   readonly person: Person;
+  readonly hasJustSignedIn: boolean; // so the focus was in a form that is no longer there
   readonly onSignOut: () => Promise<void>;
 }
 
-export function Tasks({ api, person, onSignOut }: Props) {
+export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [filter, setFilter] = useState<Filter>("open");
   const [order, setOrder] = useState<Order>("-created");
   const [words, setWords] = useState("");
@@ -43,10 +45,10 @@ export function Tasks({ api, person, onSignOut }: Props) {
   const isLate = useSettled(!list.isLive, RECONNECTING);
   const now = useNow();
   const input = useRef<HTMLInputElement>(null);
-  const search = useRef<HTMLInputElement>(null);
+  const filters = useRef<HTMLFieldSetElement>(null);
   const end = useRef<HTMLDivElement>(null);
   const isTrash = filter === "trash";
-  const focusFirst = () => (input.current ?? search.current)?.focus();
+  const focusFilter = () => filters.current?.querySelector<HTMLElement>('[aria-pressed="true"]')?.focus();
 
   async function leave() {
     try {
@@ -124,6 +126,8 @@ export function Tasks({ api, person, onSignOut }: Props) {
             aria-label="New task"
             placeholder="What do you want to do?"
             autoComplete="off"
+            // biome-ignore lint/a11y/noAutofocus: the form that had the focus has just left the page
+            autoFocus={hasJustSignedIn}
           />
           <button type="submit" className="primary">
             Add
@@ -132,7 +136,7 @@ export function Tasks({ api, person, onSignOut }: Props) {
       )}
 
       <div className="tools">
-        <fieldset className="filters" aria-label="Which tasks">
+        <fieldset ref={filters} className="filters" aria-label="Which tasks">
           {Object.entries(FILTERS).map(([name, label]) => (
             <button key={name} type="button" aria-pressed={filter === name} onClick={() => setFilter(name as Filter)}>
               {label}
@@ -140,7 +144,6 @@ export function Tasks({ api, person, onSignOut }: Props) {
           ))}
         </fieldset>
         <input
-          ref={search}
           type="search"
           dir="auto"
           aria-label="Search"
@@ -162,7 +165,14 @@ export function Tasks({ api, person, onSignOut }: Props) {
           <strong>
             <Words text={tag} />
           </strong>{" "}
-          <button type="button" className="link" onClick={() => setTag(null)}>
+          <button
+            type="button"
+            className="link"
+            onClick={() => {
+              setTag(null);
+              focusFilter(); // this button leaves the page
+            }}
+          >
             Show all
           </button>
         </p>
@@ -180,21 +190,22 @@ export function Tasks({ api, person, onSignOut }: Props) {
         </p>
       )}
       {list.phase === "ready" && list.tasks.length === 0 && (
-        <Empty filter={filter} isSearch={query !== "" || tag !== null} />
+        <Empty api={api} filter={filter} isSearch={query !== "" || tag !== null} />
       )}
 
       <ul className="tasks" aria-label={`${FILTERS[filter]} tasks`}>
         {list.tasks.map((task: Task) => (
-          <TaskRow
-            key={task.id}
-            task={task}
-            list={list}
-            now={now}
-            isTrash={isTrash}
-            isOwnOrder={order === "position" && query === "" && !isTrash}
-            onTag={setTag}
-            onLastGone={focusFirst}
-          />
+          <Boundary key={task.id} instead={(again) => <BrokenRow id={task.id} onAgain={again} />}>
+            <TaskRow
+              task={task}
+              list={list}
+              now={now}
+              isTrash={isTrash}
+              isOwnOrder={order === "position" && query === "" && !isTrash}
+              onTag={setTag}
+              onLastGone={() => (input.current ? input.current.focus() : focusFilter())}
+            />
+          </Boundary>
         ))}
       </ul>
       <div ref={end} aria-hidden="true" />
@@ -203,15 +214,32 @@ export function Tasks({ api, person, onSignOut }: Props) {
   );
 }
 
-function Empty({ filter, isSearch }: { readonly filter: Filter; readonly isSearch: boolean }) {
-  const [head, body] = isSearch
-    ? ["Nothing found", "No task has all of these words."]
-    : {
-        open: ["All done", "Write down what comes to mind, and press Enter."],
-        done: ["Nothing done yet", "What you complete is kept here."],
-        all: ["No tasks yet", "Write down what comes to mind, and press Enter."],
-        trash: ["The trash is empty", "Deleted tasks wait here until you delete them forever."],
-      }[filter];
+interface EmptyProps {
+  readonly api: Api;
+  readonly filter: Filter;
+  readonly isSearch: boolean;
+}
+
+function Empty({ api, filter, isSearch }: EmptyProps) {
+  const [hasTasks, setHasTasks] = useState<boolean>(); // open or done
+  useEffect(() => {
+    const leaving = new AbortController();
+    api.list({ limit: 1 }, { signal: leaving.signal }).then(
+      ({ tasks }) => setHasTasks(tasks.length > 0),
+      () => setHasTasks(true),
+    );
+    return () => leaving.abort();
+  }, [api]);
+
+  const which = isSearch ? "search" : filter === "open" && hasTasks === false ? "all" : filter;
+  if (which === "open" && hasTasks === undefined) return null;
+  const [head, body] = {
+    open: ["All done", "Write down what comes to mind, and press Enter."],
+    done: ["Nothing done yet", "What you complete is kept here."],
+    all: ["No tasks yet", "Write down what comes to mind, and press Enter."],
+    trash: ["The trash is empty", "Deleted tasks wait here until you delete them forever."],
+    search: ["Nothing found", "No task has all of these words."],
+  }[which];
   return (
     <div className="empty">
       <h2>{head}</h2>

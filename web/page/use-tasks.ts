@@ -1,6 +1,6 @@
 /** The tasks on the screen: changed at once, and put back where the server refuses. */
 
-import { useCallback, useEffect, useRef, useState } from "react";
+import { type Dispatch, type SetStateAction, useCallback, useEffect, useRef, useState } from "react";
 import {
   type Api,
   type Change,
@@ -37,9 +37,11 @@ export type Saved =
 export const DRAFT = "draft-"; // begins the id of a task that the server has not answered yet
 const PAGE = 50; // tasks
 const LIST_MAX = 1_000; // tasks that one request can read
+const WAS_DELETED = "was deleted, in another window or on another device.";
+const WAS_RESTORED = "was already restored, in another window or on another device.";
 let drafts = 0;
 
-export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice | null) => void) {
+export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetStateAction<Notice | null>>) {
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
@@ -142,6 +144,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
   useEffect(() => {
     const leaving = new AbortController();
     const follow = (change: Change) => {
+      notify((notice) => (notice?.undoes && isUndone(notice.undoes, change) ? null : notice));
       held.current.set(change.id, change);
       showHeld.current();
     };
@@ -152,7 +155,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
     // Without a stream the list is read again on coming back.
     api.live(follow, { onResync, onLive: setLive, signal: leaving.signal }).catch(() => undefined);
     return () => leaving.abort();
-  }, [api]);
+  }, [api, notify]);
 
   /** Keeps a task as and where it is while its form is open. Returns what ends that. */
   const keep = useCallback((id: string) => {
@@ -188,7 +191,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
       const again = () => void act(task, failed, change, back, send).then(refresh);
       notify({
         title: task.title,
-        text: `${failed} ${explain(error)}`,
+        text: isGone ? WAS_DELETED : `${failed} ${explain(error)}`,
         ...(isWorthRepeating(error) && { action: { label: "Try again", run: again } }),
       });
       return undefined;
@@ -280,13 +283,18 @@ export function useTasks(api: Api, selection: ListQuery, notify: (notice: Notice
           place(await write(() => api.restore(task.id)));
           focusTask(task.id);
         } catch (error) {
-          notify({ title: task.title, text: `is still in the trash. ${explain(error)}` });
+          const isRestored = isProblem(error) && error.type === "not-in-trash";
+          const isGone = isProblem(error) && error.status === 404;
+          const text = isRestored ? WAS_RESTORED : isGone ? WAS_DELETED : `is still in the trash. ${explain(error)}`;
+          notify({ title: task.title, text });
+          if (isRestored) await refresh();
         }
       };
       notify({
         title: task.title,
         text: "is in the trash.",
         action: { label: "Undo", run: () => void undo() },
+        undoes: task,
       });
     },
 
@@ -341,6 +349,10 @@ const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 
 /** The session's own problems: the page shows them elsewhere. */
 const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
+
+/** Tells whether a task that was moved to the trash is gone, or restored: its version grows by one for each of the two. */
+const isUndone = (before: Task, { id, task }: Change): boolean =>
+  id === before.id && (task === null || (task.trashed_at === null && task.version > before.version + 1));
 
 /** The tasks of a list with a task in its place. One that was just completed stays, to be reopened. */
 function withTask({ tasks, next }: Shown, task: Task, selection: ListQuery): readonly Task[] {
