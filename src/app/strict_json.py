@@ -6,9 +6,13 @@ the stack overflows. If two parsers read different values from one text, a check
 
 import json
 import re
+from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from math import isfinite
 from typing import Any, Final, NoReturn
+
+from app.quoting import quote
 
 MAX_DEPTH: Final = 32  # nested arrays and objects
 MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,100
@@ -38,6 +42,8 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     opening = data.count(b"[") + data.count(b"{")
     if opening > max_depth or (len(data) > MAX_ITEMS and opening + data.count(b",") > MAX_ITEMS):
         _refuse_costly(data, max_depth)
+    if data.startswith(BOM_UTF8):
+        raise NotStrictJson("it begins with a byte order mark: send UTF-8 without one")
     text = _text_of(data)
     try:
         value = _DECODER.decode(text)
@@ -187,7 +193,9 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotStrictJson("an object names a member twice")
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise NotStrictJson(f"an object names the member `{quote(twice)}` twice")
     return members
 
 

@@ -200,12 +200,20 @@ async def test_a_body_of_another_media_type_is_refused_before_it_is_read(people:
 
     assert response.status_code == 415
     assert response.headers["content-type"] == "application/problem+json"
+    assert (
+        response.json()["detail"]
+        == f"The body was sent as `{quote(kind)}`. Send it as `application/json`, in UTF-8."
+    )
 
 
 async def test_a_body_of_no_media_type_or_in_a_coding_is_refused(people: People) -> None:
     ann = people.one()
 
-    assert (await ann.ask("POST", content=b'{"title":"x"}')).status_code == 415
+    response = await ann.ask("POST", content=b'{"title":"x"}')
+    assert response.status_code == 415
+    assert response.json()["detail"].startswith(
+        "The body has no `Content-Type`. Send it as `application/json`"
+    )
     assert (await sent(ann, b'{"title":"x"}', **{"content-encoding": "gzip"})).status_code == 415
 
 

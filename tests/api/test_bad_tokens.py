@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.composition import compose
 from app.infra.auth.jwt_verifier import issue_token
@@ -60,6 +61,17 @@ async def client_of_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorb
             yield client, bell
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("name", ["of another issuer", "for another audience"])
+async def test_the_log_alone_says_which_claim_is_expected(name: str) -> None:
+    async with client_of_a_doorbell() as (client, _):
+        with capture_logs() as logged:
+            response = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {BAD[name]}"})
+
+    assert ORIGIN in next(line["reason"] for line in logged if line["event"] == "not-authenticated")
+    assert ORIGIN not in f"{response.text} {response.headers}"
+    assert response.json()["detail"].startswith("The token is not valid here.")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

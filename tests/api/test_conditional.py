@@ -25,7 +25,9 @@ WRITES: Mapping[str, tuple[str, str, Any]] = {
 DONE = dict.fromkeys(WRITES, (200, 204)) | {"restore": (409,)}  # it is not in the trash: judged last
 
 
-async def written(person: Person, write: str, task_id: object, beside: object, if_match: str | None) -> Any:
+async def written(
+    person: Person, write: str, task_id: object, beside: object, if_match: str | bytes | None
+) -> Any:
     method, path, body = WRITES[write]
     if body == "beside":
         body = {"before": str(beside)}
@@ -74,6 +76,46 @@ async def test_a_weak_or_different_etag_is_412_and_a_malformed_one_400(people: P
         assert response.json()["errors"][0]["pointer"] == "/If-Match"
         assert response.json()["errors"][0]["in"] == "header"
     assert (await ann.ask("GET", task["id"])).json() == task
+
+
+@pytest.mark.parametrize("if_match", ['W/"1"', '"x"', '"01", W/"1"', '"\x80"', f'"{"x" * 500}"'])
+async def test_a_tag_that_never_matches_is_412_for_that_reason(people: People, if_match: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+    batch = {"operations": [{"op": "complete", "id": task["id"], "if_match": if_match}]}
+    shown = {'"\x80"': '"\\x80"', f'"{"x" * 500}"': f'"{"x" * 99}…'}.get(if_match, if_match)
+
+    of_one = await written(ann, "patch", task["id"], None, if_match.encode("latin-1"))
+    of_batch = await ann.ask("POST", "batch", json=batch)
+
+    assert (of_one.status_code, of_batch.status_code) == (412, 412)
+    assert of_one.json()["type"] == of_batch.json()["type"] == "/problems/task-changed"
+    assert of_one.headers["etag"] == of_batch.headers["etag"] == '"1"'
+    detail = of_one.json()["detail"]
+    assert detail.startswith(f"`If-Match` was `{shown}`, which no task ever matches. A weak entity tag")
+    assert of_batch.json()["errors"] == [{"pointer": "/operations/0", "detail": detail}]
+
+
+async def test_a_tag_that_may_have_matched_is_412_because_the_task_changed(people: People) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await written(ann, "patch", task["id"], None, 'W/"1", "2"')
+
+    assert response.status_code == 412
+    assert response.json()["detail"].startswith("The task was changed after you read it")
+
+
+async def test_a_version_in_a_body_is_no_condition(people: People) -> None:
+    ann = people.one()
+    task = await ann.create("first")
+    await ann.ask("PATCH", task["id"], json={"title": "second"})
+
+    patched = await ann.ask("PATCH", task["id"], json={"title": "third", "version": 1})
+    put = await ann.ask("PUT", task["id"], json={**task, "title": "fourth"})
+
+    assert (patched.status_code, patched.json()["errors"][0]["pointer"]) == (400, "/version")
+    assert (put.status_code, put.json()["title"], put.json()["version"]) == (200, "fourth", 3)
 
 
 @pytest.mark.parametrize("write", WRITES)

@@ -270,6 +270,24 @@ async def test_a_name_that_is_nothing_like_ours_or_very_long_gets_no_hint(people
         assert response.json()["errors"][0]["detail"] == "unknown field"
 
 
+async def test_two_sort_keys_are_refused_as_two_and_not_as_a_misspelling(people: People) -> None:
+    response = await people.one().ask("GET", "/api/me/tasks?sort=due,title")
+
+    assert response.status_code == 400
+    assert response.json()["detail"].endswith("; a list has one sort key only")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_an_empty_due_date_is_refused_with_what_means_none(people: People, method: str) -> None:
+    ann = people.one()
+    task = await ann.create()
+
+    response = await ann.ask(method, "" if method == "POST" else task["id"], json={"title": "x", "due": ""})
+
+    assert response.status_code == 400
+    assert response.json()["detail"].endswith("(RFC 3339); null means no due date")
+
+
 @pytest.mark.parametrize(
     ("authorization", "words"),
     [
@@ -277,6 +295,9 @@ async def test_a_name_that_is_nothing_like_ours_or_very_long_gets_no_hint(people
         ("Basic YTpi", "`Bearer <token>`"),
         ("Bearer", "`Bearer <token>`"),
         ("Bearer AbCdEf0123456789.c2lnbmF0dXJl", "not a JWT"),
+        ("Bearer undefined", "no token yet"),
+        ("Bearer null", "no token yet"),
+        ("Bearer None", "no token yet"),
         ("Bearer e30.e30.e30", "not valid here"),
     ],
 )

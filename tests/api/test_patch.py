@@ -87,3 +87,7 @@ async def test_another_media_type_is_415(people: People) -> None:
     )
 
     assert response.status_code == 415
+    assert response.json()["detail"] == (
+        "The body was sent as `application/json-patch+json`. "
+        "Send it as `application/merge-patch+json` or `application/json`, in UTF-8."
+    )

@@ -116,7 +116,7 @@ export interface paths {
         get: operations["getTask"];
         /**
          * Update a task
-         * @description Fields that are not sent keep their values. You may send back the whole task as you read it.
+         * @description Fields that are not sent keep their values. You may send back the whole task as you read it. `version` in a body is ignored: send `If-Match` to change only the version that you read.
          */
         put: operations["updateTask"];
         post?: never;
@@ -129,7 +129,7 @@ export interface paths {
         head?: never;
         /**
          * Change some fields of a task
-         * @description JSON Merge Patch (RFC 7396). A request that changes nothing does not change the version either.
+         * @description JSON Merge Patch (RFC 7396). A request that changes nothing does not change the version either. Send `If-Match` to change only the version that you read: a body with `version` is 400.
          */
         patch: operations["patchTask"];
         trace?: never;

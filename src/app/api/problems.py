@@ -12,11 +12,12 @@ from litestar.exceptions import HTTPException
 from app import logs
 from app.api import schemas
 from app.api.context import RequestContext, context_of
-from app.api.requests.request import ContentCodingRefused, EventsNotAccepted
+from app.api.requests.request import ContentCodingRefused, EventsNotAccepted, MediaTypeRefused
 from app.api.responses import JsonResponse
 from app.api.schemas import Fault
 from app.domain import errors as domain
-from app.domain.task import MissingVersions
+from app.domain.task import ForeignTags, MissingVersions
+from app.quoting import quote
 
 log = structlog.get_logger()
 
@@ -193,6 +194,8 @@ INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 MISTAKES: Final[Mapping[domain.Mistake, str]] = {
     domain.Mistake.NO_HEADER: "The request has no Authorization header. Send a token.",
     domain.Mistake.NO_BEARER: "Send one Authorization header of the form `Bearer <token>`.",
+    domain.Mistake.PLACEHOLDER: "The token is the word `undefined`, `null` or `None`: the client had "
+    "no token yet when it wrote the header.",
     domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth, "
     "get a JWT from its /api/auth/token.",
     domain.Mistake.EXPIRED: "The token has expired. Get a new one from the sign-in service.",
@@ -269,6 +272,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
         case domain.TaskChanged(version=version, expected=expected):
             problem = PRECONDITION_REQUIRED if isinstance(expected, MissingVersions) else problem
             headers["etag"] = f'"{version}"'
+            detail = _explain_tags(expected.sent) if isinstance(expected, ForeignTags) else ""
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)
             # A flood of tokens with unknown keys must not flood the log. `app.infra.auth.jwks` logs once that
@@ -281,8 +285,17 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no error code without credentials
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
-        errors = [Fault(f"/operations/{error.operation}", problem.title)]
+        errors, detail = [Fault(f"/operations/{error.operation}", detail or problem.title)], ""
     return ProblemResponse(context_of(request.scope), problem, headers, errors=errors, detail=detail)
+
+
+def _explain_tags(sent: str) -> str:
+    """Say why entity tags match no task: to read the task again does not help their client."""
+    return (
+        f"`If-Match` was `{quote(sent)}`, which no task ever matches. A weak entity tag never matches (RFC "
+        '9110 §13.1.1), nor does one that this service did not make: its tags are versions, as `"3"`. '
+        "Nothing was written."
+    )
 
 
 def on_invalid_request(request: Request[Any, Any, Any], error: InvalidRequest) -> ProblemResponse:
@@ -296,7 +309,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Prob
     if "allow" in headers:
         headers["allow"] = allowed(headers["allow"].split(", "))
     problem = of_status(HTTPStatus(error.status_code))
-    detail = DETAILS.get(type(error), "")
+    detail = error.detail if isinstance(error, MediaTypeRefused) else DETAILS.get(type(error), "")
     return ProblemResponse(context_of(request.scope), problem, headers, detail=detail)
 
 

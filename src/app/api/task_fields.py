@@ -70,6 +70,8 @@ def _read_due(value: object) -> Due | None:
         return None
     if not isinstance(value, str):
         raise ValueError(NO_DATE_OR_TIME)  # noqa: TRY004 - field readers raise ValueError
+    if not value:  # as a form sends an empty field
+        raise ValueError(f"{NO_DATE_OR_TIME}; null means no due date")
     return Due.parse(value)
 
 

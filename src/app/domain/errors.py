@@ -26,6 +26,7 @@ class Mistake(Enum):
 
     NO_HEADER = auto()
     NO_BEARER = auto()
+    PLACEHOLDER = auto()
     NOT_A_JWT = auto()
     EXPIRED = auto()
     NOT_BELIEVED = auto()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, IntEnum, auto
-from typing import Any, Final, NewType
+from typing import Any, Final, NewType, Self
 from uuid import UUID
 
 from app.domain.due import Due
@@ -27,6 +27,18 @@ Versions = frozenset[int]
 
 class MissingVersions(frozenset[int]):
     """A required `If-Match` that is missing. It is empty, so it matches no version and nothing is written."""
+
+
+class ForeignTags(frozenset[int]):
+    """An `If-Match` whose entity tags are no versions. It is empty, so it matches no version."""
+
+    sent: str
+
+    def __new__(cls, sent: str) -> Self:
+        """Make it from the header's value as it was sent."""
+        made = super().__new__(cls)
+        made.sent = sent
+        return made
 
 
 class Priority(IntEnum):

@@ -14,6 +14,9 @@ from app.domain.rate_limit import RateLimit
 ME: Final = "me"
 """In a path, the principal's own user id."""
 
+PLACEHOLDERS: Final = ("undefined", "null", "None")
+"""What JavaScript and Python write in the place of a token that is absent."""
+
 
 class AuthenticationMiddleware:
     """Verifies the token in `Authorization: Bearer …`, and compares its user with the path's owner.
@@ -65,4 +68,6 @@ def bearer_token(authorization: Sequence[str]) -> str:
     token = token.strip(" ")
     if scheme.lower() != "bearer" or not token or not token.isascii():
         raise NotAuthenticated("the Authorization header holds no bearer token", Mistake.NO_BEARER)
+    if token in PLACEHOLDERS:
+        raise NotAuthenticated("the token is a placeholder", Mistake.PLACEHOLDER)
     return token

@@ -153,7 +153,7 @@ UPDATE: Final = operation(
     headers=_ETAG,
     summary="Update a task",
     description="Fields that are not sent keep their values. You may send back the whole task as you "
-    "read it.",
+    "read it. `version` in a body is ignored: send `If-Match` to change only the version that you read.",
 )
 PATCH: Final = operation(
     "patchTask",
@@ -164,7 +164,7 @@ PATCH: Final = operation(
     headers=_ETAG,
     summary="Change some fields of a task",
     description="JSON Merge Patch (RFC 7396). A request that changes nothing does not change the "
-    "version either.",
+    "version either. Send `If-Match` to change only the version that you read: a body with `version` is 400.",
 )
 RESTORE: Final = operation(
     "restoreTask",

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.api.requests.request import TaskRequest
 from app.api.requests.validation import ErrorCollector
-from app.domain.task import MissingVersions, Versions
+from app.domain.task import ForeignTags, MissingVersions, Versions
 
 NO_VERSION: Final[Versions] = frozenset()
 
@@ -48,7 +48,7 @@ def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | No
 
 
 def read_versions(given: str) -> Versions | None:
-    """Parse entity tags into versions, or `*` into None.
+    """Parse entity tags into versions, or `*` into None. Tags that are no versions become ForeignTags.
 
     Raises:
         ValueError: the text is neither.
@@ -59,7 +59,7 @@ def read_versions(given: str) -> Versions | None:
     if not _LIST.fullmatch(given):
         raise ValueError('must be `*`, or entity tags like "3", split by commas')
     strong = [tag for weak, tag in _TAG.findall(given) if not weak]  # §13.1.1: weak ones never match
-    return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag))
+    return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag)) or ForeignTags(given)
 
 
 def is_known(request: TaskRequest, etag: bytes) -> bool:

@@ -158,7 +158,7 @@ def _sort(text: str) -> dict[str, Any]:
     if text not in SORTS:
         raise ValueError(
             f"must be one of {', '.join(order.value for order in Order)}, for descending with - before"
-            + hint(text, SORTS, {})
+            + ("; a list has one sort key only" if "," in text else hint(text, SORTS, {}))
         )
     return SORTS[text]
 

@@ -5,6 +5,7 @@ body, which costs time.
 """
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from app.api.context import context_of
 from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
 from app.domain.task_list import PAGE_BYTES
 from app.event_loop import SMALL_REQUESTS, TimeSlice
+from app.quoting import quote
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
@@ -121,6 +123,17 @@ class ContentCodingRefused(HTTPException):
         super().__init__(headers={"accept-encoding": "identity"})
 
 
+class MediaTypeRefused(HTTPException):
+    """The body has another media type than the operation accepts, another charset than UTF-8, or no type."""
+
+    status_code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+    def __init__(self, sent: str | None, accepted: Sequence[str]) -> None:
+        was = "The body has no `Content-Type`." if sent is None else f"The body was sent as `{quote(sent)}`."
+        types = " or ".join(f"`{media_type}`" for media_type in accepted)
+        super().__init__(detail=f"{was} Send it as {types}, in UTF-8.")
+
+
 async def json_body(request: TaskRequest, *types: str, optional: bool = False, many: bool = False) -> bytes:
     """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
@@ -136,16 +149,17 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False, m
     content_type, coding = context.first(b"content-type"), context.first(b"content-encoding")
     headers = context.headers
     empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
-    type_ok = empty if content_type is None else _is_one_of(types or (JSON,), content_type)
+    accepted = types or (JSON,)
+    type_ok = empty if content_type is None else _is_one_of(accepted, content_type)
     if empty and (optional or (type_ok and coding is None)):
         return b""
     if coding is not None and coding.strip(" 	").lower() != "identity":
         raise ContentCodingRefused
     if not (type_ok or optional):
-        raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        raise MediaTypeRefused(content_type, accepted)
     body = b"" if empty else await _whole_body(request, many=many)
     if body and not type_ok:
-        raise HTTPException(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        raise MediaTypeRefused(content_type, accepted)
     return body
 
 

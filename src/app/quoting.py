@@ -1,0 +1,16 @@
+"""Quotes what a client sent, in messages and log lines."""
+
+from typing import Final
+
+QUOTED_MAX: Final = 100  # characters
+
+
+def quote(sent: str) -> str:
+    """Return at most QUOTED_MAX characters of a text. Those that are not printable are escaped.
+
+    So it is safe in a log line and on a terminal, and half a surrogate pair can be encoded.
+    """
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in sent[:QUOTED_MAX]
+    )
+    return f"{shown}…" if len(sent) > QUOTED_MAX else shown

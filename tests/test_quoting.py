@@ -1,0 +1,23 @@
+"""What a client sent, in a message or a log line: bounded, and with nothing that a terminal obeys."""
+
+import pytest
+
+from app.quoting import QUOTED_MAX, quote
+
+
+@pytest.mark.parametrize(
+    ("sent", "quoted"),
+    [
+        ("", ""),
+        ("plain text", "plain text"),
+        ("žluťoučký 🌱", "žluťoučký 🌱"),
+        ("a\nb\x1b[31m\x9b\x00", "a\\nb\\x1b[31m\\x9b\\x00"),
+        ("\u202eright to left", "\\u202eright to left"),
+        ("\ud800", "\\ud800"),
+        ("x" * QUOTED_MAX, "x" * QUOTED_MAX),
+        ("x" * (QUOTED_MAX + 1), "x" * QUOTED_MAX + "…"),
+    ],
+)
+def test_a_text_is_shown_without_what_is_not_printable(sent: str, quoted: str) -> None:
+    assert quote(sent) == quoted
+    quote(sent).encode()  # half a surrogate pair could not be
