@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.quoting import quote
 from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
