@@ -48,6 +48,7 @@ DEBOUNCE: Final = 0.05  # seconds from an announcement to the read, so that one 
 READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
 PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a single change
+FIRST_CHANGES: Final = 20  # of the first page that is read; the size of each decides about the next
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
 BACKOFF: Final = (1.0, 30.0)  # seconds until the next read while the database is away: at first, and at most
@@ -172,7 +173,7 @@ class _Follower:
         self._page: ChangesPage | None = None  # read, and not sent yet
         self._live = True  # as the client knows it
         self._pause = 0.0  # seconds of backoff
-        self._limit = CHANGES_MAX  # changes of the next page
+        self._limit = FIRST_CHANGES  # changes of the next page
         now = monotonic()
         self._no_read_before = self._sent_at = now
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
@@ -258,7 +259,7 @@ class _Follower:
         if page.more:
             self._stream.mark_changed()
         else:
-            self._limit = CHANGES_MAX
+            self._limit = FIRST_CHANGES
             self._hub.remember(self._context.user_id, page.next, mark)
         self._page = page
 
