@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
+from app.api.middleware.response_headers import REPORTED_MAX, Cors
 from app.composition import compose
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -73,3 +75,58 @@ async def test_a_page_of_any_other_place_may_not(previews: httpx.AsyncClient, or
     for answer in (response, preflight):
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "Origin" in answer.headers["vary"]
+
+
+def preflights(*origins: str | bytes) -> list[dict[str, object]]:
+    """Send a preflight of each origin to a new service, and return the lines about origins."""
+    cors = Cors(["https://app.example.com"])
+    with capture_logs() as logged:
+        for origin in origins:
+            cors.preflight(origin if isinstance(origin, bytes) else origin.encode(), "GET")
+    return [dict(line) for line in logged]
+
+
+def test_the_log_names_a_refused_origin_and_the_setting_once() -> None:
+    lines = preflights("https://other.example.com", "https://app.example.com", "https://other.example.com")
+
+    assert lines == [
+        {
+            "event": "origin refused",
+            "origin": "https://other.example.com",
+            "setting": "CORS_ORIGINS",
+            "log_level": "warning",
+        }
+    ]
+
+
+def test_the_log_names_a_hundred_refused_origins_and_no_more() -> None:
+    origins = [f"https://{number}.example.com:8443" for number in range(200)]
+
+    assert [line["origin"] for line in preflights(*origins)] == origins[:REPORTED_MAX]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [b"\x9b[31m", b"https://ann@example.com", b"https://a b", b"https://" + b"x" * 300, b"https://", b""],
+)
+def test_the_log_does_not_name_what_no_browser_sends(origin: bytes) -> None:
+    assert preflights(origin) == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "capacitor://localhost", "http://[::1]:3000", "http://127.0.0.1:3000"]
+)
+def test_the_log_names_every_kind_of_origin(origin: str) -> None:
+    assert [line["origin"] for line in preflights(origin)] == [origin]
+
+
+async def test_a_preflight_of_another_origin_is_in_the_log_of_the_service(
+    previews: httpx.AsyncClient,
+) -> None:
+    origin = "https://not-listed.example.com"
+
+    with capture_logs() as logged:
+        for _ in range(2):
+            await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
+
+    assert [line["origin"] for line in logged if line["event"] == "origin refused"] == [origin]

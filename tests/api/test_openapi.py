@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from app.api.middleware.response_headers import PROBLEMS_PATH
-from app.api.openapi.error_responses import ERRORS
+from app.api.openapi.error_responses import ERRORS, RAISED_BY
 from app.api.openapi.examples import RESPONSES
 from app.api.problems import PROBLEMS
 from app.api.task_fields import READERS
 from app.cli.openapi import render_document
+from app.domain.errors import DomainError
 
 DOCUMENT: dict[str, Any] = json.loads(render_document())
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -101,6 +102,57 @@ def test_every_type_of_problem_has_an_example() -> None:
     shown = {example["type"] for _, examples, _ in ERRORS.values() for example in examples.values()}
 
     assert {f"{PROBLEMS_PATH}/{problem.slug}" for problem in PROBLEMS.values()} <= shown
+
+
+def problems_of(name: str, status: int) -> set[str]:
+    """Return the slugs of the examples that an operation shows for a status."""
+    content = OWNED[name]["responses"][str(status)]["content"]["application/problem+json"]
+    return {example["value"]["type"].rpartition("/")[2] for example in content["examples"].values()}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "shown"),
+    [
+        ("listChanges", 410, {"changes-gone"}),
+        ("streamEvents", 410, {"changes-gone"}),
+        ("createTask", 410, {"answer-gone"}),
+        ("createTask", 409, {"too-many-tasks", "key-in-flight"}),
+        ("completeTask", 409, {"key-in-flight"}),
+        ("restoreTask", 409, {"not-in-trash"}),
+        ("batchTasks", 409, {"too-many-tasks", "not-in-trash", "key-in-flight"}),
+        ("getTask", 429, {"too-many-requests", "too-many-at-once"}),
+        ("streamEvents", 429, {"too-many-requests", "too-many-at-once", "too-many-streams"}),
+        (
+            "patchTask",
+            429,
+            {"too-many-requests", "too-many-at-once", "bodies-under-way"},
+        ),
+        ("getTask", 503, {"database-unavailable", "database-not-set-up", "keys-unavailable"}),
+        (
+            "deleteTask",
+            503,
+            {"database-unavailable", "database-not-set-up", "keys-unavailable", "outcome-unknown"},
+        ),
+    ],
+)
+def test_an_operation_shows_only_the_problems_that_it_can_raise(
+    name: str, status: int, shown: set[str]
+) -> None:
+    assert problems_of(name, status) == shown
+
+
+@pytest.mark.parametrize("error", RAISED_BY, ids=lambda error: error.__name__)
+def test_a_problem_is_shown_by_each_operation_that_raises_it_and_by_no_other(
+    error: type[DomainError],
+) -> None:
+    problem = PROBLEMS[error]
+    status = problem.status.value
+
+    assert RAISED_BY[error] <= OWNED.keys()
+    for name in RAISED_BY[error]:
+        assert problem.slug in problems_of(name, status)
+    for name in OWNED.keys() - RAISED_BY[error]:
+        assert str(status) not in OWNED[name]["responses"] or problem.slug not in problems_of(name, status)
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+import structlog
+
 from app.api.docs import POLICY
 from app.domain.rate_limit import Policy, Standing
 
@@ -45,6 +47,14 @@ LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # one part of a host name
 VARY: Final = (b"vary", b"Origin")
 
 
+ORIGIN: Final = re.compile(rb"null|[a-z][a-z0-9+.-]{0,30}://[A-Za-z0-9_.:\[\]-]{1,260}")
+"""An origin as browsers send it, without a user's name. Another one does not come from a browser."""
+
+REPORTED_MAX: Final = 100  # refused origins in the log of a process: anybody can make up more
+
+log = structlog.get_logger()
+
+
 class Cors:
     """CORS headers by `Origin`. Those of origins without a wildcard are built once."""
 
@@ -58,6 +68,7 @@ class Cors:
             for origin in listed
             if ANY in origin
         ]
+        self._reported: set[bytes] = set()
         self._others: Headers = [VARY] if listed else []
 
     def headers(self, origin: bytes | None) -> Headers:
@@ -71,12 +82,19 @@ class Cors:
     def preflight(self, origin: bytes, methods: str) -> Headers:
         """Return the additional headers of a preflight response; none for an origin that is not allowed."""
         if origin not in self._allowed and not self._matches_wildcard(origin):
+            self._report(origin)
             return []
         return [
             (b"access-control-allow-methods", methods.encode()),
             (b"access-control-allow-headers", ALLOWED_HEADERS),
             (b"access-control-max-age", PREFLIGHT_LIFETIME),
         ]
+
+    def _report(self, origin: bytes) -> None:
+        """Log a refused origin once: a browser says nothing to the service. Log REPORTED_MAX at most."""
+        if len(self._reported) < REPORTED_MAX and origin not in self._reported and ORIGIN.fullmatch(origin):
+            self._reported.add(origin)
+            log.warning("origin refused", origin=origin.decode("ascii"), setting="CORS_ORIGINS")
 
     def _matches_wildcard(self, origin: bytes) -> bool:
         """Return whether an origin matches a wildcard entry."""

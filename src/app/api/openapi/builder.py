@@ -18,7 +18,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.openapi import examples
-from app.api.openapi.error_responses import ERRORS
+from app.api.openapi.error_responses import ERRORS, examples_for
 from app.api.problems import MEDIA_TYPE
 from app.api.requests.request import JSON
 from app.api.schemas import Problem
@@ -78,7 +78,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                 responses["304"] = OpenAPIResponse(description="Not modified")
             if unavailable:  # the same schema as for 200
                 responses["503"] = _unavailable(name)
-            responses |= {str(status): _error(status) for status in errors}
+            responses |= {str(status): _error(name, status, has_body=bool(body)) for status in errors}
 
     Described.__name__ = f"{name}Operation"
     if errors:  # makes Litestar add the schema of a problem to the components
@@ -97,14 +97,15 @@ def _unavailable(name: str) -> OpenAPIResponse:
     )
 
 
-def _error(status: int) -> OpenAPIResponse:
-    description, problems, headers = ERRORS[status]
+def _error(operation: str, status: int, *, has_body: bool) -> OpenAPIResponse:
+    description, _, headers = ERRORS[status]
     return OpenAPIResponse(
         description=description,
         headers=_headers(headers) or None,
         content={
             MEDIA_TYPE: OpenAPIMediaType(
-                schema=Reference("#/components/schemas/Problem"), examples=_named(problems)
+                schema=Reference("#/components/schemas/Problem"),
+                examples=_named(examples_for(operation, status, has_body=has_body)),
             )
         },
     )

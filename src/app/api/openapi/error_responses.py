@@ -1,5 +1,6 @@
 """Error responses in the OpenAPI document: description, examples and headers of each status."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,6 +27,23 @@ def _document(problem: Problem, **more: Any) -> Json:
 def _example(problem: Problem, **more: Any) -> dict[str, Json]:
     return {"example": _document(problem, **more)}
 
+
+_KEYED: Final = frozenset({"createTask", "batchTasks", "completeTask"})
+_READS: Final = frozenset({"listTasks", "listChanges", "summarizeTasks", "streamEvents", "getTask"})
+_LARGE: Final = frozenset({"listTasks", "listChanges", "summarizeTasks", "batchTasks"})
+RAISED_BY: Final[Mapping[type[domain.DomainError], frozenset[str]]] = {
+    domain.TooManyTasks: frozenset({"createTask", "batchTasks"}),
+    domain.NotInTrash: frozenset({"restoreTask", "batchTasks"}),
+    domain.KeyInFlight: _KEYED,
+    domain.ResponseGone: _KEYED,
+    domain.TooManyKeys: _KEYED,
+    domain.ChangesGone: frozenset({"listChanges", "streamEvents"}),
+    domain.TooManyStreams: frozenset({"streamEvents"}),
+    domain.AnswersNotTaken: _LARGE,
+    domain.SearchTooSlow: frozenset({"listTasks"}),
+    domain.SummaryTooSlow: frozenset({"summarizeTasks"}),
+}
+"""The operations that raise an error, if not every operation with its status does."""
 
 _ETAG: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
@@ -117,3 +135,17 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _RETRY,
     ),
 }
+
+
+def examples_for(operation: str, status: int, *, has_body: bool) -> dict[str, Json]:
+    """Return the examples of a status that an operation can raise, by their names."""
+    never = {error for error, operations in RAISED_BY.items() if operation not in operations}
+    if operation in _READS:
+        never.add(domain.OutcomeUnknown)
+    if not has_body:
+        never.add(domain.BodiesUnderWay)
+        if operation not in _LARGE | {"streamEvents"}:
+            never.add(domain.TooBusy)
+    types = {type_of(PROBLEMS[error], PROBLEMS_PATH) for error in never}
+    _, examples, _ = ERRORS[status]
+    return {name: example for name, example in examples.items() if example["type"] not in types}
