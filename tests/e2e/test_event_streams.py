@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from httpx_sse import aconnect_sse
 
 from app.infra.auth.jwt_verifier import issue_token
 from app.infra.postgres.database import POOL_SIZE
@@ -161,6 +162,22 @@ async def test_heartbeats_come_and_a_stream_ends_after_its_time(
     assert bye.data == {"reason": "too-long"}
     assert bye.retry is not None
     assert stream.heartbeats >= 3
+
+
+async def test_httpx_sse_reads_no_event_without_data_when_heartbeats_come(
+    hurried_service: Service, client: httpx.AsyncClient
+) -> None:
+    ann = hurried_service.headers(someone("ann"))
+    events = f"{hurried_service.url}/api/me/tasks/events"
+    async with aconnect_sse(client, "GET", events, params={"since": "now"}, headers=dict(ann)) as source:
+        await create(client, hurried_service, ann, "before the heartbeats")
+
+        read = [
+            event async for event in source.aiter_sse()
+        ]  # until the stream ends: at least three heartbeats
+
+    assert [event.event for event in read] == ["ready", "changes", "bye"]
+    assert all(json.loads(event.data) for event in read)
 
 
 async def test_given_a_token_that_expires_then_no_event_comes_afterwards(

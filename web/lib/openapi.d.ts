@@ -245,7 +245,10 @@ export interface components {
         };
         /** Change */
         Change: {
-            /** @description The id of the task */
+            /**
+             * Format: uuid
+             * @description The id of the task
+             */
             id: string;
             /** @description As it is now, also in the trash; null: deleted permanently */
             task: components["schemas"]["Task"] | null;

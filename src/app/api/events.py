@@ -42,7 +42,7 @@ NOW: Final = "now"
 ID_HEADER: Final = "Last-Event-ID"
 
 HEARTBEAT: Final = 15.0  # seconds between events or comments
-HEARTBEAT_LINE: Final = b":\n\n"
+HEARTBEAT_LINE: Final = b":\n"  # a comment has no blank line: httpx-sse reads one as an event without data
 LIFETIME: Final = 900.0  # seconds after which the client must connect again
 DEBOUNCE: Final = 0.05  # seconds from an announcement to the read, so that one read sees several writes
 READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream

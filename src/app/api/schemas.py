@@ -1,6 +1,7 @@
 """Shapes of JSON on the wire. The rules are in `app.domain`."""
 
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,7 +32,7 @@ class BatchResults(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """A task that was written or deleted."""
 
-    id: Annotated[str, Meta(description="The id of the task")]
+    id: Annotated[UUID, Meta(description="The id of the task")]
     task: Annotated[
         Task | None,
         Meta(description="As it is now, also in the trash; null: deleted permanently"),
