@@ -91,7 +91,8 @@ export function networkOf(address: string): string {
   return isIPv6 ? toBits(address.split("%")[0] ?? "").slice(0, 64) : address;
 }
 
-function blockList(networks: readonly string[]): BlockList {
+/** Networks, to look addresses up in. */
+export function blockList(networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {
     const [address = "", bits] = network.split("/");
@@ -100,4 +101,4 @@ function blockList(networks: readonly string[]): BlockList {
   return list;
 }
 
-const family = (address: string): "ipv4" | "ipv6" => (isIP(address) === 6 ? "ipv6" : "ipv4");
+export const family = (address: string): "ipv4" | "ipv6" => (isIP(address) === 6 ? "ipv6" : "ipv4");

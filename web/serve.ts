@@ -8,6 +8,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
+import { boundAddresses } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
 import { boundConsole } from "./log.ts";
@@ -42,7 +43,9 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   const app = createApp(settings, auth);
   servePage(app, settings);
 
-  const server = createServer(serverOptions, boundPipelines(getRequestListener(app.fetch)));
+  const listener = getRequestListener(app.fetch);
+  const bounded = settings.rateLimit ? boundAddresses(listener, settings.trustedProxies) : listener;
+  const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);
     boundConsole(); // not before: why it cannot start is logged in full

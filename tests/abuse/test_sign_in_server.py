@@ -482,6 +482,41 @@ async def test_refused_requests_write_few_short_lines_of_the_log_and_none_of_the
     assert len(lines) < 60
 
 
+async def until_refused(auth: BetterAuth, path: str, headers: str) -> Counter[bytes]:
+    """Send a hundred requests on one connection, or until it closes, and count the status lines."""
+    port = int(auth.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heads = []
+    for _ in range(100):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        length = re.search(rb"content-length: (\d+)", heads[-1])
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+        if b"connection: close" in heads[-1]:
+            assert re.search(rb"retry-after: \d", heads[-1])
+            assert await reader.read() == b""
+            break
+    writer.close()
+    return Counter(head.split(b"\r\n")[0] for head in heads)
+
+
+async def test_after_500_requests_in_ten_seconds_an_address_is_refused_before_any_work_and_others_are_not(
+    proxied: BetterAuth,
+) -> None:
+    attacker = f"X-Forwarded-For: {an_address()}\r\n"
+    page = await asyncio.gather(*(until_refused(proxied, "/icon.svg", attacker) for _ in range(8)))
+    session = await until_refused(proxied, "/api/auth/get-session", attacker)
+    async with somebody(proxied, address=an_address()) as bob:
+        await bob.account()
+        seen = await bob.get("/get-session")
+
+    refused = b"http/1.1 429 too many requests"
+    assert sum(page, Counter()) == {b"http/1.1 200 ok": 500, refused: 8}
+    assert session == {refused: 1}
+    assert seen == 200
+
+
 async def test_what_libraries_print_is_in_the_log_like_all_other_lines(
     proxied: BetterAuth, postgres: PostgresServer
 ) -> None:

@@ -1,0 +1,201 @@
+/** Which requests of an address `address-limits.ts` passes on, and when. */
+
+import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
+import {
+  Agent,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  request,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { boundAddresses, clientReader } from "../address-limits.ts";
+import { boundPipelines } from "../connections.ts";
+
+const WITHIN = { timeout: 15_000 }; // milliseconds: a request that is not answered hangs no test
+
+type Bounds = Parameters<typeof boundAddresses>[2];
+
+/** A server that answers a request when the test says so, and the requests that it has begun. */
+async function given(t: TestContext, bounds: Bounds) {
+  const begun: { path: string | undefined; end: () => void }[] = [];
+  const listener = (asked: IncomingMessage, response: ServerResponse) =>
+    begun.push({ path: asked.url, end: () => response.end() });
+  const server = createServer(boundPipelines(boundAddresses(listener, [], bounds)));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => server.close().closeAllConnections());
+  const paths = () => begun.map(({ path }) => path).join(" ");
+  const end = (path: string) => begun.find((each) => each.path === path)?.end();
+  return { server, begun, paths, end };
+}
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
+
+/** Sends a request on a connection of its own. It resolves to the response. */
+function ask(server: Server, path: string, localAddress = "127.0.0.1") {
+  const asked = request({ port: portOf(server), host: "127.0.0.1", localAddress, path, agent: new Agent() }).end();
+  asked.on("error", () => undefined);
+  const answer = once(asked, "response").then(([response]) => response as IncomingMessage);
+  answer.catch(() => undefined);
+  return { answer, leave: () => asked.destroy() };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries += 1) {
+    if (tries === 1_000) assert.fail(`not within five seconds: ${holds}`);
+    await pause(5);
+  }
+}
+
+test(
+  "an address that has sent too many requests gets a fixed refusal, and another address is served",
+  WITHIN,
+  async (t) => {
+    const { server, begun, paths, end } = await given(t, { quota: { max: 2, window: 10 } });
+
+    for (const path of ["/1", "/2"]) {
+      const { answer } = ask(server, path);
+      await until(() => paths().includes(path));
+      end(path);
+      await answer;
+    }
+    const refused = await ask(server, "/3").answer;
+    const other = ask(server, "/4", "127.0.0.2");
+    await until(() => begun.length === 3);
+    end("/4");
+
+    assert.equal((await other.answer).statusCode, 200);
+    assert.equal(paths(), "/1 /2 /4");
+    assert.equal(refused.statusCode, 429);
+    assert.ok(["10", "9"].includes(refused.headers["retry-after"] ?? ""));
+    const { connection, "content-type": type, "x-retry-after": wait } = refused.headers;
+    assert.deepEqual([connection, type, wait], ["close", "application/json", refused.headers["retry-after"]]);
+    assert.deepEqual(JSON.parse(String(await refused.toArray())), {
+      message: "Too many requests. Please try again later.",
+    });
+  },
+);
+
+test(
+  "few requests of an address run at once, the next ones wait in order, and more than wait are refused",
+  WITHIN,
+  async (t) => {
+    const { server, begun, paths, end } = await given(t, { atOnce: 2, waitingMax: 2 });
+    const asked = [];
+    for (const path of ["/1", "/2", "/3", "/4"]) {
+      asked.push(ask(server, path));
+      await pause(20);
+    }
+    const refused = await ask(server, "/5").answer;
+    asked.push(ask(server, "/6", "127.0.0.2"));
+    await until(() => begun.length === 3);
+    assert.equal(paths(), "/1 /2 /6");
+
+    end("/2");
+    await until(() => begun.length === 4);
+    assert.equal(paths(), "/1 /2 /6 /3");
+    for (const path of ["/1", "/3", "/6"]) end(path);
+    await until(() => begun.length === 5);
+    end("/4");
+
+    const statuses = (await Promise.all(asked.map(({ answer }) => answer))).map(({ statusCode }) => statusCode);
+    assert.deepEqual(statuses, [200, 200, 200, 200, 200]);
+    assert.deepEqual([refused.statusCode, refused.headers["retry-after"]], [429, "1"]);
+  },
+);
+
+test("a request whose client has left does not run, and gives up its place", WITHIN, async (t) => {
+  const { server, paths, end } = await given(t, { atOnce: 1, waitingMax: 1 });
+  ask(server, "/1");
+  await until(() => paths() === "/1");
+  const waiting = ask(server, "/2");
+  await pause(50);
+  waiting.leave();
+  await pause(50);
+
+  const next = ask(server, "/3");
+  await pause(50);
+  end("/1");
+  await until(() => paths() === "/1 /3");
+  end("/3");
+
+  assert.equal((await next.answer).statusCode, 200);
+});
+
+test("a connection that ends before all its responses had their turn leaves no place taken", WITHIN, async (t) => {
+  const { server, begun, paths } = await given(t, { atOnce: 4 });
+  const warned = t.mock.method(process, "emitWarning");
+  const client = connect(portOf(server), "127.0.0.1");
+  client.write([1, 2, 3, 4].map((path) => `GET /${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(""));
+  await until(() => begun.length === 4);
+  client.destroy();
+
+  for (const path of ["/5", "/6", "/7", "/8"]) ask(server, path);
+  await until(() => begun.length === 8);
+
+  assert.equal(paths(), "/1 /2 /3 /4 /5 /6 /7 /8");
+  assert.equal(warned.mock.callCount(), 0); // no event has more listeners than Node finds normal
+});
+
+/** Passes a request that came over no network to a listener, and returns its response. */
+function made(listener: RequestListener, url: string): EventEmitter {
+  const socket = Object.assign(new EventEmitter(), { remoteAddress: "192.0.2.1" });
+  const response = Object.assign(new EventEmitter(), { writeHead: () => undefined, end: () => undefined });
+  listener({ socket, url, headers: {} } as never, response as never);
+  return response;
+}
+
+test("what waited begins on a later turn of the loop, so that others are read in between", async () => {
+  const begun: (string | undefined)[] = [];
+  const listener = boundAddresses(({ url }) => begun.push(url), [], { atOnce: 1 });
+  const [first] = ["/1", "/2"].map((url) => made(listener, url));
+
+  first?.emit("close");
+  await Promise.resolve();
+  assert.deepEqual(begun, ["/1"]);
+  await new Promise(setImmediate);
+
+  assert.deepEqual(begun, ["/1", "/2"]);
+});
+
+test("without bounds of their own there are 500 requests in ten seconds, and 8 at once", WITHIN, async (t) => {
+  const { server, begun } = await given(t, {});
+  for (let n = 0; n < 9; n += 1) ask(server, `/${n}`);
+  await until(() => begun.length === 8);
+  await pause(50);
+  assert.equal(begun.length, 8);
+
+  let passed = 0;
+  const listener = boundAddresses(() => {
+    passed += 1;
+  }, []);
+  for (let n = 0; n < 600; n += 1) made(listener, "/").emit("close");
+  assert.equal(passed, 500);
+});
+
+for (const [peer, forwarded, client] of [
+  ["192.0.2.1", undefined, "192.0.2.1"],
+  ["192.0.2.1", "203.0.113.9", "192.0.2.1"], // it is no proxy of ours
+  ["10.0.0.1", undefined, "10.0.0.1"],
+  ["10.0.0.1", "203.0.113.9", "203.0.113.9"],
+  ["10.0.0.1", "198.51.100.7, 203.0.113.9", "203.0.113.9"], // the client made up the first
+  ["10.0.0.1", "203.0.113.9, 10.2.3.4,,  10.0.0.2 ", "203.0.113.9"],
+  ["10.0.0.1", "203.0.113.9, unknown, 10.0.0.2", "10.0.0.2"],
+  ["10.0.0.1", "fe80::1%eth0", "10.0.0.1"],
+  ["10.0.0.1", ",".repeat(9_000), "10.0.0.1"],
+  ["10.0.0.1", "2001:db8::1", "2001:db8::2"],
+  ["::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"],
+] as const)
+  test(`the client of a request from ${peer} for ${forwarded?.slice(0, 60)} is ${client}`, () => {
+    const read = clientReader(["10.0.0.0/8"]);
+    const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
+
+    const address = read({ socket: { remoteAddress: peer }, headers } as unknown as IncomingMessage);
+
+    assert.equal(address, clientReader([])({ socket: { remoteAddress: client }, headers: {} } as IncomingMessage));
+  });
