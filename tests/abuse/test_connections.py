@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.sockets import HEALTH, address_of, answered, connected, wait_until_read
+from tests.conftest import environment_for
 from tests.support.processes import cpu_seconds, descriptors, memory, workers
 from tests.support.servers.service import Service, app, serving
 
@@ -157,6 +158,19 @@ def test_with_too_few_descriptors_for_any_connections_the_start_is_refused(
 
     assert done.returncode == 1
     assert "a process may open 100 files here, too few to take connections" in done.stderr
+
+
+def test_requests_behind_the_refusal_of_an_address_are_dropped_with_its_connection(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, RATE_LIMIT="on", RATE_LIMIT_ADDRESS="3/60")
+    with serving(env, tmp_path) as service, closing(socket.create_connection(address_of(service))) as client:
+        client.sendall(b"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+        client.settimeout(20)
+        received = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert received.count(b"HTTP/1.1 404") == 3
+    assert received.count(b"HTTP/1.1 429") == 1
 
 
 def eventually_at_most(service: Service, number: int) -> int:

@@ -190,6 +190,18 @@ async def test_addresses_behind_our_proxy_are_counted_each_by_itself(people_with
         assert await status_of("192.0.2.7, 192.0.2.1") == 429  # what it says of itself is not believed
 
 
+@pytest.mark.parametrize(("proxies", "connection"), [("", "close"), ("127.0.0.0/8", None)])
+async def test_the_refusal_of_an_address_ends_its_connection_but_not_that_of_a_proxy(
+    people_with: PeopleWith, proxies: str, connection: str | None
+) -> None:
+    async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR, TRUSTED_PROXIES=proxies) as people:
+        first = await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.1"})
+        refused = await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.1"})
+
+    assert (first.status_code, first.headers.get("connection")) == (404, None)
+    assert (refused.status_code, refused.headers.get("connection")) == (429, connection)
+
+
 async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
         await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.1"})

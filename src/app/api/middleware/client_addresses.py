@@ -32,6 +32,10 @@ class ClientAddresses:
         forwarded = ",".join(context.lines(b"x-forwarded-for"))
         return self._behind(context.peer, forwarded.split(",")) or "unknown"
 
+    def is_direct(self, context: RequestContext) -> bool:
+        """Return whether the connection is the client's own, and not one of a trusted proxy."""
+        return not self._trusted or not self._trusts(parse_address(context.peer))
+
     def is_secure(self, context: RequestContext) -> bool:
         """Return whether a trusted proxy reports that its client used TLS."""
         if not self._trusted or not self._trusts(parse_address(context.peer)):

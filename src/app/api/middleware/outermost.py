@@ -134,8 +134,12 @@ class Edge:
         if context.method != "OPTIONS" and self._limit is not None and context.path not in _HEALTH:
             context.rate_limit = await self._limit.standing(self._clients.name(context))
         if context.rate_limit and context.rate_limit.exceeded:
-            wait = {"retry-after": str(context.rate_limit.reset)}
-            await ProblemResponse(context, PROBLEMS[TooManyRequests], wait)(scope, receive, answer)
+            headers = {"retry-after": str(context.rate_limit.reset)}
+            if self._clients.is_direct(
+                context
+            ):  # requests that it has sent behind this one then cost nothing
+                headers["connection"] = "close"
+            await ProblemResponse(context, PROBLEMS[TooManyRequests], headers)(scope, receive, answer)
         elif not self._is_ours(context):
             problem = of_status(HTTPStatus.BAD_REQUEST)
             detail = "This service does not answer to the name in `Host`."
