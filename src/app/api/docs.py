@@ -33,16 +33,16 @@ _TYPES: Final = {
 
 
 class Asset:
-    """A static file, read once, and its gzip form."""
+    """Bytes that do not change while the process runs, and their gzip form."""
 
-    def __init__(self, name: str, media_type: str) -> None:
+    def __init__(self, content: bytes, media_type: str) -> None:
         self.media_type = media_type
-        self._bytes = files("app.api").joinpath("static", *name.split("/")).read_bytes()
+        self._bytes = content
         self._hash = sha256(self._bytes).hexdigest()[:16]
         self._small: bytes | None = None
 
     def respond(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Return the file, as gzip where the client accepts it; 304 if the client has it already."""
+        """Return the bytes, as gzip where the client accepts it; 304 if the client has them already."""
         small = "gzip" in request.headers.get("accept-encoding", "")
         etag = f'"{self._hash}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
         headers = {**HEADERS, "etag": etag}
@@ -56,7 +56,11 @@ class Asset:
         return Response(self._small, headers=headers, media_type=self.media_type)
 
 
-_ASSETS: Final = {name.rpartition("/")[2]: Asset(name, media_type) for name, media_type in _TYPES.items()}
+_STATIC: Final = files("app.api").joinpath("static")
+_ASSETS: Final = {
+    name.rpartition("/")[2]: Asset(_STATIC.joinpath(*name.split("/")).read_bytes(), media_type)
+    for name, media_type in _TYPES.items()
+}
 
 
 @get_public("/docs", include_in_schema=False)

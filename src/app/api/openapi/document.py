@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from litestar import Litestar, Response
+from litestar import Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
+from app.api.docs import Asset
 from app.api.openapi.components import COMPONENTS
 from app.api.responses import get_public
 from app.api.schemas import encode
@@ -50,11 +51,13 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
 def route_to(document: Document) -> HTTPRouteHandler:
     """Make the handler of `/openapi.json`."""
 
+    @lru_cache
+    def asset() -> Asset:
+        return Asset(encode(document()), "application/json")
+
     @get_public("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response[bytes]:
-        return Response(
-            encode(document()), media_type="application/json", headers={"cache-control": "no-cache"}
-        )
+    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return asset().respond(request)
 
     return openapi
 
