@@ -33,9 +33,13 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that records its errors and its requests for the test."""
+    """A page of a new browser. An error that it does not catch fails the test."""
+    uncaught = list[str]()
     async with await browser.new_context() as context:
-        yield await context.new_page()
+        page = await context.new_page()
+        page.on("pageerror", lambda error: uncaught.append(str(error)))
+        yield page
+    assert uncaught == []
 
 
 def listening(page: Page) -> tuple[list[str], list[str]]:
