@@ -4,7 +4,9 @@
  * A hash takes 0.1 s of a core, and sign-up holds a database connection meanwhile. So such requests take turns, before
  * they touch the database: half of the cores work for them, and the rest answers people who have a session. The line
  * is bounded. A device on which the account has signed in before (`sign-in-throttle.ts`) has a line of its own, which
- * goes first: a flood from many addresses does not keep owners out.
+ * goes first: a flood from many addresses does not keep owners out. A flood may have accounts with known devices too.
+ * So few requests of an account go first in a minute, and when that line is full, the account that went first most
+ * recently gives its place to one that did so longer ago.
  */
 
 import { availableParallelism } from "node:os";
@@ -25,27 +27,45 @@ export const HASHING_PATHS: readonly string[] = [
 const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
 const WAITING_MAX = 20 * AT_ONCE; // about two seconds, in each of the two lines
 const FIRST_MAX = 2; // of one account in the line that goes first; its next ones wait with all others
+const FIRST_IN_MINUTE = 3; // of one account; its next ones wait with all others
+const MINUTE = 60_000; // milliseconds
+const ACCOUNTS_MAX = 50_000; // whose times are kept; one that is not kept counts as one that never went first
 const RETRY_AFTER = 2; // seconds
 
 interface Waiting {
   readonly account: string | null;
-  readonly begin: () => void;
+  /** When the account's request before this one went into the line that goes first: milliseconds of the clock. */
+  readonly previous: number;
+  readonly settle: (isMyTurn: boolean) => void;
 }
 
 export class TurnQueue {
   #running = 0;
   readonly #first: Waiting[] = [];
   readonly #rest: Waiting[] = [];
+  /** When the last requests of each account went into the first line. Accounts are in the order of their last one. */
+  readonly #times = new Map<string, readonly number[]>();
   readonly #atOnce: number;
   readonly #waitingMax: number;
+  readonly #accountsMax: number;
+  readonly #clock: () => number;
 
-  constructor(atOnce: number, waitingMax: number) {
+  constructor(
+    atOnce: number,
+    waitingMax: number,
+    {
+      accountsMax = ACCOUNTS_MAX,
+      clock = () => performance.now(),
+    }: { accountsMax?: number; clock?: () => number } = {},
+  ) {
     this.#atOnce = atOnce;
     this.#waitingMax = waitingMax;
+    this.#accountsMax = accountsMax;
+    this.#clock = clock;
   }
 
   /**
-   * Resolves when it is this one's turn, to the function that ends the turn; `null`: the line is full.
+   * Resolves when it is this one's turn, to the function that ends the turn; `null`: there is no place for it.
    * `account` names the account of a known device, which goes first. Where `signal` aborts, the place is given up.
    */
   async take(account: string | null = null, signal?: AbortSignal): Promise<(() => void) | null> {
@@ -54,15 +74,12 @@ export class TurnQueue {
       this.#running += 1;
       return this.#end();
     }
-    const isFirst = account !== null && this.#first.filter((other) => other.account === account).length < FIRST_MAX;
-    const line = isFirst ? this.#first : this.#rest;
-    if (line.length >= this.#waitingMax) return null;
     const isMyTurn = await new Promise<boolean>((resolve) => {
-      const waiting = { account, begin: () => resolve(true) };
-      line.push(waiting);
+      const previous = this.#timesOf(account).at(-1) ?? Number.NEGATIVE_INFINITY;
+      const request = { account, previous, settle: resolve };
+      this.#place(request);
       signal?.addEventListener("abort", () => {
-        const place = line.indexOf(waiting);
-        if (place !== -1) line.splice(place, 1);
+        for (const line of [this.#first, this.#rest]) remove(line, request);
         resolve(false);
       });
     });
@@ -73,6 +90,49 @@ export class TurnQueue {
     return this.#first.length + this.#rest.length;
   }
 
+  /** Puts a request into a line. The one that has no place in the first line waits with all others, or is refused. */
+  #place(request: Waiting): void {
+    const other = this.#placeFirst(request);
+    if (other === null) return;
+    if (this.#rest.length < this.#waitingMax) this.#rest.push(other);
+    else other.settle(false);
+  }
+
+  /** Returns the request that has no place in the first line: this one, the one that gave its place to it, or none. */
+  #placeFirst(request: Waiting): Waiting | null {
+    if (!this.#mayGoFirst(request)) return request;
+    const [latest = request] = this.#first.toSorted((a, b) => b.previous - a.previous);
+    const isFull = this.#first.length >= this.#waitingMax;
+    if (isFull && latest.previous <= request.previous) return request;
+    if (isFull) remove(this.#first, latest);
+    this.#first.push(request);
+    this.#keepTime(request.account);
+    return isFull ? latest : null;
+  }
+
+  #mayGoFirst({ account }: Waiting): boolean {
+    if (account === null) return false;
+    const aMinuteAgo = this.#clock() - MINUTE;
+    return (
+      this.#first.filter((other) => other.account === account).length < FIRST_MAX &&
+      this.#timesOf(account).filter((time) => time > aMinuteAgo).length < FIRST_IN_MINUTE
+    );
+  }
+
+  #timesOf(account: string | null): readonly number[] {
+    return (account !== null && this.#times.get(account)) || [];
+  }
+
+  /** Before the turn: otherwise clients that leave before it would hold the line again and again. */
+  #keepTime(account: string | null): void {
+    if (account === null) return;
+    const times = [...this.#timesOf(account), this.#clock()].slice(-FIRST_IN_MINUTE);
+    this.#times.delete(account);
+    this.#times.set(account, times);
+    const [oldest] = this.#times.keys();
+    if (this.#times.size > this.#accountsMax && oldest !== undefined) this.#times.delete(oldest);
+  }
+
   /** Passes the turn on, once. */
   #end(): () => void {
     let isOver = false;
@@ -80,10 +140,15 @@ export class TurnQueue {
       if (isOver) return;
       isOver = true;
       const next = this.#first.shift() ?? this.#rest.shift();
-      if (next) next.begin();
+      if (next) next.settle(true);
       else this.#running -= 1;
     };
   }
+}
+
+function remove(line: Waiting[], request: Waiting): void {
+  const place = line.indexOf(request);
+  if (place !== -1) line.splice(place, 1);
 }
 
 /** After all limits, so that a request that is refused anyway takes no turn. */

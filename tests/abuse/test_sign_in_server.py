@@ -211,8 +211,20 @@ async def test_one_account_is_not_guessed_from_many_addresses_and_its_owner_goes
         assert (await owner.sign_in(email, **elsewhere)).status_code == 200
 
 
+async def known_devices(auth: BetterAuth, times: int) -> list[tuple[str, str]]:
+    """Make accounts, and return the e-mail address and the device's cookie of each."""
+    devices = []
+    for _ in range(times):
+        async with somebody(auth, address=an_address()) as person:
+            email = await person.account()
+            cookies = [f"{each.name}={each.value}" for each in person.http.cookies.jar]
+            devices.append((email, next(each for each in cookies if "known_device" in each)))
+    return devices
+
+
+@pytest.mark.parametrize("accounts", [0, 10], ids=["strangers", "known devices"])
 async def test_given_a_flood_of_passwords_from_120_addresses_people_with_a_session_or_a_known_device_go_on(
-    proxied: BetterAuth,
+    proxied: BetterAuth, accounts: int
 ) -> None:
     async with (
         somebody(proxied, address=an_address()) as signed_in,
@@ -222,19 +234,28 @@ async def test_given_a_flood_of_passwords_from_120_addresses_people_with_a_sessi
         await signed_in.account()
         email = await returning.account()
         await returning.http.post("/api/auth/sign-out")
+        devices = await known_devices(proxied, accounts)
         is_full, ended = asyncio.Event(), asyncio.Event()
         refused: list[httpx.Response] = []
+        signed_in_again: Counter[str] = Counter()
 
-        async def flood() -> None:
-            address = {"x-forwarded-for": an_address()}
+        async def try_passwords(number: int) -> None:
+            address = an_address()
             while not ended.is_set():
-                answer = await crowd.sign_in(f"{someone()}@example.com", "wrong", **address)
+                if devices:
+                    known, cookie = devices[number % accounts]
+                    # Right passwords, which use up no quota; a new address each time, so that no limit is one.
+                    answer = await crowd.sign_in(known, cookie=cookie, **{"x-forwarded-for": an_address()})
+                    signed_in_again[known] += answer.status_code == 200
+                else:
+                    wrong = f"{someone()}@example.com"
+                    answer = await crowd.sign_in(wrong, "wrong", **{"x-forwarded-for": address})
                 if answer.status_code == BUSY:
                     refused.append(answer)
                     is_full.set()
                 await asyncio.sleep(0.5)
 
-        floods = [asyncio.create_task(flood()) for _ in range(120)]
+        floods = [asyncio.create_task(try_passwords(number)) for number in range(120)]
         try:
             await asyncio.wait_for(is_full.wait(), 60)
             back = [(await returning.sign_in(email)).status_code for _ in range(3)]
@@ -246,6 +267,8 @@ async def test_given_a_flood_of_passwords_from_120_addresses_people_with_a_sessi
     assert back == [200] * 3  # the strangers' line is full all the while
     assert tokens == [200] * 5
     assert 0 < int(refused[0].headers["retry-after"]) < 60
+    assert len(signed_in_again) == accounts
+    assert all(signed_in_again.values())
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])

@@ -51,6 +51,106 @@ test("past its bound a line refuses, whatever waits in the other one", async () 
   assert.equal(await queue.take("carol"), null);
 });
 
+test("three requests of an account go first in a minute, with or without a turn, and its next ones wait with all others", async () => {
+  let now = 0;
+  const queue = new TurnQueue(1, 10, { clock: () => now });
+  const began: string[] = [];
+  const wait = (name: string, account?: string, signal?: AbortSignal) =>
+    void queue.take(account, signal).then((end) => {
+      if (end) began.push(name);
+      end?.();
+    });
+  const during = async (requests: () => void): Promise<string[]> => {
+    const end = await queue.take();
+    requests();
+    end?.();
+    await settle();
+    return began.splice(0);
+  };
+  const client = new AbortController();
+
+  const first = await during(() => {
+    wait("stranger");
+    wait("ann 1", "ann", client.signal);
+    wait("ann 2", "ann");
+    client.abort();
+    wait("ann 3", "ann");
+  });
+  now = 59_999;
+  const fourth = await during(() => {
+    wait("stranger");
+    wait("ann 4", "ann");
+  });
+  now = 60_000;
+  const afterAMinute = await during(() => {
+    wait("stranger");
+    wait("ann 5", "ann");
+  });
+
+  assert.deepEqual(first, ["ann 2", "ann 3", "stranger"]);
+  assert.deepEqual(fourth, ["stranger", "ann 4"]);
+  assert.deepEqual(afterAMinute, ["ann 5", "stranger"]);
+});
+
+test("in a full line the account that went first most recently gives its place to one that did so longer ago", async () => {
+  let now = 0;
+  const queue = new TurnQueue(1, 2, { clock: () => now });
+  const began: string[] = [];
+  const refused: string[] = [];
+  const wait = (account: string | null) =>
+    void queue.take(account).then((end) => {
+      (end ? began : refused).push(account ?? "stranger");
+      end?.();
+    });
+  let end = await queue.take();
+  now = 1;
+  wait("old");
+  now = 2;
+  wait("new");
+  end?.();
+  await settle();
+  began.length = 0;
+
+  now = 3;
+  end = await queue.take();
+  for (const account of [null, "new", "old", "owner", "other"]) wait(account);
+  wait("old");
+  end?.();
+  await settle();
+
+  assert.deepEqual(began, ["owner", "other", "stranger", "new"]);
+  assert.deepEqual(refused, ["old", "old"]); // the one that gave its place, and the one that got none
+});
+
+for (const [before, last] of [
+  [
+    ["ann", "ann", "ann", "bob", "carol"],
+    ["ann", "stranger"],
+  ],
+  [
+    ["ann", "bob", "ann", "ann", "carol"],
+    ["stranger", "ann"],
+  ],
+] as const) {
+  test(`given times of two accounts, after ${before.join(", ")} the next in the order are ${last.join(", ")}`, async () => {
+    const queue = new TurnQueue(1, 10, { accountsMax: 2 });
+    let began: string[] = [];
+    for (const account of [...before, "ann"]) {
+      began = [];
+      const end = await queue.take();
+      for (const name of ["stranger", account])
+        void queue.take(name === "stranger" ? null : name).then((end) => {
+          began.push(name);
+          end?.();
+        });
+      end?.();
+      await settle();
+    }
+
+    assert.deepEqual(began, last); // the account that went first longest ago is forgotten
+  });
+}
+
 test("a turn that has ended is free for the next", async () => {
   const queue = new TurnQueue(1, 0);
   (await queue.take())?.();
