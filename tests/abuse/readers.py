@@ -31,12 +31,17 @@ def hoarder(service: Service) -> str:
     return owner
 
 
+def request_for(service: Service, path: str, user: str = "") -> bytes:
+    """Return a GET request as it is sent."""
+    who = f"Authorization: Bearer {service.token(user)}\r\n" if user else ""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\n".encode()
+
+
 @contextmanager
 def asking(
     service: Service, times: int, path: str, user: str = "", *, address: str = ""
 ) -> Iterator[list[socket.socket]]:
     """Ask so many times at once, from an address of this machine, and read nothing."""
-    who = f"Authorization: Bearer {service.token(user)}\r\n" if user else ""
     with ExitStack() as stack:
         readers = []
         for _ in range(times):
@@ -45,7 +50,7 @@ def asking(
             reader.settimeout(20)
             reader.bind((address, 0))
             reader.connect(address_of(service))
-            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\n".encode())
+            reader.sendall(request_for(service, path, user))
             readers.append(reader)
         yield readers
 

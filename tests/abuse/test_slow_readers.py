@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.readers import LARGE_LIST, SMALLEST, asking, hoarder, statuses, written
+from tests.abuse.readers import LARGE_LIST, SMALLEST, asking, hoarder, request_for, statuses, written
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
@@ -22,6 +22,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
+MEDIUM_LIST = "/api/me/tasks?limit=10"  # 49 KB, for `hoarder`
 CUT = 45  # seconds: the server cuts a connection after 30 s without any bytes read
 
 
@@ -38,6 +39,16 @@ def eventually_answered(service: Service, path: str, user: str) -> int:
     ) != 200 and time.monotonic() < deadline:
         time.sleep(0.5)
     return status
+
+
+def eventually_refused(service: Service, path: str, user: str) -> httpx.Response:
+    """Ask until the responses that nobody reads leave no room, for at most 20 s; return the last response."""
+    deadline = time.monotonic() + 20
+    while True:
+        answer = get_uncompressed(service, path, user)
+        if "answers-not-taken" in answer.text or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,6 +110,30 @@ def test_answers_that_fit_into_the_servers_own_queue_count_until_they_are_taken(
 
     assert answered.keys() == {200, 429}
     assert 12 <= answered[200] <= 16  # 4 MB
+
+
+def test_answers_of_fifty_kilobytes_count_once_the_kernel_takes_no_more_of_a_connection(
+    default_service: Service,
+) -> None:
+    hog = hoarder(default_service)
+    held_before = memory(default_service)
+
+    with (
+        asking(default_service, 110, MEDIUM_LIST, hog) as readers,
+        honest_person(default_service) as honest,
+    ):
+        for reader in readers:
+            reader.sendall(request_for(default_service, MEDIUM_LIST, hog) * 7)  # the kernel takes about five
+        refused = eventually_refused(default_service, MEDIUM_LIST, hog)
+        small = get_uncompressed(default_service, "/api/me/tasks?limit=1", hog)
+        held = memory(default_service) - held_before
+        answered = statuses(readers)
+
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/answers-not-taken")
+    assert small.status_code == 200
+    assert answered[200] > 100  # few find the person's queue full
+    assert held < 30  # MB, where the kernel has not taken 16 MB
+    assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
 def test_large_answers_of_all_people_have_a_bound_and_small_ones_are_answered_as_ever(

@@ -1,9 +1,9 @@
 """Backpressure: limits on large bodies and responses in memory, and draining of refused bodies.
 
 - `Room` counts bytes in memory, for one person and in total.
-- A response that is too large for the kernel's buffer stays in memory until its client has read it, so it
-  counts while it is being sent. The kernel takes small responses at once (`app.send_buffers`), so they do
-  not count.
+- A response stays in memory until the kernel takes it, and the kernel keeps a limited number of unread bytes
+  of a connection (`app.send_buffers`). So a large response counts while it is being sent. Small ones do not
+  count: of these, granian keeps a few for each connection.
 - A client may still be sending its body after the response, whatever the status is. If the server closes
   then, it resets the connection (RFC 9112 §9.6), and many clients report a broken connection and never read
   the response. So the rest is read for a while, and dropped.
@@ -138,7 +138,7 @@ class LargeBodies:
                 turn.set_result(None)
 
 
-LARGE: Final = 128 * 1024  # bytes; the kernel takes a response up to this size at once
+LARGE: Final = 32 * 1024  # bytes; a list of 50 tasks is half as large and costs nothing more
 PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not read yet
 PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 ADDRESS_MAX: Final = 4 * 1024 * 1024  # the same, of all requests of an address without a user
