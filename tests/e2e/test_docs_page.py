@@ -131,7 +131,9 @@ async def test_an_operation_on_one_task_asks_for_its_id_before_anything_is_sent(
     assert [url for url in sent if "/api/" in url] == []
 
 
-def test_the_page_its_files_and_the_document_have_a_strict_policy_and_are_compressed(service: Service) -> None:
+def test_the_page_its_files_and_the_document_have_a_strict_policy_and_are_compressed(
+    service: Service,
+) -> None:
     for path in ("/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js", "/openapi.json"):
         compressed = httpx.get(service.url + path, headers={"accept-encoding": "gzip"})
         plain = httpx.get(service.url + path, headers={"accept-encoding": "identity"})
