@@ -241,8 +241,10 @@ async def fifty_at_once(ann: Person) -> None:
 
 
 async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_get_its_response_or_a_retry(
-    people: People,
+    people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
+
     await fifty_at_once(people.one())
 
 
