@@ -92,7 +92,10 @@ export interface ProblemFields {
   readonly requestId?: string | null;
 }
 
-/** The error of a call (RFC 9457). Branch on `type` or `status`; show `detail` to people. */
+/**
+ * The error of a call (RFC 9457). Branch on `type` or `status`; show `detail` to people. For a mistake in `baseUrl`, in
+ * `auth` or in its code a call rejects with a `TypeError` or a `ReferenceError` instead.
+ */
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly type: ProblemType;
@@ -178,6 +181,18 @@ const offline = (cause: unknown): Problem =>
     },
     cause,
   );
+
+/**
+ * Says what is wrong with an address that a developer set; `null`: nothing. The calls reject with it. Without this check
+ * they would reject as if the server were away. `isInPage`: an address may begin where that of the page does.
+ */
+function mistakeIn(name: string, address: unknown, isInPage: boolean): TypeError | null {
+  const isAbsolute = typeof address === "string" && /^https?:\/\/[^/?#]/i.test(address);
+  const isRelative = typeof address === "string" && !/^[a-z][a-z\d+.-]*:/i.test(address);
+  if (isAbsolute || (isRelative && isInPage)) return null;
+  const shown = typeof address === "string" ? JSON.stringify(address) : String(address);
+  return new TypeError(`\`${name}\` is ${shown}: set it to an address that begins with http:// or https://`);
+}
 
 const timedOut = (): Problem =>
   new Problem({ type: "timeout", status: 0, title: "No answer", detail: "The server does not answer: try again." });
@@ -324,6 +339,8 @@ export type Api = ReturnType<typeof createApi>;
 function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: ApiOptions) {
   const send: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init));
   const sleep = options.sleep ?? ((milliseconds) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)));
+  // Your own `fetch` may know what to do with an address that no other knows.
+  const mistake = mistakeIn("baseUrl", baseUrl, globals.location !== undefined || options.fetch !== undefined);
   const base = `${String(baseUrl).replace(/\/+$/, "")}/api/me/tasks`;
 
   /** Sends a request once. Returns the response, whatever its status; throws a `Problem` if none arrived. */
@@ -363,6 +380,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   ): Promise<T> {
     for (let refused = 0; ; ) {
       const token = await tokens.get(user, options);
+      if (mistake) throw mistake; // not earlier: while a server renders a page, nobody is signed in
       const answer = await attempt(token);
       if (answer.status !== 401) return answer;
       tokens.refuse(token);
@@ -979,7 +997,10 @@ async function endable<T>(
 
 // -------------------------------------------------------------------------------------------------- pages: who is here
 
-/** Gets a token; `null`: nobody is signed in. It throws if the sign-in service cannot be reached. */
+/**
+ * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. An error that tells of
+ * a mistake in its code is passed on as it is.
+ */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;
 
 /** The parts of a Better Auth client that this uses, whatever framework it is for. */
@@ -1329,12 +1350,12 @@ class PageSession implements Session, Tokens {
   async #fetchOnce(): Promise<Held | null> {
     const epoch = this.#epoch;
     const began = now();
-    const result = await fetchToken(this.#getToken).catch((problem: Problem) => problem);
+    const result = await fetchToken(this.#getToken).catch((error: Error) => error);
     if (result === null) await this.#waitForAnnouncement();
     if (epoch.signedOut) throw signedOut();
     if (epoch !== this.#epoch) return this.#freshToken() ?? this.#fetch();
-    if (isProblem(result)) throw result;
     if (result === null) return null;
+    if (result instanceof Error) throw result;
     const held = heldToken(result, began);
     this.#held = held;
     this.#latest = held.token;
@@ -1418,13 +1439,24 @@ async function tokenOf(client: BetterAuth, signal: AbortSignal): Promise<string 
   return (data as { token?: string } | null)?.token ?? "";
 }
 
-/** Gets a token within TOKEN_TIMEOUT, or rejects with a `Problem`. */
+/** Gets a token within TOKEN_TIMEOUT. Rejects with a `Problem`, or with the error of a mistake in your function. */
 async function fetchToken(getToken: GetToken): Promise<string | null> {
   try {
     return await withTimeout(TOKEN_TIMEOUT, undefined, getToken);
   } catch (error) {
-    throw isProblem(error) ? error : offline(error);
+    throw isProblem(error) || isMistake(error) ? error : offline(error);
   }
+}
+
+/**
+ * Whether a function that gets tokens failed for a mistake in its code, or in an address that it uses. No other error
+ * says that: by its type alone, `fetch` fails in the same way if there is no connection.
+ */
+function isMistake(error: unknown): boolean {
+  const { name, message } = (error ?? {}) as Partial<Error>;
+  return (
+    name === "ReferenceError" || (name === "TypeError" && /\b(undefined|null|URL)\b|not a function/.test(message ?? ""))
+  );
 }
 
 /** Reads the user and the lifetime of a token. The API verifies it, not this client. */
@@ -1472,12 +1504,14 @@ const SERVER_TIMEOUT = 10_000; // milliseconds; a visitor waits for it
 export function apiFor(request: { readonly headers: Headers } | Headers, options: ServerOptions): Api {
   const { auth, baseUrl, timeout = SERVER_TIMEOUT, fetch } = options;
   const headers = "headers" in request ? request.headers : request;
+  const mistake = typeof auth === "string" || auth === undefined ? mistakeIn("auth", auth, fetch !== undefined) : null;
   const getToken: GetToken = (signal) =>
     typeof auth === "string" ? tokenAt(auth, headers, signal, fetch) : tokenFrom(auth, headers);
   let fetching: Promise<string | null> | null = null;
   const tokens: Tokens = {
     user: null,
     async get(_user, { signal }) {
+      if (mistake) throw mistake;
       fetching ??= fetchToken(getToken);
       const token = await race(fetching, signal);
       if (token === null) throw signedOut();
@@ -1518,7 +1552,8 @@ async function tokenAt(
   if (response.status === 401) return null;
   const token = parseObject(await response.text())?.["token"];
   if (response.ok && typeof token === "string") return token;
-  throw signInUnavailable(response.status, seconds(response.headers.get("x-retry-after")));
+  const cause = new Error(`${address} is not the address of Better Auth, or it failed: status ${response.status}`);
+  throw signInUnavailable(response.status, seconds(response.headers.get("x-retry-after")), cause);
 }
 
 // --------------------------------------------------------------------------------------------------------------- time

@@ -174,6 +174,33 @@ test("a sign-in service that cannot be reached is no sign-out", async () => {
   assert.equal(state.signedOut, 0);
 });
 
+for (const mistake of [
+  new ReferenceError("tokens is not defined"),
+  new TypeError("Cannot read properties of undefined (reading 'token')"),
+  new TypeError("undefined is not an object (evaluating 'a.b')"),
+  new TypeError("session.token is not a function"),
+  new TypeError("Failed to parse URL from undefined/token"),
+])
+  test(`a token function that fails with "${mistake.message}" passes its own error on, at once`, async () => {
+    const { api, state, sent } = given([() => json([])], { auth: () => Promise.reject(mistake) });
+
+    await assert.rejects(api.list(), mistake);
+    assert.deepEqual([sent.length, state.signedOut], [0, 0]);
+  });
+
+for (const [name, error] of [
+  ["Chromium", new TypeError("Failed to fetch")],
+  ["Firefox", new TypeError("NetworkError when attempting to fetch resource.")],
+  ["Safari", new TypeError("Load failed")],
+  ["React Native", new TypeError("Network request failed")],
+  ["a library", new Error("Network Error")],
+] as const)
+  test(`a token function without a connection in ${name} is offline`, async () => {
+    const { api } = given([() => json([])], { auth: () => Promise.reject(error) });
+
+    await assert.rejects(api.list(), hasStatus(0, "offline"));
+  });
+
 test("signing out drops the token and ends what waits", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 

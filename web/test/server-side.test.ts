@@ -136,6 +136,65 @@ test("a database of Better Auth that fails is no end of a session", async () => 
   await assert.rejects(api.list(), hasType("sign-in-unavailable"));
 });
 
+for (const baseUrl of [
+  undefined,
+  "",
+  "/tasks",
+  "localhost:8000",
+  "tasks.example.com",
+  "ftp://tasks.example.com",
+  "http://",
+])
+  test(`the address ${baseUrl} of the API is a developer's mistake, and no lost connection`, async () => {
+    const options = { baseUrl: baseUrl as string };
+    const apis = [
+      apiFor(requestOf("ann"), { auth, ...options }),
+      createTaskward({ auth: async () => tokenOf("ann"), ...options }).api,
+    ];
+    const began = performance.now();
+
+    for (const api of apis)
+      await assert.rejects(api.list(), (error: Error) => {
+        const shown = baseUrl === undefined ? "undefined" : JSON.stringify(baseUrl);
+        assert.equal(
+          error.message,
+          `\`baseUrl\` is ${shown}: set it to an address that begins with http:// or https://`,
+        );
+        return error instanceof TypeError && !isProblem(error);
+      });
+
+    assert.ok(performance.now() - began < 400);
+  });
+
+test("a page that is rendered on a server with a path as its address still gets 401", async () => {
+  const { api } = createTaskward({ auth: browser().page(), baseUrl: "" });
+
+  await assert.rejects(api.list(), isSignedOut);
+});
+
+test("your own fetch may take a path", async () => {
+  const api = apiFor(requestOf("ann"), { auth, baseUrl: "/tasks", fetch: async () => Response.json([]) });
+
+  assert.deepEqual((await api.list()).tasks, []);
+});
+
+for (const address of [undefined, "localhost:3000/api/auth"])
+  test(`the address ${address} of Better Auth is a developer's mistake too`, async () => {
+    const api = apiFor(requestOf("ann"), { auth: address as string, baseUrl: BASE });
+
+    await assert.rejects(api.list(), { name: "TypeError", message: /^`auth` is .*https:\/\/$/ });
+  });
+
+test("an address that is not that of Better Auth is named in the cause, with the status", async () => {
+  const options = { auth: "https://app.example.com", baseUrl: BASE };
+  const api = apiFor(requestOf("ann"), { ...options, fetch: async () => new Response("<html>", { status: 404 }) });
+
+  await assert.rejects(api.list(), ({ type, cause }: { type: string; cause: Error }) => {
+    assert.match(cause.message, /^https:\/\/app\.example\.com is not the address of Better Auth.* status 404$/);
+    return type === "sign-in-unavailable";
+  });
+});
+
 test("an API that is silent is given up in time, and so is one that is silent midway", async () => {
   const half = new TextEncoder().encode("[");
   const midway = async () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(half) }));
