@@ -998,7 +998,7 @@ async function endable<T>(
 // -------------------------------------------------------------------------------------------------- pages: who is here
 
 /**
- * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. An error that tells of
+ * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. An error that shows
  * a mistake in its code is passed on as it is.
  */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;

@@ -147,7 +147,7 @@ for (const [what, token] of [
     assert.deepEqual([sent.length, state.signedOut], [0, 0]);
   });
 
-test("what asking for a token throws is a problem that keeps its cause, unless it tells of a mistake in the code", async () => {
+test("what asking for a token throws is a problem that keeps its cause, unless it shows a mistake in the code", async () => {
   const cause = new TypeError("a bug, or no network");
   const { api } = given([ok], () => Promise.reject(cause));
 
