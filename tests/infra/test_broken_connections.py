@@ -16,6 +16,7 @@ from asyncpg import ConnectionDoesNotExistError, DivisionByZeroError
 
 from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
+from app.domain.identity import UserId
 from app.infra.postgres.connect import connect
 from app.infra.postgres.database import PING, Database, Deadlines
 from app.infra.statements.owner_scope import Statement
@@ -267,6 +268,27 @@ async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: P
 
         assert len(line) == 0
         database._checkout.release(in_use)
+
+
+async def test_somebody_with_nothing_under_way_goes_before_another_persons_second_statement(
+    place: Place,
+) -> None:
+    url = place.postgres.url_of(place.address.database)
+    app = compose(Settings.from_env(environment_for(url, POOL_SIZE="1")))
+    ann, bob = someone("ann"), someone("bob")
+    async with client_of(app):
+        ended: list[UserId] = []
+
+        async def ask(name: UserId) -> None:
+            await app.app_state.unit_of_work_of(name).tasks.list()
+            ended.append(name)
+
+        async with place.locked():
+            asking = [asyncio.create_task(ask(name)) for name in (ann, ann, ann, bob)]
+            await asyncio.sleep(0.3)
+        await asyncio.gather(*asking)
+
+    assert ended == [ann, bob, ann, ann]
 
 
 @pytest.mark.quiet

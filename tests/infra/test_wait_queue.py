@@ -33,6 +33,29 @@ async def test_waiters_are_served_in_order_of_arrival() -> None:
     assert first.result() is ONE
 
 
+async def test_a_first_statement_goes_before_anybodys_second_and_the_oldest_first_among_equals() -> None:
+    waiting = queue()
+    turns = {name: waiting.join(rank) for name, rank in [("4th", 4), ("2nd", 2), ("1st", 1), ("1st too", 1)]}
+    served = []
+
+    while waiting.serve(None):
+        served += [name for name, turn in turns.items() if turn.done() and name not in served]
+
+    assert served == ["1st", "1st too", "2nd", "4th"]
+
+
+async def test_a_first_statement_that_gave_up_leaves_its_turn_to_the_next() -> None:
+    waiting = queue()
+    second, first, cancelled = waiting.join(2), waiting.join(1), waiting.join(1)
+    waiting.leave(first)
+    cancelled.cancel()
+
+    assert waiting.serve(None)
+
+    assert (second.done(), first.done(), len(waiting)) == (True, False, 0)
+    assert not waiting.serve(None)
+
+
 async def test_serving_an_empty_queue_does_nothing() -> None:
     assert not queue().serve(ONE)  # type: ignore[arg-type]  # in place of a connection
 

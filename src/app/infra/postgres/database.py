@@ -115,9 +115,16 @@ class Database:
         return asyncio.get_running_loop().time() + self._timeout
 
     async def fetch(
-        self, statement: Statement, values: Mapping[str, object], *, until: float | None = None
+        self,
+        statement: Statement,
+        values: Mapping[str, object],
+        *,
+        until: float | None = None,
+        rank: int = 1,
     ) -> Sequence[Row]:
         """Run one statement in its own transaction and return its rows.
+
+        If all connections are in use, the lowest rank goes first (`WaitQueue.join`).
 
         Raises:
             SearchTooSlow: it exceeded its time budget.
@@ -131,7 +138,7 @@ class Database:
         while True:
             connection = self._checkout.idle()
             if connection is None:
-                connection = await self._acquire(self._checkout.acquire(until))
+                connection = await self._acquire(self._checkout.acquire(until, rank))
             ends = until
             if statement.budget is not None:
                 ends = min(until, asyncio.get_running_loop().time() + statement.budget)
@@ -159,7 +166,7 @@ class Database:
                 return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
 
     @asynccontextmanager
-    async def transaction(self, *, until: float | None = None) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, until: float | None = None, rank: int = 1) -> AsyncIterator[Transaction]:
         """Run several statements in one transaction. An exception in the block rolls it back.
 
         The deadline is that of the whole transaction. COMMIT is confirmed before the block is left.
@@ -169,7 +176,7 @@ class Database:
             OutcomeUnknown: COMMIT was sent and not confirmed.
         """
         until = until or self.deadline()
-        connection = await self._acquire(self._checkout.acquire_with_transaction(until))
+        connection = await self._acquire(self._checkout.acquire_with_transaction(until, rank))
         committing = False
         try:
             async with asyncio.timeout_at(until):

@@ -32,6 +32,10 @@ class PersonConcurrency:
         """Return the number of people with running or waiting statements."""
         return len(self._running)
 
+    def running(self, person: UserId) -> int:
+        """Return how many statements of a person run or wait for a connection."""
+        return self._running.get(person, 0)
+
     def start(self, person: UserId) -> "asyncio.Future[None] | None":
         """Count a statement. Return None if it may run now, or a future to wait for. Call `finish` after it.
 
@@ -144,7 +148,9 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            rows = await self._database.fetch(statement, values, until=until)
+            rows = await self._database.fetch(
+                statement, values, until=until, rank=self._concurrency.running(self._person)
+            )
         except MAY_BE_WRITTEN:
             if not statement.reads:
                 self._announce_soon()
@@ -162,7 +168,8 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            async with self._database.transaction(until=until) as transaction:
+            rank = self._concurrency.running(self._person)
+            async with self._database.transaction(until=until, rank=rank) as transaction:
                 yield transaction
         except MAY_BE_WRITTEN:
             self._announce_soon()

@@ -1,4 +1,7 @@
-"""FIFO queue for pooled connections, limited in length and time.
+"""Queue for pooled connections, limited in length and time.
+
+A person's first statement goes before anybody's second, so people with many statements do not make the others
+wait. Among equals, the oldest goes first.
 
 A request that would exceed the length is refused at once.
 """
@@ -26,13 +29,16 @@ class WaitQueue:
         self._length = length
         # Connections are being opened: wait longer, since Neon may be starting its compute.
         self._is_moving = is_moving
-        self.turns: dict[Turn, asyncio.TimerHandle] = {}
+        self.turns: dict[Turn, asyncio.TimerHandle] = {}  # in the order of arrival
+        self._ranks: dict[Turn, int] = {}
 
     def __len__(self) -> int:
         return len(self.turns)
 
-    def join(self) -> Turn:
+    def join(self, rank: int = 1) -> Turn:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
+
+        The rank is the number of the person's statements that run or wait for a connection, with this one.
 
         Raises:
             PoolExhausted: the queue is full. Waiting raises it too, after `PATIENCE`.
@@ -40,6 +46,7 @@ class WaitQueue:
         if len(self.turns) >= self._length:
             raise PoolExhausted("too many requests wait for a connection")
         turn: Turn = asyncio.get_running_loop().create_future()
+        self._ranks[turn] = rank
         self._be_patient(turn)
         return turn
 
@@ -47,11 +54,12 @@ class WaitQueue:
         """Remove a request from the queue."""
         if (timer := self.turns.pop(turn, None)) is not None:
             timer.cancel()
+            del self._ranks[turn]
 
     def serve(self, connection: "Connection | None") -> bool:
-        """Give the oldest request a connection, or None for room to open one. Return False if none waits."""
+        """Give the first request a connection, or None for room to open one. Return False if none waits."""
         while self.turns:
-            turn = next(iter(self.turns))
+            turn = min(self.turns, key=self._ranks.__getitem__)  # the oldest one of the lowest rank
             self.leave(turn)
             if not turn.done():
                 turn.set_result(connection)
