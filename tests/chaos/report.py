@@ -9,7 +9,7 @@ from typing import Any, Final
 from tests.chaos.judge import Allowed, Verdict
 
 DOCUMENT: Final = Path(__file__).parent.parent.parent / "docs" / "faults.md"
-MARK: Final = "<!-- what follows is written by `make faults` -->"
+MARK: Final = "<!-- what follows is written by `python -m tests.chaos --document` -->"
 HEAD: Final = (
     "fault",
     "answers by status",

@@ -9,6 +9,7 @@ docs/decisions/0017-event-streams.md gives the reasons.
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 from random import randint, uniform
 from time import monotonic, perf_counter
 from typing import Any, Final
@@ -253,6 +254,7 @@ class _Follower:
             fits = False
             while not fits:
                 page = await tasks.read_changes(self._position, self._limit)
+                page = replace(page, changes=_escape_line_ends(page.changes))
                 size = len(page.changes)
                 fits = size <= PAGE_MAX or self._limit == 1
                 self._limit = min(max(self._limit * PAGE_MAX // size, 1), CHANGES_MAX)
@@ -270,11 +272,8 @@ class _Follower:
             return
         self._position = page.next
         token = cursors.write_token(page.next, self._context.user_id)
-        data = schemas.encode_changes(page.changes, token, more=page.more)
-        for end, escape in LINE_ENDS:  # JSON has them in texts only
-            data = data.replace(end, escape)
-        changes = self._event("changes", data)
-        del page, data
+        changes = self._event("changes", schemas.encode_changes(page.changes, token, more=page.more))
+        del page
         await self._send(changes)
 
     def _event(self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None) -> bytes:
@@ -324,6 +323,13 @@ def event(
         b"\n\n",
     ]
     return b"".join(lines)
+
+
+def _escape_line_ends(json_text: bytes) -> bytes:
+    """Escape the characters at which some clients end a line. JSON has them in texts only."""
+    for end, escape in LINE_ENDS:
+        json_text = json_text.replace(end, escape)
+    return json_text
 
 
 def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
