@@ -58,14 +58,14 @@ def test_what_unfinished_heads_take_of_memory_does_not_add_up_from_flood_to_floo
     with honest_person(default_service) as honest:  # before the first one too: this opens the pool
         before = descriptors(default_service)
         held = []
-        for _ in range(5):
+        for _ in range(10):  # the allocator keeps parts of some floods, so a few of them show nothing
             with connected(default_service, IDLE, sends=UNFINISHED):
                 wait_until_read(default_service)
                 held.append(memory(default_service))
             eventually_at_most(default_service, before + 12)
 
     assert honest.share_answered == 1
-    assert held[-1] - held[0] < 60  # MB: the four later floods send 120
+    assert held[-1] - held[0] < 135  # MB: half of what the nine later floods send
 
 
 def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whole_head(
