@@ -73,10 +73,13 @@ function refuse(response: ServerResponse, seconds: number): void {
 
 /**
  * Calls `end` once, when a response is over. If the connection ends before it is this response's turn, only the
- * connection says so.
+ * connection says so; else both do: Node emits the response's `close` during the connection's.
  */
 function whenOver({ socket }: IncomingMessage, response: ServerResponse, end: () => void): void {
+  let isOver = false;
   const over = () => {
+    if (isOver) return; // to take a listener off has no effect on a `close` that is being emitted
+    isOver = true;
     socket.off("close", over);
     response.off("close", over);
     end();

@@ -142,6 +142,22 @@ test("a connection that ends before all its responses had their turn leaves no p
   assert.equal(warned.mock.callCount(), 0); // no event has more listeners than Node finds normal
 });
 
+test("a connection that breaks gives up its place once: one request that waits begins, not two", WITHIN, async (t) => {
+  const { server, paths } = await given(t, { atOnce: 1 });
+  const running = ask(server, "/1");
+  await until(() => paths() === "/1");
+  for (const path of ["/2", "/3"]) {
+    ask(server, path);
+    await pause(20);
+  }
+
+  running.leave();
+  await until(() => paths() === "/1 /2");
+  await pause(50);
+
+  assert.equal(paths(), "/1 /2");
+});
+
 /** Passes a request that came over no network to a listener, and returns its response. */
 function made(listener: RequestListener, url: string): EventEmitter {
   const socket = Object.assign(new EventEmitter(), { remoteAddress: "192.0.2.1" });
