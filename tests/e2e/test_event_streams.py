@@ -274,7 +274,7 @@ async def test_given_200_clients_that_missed_a_megabyte_and_do_not_read_it_then_
                 stack.enter_context(unread_stream(service, ann, since))
         await until(lambda: service.log.read_text().count("its client does not read") == 200)
 
-        assert memory(service) - before < 100, "MB"
+        assert memory(service) - before < 70, "MB"
 
 
 def compact(data: object) -> bytes:
