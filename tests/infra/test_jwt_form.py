@@ -95,29 +95,14 @@ async def test_a_claim_that_is_absent_wrong_or_of_a_wrong_type_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("claim", "value", "reason"),
+    ("claim", "reason"),
     [
-        (
-            "iss",
-            "https://evil.example",
-            f'another issuer: iss is "https://evil.example", and "{ORIGIN}" is expected',
-        ),
-        ("iss", ABSENT, f'another issuer: iss is none, and "{ORIGIN}" is expected'),
-        ("iss", "a\nb\x1b", f'another issuer: iss is "a\\nb\\u001b", and "{ORIGIN}" is expected'),
-        ("iss", "x" * 999, f'another issuer: iss is "{"x" * 99}…, and "{ORIGIN}" is expected'),
-        ("aud", ["x", None], f'for another audience: aud is ["x", null], and "{ORIGIN}" is expected'),
-        ("aud", ABSENT, f'for another audience: aud is none, and "{ORIGIN}" is expected'),
+        ("iss", f"the token has another issuer than {ORIGIN}"),
+        ("aud", f"the token is for another audience than {ORIGIN}"),
     ],
-    ids=lambda value: "absent" if value is ABSENT else repr(value)[:20],
 )
-async def test_the_reason_names_the_claim_in_the_token_and_what_is_expected(
-    claim: str, value: object, reason: str
-) -> None:
-    claims = {**CLAIMS, claim: value}
-    if value is ABSENT:
-        del claims[claim]
-
-    assert (await why_refused(shared(claims))).endswith(reason)
+async def test_the_reason_names_the_expected_issuer_or_audience(claim: str, reason: str) -> None:
+    assert await why_refused(shared(CLAIMS | {claim: "https://evil.example"})) == reason
 
 
 @pytest.mark.parametrize(
@@ -296,10 +281,12 @@ async def test_a_token_over_8_kb_is_refused_before_it_is_read() -> None:
     assert "too long" in await why_refused(shared(CLAIMS | {"x": "y" * (TOKEN_MAX * 3 // 4)}))
 
 
-async def test_a_reason_quotes_nothing_of_the_token_but_issuer_and_audience() -> None:
+async def test_a_reason_never_quotes_the_token() -> None:
     hostile = "quoted-secret"
     tokens = [
         shared(CLAIMS | {"sub": hostile + "\n"}),
+        shared(CLAIMS | {"iss": hostile}),
+        shared(CLAIMS | {"aud": hostile}),
         shared(CLAIMS | {"exp": hostile}),
         shared(CLAIMS, alg=hostile),
         shared(CLAIMS, typ=hostile),
