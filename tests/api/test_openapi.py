@@ -1,19 +1,30 @@
 """The OpenAPI document says what the service does, and its committed copy says the same."""
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.openapi.spec import Operation, Parameter, RequestBody
 
+from app.api.backpressure import PERSON_MAX, LargeResponses
 from app.api.middleware.response_headers import PROBLEMS_PATH
-from app.api.openapi.error_responses import ERRORS, RAISED_BY
+from app.api.openapi.builder import add_errors
+from app.api.openapi.error_responses import ERRORS
 from app.api.openapi.examples import RESPONSES
 from app.api.problems import PROBLEMS
 from app.api.task_fields import READERS
 from app.cli.openapi import render_document
-from app.domain.errors import DomainError
+from app.composition import compose
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.support.documented import slug_of
+from tests.support.in_process import client_of
+from tests.support.people import People
 
 DOCUMENT: dict[str, Any] = json.loads(render_document())
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -120,14 +131,14 @@ def problems_of(name: str, status: int) -> set[str]:
         ("completeTask", 409, {"key-in-flight"}),
         ("restoreTask", 409, {"not-in-trash"}),
         ("batchTasks", 409, {"too-many-tasks", "not-in-trash", "key-in-flight"}),
-        ("getTask", 429, {"too-many-requests", "too-many-at-once"}),
+        ("getTask", 429, {"too-many-requests", "too-many-at-once", "answers-not-taken"}),
         ("streamEvents", 429, {"too-many-requests", "too-many-at-once", "too-many-streams"}),
         (
             "patchTask",
             429,
             {"too-many-requests", "too-many-at-once", "bodies-under-way"},
         ),
-        ("getTask", 503, {"database-unavailable", "database-not-set-up", "keys-unavailable"}),
+        ("getTask", 503, {"database-unavailable", "database-not-set-up", "keys-unavailable", "too-busy"}),
         (
             "deleteTask",
             503,
@@ -141,18 +152,107 @@ def test_an_operation_shows_only_the_problems_that_it_can_raise(
     assert problems_of(name, status) == shown
 
 
-@pytest.mark.parametrize("error", RAISED_BY, ids=lambda error: error.__name__)
-def test_a_problem_is_shown_by_each_operation_that_raises_it_and_by_no_other(
-    error: type[DomainError],
-) -> None:
-    problem = PROBLEMS[error]
-    status = problem.status.value
+KEYED = {"createTask", "batchTasks", "completeTask"}
+WITH_BODY = {"createTask", "batchTasks", "updateTask", "patchTask", "moveTask", "completeTask"}
+READS = {"listTasks", "listChanges", "streamEvents", "summarizeTasks", "getTask"}
 
-    assert RAISED_BY[error] <= OWNED.keys()
-    for name in RAISED_BY[error]:
-        assert problem.slug in problems_of(name, status)
-    for name in OWNED.keys() - RAISED_BY[error]:
-        assert str(status) not in OWNED[name]["responses"] or problem.slug not in problems_of(name, status)
+
+@pytest.mark.parametrize(
+    ("slug", "raised_by"),
+    [
+        ("too-many-tasks", {"createTask", "batchTasks"}),
+        ("not-in-trash", {"restoreTask", "batchTasks"}),
+        ("key-in-flight", KEYED),
+        ("key-reused", KEYED),
+        ("answer-gone", KEYED),
+        ("too-many-keys", KEYED),
+        ("changes-gone", {"listChanges", "streamEvents"}),
+        ("too-many-streams", {"streamEvents"}),
+        ("answers-not-taken", READS - {"streamEvents"} | {"batchTasks"}),
+        ("bodies-under-way", WITH_BODY),
+        ("too-busy", READS | WITH_BODY),
+        ("search-too-slow", {"listTasks"}),
+        ("summary-too-slow", {"summarizeTasks"}),
+        ("outcome-unknown", OWNED.keys() - READS),
+        ("task-not-found", OWNED.keys() - READS - {"createTask"} | {"getTask"}),
+        ("task-changed", OWNED.keys() - READS - {"createTask"}),
+        ("if-match-required", OWNED.keys() - READS - {"createTask"}),
+        ("too-many-at-once", OWNED.keys()),
+        ("too-many-requests", OWNED.keys()),
+        ("keys-unavailable", OWNED.keys()),
+    ],
+)
+def test_a_problem_is_shown_by_each_operation_that_raises_it_and_by_no_other(
+    slug: str, raised_by: set[str]
+) -> None:
+    shown_by = {
+        name
+        for name, operation in OWNED.items()
+        for status in operation["responses"]
+        if status >= "400" and slug in problems_of(name, int(status))
+    }
+
+    assert shown_by == raised_by
+
+
+def test_an_operation_that_is_new_shows_the_errors_of_its_method_its_parameters_and_its_body() -> None:
+    read, write = Operation(operation_id="newRead"), Operation(operation_id="newWrite")
+    write.parameters = [Parameter(name="Idempotency-Key", param_in="header")]
+    write.request_body = RequestBody(content={})
+
+    add_errors(read, "get")
+    add_errors(write, "post")
+
+    assert {"answers-not-taken", "too-busy", "too-many-at-once"} <= slugs_in(read)
+    assert {"bodies-under-way", "too-busy", "key-reused", "outcome-unknown"} <= slugs_in(write)
+    assert {"408", "413", "415"} <= (write.responses or {}).keys()
+
+
+def slugs_in(operation: Operation) -> set[str]:
+    """Return the slugs of all problems that an operation shows."""
+    return set(re.findall(rf'"type": "{PROBLEMS_PATH}/([a-z-]+)"', json.dumps(operation.to_schema())))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("path", ["", "/changes", "/{task_id}"])
+async def test_each_large_response_to_get_can_be_refused_and_the_document_says_so(
+    database_url: str, path: str
+) -> None:
+    """The client of `client_of` compares each problem with the document."""
+    app = compose(Settings.from_env(environment_for(database_url)))
+    large = app.app_state.large_responses
+    async with client_of(app) as client:
+        ann = People(client).one()
+        task = await ann.create(description="🌱" * 10_000)
+        url = f"/api/me/tasks{path.format(task_id=task['id'])}"
+
+        async with unread(large, ann.user_id):
+            of_person = await ann.ask("GET", url)
+        async with unread(large, *(f"other {number}" for number in range(16))):
+            of_process = await ann.ask("GET", url)
+        after = await ann.ask("GET", url)
+
+    assert (of_person.status_code, slug_of(of_person.json())) == (429, "answers-not-taken")
+    assert (of_process.status_code, slug_of(of_process.json())) == (503, "too-busy")
+    assert after.status_code == 200
+
+
+@asynccontextmanager
+async def unread(large: LargeResponses, *people: str) -> AsyncIterator[None]:
+    """Let each of these people have as many bytes that their clients do not read as one may have."""
+
+    async def never(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    sending = [
+        asyncio.create_task(large.send(never, {}, b"x" * PERSON_MAX, person, public=False))  # type: ignore[arg-type]
+        for person in people
+    ]
+    await asyncio.sleep(0)
+    yield
+    for task in sending:
+        task.cancel()
+    await asyncio.gather(*sending, return_exceptions=True)
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -1,4 +1,7 @@
-"""The application in this process: its real self, spoken to without a socket."""
+"""The application in this process: its real self, spoken to without a socket.
+
+Each error that it returns is compared with the OpenAPI document.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from app.api.middleware.outermost import Edge
+from tests.support.documented import check_documented
 
 
 @asynccontextmanager
@@ -26,7 +30,11 @@ async def client_of(app: Edge) -> AsyncIterator[httpx.AsyncClient]:
     await started.wait()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        async with httpx.AsyncClient(
+            transport=transport,
+            base_url="http://testserver",
+            event_hooks={"response": [check_documented]},
+        ) as client:
             yield client
     finally:
         stop.set()

@@ -18,7 +18,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.openapi import examples
-from app.api.openapi.error_responses import ERRORS, examples_for
+from app.api.openapi.error_responses import ERRORS, errors_of, traits_of
 from app.api.problems import MEDIA_TYPE
 from app.api.requests.request import JSON
 from app.api.schemas import Problem
@@ -43,7 +43,6 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     body: str = "",
     body_required: bool = True,
     media_types: tuple[str, ...] = (JSON,),
-    errors: tuple[int, ...] = (),
     headers: dict[str, str] | None = None,
     not_modified: bool = False,
     unavailable: bool = False,
@@ -78,11 +77,10 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                 responses["304"] = OpenAPIResponse(description="Not modified")
             if unavailable:  # the same schema as for 200
                 responses["503"] = _unavailable(name)
-            responses |= {str(status): _error(name, status, has_body=bool(body)) for status in errors}
 
     Described.__name__ = f"{name}Operation"
-    if errors:  # makes Litestar add the schema of a problem to the components
-        handler["responses"] = {errors[0]: ResponseSpec(Problem, generate_examples=False)}
+    if not public:  # makes Litestar add the schema of a problem to the components
+        handler["responses"] = {500: ResponseSpec(Problem, generate_examples=False)}
     return {"operation_id": name, "operation_class": Described, **handler}
 
 
@@ -97,18 +95,20 @@ def _unavailable(name: str) -> OpenAPIResponse:
     )
 
 
-def _error(operation: str, status: int, *, has_body: bool) -> OpenAPIResponse:
-    description, _, headers = ERRORS[status]
-    return OpenAPIResponse(
-        description=description,
-        headers=_headers(headers) or None,
-        content={
-            MEDIA_TYPE: OpenAPIMediaType(
-                schema=Reference("#/components/schemas/Problem"),
-                examples=_named(examples_for(operation, status, has_body=has_body)),
-            )
-        },
-    )
+def add_errors(operation: Operation, method: str) -> None:
+    """Add every error response that an operation can give, as its method, parameters and body show."""
+    operation.responses = operation.responses or {}
+    for status, shown in errors_of(traits_of(operation, method)).items():
+        description, _, headers = ERRORS[status]
+        operation.responses[str(status)] = OpenAPIResponse(
+            description=description,
+            headers=_headers(headers) or None,
+            content={
+                MEDIA_TYPE: OpenAPIMediaType(
+                    schema=Reference("#/components/schemas/Problem"), examples=_named(shown)
+                )
+            },
+        )
 
 
 def _headers(texts: dict[str, str]) -> dict[str, OpenAPIHeader | Reference]:

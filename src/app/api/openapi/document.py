@@ -10,10 +10,12 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
 
 from app.api.docs import Asset
+from app.api.openapi.builder import BEARER, add_errors
 from app.api.openapi.components import COMPONENTS
 from app.api.responses import get_public
 from app.api.schemas import encode
 
+METHODS: Final = ("get", "put", "post", "delete", "patch")
 TASK: Final = Reference("#/components/schemas/Task")
 LEAD: Final = """Each person's tasks, and nobody else's.
 
@@ -42,7 +44,12 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
         schemas = generated.components.schemas = generated.components.schemas or {}
         schemas.update(COMPONENTS)
         _correct_responses(schemas)
-        generated.paths = dict(sorted((generated.paths or {}).items()))
+        paths = generated.paths = dict(sorted((generated.paths or {}).items()))
+        for item in paths.values():
+            for method in METHODS:
+                operation = getattr(item, method)
+                if operation is not None and operation.security == BEARER:
+                    add_errors(operation, method)
         return generated.to_schema()
 
     return document

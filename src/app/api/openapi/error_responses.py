@@ -1,12 +1,17 @@
 """Error responses in the OpenAPI document: description, examples and headers of each status."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+
+from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
 
 from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.examples import TASK, Json
 from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
+from app.api.requests.idempotency import KEY_HEADER
+from app.api.requests.request import EVENT_STREAM
 from app.domain import errors as domain
 
 _PATH: Final = f"/api/me/tasks/{TASK['id']}"
@@ -28,22 +33,72 @@ def _example(problem: Problem, **more: Any) -> dict[str, Json]:
     return {"example": _document(problem, **more)}
 
 
-_KEYED: Final = frozenset({"createTask", "batchTasks", "completeTask"})
-_READS: Final = frozenset({"listTasks", "listChanges", "summarizeTasks", "streamEvents", "getTask"})
-_LARGE: Final = frozenset({"listTasks", "listChanges", "summarizeTasks", "batchTasks"})
-RAISED_BY: Final[Mapping[type[domain.DomainError], frozenset[str]]] = {
-    domain.TooManyTasks: frozenset({"createTask", "batchTasks"}),
-    domain.NotInTrash: frozenset({"restoreTask", "batchTasks"}),
-    domain.KeyInFlight: _KEYED,
-    domain.ResponseGone: _KEYED,
-    domain.TooManyKeys: _KEYED,
-    domain.ChangesGone: frozenset({"listChanges", "streamEvents"}),
-    domain.TooManyStreams: frozenset({"streamEvents"}),
-    domain.AnswersNotTaken: _LARGE,
-    domain.SearchTooSlow: frozenset({"listTasks"}),
-    domain.SummaryTooSlow: frozenset({"summarizeTasks"}),
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What decides which errors an operation can return."""
+
+    name: str
+    method: str
+    parameters: frozenset[str]
+    has_body: bool
+    streams: bool
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is safe (RFC 9110 §9.2.1)."""
+        return self.method == "get"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a client may repeat it with an Idempotency-Key."""
+        return KEY_HEADER in self.parameters
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it writes tasks that a client may have read. A batch names them in its body."""
+        return "If-Match" in self.parameters or self.name == "batchTasks"
+
+
+def traits_of(operation: Operation, method: str) -> Traits:
+    """Return the traits of an operation of the document."""
+    responses = [one for one in (operation.responses or {}).values() if isinstance(one, OpenAPIResponse)]
+    return Traits(
+        operation.operation_id or "",
+        method,
+        frozenset(one.name for one in operation.parameters or () if isinstance(one, Parameter)),
+        operation.request_body is not None,
+        any(EVENT_STREAM in (one.content or {}) for one in responses),
+    )
+
+
+RAISED_BY: Final[Mapping[type[domain.DomainError], Callable[[Traits], bool]]] = {
+    domain.TaskNotFound: lambda it: "task_id" in it.parameters or it.name == "batchTasks",
+    domain.TaskChanged: lambda it: it.conditional,
+    domain.TooManyTasks: lambda it: it.name in ("createTask", "batchTasks"),
+    domain.NotInTrash: lambda it: it.name in ("restoreTask", "batchTasks"),
+    domain.KeyInFlight: lambda it: it.keyed,
+    domain.KeyReused: lambda it: it.keyed,
+    domain.ResponseGone: lambda it: it.keyed,
+    domain.TooManyKeys: lambda it: it.keyed,
+    domain.ChangesGone: lambda it: it.name in ("listChanges", "streamEvents"),
+    domain.TooManyStreams: lambda it: it.streams,
+    # The outermost middleware refuses any large response to GET; a batch is refused before it runs.
+    domain.AnswersNotTaken: lambda it: (it.reads and not it.streams) or it.name == "batchTasks",
+    domain.BodiesUnderWay: lambda it: it.has_body,
+    domain.TooBusy: lambda it: it.reads or it.has_body,
+    domain.SearchTooSlow: lambda it: "q" in it.parameters,
+    domain.SummaryTooSlow: lambda it: it.name == "summarizeTasks",
+    domain.OutcomeUnknown: lambda it: not it.reads,
 }
-"""The operations that raise an error, if not every operation with its status does."""
+"""Which operations raise an error. An error that is not here can come from each operation."""
+
+_ANSWERED_BY: Final[Mapping[int, Callable[[Traits], bool]]] = {
+    408: lambda it: it.has_body,
+    413: lambda it: it.has_body,
+    415: lambda it: it.has_body,
+    428: lambda it: it.conditional,
+}
+"""The same for statuses that no error of the domain has."""
 
 _ETAG: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
@@ -137,15 +192,14 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
 }
 
 
-def examples_for(operation: str, status: int, *, has_body: bool) -> dict[str, Json]:
-    """Return the examples of a status that an operation can raise, by their names."""
-    never = {error for error, operations in RAISED_BY.items() if operation not in operations}
-    if operation in _READS:
-        never.add(domain.OutcomeUnknown)
-    if not has_body:
-        never.add(domain.BodiesUnderWay)
-        if operation not in _LARGE | {"streamEvents"}:
-            never.add(domain.TooBusy)
-    types = {type_of(PROBLEMS[error], PROBLEMS_PATH) for error in never}
-    _, examples, _ = ERRORS[status]
-    return {name: example for name, example in examples.items() if example["type"] not in types}
+def errors_of(traits: Traits) -> dict[int, dict[str, Json]]:
+    """Return each status of an error that an operation can return, with its examples by their names."""
+    never = {
+        type_of(PROBLEMS[error], PROBLEMS_PATH) for error, raised in RAISED_BY.items() if not raised(traits)
+    }
+    shown = {
+        status: {name: example for name, example in examples.items() if example["type"] not in never}
+        for status, (_, examples, _) in sorted(ERRORS.items())
+        if status not in _ANSWERED_BY or _ANSWERED_BY[status](traits)
+    }
+    return {status: examples for status, examples in shown.items() if examples}

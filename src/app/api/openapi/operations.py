@@ -67,19 +67,11 @@ _KEY = Parameter(
 _REPLAYED: Final = {"Idempotency-Replayed": "`true` if the response is that of an earlier request"}
 
 
-# Statuses of errors, by what an operation does.
-_OWNER_ERRORS: Final = (401, 403, 429)
-_READ_ERRORS: Final = (*_OWNER_ERRORS, 400, 406)
-_TASK_ERRORS: Final = (*_READ_ERRORS, 404)
-_WRITE_ERRORS: Final = (*_TASK_ERRORS, 412, 428)
 _ETAG: Final = {"ETag": 'The task\'s version: `"3"`'}
-_BODY_ERRORS: Final = (408, 413, 415)
-_SERVER_ERRORS: Final = (500, 503)
 
 LIST: Final = operation(
     "listTasks",
     parameters=(_USER_ID, *LIST_QUERY, LIST_IF_NONE_MATCH),
-    errors=(*_READ_ERRORS, *_SERVER_ERRORS),
     headers={
         "Link": 'The next page, if there is one: `<…>; rel="next"` (RFC 8288)',
         "ETag": "Changes with each change of this person's tasks",
@@ -93,7 +85,6 @@ LIST: Final = operation(
 CHANGES: Final = operation(
     "listChanges",
     parameters=(_USER_ID, *CHANGES_QUERY),
-    errors=(*_READ_ERRORS, 410, *_SERVER_ERRORS),
     headers={"Link": 'The next page, if there is one now: `<…>; rel="next"` (RFC 8288)'},
     summary="List what changed",
     description="Every task that changed since a token, once, as it is now, in the order of its last change. "
@@ -103,7 +94,6 @@ CHANGES: Final = operation(
 SUMMARY: Final = operation(
     "summarizeTasks",
     parameters=(_USER_ID, TIME_ZONE),
-    errors=(*_READ_ERRORS, *_SERVER_ERRORS),
     summary="Count tasks",
     description="Counts the tasks that are open, done, overdue and due today, and those of each tag. "
     "The trash is not counted.",
@@ -111,7 +101,6 @@ SUMMARY: Final = operation(
 EVENTS: Final = operation(
     "streamEvents",
     parameters=(_USER_ID, EVENTS_SINCE, LAST_EVENT_ID),
-    errors=(*_READ_ERRORS, 410, *_SERVER_ERRORS),
     summary="Follow the changes of tasks",
     description="Server-sent events. `ready` begins the stream, and `changes` has a page of the change "
     "feed as soon as there is one. The event `live` says whether changes on other machines arrive at "
@@ -123,7 +112,6 @@ CREATE: Final = operation(
     "createTask",
     parameters=(_USER_ID, _KEY),
     body="TaskCreate",
-    errors=(*_READ_ERRORS, 409, 410, *_BODY_ERRORS, 422, *_SERVER_ERRORS),
     headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
     summary="Create a task",
 )
@@ -131,7 +119,6 @@ BATCH: Final = operation(
     "batchTasks",
     parameters=(_USER_ID, _KEY),
     body="Batch",
-    errors=(*_READ_ERRORS, 404, 409, 410, 412, *_BODY_ERRORS, 422, 428, *_SERVER_ERRORS),
     headers=_REPLAYED,
     summary="Do several operations in one transaction",
     description="Either all operations are done, or none: `errors` then names the operation that failed. "
@@ -140,7 +127,6 @@ BATCH: Final = operation(
 READ: Final = operation(
     "getTask",
     parameters=(_USER_ID, _TASK_ID, _IF_NONE_MATCH),
-    errors=(*_TASK_ERRORS, *_SERVER_ERRORS),
     headers=_ETAG,
     not_modified=True,
     summary="Read a task",
@@ -149,7 +135,6 @@ UPDATE: Final = operation(
     "updateTask",
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     body="TaskUpdate",
-    errors=(*_WRITE_ERRORS, *_BODY_ERRORS, *_SERVER_ERRORS),
     headers=_ETAG,
     summary="Update a task",
     description="Fields that are not sent keep their values. You may send back the whole task as you "
@@ -160,7 +145,6 @@ PATCH: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     body="TaskPatch",
     media_types=(MERGE_PATCH, JSON),
-    errors=(*_WRITE_ERRORS, *_BODY_ERRORS, *_SERVER_ERRORS),
     headers=_ETAG,
     summary="Change some fields of a task",
     description="JSON Merge Patch (RFC 7396). A request that changes nothing does not change the "
@@ -169,7 +153,6 @@ PATCH: Final = operation(
 RESTORE: Final = operation(
     "restoreTask",
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
-    errors=(*_WRITE_ERRORS, 409, *_SERVER_ERRORS),
     headers=_ETAG,
     summary="Restore a task from the trash",
     status_code=200,
@@ -178,7 +161,6 @@ MOVE: Final = operation(
     "moveTask",
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     body="Move",
-    errors=(*_WRITE_ERRORS, *_BODY_ERRORS, *_SERVER_ERRORS),
     headers=_ETAG,
     summary="Move a task in the manual order",
     description="Moves the task right before or right after another task of the list, in the order of "
@@ -188,7 +170,6 @@ MOVE: Final = operation(
 DELETE: Final = operation(
     "deleteTask",
     parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
-    errors=(*_WRITE_ERRORS, *_SERVER_ERRORS),
     summary="Delete a task",
     description="Moves the task to the trash, from which it can be restored. With `permanent=true` it is "
     "deleted permanently.",
@@ -198,7 +179,6 @@ COMPLETE: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
     body="Completion",
     body_required=False,
-    errors=(*_WRITE_ERRORS, 409, 410, *_BODY_ERRORS, 422, *_SERVER_ERRORS),
     headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
     description="Without a body: toggles the task atomically; safe to repeat only with an Idempotency-Key. "
