@@ -1,5 +1,6 @@
 """Fixtures that every suite shares. Servers are real, and made in temporary places."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from tests.support.servers.browser import chromium
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
+gc.disable()  # until all tests are collected: until then all objects stay, and to look at them again and again is in vain
 settings.register_profile("without a deadline", parent=settings(), deadline=None)  # the machine may be busy
 settings.load_profile("without a deadline")
 
@@ -53,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "mark.quiet" not in path.read_text():
             raise pytest.UsageError(f"{path} has quiet tests: `make test` finds these by `mark.quiet` in it")
     items.sort(key=lambda item: [item.nodeid.startswith(name) for name in LONGEST], reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, and never look at what the collection of tests has made."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
