@@ -23,6 +23,13 @@ SUPERUSER = "postgres"
 LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
+HASTY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "jit": "off",  # else it compiles how the driver reads types: 0.1 s at each new connection through a pooler
+}
+"""Settings of a server whose data nobody keeps."""
 
 _given: set[int] = set()
 
@@ -41,9 +48,7 @@ class PostgresServer:
         self._durable = durable
         self.log = self._folder / "postgres.log"
         self.port = port or free_port()
-        self._settings = (
-            {} if durable else {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-        )
+        self._settings = {} if durable else dict(HASTY)
         self._settings |= settings or {}
         self.through: tuple[str, ...] = ()  # programs that start the server in surroundings of its own
         self._process: subprocess.Popen[bytes] | None = None
