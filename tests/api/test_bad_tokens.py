@@ -19,23 +19,29 @@ from tests.support.people import ORIGIN, TRUST
 from tests.support.servers.jwks import jwks_server
 from tests.support.signing import SigningKey, shared
 
-NOW = int(time.time())
-CLAIMS = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 900}
-GOOD = issue_token(TRUST, user_id="ann", lifetime=900)
-BAD = {
-    "none at all": "",
-    "noise": "x",
-    "three parts of noise": "a.b.c",
-    "too long": "a" * 9000,
-    "forged": GOOD[:-4] + "AAAA",
-    "of another secret": shared(CLAIMS, secret=b"another" * 9),
-    "expired": shared(CLAIMS | {"exp": NOW - 60}),
-    "of another issuer": shared(CLAIMS | {"iss": "https://evil.example.com"}),
-    "for another audience": shared(CLAIMS | {"aud": "x"}),
-    "of nobody": shared(CLAIMS | {"sub": ""}),
-    "of an unknown key": SigningKey("unknown").sign(CLAIMS),
-    "without algorithm": shared(CLAIMS, alg="none"),
-}
+
+def good_token() -> str:
+    return issue_token(TRUST, user_id="ann", lifetime=900)
+
+
+def bad_tokens() -> dict[str, str]:
+    """Make a token of each kind. Those made with the module would have expired at the end of a long run."""
+    now = int(time.time())
+    claims = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": now, "exp": now + 900}
+    return {
+        "none at all": "",
+        "noise": "x",
+        "three parts of noise": "a.b.c",
+        "too long": "a" * 9000,
+        "forged": good_token()[:-4] + "AAAA",
+        "of another secret": shared(claims, secret=b"another" * 9),
+        "expired": shared(claims | {"exp": now - 60}),
+        "of another issuer": shared(claims | {"iss": "https://evil.example.com"}),
+        "for another audience": shared(claims | {"aud": "x"}),
+        "of nobody": shared(claims | {"sub": ""}),
+        "of an unknown key": SigningKey("unknown").sign(claims),
+        "without algorithm": shared(claims, alg="none"),
+    }
 
 
 @dataclass
@@ -67,7 +73,9 @@ async def client_of_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorb
 async def test_the_log_alone_says_which_claim_is_expected(name: str) -> None:
     async with client_of_a_doorbell() as (client, _):
         with capture_logs() as logged:
-            response = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {BAD[name]}"})
+            response = await client.get(
+                "/api/me/tasks", headers={"authorization": f"Bearer {bad_tokens()[name]}"}
+            )
 
     assert ORIGIN in next(line["reason"] for line in logged if line["event"] == "not-authenticated")
     assert ORIGIN not in f"{response.text} {response.headers}"
@@ -77,13 +85,13 @@ async def test_the_log_alone_says_which_claim_is_expected(name: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_bad_token_touches_no_database_connection(method: str) -> None:
     async with client_of_a_doorbell() as (client, bell):
-        for name, token in BAD.items():
+        for name, token in bad_tokens().items():
             headers = {"authorization": f"Bearer {token}"} if token else {}
             response = await client.request(method, "/api/me/tasks", headers=headers)
             assert response.status_code == 401, name
         assert bell.rung == 0
 
-        good = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {GOOD}"})
+        good = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {good_token()}"})
 
         assert good.status_code == 503  # the database is down: the bad tokens were refused without it
         assert bell.rung > 0

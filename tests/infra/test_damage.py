@@ -38,13 +38,18 @@ pytestmark = pytest.mark.server
 
 HUB = Hub(ChangeMarks(is_shared=False))
 
-ANN = {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 DAMAGES = {
     "DROP VIEW own_tasks": "the view own_tasks is missing; mend it with: app migrate",
     "REVOKE ALL ON own_tasks FROM taskward, taskward_app": "taskward lacks rights on own_tasks; mend it with: GRANT SELECT, INSERT, UPDATE, DELETE ON own_tasks TO taskward",
     "REVOKE ALL ON tasks FROM taskward_app": "taskward_app lacks rights on tasks; mend it with: app migrate",
     "DROP VIEW own_tasks; DROP TABLE tasks": "the table tasks is missing; mend it with: a restore of a backup",
 }
+
+
+@pytest.fixture
+def ann() -> dict[str, str]:
+    """The headers of somebody. A token that is made with the module is too old at the end of a long run."""
+    return {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 
 
 @pytest.fixture
@@ -86,16 +91,16 @@ def of(event: str, logged: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("sql", "gap"), DAMAGES.items(), ids=DAMAGES)
 async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the_log_says_what_once_and_readiness_names_the_part(
-    postgres: PostgresServer, url: str, sql: str, gap: str
+    postgres: PostgresServer, url: str, ann: dict[str, str], sql: str, gap: str
 ) -> None:
-    keyed = ANN | {"idempotency-key": '"one"'}
+    keyed = ann | {"idempotency-key": '"one"'}
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
-        before = await client.get("/api/me/tasks", headers=ANN)
+        before = await client.get("/api/me/tasks", headers=ann)
         await change(postgres, url, sql)
         with capture_logs() as logged:
             answers = [
-                await client.get("/api/me/tasks", headers=ANN),
-                await client.post("/api/me/tasks", json={"title": "x"}, headers=ANN),
+                await client.get("/api/me/tasks", headers=ann),
+                await client.post("/api/me/tasks", json={"title": "x"}, headers=ann),
                 await client.post("/api/me/tasks", json={"title": "x"}, headers=keyed),
             ]
             ready = await client.get("/health/ready")
@@ -113,16 +118,16 @@ async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the
 
 
 async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_are_served_without_a_restart(
-    postgres: PostgresServer, url: str
+    postgres: PostgresServer, url: str, ann: dict[str, str]
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
-        await client.get("/api/me/tasks", headers=ANN)
+        await client.get("/api/me/tasks", headers=ann)
         await change(postgres, url, "DROP VIEW own_tasks")
-        refused = await client.get("/api/me/tasks", headers=ANN)
+        refused = await client.get("/api/me/tasks", headers=ann)
         with capture_logs() as logged:
             await upgrade(DatabaseAddress.parse(url))
             ready = await client.get("/health/ready")
-        served = await client.get("/api/me/tasks", headers=ANN)
+        served = await client.get("/api/me/tasks", headers=ann)
 
     assert [answer.status_code for answer in (refused, ready, served)] == [503, 200, 200]
     assert len(of("wall stands again", logged)) == 1
