@@ -3,22 +3,17 @@
 In the process of the tests it would hold back the person who is measured there.
 """
 
-import http.client
 import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
-from uuid import uuid4
 
 from tests.abuse.sockets import address_of
 from tests.support.servers.service import Service
@@ -35,7 +30,6 @@ SEARCHES: Final = (
 
 LONG: Final = {"op": "create", "title": "x", "description": "a" * 10_000}
 TASKS: Final = 1_200
-PAUSE: Final = 0.1  # seconds, after a refusal
 
 
 @dataclass
@@ -62,7 +56,7 @@ def hogging(
             "paths": list(paths),
             "files": list(map(str, files)),
         }
-        command = [sys.executable, "-m", "tests.abuse.hog", json.dumps(orders)]
+        command = [sys.executable, "-m", "tests.abuse.hog_process", json.dumps(orders)]
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
                 assert process.stdout is not None
@@ -71,52 +65,3 @@ def hogging(
             finally:
                 printed, _ = process.communicate(timeout=40)  # its standard input ends: so does it
                 hog.answers.update(json.loads(printed or "{}"))
-
-
-def main(orders: str) -> None:
-    """Ask until standard input ends, and print what was answered."""
-    how = json.loads(orders)
-    host, port = how["address"]
-    bodies = [Path(file).read_bytes() for file in how["files"]]
-    ended: list[bool] = []
-    began = count()
-
-    def ask(number: int) -> Counter[str]:
-        answers: Counter[str] = Counter()
-        with closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
-            while not ended:
-                path, body = how["paths"][number % len(how["paths"])], None
-                if bodies:
-                    body = bodies[next(began) % len(bodies)]
-                answer = one(connection, path, body, how["token"])
-                answers[answer] += 1
-                time.sleep(0 if answer == "200" else PAUSE)
-        return answers
-
-    with ThreadPoolExecutor(how["at_once"]) as threads:
-        asking = [threads.submit(ask, number) for number in range(how["at_once"])]
-        print("begun", flush=True)  # noqa: T201 - for `hogging`
-        sys.stdin.read()
-        ended.append(True)
-    print(json.dumps(sum((each.result() for each in asking), Counter())))  # noqa: T201 - for `hogging`
-
-
-def one(connection: http.client.HTTPConnection, path: str, body: bytes | None, token: str) -> str:
-    """Ask once, and name the answer."""
-    headers = {"authorization": f"Bearer {token}"}
-    if body is not None:
-        headers |= {"content-type": "application/json", "idempotency-key": str(uuid4())}
-    try:
-        connection.request("GET" if body is None else "POST", f"/api/me/tasks{path}", body, headers)
-        answer = connection.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException):
-        connection.close()
-        return "broken"
-    if answer.status < 300:
-        return "200"
-    return str(json.loads(body)["type"].rpartition("/")[2])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import pytest
 
 from tests.abuse.bodies import BATCHES
-from tests.abuse.hog import one
+from tests.abuse.hog_process import one
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import written
 from tests.abuse.sockets import address_of, answered

@@ -1,0 +1,67 @@
+"""The process of one person who sends many requests at once: `python -m tests.abuse.hog_process <orders>`.
+
+It imports the standard library only, so that it begins at once and takes no processor from whom it is to hold back.
+"""
+
+import http.client
+import json
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+PAUSE: Final = 0.1  # seconds, after a refusal
+
+
+def main(orders: str) -> None:
+    """Ask until standard input ends, and print what was answered."""
+    how = json.loads(orders)
+    host, port = how["address"]
+    bodies = [Path(file).read_bytes() for file in how["files"]]
+    ended: list[bool] = []
+    began = count()
+
+    def ask(number: int) -> Counter[str]:
+        answers: Counter[str] = Counter()
+        with closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
+            while not ended:
+                path, body = how["paths"][number % len(how["paths"])], None
+                if bodies:
+                    body = bodies[next(began) % len(bodies)]
+                answer = one(connection, path, body, how["token"])
+                answers[answer] += 1
+                time.sleep(0 if answer == "200" else PAUSE)
+        return answers
+
+    with ThreadPoolExecutor(how["at_once"]) as threads:
+        asking = [threads.submit(ask, number) for number in range(how["at_once"])]
+        print("begun", flush=True)  # noqa: T201 - for `hogging`
+        sys.stdin.read()
+        ended.append(True)
+    print(json.dumps(sum((each.result() for each in asking), Counter())))  # noqa: T201 - for `hogging`
+
+
+def one(connection: http.client.HTTPConnection, path: str, body: bytes | None, token: str) -> str:
+    """Ask once, and name the answer."""
+    headers = {"authorization": f"Bearer {token}"}
+    if body is not None:
+        headers |= {"content-type": "application/json", "idempotency-key": str(uuid4())}
+    try:
+        connection.request("GET" if body is None else "POST", f"/api/me/tasks{path}", body, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return "broken"
+    if answer.status < 300:
+        return "200"
+    return str(json.loads(body)["type"].rpartition("/")[2])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
