@@ -190,6 +190,27 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_
         assert raised.value.retry_after <= 10
 
 
+async def test_given_a_flood_that_left_no_fetch_then_a_new_key_is_accepted_when_its_429_says_and_not_before() -> (
+    None
+):
+    clock = Clock()
+    async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
+        for number in range(BURST):
+            with pytest.raises(NotAuthenticated):
+                await fetched.find(f"made-up-{number}", "EdDSA")
+        server.keys.append(NEW.public)
+        with pytest.raises(TooManyRequests) as first:
+            await fetched.find("new", "EdDSA")
+
+        clock.now += first.value.retry_after - 1
+        with pytest.raises(TooManyRequests) as second:
+            await fetched.find("new", "EdDSA")
+        clock.now += second.value.retry_after
+
+        await fetched.find("new", "EdDSA")
+        assert (first.value.retry_after, second.value.retry_after) == (PAUSE, 1)
+
+
 @pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
 async def test_given_an_issuer_that_is_down_then_a_known_key_is_accepted_and_another_neither_nor(
     behaviour: str,
