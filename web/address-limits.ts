@@ -12,6 +12,9 @@ const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too; Better 
 const AT_ONCE = 8; // requests
 const WAITING_MAX = 100; // requests
 
+/** Headers that a page of a trusted origin may send. */
+export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
+
 const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
 
 interface Line {
@@ -24,18 +27,19 @@ interface Line {
 export function boundAddresses(
   listener: RequestListener,
   trustedProxies: readonly string[],
-  { quota = REQUESTS_MAX, atOnce = AT_ONCE, waitingMax = WAITING_MAX } = {},
+  { quota = REQUESTS_MAX, atOnce = AT_ONCE, waitingMax = WAITING_MAX, trustedOrigins = [] as readonly string[] } = {},
 ): RequestListener {
   const counts = new RateLimiter();
   const lines = new Map<string, Line>();
   const clientOf = clientReader(trustedProxies);
+  const origins = new Set(trustedOrigins);
   return (request, response) => {
     const client = clientOf(request);
     const wait = counts.take(client, quota);
-    if (wait > 0) return refuse(response, wait);
+    if (wait > 0) return refuse(request, response, wait, origins);
     const line = lines.get(client) ?? { running: 0, waiting: new Set() };
     const isMyTurn = line.running < atOnce;
-    if (!isMyTurn && line.waiting.size >= waitingMax) return refuse(response, 1);
+    if (!isMyTurn && line.waiting.size >= waitingMax) return refuse(request, response, 1, origins);
     lines.set(client, line);
     const begin = () => {
       if (!request.socket.destroyed) listener(request, response);
@@ -57,8 +61,26 @@ export function boundAddresses(
   };
 }
 
-/** A fixed response: it takes some tens of microseconds. */
-function refuse(response: ServerResponse, seconds: number): void {
+/**
+ * A fixed response: it takes some tens of microseconds. A page of a trusted origin can read it. That page's preflight
+ * succeeds, because the browser shows the page no status of a preflight that fails: the request behind it gets the 429.
+ */
+function refuse(
+  { method, headers: { origin } }: IncomingMessage,
+  response: ServerResponse,
+  seconds: number,
+  origins: ReadonlySet<string>,
+): void {
+  if (origins.size > 0) response.setHeader("vary", "Origin");
+  if (origin !== undefined && origins.has(origin)) {
+    response.setHeader("access-control-allow-origin", origin);
+    response.setHeader("access-control-allow-credentials", "true");
+    if (method === "OPTIONS") {
+      response.setHeader("access-control-allow-headers", CROSS_ORIGIN_HEADERS.join(","));
+      response.writeHead(204, { connection: "close" }).end();
+      return;
+    }
+  }
   response.writeHead(429, {
     "content-type": "application/json",
     "content-length": String(TOO_MANY.length),

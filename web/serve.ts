@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
-import { boundAddresses } from "./address-limits.ts";
+import { boundAddresses, CROSS_ORIGIN_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
 import { boundConsole } from "./log.ts";
@@ -44,13 +44,14 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
   servePage(app, settings);
 
   const listener = getRequestListener(app.fetch);
-  const bounded = settings.rateLimit ? boundAddresses(listener, settings.trustedProxies) : listener;
+  const { rateLimit, trustedProxies, trustedOrigins } = settings;
+  const bounded = rateLimit ? boundAddresses(listener, trustedProxies, { trustedOrigins }) : listener;
   const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);
     boundConsole(); // not before: why it cannot start is logged in full
   });
-  boundConnections(server, settings.trustedProxies);
+  boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";
     console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
@@ -69,7 +70,7 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
     cors({
       origin: [...settings.trustedOrigins],
       credentials: true,
-      allowHeaders: ["Content-Type", "Authorization"],
+      allowHeaders: CROSS_ORIGIN_HEADERS,
     }),
   );
   app.use(

@@ -7,6 +7,7 @@ import {
   createServer,
   type IncomingMessage,
   type RequestListener,
+  type RequestOptions,
   request,
   type Server,
   type ServerResponse,
@@ -37,8 +38,9 @@ async function given(t: TestContext, bounds: Bounds) {
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 /** Sends a request on a connection of its own. It resolves to the response. */
-function ask(server: Server, path: string, localAddress = "127.0.0.1") {
-  const asked = request({ port: portOf(server), host: "127.0.0.1", localAddress, path, agent: new Agent() }).end();
+function ask(server: Server, path: string, localAddress = "127.0.0.1", more: RequestOptions = {}) {
+  const options = { port: portOf(server), host: "127.0.0.1", localAddress, path, agent: new Agent(), ...more };
+  const asked = request(options).end();
   asked.on("error", () => undefined);
   const answer = once(asked, "response").then(([response]) => response as IncomingMessage);
   answer.catch(() => undefined);
@@ -80,6 +82,40 @@ test(
     });
   },
 );
+
+test(
+  "a page of a trusted origin can read the refusal, after a preflight too, and no other page can",
+  WITHIN,
+  async (t) => {
+    const { server, begun, end } = await given(t, {
+      quota: { max: 1, window: 10 },
+      trustedOrigins: ["https://app.example.com"],
+    });
+    const refused = (origin: string, method = "POST") =>
+      ask(server, "/api/auth/sign-in/email", undefined, { method, headers: { origin } }).answer;
+
+    ask(server, "/1");
+    await until(() => begun.length === 1);
+    end("/1");
+
+    const trusted = await refused("https://app.example.com");
+    const preflight = await refused("https://app.example.com", "OPTIONS");
+    const others = [await refused("https://app.example.com.evil.example"), await refused("null", "OPTIONS")];
+
+    const cors = {
+      "access-control-allow-origin": "https://app.example.com",
+      "access-control-allow-credentials": "true",
+      vary: "Origin",
+    };
+    assert.deepEqual([trusted.statusCode, corsOf(trusted)], [429, cors]);
+    const allowed = { ...cors, "access-control-allow-headers": "Content-Type,Authorization" };
+    assert.deepEqual([preflight.statusCode, corsOf(preflight)], [204, allowed]);
+    for (const other of others) assert.deepEqual([other.statusCode, corsOf(other)], [429, { vary: "Origin" }]);
+  },
+);
+
+const corsOf = ({ headers }: IncomingMessage) =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")));
 
 test(
   "few requests of an address run at once, the next ones wait in order, and more than wait are refused",
