@@ -20,9 +20,9 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   const [isOver, setOver] = useState(false);
   const [hasJustSignedIn, setJustSignedIn] = useState(false); // here, and not before the page was loaded
 
-  const { api, look, leave } = useMemo(() => {
-    /** Looks who is signed in. The person who is shown stays, with all they typed, where that cannot be seen. */
-    async function look(): Promise<void> {
+  const { api, readSession, leave } = useMemo(() => {
+    /** Reads who is signed in. If that fails, the page still shows the same person and all that they typed. */
+    async function readSession(): Promise<void> {
       const person = await currentPerson().catch(() => undefined);
       setHere((now) => (person !== undefined ? { person } : isPerson(now) ? now : "unreachable"));
     }
@@ -40,12 +40,12 @@ export function App({ apiUrl, verifiesEmail }: Props) {
       onSignedOut: (how) => (how === "over" ? setOver(true) : leave()),
       onSignedIn: () => {
         setOver(false);
-        void look();
+        void readSession();
       },
     });
     return {
       api,
-      look,
+      readSession,
       leave: () => {
         session.signedOut();
         leave();
@@ -54,8 +54,8 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   }, [apiUrl]);
 
   useEffect(() => {
-    void look();
-  }, [look]);
+    void readSession();
+  }, [readSession]);
 
   if (here === "loading") return <Loading />;
   if (here === "unreachable")
@@ -63,7 +63,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
       <main className="card">
         <h1>Taskward</h1>
         <p>The server cannot be reached. Your tasks are safe there.</p>
-        <button type="button" className="primary" onClick={() => void look()}>
+        <button type="button" className="primary" onClick={() => void readSession()}>
           Try again
         </button>
       </main>
@@ -71,7 +71,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   if (!here.person) {
     const enter = () => {
       setJustSignedIn(true);
-      return look();
+      return readSession();
     };
     return <SignIn verifiesEmail={verifiesEmail} onDone={enter} />;
   }

@@ -62,12 +62,12 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   more.current = list.more;
 
   useEffect(() => {
-    const look = () => setOffline(!navigator.onLine);
-    window.addEventListener("online", look);
-    window.addEventListener("offline", look);
+    const showWhetherOffline = () => setOffline(!navigator.onLine);
+    window.addEventListener("online", showWhetherOffline);
+    window.addEventListener("offline", showWhetherOffline);
     return () => {
-      window.removeEventListener("online", look);
-      window.removeEventListener("offline", look);
+      window.removeEventListener("online", showWhetherOffline);
+      window.removeEventListener("offline", showWhetherOffline);
     };
   }, []);
 

@@ -1,4 +1,4 @@
-/** The present moment, renewed each minute and when the page is looked at again. */
+/** The present time, renewed each minute and when the page is visible again. */
 
 import { useEffect, useState } from "react";
 
@@ -7,20 +7,20 @@ const MINUTE = 60_000; // milliseconds
 export function useNow(): Date {
   const [now, setNow] = useState(() => new Date());
   useEffect(() => {
-    const look = () => setNow(new Date());
+    const renew = () => setNow(new Date());
     let timer = setTimeout(
       function tick() {
-        look();
+        renew();
         timer = setTimeout(tick, MINUTE - (Date.now() % MINUTE));
       },
       MINUTE - (Date.now() % MINUTE),
     );
-    document.addEventListener("visibilitychange", look);
-    window.addEventListener("focus", look);
+    document.addEventListener("visibilitychange", renew);
+    window.addEventListener("focus", renew);
     return () => {
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", look);
-      window.removeEventListener("focus", look);
+      document.removeEventListener("visibilitychange", renew);
+      window.removeEventListener("focus", renew);
     };
   }, []);
   return now;

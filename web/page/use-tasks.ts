@@ -120,15 +120,15 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
   }, [load]);
 
   useEffect(() => {
-    // What changed in another window or on another device is seen on coming back.
-    const look = () => document.visibilityState === "visible" && void refresh();
-    document.addEventListener("visibilitychange", look);
-    window.addEventListener("focus", look);
-    window.addEventListener("online", look);
+    // When the person comes back to this page, it shows what changed in another window or on another device.
+    const refreshIfVisible = () => document.visibilityState === "visible" && void refresh();
+    document.addEventListener("visibilitychange", refreshIfVisible);
+    window.addEventListener("focus", refreshIfVisible);
+    window.addEventListener("online", refreshIfVisible);
     return () => {
-      document.removeEventListener("visibilitychange", look);
-      window.removeEventListener("focus", look);
-      window.removeEventListener("online", look);
+      document.removeEventListener("visibilitychange", refreshIfVisible);
+      window.removeEventListener("focus", refreshIfVisible);
+      window.removeEventListener("online", refreshIfVisible);
     };
   }, [refresh]);
 

@@ -9,12 +9,12 @@ export default function App() {
   const { data, isPending, refetch } = authClient.useSession();
   const [shownFor, setShownFor] = useState<string | null>(null); // the list stays while its person signs in again
   const user = data?.user.id ?? null;
-  if (user !== null && user !== shownFor) setShownFor(user); // another person: their list is a new one, by its key
+  if (user !== null && user !== shownFor) setShownFor(user); // another person: `key={shownFor}` makes React create a new list
 
   useEffect(() => {
-    const look = () => void refetch();
-    window.addEventListener("look-who-is-signed-in", look);
-    return () => window.removeEventListener("look-who-is-signed-in", look);
+    const refetchSession = () => void refetch();
+    window.addEventListener("refetch-session", refetchSession);
+    return () => window.removeEventListener("refetch-session", refetchSession);
   }, [refetch]);
 
   async function signOut() {
@@ -53,7 +53,7 @@ function TaskList({ user }: { user: string }) {
     return () => controller.abort();
   }, [user]);
 
-  /** Does something; what the person typed stays where it is until it is done. */
+  /** Runs an action. If it fails, shows the error and keeps the typed text. */
   async function attempt(action: () => Promise<void>) {
     try {
       await action();

@@ -10,7 +10,7 @@ export function TaskList({ first }: { first: Task[] }) {
   const [edited, setEdited] = useState<Task | null>(null); // as it was when the person began, or saw it last
   const [failure, setFailure] = useState<unknown>(null);
 
-  /** Does something; what the person typed stays where it is until it is done. */
+  /** Runs an action. If it fails, shows the error and keeps the typed text. */
   async function attempt(action: () => Promise<void>) {
     try {
       await action();
