@@ -13,7 +13,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import logs
-from app.api.backpressure import LargeBodies, LargeResponses, Room
+from app.api.backpressure import ByteBudget, LargeBodies, LargeResponses
 from app.api.context import AppState
 from app.api.docs import DOCS_HANDLERS
 from app.api.health import alive, readiness
@@ -167,7 +167,7 @@ def compose(
         app_state=AppState(
             unit_of_work_of=units_of_work.of,
             unit_of_work_of_stream=replace(units_of_work, concurrency=PersonConcurrency(1)).of,
-            bodies=Room(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
+            bodies=ByteBudget(of_one=BODIES_OF_ONE, of_all=BODIES_OF_ALL),
             large_bodies=LargeBodies(),
             large_responses=LargeResponses(),
             problem_base=settings.problem_base_url or PROBLEMS_PATH,

@@ -35,12 +35,12 @@ def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ())
 def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
     clients: ClientAddresses, peer: str | None, name: str
 ) -> None:
-    assert clients.name(request_from(peer)) == name
+    assert clients.address_of(request_from(peer)) == name
 
 
 @pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
 def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
-    assert clients.name(request_from("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
+    assert clients.address_of(request_from("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
 def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
     forwarded: list[str], name: str
 ) -> None:
-    assert ClientAddresses(PROXIES).name(request_from(PROXY, *forwarded)) == name
+    assert ClientAddresses(PROXIES).address_of(request_from(PROXY, *forwarded)) == name
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ async def test_every_answer_errors_too_can_be_read_by_our_front_end(people: Peop
 
 @pytest.fixture
 async def named(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that answers to some names only."""
+    """A client of a service that allows some host names only."""
     env = environment_for(database_url, ALLOWED_HOSTS="api.example.com, *.example.org, [::1]")
     app = compose(Settings.from_env(env))
     async with client_of(app) as client:
@@ -246,14 +246,25 @@ async def named(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("host", ["api.example.com", "API.example.com:8000", "a.b.example.org", "[::1]:80"])
-async def test_a_name_of_ours_is_answered(named: httpx.AsyncClient, host: str) -> None:
+async def test_a_request_for_an_allowed_host_name_is_answered(named: httpx.AsyncClient, host: str) -> None:
     assert (await named.get("/openapi.json", headers={"host": host})).status_code == 200
+
+
+async def test_two_host_headers_are_refused_with_what_to_send(named: httpx.AsyncClient) -> None:
+    hosts = [("host", "api.example.com"), ("host", "a.example.org")]
+
+    response = await named.get("/openapi.json", headers=hosts)
+
+    assert response.status_code == 400
+    assert response.json()["detail"] == "Send one `Host` header with a host name of this service."
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "example.org", "api.example.com.evil.example", "evilexample.org", ""]
 )
-async def test_another_name_is_refused_but_health_is_reported(named: httpx.AsyncClient, host: str) -> None:
+async def test_a_request_for_another_host_name_is_refused_but_health_is_reported(
+    named: httpx.AsyncClient, host: str
+) -> None:
     response = await named.get("/openapi.json", headers={"host": host})
 
     assert response.status_code == 400

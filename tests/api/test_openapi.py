@@ -277,12 +277,12 @@ def test_no_member_of_a_body_or_an_answer_has_a_default() -> None:
 def test_members_of_answers_that_may_be_missing_are_not_required_and_the_others_are() -> None:
     optional = {
         (name, member)
-        for name in ("Task", "BatchResult", "BatchResults", "Summary", "TagCount", "Fault", "Problem")
+        for name in ("Task", "BatchResult", "BatchResults", "Summary", "TagCount", "FieldError", "Problem")
         for member in DOCUMENT["components"]["schemas"][name]["properties"]
         if member not in DOCUMENT["components"]["schemas"][name]["required"]
     }
 
-    assert optional == {("BatchResult", "task"), ("Fault", "in"), ("Problem", "errors")}
+    assert optional == {("BatchResult", "task"), ("FieldError", "in"), ("Problem", "errors")}
 
 
 def test_priority_and_sort_have_one_name_wherever_they_occur() -> None:

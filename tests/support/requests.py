@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from app.api.backpressure import LargeBodies, LargeResponses, Room
+from app.api.backpressure import ByteBudget, LargeBodies, LargeResponses
 from app.api.context import AppState, RequestContext, begin, context_of
 from app.api.requests.request import TaskRequest
 from app.domain.identity import Principal, UserId
@@ -50,7 +50,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     state = AppState(
         unit_of_work_of=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]  # no `read_…` function uses it
         unit_of_work_of_stream=lambda owner: SimpleNamespace(owner=owner),  # type: ignore[arg-type,return-value]
-        bodies=Room(of_one=10**9, of_all=10**9),
+        bodies=ByteBudget(of_one=10**9, of_all=10**9),
         large_bodies=LargeBodies(),
         large_responses=LargeResponses(),
         problem_base="/problems",

@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * List what changed
-         * @description Every task that changed since a token, once, as it is now, in the order of its last change. Without `since`: all tasks, those in the trash too. Apply each page to your copy, and keep its `next`: nothing is missed, and a change may come again. 410: the token is too old.
+         * @description Returns each task that changed after `since` exactly once, in its current state, in the order of its last change. Without `since` it returns all tasks, including those in the trash. Apply each page to your copy, and store its `next`. Nothing is missed; a change may come again. 410: `since` is too old.
          */
         get: operations["listChanges"];
         put?: never;
@@ -74,7 +74,7 @@ export interface paths {
         };
         /**
          * Follow the changes of tasks
-         * @description Server-sent events. `ready` begins the stream, and `changes` has a page of the change feed as soon as there is one. The event `live` says whether changes on other machines arrive at once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the last id. A comment comes every 15 seconds. HEAD gets the headers only. A page of documentation cannot show a stream that does not end: use `curl -N`.
+         * @description Server-sent events. `ready` begins the stream, and `changes` has a page of the change feed as soon as there is one. The event `live` says whether changes on other machines arrive at once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the last id. If nothing was sent for 15 seconds, a comment is sent. HEAD gets the headers only. A page of documentation cannot show a stream that does not end: use `curl -N`.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -94,7 +94,7 @@ export interface paths {
         };
         /**
          * Count tasks
-         * @description Counts the tasks that are open, done, overdue and due today, and those of each tag. The trash is not counted.
+         * @description Counts the tasks that are open, done, overdue and due today, and the open and done tasks of each tag. The trash is not counted.
          */
         get: operations["summarizeTasks"];
         put?: never;
@@ -262,8 +262,8 @@ export interface components {
             /** @description Whether there are more changes now */
             more: boolean;
         };
-        /** Fault */
-        Fault: {
+        /** FieldError */
+        FieldError: {
             /** @description A JSON Pointer (RFC 6901) into the body; `/<name>` for a parameter or header */
             pointer: string;
             detail: string;
@@ -282,7 +282,7 @@ export interface components {
             /** @description The same as the header X-Request-ID */
             request_id: string;
             /** @description The validation errors of the request */
-            errors?: components["schemas"]["Fault"][];
+            errors?: components["schemas"]["FieldError"][];
         };
         /** Summary */
         Summary: {
@@ -292,14 +292,14 @@ export interface components {
             overdue: number;
             /** @description Open, and due today, even if its time has passed */
             due_today: number;
-            /** @description Sorted by tag. If not all fit: those with the most open tasks, then the most tasks */
+            /** @description Sorted by tag. If there are too many tags, only those with the most open tasks are listed (of equal ones, those with the most tasks) */
             tags: components["schemas"]["TagCount"][];
             /** @description The number of tags that are not in `tags` */
             tags_left_out: number;
         };
         /** TagCount */
         TagCount: {
-            /** @description In one of its spellings */
+            /** @description The tag, in one of the spellings that the person used */
             tag: string;
             open: number;
             done: number;
@@ -314,7 +314,7 @@ export interface components {
             /** @description The owner: the subject of the token */
             user_id: string;
             /**
-             * @description Trimmed; not blank
+             * @description It is trimmed, and must not be blank
              * @example Water the plants
              */
             title: string;
@@ -330,7 +330,7 @@ export interface components {
             due: string | null;
             priority: components["schemas"]["Priority"];
             /**
-             * @description Trimmed; no tag twice, ignoring case; the order is kept
+             * @description Tags are trimmed and keep their order. Two that differ only in case are an error
              * @example [
              *       "home",
              *       "Garden"
@@ -366,7 +366,7 @@ export interface components {
         /** @description By default `completed` is false and `priority` is `none` */
         TaskCreate: {
             /**
-             * @description Trimmed; not blank
+             * @description It is trimmed, and must not be blank
              * @example Water the plants
              */
             title: string;
@@ -382,7 +382,7 @@ export interface components {
             due?: string | null;
             priority?: components["schemas"]["Priority"];
             /**
-             * @description Trimmed; no tag twice, ignoring case; the order is kept
+             * @description Tags are trimmed and keep their order. Two that differ only in case are an error
              * @example [
              *       "home",
              *       "Garden"
@@ -393,7 +393,7 @@ export interface components {
         /** @description Fields that are not sent keep their values */
         TaskUpdate: {
             /**
-             * @description Trimmed; not blank
+             * @description It is trimmed, and must not be blank
              * @example Water the plants
              */
             title?: string;
@@ -409,7 +409,7 @@ export interface components {
             due?: string | null;
             priority?: components["schemas"]["Priority"];
             /**
-             * @description Trimmed; no tag twice, ignoring case; the order is kept
+             * @description Tags are trimmed and keep their order. Two that differ only in case are an error
              * @example [
              *       "home",
              *       "Garden"
@@ -436,7 +436,7 @@ export interface components {
         /** @description JSON Merge Patch (RFC 7396): null clears description, due, priority and tags */
         TaskPatch: {
             /**
-             * @description Trimmed; not blank
+             * @description It is trimmed, and must not be blank
              * @example Water the plants
              */
             title?: string;
@@ -452,7 +452,7 @@ export interface components {
             due?: string | null;
             priority?: components["schemas"]["Priority"] | null;
             /**
-             * @description Trimmed; no tag twice, ignoring case; the order is kept
+             * @description Tags are trimmed and keep their order. Two that differ only in case are an error
              * @example [
              *       "home",
              *       "Garden"
@@ -481,7 +481,7 @@ export interface components {
                 /** @constant */
                 op: "create";
                 /**
-                 * @description Trimmed; not blank
+                 * @description It is trimmed, and must not be blank
                  * @example Water the plants
                  */
                 title: string;
@@ -497,7 +497,7 @@ export interface components {
                 due?: string | null;
                 priority?: components["schemas"]["Priority"];
                 /**
-                 * @description Trimmed; no tag twice, ignoring case; the order is kept
+                 * @description Tags are trimmed and keep their order. Two that differ only in case are an error
                  * @example [
                  *       "home",
                  *       "Garden"
@@ -518,7 +518,7 @@ export interface components {
                  */
                 if_match?: string;
                 /**
-                 * @description Trimmed; not blank
+                 * @description It is trimmed, and must not be blank
                  * @example Water the plants
                  */
                 title?: string;
@@ -534,7 +534,7 @@ export interface components {
                 due?: string | null;
                 priority?: components["schemas"]["Priority"] | null;
                 /**
-                 * @description Trimmed; no tag twice, ignoring case; the order is kept
+                 * @description Tags are trimmed and keep their order. Two that differ only in case are an error
                  * @example [
                  *       "home",
                  *       "Garden"
@@ -596,7 +596,7 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description The order; `-` means descending. Tasks without a due date come last in both directions; equal tasks are ordered by id */
+                /** @description The order; `-` means descending. Tasks without a due date come last in both directions. Tasks with the same sort key are ordered by id, in the same direction */
                 sort?: components["schemas"]["Sort"];
                 /** @description Only completed tasks, or only open ones */
                 completed?: boolean;
@@ -606,19 +606,19 @@ export interface operations {
                 tag?: string[];
                 /** @description `none`: only tasks without a due date */
                 due?: "none";
-                /** @description Only tasks due before this. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-02-01` */
+                /** @description Only tasks due before this. The value is a date (00:00 UTC of that day) or a date-time with an offset; write `+` as `%2B`. Example: `2026-02-01` */
                 due_before?: string;
-                /** @description Only tasks due after this. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-01-31T17:00:00Z` */
+                /** @description Only tasks due after this. The value is a date (00:00 UTC of that day) or a date-time with an offset; write `+` as `%2B`. Example: `2026-01-31T17:00:00Z` */
                 due_after?: string;
-                /** @description Only tasks changed at this time or later. A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`): `2026-01-05T08:30:00Z` */
+                /** @description Only tasks changed at this time or later. The value is a date (00:00 UTC of that day) or a date-time with an offset; write `+` as `%2B`. Example: `2026-01-05T08:30:00Z` */
                 updated_since?: string;
-                /** @description Only tasks with all these words in title and description, in any order; the last word may be the beginning of a word: `water pla`. Case and punctuation are ignored; there is no syntax. At most 10 words of at most 40 characters; a text without any word, such as `?!`, is searched literally */
+                /** @description Only tasks in which each of these words occurs, in the title or in the description, in any order. The last word may be the beginning of a word: `water pla`. Case and punctuation are ignored; there is no syntax. At most 10 words of at most 40 characters; a text without any word, such as `?!`, is searched literally */
                 q?: string;
                 /** @description `true`: only tasks in the trash */
                 trashed?: boolean;
-                /** @description The maximum number of tasks. A page ends at about 1 MB; `Link` has the next one */
+                /** @description The maximum number of tasks. A page has at most 1 MB of JSON; `Link` has the URL of the next page */
                 limit?: number;
-                /** @description Where the page begins. Take it from `Link` with `rel="next"`. It is valid only with the parameters of that list; only `limit` may differ */
+                /** @description Where the page begins. Take it from `Link` with `rel="next"`. Send it with the same parameters as the first page; you may change `limit` */
                 cursor?: string;
             };
             header?: {
@@ -636,7 +636,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description A page of tasks */
             200: {
                 headers: {
                     /** @description The next page, if there is one: `<…>; rel="next"` (RFC 8288) */
@@ -694,14 +694,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -753,10 +753,10 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Document created, URL follows */
+            /** @description The new task */
             201: {
                 headers: {
-                    /** @description Where the task is */
+                    /** @description The path of the task */
                     Location?: string;
                     /** @description The task's version: `"3"` */
                     ETag?: string;
@@ -817,7 +817,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The current state does not allow it */
+            /** @description The current state does not allow the operation */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -828,7 +828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -864,14 +864,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -923,7 +923,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The result of each operation */
             200: {
                 headers: {
                     /** @description `true` if the response is that of an earlier request */
@@ -992,7 +992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The current state does not allow it */
+            /** @description The current state does not allow the operation */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -1003,7 +1003,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1061,14 +1061,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1101,9 +1101,9 @@ export interface operations {
     listChanges: {
         parameters: {
             query?: {
-                /** @description `next` of an earlier response; without it: all tasks */
+                /** @description The `next` of an earlier response. Without `since`, the response has all tasks */
                 since?: string;
-                /** @description The maximum number of changes. A page ends at about 1 MB; `more` says whether there are more */
+                /** @description The maximum number of changes. A page has at most 1 MB; `more` says whether there are more changes */
                 limit?: number;
             };
             header?: never;
@@ -1118,7 +1118,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description A page of changes */
             200: {
                 headers: {
                     /** @description The next page, if there is one now: `<…>; rel="next"` (RFC 8288) */
@@ -1167,7 +1167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1176,14 +1176,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1216,11 +1216,11 @@ export interface operations {
     streamEvents: {
         parameters: {
             query?: {
-                /** @description Where the events begin: the `next` of the changes that you have read, or `now`. Required without `Last-Event-ID` */
+                /** @description Where the events begin: the `next` of the changes that you have read, or `now`. Required if there is no `Last-Event-ID` */
                 since?: string;
             };
             header?: {
-                /** @description The id of the last event that you have read: the stream goes on after it */
+                /** @description The id of the last event that you have read: the stream continues after this event */
                 "Last-Event-ID"?: string;
             };
             path: {
@@ -1234,7 +1234,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description A stream of events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1281,7 +1281,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1290,14 +1290,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1345,7 +1345,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The counts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1392,14 +1392,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1449,7 +1449,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The task */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -1514,14 +1514,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1575,7 +1575,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The task after the update */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -1684,14 +1684,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1744,7 +1744,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, nothing follows */
+            /** @description The task is in the trash, or permanently deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1820,14 +1820,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -1882,7 +1882,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The task after the change */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -1991,14 +1991,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -2054,7 +2054,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The completed or reopened task */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -2125,7 +2125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The current state does not allow it */
+            /** @description The current state does not allow the operation */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -2136,7 +2136,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The response stored under this Idempotency-Key is gone, or changes since this token are */
+            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2194,14 +2194,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -2255,7 +2255,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The task with its new position */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -2364,14 +2364,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -2421,7 +2421,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The restored task */
             200: {
                 headers: {
                     /** @description The task's version: `"3"` */
@@ -2479,7 +2479,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The current state does not allow it */
+            /** @description The current state does not allow the operation */
             409: {
                 headers: {
                     /** @description Seconds to wait, where waiting helps */
@@ -2512,14 +2512,14 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This person or this address has too many requests, keys, or bytes in flight */
+            /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
                     /** @description Seconds to wait */
                     "Retry-After"?: string;
-                    /** @description How many requests in a window: `"person";q=1200;w=60`, or `"address"` */
+                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
                     "RateLimit-Policy"?: string;
-                    /** @description How many are left, and how many seconds the window: `"person";r=0;t=17` */
+                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
                     RateLimit?: string;
                     [name: string]: unknown;
                 };
@@ -2558,7 +2558,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The process answers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2580,7 +2580,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description Every part is available */
             200: {
                 headers: {
                     [name: string]: unknown;

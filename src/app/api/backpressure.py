@@ -1,6 +1,6 @@
 """Backpressure: limits on large bodies and responses in memory, and draining of refused bodies.
 
-- `Room` counts bytes in memory, for one person and in total.
+- `ByteBudget` counts bytes in memory, for one person and in total.
 - A response stays in memory until the kernel takes it, and the kernel keeps a limited number of unread bytes
   of a connection (`app.send_buffers`). So a large response counts while it is being sent. Small ones do not
   count: of these, granian keeps a few for each connection.
@@ -29,8 +29,8 @@ class Full(Enum):
     PROCESS = auto()
 
 
-class Room:
-    """Counts bytes in memory by person, with a limit for one person and one for all."""
+class ByteBudget:
+    """Counts bytes in memory by person, with a limit for one person and one for all people together."""
 
     def __init__(self, *, of_one: int, of_all: int) -> None:
         self._of_one = of_one
@@ -63,7 +63,7 @@ AT_WORK_MAX: Final = 8 * 1024 * 1024  # bytes of large bodies that are worked on
 
 @dataclass(slots=True)
 class Turn:
-    """The right to work on one large body."""
+    """The right of a request to work on its large body."""
 
     bodies: "LargeBodies"
     lock: asyncio.Lock
@@ -82,7 +82,7 @@ class LargeBodies:
     connection, and each person has one place in the queue for the event loop.
 
     While a body is worked on, it takes eight times its size in memory. So the bodies of all people have a
-    limit. The smallest one goes on first: it does not wait behind large batches.
+    limit. The smallest one goes first: it does not wait behind large batches.
     """
 
     def __init__(self) -> None:
@@ -151,16 +151,18 @@ class LargeResponses:
     """Large responses that this process is sending."""
 
     def __init__(self) -> None:
-        self._people = Room(of_one=PERSON_MAX, of_all=PROCESS_MAX)
-        self._strangers = Room(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX)
+        self._people = ByteBudget(of_one=PERSON_MAX, of_all=PROCESS_MAX)
+        self._strangers = ByteBudget(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX)
 
-    def lack(self, reader: str, size: int, *, public: bool = False) -> AnswersNotTaken | TooBusy | None:
-        """Return why there is no room for a response of this size, or None.
+    def refusal_for(
+        self, reader: str, size: int, *, public: bool = False
+    ) -> AnswersNotTaken | TooBusy | None:
+        """Return the error with which a response of this size must be refused; None: it may be sent.
 
         The reader is a person, or an address if the response is public.
         """
-        room, size = self._counted(size, public=public)
-        full = room.limit_reached(reader, size)
+        budget, size = self._budget_for(size, public=public)
+        full = budget.limit_reached(reader, size)
         if full is None:
             return None
         return AnswersNotTaken() if full is Full.PERSON else TooBusy()
@@ -171,21 +173,21 @@ class LargeResponses:
         The last bytes are sent one by one, in more pieces than granian queues. So once the last piece is in
         the queue, the first one has left it, and the whole body before it too.
         """
-        room, size = self._counted(len(body), public=public)
-        room.take(reader, size)
+        budget, size = self._budget_for(len(body), public=public)
+        budget.take(reader, size)
         try:
             await send(start)
             whole = len(body) - QUEUE - 1
             for begin in range(0, whole, PIECE):
                 await send(_piece(body[begin : min(begin + PIECE, whole)]))
-            for place in range(whole, len(body)):
-                await send(_piece(body[place : place + 1]))
+            for index in range(whole, len(body)):
+                await send(_piece(body[index : index + 1]))
             await send(_piece(b"", more=False))
         finally:
-            room.release(reader, size)
+            budget.release(reader, size)
 
-    def _counted(self, size: int, *, public: bool) -> tuple[Room, int]:
-        """Return where a response counts, and how much. Readers of a public one share its bytes."""
+    def _budget_for(self, size: int, *, public: bool) -> tuple[ByteBudget, int]:
+        """Return the budget of a response and the bytes to count. Readers of a public one share its bytes."""
         return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
 
 
@@ -213,7 +215,7 @@ class IncomingBody:
         """Return the next ASGI message."""
         message: Any = await self._receive()
         self._ended = message["type"] != "http.request" or not message.get("more_body", False)
-        return message  # type: ignore[no-any-return]  # what ASGI says
+        return message  # type: ignore[no-any-return]  # ASGI's `receive` returns a message
 
     async def read_on(self, seconds: float = READ_ON_FOR) -> None:
         """Read the rest and drop it, for at most READ_ON_MAX bytes and a number of seconds."""

@@ -1,4 +1,6 @@
-"""The context of a request: what the middleware reads from ASGI and finds out, for the handlers and the log.
+"""The context of a request: what the middleware reads from the ASGI scope and computes from it.
+
+Handlers and the log use it.
 
 Only this module looks up strings in an ASGI scope.
 """
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 from litestar.handlers import BaseRouteHandler
 
-from app.api.backpressure import KERNEL_BUFFERS, LargeBodies, LargeResponses, Room, Turn
+from app.api.backpressure import KERNEL_BUFFERS, ByteBudget, LargeBodies, LargeResponses, Turn
 from app.domain.identity import Principal, TokenVerifier, UserId
 from app.domain.rate_limit import Standing
 from app.domain.task_service import TaskService
@@ -29,7 +31,7 @@ class AppState:
 
     unit_of_work_of: Callable[[UserId], UnitOfWork]
     unit_of_work_of_stream: Callable[[UserId], UnitOfWork]  # does not wait for the person's requests
-    bodies: Room  # request bodies in memory
+    bodies: ByteBudget  # request bodies in memory
     large_bodies: LargeBodies
     large_responses: LargeResponses
     problem_base: str  # the base URL of the pages of problem types
@@ -61,11 +63,11 @@ class RequestContext:
     rate_limit: Standing | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
-    turn: Turn | None = None  # held while the large body is worked on, until the response
-    response_began: float | None = None  # when an event stream began, in seconds of `perf_counter`
+    turn: Turn | None = None  # the request has it from the parsing of a large body until the response
+    stream_began: float | None = None  # seconds of `perf_counter`; None: the response is no event stream
 
     def end_turn(self) -> None:
-        """Let the person's next large body be worked on."""
+        """Give up the turn of a large body, so that the person's next one gets it."""
         if self.turn is not None:
             self.turn.release()
             self.turn = None
@@ -74,7 +76,7 @@ class RequestContext:
     def user_id(self) -> UserId:
         """The user of the token. Only a public route has none."""
         if self.principal is None:
-            raise RuntimeError("a request without a user has no tasks")
+            raise RuntimeError("the request is not authenticated: it has no user id")
         return self.principal.user_id
 
     @property
@@ -96,7 +98,7 @@ class RequestContext:
     def may_have_large_body(self) -> bool:
         """Whether the body may be too large for the kernel's buffer.
 
-        A client that waits for 100 sends no body after another response (RFC 9110 §10.1.1).
+        With `Expect: 100-continue` a client sends no body if the response is not 100 (RFC 9110 §10.1.1).
         """
         if b"expect" in self.headers:
             return False
@@ -148,17 +150,17 @@ def context_of(scope: Any) -> RequestContext:
 
 
 def answer_as_get(scope: Any) -> None:
-    """Pass a HEAD request to the handler of GET."""
+    """Change a HEAD request to GET, so that Litestar calls the handler of GET."""
     scope["method"] = "GET"
 
 
 def add_route(scope: Any) -> tuple[RequestContext, BaseRouteHandler, Mapping[str, str]]:
-    """Add the route that Litestar found to the context. Return it, the handler and the path's parameters."""
+    """Store the matched route in the context. Return the context, the handler and the path parameters."""
     context = context_of(scope)
     context.route = scope["path_template"]
     return context, scope["route_handler"], scope["path_params"]
 
 
 def read_request_id(sent: bytes) -> str:
-    """Return the client's request id, which correlates both logs; a random one if it is invalid."""
+    """Return the client's request id, which links their log with ours. If it is invalid: random."""
     return sent.decode() if sent and _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"

@@ -42,25 +42,29 @@ SINCE: Final = "since"
 NOW: Final = "now"
 ID_HEADER: Final = "Last-Event-ID"
 
-HEARTBEAT: Final = 15.0  # seconds between events or comments
-HEARTBEAT_LINE: Final = b":\n"  # a comment has no blank line: httpx-sse reads one as an event without data
+HEARTBEAT: Final = 15.0  # seconds without an event after which a comment is sent
+HEARTBEAT_LINE: Final = b":\n"  # a blank line after the comment would be an event without data in httpx-sse
 LIFETIME: Final = 900.0  # seconds after which the client must connect again
 DEBOUNCE: Final = 0.05  # seconds from an announcement to the read, so that one read sees several writes
-READ_EVERY: Final = 0.25  # seconds at least between two reads of a stream
+MIN_READ_INTERVAL: Final = 0.25  # seconds between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
 PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a single change
-FIRST_CHANGES: Final = 20  # of the first page that is read; the size of each decides about the next
+FIRST_CHANGES: Final = 20
+"""Changes in the first page after the stream was up to date. Its size decides about the next page."""
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
-BACKOFF: Final = (1.0, 30.0)  # seconds until the next read while the database is away: at first, and at most
+BACKOFF: Final = (
+    1.0,
+    30.0,
+)  # seconds until the next read while the database is unavailable: at first, at most
 LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 """Where clients that use Python's `splitlines` end a line too, though the standard does not."""
 
 
 def read_since(request: TaskRequest) -> ChangesToken | None:
-    """Read where the events begin: a token of the change feed; None: now.
+    """Return where the events begin: a token of the change feed; None: now.
 
-    A client that connects again sends the id of its last event, often to the same address as before. So the
+    A client that connects again sends the id of its last event, often to the same URL as before. So the
     header wins over `since=now`.
 
     Raises:
@@ -98,7 +102,7 @@ class EventStream(JsonResponse[str]):
     )
 
     def __init__(self, context: RequestContext, since: ChangesToken | None) -> None:
-        """Set the place of the client in the feed; None: now."""
+        """Set the position of the client in the feed; None: now."""
         super().__init__(b"", headers=self.fields)
         self._context = context
         self._since = since
@@ -108,7 +112,7 @@ class EventStream(JsonResponse[str]):
 
         Raises:
             TooManyStreams, TooBusy: there is no room for another stream.
-            ChangesGone, Unavailable, TooManyAtOnce: the first read failed, and nothing was sent.
+            ChangesGone, Unavailable, TooManyAtOnce, TooBusy: the first read failed, and nothing was sent.
 
         """
         if self._context.method == "HEAD":
@@ -116,9 +120,10 @@ class EventStream(JsonResponse[str]):
             return
         with self._context.app.hub.open(self._context.user_id) as stream:
             follower = _Follower(self._context, stream, send)
-            await follower.find_place(self._since)
-            self._context.response_began = perf_counter()
-            SMALL_REQUESTS.count -= 1  # an open stream works rarely, so long work need not rest for it
+            await follower.find_position(self._since)
+            self._context.stream_began = perf_counter()
+            # An open stream is mostly idle, so it is no small request for which long work pauses.
+            SMALL_REQUESTS.count -= 1
             watching = asyncio.create_task(_watch_client(receive, stream))
             try:
                 start: HTTPResponseStartEvent = {
@@ -134,9 +139,10 @@ class EventStream(JsonResponse[str]):
 
 
 async def _watch_client(receive: Receive, stream: Stream) -> None:
-    """Note when the client disconnects. granian shows it here only: `send` does not fail.
+    """End the stream when the client disconnects. granian shows it here only: `send` does not fail.
 
-    A body has no meaning here (RFC 9110 §9.3.1), and may have no end: it ends the stream.
+    A body has no meaning here (RFC 9110 §9.3.1). One that does not arrive in a single message ends the
+    stream, because that body might never end.
     """
     while True:
         message: Any = await receive()
@@ -145,7 +151,7 @@ async def _watch_client(receive: Receive, stream: Stream) -> None:
             return
 
 
-class _Leaves(Exception):
+class _StreamEnds(Exception):
     """The stream ends, and the client gets the reason."""
 
     def __init__(self, reason: str) -> None:
@@ -153,14 +159,15 @@ class _Leaves(Exception):
         self.reason = reason
 
 
-class _Slow(Exception):
+class _ClientTooSlow(Exception):
     """The client did not take an event in time. It would not take another one either."""
 
 
 class _Follower:
     """Follows the feed for one stream.
 
-    A page is dropped before its event is sent: a client may take its time, and a process has many streams.
+    The page object is freed before its event is sent. A client may read slowly, and many streams would hold
+    pages in memory.
     """
 
     def __init__(self, context: RequestContext, stream: Stream, send: Send) -> None:
@@ -172,15 +179,15 @@ class _Follower:
         self._pass_on = send
         self._position = ChangesToken(0)
         self._page: ChangesPage | None = None  # read, and not sent yet
-        self._live = True  # as the client knows it
+        self._live_sent = True  # the value in the client's last `live` event; without one it assumes true
         self._pause = 0.0  # seconds of backoff
         self._limit = FIRST_CHANGES  # changes of the next page
         now = monotonic()
         self._no_read_before = self._sent_at = now
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
 
-    async def find_place(self, since: ChangesToken | None) -> None:
-        """Find the place in the feed, and read what is new, unless certainly nothing is.
+    async def find_position(self, since: ChangesToken | None) -> None:
+        """Find the client's position in the feed. Read new changes, unless it is known that there are none.
 
         `head`: where the owner's feed ended when this process last knew it. `mark`: what this process knew of
         the owner's changes before the read.
@@ -195,7 +202,7 @@ class _Follower:
             await self._read()
 
     async def follow(self) -> None:
-        """Send events until the stream ends. The last one says why."""
+        """Send events until the stream ends. If the client still reads, a last event gives the reason."""
         try:
             await self._send(self._event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY)))  # noqa: S311 - spreads load
             await self._send_page()
@@ -205,10 +212,10 @@ class _Follower:
             await self._end("resync", {})
         except (NotAuthenticated, KeysUnavailable):
             await self._end("bye", {"reason": "token-expired"})
-        except _Leaves as end:
+        except _StreamEnds as end:
             longest = max(RETRY[1], self._app.shutdown_delay * 1000 // 2)  # milliseconds: half the delay
             await self._end("bye", {"reason": end.reason}, retry=randint(RETRY[0], longest))  # noqa: S311 - spreads load
-        except _Slow:
+        except _ClientTooSlow:
             log.info("event stream ended: its client does not read")
 
     async def _do_next(self) -> None:
@@ -217,12 +224,12 @@ class _Follower:
         heartbeat_at = self._sent_at + HEARTBEAT
         read_at = max(self._stream.changed_at + DEBOUNCE, self._no_read_before)
         if self._hub.leaving:
-            raise _Leaves("leaving")
+            raise _StreamEnds("leaving")
         if now >= self._ends_at:
-            raise _Leaves("too-long")
-        if self._live != self._hub.live:
-            self._live = self._hub.live
-            await self._send(event("live", {"live": self._live}))
+            raise _StreamEnds("too-long")
+        if self._live_sent != self._hub.live:
+            self._live_sent = self._hub.live
+            await self._send(event("live", {"live": self._live_sent}))
         elif self._stream.changed and now >= read_at:
             await self._read_again()
         elif now >= heartbeat_at:
@@ -233,7 +240,7 @@ class _Follower:
             await self._stream.wait(due - now)
 
     async def _read_again(self) -> None:
-        """Read the feed and send what is new. While the database is away, try again later and later."""
+        """Read the feed and send what is new. If the database is unavailable, wait longer each time."""
         try:
             await self._read()
         except (Unavailable, TooManyAtOnce, TooBusy):
@@ -247,7 +254,7 @@ class _Follower:
     async def _read(self) -> None:
         """Read the next page. If it is too large for an event, read it again with fewer changes."""
         async with self._hub.read_turn(self._context.user_id):
-            self._no_read_before = monotonic() + READ_EVERY
+            self._no_read_before = monotonic() + MIN_READ_INTERVAL
             self._stream.changed = False
             mark = self._hub.mark_of(self._context.user_id)
             tasks = self._app.unit_of_work_of_stream(self._context.user_id).tasks
@@ -266,7 +273,7 @@ class _Follower:
         self._page = page
 
     async def _send_page(self) -> None:
-        """Send the page that was read, unless it is empty: the stream was woken in vain."""
+        """Send the page that was read. If it is empty, the wake-up was unnecessary: send nothing."""
         page, self._page = self._page, None
         if page is None or page.next == self._position:
             return
@@ -277,19 +284,20 @@ class _Follower:
         await self._send(changes)
 
     def _event(self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None) -> bytes:
-        """Return an event whose id is the place in the feed."""
-        place = cursors.write_token(self._position, self._context.user_id)
-        return event(name, data, retry=retry, place=place)
+        """Return an event whose id is the position in the feed."""
+        position = cursors.write_token(self._position, self._context.user_id)
+        return event(name, data, retry=retry, event_id=position)
 
     async def _send(self, data: bytes) -> None:
         await self._verify()
         await self._write(data)
 
     async def _verify(self) -> None:
-        """Check that the token is still valid. It is in the verifier's cache.
+        """Check that the token is still valid, usually by a look-up in the verifier's cache.
 
         Raises:
-            NotAuthenticated, KeysUnavailable: it is not.
+            NotAuthenticated: the token is not valid.
+            KeysUnavailable: there are no keys to check it with.
 
         """
         await self._app.verifier.verify(self._bearer)
@@ -300,7 +308,7 @@ class _Follower:
                 for begin in range(0, len(data), PIECE):
                     await self._pass_on(_piece(data[begin : begin + PIECE]))
         except TimeoutError:
-            raise _Slow from None
+            raise _ClientTooSlow from None
         self._sent_at = monotonic()
 
     async def _end(self, name: str, data: dict[str, Any], *, retry: int | None = None) -> None:
@@ -312,12 +320,12 @@ class _Follower:
 
 
 def event(
-    name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, place: str | None = None
+    name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, event_id: str | None = None
 ) -> bytes:
-    """Return an event (WHATWG HTML, server-sent events). `place` is its id, where a client can go on."""
+    """Return an event (WHATWG HTML, server-sent events). A client can connect again with `event_id`."""
     lines = [
         b"" if retry is None else b"retry: %d\n" % retry,
-        b"" if place is None else b"id: %s\n" % place.encode(),
+        b"" if event_id is None else b"id: %s\n" % event_id.encode(),
         b"event: %s\ndata: " % name.encode(),
         data if isinstance(data, bytes) else json.dumps(data).encode(),
         b"\n\n",

@@ -14,7 +14,7 @@ from app.api import schemas
 from app.api.context import RequestContext, context_of
 from app.api.requests.request import ContentCodingRefused, EventsNotAccepted, MediaTypeRefused
 from app.api.responses import JsonResponse
-from app.api.schemas import Fault
+from app.api.schemas import FieldError
 from app.domain import errors as domain
 from app.domain.task import ForeignTags, MissingVersions
 from app.quoting import quote
@@ -223,7 +223,7 @@ DETAILS: Final[Mapping[object, str]] = {
 class InvalidRequest(Exception):
     """The request is invalid; `errors` has all validation errors."""
 
-    def __init__(self, errors: Sequence[Fault]) -> None:
+    def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__()
         self.errors = tuple(errors)
 
@@ -240,7 +240,7 @@ class ProblemResponse(JsonResponse[schemas.Problem]):
         problem: Problem,
         headers: Mapping[str, str] | None = None,
         *,
-        errors: Sequence[Fault] = (),
+        errors: Sequence[FieldError] = (),
         detail: str = "",
     ) -> None:
         context.problem = problem.slug or "about:blank"
@@ -262,11 +262,11 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     """Answer a domain error with its problem document."""
     problem = PROBLEMS[type(error)]
     headers = dict(problem.headers)
-    errors: Sequence[Fault] = ()
+    errors: Sequence[FieldError] = ()
     detail = ""
     match error:
         case domain.InvalidTask(broken=broken):
-            errors = [Fault(f"/{rule.field}", rule.rule) for rule in broken]
+            errors = [FieldError(f"/{rule.field}", rule.rule) for rule in broken]
         case domain.RetryLater(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
@@ -285,7 +285,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             if mistake is not domain.Mistake.NO_HEADER:  # RFC 6750 §3.1: no error code without credentials
                 headers["www-authenticate"] += f', error="invalid_token", error_description="{detail}"'
     if error.operation is not None:
-        errors, detail = [Fault(f"/operations/{error.operation}", detail or problem.title)], ""
+        errors, detail = [FieldError(f"/operations/{error.operation}", detail or problem.title)], ""
     return ProblemResponse(context_of(request.scope), problem, headers, errors=errors, detail=detail)
 
 
@@ -332,10 +332,10 @@ def allowed(methods: Sequence[str]) -> str:
     return ", ".join(sorted(every))
 
 
-def with_place(fault: Fault) -> str:
+def with_place(error: FieldError) -> str:
     """Return a validation error with its place, for `detail`: many clients show `detail` alone."""
-    place = fault.pointer.removeprefix("/") or ("body" if fault.in_ == "body" else fault.in_)
-    return f"{place}: {fault.detail}"
+    place = error.pointer.removeprefix("/") or ("body" if error.in_ == "body" else error.in_)
+    return f"{place}: {error.detail}"
 
 
 def type_of(problem: Problem, base: str) -> str:

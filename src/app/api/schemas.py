@@ -58,7 +58,10 @@ Count = Annotated[int, Meta(ge=0)]
 class TagCount(Struct, frozen=True):
     """The number of tasks with a tag, ignoring case."""
 
-    tag: Annotated[str, Meta(description="In one of its spellings", max_length=TAG_MAX)]
+    tag: Annotated[
+        str,
+        Meta(description="The tag, in one of the spellings that the person used", max_length=TAG_MAX),
+    ]
     open: Count
     done: Count
 
@@ -76,13 +79,14 @@ class Summary(Struct, frozen=True):
         list[TagCount],
         Meta(
             max_length=TAGS_MAX,
-            description="Sorted by tag. If not all fit: those with the most open tasks, then the most tasks",
+            description="Sorted by tag. If there are too many tags, only those with the most open tasks are "
+            "listed (of equal ones, those with the most tasks)",
         ),
     ]
     tags_left_out: Annotated[int, Meta(ge=0, description="The number of tags that are not in `tags`")]
 
 
-class Fault(Struct, frozen=True, omit_defaults=True):
+class FieldError(Struct, frozen=True, omit_defaults=True):
     """A validation error, and its place in the request."""
 
     pointer: Annotated[
@@ -109,7 +113,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     detail: str
     instance: Annotated[str, Meta(description="The path of the request")]
     request_id: Annotated[str, Meta(description="The same as the header X-Request-ID")]
-    errors: Annotated[tuple[Fault, ...], Meta(description="The validation errors of the request")] = ()
+    errors: Annotated[tuple[FieldError, ...], Meta(description="The validation errors of the request")] = ()
 
 
 encode: Final = msgspec.json.Encoder().encode

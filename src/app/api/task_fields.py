@@ -105,7 +105,12 @@ TASK_FIELDS: Final[Mapping[str, TaskField]] = {
     ),
     "title": TaskField(
         read=read_text,
-        type=Schema(type=STRING, min_length=1, max_length=TITLE_MAX, description="Trimmed; not blank"),
+        type=Schema(
+            type=STRING,
+            min_length=1,
+            max_length=TITLE_MAX,
+            description="It is trimmed, and must not be blank",
+        ),
         examples=["Water the plants"],
     ),
     "description": TaskField(
@@ -139,7 +144,7 @@ TASK_FIELDS: Final[Mapping[str, TaskField]] = {
             type=OpenAPIType.ARRAY,
             items=Schema(type=STRING, min_length=1, max_length=TAG_MAX),
             max_items=TAGS_MAX,
-            description="Trimmed; no tag twice, ignoring case; the order is kept",
+            description="Tags are trimmed and keep their order. Two that differ only in case are an error",
         ),
         examples=[["home", "Garden"]],
         cleared=[],

@@ -23,12 +23,12 @@ class ClientAddresses:
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
-        self._name_of_peer = lru_cache(KNOWN)(lambda peer: self._behind(peer, ()) or "unknown")
+        self._address_of_peer = lru_cache(KNOWN)(lambda peer: self._behind(peer, ()) or "unknown")
 
-    def name(self, context: RequestContext) -> str:
+    def address_of(self, context: RequestContext) -> str:
         """Return the client's IPv4 address or its IPv6 network of 64 bits; `unknown` without either."""
         if not self._trusted:
-            return self._name_of_peer(context.peer)
+            return self._address_of_peer(context.peer)
         forwarded = ",".join(context.lines(b"x-forwarded-for"))
         return self._behind(context.peer, forwarded.split(",")) or "unknown"
 

@@ -1,8 +1,8 @@
 """The outermost middleware, which every request passes, even one that the router refuses.
 
 It handles the request id, the rate limit per address, allowed hosts, HEAD for every GET, OPTIONS for every
-path, CORS, and the request's log line. Litestar's router answers 404 and 405 before any of its middleware
-runs, so this one wraps the whole application.
+path, and CORS, and it calls the telemetry (log line, metrics, span). Litestar's router answers 404 and 405
+before any of its middleware runs, so this one wraps the whole application.
 """
 
 import re
@@ -29,7 +29,7 @@ from app.supervision import Worker
 
 _HEALTH: Final = ("/health", "/health/ready")  # probes use any host name, and have no rate limit
 _DIGITS: Final = len(str(LARGE))
-LAST: Final = (b"connection", b"close")
+CONNECTION_CLOSE: Final = (b"connection", b"close")
 
 
 class Edge:
@@ -79,12 +79,12 @@ class Edge:
             *self._cors.headers(context.headers.get(b"origin")),
         ]
         if self._worker.leaving:
-            extra.append(LAST)
+            extra.append(CONNECTION_CLOSE)
         status = 0
-        held: Message | None = None
+        delayed_start: Message | None = None  # of a large response: sent once the body has room
 
         def answer(message: Message) -> Awaitable[None]:
-            nonlocal status, held
+            nonlocal status, delayed_start
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 context.end_turn()  # a client may read the response slowly
@@ -94,25 +94,26 @@ class Edge:
                     *rate_limit_headers(context.rate_limit),
                 ]
                 if method != "HEAD" and _is_large(message):
-                    held = message
+                    delayed_start = message
                     return _nothing()
             elif message["type"] == "http.response.body":
                 if method == "HEAD":
                     message = {**message, "body": b""}  # the response to GET, without its body
-                elif held is not None:
+                elif delayed_start is not None:
                     large, size = self.app_state.large_responses, len(message["body"])
                     public = context.principal is None
-                    reader = self._clients.name(context) if public else context.user_id
-                    # A write was done: its response is sent in any case.
-                    refusal = large.lack(reader, size, public=public) if method == "GET" else None
+                    reader = self._clients.address_of(context) if public else context.user_id
+                    # Only a GET is refused. A write is already done, so its response is always sent.
+                    refusal = large.refusal_for(reader, size, public=public) if method == "GET" else None
                     if refusal is None:
-                        return large.send(send, held, message["body"], reader, public=public)
+                        return large.send(send, delayed_start, message["body"], reader, public=public)
                     wait = {"retry-after": str(refusal.retry_after)}
                     problem = ProblemResponse(context, PROBLEMS[type(refusal)], wait)
                     problem.fields += (*extra, *rate_limit_headers(context.rate_limit))
                     status = problem.status
-                    return problem(scope, receive, send)  # not `answer`: a cycle would be garbage
-            return send(message)  # type: ignore[no-any-return]  # what ASGI says
+                    # Not `answer`: if it referred to itself, each request would leave a reference cycle.
+                    return problem(scope, receive, send)
+            return send(message)  # type: ignore[no-any-return]  # ASGI's `send` returns an awaitable of None
 
         body = IncomingBody(receive) if context.may_have_large_body else None
         SMALL_REQUESTS.count += 1
@@ -132,17 +133,16 @@ class Edge:
     async def _respond(self, context: RequestContext, scope: Any, receive: Any, answer: Send) -> None:
         """Check rate limit and host, answer OPTIONS, and pass all other requests to Litestar."""
         if context.method != "OPTIONS" and self._limit is not None and context.path not in _HEALTH:
-            context.rate_limit = await self._limit.standing(self._clients.name(context))
+            context.rate_limit = await self._limit.standing(self._clients.address_of(context))
         if context.rate_limit and context.rate_limit.exceeded:
             headers = {"retry-after": str(context.rate_limit.reset)}
-            if self._clients.is_direct(
-                context
-            ):  # requests that it has sent behind this one then cost nothing
+            # The server then drops the client's pipelined requests without any work.
+            if self._clients.is_direct(context):
                 headers["connection"] = "close"
             await ProblemResponse(context, PROBLEMS[TooManyRequests], headers)(scope, receive, answer)
         elif not self._is_ours(context):
             problem = of_status(HTTPStatus.BAD_REQUEST)
-            detail = "This service does not answer to the name in `Host`."
+            detail = "Send one `Host` header with a host name of this service."
             await ProblemResponse(context, problem, detail=detail)(scope, receive, answer)
         elif context.method == "OPTIONS" and (methods := self._methods_of(context.path)):
             origin = context.headers.get(b"origin")

@@ -84,8 +84,8 @@ class Telemetry:
             context.request_id, context.trace_id, user_id, method, route, status, problem, seconds * 1000
         )
         if self._counts is not None:
-            if context.response_began is not None:  # an event stream lasts for minutes, which is not slow
-                seconds = context.response_began - began
+            if context.stream_began is not None:  # an event stream lasts for minutes, which is not slow
+                seconds = context.stream_began - began
             self._counts.record(route, method, status, seconds)
             if problem is not None:
                 self._counts.count_problem(problem)

@@ -74,7 +74,7 @@ def _correct_responses(schemas: dict[str, Schema]) -> None:
 
     Client generators treat a response member with a default as always present.
     """
-    for name in ("BatchResult", "Fault", "Problem"):
+    for name in ("BatchResult", "FieldError", "Problem"):
         for member in (schemas[name].properties or {}).values():
             if isinstance(member, Schema):
                 member.default = None

@@ -103,8 +103,8 @@ _ANSWERED_BY: Final[Mapping[int, Callable[[Traits], bool]]] = {
 _ETAG: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
 _LIMITS: Final = {
-    "RateLimit-Policy": 'How many requests in a window: `"person";q=1200;w=60`, or `"address"`',
-    "RateLimit": 'How many are left, and how many seconds the window: `"person";r=0;t=17`',
+    "RateLimit-Policy": '`q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"`',
+    "RateLimit": '`r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17`',
 }
 _ERRORS_OF_A_BODY: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
@@ -134,7 +134,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         {"Connection": "`close`"},
     ),
     409: (
-        "The current state does not allow it",
+        "The current state does not allow the operation",
         {
             "the list is full": _document(PROBLEMS[domain.TooManyTasks]),
             "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
@@ -143,7 +143,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
     410: (
-        "The response stored under this Idempotency-Key is gone, or changes since this token are",
+        "The stored response of this key no longer exists, or the changes after `since` are no longer known",
         {
             "the response is gone": _document(PROBLEMS[domain.ResponseGone]),
             "changes are gone": _document(PROBLEMS[domain.ChangesGone]),
@@ -164,7 +164,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         _ETAG,
     ),
     429: (
-        "This person or this address has too many requests, keys, or bytes in flight",
+        "A limit of this person or address is reached. The type of the problem says which limit",
         {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
             "responses are not read": _document(PROBLEMS[domain.AnswersNotTaken]),

@@ -81,22 +81,26 @@ LIST: Final = operation(
     description="One page of the tasks that match all filters, by default the newest first and without the "
     'trash. Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile '
     "appears exactly once, whatever else changes.",
+    response_description="A page of tasks",
 )
 CHANGES: Final = operation(
     "listChanges",
     parameters=(_USER_ID, *CHANGES_QUERY),
     headers={"Link": 'The next page, if there is one now: `<…>; rel="next"` (RFC 8288)'},
     summary="List what changed",
-    description="Every task that changed since a token, once, as it is now, in the order of its last change. "
-    "Without `since`: all tasks, those in the trash too. Apply each page to your copy, and keep its `next`: "
-    "nothing is missed, and a change may come again. 410: the token is too old.",
+    description="Returns each task that changed after `since` exactly once, in its current state, in the "
+    "order of its last change. Without `since` it returns all tasks, including those in the trash. Apply "
+    "each page to your copy, and store its `next`. Nothing is missed; a change may come again. "
+    "410: `since` is too old.",
+    response_description="A page of changes",
 )
 SUMMARY: Final = operation(
     "summarizeTasks",
     parameters=(_USER_ID, TIME_ZONE),
     summary="Count tasks",
-    description="Counts the tasks that are open, done, overdue and due today, and those of each tag. "
-    "The trash is not counted.",
+    description="Counts the tasks that are open, done, overdue and due today, and the open and done tasks of "
+    "each tag. The trash is not counted.",
+    response_description="The counts",
 )
 EVENTS: Final = operation(
     "streamEvents",
@@ -105,15 +109,17 @@ EVENTS: Final = operation(
     description="Server-sent events. `ready` begins the stream, and `changes` has a page of the change "
     "feed as soon as there is one. The event `live` says whether changes on other machines arrive at "
     "once. `resync`: read all changes again without `since`. `bye`: connect again after `retry`, with the "
-    "last id. A comment comes every 15 seconds. HEAD gets the headers only. A page of documentation cannot "
-    "show a stream that does not end: use `curl -N`.",
+    "last id. If nothing was sent for 15 seconds, a comment is sent. HEAD gets the headers only. A page of "
+    "documentation cannot show a stream that does not end: use `curl -N`.",
+    response_description="A stream of events",
 )
 CREATE: Final = operation(
     "createTask",
     parameters=(_USER_ID, _KEY),
     body="TaskCreate",
-    headers={"Location": "Where the task is", **_ETAG, **_REPLAYED},
+    headers={"Location": "The path of the task", **_ETAG, **_REPLAYED},
     summary="Create a task",
+    response_description="The new task",
 )
 BATCH: Final = operation(
     "batchTasks",
@@ -123,6 +129,7 @@ BATCH: Final = operation(
     summary="Do several operations in one transaction",
     description="Either all operations are done, or none: `errors` then names the operation that failed. "
     "The body may have 2 MB, each operation 256 KB.",
+    response_description="The result of each operation",
 )
 READ: Final = operation(
     "getTask",
@@ -130,6 +137,7 @@ READ: Final = operation(
     headers=_ETAG,
     not_modified=True,
     summary="Read a task",
+    response_description="The task",
 )
 UPDATE: Final = operation(
     "updateTask",
@@ -137,6 +145,7 @@ UPDATE: Final = operation(
     body="TaskUpdate",
     headers=_ETAG,
     summary="Update a task",
+    response_description="The task after the update",
     description="Fields that are not sent keep their values. You may send back the whole task as you "
     "read it. `version` in a body is ignored: send `If-Match` to change only the version that you read.",
 )
@@ -147,6 +156,7 @@ PATCH: Final = operation(
     media_types=(MERGE_PATCH, JSON),
     headers=_ETAG,
     summary="Change some fields of a task",
+    response_description="The task after the change",
     description="JSON Merge Patch (RFC 7396). A request that changes nothing does not change the "
     "version either. Send `If-Match` to change only the version that you read: a body with `version` is 400.",
 )
@@ -155,6 +165,7 @@ RESTORE: Final = operation(
     parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
     headers=_ETAG,
     summary="Restore a task from the trash",
+    response_description="The restored task",
     status_code=200,
 )
 MOVE: Final = operation(
@@ -163,6 +174,7 @@ MOVE: Final = operation(
     body="Move",
     headers=_ETAG,
     summary="Move a task in the manual order",
+    response_description="The task with its new position",
     description="Moves the task right before or right after another task of the list, in the order of "
     "`position`.",
     status_code=200,
@@ -171,6 +183,7 @@ DELETE: Final = operation(
     "deleteTask",
     parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
     summary="Delete a task",
+    response_description="The task is in the trash, or permanently deleted",
     description="Moves the task to the trash, from which it can be restored. With `permanent=true` it is "
     "deleted permanently.",
 )
@@ -181,14 +194,22 @@ COMPLETE: Final = operation(
     body_required=False,
     headers={**_ETAG, **_REPLAYED},
     summary="Complete or reopen a task",
+    response_description="The completed or reopened task",
     description="Without a body: toggles the task atomically; safe to repeat only with an Idempotency-Key. "
     "With a body: sets `completed`; safe to repeat.",
 )
-HEALTH: Final = operation("health", public=True, summary="Does the process answer?", tags=["Health"])
+HEALTH: Final = operation(
+    "health",
+    public=True,
+    summary="Does the process answer?",
+    response_description="The process answers",
+    tags=["Health"],
+)
 READY: Final = operation(
     "ready",
     public=True,
     summary="Can requests be served?",
+    response_description="Every part is available",
     description="503 while a part is unavailable.",
     unavailable=True,
     tags=["Health"],

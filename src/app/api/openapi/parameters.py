@@ -14,7 +14,7 @@ from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD
 _STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 _TOKEN: Final = f"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}"
 _MOMENT: Final = (
-    "A date, which means its start in UTC, or a date-time with an offset (in a query write `+` as `%2B`)"
+    "The value is a date (00:00 UTC of that day) or a date-time with an offset; write `+` as `%2B`. Example"
 )
 
 
@@ -28,8 +28,8 @@ LIST_QUERY: Final = (
         name="sort",
         param_in="query",
         schema=Reference("#/components/schemas/Sort"),
-        description="The order; `-` means descending. Tasks without a due date come last in both directions; "
-        "equal tasks are ordered by id",
+        description="The order; `-` means descending. Tasks without a due date come last in both directions. "
+        "Tasks with the same sort key are ordered by id, in the same direction",
     ),
     _query("completed", "Only completed tasks, or only open ones", type=_BOOLEAN),
     Parameter(
@@ -66,9 +66,9 @@ LIST_QUERY: Final = (
     ),
     _query(
         "q",
-        "Only tasks with all these words in title and description, in any order; the last word may be the "
-        "beginning of a word: `water pla`. Case and punctuation are ignored; there is no syntax. At most "
-        f"{SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
+        "Only tasks in which each of these words occurs, in the title or in the description, in any order. "
+        "The last word may be the beginning of a word: `water pla`. Case and punctuation are ignored; there "
+        f"is no syntax. At most {SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
         "a text without any word, such as `?!`, is searched literally",
         type=_STRING,
         min_length=1,
@@ -77,7 +77,7 @@ LIST_QUERY: Final = (
     _query("trashed", "`true`: only tasks in the trash", type=_BOOLEAN, default=False),
     _query(
         "limit",
-        "The maximum number of tasks. A page ends at about 1 MB; `Link` has the next one",
+        "The maximum number of tasks. A page has at most 1 MB of JSON; `Link` has the URL of the next page",
         type=OpenAPIType.INTEGER,
         minimum=1,
         maximum=PAGE_MAX,
@@ -85,8 +85,8 @@ LIST_QUERY: Final = (
     ),
     _query(
         "cursor",
-        'Where the page begins. Take it from `Link` with `rel="next"`. It is valid only with the '
-        "parameters of that list; only `limit` may differ",
+        'Where the page begins. Take it from `Link` with `rel="next"`. Send it with the '
+        "same parameters as the first page; you may change `limit`",
         type=_STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",
     ),
@@ -94,13 +94,13 @@ LIST_QUERY: Final = (
 CHANGES_QUERY: Final = (
     _query(
         "since",
-        "`next` of an earlier response; without it: all tasks",
+        "The `next` of an earlier response. Without `since`, the response has all tasks",
         type=_STRING,
         pattern=f"^{_TOKEN}$",
     ),
     _query(
         "limit",
-        "The maximum number of changes. A page ends at about 1 MB; `more` says whether there are more",
+        "The maximum number of changes. A page has at most 1 MB; `more` says whether there are more changes",
         type=OpenAPIType.INTEGER,
         minimum=1,
         maximum=CHANGES_MAX,
@@ -122,7 +122,7 @@ LIST_IF_NONE_MATCH: Final = Parameter(
 )
 EVENTS_SINCE: Final = _query(
     "since",
-    "Where the events begin: the `next` of the changes that you have read, or `now`. Required without "
+    "Where the events begin: the `next` of the changes that you have read, or `now`. Required if there is no "
     "`Last-Event-ID`",
     type=_STRING,
     pattern=f"^(now|{_TOKEN})$",
@@ -131,5 +131,5 @@ LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",
     param_in="header",
     schema=Schema(type=_STRING, pattern=f"^{_TOKEN}$"),
-    description="The id of the last event that you have read: the stream goes on after it",
+    description="The id of the last event that you have read: the stream continues after this event",
 )

@@ -96,7 +96,7 @@ def check_room_for_response(request: TaskRequest) -> None:
         AnswersNotTaken: the user has no room left for a page.
 
     """
-    refusal = request.context.app.large_responses.lack(request.context.user_id, PAGE_BYTES)
+    refusal = request.context.app.large_responses.refusal_for(request.context.user_id, PAGE_BYTES)
     if isinstance(refusal, AnswersNotTaken):
         raise refusal
 

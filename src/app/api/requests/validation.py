@@ -12,7 +12,7 @@ from app.api.requests import hints
 from app.api.requests.hints import hint
 from app.api.requests.idempotency import KEY_HEADER, read_key
 from app.api.requests.request import TaskRequest
-from app.api.schemas import Fault
+from app.api.schemas import FieldError
 from app.domain.task import Task, TaskChanges, TaskId, broken_rules
 from app.event_loop import TimeSlice
 
@@ -33,9 +33,11 @@ FieldReader = Callable[[object], Any]
 class ErrorCollector:
     """Collects the validation errors of one request while it is read."""
 
-    def __init__(self, request: TaskRequest, *, found: list[Fault] | None = None, within: str = "") -> None:
+    def __init__(
+        self, request: TaskRequest, *, found: list[FieldError] | None = None, within: str = ""
+    ) -> None:
         self._request = request
-        self._found: list[Fault] = [] if found is None else found
+        self._found: list[FieldError] = [] if found is None else found
         self._within = within  # a JSON pointer, which prefixes all others
 
     def within(self, pointer: str) -> "ErrorCollector":
@@ -45,7 +47,7 @@ class ErrorCollector:
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
         """Add an error, unless there are ERRORS_MAX already."""
         if len(self._found) < ERRORS_MAX:
-            self._found.append(Fault(self._within + pointer, detail, place))
+            self._found.append(FieldError(self._within + pointer, detail, place))
 
     @property
     def is_full(self) -> bool:
