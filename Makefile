@@ -74,7 +74,7 @@ openapi: .venv/.complete ## write docs/openapi.json
 bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,create-keyed ALG=HS256 BEFORE=<commit> DISTANCE=5 POOLER=1
 	@$(BIN)/python -m benchmarks
 
-bench-growth: .venv/.complete ## time it with ever more tasks; ROWS=10000000 for ten million
+bench-growth: .venv/.complete ## time it with more and more tasks; MORE_TASKS=10000000 for ten million
 	@$(BIN)/python -m benchmarks growth
 
 lock: .venv/.complete ## make the lock files anew

@@ -19,7 +19,7 @@ from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
 from benchmarks.way import way_to
 from dev.postgres import PostgresServer, free_port
-from dev.steps import Cannot, step
+from dev.steps import CannotRun, step
 
 STATE: Final = Path(__file__).parent.parent / ".state" / "benchmarks"
 
@@ -52,7 +52,7 @@ class Bed:
         commands = _installed(chosen)
         postgres = stack.enter_context(_database_server())
         if postgres.process is None:
-            raise Cannot("PostgreSQL ended at once")
+            raise CannotRun("PostgreSQL ended at once")
         database = Database(psutil.Process(postgres.process.pid), postgres)
         data = dataset.ensure(postgres, chosen.tasks)
         issuer = stack.enter_context(issuer_of(chosen.algorithm))
@@ -73,10 +73,10 @@ class Bed:
         """Say what is missing.
 
         Raises:
-            Cannot: nothing can be timed.
+            CannotRun: nothing can be timed.
         """
         if load.find_wrk() is None:
-            raise Cannot(
+            raise CannotRun(
                 "wrk is not installed, so nothing is timed: install it (Debian: apt-get install wrk)"
             )
 
@@ -147,5 +147,5 @@ def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
         except NotInstalled as error:
             print(f"    left out: {error}", flush=True)
     if not commands:
-        raise Cannot("there is no server left to measure")
+        raise CannotRun("there is no server left to measure")
     return commands

@@ -93,7 +93,7 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
         "settings": bed.chosen.as_json(),
         **report.as_json(),
         "cpu_of_taskward_to": report.ratios(TASKWARD.title, "cpu"),
-        "whole_of_taskward_to": report.ratios(TASKWARD.title, "whole"),
+        "whole_of_taskward_to": report.ratios(TASKWARD.title, "total_cpu"),
         "seconds_to_the_first_answer": starts,
         "extras": extras.as_json() if extras else None,
     }

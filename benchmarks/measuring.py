@@ -12,11 +12,11 @@ from dev.postgres import PostgresServer
 class Database:
     """The PostgreSQL under measurement."""
 
-    postmaster: psutil.Process  # its children are the sessions
+    postmaster: psutil.Process  # its children are the sessions and the background processes
     postgres: PostgresServer
 
     def cpu(self) -> float:
-        """Return the CPU time that it has used, in seconds."""
+        """Return the CPU time that all processes of PostgreSQL have used, in seconds."""
         return cpu_of(self.postmaster)
 
     def wal(self) -> int:
@@ -26,27 +26,30 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a scene took on a server, over some seconds."""
+    """The measured figures of one scene on one server."""
 
     rate: float  # requests a second
-    cpu: float  # microseconds of the server for a request
-    database_cpu: float  # microseconds of PostgreSQL for a request
-    client_cpu: float  # microseconds of wrk for a request
+    cpu: float  # microseconds of CPU of the server per request
+    database_cpu: float  # microseconds of CPU of PostgreSQL per request
+    client_cpu: float  # microseconds of CPU of wrk per request
     p50: float  # milliseconds
     p95: float
     p99: float
     memory: float  # MB of all processes of the server
-    wal: float  # bytes of write-ahead log for a request
+    wal: float  # bytes of write-ahead log per request
 
     @property
-    def whole(self) -> float:
-        """Microseconds of the server and PostgreSQL for a request."""
+    def total_cpu(self) -> float:
+        """Microseconds of CPU of the server and PostgreSQL per request."""
         return self.cpu + self.database_cpu
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One scene on one server (or on one data set, or in one way) in one round."""
+    """The figures of one scene in one round.
+
+    `variant` is what was measured: a server, a data set, or a connection to the database.
+    """
 
     round: int
     variant: str

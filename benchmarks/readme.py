@@ -22,7 +22,7 @@ ROWS: Final = {
 COSTS: Final = {
     "CPU of the server, µs": "cpu",
     "CPU of PostgreSQL, µs": "database_cpu",
-    "the whole CPU, µs": "whole",
+    "the whole CPU, µs": "total_cpu",
     "WAL, bytes": "wal",
 }
 WAYS: Final = ("pooler", "distance-5")  # to the database, other than the direct one; each has its own table
@@ -96,7 +96,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
 def _not_better(report: Report) -> Iterator[str]:
     """Say plainly which servers do better than Taskward, and where."""
     ours = TASKWARD.title
-    compared = {"cpu": "CPU of the server", "whole": "the whole CPU", "rate": "requests/s", "p99": "p99"}
+    compared = {"cpu": "CPU of the server", "total_cpu": "the whole CPU", "rate": "requests/s", "p99": "p99"}
     for figure, what in compared.items():
         found = []
         for scene in report.scenes:
@@ -113,7 +113,7 @@ def _only_ours(report: Report) -> Iterator[str]:
     """Compare what only Taskward can do with what it resembles: a key with none, changes with a list."""
     for scene, plain in OURS.items():
         if {scene, plain} <= set(report.scenes):
-            cost, compared = (report.median(TASKWARD.title, each, "whole") for each in (scene, plain))
+            cost, compared = (report.median(TASKWARD.title, each, "total_cpu") for each in (scene, plain))
             title = TITLES[scene][0].upper() + TITLES[scene][1:]
             yield f"{title}: {cost / compared:.2f} of {TITLES[plain]}, in the whole CPU."
 
@@ -127,8 +127,8 @@ def figures(report: Report, where: dict[str, Any]) -> str:
     ]
     for scene in report.scenes:
         cells = [
-            f"{report.median(v, scene, 'whole'):,.0f}"
-            + ("" if v == ours else f" ({report.ratio(ours, v, scene, 'whole').of_medians:.2f})")
+            f"{report.median(v, scene, 'total_cpu'):,.0f}"
+            + ("" if v == ours else f" ({report.ratio(ours, v, scene, 'total_cpu').of_medians:.2f})")
             if report.has(v, scene)
             else "-"
             for v in report.variants

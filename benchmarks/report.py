@@ -12,7 +12,7 @@ COLUMNS: Final = {
     "requests/s": ("rate", ",.0f"),
     "CPU µs/request": ("cpu", ",.0f"),
     "PostgreSQL's": ("database_cpu", ",.0f"),
-    "the whole": ("whole", ",.0f"),
+    "the whole": ("total_cpu", ",.0f"),
     "WAL bytes": ("wal", ",.0f"),
     "p50 ms": ("p50", ".1f"),
     "p95 ms": ("p95", ".1f"),
@@ -80,12 +80,12 @@ class Report:
                     for figure, form in COLUMNS.values()
                 )
                 known = variant != base and self.has(base, scene)
-                ratio = f"   {self.ratio(base, variant, scene, 'whole')}" if known else ""
+                ratio = f"   {self.ratio(base, variant, scene, 'total_cpu')}" if known else ""
                 yield f"{variant:<{width}}{cells}{ratio}"
 
     def as_json(self) -> dict[str, Any]:
         """Return medians and every single figure."""
-        names = [*(field.name for field in fields(Figures)), "whole"]
+        names = [*(field.name for field in fields(Figures)), "total_cpu"]
         medians = {
             scene: {
                 variant: {name: round(self.median(variant, scene, name), 3) for name in names}

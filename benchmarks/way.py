@@ -12,7 +12,7 @@ import pytest
 from benchmarks.distance import far
 from benchmarks.servers import POOL
 from benchmarks.settings import BenchSettings
-from dev.steps import Cannot
+from dev.steps import CannotRun
 from tests.support import certificates
 from tests.support.servers.pgbouncer import FORGETS_STATEMENTS, KEEPS_STATEMENTS, newer, pgbouncer
 
@@ -25,7 +25,7 @@ def way_to(url: str, chosen: BenchSettings, *, ours: bool) -> Iterator[str]:
     """Yield the address by which a server reaches the database.
 
     Raises:
-        Cannot: the pooler is not installed.
+        CannotRun: the pooler is not installed.
     """
     with ExitStack() as stack:
         if chosen.pooler:
@@ -43,7 +43,7 @@ def _pooler(url: str, statements: str, *, ours: bool) -> Iterator[str]:
     try:
         program = newer()
     except pytest.skip.Exception as error:
-        raise Cannot(str(error)) from error
+        raise CannotRun(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="taskward-") as name:
         folder = Path(name)
         authority = certificates.make(folder, "127.0.0.1")

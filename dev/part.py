@@ -11,7 +11,7 @@ from typing import IO
 
 from dev.children import prepare
 from dev.cluster import write_secret
-from dev.steps import Cannot
+from dev.steps import CannotRun
 
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 15  # seconds
@@ -67,14 +67,14 @@ class Part:
         """Return when it is ready.
 
         Raises:
-            Cannot: it ended instead, or takes too long.
+            CannotRun: it ended instead, or takes too long.
         """
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():
             if self.ended is not None:
-                raise Cannot(f"{self.name} did not start. {self.last_output()}".rstrip())
+                raise CannotRun(f"{self.name} did not start. {self.last_output()}".rstrip())
             if time.monotonic() > deadline:
-                raise Cannot(
+                raise CannotRun(
                     f"{self.name} does not answer after {START_TIMEOUT} s. {self.last_output()}".rstrip()
                 )
             time.sleep(0.05)

@@ -13,7 +13,7 @@ from app.cli.preflight import port_errors
 from app.settings import Settings, SettingsError
 from app.settings.environment import EnvironmentReader, number
 from app.settings.server import read_server
-from dev.steps import Cannot
+from dev.steps import CannotRun
 
 TRUST = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")
 NODE_OLDEST = 20
@@ -37,7 +37,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     """Decide.
 
     Raises:
-        Cannot: naming everything that is wrong with the environment.
+        CannotRun: naming everything that is wrong with the environment.
     """
     env = dict(given)
     own_auth = not any(env.get(name) for name in TRUST)
@@ -65,7 +65,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     if node and auth_port == listening.port:
         errors.append(f"AUTH_PORT {auth_port} is the same as PORT: set one of them to another")
     if errors:
-        raise Cannot("\n".join(errors))
+        raise CannotRun("\n".join(errors))
     return Plan(embedded, node, no_node, auth_port, listening.host, listening.port, env)
 
 

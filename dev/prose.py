@@ -1,6 +1,6 @@
 """`make check`: find words that make a reader stop, in README, docs, docstrings and comments.
 
-proselint has the list for English in general; `PLAIN` has our own. Code blocks and `code` are not prose.
+proselint has the list for English in general; `REPLACEMENTS` has our own. Code is not prose.
 """
 
 import ast
@@ -19,7 +19,7 @@ from proselint.registry import CheckRegistry
 from proselint.tools import LintFile
 
 ROOT: Final = Path(__file__).parent.parent
-PLAIN: Final = {
+REPLACEMENTS: Final = {  # a phrase to avoid: what to write instead
     "told": "reported, logged, answered",
     "tells": "says which, returns, shows",
     "whoever": "a person who, a client that",
@@ -39,13 +39,12 @@ PLAIN: Final = {
     "is no longer to": "must not",
 }
 PHRASES: Final = {
-    phrase: re.compile(r"\b" + r"\s+".join(phrase.split()) + r"\b", re.IGNORECASE) for phrase in PLAIN
+    phrase: re.compile(r"\b" + r"\s+".join(phrase.split()) + r"\b", re.IGNORECASE) for phrase in REPLACEMENTS
 }
-NOT_OURS: Final = (
-    ":!docs/faults.md",  # `make faults` writes it
-    ":!src/app/infra/migrations/versions",  # what was released stays as it is
+EXCLUDED: Final = (
+    ":!src/app/infra/migrations/versions",  # what was released stays unchanged
 )
-# Typography is a matter of typesetting; repeated words are cells of tables and headings.
+# Two checks of proselint are off: typography, and repeated words, which it finds in table cells and headings.
 CONFIG: Final[Config] = {
     **DEFAULT,
     "checks": {**DEFAULT["checks"], "typography": False, "lexical_illusions": False},
@@ -56,7 +55,7 @@ def main() -> None:
     """Print each finding as `file:line: what` and exit with 1 if there is any."""
     CheckRegistry().register_many(__register__)
     named = sys.argv[1:] or _tracked(
-        "*.md", "src/*.py", "tests/*.py", "dev/*.py", "benchmarks/*.py", *NOT_OURS
+        "*.md", "src/*.py", "tests/*.py", "dev/*.py", "benchmarks/*.py", *EXCLUDED
     )
     findings = [f"{name}:{finding}" for name in named for finding in find_in(ROOT / name)]
     print(*findings, sep="\n", end="\n" if findings else "")
@@ -68,7 +67,7 @@ def find_in(file: Path) -> list[str]:
     text = file.read_text()
     prose = _prose_of_python(text) if file.suffix == ".py" else _prose_of_markdown(text)
     found = [
-        (_line(prose, match.start()), f"“{phrase}”: write {PLAIN[phrase]}")
+        (_line(prose, match.start()), f"“{phrase}”: write {REPLACEMENTS[phrase]}")
         for phrase, pattern in PHRASES.items()
         for match in pattern.finditer(prose)
     ]
@@ -89,13 +88,14 @@ def _line(text: str, position: int) -> int:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """Keep the lines, so that findings keep their numbers."""
+    """Replace the text of each line by a backquote. The number of lines stays, so line numbers stay right."""
     return re.sub(r"[^\n]+", "`", match[0])
 
 
 def _prose_of_markdown(text: str) -> str:
     text = re.sub(r"^ *```.*?^ *```", _blank, text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!-- (\S+): written by a run -->.*?<!-- /\1 -->", _blank, text, flags=re.DOTALL)
+    text = re.sub(r"<!-- what follows is written by .*", _blank, text, flags=re.DOTALL)
     return re.sub(r"`[^`\n]+`|\]\([^)]*\)|<[^>\n]+>", _blank, text)
 
 

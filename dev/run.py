@@ -23,7 +23,7 @@ from dev.part import Part
 from dev.plan import Plan, plan
 from dev.postgres import PostgresServer
 from dev.roles import prepare_auth, prepare_serving
-from dev.steps import Cannot, step
+from dev.steps import CannotRun, step
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_SHARED = ("DATABASE_URL_DIRECT", "AUTH_DATABASE_URL")  # a part gets only the address that it uses
@@ -53,7 +53,7 @@ def main() -> int:
             watch(parts, lock, state)
     except KeyboardInterrupt:
         pass
-    except (Cannot, CannotStart, NoPostgres) as error:
+    except (CannotRun, CannotStart, NoPostgres) as error:
         print("\nTaskward cannot run:", *str(error).splitlines(), sep="\n  ", file=sys.stderr, flush=True)
         return 1
     print("Stopped. The data in .state/ stays.", flush=True)
@@ -110,7 +110,7 @@ def migrate(chosen: Plan) -> None:
     """Migrate the embedded database; another one only with MIGRATE=1.
 
     Raises:
-        Cannot: migrations are waiting, the address is wrong, or the database that Better Auth needs is down.
+        CannotRun: migrations are waiting, the URL is wrong, or the database that Better Auth needs is down.
     """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
@@ -125,15 +125,15 @@ def migrate(chosen: Plan) -> None:
             missing = asyncio.run(waiting(address))
     except Exception as error:
         if fault := connection_error(address, error):
-            raise Cannot(fault) from error
+            raise CannotRun(fault) from error
         if not means_unreachable(error):
             raise
         if may_change or chosen.node:
             why = unreachable(address, error)
-            raise Cannot(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
+            raise CannotRun(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
         # Only the API runs: it starts, answers 503, and serves as soon as the database is there.
     if missing:
-        raise Cannot("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
+        raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
 
 
 def greet(chosen: Plan) -> None:
@@ -154,16 +154,16 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
     """Wait until a part ends, our folder disappears, or our parent ends (`kill -9` of make sends no signal).
 
     Raises:
-        Cannot: naming the part that ended, or the folder that was removed.
+        CannotRun: naming the part that ended, or the folder that was removed.
     """
     parent = os.getppid()
     while os.getppid() == parent:
         if os.fstat(lock.fileno()).st_nlink == 0:
-            raise Cannot(f"{state} was removed while it ran, so all is stopped: start again to begin anew")
+            raise CannotRun(f"{state} was removed while it ran, so all is stopped: start again to begin anew")
         for part in parts:
             part.show_mail()
             if part.ended is not None:
-                raise Cannot(f"{part.name} ended (status {part.ended}). {part.last_output()}".rstrip())
+                raise CannotRun(f"{part.name} ended (status {part.ended}). {part.last_output()}".rstrip())
         time.sleep(0.25)
 
 
@@ -179,12 +179,16 @@ def _only_one(state: Path) -> Iterator[IO[str]]:
         state.mkdir(exist_ok=True, mode=0o755)
         lock = (state / "lock").open("w")
     except OSError as error:
-        raise Cannot(f"{state} cannot be used ({error.strerror}): make it yours, or set STATE_DIR") from None
+        raise CannotRun(
+            f"{state} cannot be used ({error.strerror}): make it yours, or set STATE_DIR"
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Cannot("another `make run` is running here: stop it first (Ctrl-C where it runs)") from None
+            raise CannotRun(
+                "another `make run` is running here: stop it first (Ctrl-C where it runs)"
+            ) from None
         yield lock
 
 

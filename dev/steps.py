@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Cannot(Exception):
+class CannotRun(Exception):
     """The run cannot go on; the message says why and what to do, a line for each reason."""
 
 

@@ -104,5 +104,5 @@ def test_an_invalid_or_too_broad_origin_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://*.example.com", "https://\ud800.example"])
 def test_an_address_is_of_one_place(text: str) -> None:
-    with pytest.raises(ValueError, match="not an address"):
+    with pytest.raises(ValueError, match="not a URL"):
         web_address(text)

@@ -47,10 +47,10 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     .map((origin) => origin.trim())
     .filter(Boolean);
   if (baseUrl && !speaks(baseUrl, "http:", "https:"))
-    faults.push("BETTER_AUTH_URL is not an address like https://app.example.com");
-  if (!speaks(apiUrl, "http:", "https:")) faults.push("API_URL is not an address like https://tasks.example.com");
+    faults.push("BETTER_AUTH_URL is not a URL like https://app.example.com");
+  if (!speaks(apiUrl, "http:", "https:")) faults.push("API_URL is not a URL like https://tasks.example.com");
   if (databaseUrl && !speaks(databaseUrl, "postgresql:", "postgres:"))
-    faults.push("DATABASE_URL is not an address like postgresql://user:password@host/database");
+    faults.push("DATABASE_URL is not a URL like postgresql://user:password@host/database");
   for (const origin of trustedOrigins)
     if (!speaks(origin, "http:", "https:") || new URL(origin).origin !== origin)
       faults.push(`TRUSTED_ORIGINS names ${origin}, which is not an origin like https://app.example.com`);

@@ -1,7 +1,7 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
-Faults put in on purpose, each found by a test: a place that the code no longer has; a step left out of each
-section; a migration with a number that the code has taken; a guard that is gone.
+These faults were tried, and a test failed for each: a place that the code no longer has; a step left out of each
+section; a migration with a number that the code has taken; a guard that was removed.
 """
 
 import os

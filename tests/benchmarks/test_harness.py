@@ -27,7 +27,7 @@ from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.settings import BenchSettings
 from benchmarks.trust import issuer_of
 from dev.postgres import free_port
-from dev.steps import Cannot
+from dev.steps import CannotRun
 
 with_wrk = pytest.mark.skipif(load.find_wrk() is None, reason="wrk is not installed")
 
@@ -227,7 +227,7 @@ def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
 
 
 def test_every_wrong_setting_is_reported_at_once() -> None:
-    with pytest.raises(Cannot) as raised:
+    with pytest.raises(CannotRun) as raised:
         BenchSettings.from_env(
             {"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none", "POOLER": "yes"}
         )

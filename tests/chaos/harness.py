@@ -151,7 +151,7 @@ def wait_until(fact: Callable[[], bool], *, seconds: float = READY_WITHIN, pause
     return time.monotonic() - start
 
 
-def answers(url: str, path: str = "/health") -> bool:
+def is_up(url: str, path: str = "/health") -> bool:
     """Return whether a service answers 200."""
     try:
         return httpx.get(f"{url}{path}", timeout=2).status_code == 200

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser
 
 from dev.postgres import PostgresServer
-from tests.support.page_states import LIFE, STATES
+from tests.support.page_states import STATES, TOKEN_LIFETIME
 from tests.support.servers.better_auth import WEB
 from tests.support.servers.site import Site, site_of
 
@@ -22,7 +22,7 @@ TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElemen
 
 @pytest.fixture(scope="module")
 async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site_of(postgres, tmp_path_factory.mktemp("site"), life=LIFE) as site:
+    async with site_of(postgres, tmp_path_factory.mktemp("site"), life=TOKEN_LIFETIME) as site:
         with site.api():
             yield site
 

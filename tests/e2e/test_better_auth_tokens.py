@@ -1,4 +1,4 @@
-"""Tokens that a real Better Auth made, and what of it we believe."""
+"""Tokens that a real Better Auth made: which of them the verifier accepts."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 @asynccontextmanager
 async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
-    """A verifier that trusts the server's keys, as `BETTER_AUTH_URL` has it."""
+    """A verifier as with `BETTER_AUTH_URL`: it accepts the keys, issuer and audience of this server."""
     trust = auth.jwks_trust
     assert trust.jwks_url
     keys = Jwks(trust.jwks_url)
@@ -36,9 +36,9 @@ async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
 @pytest.mark.parametrize(
     ("variant", "algorithm"),
     [({}, "EdDSA"), ({"alg": "ES256"}, "ES256"), ({"alg": "RS256"}, "RS256"), ({"ids": "uuid"}, "EdDSA")],
-    ids=["as it comes", "ES256", "RS256", "uuid ids"],
+    ids=["by default", "ES256", "RS256", "uuid ids"],
 )
-async def test_a_token_is_verified_as_that_of_its_user(
+async def test_a_verified_token_has_the_user_id_of_its_user(
     postgres: PostgresServer, variant: dict[str, Any], algorithm: str
 ) -> None:
     async with better_auth(postgres.new_database(), **variant) as auth, verifier_for(auth) as verifier:
@@ -53,7 +53,7 @@ async def test_a_token_is_verified_as_that_of_its_user(
             assert str(UUID(ann.user_id)) == ann.user_id
 
 
-async def test_given_key_rotation_then_old_and_new_tokens_are_good_the_new_one_at_its_first_use(
+async def test_given_key_rotation_then_old_tokens_stay_valid_and_a_new_token_is_accepted_at_its_first_use(
     postgres: PostgresServer,
 ) -> None:
     async with better_auth(postgres.new_database(), rotation=2) as auth, verifier_for(auth) as verifier:
@@ -70,7 +70,9 @@ async def test_given_key_rotation_then_old_and_new_tokens_are_good_the_new_one_a
         assert (await verifier.verify(old)).user_id == ann.user_id
 
 
-async def test_hs256_by_its_custom_sign_is_accepted_with_the_secret(postgres: PostgresServer) -> None:
+async def test_an_hs256_token_from_the_custom_sign_option_is_accepted_with_the_shared_secret(
+    postgres: PostgresServer,
+) -> None:
     async with better_auth(postgres.new_database(), hs256=True) as auth:
         ann = await auth.sign_up()
         token = await ann.token()
@@ -79,7 +81,7 @@ async def test_hs256_by_its_custom_sign_is_accepted_with_the_secret(postgres: Po
         assert (await JwtVerifier(auth.secret_trust, None).verify(token)).user_id == ann.user_id
 
 
-async def test_a_mail_verification_token_is_refused_though_its_signature_holds(
+async def test_a_mail_verification_token_is_refused_although_its_signature_is_valid(
     postgres: PostgresServer,
 ) -> None:
     async with better_auth(postgres.new_database(), mails=True) as auth:

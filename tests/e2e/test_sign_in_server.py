@@ -1,4 +1,4 @@
-"""The reference sign-in server as an operator meets it who set something wrong."""
+"""Error messages of the reference sign-in server when its settings are wrong."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ RIGHT = {
 }
 
 
-def started(**env: str) -> "subprocess.CompletedProcess[str]":
+def run_until_exit(**env: str) -> "subprocess.CompletedProcess[str]":
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
         pytest.skip("needs Node, and `make setup`")
@@ -33,8 +33,8 @@ def started(**env: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_everything_wrong_is_reported_at_once() -> None:
-    done = started(
+def test_all_invalid_settings_are_reported_at_once() -> None:
+    done = run_until_exit(
         BETTER_AUTH_URL="localhost:3000",
         BETTER_AUTH_SECRET="short",
         DATABASE_URL="mysql://localhost/tasks",
@@ -57,8 +57,8 @@ def test_everything_wrong_is_reported_at_once() -> None:
             )
         ),
         "  REQUIRE_EMAIL_VERIFICATION is neither 0 nor 1",
-        "  BETTER_AUTH_URL is not an address like https://app.example.com",
-        "  DATABASE_URL is not an address like postgresql://user:password@host/database",
+        "  BETTER_AUTH_URL is not a URL like https://app.example.com",
+        "  DATABASE_URL is not a URL like postgresql://user:password@host/database",
         "  TRUSTED_ORIGINS names app.example.com, which is not an origin like https://app.example.com",
         "  TRUSTED_ORIGINS names https://app.example.com/path, which is not an origin like https://app.example.com",
         "  BETTER_AUTH_SECRET is shorter than 32 bytes",
@@ -68,14 +68,14 @@ def test_everything_wrong_is_reported_at_once() -> None:
 
 @pytest.mark.parametrize("address", ["what", "postgresql://", "postgresql:tasks"])
 def test_an_invalid_database_url_stops_the_sign_in_server(address: str) -> None:
-    done = started(DATABASE_URL=address)
+    done = run_until_exit(DATABASE_URL=address)
 
     assert done.returncode == 1
-    assert "DATABASE_URL is not an address like postgresql://" in done.stderr
+    assert "DATABASE_URL is not a URL like postgresql://" in done.stderr
 
 
-def test_it_says_that_it_waits_and_for_what() -> None:
-    done = started(DATABASE_WAIT="1")
+def test_the_server_logs_that_it_waits_for_the_database_and_why() -> None:
+    done = run_until_exit(DATABASE_WAIT="1")
 
     assert done.returncode == 1
     assert "waiting for the database: connect ECONNREFUSED 127.0.0.1:1" in done.stdout

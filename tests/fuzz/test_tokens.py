@@ -1,4 +1,4 @@
-"""Whatever a token looks like, it is refused or understood in the one way in which PyJWT understands it."""
+"""Any token is either refused, or decoded to the same header and claims that PyJWT decodes."""
 
 import base64
 import json
@@ -27,8 +27,8 @@ CODINGS = (
 )
 
 
-def understood(token: str) -> tuple[dict[str, Any], Claims] | None:
-    """Return what a token says; None where it is refused."""
+def decode_or_none(token: str) -> tuple[dict[str, Any], Claims] | None:
+    """Return the payload and the claims of a token, without a check of its signature; None if it is refused."""
     try:
         _, payload = decode_unverified(token)
         return payload, read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
@@ -44,21 +44,21 @@ def understood(token: str) -> tuple[dict[str, Any], Claims] | None:
     signature=st.binary(max_size=70),
 )
 @effort(500)
-def test_a_token_that_is_almost_one_is_refused_or_understood_as_pyjwt_does(
+def test_a_nearly_valid_token_is_refused_or_decoded_as_by_pyjwt(
     header: bytes, payload: bytes, coding: Any, signature: bytes
 ) -> None:
     token = ".".join(map(coding, (header, payload, signature)))
 
-    verified = understood(token)
+    decoded = decode_or_none(token)
 
-    if verified is not None:
-        whole, principal = verified
+    if decoded is not None:
+        whole, claims = decoded
         assert jwt.get_unverified_header(token) == json.loads(header)
         assert jwt.decode(token, options={"verify_signature": False}) == whole == json.loads(payload)
-        assert is_subject(principal.subject)
-        assert principal.subject == whole["sub"]
-        assert 0 <= principal.not_before <= TIME_MAX
-        assert NOW - 30 <= principal.expires <= TIME_MAX
+        assert is_subject(claims.subject)
+        assert claims.subject == whole["sub"]
+        assert 0 <= claims.not_before <= TIME_MAX
+        assert NOW - 30 <= claims.expires <= TIME_MAX
 
 
 @given(token=changed(shared(), texts) | changed(".".join([b64(b"{}")] * 3), texts) | texts)
@@ -66,16 +66,18 @@ def test_a_token_that_is_almost_one_is_refused_or_understood_as_pyjwt_does(
 @example(token="..")
 @example(token="\ud800.\ud800.\ud800")
 @effort(500)
-def test_a_text_that_is_almost_a_token_is_refused_or_understood(token: str) -> None:
-    verified = understood(token)
+def test_any_text_like_a_token_is_refused_or_has_a_valid_subject(token: str) -> None:
+    decoded = decode_or_none(token)
 
-    assert verified is None or is_subject(verified[1].subject)
+    assert decoded is None or is_subject(decoded[1].subject)
 
 
 @given(payload=objects_near(PAYLOADS), now=st.sampled_from([0.0, NOW - 41, NOW, NOW + 931, 2.0**41]))
 @example(payload={**CLAIMS, "exp": 10**400}, now=NOW)
 @effort(400)
-def test_any_claims_are_accepted_or_refused(payload: dict[str, Any], now: float) -> None:
+def test_any_claims_are_refused_or_have_the_right_issuer_audience_and_times(
+    payload: dict[str, Any], now: float
+) -> None:
     try:
         claims = read_claims(payload, issuer=ORIGIN, audience=ORIGIN)
         refuse_outside_lifetime(claims, now)
@@ -89,17 +91,17 @@ def test_any_claims_are_accepted_or_refused(payload: dict[str, Any], now: float)
 
 @given(
     keys=st.lists(objects_near(PUBLIC), max_size=3),
-    bent=st.booleans(),
+    corrupted=st.booleans(),
     data=st.data(),
 )
 @effort(300)
-def test_a_document_that_is_almost_a_key_set_is_refused_or_holds_keys_that_can_verify(
+def test_any_document_like_a_key_set_is_refused_or_has_keys_that_refuse_a_bad_signature(
     keys: list[dict[str, Any]],
-    bent: bool,  # noqa: FBT001 - a case
+    corrupted: bool,  # noqa: FBT001 - drawn by hypothesis
     data: st.DataObject,
 ) -> None:
     document = written(*keys)
-    if bent:
+    if corrupted:
         document = data.draw(changed(document, st.binary(max_size=6)))
 
     try:
@@ -109,15 +111,15 @@ def test_a_document_that_is_almost_a_key_set_is_refused_or_holds_keys_that_can_v
 
     assert found
     for key in found:
-        refuses_a_bad_signature(key)
+        assert_that_it_refuses_a_bad_signature(key)
 
 
-def refuses_a_bad_signature(key: Key) -> None:
-    """Use a key as the verifier would: it may refuse, and must not break."""
+def assert_that_it_refuses_a_bad_signature(key: Key) -> None:
+    """Check that a badly signed token raises one of the errors that the verifier handles, with this key."""
     assert set(key.algorithms) <= set(ALGORITHMS)
     for algorithm in key.algorithms:
         try:
             jwt.decode(shared(alg=algorithm), key.material, algorithms=[algorithm], audience=ORIGIN)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             continue
-        raise AssertionError("a bad signature was believed")
+        raise AssertionError("a token with a bad signature was accepted")

@@ -1,4 +1,7 @@
-"""Two hubs, as of two machines, announce changes by a real store that is killed, paused and started again."""
+"""Two hubs represent two machines. They announce changes to each other through a real Valkey or Redis.
+
+The tests kill, pause and restart that store.
+"""
 
 import asyncio
 import signal
@@ -40,7 +43,7 @@ class Machine:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_store, "RETRY", 0.05)
-    monkeypatch.setattr(live_store, "PATIENCE", 20.0)  # the machine may be busy
+    monkeypatch.setattr(live_store, "PATIENCE", 20.0)  # the computer that runs the tests may be busy
     monkeypatch.setattr(hub_module, "SPREAD", 0.0)
 
 
@@ -61,12 +64,12 @@ async def machines(store: Store) -> AsyncIterator[list[Machine]]:
 
 async def until(fact: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not fact():  # noqa: ASYNC110 - nobody tells
+        while not fact():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 
-async def settled(stream: Stream) -> None:
-    """Wait until the streams have heard of the start of the machines."""
+async def reset(stream: Stream) -> None:
+    """Give the announcements of the start 0.2 s to arrive, then clear the stream's flag."""
     await asyncio.sleep(0.2)
     stream.changed = False
 
@@ -74,7 +77,7 @@ async def settled(stream: Stream) -> None:
 async def test_a_change_on_one_machine_wakes_the_owners_streams_on_the_other(machines: list[Machine]) -> None:
     here, there = machines
     with there.hub.open(ANN) as stream, there.hub.open(BOB) as other:
-        await settled(stream)
+        await reset(stream)
         other.changed = False
 
         here.hub.announce(ANN)
@@ -83,14 +86,15 @@ async def test_a_change_on_one_machine_wakes_the_owners_streams_on_the_other(mac
         assert not other.changed
 
 
-async def test_the_store_learns_no_user_ids_and_one_message_has_the_changes_of_a_moment(
+async def test_a_message_to_the_store_has_hashes_of_the_user_ids_of_all_changes_of_a_moment(
     store: Store, machines: list[Machine]
 ) -> None:
     owners = [someone() for _ in range(50)]
     with redis.Redis(port=store.port) as client:
         listener = client.pubsub(ignore_subscribe_messages=True)
         listener.subscribe(CHANNEL)
-        assert listener.get_message(timeout=5) is None  # the confirmation
+        # This reads the confirmation of `subscribe`, for which redis-py returns None.
+        assert listener.get_message(timeout=5) is None
         await asyncio.sleep(0.2)
         while listener.get_message():
             pass
@@ -112,12 +116,12 @@ async def test_nothing_is_published_while_nothing_changes(store: Store, machines
     assert after == before
 
 
-async def test_given_that_the_store_is_killed_then_streams_hear_of_it_and_look_when_it_is_back(
+async def test_given_a_killed_store_then_hubs_are_not_live_and_streams_reread_when_the_store_is_back(
     store: Store, machines: list[Machine]
 ) -> None:
     here, there = machines
     with there.hub.open(ANN) as stream, capture_logs() as logged:
-        await settled(stream)
+        await reset(stream)
         store.kill()
         await until(lambda: not there.hub.live)
         here.hub.announce(ANN)  # nobody hears this one
@@ -134,16 +138,16 @@ async def test_given_that_the_store_is_killed_then_streams_hear_of_it_and_look_w
     assert all("LIVE_STORE" in line.get("reason", "LIVE_STORE") for line in logged)
 
 
-async def test_given_that_the_store_hangs_then_streams_hear_of_it_and_look_when_it_goes_on(
+async def test_given_a_paused_store_then_hubs_are_not_live_and_streams_reread_when_the_store_continues(
     store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = machines
     with there.hub.open(ANN) as stream:
-        await settled(stream)
+        await reset(stream)
         monkeypatch.setattr(live_store, "PING", 0.3)
         monkeypatch.setattr(live_store, "PATIENCE", 0.3)
         there.hub.announce(ANN)  # wakes both listeners from their wait
-        await settled(stream)
+        await reset(stream)
         store.signal(signal.SIGSTOP)
         try:
             here.hub.announce(ANN)
@@ -157,12 +161,12 @@ async def test_given_that_the_store_hangs_then_streams_hear_of_it_and_look_when_
     assert unheard
 
 
-async def test_given_a_publish_that_failed_alone_then_the_next_one_makes_every_stream_look(
+async def test_given_a_failed_publish_while_the_subscription_works_then_the_retry_wakes_the_streams(
     store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = machines
     with there.hub.open(ANN) as stream:
-        await settled(stream)
+        await reset(stream)
         with redis.Redis(port=store.port) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # not the subscribers
         here.hub.announce(ANN)
@@ -171,13 +175,13 @@ async def test_given_a_publish_that_failed_alone_then_the_next_one_makes_every_s
         assert there.hub.live
 
 
-async def test_given_a_subscription_that_was_lost_alone_then_every_stream_looks_when_it_is_back(
+async def test_given_only_the_subscription_is_lost_then_streams_reread_after_the_resubscription(
     store: Store, machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = machines
     monkeypatch.setattr(live_store, "RETRY", 0.5)
     with there.hub.open(ANN) as stream:
-        await settled(stream)
+        await reset(stream)
         with redis.Redis(port=store.port) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: not there.hub.live)
@@ -187,11 +191,11 @@ async def test_given_a_subscription_that_was_lost_alone_then_every_stream_looks_
         assert here.live.trouble is None
 
 
-async def test_given_a_process_that_starts_then_every_stream_looks(
+async def test_given_a_new_machine_then_the_streams_of_the_other_machines_reread(
     store: Store, machines: list[Machine]
 ) -> None:
     with machines[1].hub.open(ANN) as stream:
-        await settled(stream)
+        await reset(stream)
         hub = Hub(ChangeMarks(is_shared=False))
         third = LiveStore(store.url, hub)
         await third.start()
@@ -200,7 +204,7 @@ async def test_given_a_process_that_starts_then_every_stream_looks(
     await third.close()
 
 
-async def test_given_no_store_from_the_first_then_the_process_says_so_and_announces_to_itself(
+async def test_given_the_store_is_down_from_the_start_then_trouble_is_set_and_local_announcements_work(
     tmp_path: Path,
 ) -> None:
     hub = Hub(ChangeMarks(is_shared=False))

@@ -1,4 +1,4 @@
-"""The page in each of its states: what is looked at for accessibility, and shown in screenshots."""
+"""Functions that bring the page into each of its states, for the accessibility tests and the screenshots."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from tests.support.servers.site import Site, Visitor
 
-LIFE = "4s"  # of a token at the site that these states need: sessions are seen to be over soon
+TOKEN_LIFETIME = "4s"  # start the site with it, so that the page soon notices an ended session
 
 
 async def signed_out(page: Page, site: Site) -> None:

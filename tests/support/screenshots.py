@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from dev.postgres import temporary
-from tests.support.page_states import LIFE, STATES
+from tests.support.page_states import STATES, TOKEN_LIFETIME
 from tests.support.servers.browser import chromium
 from tests.support.servers.site import site_of
 
@@ -17,7 +17,7 @@ async def main() -> None:
     """Make them all."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, temporary(Path(folder) / "postgres") as postgres:
-        async with site_of(postgres, Path(folder), life=LIFE) as site, chromium() as browser:
+        async with site_of(postgres, Path(folder), life=TOKEN_LIFETIME) as site, chromium() as browser:
             with site.api():
                 for name, state in STATES.items():
                     async with await browser.new_context() as context:

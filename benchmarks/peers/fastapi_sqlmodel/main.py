@@ -1,4 +1,7 @@
-"""The same API in FastAPI and SQLModel, as their documentation shows it: asynchronous, on asyncpg."""
+"""Four operations of the API (list, create, read, complete) in FastAPI and SQLModel.
+
+The code is written as their documentation recommends: async, on asyncpg.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -73,7 +76,8 @@ async def session() -> AsyncIterator[AsyncSession]:
 async def owner(
     user_id: str, credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 ) -> str:
-    # Not `def`, which would cost a thread for each request: the client keeps the keys for five minutes.
+    # `async def`, because FastAPI runs a `def` dependency in a thread. Fetching the keys blocks, but seldom:
+    # PyJWKClient caches them for five minutes.
     token = credentials.credentials
     try:
         key = KEYS.get_signing_key_from_jwt(token).key if KEYS else SECRET
@@ -104,8 +108,8 @@ app = FastAPI(lifespan=lifespan)
 async def list_tasks(
     owner: Owner, session: Session, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> list[Task]:
-    alive = select(Task).where(Task.user_id == owner, col(Task.trashed_at).is_(None))
-    newest = alive.order_by(col(Task.id).desc()).limit(limit)
+    not_trashed = select(Task).where(Task.user_id == owner, col(Task.trashed_at).is_(None))
+    newest = not_trashed.order_by(col(Task.id).desc()).limit(limit)
     return list((await session.exec(newest)).all())
 
 

@@ -51,7 +51,7 @@ def web_address(text: str) -> SplitResult:
     except ValueError:
         wrong = True
     if wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):
-        raise ValueError("is not an address like https://app.example.com")
+        raise ValueError("is not a URL like https://app.example.com")
     return url
 
 

@@ -80,7 +80,7 @@ def store_address(text: str) -> str:
         wrong = True
     if wrong or url.query or url.fragment:
         # The message does not quote the value, which may have a password.
-        raise ValueError("is not an address like redis://cache.example.com:6379: see .env.example")
+        raise ValueError("is not a URL like redis://cache.example.com:6379: see .env.example")
     return text if url.port else urlunsplit(url._replace(netloc=f"{url.netloc.rstrip(':')}:{STORE_PORT}"))
 
 

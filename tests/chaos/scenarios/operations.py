@@ -1,4 +1,7 @@
-"""What an operator's day brings: stops in the middle of a start, a log that nobody reads, a wrong password."""
+"""Faults of daily operation.
+
+SIGTERM during the start, a closed log pipe, a worker that is killed several times, a store with a wrong password.
+"""
 
 import os
 import signal
@@ -12,7 +15,7 @@ import psutil
 import redis
 
 from dev.postgres import free_port
-from tests.chaos.harness import Harness, answers, wait_until
+from tests.chaos.harness import Harness, is_up, wait_until
 from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
 from tests.chaos.scenario import scenario
 from tests.conftest import environment_for
@@ -21,11 +24,10 @@ from tests.support.processes import workers
 from tests.support.servers.redis import store_in
 from tests.support.servers.service import serving
 
-STOPPED = 2.0  # seconds after SIGTERM, wherever the start had come to
+STOPPED = 2.0  # seconds in which the process must exit after SIGTERM, at any moment of its start
 AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds after the start
-APART = (
-    6.0  # seconds: a worker that dies sooner after another ends the service, which is its supervisor's to see
-)
+APART = 6.0
+"""Seconds between two kills. If a worker dies within 5.5 s of another one, granian ends the service."""
 REQUESTS = 200
 COUNT = "taskward_http_request_duration_seconds_count"
 UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS)
@@ -47,7 +49,7 @@ def sigterm_at_start(harness: Harness) -> None:
                 took.append(time.monotonic() - began)
     harness.promise(
         max(took) < STOPPED,
-        f"{len(took)} starts were stopped within {max(took):.2f} s ({STOPPED:g} are promised)",
+        f"{len(took)} starts stopped within {max(took):.2f} s (limit: {STOPPED:g} s)",
     )
 
 
@@ -91,24 +93,24 @@ def worker_killed_again(harness: Harness) -> None:
                 (worker,) = workers(service)
                 worker.kill()
                 psutil.wait_procs([worker], timeout=5)
-                wait_until(lambda: answers(service.url))
+                wait_until(lambda: is_up(service.url))
                 if number < kills:
                     time.sleep(APART)
         counted = total(scraped(port), "taskward_worker_restarts_total")
     lines = service.log.read_text().count('"event": "worker replaced"')
     harness.promise(counted == kills, f"{counted:.0f} of {kills} deaths were counted")
-    harness.promise(lines == kills, f"{lines} lines of the log tell of them")
+    harness.promise(lines == kills, f"the log has {lines} lines `worker replaced`")
 
 
 @scenario("store with a wrong password", UNNOTICED)
 def store_wrong_password(harness: Harness) -> None:
     port = free_port()
     (place := harness.folder / "store").mkdir()
-    with store_in(place, "--requirepass", "right") as store:
+    with store_in(place, "--requirepass", "old") as store:
         settings = {
             "METRICS_PORT": str(port),
             "RATE_LIMIT": "on",
-            "RATE_LIMIT_STORE": f"redis://:wrong@127.0.0.1:{store.port}",
+            "RATE_LIMIT_STORE": f"redis://:new@127.0.0.1:{store.port}",
         }
         with harness.serving(settings=settings) as service, harness.under_load(service), harness.fault():
             time.sleep(2.0)
@@ -117,11 +119,14 @@ def store_wrong_password(harness: Harness) -> None:
                 (ready.status_code, ready.json().get("rate_limit_store")) == (200, "unavailable"),
                 f"/health/ready: {ready.status_code}, rate_limit_store {ready.json().get('rate_limit_store')}",
             )
-            with redis.Redis(port=store.port, password="right") as client:
-                client.config_set("requirepass", "wrong")
+            with redis.Redis(port=store.port, password="old") as client:
+                client.config_set("requirepass", "new")
             shared = wait_until(lambda: total(scraped(port), "taskward_rate_limit_store_up") == 1)
-            harness.promise(shared < 4, f"counted in the store {shared:.1f} s after its password was right")
+            harness.promise(
+                shared < 4,
+                f"counted in the store {shared:.1f} s after the store accepted the service's password",
+            )
     cause = "RATE_LIMIT_STORE has a user or password that 127.0.0.1 refuses"
     log = service.log.read_text()
-    harness.promise(log.count(f"warning: {cause}") == 1, "the start printed what is wrong")
-    harness.promise(log.count(f'"reason": "{cause}"') == 1, "and the log, once")
+    harness.promise(log.count(f"warning: {cause}") == 1, "the start printed the reason")
+    harness.promise(log.count(f'"reason": "{cause}"') == 1, "the log has the reason once")

@@ -10,7 +10,7 @@ import psutil
 
 from dev.postgres import free_port
 from tests.chaos.answers import REFUSED
-from tests.chaos.harness import Harness, answers, port_of, wait_until
+from tests.chaos.harness import Harness, is_up, port_of, wait_until
 from tests.chaos.judge import ALWAYS, BUSY, CUT, EXPECTED, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
@@ -46,7 +46,7 @@ def worker_killed(harness: Harness) -> None:
         with harness.under_load(service, after=4.0):
             with harness.fault():
                 os.kill(before[0].pid, signal.SIGKILL)
-            wait_until(lambda: answers(service.url))
+            wait_until(lambda: is_up(service.url))
         after = workers(service)
         replaced = len(after) == len(before) and after[0].pid != before[0].pid
         harness.promise(replaced, "the worker was replaced" if replaced else "the worker was not replaced")
@@ -103,10 +103,10 @@ def rolling(harness: Harness) -> None:
 
 def look(proxy: Proxy, services: list[Service]) -> None:
     """Send new connections to the processes that report ready, as a balancer does."""
-    wait_until(lambda: bool(services) and answers(services[-1].url, "/health/ready"))
-    proxy.aim([port_of(service) for service in services if answers(service.url, "/health/ready")])
+    wait_until(lambda: bool(services) and is_up(services[-1].url, "/health/ready"))
+    proxy.aim([port_of(service) for service in services if is_up(service.url, "/health/ready")])
 
 
 def unready(service: Service) -> bool:
     """Return whether a service says that it takes no more."""
-    return not answers(service.url, "/health/ready")
+    return not is_up(service.url, "/health/ready")

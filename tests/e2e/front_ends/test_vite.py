@@ -22,7 +22,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Visitor:
-    """A person at the app, which is one page."""
+    """One person in one tab of the single-page app."""
 
     page: Page
     site: Site
@@ -82,7 +82,7 @@ class Visitor:
         await expect(self.page.get_by_role("alert")).to_have_text("")
 
     async def mark(self) -> None:
-        """Mark this page, so that another in its place is noticed."""
+        """Set a flag on `window`, which is lost if the page is loaded again."""
         await self.page.evaluate("window.isMarked = true")
 
     async def is_marked(self) -> bool:
@@ -90,7 +90,7 @@ class Visitor:
 
     @property
     def titles(self) -> list[str]:
-        """What is in this person's list, as the database has it."""
+        """The titles in this person's list, read from the database."""
         return self.site.titles_of(self.email)
 
 
@@ -108,7 +108,7 @@ async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again(
     assert ann.titles == ["Water the plants"]
 
 
-async def test_words_are_kept_once_their_person_has_signed_in_again_where_they_stand(
+async def test_typed_text_is_saved_after_the_same_person_signs_in_again_in_place(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
@@ -126,7 +126,7 @@ async def test_words_are_kept_once_their_person_has_signed_in_again_where_they_s
     assert ann.titles == ["Water the plants", "A long story"]
 
 
-async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
+async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_person(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
@@ -141,11 +141,11 @@ async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
     await expect(bob.field).to_have_value("")
     await bob.add("Bob's plants")
 
-    assert await ann.is_marked(), "React made Bob's list anew, and the page was not loaded again"
+    assert await ann.is_marked(), "the page was loaded again; React should only have created a new list"
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
 
 
-async def test_a_tab_that_does_not_know_of_another_person_makes_their_list_anew_without_a_new_page(
+async def test_a_tab_notices_another_signed_in_person_at_the_next_call_and_shows_their_list_without_a_reload(
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -171,7 +171,7 @@ async def test_a_tab_that_does_not_know_of_another_person_makes_their_list_anew_
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
 
 
-async def test_an_edit_of_what_another_tab_changed_says_so_and_the_second_press_replaces_it(
+async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_saving_again_overwrites_it(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
@@ -190,7 +190,7 @@ async def test_an_edit_of_what_another_tab_changed_says_so_and_the_second_press_
     assert ann.titles == ["Call the vet"]
 
 
-async def test_tanstack_query_shows_a_change_at_once_and_takes_it_back_when_the_task_has_another_version(
+async def test_tanstack_query_shows_a_change_at_once_and_undoes_it_if_the_task_has_another_version(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
@@ -222,7 +222,7 @@ async def test_tanstack_query_shows_a_change_at_once_and_takes_it_back_when_the_
     assert ann.titles == ["Call the doctor!"]
 
 
-async def test_tanstack_query_has_nothing_of_the_person_before_in_its_cache(
+async def test_tanstack_query_cache_has_no_tasks_of_the_previous_person(
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -255,7 +255,7 @@ async def test_tanstack_query_has_nothing_of_the_person_before_in_its_cache(
     assert await ann.is_marked()
 
 
-async def test_tanstack_query_says_at_once_what_the_client_does_not_repeat(
+async def test_tanstack_query_shows_an_error_at_once_without_a_retry(
     vite: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(vite, await new_person())
@@ -264,7 +264,7 @@ async def test_tanstack_query_says_at_once_what_the_client_does_not_repeat(
     page = f"{vite.url}/tanstack"
 
     async def fail(route: Route) -> None:
-        if route.request.headers.get("referer") == page:  # the page before may still load its list
+        if route.request.headers.get("referer") == page:  # the previous page may still load its list
             requests.append(route.request.method)
         await route.fulfill(status=500)
 
@@ -275,7 +275,7 @@ async def test_tanstack_query_says_at_once_what_the_client_does_not_repeat(
     assert requests == ["GET"]
 
 
-async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_along(
+async def test_when_another_person_signs_in_in_a_second_tab_the_first_tab_changes_to_that_person(
     vite: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -294,10 +294,10 @@ async def test_a_second_tab_where_another_person_signs_in_takes_the_first_one_al
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants", "Bob's garden"])
 
 
-async def test_pages_with_the_packed_client_ask_an_api_of_another_origin(
+async def test_pages_with_the_packed_client_send_requests_to_an_api_of_another_origin(
     vite: Site, new_person: NewPerson
 ) -> None:
-    # A header that the test adds would need a preflight request, like one of the page itself.
+    # No extra headers: a header added by the test would cause a CORS preflight, as one of the page would.
     device = await new_person(extra_http_headers={})
     requests = list[str]()
     device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
@@ -310,7 +310,7 @@ async def test_pages_with_the_packed_client_ask_an_api_of_another_origin(
     assert ann.titles == ["Water the plants"]
 
 
-async def test_the_packed_client_s_part_for_servers_is_bundled_for_servers_and_refused_for_pages(
+async def test_the_server_part_of_the_packed_client_can_be_bundled_for_servers_but_not_for_pages(
     vite: Site,
 ) -> None:
     app = vite.folder / "my-app"

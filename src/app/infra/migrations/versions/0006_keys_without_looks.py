@@ -1,7 +1,8 @@
-"""keys of tags and words of texts, computed again by `app migrate`
+"""`app migrate` recomputes the comparison keys of tags and the search words of texts
 
-No table changes. The previous version can go on: it finds what it wrote, except for tags that differ from
-their key by more than case, and decomposed symbols. `app migrate --derive` corrects what it writes meanwhile.
+No table changes. The previous version still works on this database. Its searches miss only tags whose key
+differs by more than case, and symbols in decomposed form. `app migrate --derive` corrects what it writes
+meanwhile.
 """
 
 revision = "0006"
@@ -9,7 +10,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Do nothing more."""
+    """Do nothing: `app migrate` recomputes the values after the migrations."""
 
 
 def downgrade() -> None:
