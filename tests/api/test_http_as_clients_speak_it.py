@@ -137,7 +137,9 @@ async def test_if_none_match_of_any_version_stops_each_write_of_a_task_that_is_t
 
     response = await write(ann, name, task, **{"if-none-match": "*"})
 
-    assert response.status_code == 412
+    assert (response.status_code, response.headers["etag"]) == (412, '"1"')
+    assert (response.json()["type"], response.json()["title"]) == ("about:blank", "Precondition Failed")
+    assert "The task exists" in response.json()["detail"]  # and has not changed
     assert (await ann.ask("GET", task["id"])).json() == task
 
 

@@ -1012,7 +1012,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -1644,7 +1644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -1798,7 +1798,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -1951,7 +1951,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -2145,7 +2145,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -2324,7 +2324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */
@@ -2490,7 +2490,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The task has changed */
+            /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
                     /** @description The current version of the task */

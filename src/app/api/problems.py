@@ -16,7 +16,7 @@ from app.api.requests.request import ContentCodingRefused, EventsNotAccepted, Me
 from app.api.responses import JsonResponse
 from app.api.schemas import FieldError
 from app.domain import errors as domain
-from app.domain.task import ForeignTags, MissingVersions
+from app.domain.task import ForeignTags, MissingVersions, NoTask
 from app.quoting import quote
 
 log = structlog.get_logger()
@@ -189,6 +189,14 @@ PRECONDITION_REQUIRED: Final = Problem(
     "Send `If-Match` with the ETag of the task that you read, or `*` for any.",
 )
 
+TASK_EXISTS: Final = Problem(
+    HTTPStatus.PRECONDITION_FAILED,
+    "",
+    HTTPStatus.PRECONDITION_FAILED.phrase,
+    "The task exists, and `If-None-Match: *` allows a write only if it does not (RFC 9110 §13.1.2). Nothing "
+    "was written. Leave the header out, or send `If-Match` with the ETag of the task that you read.",
+)
+
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
 MISTAKES: Final[Mapping[domain.Mistake, str]] = {
@@ -270,7 +278,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
         case domain.RetryLater(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
-            problem = PRECONDITION_REQUIRED if isinstance(expected, MissingVersions) else problem
+            problem = _problem_of_precondition(expected)
             headers["etag"] = f'"{version}"'
             detail = _explain_tags(expected.sent) if isinstance(expected, ForeignTags) else ""
         case domain.Unavailable(reason=reason, retry_after=seconds):
@@ -287,6 +295,13 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     if error.operation is not None:
         errors, detail = [FieldError(f"/operations/{error.operation}", detail or problem.title)], ""
     return ProblemResponse(context_of(request.scope), problem, headers, errors=errors, detail=detail)
+
+
+def _problem_of_precondition(expected: frozenset[int]) -> Problem:
+    """Return what to answer if a task has none of the expected versions: not every such task has changed."""
+    if isinstance(expected, MissingVersions):
+        return PRECONDITION_REQUIRED
+    return TASK_EXISTS if isinstance(expected, NoTask) else PROBLEMS[domain.TaskChanged]
 
 
 def _explain_tags(sent: str) -> str:

@@ -29,6 +29,10 @@ class MissingVersions(frozenset[int]):
     """A required `If-Match` that is missing. It is empty, so it matches no version and nothing is written."""
 
 
+class NoTask(frozenset[int]):
+    """An `If-None-Match: *`: the task must not exist. It is empty, so it matches no version."""
+
+
 class ForeignTags(frozenset[int]):
     """An `If-Match` whose entity tags are no versions. It is empty, so it matches no version."""
 

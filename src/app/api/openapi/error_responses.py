@@ -9,7 +9,15 @@ from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
 
 from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.examples import TASK, Json
-from app.api.problems import INVALID_REQUEST, PRECONDITION_REQUIRED, PROBLEMS, Problem, of_status, type_of
+from app.api.problems import (
+    INVALID_REQUEST,
+    PRECONDITION_REQUIRED,
+    PROBLEMS,
+    TASK_EXISTS,
+    Problem,
+    of_status,
+    type_of,
+)
 from app.api.requests.idempotency import KEY_HEADER
 from app.api.requests.request import EVENT_STREAM
 from app.domain import errors as domain
@@ -73,7 +81,6 @@ def traits_of(operation: Operation, method: str) -> Traits:
 
 RAISED_BY: Final[Mapping[type[domain.DomainError], Callable[[Traits], bool]]] = {
     domain.TaskNotFound: lambda it: "task_id" in it.parameters or it.name == "batchTasks",
-    domain.TaskChanged: lambda it: it.conditional,
     domain.TooManyTasks: lambda it: it.name in ("createTask", "batchTasks"),
     domain.NotInTrash: lambda it: it.name in ("restoreTask", "batchTasks"),
     domain.KeyInFlight: lambda it: it.keyed,
@@ -94,11 +101,12 @@ RAISED_BY: Final[Mapping[type[domain.DomainError], Callable[[Traits], bool]]] = 
 
 _ANSWERED_BY: Final[Mapping[int, Callable[[Traits], bool]]] = {
     408: lambda it: it.has_body,
+    412: lambda it: it.conditional,
     413: lambda it: it.has_body,
     415: lambda it: it.has_body,
     428: lambda it: it.conditional,
 }
-"""The same for statuses that no error of the domain has."""
+"""The same for statuses whose problems are not all errors of the domain."""
 
 _ETAG: Final = {"ETag": "The current version of the task"}
 _RETRY: Final = {"Retry-After": "Seconds to wait"}
@@ -150,7 +158,14 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         },
         {},
     ),
-    412: ("The task has changed", _example(PROBLEMS[domain.TaskChanged]), _ETAG),
+    412: (
+        "`If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists",
+        {
+            "the task has changed": _document(PROBLEMS[domain.TaskChanged]),
+            "the task exists": _document(TASK_EXISTS),
+        },
+        _ETAG,
+    ),
     413: (
         "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
         _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),

@@ -8,9 +8,7 @@ from typing import Final
 
 from app.api.requests.request import TaskRequest
 from app.api.requests.validation import ErrorCollector
-from app.domain.task import ForeignTags, MissingVersions, Versions
-
-NO_VERSION: Final[Versions] = frozenset()
+from app.domain.task import ForeignTags, MissingVersions, NoTask, Versions
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
@@ -28,7 +26,7 @@ def read_expected_versions(request: TaskRequest, errors: ErrorCollector) -> Vers
         return expected
     if if_none_match.strip(" \t") != "*":
         errors.add("/If-None-Match", "must be `*` in a write: use `If-Match` to name a version", "header")
-    return NO_VERSION
+    return NoTask()
 
 
 def read_if_match(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
