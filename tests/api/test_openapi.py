@@ -20,6 +20,7 @@ from app.api.problems import PROBLEMS
 from app.api.task_fields import READERS
 from app.cli.openapi import render_document
 from app.composition import compose
+from app.domain.errors import ChangesGone
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.documented import slug_of
@@ -253,6 +254,19 @@ async def unread(large: LargeResponses, *people: str) -> AsyncIterator[None]:
     for task in sending:
         task.cancel()
     await asyncio.gather(*sending, return_exceptions=True)
+
+
+def test_whatever_describes_the_410_of_changes_names_both_causes() -> None:
+    page = (DOCS / "api.md").read_text()
+    told = [
+        *re.findall(r"^.*(?:410 `changes-gone`|^\| `resync` \|).*$", page, re.MULTILINE),
+        *(OWNED[name]["responses"]["410"]["description"] for name in ("listChanges", "streamEvents")),
+        OWNED["listChanges"]["description"],
+        PROBLEMS[ChangesGone].detail,
+    ]
+
+    assert len(told) == 6
+    assert [text for text in told if "too old" not in text or "restored a backup" not in text] == []
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * List what changed
-         * @description Returns each task that changed after `since` exactly once, in its current state, in the order of its last change. Without `since` it returns all tasks, including those in the trash. Apply each page to your copy, and store its `next`. Nothing is missed; a change may come again. 410: `since` is too old.
+         * @description Returns each task that changed after `since` exactly once, in its current state, in the order of its last change. Without `since` it returns all tasks, including those in the trash. Apply each page to your copy, and store its `next`. Nothing is missed; a change may come again. 410: `since` is too old, or the operator restored a backup: begin again without it, with an empty copy.
          */
         get: operations["listChanges"];
         put?: never;
@@ -828,7 +828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
+            /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1003,7 +1003,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
+            /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1167,7 +1167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
+            /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1281,7 +1281,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
+            /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2136,7 +2136,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The stored response of this key no longer exists, or the changes after `since` are no longer known */
+            /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
                     [name: string]: unknown;

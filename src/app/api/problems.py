@@ -114,8 +114,9 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
     domain.ChangesGone: Problem(
         HTTPStatus.GONE,
         "changes-gone",
-        "Your copy is too old to update",
-        "Read all changes without `since`, forget the tasks that you did not meet, and continue from `next`.",
+        "Your copy cannot be updated",
+        "The copy is too old, or the operator restored a backup. Read all changes without `since`, "
+        "forget the tasks that you did not meet, and continue from `next`.",
     ),
     domain.KeyInFlight: Problem(
         HTTPStatus.CONFLICT,

@@ -151,7 +151,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         {"Retry-After": "Seconds to wait, where waiting helps"},
     ),
     410: (
-        "The stored response of this key no longer exists, or the changes after `since` are no longer known",
+        "The stored response no longer exists; or `since` is too old, or the operator restored a backup",
         {
             "the response is gone": _document(PROBLEMS[domain.ResponseGone]),
             "changes are gone": _document(PROBLEMS[domain.ChangesGone]),

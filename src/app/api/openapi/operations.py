@@ -91,7 +91,7 @@ CHANGES: Final = operation(
     description="Returns each task that changed after `since` exactly once, in its current state, in the "
     "order of its last change. Without `since` it returns all tasks, including those in the trash. Apply "
     "each page to your copy, and store its `next`. Nothing is missed; a change may come again. "
-    "410: `since` is too old.",
+    "410: `since` is too old, or the operator restored a backup: begin again without it, with an empty copy.",
     response_description="A page of changes",
 )
 SUMMARY: Final = operation(
