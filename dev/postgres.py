@@ -27,7 +27,7 @@ HASTY = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "jit": "off",  # else it compiles how the driver reads types: 0.1 s at each new connection through a pooler
+    "jit": "off",  # else it compiles how the driver reads types: 0.1 s for each connection through a pooler
 }
 """Settings of a server whose data nobody keeps."""
 
