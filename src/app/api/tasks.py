@@ -31,7 +31,7 @@ from app.api.requests.task_bodies import (
     read_update,
 )
 from app.api.responses import JsonResponse, delete, etag, get, patch, post, put
-from app.domain.idempotency import ResponseForm
+from app.domain.idempotency import ONE_TASK, ResponseForm
 from app.domain.task import Shown
 from app.domain.task_list import Page
 from app.domain.task_service import TaskService
@@ -154,7 +154,7 @@ class TaskController(Controller):
         async def complete(tasks: TaskService) -> JsonResponse[schemas.Task]:
             return _task_response(await tasks.complete(target.task_id, completed, target.if_match))
 
-        return await run_once(keyed, request.context.unit_of_work, complete, ResponseForm())
+        return await run_once(keyed, request.context.unit_of_work, complete, ONE_TASK)
 
 
 def _task_response(

@@ -40,6 +40,10 @@ class ResponseForm:
         return first + b"".join(chain.from_iterable(zip(tasks, texts, strict=True)))
 
 
+ONE_TASK: Final = ResponseForm()
+"""The response 200 with one task."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
     """A response as it was sent. No rule reads it."""

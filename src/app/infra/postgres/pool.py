@@ -310,20 +310,26 @@ class Checkout:
         """Return a connection to the pool. A broken one, or one with an unfinished statement, is closed."""
         if self._pool is None:
             return
+        if error is not None:
+            self._release_after(error, connection, self._pool)
+            return
+        self._pool.release(connection)
+        if self.wall.due:
+            self.wall.due = False
+            self._checking = asyncio.get_running_loop().create_task(self._check_when_due())
+
+    def _release_after(self, error: BaseException, connection: Connection, pool: Pool) -> None:
         if isinstance(error, Exception) and means_lost(error):
-            self._pool.distrust()  # other idle connections may be broken too
+            pool.distrust()  # other idle connections may be broken too
         if isinstance(error, Exception) and means_pooler(error):
             self._connector.statement_lost(type(error).__name__)
-            self._pool.retire()  # each has prepared statements
+            pool.retire()  # each has prepared statements
         if isinstance(error, asyncpg.InternalClientError):
             connection.terminate()  # otherwise closing would wait beyond the deadline
         if isinstance(error, TimeoutError | asyncio.CancelledError):
-            self._pool.cut_off(connection)
+            pool.cut_off(connection)
         else:
-            self._pool.release(connection)
-        if self.wall.due and error is None:
-            self.wall.due = False
-            self._checking = asyncio.get_running_loop().create_task(self._check_when_due())
+            pool.release(connection)
 
     async def check_row_security(self, until: float) -> None:
         """Check row-level security, after an error that its absence may explain."""
