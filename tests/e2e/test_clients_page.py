@@ -1,13 +1,17 @@
 """Every snippet of docs/clients.md is run, in its order, against the real servers."""
 
+import ast
 import asyncio
+import json
 import os
 import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dev.postgres import PostgresServer
@@ -28,9 +32,10 @@ TITLES = {
     "curl": "Water the plants",
     "Node": "Buy bread",
     "Python with httpx": "Call the dentist",
-    "Python, following changes": "Walk the dog",
     "Python, generated from the OpenAPI document": "Buy milk",
 }
+
+FOLLOWER = "Python, following changes"  # runs until it is stopped
 
 
 def snippets() -> dict[str, list[tuple[str, str]]]:
@@ -75,6 +80,7 @@ async def env(
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "AUTH_URL": auth.url,
                 "TASKS_URL": service.url,
+                "DATABASE_URL": database,
                 "EMAIL": ACCOUNT["email"],
                 "PASSWORD": ACCOUNT["password"],
             }
@@ -94,6 +100,92 @@ async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path
     assert TITLES[title] in output.decode()
 
 
+async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_that_cannot_be_updated(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    ((language, code),) = snippets()[FOLLOWER]
+    command = command_of(language, code, tmp_path)
+    async with tasks_of_ann(env) as ann:
+        kept = await created(ann, "Walk the dog")
+        gone = await created(ann, "Feed the cat")
+        async with printing(command, env, tmp_path) as titles:
+            await until_printed(titles, {kept, gone})
+            new = await created(ann, "Comb the dog")
+            await until_printed(titles, {kept, gone, new})  # by the stream
+
+        await ann.delete(f"/{await id_of(ann, gone)}", params={"permanent": "true"})
+        await resync(env)  # the stored place is now 410
+        async with printing(command, env, tmp_path) as titles:
+            await until_printed(titles, {kept, new}, without=gone)
+            await resync(env)
+            last = await created(ann, "Wash the dog")  # the stream reads, and finds that its place is gone
+            await until_printed(titles, {kept, new, last}, without=gone)
+
+    stored = json.loads((tmp_path / "tasks.json").read_text())
+    assert {kept, new, last} <= {task["title"] for task in stored["tasks"].values()}
+
+
+@asynccontextmanager
+async def tasks_of_ann(env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of her tasks, with a token of her own for each request: tokens live 20 s here."""
+    async with httpx.AsyncClient(base_url=f"{env['AUTH_URL']}/api/auth") as auth:
+        (await auth.post("/sign-in/email", json=ACCOUNT)).raise_for_status()
+
+        async def with_token(request: httpx.Request) -> None:
+            token = (await auth.get("/token")).raise_for_status().json()["token"]
+            request.headers["authorization"] = f"Bearer {token}"
+
+        hooks = {"request": [with_token]}
+        async with httpx.AsyncClient(
+            base_url=f"{env['TASKS_URL']}/api/me/tasks", event_hooks=hooks
+        ) as client:
+            yield client
+
+
+async def created(ann: httpx.AsyncClient, title: str) -> str:
+    (await ann.post("/", json={"title": title})).raise_for_status()
+    return title
+
+
+async def id_of(ann: httpx.AsyncClient, title: str) -> str:
+    (task,) = [task for task in (await ann.get("/")).json() if task["title"] == title]
+    return str(task["id"])
+
+
+async def resync(env: dict[str, str]) -> None:
+    """Make every place in the change feed 410, as after a restored backup."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "resync", env={"PATH": env["PATH"], "DATABASE_URL": env["DATABASE_URL"]}
+    )
+    assert await process.wait() == 0
+
+
+@asynccontextmanager
+async def printing(
+    command: tuple[str, ...], env: dict[str, str], folder: Path
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Run a program for the block, and give what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *command, env=env, cwd=folder, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def until_printed(titles: asyncio.StreamReader, expected: set[str], *, without: str = "") -> None:
+    """Read lines until one has all these titles, and not that of a task which is gone."""
+    async with asyncio.timeout(60):
+        while line := await titles.readline():
+            shown = set(ast.literal_eval(line.decode()))
+            if expected <= shown and without not in shown:
+                return
+    raise AssertionError("the program ended")
+
+
 def test_every_snippet_of_the_page_is_run() -> None:
-    assert set(snippets()) == set(TITLES)
+    assert set(snippets()) == {*TITLES, FOLLOWER}
     assert PAGE.read_text().count("```") == 2 * sum(map(len, snippets().values()))
