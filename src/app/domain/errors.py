@@ -66,8 +66,13 @@ class TooManyAtOnce(RetryLater):
     """A person has reached the limit of running and waiting statements. Nothing was done."""
 
 
+@dataclass(eq=False)
 class TooManyStreams(RetryLater):
-    """A person has reached the limit of open event streams. Nothing was done."""
+    """A person has reached the limit of open event streams. Nothing was done.
+
+    Streams last for minutes. One whose client has disappeared ends within a minute: a comment is sent each
+    15 s, and a connection that takes nothing ends after 30 s.
+    """
 
     retry_after: int = 60  # seconds
 
