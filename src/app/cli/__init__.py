@@ -17,7 +17,7 @@ from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
 VERBS: Final = ("serve", "migrate", "purge", "resync", "openapi", "token")
-"""Each verb is a module of this package. Only the one that runs is imported: importing all takes a second."""
+"""Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
 
@@ -50,7 +50,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for module in [name for name in words[:1] if name in VERBS] or VERBS:
+    named = [name for name in words[:1] if name in VERBS]
+    for module in [] if words[:1] == ["--version"] else named or VERBS:
         import_module(f"app.cli.{module}").add_to(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--env-file", metavar="FILE", help="read settings from FILE, and not from .env")
