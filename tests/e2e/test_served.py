@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from dev.cluster import CannotStart
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.support.factories import someone
@@ -196,6 +198,15 @@ def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
     assert nobody in reasons[0]
 
 
+def until_waiting(postgres: PostgresServer, database: str, event: str) -> None:
+    """Wait until a statement waits for this, in the words of `pg_stat_activity`."""
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = '{event}'"
+    deadline = time.monotonic() + 20
+    while postgres.query(waiting) == "0":
+        assert time.monotonic() < deadline, f"nothing waits for {event}"
+        time.sleep(0.02)
+
+
 def test_a_service_that_is_stopped_finishes_what_is_under_way_and_ends_well(
     database_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -211,17 +222,21 @@ def test_a_service_that_is_stopped_finishes_what_is_under_way_and_ends_well(
                 ).status_code
             )
 
-        hold = threading.Thread(
-            target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(2); COMMIT", name)
-        )
-        hold.start()
-        time.sleep(0.5)
-        asking = threading.Thread(target=ask)
+        def hold() -> None:
+            with suppress(CannotStart):  # its server process is ended below
+                postgres.query("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(60)", name)
+
+        holding, asking = threading.Thread(target=hold), threading.Thread(target=ask)
+        holding.start()
+        until_waiting(postgres, name, "PgSleep")
         asking.start()
-        time.sleep(0.3)
+        until_waiting(postgres, name, "relation")
         service.process.send_signal(signal.SIGTERM)
+        time.sleep(1)  # it stops, but for this request
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        postgres.query(f"{ended} WHERE datname = '{name}' AND wait_event = 'PgSleep'")
         asking.join()
-        hold.join()
+        holding.join()
 
         assert answers == [201]
         assert service.process.wait(10) == 0
