@@ -30,12 +30,12 @@ ORIGINS = {
 
 
 @pytest.mark.parametrize("text", ORIGINS)
-def test_an_origin_is_ascii(text: str) -> None:
+def test_an_origin_is_converted_to_ascii(text: str) -> None:
     assert origin(web_address(text)) == ORIGINS[text]
 
 
 @pytest.mark.server
-def test_nodes_url_which_better_auth_signs_agrees() -> None:
+def test_node_converts_each_origin_to_the_same_ascii() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed")
@@ -57,7 +57,7 @@ def test_an_idn_host_of_better_auth_is_converted_to_ascii_in_issuer_keys_and_ori
     assert settings.cors_origins == (ascii_name,)
 
 
-def test_names_of_the_service_are_known_in_ascii_too() -> None:
+def test_allowed_hosts_are_converted_to_ascii() -> None:
     names = {
         "DATABASE_URL": DATABASE,
         "BETTER_AUTH_URL": "https://a.example",
@@ -69,7 +69,7 @@ def test_names_of_the_service_are_known_in_ascii_too() -> None:
     )
 
 
-def test_origins_of_any_one_label_are_read() -> None:
+def test_an_origin_with_a_wildcard_label_is_accepted() -> None:
     listed = " https://*.example.com, http://*.App.localhost:3000 ,https://*.müller.example, https://app.example.com"
 
     assert origins(listed) == (
@@ -103,6 +103,6 @@ def test_an_invalid_or_too_broad_origin_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["https://*.example.com", "https://\ud800.example"])
-def test_an_address_is_of_one_place(text: str) -> None:
+def test_a_text_that_is_not_a_single_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a URL"):
         web_address(text)

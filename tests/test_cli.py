@@ -35,13 +35,13 @@ def refused(env: dict[str, str], folder: Path, *verb: str) -> str:
 
 
 @pytest.mark.parametrize("verb", ["serve", "migrate", "openapi", "token"])
-def test_each_verb_explains_itself(tmp_path: Path, verb: str) -> None:
+def test_each_command_prints_its_help(tmp_path: Path, verb: str) -> None:
     done = app(verb, "--help", env={}, cwd=tmp_path)
 
     assert (done.returncode, done.stdout.startswith(f"usage: app {verb}")) == (0, True)
 
 
-def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
+def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         message = refused(
@@ -56,7 +56,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     assert f"PORT {port} is used by another program" in message
 
 
-def test_a_host_that_is_not_ours_is_reported(tmp_path: Path) -> None:
+def test_a_listen_address_of_another_machine_is_reported(tmp_path: Path) -> None:
     env = {
         **AUTH,
         "DATABASE_URL": f"postgresql://a@127.0.0.1:{free_port()}/x",
@@ -87,7 +87,7 @@ def test_a_dotenv_file_in_a_folder_above_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "verb", [["serve"], ["migrate"], ["purge", "--older-than", "30d"], ["token", "--user", "a"]]
 )
-def test_each_verb_reads_the_file_that_is_named_and_no_other(tmp_path: Path, verb: list[str]) -> None:
+def test_each_command_reads_the_named_settings_file_and_no_other(tmp_path: Path, verb: list[str]) -> None:
     (tmp_path / ".env").write_text("DATABASE_URL=other://x\nBETTER_AUTH_SECRET=of-the-other\n")
     (tmp_path / "named").write_text("DATABASE_URL=named://x\nBETTER_AUTH_SECRET=short\n")
 
@@ -98,7 +98,7 @@ def test_each_verb_reads_the_file_that_is_named_and_no_other(tmp_path: Path, ver
     assert "12 bytes" not in message
 
 
-def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+def test_a_missing_settings_file_stops_the_start(tmp_path: Path) -> None:
     message = refused({}, tmp_path, "serve", "--env-file", "absent")
 
     assert f"the file {tmp_path / 'absent'} cannot be read (No such file or directory)" in message
@@ -106,7 +106,7 @@ def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 @pytest.mark.parametrize("arguments", [[], ["--env-file", ".env"]])
-def test_a_file_of_settings_that_others_may_write_stops_the_start(
+def test_a_settings_file_that_other_users_may_write_stops_the_start(
     tmp_path: Path, mode: int, arguments: list[str]
 ) -> None:
     file = tmp_path / ".env"
@@ -118,7 +118,7 @@ def test_a_file_of_settings_that_others_may_write_stops_the_start(
     )
 
 
-def test_a_file_of_settings_that_belongs_to_somebody_else_stops_the_start(
+def test_a_settings_file_of_another_user_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text("BETTER_AUTH_SECRET=short\n")
@@ -130,7 +130,7 @@ def test_a_file_of_settings_that_belongs_to_somebody_else_stops_the_start(
         environment()
 
 
-def test_lines_of_a_file_of_settings_that_cannot_be_read_are_reported_by_number_and_never_quoted(
+def test_unreadable_lines_of_a_settings_file_are_reported_by_number_and_never_quoted(
     tmp_path: Path,
 ) -> None:
     (tmp_path / ".env").write_text("A=1\n\n# x\nSECRET hunter2\nB=2\nhunter3\n\nC='hunter4\n")
@@ -152,7 +152,7 @@ def test_lines_of_a_file_of_settings_that_cannot_be_read_are_reported_by_number_
         (0o644, "PORT", False),
     ],
 )
-def test_secrets_that_every_user_can_read_are_warned_of_with_the_command_that_hides_them(
+def test_a_settings_file_with_secrets_that_every_user_can_read_causes_a_warning_with_the_chmod_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, held: str, *, warned: bool
 ) -> None:
     file = tmp_path / ".env"
@@ -169,7 +169,7 @@ def test_secrets_that_every_user_can_read_are_warned_of_with_the_command_that_hi
     )
 
 
-def test_names_that_a_file_sets_twice_are_warned_of_with_their_lines_and_not_their_values(
+def test_names_that_a_file_sets_twice_cause_a_warning_with_their_lines_but_not_their_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / ".env"
@@ -189,7 +189,7 @@ def test_names_that_a_file_sets_twice_are_warned_of_with_their_lines_and_not_the
 
 
 @pytest.mark.parametrize("verb", [["migrate"], ["purge", "--older-than", "1d"]])
-def test_maintenance_names_the_database_first_and_the_setting_that_names_it(
+def test_maintenance_commands_print_the_database_and_the_setting_that_names_it(
     tmp_path: Path, verb: list[str]
 ) -> None:
     url, direct = "postgresql://a:hunter2@127.0.0.1:1/x", "postgresql://a:hunter2@127.0.0.1:2/x"
@@ -239,7 +239,7 @@ NEON = "postgresql://a:b@ep-cool-1{}.eu-central-1.aws.neon.tech/{}"
         ),
     ],
 )
-def test_a_direct_address_of_another_database_or_host_is_warned_of(
+def test_a_direct_url_of_another_database_or_host_causes_a_warning(
     database: str, direct: str, what: str | None
 ) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": database, "DATABASE_URL_DIRECT": direct})
@@ -249,7 +249,7 @@ def test_a_direct_address_of_another_database_or_host_is_warned_of(
     assert warning is None if what is None else what in (warning or "")
 
 
-def test_the_start_and_maintenance_tell_that_the_direct_address_is_of_another_database(
+def test_the_start_and_maintenance_commands_warn_that_the_direct_url_is_of_another_database(
     tmp_path: Path,
 ) -> None:
     env = {
@@ -267,7 +267,7 @@ def test_the_start_and_maintenance_tell_that_the_direct_address_is_of_another_da
 
 
 @pytest.mark.server
-def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_right_and_its_remedy(
+def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_right_and_its_fix(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     def message_to(role: str, url: str, *verb: str) -> str:
@@ -303,7 +303,7 @@ def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_ri
 
 
 @pytest.mark.server
-def test_a_database_from_the_environment_is_not_mixed_with_the_direct_address_of_the_file(
+def test_given_a_database_url_from_the_environment_then_the_direct_url_of_the_file_is_ignored(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     old, new = postgres.new_database(), postgres.new_database()
@@ -316,7 +316,7 @@ def test_a_database_from_the_environment_is_not_mixed_with_the_direct_address_of
     assert app("migrate", "--check", env={}, cwd=tmp_path).returncode == 3
 
 
-def test_the_direct_address_of_the_file_holds_where_the_environment_names_the_same_database(
+def test_given_the_same_database_in_environment_and_file_then_the_direct_url_of_the_file_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text("DATABASE_URL=one\nDATABASE_URL_DIRECT=its direct one\n")
@@ -332,7 +332,9 @@ def test_the_direct_address_of_the_file_holds_where_the_environment_names_the_sa
 
 @pytest.mark.server
 @pytest.mark.quiet  # a database that does not answer in time is waited for instead
-def test_a_wrong_direct_address_is_reported_by_its_own_name(postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_wrong_direct_url_is_reported_with_the_name_of_its_setting(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
     wrong = f"postgresql://taskward:hunter2@127.0.0.1:{postgres.port}/taskward"
     env = environment_for(postgres.new_database(), DATABASE_URL_DIRECT=wrong)
 
@@ -345,7 +347,7 @@ def test_a_wrong_direct_address_is_reported_by_its_own_name(postgres: PostgresSe
 
 
 @pytest.mark.server
-def test_a_purge_before_any_migration_names_the_command_that_is_missing(
+def test_a_purge_before_any_migration_says_to_run_app_migrate(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     message = refused({"DATABASE_URL": postgres.new_database()}, tmp_path, "purge", "--older-than", "1d")
@@ -387,7 +389,9 @@ def test_a_purge_before_any_migration_names_the_command_that_is_missing(
         ({"RATE_LIMIT_STORE": "redis://cache.example.com", "RATE_LIMIT": "off"}, None),
     ],
 )
-def test_a_setting_that_lets_others_in_is_a_warning(more: dict[str, str], warning: str | None) -> None:
+def test_a_setting_that_gives_access_to_others_causes_a_warning(
+    more: dict[str, str], warning: str | None
+) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1/x", **more})
 
     found = security_warnings(settings)
@@ -396,7 +400,7 @@ def test_a_setting_that_lets_others_in_is_a_warning(more: dict[str, str], warnin
     assert all(each.startswith(warning or "") for each in found)
 
 
-def test_the_start_tells_these_warnings() -> None:
+def test_the_start_prints_warnings_about_access_for_others() -> None:
     env = {
         **AUTH,
         "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
@@ -423,7 +427,7 @@ def test_a_wrong_password_or_database_is_reported_before_the_start(
 
 @pytest.mark.server
 @pytest.mark.quiet  # a database that does not answer in time is waited for instead
-def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_to_do(
+def test_pending_migrations_or_broken_row_level_security_stop_the_start_with_a_fix(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
@@ -443,7 +447,9 @@ def test_migrations_that_wait_and_a_wall_that_is_down_stop_the_start_with_what_t
 
 
 @pytest.mark.server
-async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_that_does_not_respond_does_not_delay_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("app.cli.preflight.PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{silent.getsockname()[1]}/db")
@@ -456,7 +462,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_start(monkeypatch: pyt
     assert warnings == [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
 
 
-async def test_a_table_of_another_program_with_our_name_is_reported_and_left_alone(
+async def test_a_table_of_another_program_with_the_same_name_is_reported_and_not_changed(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
@@ -470,7 +476,9 @@ async def test_a_table_of_another_program_with_our_name_is_reported_and_left_alo
 
 
 @pytest.mark.server
-async def test_migrating_down_and_up(postgres: PostgresServer, tmp_path: Path) -> None:
+async def test_a_database_can_be_downgraded_and_upgraded_again(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
     url = await migrated_database(postgres)
 
     assert app("migrate", "--down-to", "base", env={"DATABASE_URL": url}, cwd=tmp_path).returncode == 0
@@ -525,9 +533,7 @@ def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target:
 
 
 @pytest.mark.parametrize("command", [("--version",), ("--help",)])
-def test_the_command_itself_says_which_version_it_is_and_what_it_does(
-    tmp_path: Path, command: tuple[str]
-) -> None:
+def test_app_prints_its_version_and_its_help(tmp_path: Path, command: tuple[str]) -> None:
     done = app(*command, env={}, cwd=tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -535,7 +541,7 @@ def test_the_command_itself_says_which_version_it_is_and_what_it_does(
         assert done.stdout == f"taskward {version('taskward')} (Python {platform.python_version()})\n"
 
 
-def test_a_document_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_document_that_cannot_be_written_causes_a_one_line_error(tmp_path: Path) -> None:
     for place, why in (
         (tmp_path / "nowhere" / "x", "No such file or directory"),
         (tmp_path, "Is a directory"),
@@ -554,9 +560,7 @@ def test_a_document_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         ("localhost:1", "since nothing listens on localhost:1"),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_reported_by_its_cause(
-    tmp_path: Path, place: str, why: str
-) -> None:
+def test_an_unreachable_database_is_reported_with_the_cause(tmp_path: Path, place: str, why: str) -> None:
     env = {**AUTH, "DATABASE_URL": f"postgresql://ann:hunter2@{place}/db?sslmode=disable"}
 
     assert refused(env, tmp_path, "migrate").splitlines()[1:] == [

@@ -88,7 +88,7 @@ async def test_requests_of_sync_and_async_clients_are_noted(monkeypatch: pytest.
     [("harmless", 0, "0"), (PLANTED["an e-mail address"], 1, "0"), (PLANTED["an e-mail address"], 1, "1")],
     ids=["clean", "planted", "planted, in a worker"],
 )
-def test_a_run_fails_if_and_only_if_a_line_of_it_is_private(
+def test_a_run_fails_only_if_one_of_its_log_lines_is_private(
     printed: str, status: int, workers: str, tmp_path: Path
 ) -> None:
     test = tmp_path / "test_planted.py"

@@ -46,7 +46,7 @@ def _default_log() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_default_log")
-def test_a_person_has_one_name_for_as_long_as_the_key_is_kept() -> None:
+def test_a_person_has_the_same_hash_as_long_as_the_key_stays_the_same() -> None:
     logs.configure("info", "json", "a key of the operator")
     first = user_name("ann")
 
@@ -87,7 +87,7 @@ def log_file(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
-async def test_one_write_to_the_log_is_at_most_what_a_pipe_takes_atomically(
+async def test_one_write_to_the_log_is_at_most_as_large_as_an_atomic_write_to_a_pipe(
     log_file: TextIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -102,7 +102,7 @@ async def test_one_write_to_the_log_is_at_most_what_a_pipe_takes_atomically(
     assert max(sizes) > logs.TOGETHER_MAX / 2
 
 
-async def test_lines_of_requests_go_out_together_soon_and_before_any_other_event(log_file: TextIO) -> None:
+async def test_request_lines_are_written_together_soon_and_before_any_later_line(log_file: TextIO) -> None:
     def written() -> list[str]:
         return [json.loads(line)["event"] for line in Path(log_file.name).read_text().splitlines()]
 
@@ -133,7 +133,7 @@ def lines_of(file: TextIO) -> list[str]:
 
 
 @pytest.mark.usefixtures("_default_log")
-async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time(
+async def test_a_log_that_cannot_be_written_makes_no_request_fail_and_is_reported_once_each_time(
     log_file: TextIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with log_file, redirect_stdout(log_file):
@@ -153,7 +153,7 @@ async def test_an_unwritable_log_fails_no_request_and_is_reported_once_each_time
 
 
 @pytest.mark.usefixtures("_default_log")
-async def test_at_a_terminal_a_request_is_one_short_line_and_a_probe_none(
+async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_no_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("info", "console")
@@ -208,7 +208,7 @@ def flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_of_requests_that_anybody_can_send_without_end_a_second_has_so_many_lines_and_a_count(
+async def test_requests_that_no_rate_limit_bounds_have_a_limited_number_of_lines_per_second_and_a_count(
     flood: Callable[..., list[Any]], kind: str
 ) -> None:
     first = flood(LINES_MAX, *ENDLESS[kind])
@@ -223,7 +223,7 @@ async def test_of_requests_that_anybody_can_send_without_end_a_second_has_so_man
 
 
 @pytest.mark.parametrize("kind", BOUNDED)
-async def test_no_line_is_left_out_of_requests_that_a_rate_limit_bounds(
+async def test_every_request_that_a_rate_limit_bounds_has_its_line(
     flood: Callable[..., list[Any]], kind: str
 ) -> None:
     logs.request("id", None, None, "OPTIONS", None, 204, None, 1.0)  # in the same second
@@ -233,7 +233,7 @@ async def test_no_line_is_left_out_of_requests_that_a_rate_limit_bounds(
     assert [line["event"] for line in lines] == ["request"] * (3 * LINES_MAX + 1)
 
 
-async def test_why_tokens_are_refused_counts_as_a_line_too(flood: Callable[..., list[Any]]) -> None:
+async def test_the_reason_of_a_refused_token_counts_as_a_line_too(flood: Callable[..., list[Any]]) -> None:
     for _ in range(LINES_MAX):
         logs.explain_refusal("not-authenticated", "expired")
 
@@ -245,7 +245,7 @@ async def test_why_tokens_are_refused_counts_as_a_line_too(flood: Callable[..., 
 
 
 @pytest.mark.usefixtures("flood")  # which stops the clock
-async def test_what_was_left_out_is_reported_soon_without_the_id_of_any_request(
+async def test_the_number_of_lines_left_out_is_reported_soon_and_without_a_request_id(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("app.log_limit.REPORT_AFTER", 0.01)

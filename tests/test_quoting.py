@@ -18,6 +18,6 @@ from app.quoting import QUOTED_MAX, quote
         ("x" * (QUOTED_MAX + 1), "x" * QUOTED_MAX + "…"),
     ],
 )
-def test_a_text_is_shown_without_what_is_not_printable(sent: str, quoted: str) -> None:
+def test_characters_that_are_not_printable_are_escaped(sent: str, quoted: str) -> None:
     assert quote(sent) == quoted
     quote(sent).encode()  # half a surrogate pair could not be

@@ -72,7 +72,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
-def test_json_that_two_parsers_may_read_differently_is_refused(text: bytes, why: str) -> None:
+def test_json_that_two_parsers_might_read_differently_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(NotStrictJson, match=why) as raised:
         loads(text)
 
@@ -129,7 +129,7 @@ def test_json_round_trips(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
 @given(value=json_values, limit=st.integers(0, 6))
 @example(value=[[], [[]], {"a": {"b": []}}], limit=2)
 @example(value=[[], [[]], {"a": {"b": []}}], limit=4)
-def test_a_text_is_refused_for_its_depth_if_and_only_if_it_is_deeper(value: Any, limit: int) -> None:
+def test_json_is_refused_only_if_it_is_nested_too_deeply(value: Any, limit: int) -> None:
     text = json.dumps(value).encode()
 
     if depth(value) <= limit:
@@ -140,7 +140,7 @@ def test_a_text_is_refused_for_its_depth_if_and_only_if_it_is_deeper(value: Any,
 
 
 @given(text=st.binary(max_size=60) | st.text('{}[]",:\\u0d8e-19tnf ', max_size=40).map(str.encode))
-def test_any_bytes_are_read_as_another_reader_does_or_refused(text: bytes) -> None:
+def test_any_bytes_are_refused_or_read_as_the_standard_library_reads_them(text: bytes) -> None:
     try:
         value = loads(text)
     except NotStrictJson:
@@ -165,7 +165,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_no_body_of_256_kb_takes_long_to_judge(text: bytes) -> None:
+def test_any_body_of_256_kb_is_read_or_refused_quickly(text: bytes) -> None:
     began = time.process_time()
 
     with suppress(NotStrictJson):
@@ -190,7 +190,7 @@ IN_ITEM = b'{"a": [1,\n {"b": "\xc3\xa9\\"]"}, %b, 3 ]}'
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_item_that_is_refused_is_refused_in_slices_with_the_same_words_and_place(name: str) -> None:
+def test_an_item_that_is_read_in_slices_is_refused_with_the_same_message_and_place(name: str) -> None:
     text = IN_ITEM % REFUSED[name][0]
 
     with pytest.raises(NotStrictJson) as whole:
@@ -214,7 +214,7 @@ def test_an_item_that_is_refused_is_refused_in_slices_with_the_same_words_and_pl
         b'{"a": ["\xc3\xa9"], "b": \xff}',
     ],
 )
-def test_an_error_around_the_items_has_its_place_in_the_whole_text(text: bytes) -> None:
+def test_an_error_outside_the_items_has_its_place_in_the_whole_text(text: bytes) -> None:
     with pytest.raises(NotStrictJson) as whole:
         loads(text)
     with pytest.raises(NotStrictJson) as sliced:
@@ -225,7 +225,7 @@ def test_an_error_around_the_items_has_its_place_in_the_whole_text(text: bytes) 
 
 @given(value=st.dictionaries(st.text(st.sampled_from('[]{}"\\')), json_values), ascii_only=st.booleans())
 @example(value={"a": [], "b": [[1], {"c": [2]}], "d": {"e": [3]}}, ascii_only=True)
-def test_in_slices_the_same_value_is_read(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
+def test_reading_in_slices_gives_the_same_value(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
 
     assert verdict(in_slices, text) == verdict(loads, text)
@@ -235,7 +235,7 @@ def test_in_slices_the_same_value_is_read(value: Any, ascii_only: bool) -> None:
 @example(text=b"[[1,2],[3]]")
 @example(text=b'{"a":[1 2]}')
 @example(text=b'{"a":[\x0b1]}')
-def test_any_bytes_are_read_in_slices_as_in_one_go(text: bytes) -> None:
+def test_any_bytes_give_the_same_result_in_slices_as_at_once(text: bytes) -> None:
     for whole in (text, b'{"a":[' + text + b"]}"):
         assert verdict(in_slices, whole) == verdict(loads, whole)
 
@@ -252,7 +252,7 @@ def test_any_bytes_are_read_in_slices_as_in_one_go(text: bytes) -> None:
         b'["%b' % (b"x" * 99),
     ],
 )
-def test_a_text_with_a_part_that_is_too_long_is_refused_and_with_one_byte_less_it_is_not(text: bytes) -> None:
+def test_a_part_that_is_one_byte_too_long_is_refused_and_one_byte_less_is_accepted(text: bytes) -> None:
     with pytest.raises(PartTooLong):
         in_slices(text, 100)
 
@@ -260,7 +260,7 @@ def test_a_text_with_a_part_that_is_too_long_is_refused_and_with_one_byte_less_i
         in_slices(text, 101)
 
 
-async def test_between_two_items_other_work_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_work_runs_between_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.event_loop.SLICE", 0)
     monkeypatch.setattr("app.event_loop.REST", 0)
     text = b'{"a":[%b0]}' % (b"0," * 99)
@@ -285,7 +285,7 @@ def seconds_of(text: bytes) -> float:
     return min(took)
 
 
-def test_two_megabytes_of_brackets_that_close_take_about_as_long_as_a_string() -> None:
+def test_two_megabytes_of_closing_brackets_take_about_as_long_as_a_string() -> None:
     closing = b"]" * (16 * HALF)
 
     assert seconds_of(b"[" * 100 + closing) < 4 * seconds_of(b'["' + closing + b'"]')

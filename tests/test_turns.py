@@ -33,7 +33,7 @@ async def work(number: int, done: list[int]) -> None:
         await turns.yield_to_others()
 
 
-async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -> None:
+async def test_each_round_of_the_event_loop_runs_one_slice_of_long_work() -> None:
     done: list[int] = []
     working = asyncio.gather(*(work(number, done) for number in range(WORKERS)))
 
@@ -47,7 +47,7 @@ async def test_in_each_round_of_the_event_loop_one_of_all_long_works_goes_on() -
     assert done == [*range(WORKERS)] * PIECES  # each in its turn
 
 
-async def test_after_each_slice_the_event_loop_is_free_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_event_loop_is_free_for_a_while_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.event_loop.REST", REST)
     began = time.monotonic()
 
@@ -56,7 +56,7 @@ async def test_after_each_slice_the_event_loop_is_free_for_a_while(monkeypatch: 
     assert time.monotonic() - began >= 2 * PIECES * REST
 
 
-async def test_long_work_that_is_given_up_while_it_waits_keeps_nobody_waiting() -> None:
+async def test_long_work_that_is_cancelled_while_it_waits_delays_nobody() -> None:
     done: list[int] = []
     working = [asyncio.create_task(work(number, done)) for number in range(3)]
     await asyncio.sleep(0)
@@ -69,7 +69,7 @@ async def test_long_work_that_is_given_up_while_it_waits_keeps_nobody_waiting() 
     assert done == [0, 2] * PIECES
 
 
-def test_each_event_loop_has_a_line_of_its_own() -> None:
+def test_each_event_loop_has_its_own_queue_of_long_work() -> None:
     async def leave_in_the_middle() -> None:
         asyncio.create_task(work(1, []))  # noqa: RUF006 - nobody waits for it
         await asyncio.sleep(0)
@@ -114,7 +114,7 @@ async def test_while_a_small_request_is_in_progress_the_loop_is_free_three_times
     assert min(slices.rests) >= REST_PER_WORK
 
 
-async def test_without_a_small_request_long_work_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_small_requests_long_work_continues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.event_loop.REST_PER_WORK", 10_000)
     monkeypatch.setattr(SMALL_REQUESTS, "count", 0)  # whatever tests before this one left
 

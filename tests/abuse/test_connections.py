@@ -25,7 +25,7 @@ KEEP_ALIVE = 1_100
 UNFINISHED = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + b"a" * 15_000
 
 
-def test_given_2000_connections_that_send_nothing_an_honest_person_is_answered_as_ever(
+def test_given_2000_silent_connections_then_another_person_gets_responses_as_usual(
     default_service: Service,
 ) -> None:
     before = descriptors(default_service)
@@ -41,7 +41,9 @@ def test_given_2000_connections_that_send_nothing_an_honest_person_is_answered_a
     assert eventually_at_most(default_service, before + 12) <= before + 12  # a pool of 10 may have filled
 
 
-def test_given_1100_people_who_keep_their_connections_one_more_is_answered(default_service: Service) -> None:
+def test_given_1100_people_who_keep_their_connections_then_one_more_gets_a_response(
+    default_service: Service,
+) -> None:
     with connected(default_service, KEEP_ALIVE, sends=HEALTH) as connections:
         assert answered(connections, within=8) == KEEP_ALIVE
 
@@ -52,7 +54,7 @@ def test_given_1100_people_who_keep_their_connections_one_more_is_answered(defau
     assert honest.worst < 3
 
 
-def test_what_unfinished_heads_take_of_memory_does_not_add_up_from_flood_to_flood(
+def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
     default_service: Service,
 ) -> None:
     with honest_person(default_service) as honest:  # before the first one too: this opens the pool
@@ -113,7 +115,7 @@ def test_the_start_raises_the_soft_limit_on_open_files_to_what_it_needs(
     assert "warning" not in service.log.read_text()
 
 
-def test_the_soft_limit_is_raised_by_us_not_by_an_accident_of_the_server() -> None:
+def test_app_serve_itself_raises_the_soft_limit() -> None:
     count = (
         "import resource; from app.cli.descriptors import connections_within_limit;"
         " print(connections_within_limit(10), resource.getrlimit(resource.RLIMIT_NOFILE))"
@@ -128,7 +130,7 @@ def test_the_soft_limit_is_raised_by_us_not_by_an_accident_of_the_server() -> No
     assert done.stdout == b"(4096, None) (4170, 8192)\n"
 
 
-def test_given_256_descriptors_the_start_says_so_and_a_flood_makes_no_worker_spin(
+def test_given_256_descriptors_then_the_start_warns_and_a_flood_uses_no_cpu_in_a_loop(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(default_environment(database_url), tmp_path, under=("prlimit", "--nofile=256")) as service:
@@ -149,9 +151,7 @@ def test_given_256_descriptors_the_start_says_so_and_a_flood_makes_no_worker_spi
     ) in service.log.read_text()
 
 
-def test_with_too_few_descriptors_for_any_connections_the_start_is_refused(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_too_few_descriptors_for_any_connection_stop_the_start(database_url: str, tmp_path: Path) -> None:
     env = default_environment(database_url)
 
     done = app("serve", env=env, cwd=tmp_path, under=("prlimit", "--nofile=100"))
@@ -160,7 +160,7 @@ def test_with_too_few_descriptors_for_any_connections_the_start_is_refused(
     assert "a process may open 100 files here, too few to take connections" in done.stderr
 
 
-def test_requests_behind_the_refusal_of_an_address_are_dropped_with_its_connection(
+def test_requests_pipelined_after_the_429_of_an_address_are_dropped_with_the_connection(
     database_url: str, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, RATE_LIMIT="on", RATE_LIMIT_ADDRESS="3/60")

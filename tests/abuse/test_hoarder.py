@@ -68,7 +68,7 @@ def kept_on_disk(postgres: PostgresServer, database_url: str) -> int:
     return int(postgres.query(size, database_url.rpartition("/")[2]))
 
 
-def test_batches_that_change_nothing_fill_no_more_of_the_disk_than_one_person_may_have(
+def test_batches_that_change_nothing_use_no_more_disk_than_one_person_may_use(
     service: Service, hoarder: Hoarder, postgres: PostgresServer, database_url: str
 ) -> None:
     chance = random.Random(1)
@@ -96,7 +96,7 @@ def test_batches_that_change_nothing_fill_no_more_of_the_disk_than_one_person_ma
 
 
 @pytest.mark.quiet
-def test_one_person_has_at_most_the_allowed_keys_and_permanent_deletes_stay_quick(
+def test_one_person_has_at_most_max_keys_and_permanent_deletions_stay_fast(
     service: Service, hoarder: Hoarder, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]

@@ -62,7 +62,7 @@ def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str
     return found
 
 
-def test_large_batches_of_many_people_at_once_take_the_memory_of_a_few(default_service: Service) -> None:
+def test_large_batches_of_many_people_at_once_use_no_more_memory_than_a_few(default_service: Service) -> None:
     people, answers, peaks = [someone("hog") for _ in range(PEOPLE)], Counter[str](), []
     held_before, done = memory(default_service), threading.Event()
 
@@ -88,7 +88,7 @@ def answer_to_batch(service: Service, user: str) -> str:
         return one(connection, "/batch", BATCHES["emoji"], service.token(user))
 
 
-def test_bodies_that_one_person_never_ends_hold_back_only_that_person(default_service: Service) -> None:
+def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service: Service) -> None:
     hog = someone("hog")
     open_before, held_before = descriptors(default_service), memory(default_service)
 
@@ -113,7 +113,9 @@ def test_bodies_that_one_person_never_ends_hold_back_only_that_person(default_se
     assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
 
 
-def test_bodies_of_all_people_have_a_bound_and_small_ones_are_read_as_ever(default_service: Service) -> None:
+def test_large_bodies_of_all_people_have_a_limit_and_small_ones_are_read_as_usual(
+    default_service: Service,
+) -> None:
     held_before = memory(default_service)
 
     with ExitStack() as stack, honest_person(default_service) as honest:

@@ -48,7 +48,7 @@ def service(
         yield service
 
 
-def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_nobody_else(
+def test_one_person_who_searches_long_texts_without_a_pause_delays_nobody_else(
     service: Service, database_url: str
 ) -> None:
     hog, answers, probes = someone("hog"), Counter[str](), []
@@ -79,7 +79,7 @@ def test_one_person_who_searches_through_long_texts_without_a_pause_holds_back_n
     assert busy == 0
 
 
-def test_four_people_who_search_through_long_texts_hold_back_nobody_else(default_service: Service) -> None:
+def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Service) -> None:
     hogs, answers = [someone("hog") for _ in range(4)], Counter[str]()
     for hog in hogs:
         for _ in range(TASKS // 100):
@@ -108,7 +108,7 @@ def test_four_people_who_search_through_long_texts_hold_back_nobody_else(default
 
 
 @pytest.mark.parametrize("path", ["/summary", "/changes"])
-def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_holds_back_nobody_else(
+def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_delays_nobody_else(
     default_service: Service, path: str
 ) -> None:
     hog, answers = someone("hog"), Counter[str]()

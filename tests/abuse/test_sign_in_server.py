@@ -112,7 +112,7 @@ async def test_wrong_passwords_from_one_address_do_not_lock_another_out(proxied:
 
 
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/get-session"])
-async def test_anonymous_requests_of_one_address_do_not_stop_another_s(
+async def test_anonymous_requests_of_one_address_do_not_use_up_the_limit_of_another(
     proxied: BetterAuth, path: str
 ) -> None:
     async with somebody(proxied, address=an_address()) as attacker:
@@ -132,7 +132,7 @@ async def test_made_up_paths_of_one_address_share_one_limit(proxied: BetterAuth)
 
 
 @pytest.mark.parametrize("path", ["/reset-password", "/delete-user", "/change-password"])
-async def test_a_path_that_hashes_a_password_takes_three_requests_of_an_address(
+async def test_a_path_that_hashes_a_password_accepts_three_requests_of_an_address(
     proxied: BetterAuth, path: str
 ) -> None:
     async with somebody(proxied, address=an_address()) as attacker:
@@ -155,7 +155,7 @@ async def test_a_made_up_forwarded_address_does_not_reset_the_limit(auth: Better
         assert guesses[3:] == [TOO_MANY] * 8
 
 
-async def test_behind_a_proxy_of_ours_each_address_that_it_names_has_its_own_limit(
+async def test_behind_a_trusted_proxy_each_client_address_has_its_own_limit(
     proxied: BetterAuth,
 ) -> None:
     async with somebody(proxied) as proxy:
@@ -171,7 +171,7 @@ async def test_behind_a_proxy_of_ours_each_address_that_it_names_has_its_own_lim
         assert await proxy.get("/token", **{"x-forwarded-for": "2001:db8:1:2::1"}) == 401
 
 
-async def test_a_session_guesses_its_password_ten_times_and_the_right_one_waits_too(
+async def test_a_session_can_guess_its_password_ten_times_and_then_the_right_one_is_refused_too(
     proxied: BetterAuth,
 ) -> None:
     async with somebody(proxied, address=an_address()) as thief:
@@ -191,7 +191,7 @@ async def test_a_session_guesses_its_password_ten_times_and_the_right_one_waits_
     assert (right, elsewhere) == (TOO_MANY, 404)
 
 
-async def test_one_account_is_not_guessed_from_many_addresses_and_its_owner_goes_on(
+async def test_guesses_from_many_addresses_are_limited_per_account_and_the_owner_still_signs_in(
     proxied: BetterAuth,
 ) -> None:
     async with somebody(proxied, address=an_address()) as owner, somebody(proxied) as crowd:
@@ -223,7 +223,7 @@ async def known_devices(auth: BetterAuth, times: int) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("accounts", [0, 10], ids=["strangers", "known devices"])
-async def test_given_a_flood_of_passwords_from_120_addresses_people_with_a_session_or_a_known_device_go_on(
+async def test_given_passwords_from_120_addresses_then_people_with_a_session_or_known_device_get_tokens(
     proxied: BetterAuth, accounts: int
 ) -> None:
     async with (
@@ -272,7 +272,7 @@ async def test_given_a_flood_of_passwords_from_120_addresses_people_with_a_sessi
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])
-async def test_a_large_body_is_refused_and_not_kept_in_memory(
+async def test_a_large_body_is_refused_before_it_is_in_memory(
     proxied: BetterAuth,
     chunked: bool,  # noqa: FBT001 - a parameter
 ) -> None:
@@ -306,7 +306,7 @@ async def test_a_large_body_is_refused_and_not_kept_in_memory(
         ("image", "javascript:alert(1)"),
     ],
 )
-async def test_a_long_name_or_a_picture_is_refused_and_no_row_makes_a_token_long(
+async def test_a_long_name_or_picture_url_is_refused_and_no_stored_value_makes_a_token_long(
     proxied: BetterAuth, postgres: PostgresServer, field: str, value: str
 ) -> None:
     async with somebody(proxied, address=an_address()) as ann:
@@ -325,7 +325,7 @@ async def test_a_long_name_or_a_picture_is_refused_and_no_row_makes_a_token_long
     assert set(claims) == {"sub", "iat", "exp", "iss", "aud"}
 
 
-async def test_an_address_of_30_000_characters_or_a_name_with_a_control_makes_no_account(
+async def test_an_email_of_30_000_characters_or_a_name_with_a_control_character_makes_no_account(
     proxied: BetterAuth,
 ) -> None:
     async with somebody(proxied, address=an_address()) as ann:
@@ -341,7 +341,7 @@ async def test_an_address_of_30_000_characters_or_a_name_with_a_control_makes_no
     assert changed == [400] * 6 + [200]
 
 
-async def test_an_unsigned_session_token_is_no_credential_and_a_signed_one_is_not_for_pages(
+async def test_an_unsigned_session_token_is_refused_and_pages_do_not_get_the_signed_one(
     proxied: BetterAuth,
 ) -> None:
     async with (
@@ -381,7 +381,7 @@ async def test_one_person_has_at_most_50_sessions(proxied: BetterAuth, postgres:
     assert max(len(session["userAgent"]) for session in kept) == 256
 
 
-async def test_given_a_database_that_does_not_answer_requests_end_and_go_on_afterwards(
+async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time_and_succeed_later(
     proxied: BetterAuth,
 ) -> None:
     """Five statements wait in the database, the other requests for a connection, and each wait has an end."""
@@ -436,7 +436,7 @@ def last_words(connection: socket.socket) -> bytes:
     return words
 
 
-async def test_given_slow_connections_of_one_address_others_are_answered_and_they_end(
+async def test_slow_connections_of_one_address_are_closed_and_other_addresses_get_responses(
     auth: BetterAuth,
 ) -> None:
     half_a_head = b"POST /api/auth/sign-in/email HTTP/1.1\r\nHost: localhost\r\n"
@@ -458,7 +458,7 @@ async def test_given_slow_connections_of_one_address_others_are_answered_and_the
     assert set(of_bodies) <= {too_late, b"HTTP/1.1 429"}
 
 
-async def test_given_2000_connections_that_ask_for_nothing_the_oldest_end_for_others_that_are_answered(
+async def test_given_2000_silent_connections_then_the_oldest_are_closed_so_that_new_ones_get_responses(
     proxied: BetterAuth,
 ) -> None:
     with held(proxied, 2_050, "127.0.0.7", b"") as connections:
@@ -470,7 +470,7 @@ async def test_given_2000_connections_that_ask_for_nothing_the_oldest_end_for_ot
     assert (closed, oldest) == (50, 50)
 
 
-async def test_answers_of_the_sign_in_server_are_not_kept_and_not_sniffed(proxied: BetterAuth) -> None:
+async def test_responses_of_the_sign_in_server_have_no_store_and_nosniff(proxied: BetterAuth) -> None:
     for path in ("get-session", "token", "jwks", "ok", "nowhere"):
         response = await proxied.client.get(f"/api/auth/{path}")
         assert response.headers["cache-control"] == "no-store", path
@@ -487,7 +487,7 @@ async def logged(auth: BetterAuth, text: str, after: int) -> str:
             await asyncio.sleep(0.1)
 
 
-async def test_refused_requests_write_few_short_lines_of_the_log_and_none_of_the_client_s_own(
+async def test_refused_requests_write_few_short_log_lines_and_the_client_cannot_add_lines(
     proxied: BetterAuth,
 ) -> None:
     before = len(proxied.printed)
@@ -525,7 +525,7 @@ async def until_refused(auth: BetterAuth, path: str, headers: str) -> Counter[by
     return Counter(head.split(b"\r\n")[0] for head in heads)
 
 
-async def test_after_500_requests_in_ten_seconds_an_address_is_refused_before_any_work_and_others_are_not(
+async def test_the_501st_request_of_an_address_in_ten_seconds_is_refused_before_any_work(
     proxied: BetterAuth,
 ) -> None:
     attacker = f"X-Forwarded-For: {an_address()}\r\n"
@@ -541,7 +541,7 @@ async def test_after_500_requests_in_ten_seconds_an_address_is_refused_before_an
     assert seen == 200
 
 
-async def test_what_libraries_print_is_in_the_log_like_all_other_lines(
+async def test_output_of_libraries_is_logged_like_all_other_lines(
     proxied: BetterAuth, postgres: PostgresServer
 ) -> None:
     before = len(proxied.printed)
@@ -564,7 +564,7 @@ def shape(value: object) -> object:
     return len(value) if isinstance(value, str) else value
 
 
-async def test_given_address_verification_sign_up_does_not_reveal_known_addresses(
+async def test_given_email_verification_then_sign_up_does_not_reveal_which_addresses_have_accounts(
     postgres: PostgresServer,
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}

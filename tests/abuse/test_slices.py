@@ -136,7 +136,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_no_piece_of_judging_keeps_the_event_loop_for_long(in_process: InProcess, name: str) -> None:
+async def test_no_slice_of_reading_a_body_blocks_the_event_loop_for_long(
+    in_process: InProcess, name: str
+) -> None:
     method, path, body, status = CASES[name]
 
     judged = await in_process.judge(method, path, body, {"idempotency-key": str(uuid4())})
@@ -154,7 +156,7 @@ SMALL_BUT_COSTLY = {
 
 
 @pytest.mark.parametrize("name", SMALL_BUT_COSTLY)
-async def test_of_many_small_bodies_that_take_long_the_loop_works_on_one_at_a_time(
+async def test_small_bodies_that_take_long_are_worked_on_one_at_a_time(
     in_process: InProcess, name: str
 ) -> None:
     method, path, body, status = SMALL_BUT_COSTLY[name]

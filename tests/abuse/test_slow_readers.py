@@ -72,7 +72,7 @@ def read_steadily(reader: socket.socket, bytes_per_second: int) -> tuple[bytes, 
     raise AssertionError(f"it ended after {len(taken)} bytes")
 
 
-def test_sixty_large_answers_that_one_person_does_not_read_hold_back_only_that_person(
+def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
     default_service: Service,
 ) -> None:
     hog = hoarder(default_service)
@@ -100,7 +100,7 @@ def test_sixty_large_answers_that_one_person_does_not_read_hold_back_only_that_p
     assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
 
 
-def test_answers_that_fit_into_the_servers_own_queue_count_until_they_are_taken(
+def test_responses_that_fit_into_the_queue_of_the_server_count_until_the_kernel_takes_them(
     default_service: Service,
 ) -> None:
     hog = hoarder(default_service)
@@ -112,7 +112,7 @@ def test_answers_that_fit_into_the_servers_own_queue_count_until_they_are_taken(
     assert 12 <= answered[200] <= 16  # 4 MB
 
 
-def test_answers_of_fifty_kilobytes_count_once_the_kernel_takes_no_more_of_a_connection(
+def test_responses_of_50_kb_count_when_the_kernel_takes_no_more_bytes_of_the_connection(
     default_service: Service,
 ) -> None:
     hog = hoarder(default_service)
@@ -136,7 +136,7 @@ def test_answers_of_fifty_kilobytes_count_once_the_kernel_takes_no_more_of_a_con
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
-def test_large_answers_of_all_people_have_a_bound_and_small_ones_are_answered_as_ever(
+def test_large_responses_of_all_people_have_a_limit_and_small_ones_are_sent_as_usual(
     default_service: Service,
 ) -> None:
     hogs = [hoarder(default_service) for _ in range(20)]
@@ -158,7 +158,7 @@ def test_large_answers_of_all_people_have_a_bound_and_small_ones_are_answered_as
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
-def test_a_batch_whose_response_is_not_read_holds_back_no_other_large_body_of_its_person(
+def test_an_unread_response_to_a_batch_delays_no_other_large_body_of_the_person(
     default_service: Service,
 ) -> None:
     hog = someone("hog")
@@ -183,7 +183,7 @@ def test_a_batch_whose_response_is_not_read_holds_back_no_other_large_body_of_it
 BUNDLE = "/docs/swagger-ui-bundle.js"  # 1.4 MB
 
 
-def test_a_stranger_who_does_not_read_the_documentation_holds_back_that_address_only(
+def test_unread_documentation_without_a_token_uses_up_the_limit_of_that_address_only(
     default_service: Service,
 ) -> None:
     with asking(default_service, 40, BUNDLE, address="127.0.0.5") as readers:
@@ -195,7 +195,7 @@ def test_a_stranger_who_does_not_read_the_documentation_holds_back_that_address_
     assert others.status_code == 200
 
 
-def test_strangers_of_many_addresses_who_do_not_read_the_documentation_hold_back_strangers_only(
+def test_unread_documentation_from_many_addresses_delays_only_requests_without_a_token(
     default_service: Service,
 ) -> None:
     ann = hoarder(default_service)
@@ -222,7 +222,7 @@ def test_strangers_of_many_addresses_who_do_not_read_the_documentation_hold_back
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
-def test_answers_that_wait_hold_no_connection_of_a_pooler(
+def test_unread_responses_hold_no_connection_of_a_pooler(
     database_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with (
@@ -238,7 +238,7 @@ def test_answers_that_wait_hold_no_connection_of_a_pooler(
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
-def test_a_slow_reader_who_reads_gets_the_whole_answer(steady_reader: "Future[tuple[bytes, float]]") -> None:
+def test_a_slow_reader_gets_the_whole_response(steady_reader: "Future[tuple[bytes, float]]") -> None:
     body, seconds = steady_reader.result()
 
     assert seconds > 33  # it took longer than a reader may pause

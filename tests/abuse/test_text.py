@@ -44,7 +44,7 @@ def keyed(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_while_the_largest_batch_is_validated_the_same_worker_answers_at_once(
+def test_while_the_largest_batch_is_validated_the_same_worker_sends_other_responses_at_once(
     default_service: Service, name: str
 ) -> None:
     body, headers, rounds, statuses = BATCHES[name], default_service.headers(someone()), [], []
@@ -61,7 +61,7 @@ def test_while_the_largest_batch_is_validated_the_same_worker_answers_at_once(
     assert max(measured.worst for measured in rounds) < 1.0
 
 
-def test_while_bodies_of_the_worst_kind_are_refused_the_same_worker_answers_at_once(
+def test_while_the_slowest_bodies_are_refused_the_same_worker_sends_other_responses_at_once(
     default_service: Service,
 ) -> None:
     headers, rounds, statuses = default_service.headers(someone()), [], []
@@ -98,7 +98,9 @@ ATTACKS: Mapping[str, Any] = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_body_of_the_worst_kind_is_refused_at_once(default_service: Service, name: str) -> None:
+def test_the_body_that_takes_longest_to_validate_is_refused_at_once(
+    default_service: Service, name: str
+) -> None:
     body = written(ATTACKS[name])[: 256 * 1024]
     headers = default_service.headers(someone())
 
@@ -120,7 +122,9 @@ def test_a_body_of_the_worst_kind_is_refused_at_once(default_service: Service, n
     ],
     ids=["q", "tag", "cursor", "many"],
 )
-def test_a_query_of_the_worst_kind_is_refused_at_once(default_service: Service, parameter: str) -> None:
+def test_the_query_that_takes_longest_to_validate_is_refused_at_once(
+    default_service: Service, parameter: str
+) -> None:
     with httpx.Client(base_url=default_service.url, headers=default_service.headers(someone())) as client:
         answer = client.get(f"/api/me/tasks?{parameter}")
 
@@ -133,7 +137,7 @@ def test_a_query_of_the_worst_kind_is_refused_at_once(default_service: Service, 
     [("/batch", BATCHES), ("/batch", REFUSED_BATCHES), ("", TASKS), ("", REFUSED_BODIES)],
     ids=["batches that are done", "refused batches", "large tasks", "refused large bodies"],
 )
-def test_a_flood_of_large_bodies_leaves_others_their_share(
+def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
     default_service: Service, path: str, bodies: Mapping[str, bytes]
 ) -> None:
     hog = someone("hog")

@@ -63,7 +63,7 @@ async def sent(person: Person, body: bytes, method: str = "POST", path: str = ""
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
-async def test_a_body_that_is_no_readable_object_is_refused(people: People, body: bytes) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(people: People, body: bytes) -> None:
     ann = people.one()
 
     response = await sent(ann, body)
@@ -76,7 +76,7 @@ async def test_a_body_that_is_no_readable_object_is_refused(people: People, body
 
 
 @pytest.mark.parametrize(("body", "pointers"), WRONG.values(), ids=WRONG)
-async def test_every_fault_of_a_body_is_named_with_its_place(
+async def test_every_error_in_a_body_is_reported_with_its_place(
     people: People, body: dict[str, Any], pointers: set[str]
 ) -> None:
     ann = people.one()
@@ -88,7 +88,7 @@ async def test_every_fault_of_a_body_is_named_with_its_place(
     assert await ann.titles() == []
 
 
-async def test_a_body_of_countless_errors_is_reported_a_hundred_of_them(people: People) -> None:
+async def test_a_body_with_very_many_errors_gets_the_first_hundred(people: People) -> None:
     response = await people.one().ask("POST", json={str(number): 1 for number in range(5000)})
 
     assert response.status_code == 400
@@ -207,7 +207,7 @@ async def test_a_body_of_another_media_type_is_refused_before_it_is_read(people:
     )
 
 
-async def test_a_body_of_no_media_type_or_in_a_coding_is_refused(people: People) -> None:
+async def test_a_body_without_a_media_type_or_with_a_content_coding_is_refused(people: People) -> None:
     ann = people.one()
 
     response = await ann.ask("POST", content=b'{"title":"x"}')
@@ -227,7 +227,7 @@ async def test_a_body_of_no_media_type_or_in_a_coding_is_refused(people: People)
         'application/json;charset="utf-8"',
     ],
 )
-async def test_json_by_any_of_its_spellings_is_read(people: People, kind: str) -> None:
+async def test_every_spelling_of_the_json_media_type_is_accepted(people: People, kind: str) -> None:
     response = await sent(people.one(), b'{"title":"x"}', **{"content-type": kind})
 
     assert response.status_code == 201

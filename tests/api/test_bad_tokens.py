@@ -70,7 +70,7 @@ async def client_of_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorb
 
 
 @pytest.mark.parametrize("name", ["of another issuer", "for another audience"])
-async def test_the_log_alone_says_which_claim_is_expected(name: str) -> None:
+async def test_only_the_log_has_the_expected_claim(name: str) -> None:
     async with client_of_a_doorbell() as (client, _):
         with capture_logs() as logged:
             response = await client.get(
@@ -83,7 +83,7 @@ async def test_the_log_alone_says_which_claim_is_expected(name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_bad_token_touches_no_database_connection(method: str) -> None:
+async def test_an_invalid_token_uses_no_database_connection(method: str) -> None:
     async with client_of_a_doorbell() as (client, bell):
         for name, token in bad_tokens().items():
             headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -27,7 +27,7 @@ def places(answer: Any) -> set[str]:
     return {fault["pointer"] for fault in answer.json()["errors"]}
 
 
-async def test_every_kind_at_once_is_answered_in_the_requested_order(people: People) -> None:
+async def test_results_of_all_kinds_of_operations_are_in_the_requested_order(people: People) -> None:
     ann = people.one()
     updated, completed, deleted, restored = [await ann.create(title, tags=["x"]) for title in "abcd"]
     await ann.ask("DELETE", restored["id"])
@@ -55,7 +55,9 @@ async def test_every_kind_at_once_is_answered_in_the_requested_order(people: Peo
     )
 
 
-async def test_tasks_created_together_are_in_the_list_as_if_one_after_the_other(people: People) -> None:
+async def test_tasks_created_in_one_batch_have_the_same_order_as_if_created_one_by_one(
+    people: People,
+) -> None:
     ann = people.one()
     titles = [str(number) for number in range(100)]
 
@@ -81,7 +83,7 @@ async def test_complete_can_reopen_and_is_safe_to_repeat(people: People) -> None
 
 
 @pytest.mark.parametrize("op", ["update", "complete", "delete", "restore"])
-async def test_an_absent_and_anothers_task_are_404_with_their_index_and_look_alike(
+async def test_an_absent_task_and_one_of_another_person_get_the_same_404_with_their_index(
     people: People, op: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
@@ -98,7 +100,9 @@ async def test_an_absent_and_anothers_task_are_404_with_their_index_and_look_ali
     assert await bob.titles() == ["bob's"]
 
 
-async def test_a_stale_task_is_412_with_its_index_and_current_etag(people: People) -> None:
+async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_the_current_etag(
+    people: People,
+) -> None:
     ann = people.one()
     one, other = await ann.create("one"), await ann.create("other")
     await ann.ask("PATCH", other["id"], json={"title": "changed"})
@@ -114,7 +118,7 @@ async def test_a_stale_task_is_412_with_its_index_and_current_etag(people: Peopl
     assert await ann.titles() == ["changed", "one"]
 
 
-async def test_restoring_a_live_task_is_409_with_its_index(people: People) -> None:
+async def test_restoring_a_task_that_is_not_in_the_trash_gets_409_with_its_index(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -124,7 +128,7 @@ async def test_restoring_a_live_task_is_409_with_its_index(people: People) -> No
     assert len(await ann.titles()) == 1
 
 
-async def test_a_full_list_is_409_and_nothing_is_created(database_url: str) -> None:
+async def test_a_batch_into_a_full_list_gets_409_and_creates_nothing(database_url: str) -> None:
     settings = Settings.from_env(environment_for(database_url, MAX_TASKS="3", REQUIRE_IF_MATCH="1"))
     async with client_of(compose(settings)) as client:
         ann = People(client).one()
@@ -207,7 +211,7 @@ WRONG: dict[str, tuple[Any, set[str]]] = {
 
 
 @pytest.mark.parametrize(("body", "pointers"), WRONG.values(), ids=WRONG)
-async def test_every_fault_is_named_with_its_index(people: People, body: Any, pointers: set[str]) -> None:
+async def test_every_error_is_reported_with_its_index(people: People, body: Any, pointers: set[str]) -> None:
     ann = people.one()
 
     answer = await ann.ask("POST", "batch", json=body)
@@ -216,13 +220,13 @@ async def test_every_fault_is_named_with_its_index(people: People, body: Any, po
     assert await ann.titles() == []
 
 
-async def test_a_malformed_key_is_one_of_the_faults(people: People) -> None:
+async def test_a_malformed_key_is_one_of_the_reported_errors(people: People) -> None:
     answer = await batch(people.one(), {"op": "create"}, headers={"idempotency-key": '"'})
 
     assert (answer.status_code, places(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
 
 
-async def test_two_megabytes_are_read_and_more_are_not(people: People) -> None:
+async def test_a_batch_of_two_megabytes_is_accepted_and_a_larger_one_refused(people: People) -> None:
     ann = people.one()
     operations = [{"op": "create", "title": "x", "description": "é" * 9900} for _ in range(100)]
     body = json.dumps({"operations": operations}, ensure_ascii=False).encode()
@@ -282,7 +286,7 @@ async def test_exactly_one_of_several_batches_racing_for_one_version_succeeds(pe
         assert len(set(await ann.titles())) == 1
 
 
-async def test_the_path_of_a_batch_is_no_task(people: People) -> None:
+async def test_batch_in_a_path_is_not_read_as_a_task_id(people: People) -> None:
     ann = people.one()
 
     for method in ("GET", "PUT", "DELETE"):

@@ -7,7 +7,7 @@ from tests.support.people import People
 pytestmark = pytest.mark.server
 
 
-async def test_tasks_are_kept_by_their_owners_browser_only_and_read_again(people: People) -> None:
+async def test_a_response_with_tasks_is_private_and_must_be_revalidated(people: People) -> None:
     ann = people.one()
     task = await ann.create()
     listed = await ann.ask("GET")

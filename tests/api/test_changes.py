@@ -25,7 +25,7 @@ async def follow(person: Person, follower: Follower, *, limit: int = 200) -> lis
             return responses
 
 
-async def test_a_client_that_follows_has_all_tasks_also_those_that_are_gone(people: People) -> None:
+async def test_a_client_that_reads_changes_gets_every_task_and_every_deletion(people: People) -> None:
     ann = people.one()
     tasks = [await ann.create(f"task {number}") for number in range(3)]
     follower = Follower()
@@ -48,7 +48,7 @@ async def test_a_client_that_follows_has_all_tasks_also_those_that_are_gone(peop
     }
 
 
-async def test_nothing_new_is_an_empty_page_with_the_same_token(people: People) -> None:
+async def test_without_new_changes_the_page_is_empty_and_has_the_same_token(people: People) -> None:
     ann = people.one()
     empty = (await ann.ask("GET", "changes")).json()
     again = (await ann.ask("GET", f"changes?since={empty['next']}")).json()
@@ -70,14 +70,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("query", WRONG)
-async def test_each_wrong_parameter_is_an_error_at_its_place(people: People, query: str) -> None:
+async def test_each_wrong_parameter_is_reported_with_its_place(people: People, query: str) -> None:
     response = await people.one().ask("GET", f"changes?{query}")
 
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == [WRONG[query]]
 
 
-async def test_a_token_that_is_changed_or_of_somebody_else_or_of_a_list_is_refused(people: People) -> None:
+async def test_a_changed_token_or_one_of_another_person_or_a_list_cursor_is_refused(people: People) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     for number in range(2):
         await ann.create(f"task {number}")
@@ -94,7 +94,7 @@ async def test_a_token_that_is_changed_or_of_somebody_else_or_of_a_list_is_refus
     "token",
     [ChangesToken(2**62 - 1), ChangesToken(2), ChangesToken(2, base=2**62 - 1)],
 )
-async def test_a_token_above_the_revision_or_below_the_first_is_gone(
+async def test_a_token_above_the_revision_or_below_the_floor_gets_410(
     people: People, token: ChangesToken
 ) -> None:
     ann = people.one()
@@ -107,14 +107,14 @@ async def test_a_token_above_the_revision_or_below_the_first_is_gone(
     assert (await ann.ask("GET", "changes")).status_code == 200
 
 
-async def test_a_token_that_somebody_makes_for_no_revision_is_refused(people: People) -> None:
+async def test_a_forged_token_without_a_valid_revision_is_refused(people: People) -> None:
     ann = people.one()
     made = cursors.write_token(ChangesToken(2**62), UserId(ann.user_id))
 
     assert (await ann.ask("GET", f"changes?since={made}")).status_code == 400
 
 
-async def test_a_page_ends_at_a_megabyte_and_the_walk_goes_on(people: People) -> None:
+async def test_a_page_of_changes_ends_at_1_mb_and_the_next_page_has_the_rest(people: People) -> None:
     ann = people.one()
     long = {"title": "long", "description": "\U0001f331" * 10_000}
     for _ in range(2):

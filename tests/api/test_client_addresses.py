@@ -39,7 +39,7 @@ def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
 
 
 @pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
-def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
+def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAddresses) -> None:
     assert clients.address_of(request_from("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
 
 
@@ -72,7 +72,7 @@ def test_a_stranger_is_not_accepted(clients: ClientAddresses) -> None:
         ([], PROXY),
     ],
 )
-def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
+def test_behind_trusted_proxies_the_client_is_the_rightmost_address_that_is_no_proxy(
     forwarded: list[str], name: str
 ) -> None:
     assert ClientAddresses(PROXIES).address_of(request_from(PROXY, *forwarded)) == name
@@ -89,7 +89,7 @@ def test_behind_our_proxies_it_is_the_rightmost_address_that_is_not_ours(
         (None, ("https",), False),
     ],
 )
-def test_only_our_proxy_can_report_tls(
+def test_only_a_trusted_proxy_can_report_tls(
     peer: str | None,
     proto: tuple[str, ...],
     secure: bool,  # noqa: FBT001

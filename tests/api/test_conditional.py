@@ -37,7 +37,7 @@ async def written(
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_given_a_version_that_is_gone_then_a_write_is_412_and_writes_nothing(
+async def test_given_an_old_version_then_a_write_gets_412_and_writes_nothing(
     people: People, write: str
 ) -> None:
     ann = people.one()
@@ -54,7 +54,9 @@ async def test_given_a_version_that_is_gone_then_a_write_is_412_and_writes_nothi
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("if_match", ['"1"', "*", '"7", "1"', ' "x" ,, "1",'])
-async def test_given_the_right_version_then_it_is_written(people: People, write: str, if_match: str) -> None:
+async def test_given_the_current_version_then_the_write_is_done(
+    people: People, write: str, if_match: str
+) -> None:
     ann = people.one()
     task, other = await ann.create(), await ann.create()
 
@@ -64,7 +66,9 @@ async def test_given_the_right_version_then_it_is_written(people: People, write:
 
 
 @pytest.mark.parametrize("if_match", ['W/"1"', '"01"', '"2"', '"x"', '""', '"1', "1", '"1" "2"'])
-async def test_a_weak_or_different_etag_is_412_and_a_malformed_one_400(people: People, if_match: str) -> None:
+async def test_a_weak_or_different_etag_gets_412_and_a_malformed_one_400(
+    people: People, if_match: str
+) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -79,7 +83,7 @@ async def test_a_weak_or_different_etag_is_412_and_a_malformed_one_400(people: P
 
 
 @pytest.mark.parametrize("if_match", ['W/"1"', '"x"', '"01", W/"1"', '"\x80"', f'"{"x" * 500}"'])
-async def test_a_tag_that_never_matches_is_412_for_that_reason(people: People, if_match: str) -> None:
+async def test_an_etag_that_can_never_match_gets_412_with_that_reason(people: People, if_match: str) -> None:
     ann = people.one()
     task = await ann.create()
     batch = {"operations": [{"op": "complete", "id": task["id"], "if_match": if_match}]}
@@ -96,7 +100,7 @@ async def test_a_tag_that_never_matches_is_412_for_that_reason(people: People, i
     assert of_batch.json()["errors"] == [{"pointer": "/operations/0", "detail": detail}]
 
 
-async def test_a_tag_that_may_have_matched_is_412_because_the_task_changed(people: People) -> None:
+async def test_an_etag_of_an_old_version_gets_412_because_the_task_changed(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -106,7 +110,7 @@ async def test_a_tag_that_may_have_matched_is_412_because_the_task_changed(peopl
     assert response.json()["detail"].startswith("The task was changed after you read it")
 
 
-async def test_a_version_in_a_body_is_no_condition(people: People) -> None:
+async def test_a_version_in_a_body_does_not_stop_a_write(people: People) -> None:
     ann = people.one()
     task = await ann.create("first")
     await ann.ask("PATCH", task["id"], json={"title": "second"})
@@ -119,14 +123,14 @@ async def test_a_version_in_a_body_is_no_condition(people: People) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_an_absent_task_is_404_whatever_is_expected_of_it(people: People, write: str) -> None:
+async def test_an_absent_task_gets_404_with_any_if_match(people: People, write: str) -> None:
     ann = people.one()
     other = await ann.create()
 
     assert (await written(ann, write, a_task_id(), other["id"], '"1"')).status_code == 404
 
 
-async def test_every_answer_with_one_task_has_its_version_for_a_tag(people: People) -> None:
+async def test_every_response_with_one_task_has_its_version_as_etag(people: People) -> None:
     ann = people.one()
     created = await ann.ask("POST", json={"title": "x"})
     path = created.json()["id"]
@@ -144,7 +148,9 @@ async def test_every_answer_with_one_task_has_its_version_for_a_tag(people: Peop
 
 
 @pytest.mark.parametrize("known", ['"1"', 'W/"1"', "*", '"x", W/"1"'])
-async def test_a_task_that_is_known_already_is_304_without_a_body(people: People, known: str) -> None:
+async def test_a_read_of_the_version_that_the_client_has_gets_304_without_a_body(
+    people: People, known: str
+) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -155,7 +161,9 @@ async def test_a_task_that_is_known_already_is_304_without_a_body(people: People
 
 
 @pytest.mark.parametrize("known", ['"2"', "1", "garbage", '"11"', 'x "1" y'])
-async def test_a_task_that_is_not_known_is_answered_whole(people: People, known: str) -> None:
+async def test_a_read_of_another_version_than_the_client_has_gets_the_task(
+    people: People, known: str
+) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -163,7 +171,7 @@ async def test_a_task_that_is_not_known_is_answered_whole(people: People, known:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_given_required_if_match_a_write_without_it_is_428_and_an_absent_task_still_404(
+async def test_given_require_if_match_then_a_write_without_it_gets_428_and_an_absent_task_404(
     careful_people: People, write: str
 ) -> None:
     ann = careful_people.one()

@@ -6,7 +6,7 @@ from app.api.context import begin, context_of
 from tests.support.requests import context_with, task_request
 
 
-def test_a_request_without_a_user_has_no_tasks() -> None:
+def test_an_unauthenticated_request_has_no_unit_of_work() -> None:
     context = task_request().context
     context.principal = None
 
@@ -16,14 +16,14 @@ def test_a_request_without_a_user_has_no_tasks() -> None:
         _ = context.unit_of_work
 
 
-def test_a_repeated_header_has_a_first_line_and_all_its_lines_in_their_order() -> None:
+def test_first_returns_the_first_line_of_a_repeated_header_and_lines_returns_all() -> None:
     context = context_with([(b"accept", b"a"), (b"host", b"x"), (b"accept", b"\xe9")])
 
     assert (context.first(b"accept"), context.lines(b"accept")) == ("a", ["a", "é"])
     assert (context.first(b"origin"), context.lines(b"origin")) == (None, [])
 
 
-def test_each_request_has_a_context_of_its_own_and_a_lifespan_has_none() -> None:
+def test_each_request_has_its_own_context_and_a_lifespan_has_none() -> None:
     request = task_request()
 
     assert context_of(request.scope) is request.context is not task_request().context

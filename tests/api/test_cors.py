@@ -36,7 +36,9 @@ async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
         f"https://{'a' * 63}.previews.example.com",
     ],
 )
-async def test_a_page_of_one_label_may_ask_and_is_named(previews: httpx.AsyncClient, origin: str) -> None:
+async def test_a_page_of_an_origin_that_matches_the_wildcard_may_send_requests(
+    previews: httpx.AsyncClient, origin: str
+) -> None:
     response = await previews.get("/health", headers={"origin": origin})
     preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
@@ -68,7 +70,9 @@ async def test_a_page_of_one_label_may_ask_and_is_named(previews: httpx.AsyncCli
         "null",
     ],
 )
-async def test_a_page_of_any_other_place_may_not(previews: httpx.AsyncClient, origin: str) -> None:
+async def test_a_page_of_any_other_origin_may_not_send_requests(
+    previews: httpx.AsyncClient, origin: str
+) -> None:
     response = await previews.get("/health", headers={"origin": origin})
     preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
@@ -109,7 +113,7 @@ def test_the_log_names_a_hundred_refused_origins_and_no_more() -> None:
     "origin",
     [b"\x9b[31m", b"https://ann@example.com", b"https://a b", b"https://" + b"x" * 300, b"https://", b""],
 )
-def test_the_log_does_not_name_what_no_browser_sends(origin: bytes) -> None:
+def test_the_log_does_not_contain_origins_that_no_browser_sends(origin: bytes) -> None:
     assert preflights(origin) == []
 
 

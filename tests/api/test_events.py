@@ -26,7 +26,7 @@ def token_of(person: Person, revision: int) -> str:
     return cursors.write_token(ChangesToken.after(revision), person.user_id)
 
 
-async def test_a_request_that_does_not_say_where_to_begin_is_refused(people: People) -> None:
+async def test_a_request_without_since_and_last_event_id_is_refused(people: People) -> None:
     refused = await ask(people.one(), "events")
 
     assert refused.status_code == 400
@@ -34,7 +34,7 @@ async def test_a_request_that_does_not_say_where_to_begin_is_refused(people: Peo
 
 
 @pytest.mark.parametrize("since", ["", "x", "NOW", "now ", "A" * 3000, "%00", "%ff"])
-async def test_what_is_no_token_is_refused(people: People, since: str) -> None:
+async def test_a_since_that_is_no_token_is_refused(people: People, since: str) -> None:
     refused = await ask(people.one(), f"events?since={since}")
 
     assert refused.status_code == 400
@@ -42,7 +42,7 @@ async def test_what_is_no_token_is_refused(people: People, since: str) -> None:
 
 
 @pytest.mark.parametrize("last", ["", "x", "now"])
-async def test_an_event_id_that_is_no_token_is_refused(people: People, last: str) -> None:
+async def test_a_last_event_id_that_is_no_token_is_refused(people: People, last: str) -> None:
     refused = await ask(people.one(), NOW, last_event_id=last)
 
     assert refused.status_code == 400
@@ -69,7 +69,7 @@ async def test_an_unknown_or_repeated_parameter_is_refused(people: People, query
     assert (await ask(people.one(), f"events?{query}")).status_code == 400
 
 
-async def test_a_token_that_no_database_gave_out_yet_is_410_and_says_how_to_begin_again(
+async def test_a_token_above_the_revision_gets_410_with_the_advice_to_read_all_again(
     people: People,
 ) -> None:
     ann = people.one()

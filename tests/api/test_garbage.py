@@ -50,7 +50,7 @@ async def response_body(
     return b"".join(sent)
 
 
-async def test_requests_of_the_hot_path_leave_no_garbage(database_url: str) -> None:
+async def test_frequent_requests_leave_no_reference_cycles(database_url: str) -> None:
     app = compose(Settings.from_env(environment_for(database_url)))
     async with client_of(app) as client:
         headers = People(client).one(someone()).headers

@@ -36,7 +36,7 @@ async def test_options_lists_every_method_of_a_path_and_needs_no_token(
 
 @pytest.mark.parametrize(("path", "methods"), PATHS.items(), ids=PATHS)
 @pytest.mark.parametrize("method", ["PROPFIND", "TRACE", "get"])
-async def test_another_method_is_405_with_those_that_work(
+async def test_an_unsupported_method_gets_405_with_the_allowed_methods(
     people: People, path: str, methods: str, method: str
 ) -> None:
     request = httpx.Request(method, f"http://testserver{path}", headers=people.one().headers)
@@ -51,7 +51,7 @@ async def test_another_method_is_405_with_those_that_work(
 @pytest.mark.parametrize(
     "path", ["/api", "/api/me", "/api/me/tasks/x/y/z", "/nope", "/api/me/tasks%2Fx/y", "/health/x"]
 )
-async def test_an_unknown_path_is_404_as_a_problem(people: People, path: str) -> None:
+async def test_an_unknown_path_gets_404_as_a_problem_document(people: People, path: str) -> None:
     response = await people.one().ask("DELETE", path)
 
     assert response.status_code == 404
@@ -60,7 +60,7 @@ async def test_an_unknown_path_is_404_as_a_problem(people: People, path: str) ->
 
 
 @pytest.mark.parametrize("path", ["/api/me/tasks", "/health", "/health/ready", "/openapi.json"])
-async def test_head_is_get_without_its_body(people: People, path: str) -> None:
+async def test_head_gets_the_headers_of_get_without_the_body(people: People, path: str) -> None:
     ann = people.one()
     got = await ann.ask("GET", path)
 
@@ -72,7 +72,7 @@ async def test_head_is_get_without_its_body(people: People, path: str) -> None:
     assert [head.headers[name] for name in same] == [got.headers[name] for name in same]
 
 
-async def test_a_service_that_stops_leaves_no_line_of_its_log_behind(
+async def test_a_stopping_service_writes_all_lines_of_its_log(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "FLUSH_AFTER", 60)
@@ -85,7 +85,7 @@ async def test_a_service_that_stops_leaves_no_line_of_its_log_behind(
     assert logs._pending == 0
 
 
-async def test_head_sends_no_body_whatever_the_server_below_would_do(database_url: str) -> None:
+async def test_head_sends_no_body_even_if_the_server_would_pass_it_on(database_url: str) -> None:
     app = compose(Settings.from_env(environment_for(database_url)))
     sent: list[dict[str, Any]] = []
 
@@ -118,7 +118,7 @@ async def test_head_without_a_token_is_401(people: People) -> None:
         "application/json," + "a;q=0," * 200,  # more than 1,024 characters
     ],
 )
-async def test_given_that_json_is_not_accepted_then_406(people: People, accept: str) -> None:
+async def test_given_accept_without_json_then_406(people: People, accept: str) -> None:
     response = await people.one().ask("GET", headers={"accept": accept})
 
     assert response.status_code == 406
@@ -127,7 +127,7 @@ async def test_given_that_json_is_not_accepted_then_406(people: People, accept: 
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/json", "text/html, application/*;q=0.1", "APPLICATION/JSON;q=1.0", ""]
 )
-async def test_given_that_json_is_accepted_then_it_comes(people: People, accept: str) -> None:
+async def test_given_accept_with_json_then_json_is_sent(people: People, accept: str) -> None:
     response = await people.one().ask("GET", headers={"accept": accept})
 
     assert response.status_code == 200
@@ -179,7 +179,7 @@ async def test_two_authorization_headers_are_refused(people: People) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_schemes_case_does_not_matter(people: People, scheme: str) -> None:
+async def test_the_case_of_bearer_does_not_matter(people: People, scheme: str) -> None:
     token = people.one().headers["authorization"].removeprefix("Bearer ")
 
     response = await people.client.get("/api/me/tasks", headers={"authorization": f"{scheme} {token}"})
@@ -187,7 +187,7 @@ async def test_the_schemes_case_does_not_matter(people: People, scheme: str) -> 
     assert response.status_code == 200
 
 
-async def test_head_of_a_large_answer_says_its_length_and_sends_nothing(people: People) -> None:
+async def test_head_of_a_large_response_has_its_length_and_no_body(people: People) -> None:
     path, plain = "/docs/swagger-ui-bundle.js", {"accept-encoding": "identity"}
 
     whole = await people.client.get(path, headers=plain)
@@ -198,7 +198,7 @@ async def test_head_of_a_large_answer_says_its_length_and_sends_nothing(people: 
     assert head.content == b""
 
 
-async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: People) -> None:
+async def test_a_preflight_of_an_allowed_origin_needs_no_token(people: People) -> None:
     headers = {
         "origin": ORIGIN,
         "access-control-request-method": "PUT",
@@ -215,7 +215,7 @@ async def test_a_preflight_of_our_front_end_is_answered_without_a_token(people: 
     assert response.headers["access-control-allow-credentials"] == "true"
 
 
-async def test_a_preflight_of_another_page_gets_no_permission(people: People) -> None:
+async def test_a_preflight_of_another_origin_gets_no_permission(people: People) -> None:
     headers = {"origin": "https://evil.example", "access-control-request-method": "PUT"}
 
     response = await people.client.options("/api/me/tasks/x", headers=headers)
@@ -224,7 +224,9 @@ async def test_a_preflight_of_another_page_gets_no_permission(people: People) ->
 
 
 @pytest.mark.parametrize("path", ["/api/me/tasks", "/nope", "/api/you/tasks"])
-async def test_every_answer_errors_too_can_be_read_by_our_front_end(people: People, path: str) -> None:
+async def test_every_response_and_every_error_can_be_read_by_an_allowed_origin(
+    people: People, path: str
+) -> None:
     response = await people.one().ask("GET", path, headers={"origin": ORIGIN})
 
     assert response.headers["access-control-allow-origin"] == ORIGIN

@@ -60,7 +60,7 @@ async def test_the_accept_header_decides_between_200_and_406(
     assert response.status_code == status
 
 
-async def test_a_delete_that_accepts_problems_only_is_done(people: People) -> None:
+async def test_a_delete_with_accept_problem_json_succeeds(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -69,7 +69,7 @@ async def test_a_delete_that_accepts_problems_only_is_done(people: People) -> No
     assert response.status_code == 204
 
 
-async def test_two_accept_lines_count_as_one(people: People) -> None:
+async def test_two_accept_headers_are_combined(people: People) -> None:
     ann = people.one()
     headers = [*ann.headers.items(), ("accept", "text/html"), ("accept", "application/json")]
 
@@ -107,7 +107,7 @@ async def test_another_charset_is_refused(people: People, charset: str) -> None:
         ),
     ],
 )
-async def test_completing_without_a_word_on_which_toggles(
+async def test_completing_with_an_empty_body_of_any_media_type_toggles(
     people: People, body: bytes | str, content_type: str | None
 ) -> None:
     ann = people.one()
@@ -129,9 +129,7 @@ async def test_completing_without_a_word_on_which_toggles(
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_if_none_match_of_any_version_stops_each_write_of_a_task_that_is_there(
-    people: People, name: str
-) -> None:
+async def test_if_none_match_star_stops_each_write_of_an_existing_task(people: People, name: str) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -144,7 +142,7 @@ async def test_if_none_match_of_any_version_stops_each_write_of_a_task_that_is_t
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_if_none_match_of_one_version_is_no_condition_of_a_write(people: People, name: str) -> None:
+async def test_if_none_match_with_one_version_does_not_stop_a_write(people: People, name: str) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -155,7 +153,7 @@ async def test_if_none_match_of_one_version_is_no_condition_of_a_write(people: P
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_if_none_match_tells_nothing_of_a_task_that_is_not_there(people: People, name: str) -> None:
+async def test_if_none_match_reveals_nothing_about_an_absent_task(people: People, name: str) -> None:
     response = await write(people.one(), name, {"id": str(uuid4())}, **{"if-none-match": "*"})
 
     assert response.status_code == 404
@@ -194,7 +192,7 @@ async def test_a_compressed_body_is_refused_by_its_coding(people: People, name: 
     assert response.headers["accept-encoding"] == "identity"
 
 
-async def test_the_detail_names_the_first_fault_and_errors_keep_all(people: People) -> None:
+async def test_detail_has_the_first_error_and_errors_has_all(people: People) -> None:
     response = await people.one().ask("POST", json={"title": 5, "completed": "yes"})
 
     problem = response.json()
@@ -202,7 +200,7 @@ async def test_the_detail_names_the_first_fault_and_errors_keep_all(people: Peop
     assert [error["pointer"] for error in problem["errors"]] == ["/title", "/completed"]
 
 
-async def test_json_that_cannot_be_read_is_the_only_fault(people: People) -> None:
+async def test_unreadable_json_is_reported_as_the_only_error(people: People) -> None:
     response = await people.one().ask("POST", content=b'{"title"', headers={"content-type": JSON})
 
     assert [error["pointer"] for error in response.json()["errors"]] == [""]
@@ -225,9 +223,7 @@ async def test_json_that_cannot_be_read_is_the_only_fault(people: People) -> Non
         ("labels", "tags"),
     ],
 )
-async def test_a_field_that_is_nearly_ours_gets_a_hint_in_every_body(
-    people: People, name: str, meant: str
-) -> None:
+async def test_a_misspelt_field_gets_a_hint_in_every_body(people: People, name: str, meant: str) -> None:
     ann = people.one()
     task = await ann.create()
     body = {"title": "x", name: "y"}
@@ -259,20 +255,20 @@ async def test_a_field_that_is_nearly_ours_gets_a_hint_in_every_body(
         ("sort=-Created", "-created"),
     ],
 )
-async def test_a_parameter_that_is_nearly_ours_gets_a_hint(people: People, query: str, meant: str) -> None:
+async def test_a_misspelt_parameter_gets_a_hint(people: People, query: str, meant: str) -> None:
     response = await people.one().ask("GET", f"/api/me/tasks?{query}")
 
     assert response.status_code == 400
     assert f"did you mean `{meant}`?" in response.json()["detail"]
 
 
-async def test_a_name_that_is_nothing_like_ours_or_very_long_gets_no_hint(people: People) -> None:
+async def test_a_name_unlike_every_known_one_or_a_very_long_one_gets_no_hint(people: People) -> None:
     for name in ("zzzzzz", "title" * 1_000):
         response = await people.one().ask("POST", json={"title": "x", name: 1})
         assert response.json()["errors"][0]["detail"] == "unknown field"
 
 
-async def test_two_sort_keys_are_refused_as_two_and_not_as_a_misspelling(people: People) -> None:
+async def test_two_sort_keys_are_refused_as_repeated_and_not_as_misspelt(people: People) -> None:
     response = await people.one().ask("GET", "/api/me/tasks?sort=due,title")
 
     assert response.status_code == 400
@@ -280,7 +276,7 @@ async def test_two_sort_keys_are_refused_as_two_and_not_as_a_misspelling(people:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_an_empty_due_date_is_refused_with_what_means_none(people: People, method: str) -> None:
+async def test_an_empty_due_date_is_refused_with_the_advice_to_send_null(people: People, method: str) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -40,7 +40,7 @@ def comparable(response: httpx.Response) -> tuple[Any, ...]:
     return response.status_code, headers, response.content
 
 
-async def test_the_same_request_again_gives_the_first_answer_and_says_so(people: People) -> None:
+async def test_a_repeated_request_gets_the_first_response_and_idempotency_replayed(people: People) -> None:
     ann, key = people.one(), keyed()
 
     first = await ann.ask("POST", json=TITLE, headers=key)
@@ -52,7 +52,9 @@ async def test_the_same_request_again_gives_the_first_answer_and_says_so(people:
     assert await ann.titles() == [TITLE["title"]]
 
 
-async def test_it_does_so_whatever_has_happened_to_the_task_since(people: People) -> None:
+async def test_a_repeated_request_gets_the_first_response_even_if_the_task_has_changed(
+    people: People,
+) -> None:
     ann, key = people.one(), keyed()
     first = await ann.ask("POST", json=TITLE, headers=key)
     await ann.ask("PUT", first.json()["id"], json={"title": "changed"})
@@ -77,7 +79,7 @@ async def test_a_toggle_with_a_key_is_done_once(people: People) -> None:
     assert (await ann.ask("GET")).json()[0]["completed"] is False
 
 
-async def test_the_key_of_one_task_is_another_for_the_next(people: People) -> None:
+async def test_the_same_key_for_another_task_is_another_key(people: People) -> None:
     ann, key = people.one(), keyed()
 
     for title in ("a", "b"):
@@ -94,7 +96,7 @@ async def test_two_people_may_choose_the_same_key(people: People) -> None:
     assert answers[0].json()["user_id"] != answers[1].json()["user_id"]
 
 
-async def test_me_and_the_user_id_are_the_same_list(people: People) -> None:
+async def test_me_and_the_user_id_share_the_same_keys(people: People) -> None:
     ann, key = people.one(), keyed()
 
     first = await ann.ask("POST", json=TITLE, headers=key)
@@ -118,7 +120,9 @@ async def test_a_toggle_with_an_empty_body_and_a_key_runs_once(people: People, b
 @pytest.mark.parametrize(
     "body", [b'{"completed":false,"title":"x"}', b' {\n"title": "\\u0078", "completed": false }']
 )
-async def test_members_in_another_order_or_with_other_space_say_the_same(people: People, body: bytes) -> None:
+async def test_a_body_with_another_order_of_members_or_other_spaces_is_the_same_request(
+    people: People, body: bytes
+) -> None:
     ann, key = people.one(), keyed() | {"content-type": "application/json"}
     first = await ann.ask("POST", content=b'{"title":"x","completed":false}', headers=key)
 
@@ -138,7 +142,7 @@ async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people
     assert await ann.titles() == [TITLE["title"]]
 
 
-async def test_a_toggle_and_a_set_under_one_key_are_two_requests(people: People) -> None:
+async def test_a_toggle_and_a_set_with_one_key_are_different_requests(people: People) -> None:
     ann, key = people.one(), keyed()
     path = f"{(await ann.create())['id']}/complete"
     await ann.ask("PATCH", path, headers=key)
@@ -148,7 +152,7 @@ async def test_a_toggle_and_a_set_under_one_key_are_two_requests(people: People)
     assert other.status_code == 422
 
 
-async def test_a_refusal_is_not_kept(people: People) -> None:
+async def test_an_error_response_is_not_stored_under_the_key(people: People) -> None:
     ann, key = people.one(), keyed()
     missing = await ann.ask("PATCH", f"{a_task_id()}/complete", headers=key)
     wrong = await ann.ask("POST", json={"title": " "}, headers=key)
@@ -158,7 +162,7 @@ async def test_a_refusal_is_not_kept(people: People) -> None:
     assert (missing.status_code, wrong.status_code, right.status_code) == (404, 400, 201)
 
 
-async def test_a_refusal_within_the_work_undoes_it_and_leaves_the_key_free(
+async def test_a_refusal_in_the_transaction_undoes_it_and_does_not_use_up_the_key(
     database_url: str,
 ) -> None:
     settings = Settings.from_env(environment_for(database_url, MAX_TASKS="1"))
@@ -181,7 +185,7 @@ async def test_a_refusal_within_the_work_undoes_it_and_leaves_the_key_free(
         *("é".encode(), '"é"'.encode(), b'"\x00"', b'"\x7f"', b"a\tb", "x" * 256, f'"{"x" * 256}"'),
     ],
 )
-async def test_a_malformed_key_is_named_as_a_fault_beside_the_others(
+async def test_a_malformed_key_is_reported_together_with_the_other_errors(
     people: People, key: str | bytes
 ) -> None:
     ann = people.one()
@@ -193,7 +197,7 @@ async def test_a_malformed_key_is_named_as_a_fault_beside_the_others(
     assert places == {("/Idempotency-Key", "header"), ("/title", "body")}
 
 
-async def test_two_keys_are_a_fault(people: People) -> None:
+async def test_two_idempotency_keys_are_refused(people: People) -> None:
     ann = people.one()
     headers = [*ann.headers.items(), ("idempotency-key", "a"), ("idempotency-key", "a")]
 
@@ -206,7 +210,7 @@ async def test_two_keys_are_a_fault(people: People) -> None:
     ("one", "other"),
     [("abc-1", '"abc-1"'), ("a~!#$%&'()*+./:<=>?@[]^_`{|}", '"a~!#$%&\'()*+./:<=>?@[]^_`{|}"')],
 )
-async def test_a_key_is_the_same_bare_or_quoted(people: People, one: str, other: str) -> None:
+async def test_a_bare_key_and_the_same_key_in_quotes_are_equal(people: People, one: str, other: str) -> None:
     ann = people.one()
 
     first = await ann.ask("POST", json=TITLE, headers=keyed(one))
@@ -215,7 +219,7 @@ async def test_a_key_is_the_same_bare_or_quoted(people: People, one: str, other:
     assert comparable(again) == comparable(first)
 
 
-async def test_a_quoted_key_may_hold_what_it_must_escape(people: People) -> None:
+async def test_a_quoted_key_may_contain_escaped_characters(people: People) -> None:
     ann = people.one()
     for key in ('"a \\" b"', '"a \\\\ b"', f'"{"x" * 255}"'):
         first = await ann.ask("POST", json=TITLE, headers=keyed(key))
@@ -249,7 +253,7 @@ async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_g
 
 
 @pytest.mark.quiet
-async def test_so_it_is_through_a_transaction_pooler(
+async def test_through_a_transaction_pooler_fifty_identical_requests_create_one_task_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
@@ -286,7 +290,7 @@ async def waiting(database_url: str, count: int) -> None:
         await connection.close()
 
 
-async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_answer(
+async def test_while_the_first_request_runs_the_second_waits_and_gets_the_same_response(
     people: People, database_url: str, postgres: PostgresServer
 ) -> None:
     ann, key = people.one(), keyed()
@@ -306,7 +310,7 @@ async def test_while_the_first_is_under_way_the_second_waits_and_gets_the_same_a
     )  # as an error of PostgreSQL would have it
 
 
-async def test_a_second_that_waited_long_is_refused_while_the_first_and_others_go_on(
+async def test_a_repeated_request_that_waited_too_long_is_refused_and_the_first_one_continues(
     people: People, database_url: str
 ) -> None:
     ann, key = people.one(), keyed()
@@ -346,7 +350,7 @@ async def timed(database_url: str) -> AsyncIterator[tuple[Person, Clock]]:
         yield People(client).one(), clock
 
 
-async def test_an_answer_is_kept_for_a_day(timed: tuple[Person, Clock]) -> None:
+async def test_a_response_is_stored_for_a_day(timed: tuple[Person, Clock]) -> None:
     (ann, clock), key = timed, keyed()
     first = await ann.ask("POST", json=TITLE, headers=key)
 
@@ -361,7 +365,7 @@ async def test_an_answer_is_kept_for_a_day(timed: tuple[Person, Clock]) -> None:
     assert comparable(newer) == comparable(new)
 
 
-async def test_old_answers_go_when_their_owner_keeps_a_new_one_and_nobody_elses_do(
+async def test_a_new_stored_response_deletes_old_ones_of_the_same_owner_only(
     timed: tuple[Person, Clock], postgres: PostgresServer, database_url: str
 ) -> None:
     ann, clock = timed

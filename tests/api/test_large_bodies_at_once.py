@@ -14,7 +14,7 @@ async def take_all(bodies: LargeBodies) -> list[Turn]:
     return [await bodies.turn(f"person {number}", QUARTER) for number in range(4)]
 
 
-async def test_given_the_memory_is_taken_then_the_smallest_body_goes_on_first_and_equals_as_they_came() -> (
+async def test_given_no_free_memory_then_the_smallest_body_goes_first_and_equal_ones_in_order_of_arrival() -> (
     None
 ):
     bodies, order = LargeBodies(), []
@@ -39,7 +39,7 @@ async def test_given_the_memory_is_taken_then_the_smallest_body_goes_on_first_an
     assert order == ["smaller", "small", "large", "later"]
 
 
-async def test_a_body_that_waits_too_long_for_others_is_refused_and_leaves_its_place_and_its_person_free(
+async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_person_can_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bodies = LargeBodies()
@@ -59,7 +59,7 @@ async def test_a_body_that_waits_too_long_for_others_is_refused_and_leaves_its_p
         await bodies.turn("one too many", QUARTER)
 
 
-async def test_a_body_whose_client_leaves_just_as_its_turn_comes_takes_nothing() -> None:
+async def test_a_body_whose_client_disconnects_when_its_turn_comes_takes_no_memory() -> None:
     bodies = LargeBodies()
     turns = await take_all(bodies)
     waiting = asyncio.create_task(bodies.turn("ann", QUARTER))

@@ -48,7 +48,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("query", "pointers"), REFUSED.values(), ids=REFUSED)
-async def test_every_fault_of_a_query_is_named_with_its_place(
+async def test_every_error_of_a_query_is_reported_with_its_place(
     people: People, query: str, pointers: set[str]
 ) -> None:
     response = await people.one().ask("GET", f"/api/me/tasks?{query}")
@@ -59,13 +59,13 @@ async def test_every_fault_of_a_query_is_named_with_its_place(
     assert {error["in"] for error in errors} == {"query"}
 
 
-async def test_a_space_where_a_plus_was_meant_is_reported(people: People) -> None:
+async def test_a_space_instead_of_a_plus_in_an_offset_is_reported(people: People) -> None:
     response = await people.one().ask("GET", "/api/me/tasks?due_after=2026-01-01T00:00:00+01:00")
 
     assert "%2B" in response.json()["errors"][0]["detail"]
 
 
-async def test_conditions_orders_and_words_go_together_and_along_with_the_link(people: People) -> None:
+async def test_filters_order_and_search_words_can_be_combined_and_are_in_the_link(people: People) -> None:
     ann = people.one()
     for title, priority in (
         ("c milk", "high"),
@@ -109,7 +109,7 @@ async def cursor_of(person: Person, query: str = "") -> str:
 
 
 @pytest.mark.parametrize("sort", [order.value for order in Order])
-async def test_a_cursor_is_good_for_its_own_list_with_any_limit_and_for_no_other(
+async def test_a_cursor_is_valid_for_its_own_list_with_any_limit_and_for_no_other_list(
     people: People, sort: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
@@ -146,7 +146,7 @@ LONG_QUERY = b"%s=%s&%s=false&sort=%s&" % (
 )
 
 
-def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_number_of_lists_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.api.requests.list_query.KNOWN_MAX", 3)
     list_query._known.clear()
 
@@ -161,7 +161,7 @@ def test_few_lists_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(b"&" in query for query in list_query._known)
 
 
-async def test_a_cursor_does_not_mind_how_the_same_list_is_requested(people: People) -> None:
+async def test_a_cursor_is_valid_for_every_spelling_of_the_same_query(people: People) -> None:
     ann = people.one()
     for _ in range(2):
         await ann.create(tags=["a", "b"])
@@ -172,7 +172,7 @@ async def test_a_cursor_does_not_mind_how_the_same_list_is_requested(people: Peo
     assert (response.status_code, len(response.json())) == (200, 1)
 
 
-async def test_a_cursor_of_a_tag_in_one_spelling_goes_on_in_any_other(people: People) -> None:
+async def test_a_cursor_of_a_tag_is_valid_for_every_spelling_of_the_tag(people: People) -> None:
     ann = people.one()
     for tag in ("\u2764", "\u2764\ufe0f"):
         await ann.create(tags=[tag, "İstanbul"])
@@ -184,7 +184,7 @@ async def test_a_cursor_of_a_tag_in_one_spelling_goes_on_in_any_other(people: Pe
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_two_spellings_of_one_tag_in_one_body_are_refused_by_their_place(
+async def test_two_spellings_of_one_tag_in_one_body_are_refused_with_their_place(
     people: People, method: str
 ) -> None:
     ann = people.one()
@@ -223,7 +223,7 @@ async def test_the_longest_cursor_is_short_enough_for_any_url(people: People) ->
     assert (response.status_code, len(response.json())) == (200, 1)
 
 
-async def test_a_title_of_the_longest_sort_key_and_owner_can_be_kept(people: People) -> None:
+async def test_a_title_with_the_longest_sort_key_of_the_longest_user_id_can_be_stored(people: People) -> None:
     ann = people.one("\U0001f331" * 222)  # with what `someone` adds, 255 characters
 
     task = await ann.create("\U00012345\U0001d15e" * 100 + "\U0001f331" * 55)
@@ -242,7 +242,7 @@ async def test_a_title_of_the_longest_sort_key_and_owner_can_be_kept(people: Peo
 @example(number=0, key=None, order=Order.CREATED, descending=True)
 @example(number=2**128 - 1, key=None, order=Order.CREATED, descending=False)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_a_cursor_that_somebody_makes_is_refused_or_harmless(
+async def test_a_forged_cursor_is_refused_or_harmless(
     people: People,
     number: int,
     key: Any,
@@ -262,12 +262,12 @@ async def test_a_cursor_that_somebody_makes_is_refused_or_harmless(
 @given(
     text=st.text(alphabet=st.characters(max_codepoint=127), min_size=1, max_size=80) | st.text(max_size=60)
 )
-def test_a_text_is_no_cursor(text: str) -> None:
+def test_any_text_that_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"cursor|belongs"):
         cursors.read(text, someone(), NEWEST)
 
 
-async def test_a_list_that_has_not_changed_is_not_sent_again(people: People) -> None:
+async def test_an_unchanged_list_gets_304(people: People) -> None:
     ann = people.one()
     await ann.create("x")
     first = await ann.ask("GET")
@@ -310,13 +310,13 @@ async def test_an_etag_of_another_persons_list_never_gives_304(people: People) -
     assert response.status_code == 200
 
 
-async def test_a_bad_query_is_refused_even_if_the_list_is_known(people: People) -> None:
+async def test_a_wrong_query_is_refused_even_if_if_none_match_matches(people: People) -> None:
     response = await people.one().ask("GET", "/api/me/tasks?x=1", headers={"if-none-match": "*"})
 
     assert response.status_code == 400
 
 
-async def test_a_summary_is_answered_for_the_zone_that_is_requested(people: People) -> None:
+async def test_a_summary_counts_in_the_requested_time_zone(people: People) -> None:
     ann = people.one()
     await ann.create(tags=["Home"], due="1999-01-01")
     await ann.create(completed=True, tags=["home"])
@@ -356,7 +356,7 @@ async def test_an_unknown_zone_is_refused(people: People, tz: str) -> None:
     assert [(error["pointer"], error["in"]) for error in response.json()["errors"]] == [("/tz", "query")]
 
 
-async def test_a_page_ends_at_1_mb_and_its_link_asks_for_as_many_tasks_as_before(people: People) -> None:
+async def test_a_page_ends_at_1_mb_and_its_link_has_the_same_limit(people: People) -> None:
     ann, longest = people.one(), "𝄞 " * 5_000  # 25,000 bytes
     operations = [{"op": "create", "title": str(number), "description": longest} for number in range(60)]
     answer = await ann.ask("POST", "batch", json={"operations": operations})

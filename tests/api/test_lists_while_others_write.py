@@ -21,7 +21,7 @@ STANDING, RESTLESS, CHANGES = 60, 40, 1_000
 
 
 @pytest.mark.parametrize("order", Order)
-async def test_given_a_thousand_changes_meanwhile_a_walk_meets_each_task_that_stands_still_once(
+async def test_given_a_thousand_changes_during_a_paged_read_then_each_unchanged_task_appears_once(
     database: Database, order: Order
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())

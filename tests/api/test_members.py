@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-async def test_a_task_holds_what_it_was_given(people: People) -> None:
+async def test_a_created_task_has_the_given_fields(people: People) -> None:
     ann = people.one()
 
     task = await ann.create(due="2026-01-31T17:00:00+01:00", priority="high", tags=[" Home ", "b"])
@@ -53,7 +53,7 @@ async def test_absent_fields_of_a_new_task_are_null_or_empty(people: People) -> 
 
 @pytest.mark.parametrize(("members", "pointers"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_each_fault_is_named_with_its_place(
+async def test_each_error_is_reported_with_its_place(
     people: People, method: str, members: dict[str, Any], pointers: set[str]
 ) -> None:
     ann = people.one()
@@ -78,7 +78,7 @@ async def test_a_whole_task_can_be_sent_back_as_it_was_read(people: People) -> N
     assert response.json() == task
 
 
-async def test_the_moment_of_completion_is_the_servers(people: People) -> None:
+async def test_the_server_sets_completed_at(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -93,7 +93,7 @@ async def test_the_moment_of_completion_is_the_servers(people: People) -> None:
     assert reopened["completed_at"] is None
 
 
-async def test_a_full_list_is_reported_as_a_conflict_of_its_own(full_people: People) -> None:
+async def test_a_full_list_gets_its_own_type_of_conflict(full_people: People) -> None:
     ann = full_people.one()
     tasks = [await ann.create() for _ in range(3)]
 

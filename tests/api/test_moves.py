@@ -35,7 +35,7 @@ def a_move(ids: list[str], chance: random.Random) -> tuple[str, str, str]:
     return task, chance.choice(["before", "after"]), beside
 
 
-async def test_new_tasks_come_first_and_a_move_puts_one_right_beside_another(people: People) -> None:
+async def test_new_tasks_come_first_and_a_move_puts_a_task_right_next_to_another(people: People) -> None:
     ann = people.one()
     ids = await planted(ann, 4)
     assert await order(ann) == ids
@@ -50,7 +50,7 @@ async def test_new_tasks_come_first_and_a_move_puts_one_right_beside_another(peo
     assert (await order(ann))[0] == new
 
 
-async def test_a_move_writes_one_task_and_one_to_where_it_stands_writes_none(people: People) -> None:
+async def test_a_move_writes_one_task_and_a_move_to_its_own_place_writes_none(people: People) -> None:
     ann = people.one()
     ids = await planted(ann, 3)
     before = {task["id"]: task for task in (await ann.ask("GET")).json()}
@@ -78,7 +78,7 @@ async def test_a_move_writes_one_task_and_one_to_where_it_stands_writes_none(peo
         ({"before": "bob's"}, "/before"),
     ],
 )
-async def test_a_move_to_nowhere_is_refused_with_its_place(
+async def test_a_move_without_a_valid_neighbour_is_refused_with_its_place(
     people: People, body: dict[str, Any], pointer: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")

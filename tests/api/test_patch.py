@@ -27,7 +27,7 @@ OURS = ("version", "updated_at")
     ],
 )
 @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/json"])
-async def test_given_fields_change_and_all_others_stay(
+async def test_a_patch_changes_the_given_fields_only(
     people: People, media_type: str, patch: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     ann = people.one()

@@ -30,7 +30,7 @@ RUNNING = 2  # PERSON_CONCURRENCY
 REFUSED = 5
 
 
-async def test_given_a_person_whose_statements_are_held_up_others_and_readiness_are_answered(
+async def test_given_blocked_statements_of_one_person_then_others_and_readiness_get_responses(
     database_url: str,
 ) -> None:
     env = environment_for(database_url, PERSON_CONCURRENCY=str(RUNNING), POOL_SIZE=str(RUNNING + 1))
@@ -101,7 +101,7 @@ async def until_statements_wait(database_url: str, count: int = 1) -> None:
         ("POST", f"{UUID(int=1)}/move"),
     ],
 )
-async def test_given_a_large_body_that_is_held_up_then_only_the_next_large_body_of_its_person_waits(
+async def test_given_a_blocked_large_body_then_only_the_next_large_body_of_its_person_waits(
     database_url: str, method: str, path: str
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:

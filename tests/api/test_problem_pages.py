@@ -15,7 +15,7 @@ pytestmark = pytest.mark.server
 EVERY = (*PROBLEMS.values(), PRECONDITION_REQUIRED)
 
 
-async def test_the_type_of_an_answer_opens_without_a_token(people: People, client: httpx.AsyncClient) -> None:
+async def test_the_url_in_type_opens_without_a_token(people: People, client: httpx.AsyncClient) -> None:
     refused = await people.one().ask("POST", json={})
 
     page = await client.get(refused.request.url.join(refused.json()["type"]))
@@ -58,16 +58,14 @@ async def test_a_page_runs_no_script_and_its_style_sheet_is_there(client: httpx.
 
 
 @pytest.mark.parametrize("slug", ["nope", "..%2fdocs", "%00", "task-not-found/x", "TASK-NOT-FOUND"])
-async def test_a_type_that_is_not_ours_is_404(client: httpx.AsyncClient, slug: str) -> None:
+async def test_an_unknown_problem_type_gets_404(client: httpx.AsyncClient, slug: str) -> None:
     response = await client.get(f"/problems/{slug}")
 
     assert (response.status_code, response.json()["type"]) == (404, "about:blank")
 
 
 @pytest.mark.parametrize("base", ["https://docs.example.com/errors", "https://docs.example.com/errors/"])
-async def test_types_lead_to_a_documentation_of_ones_own_where_that_is_set(
-    database_url: str, base: str
-) -> None:
+async def test_with_problem_base_url_types_are_urls_below_it(database_url: str, base: str) -> None:
     app = compose(Settings.from_env(environment_for(database_url, PROBLEM_BASE_URL=base)))
 
     async with client_of(app) as client:
@@ -77,7 +75,7 @@ async def test_types_lead_to_a_documentation_of_ones_own_where_that_is_set(
 
 
 @pytest.mark.parametrize("base", ["docs.example.com", "ftp://example.com", "https://example.com/#x"])
-def test_a_base_that_is_no_address_stops_the_start(base: str) -> None:
+def test_a_problem_base_url_that_is_no_url_stops_the_start(base: str) -> None:
     env = environment_for("postgresql://ann@localhost/x", PROBLEM_BASE_URL=base)
 
     with pytest.raises(SettingsError, match="PROBLEM_BASE_URL"):

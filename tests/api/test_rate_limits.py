@@ -35,7 +35,7 @@ def people_with(database_url: str) -> PeopleWith:
     return made
 
 
-async def test_a_person_is_let_through_as_often_as_the_policy_says_and_then_refused_with_429(
+async def test_a_person_can_send_as_many_requests_as_the_policy_says_and_then_gets_429(
     people_with: PeopleWith,
 ) -> None:
     async with people_with(RATE_LIMIT_PERSON="3" + HOUR) as people:
@@ -74,7 +74,7 @@ async def test_an_address_beyond_its_limit_is_429_before_its_token_is_verified(
     assert good.headers["cache-control"] == "no-store"
 
 
-async def test_another_person_and_what_needs_no_person_are_still_answered(people_with: PeopleWith) -> None:
+async def test_other_people_and_public_routes_still_get_responses(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
         ann, bob = people.one("ann"), people.one("bob")
         await ann.ask("GET")
@@ -121,7 +121,7 @@ async def test_a_refused_request_changes_nothing(people_with: PeopleWith) -> Non
         assert await ann.titles() == ["kept too", "kept"]
 
 
-async def test_it_is_exact_when_all_come_at_once(people_with: PeopleWith) -> None:
+async def test_the_limit_is_exact_for_requests_at_the_same_time(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="20" + HOUR) as people:
         ann = people.one()
 
@@ -148,7 +148,9 @@ async def test_health_and_options_requests_are_never_limited_or_counted(
         assert (await client.options("/api/me/tasks")).status_code == 204
 
 
-async def test_our_front_end_can_read_a_refusal_and_when_to_come_back(people_with: PeopleWith) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_a_429_and_its_retry_after(
+    people_with: PeopleWith,
+) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
         await people.client.get("/nope")
         refused = await people.client.get("/nope", headers={"origin": ORIGIN})
@@ -166,7 +168,7 @@ async def test_head_is_counted_and_refused_without_a_body(people_with: PeopleWit
     assert (refused.status_code, refused.content) == (429, b"")
 
 
-async def test_given_another_limiter_before_it_then_off_limits_nothing_and_tells_nothing(
+async def test_with_rate_limit_off_nothing_is_limited_and_no_rate_limit_header_is_sent(
     people_with: PeopleWith,
 ) -> None:
     off = {"RATE_LIMIT": "off", "RATE_LIMIT_PERSON": "1" + HOUR, "RATE_LIMIT_ADDRESS": "1" + HOUR}
@@ -179,7 +181,7 @@ async def test_given_another_limiter_before_it_then_off_limits_nothing_and_tells
     assert not [name for name in answers[0].headers if name.startswith("ratelimit")]
 
 
-async def test_addresses_behind_our_proxy_are_counted_each_by_itself(people_with: PeopleWith) -> None:
+async def test_clients_behind_a_trusted_proxy_are_counted_separately(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR, TRUSTED_PROXIES="127.0.0.0/8") as people:
 
         async def status_of(forwarded: str) -> int:
@@ -202,7 +204,9 @@ async def test_the_refusal_of_an_address_ends_its_connection_but_not_that_of_a_p
     assert (refused.status_code, refused.headers.get("connection")) == (429, connection)
 
 
-async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: PeopleWith) -> None:
+async def test_without_a_trusted_proxy_x_forwarded_for_does_not_avoid_the_limit(
+    people_with: PeopleWith,
+) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="1" + HOUR) as people:
         await people.client.get("/nope", headers={"x-forwarded-for": "192.0.2.1"})
 
@@ -211,7 +215,7 @@ async def test_without_a_trusted_proxy_nobody_escapes_by_a_header(people_with: P
     assert refused.status_code == 429
 
 
-async def test_ever_new_kinds_of_lists_compile_no_more_statements_than_the_rate_limit_allows(
+async def test_requests_for_always_new_kinds_of_lists_compile_no_more_statements_than_the_rate_limit_allows(
     people_with: PeopleWith,
 ) -> None:
     queries = [

@@ -14,7 +14,7 @@ async def never_ending() -> HTTPRequestEvent:
     return {"type": "http.request", "body": b"x", "more_body": True}
 
 
-async def test_past_the_bound_of_a_process_the_next_body_is_not_read_on(
+async def test_beyond_the_limit_of_a_worker_the_rest_of_the_next_body_is_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backpressure, "READ_ON_AT_ONCE", 2)

@@ -35,13 +35,13 @@ def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def test_a_body_is_received_once_whatever_its_parts() -> None:
+async def test_a_body_in_any_number_of_parts_is_received_completely() -> None:
     sent, _ = request(part(b"hello ", more=True), part(b"", more=True), part(b"you"))
 
     assert await sent.body() == await sent.body() == b"hello you"
 
 
-async def test_a_body_that_says_that_it_is_too_long_is_not_received_at_all() -> None:
+async def test_a_body_with_a_content_length_that_is_too_large_is_not_received() -> None:
     sent, left = request(part(b"hello"), length="11")
 
     with pytest.raises(HTTPException) as refused:
@@ -51,7 +51,7 @@ async def test_a_body_that_says_that_it_is_too_long_is_not_received_at_all() -> 
     assert len(left) == 1
 
 
-async def test_a_body_that_turns_out_too_long_is_received_no_further() -> None:
+async def test_receiving_stops_when_a_body_becomes_too_long() -> None:
     sent, left = request(*[part(b"four", more=True)] * 4)
 
     with pytest.raises(HTTPException) as refused:
@@ -61,7 +61,7 @@ async def test_a_body_that_turns_out_too_long_is_received_no_further() -> None:
     assert len(left) == 1
 
 
-async def test_a_client_that_leaves_has_sent_no_body() -> None:
+async def test_a_client_that_disconnects_has_sent_no_body() -> None:
     sent, _ = request(part(b"{", more=True), {"type": "http.disconnect"})
 
     with pytest.raises(InternalServerException):
@@ -69,7 +69,7 @@ async def test_a_client_that_leaves_has_sent_no_body() -> None:
 
 
 @pytest.mark.parametrize("length", ["five", "0" * 5000 + "5"])
-async def test_a_length_that_is_no_number_or_an_endless_one_is_refused(length: str) -> None:
+async def test_a_content_length_that_is_no_number_or_has_too_many_digits_is_refused(length: str) -> None:
     sent, _ = request(part(b"hello"), length=length)
 
     with pytest.raises(ClientException):
@@ -79,7 +79,7 @@ async def test_a_length_that_is_no_number_or_an_endless_one_is_refused(length: s
 CREATE = {"op": "create", "title": "é", "due": "2026-01-09"}
 
 
-async def test_while_a_batch_is_read_others_have_a_turn_after_each_step_of_each_operation(
+async def test_while_a_batch_is_read_other_work_runs_after_each_step_of_each_operation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns = 0

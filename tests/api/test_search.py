@@ -132,12 +132,12 @@ async def library(people: People) -> Library:
 
 
 @pytest.mark.parametrize(("query", "expected"), FOUND.items())
-async def test_an_input_finds_what_it_must(library: Library, query: str, expected: str) -> None:
+async def test_a_search_finds_the_expected_titles(library: Library, query: str, expected: str) -> None:
     assert await library.found(query) == set(expected.split())
 
 
 @pytest.mark.parametrize("query", ["x" * 10_000, "milk " * 2_000, "🌱" * 501, "%" * 10_000], ids=range(4))
-async def test_ten_thousand_characters_are_refused_at_once(library: Library, query: str) -> None:
+async def test_a_search_of_ten_thousand_characters_is_refused_at_once(library: Library, query: str) -> None:
     response = await library.search(query)
 
     assert response.status_code == 400
@@ -146,7 +146,7 @@ async def test_ten_thousand_characters_are_refused_at_once(library: Library, que
     ]
 
 
-async def test_a_search_follows_what_changes(library: Library) -> None:
+async def test_a_search_finds_a_task_by_its_changed_words(library: Library) -> None:
     task = await library.owner.create("Unicorn", description="pony")
     library.names[task["id"]] = "new"
 

@@ -36,7 +36,7 @@ async def every_kind(people: People) -> list[httpx.Response]:
     ]
 
 
-async def test_every_answer_says_that_nothing_in_it_is_to_be_guessed_at_run_or_framed(people: People) -> None:
+async def test_every_response_forbids_sniffing_scripts_and_frames(people: People) -> None:
     answers = await every_kind(people)
 
     statuses = [answer.status_code for answer in answers]
@@ -46,7 +46,7 @@ async def test_every_answer_says_that_nothing_in_it_is_to_be_guessed_at_run_or_f
     assert not [answer for answer in answers if "strict-transport-security" in answer.headers]
 
 
-async def test_the_page_runs_what_is_ours_and_nothing_else(people: People) -> None:
+async def test_the_policy_of_the_documentation_allows_only_scripts_of_the_service(people: People) -> None:
     for path in ("/docs", "/docs/docs.js", "/docs/nope"):
         policy = (await people.client.get(path)).headers.get_list("content-security-policy")
 
@@ -66,7 +66,7 @@ async def test_responses_of_health_and_errors_are_not_cached(people: People) -> 
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
-async def test_hsts_is_sent_only_where_a_proxy_of_ours_reports_tls(database_url: str) -> None:
+async def test_hsts_is_sent_only_if_a_trusted_proxy_reports_tls(database_url: str) -> None:
     env = environment_for(database_url, TRUSTED_PROXIES="127.0.0.1")
     async with client_of(compose(Settings.from_env(env))) as client:
         by_tls = await client.get("/health", headers={"x-forwarded-proto": "https"})

@@ -70,7 +70,7 @@ async def test_fifty_keys_at_once_fill_the_remaining_room_exactly(
 
 
 @pytest.mark.quiet
-async def test_so_it_is_through_a_transaction_pooler(
+async def test_through_a_transaction_pooler_fifty_keys_at_once_fill_the_remaining_room_exactly_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
@@ -100,7 +100,7 @@ async def test_large_responses_at_once_fill_the_remaining_room_exactly(
     assert small.status_code == 201
 
 
-async def test_without_a_key_everything_is_done_as_ever_though_no_key_is_left(database_url: str) -> None:
+async def test_given_no_free_keys_then_requests_without_a_key_succeed_as_usual(database_url: str) -> None:
     async with a_person(database_url, MAX_KEYS="1") as ann:
         await ann.ask("POST", json={"title": "x"}, headers=keyed())
         refused = await ann.ask("POST", json={"title": "x"}, headers=keyed())
@@ -131,7 +131,7 @@ Sent = tuple[str, str, Any]  # method, path and body
 
 
 @pytest.mark.parametrize("where", ["list", "trash"])
-async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_keys_stay_taken(
+async def test_after_a_permanent_deletion_no_row_has_a_word_of_the_task_and_its_keys_stay_used(
     people: People, database_url: str, where: str
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
@@ -171,7 +171,7 @@ async def test_after_a_permanent_delete_no_row_has_a_word_of_the_task_and_its_ke
     assert await ann.titles() == ["other"]
 
 
-async def test_an_answer_that_the_version_before_kept_ends_with_its_task_too(
+async def test_a_permanent_deletion_also_deletes_responses_stored_by_the_previous_version(
     people: People, database_url: str, postgres: PostgresServer
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"

@@ -40,7 +40,7 @@ async def test_given_no_token_then_401(people: People, method: str, path: str) -
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_given_another_persons_list_then_403_whatever_the_body(
+async def test_given_another_persons_list_then_403_with_any_body(
     people: People, method: str, path: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
@@ -53,7 +53,7 @@ async def test_given_another_persons_list_then_403_whatever_the_body(
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE_TASK)
-async def test_anothers_task_and_an_absent_one_are_not_found_and_look_alike(
+async def test_a_task_of_another_person_and_an_absent_one_get_the_same_404(
     people: People, method: str, path: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
@@ -72,7 +72,7 @@ async def test_anothers_task_and_an_absent_one_are_not_found_and_look_alike(
     assert (await ann.ask("GET")).json() == [task]
 
 
-async def test_a_created_task_is_answered_whole_and_located(people: People) -> None:
+async def test_a_create_returns_the_task_and_its_location(people: People) -> None:
     ann = people.one()
 
     response = await ann.ask("POST", json={"title": "  buy milk ", "description": "two", "completed": True})
@@ -94,7 +94,7 @@ async def test_a_task_needs_no_more_than_a_title(people: People) -> None:
     assert (task["description"], task["completed"]) == (None, False)
 
 
-async def test_me_is_an_alias_of_oneself(people: People) -> None:
+async def test_me_is_an_alias_of_your_own_user_id(people: People) -> None:
     ann = people.one()
 
     created = await ann.ask("POST", "/api/me/tasks", json={"title": "x"})
@@ -126,7 +126,7 @@ async def test_a_user_id_with_a_slash_is_reached_by_me_only(people: People) -> N
     assert (await ann.ask("GET")).status_code == 404
 
 
-async def test_a_list_is_an_array_newest_first_of_ones_own(people: People) -> None:
+async def test_a_list_has_the_persons_own_tasks_newest_first(people: People) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     for title in ("one", "two", "three"):
         await ann.create(title)
@@ -139,7 +139,7 @@ async def test_a_new_persons_list_is_empty(people: People) -> None:
     assert (await people.one().ask("GET")).text == "[]"
 
 
-async def test_a_walk_by_link_meets_every_task_once(people: People) -> None:
+async def test_following_link_shows_every_task_once(people: People) -> None:
     ann = people.one()
     for number in range(7):
         await ann.create(str(number))
@@ -178,7 +178,7 @@ async def test_a_limit_out_of_range_is_refused(people: People, limit: str) -> No
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "A" * 21, "A" * 21 + "B", "A" * 23, "é", "A" * 21 + "="])
-async def test_a_cursor_that_was_not_given_out_is_refused(people: People, cursor: str) -> None:
+async def test_a_cursor_that_the_service_did_not_make_is_refused(people: People, cursor: str) -> None:
     response = await people.one().ask("GET", "/api/me/tasks", params={"cursor": cursor})
 
     assert [error["pointer"] for error in response.json()["errors"]] == ["/cursor"]
@@ -206,7 +206,7 @@ async def test_a_description_can_be_emptied(people: People) -> None:
     assert (await ann.ask("PUT", task["id"], json={"description": None})).json()["description"] is None
 
 
-async def test_an_update_that_says_nothing_changes_nothing(people: People) -> None:
+async def test_an_empty_update_changes_nothing(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -264,7 +264,9 @@ async def test_completing_without_a_body_toggles(people: People) -> None:
 
 
 @pytest.mark.parametrize("completed", [True, False])
-async def test_completing_with_a_body_sets_and_is_safe_to_repeat(people: People, completed: bool) -> None:  # noqa: FBT001
+async def test_completing_with_a_body_sets_the_value_and_is_safe_to_repeat(
+    people: People, completed: bool
+) -> None:  # noqa: FBT001
     ann = people.one()
     task = await ann.create()
 
@@ -276,7 +278,7 @@ async def test_completing_with_a_body_sets_and_is_safe_to_repeat(people: People,
 @pytest.mark.parametrize(
     "body", [b"[]", b"true", b'{"completed":1}', b'{"completed":"true"}', b'{"completed":null}']
 )
-async def test_completing_with_a_body_that_does_not_say_what_is_refused(people: People, body: bytes) -> None:
+async def test_completing_with_a_body_without_completed_is_refused(people: People, body: bytes) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -288,7 +290,7 @@ async def test_completing_with_a_body_that_does_not_say_what_is_refused(people: 
     assert (await ann.ask("GET", task["id"])).json() == task
 
 
-async def test_a_deleted_task_is_gone(people: People) -> None:
+async def test_a_deleted_task_gets_404(people: People) -> None:
     ann = people.one()
     task, other = await ann.create(), await ann.create("other")
 

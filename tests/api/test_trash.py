@@ -18,7 +18,9 @@ VERBS = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_a_task_in_the_trash_is_404_for_every_other_verb(people: People, verb: str) -> None:
+async def test_a_task_in_the_trash_gets_404_from_every_operation_but_restore_and_delete(
+    people: People, verb: str
+) -> None:
     ann = people.one()
     task = await ann.create()
     assert (await ann.ask("DELETE", task["id"])).status_code == 204
@@ -45,7 +47,9 @@ async def test_a_restored_task_is_as_it_was(people: People) -> None:
     assert (await ann.ask("GET")).json() == [restored]
 
 
-async def test_restoring_what_is_not_in_the_trash_is_a_conflict_of_its_own(people: People) -> None:
+async def test_restoring_a_task_that_is_not_in_the_trash_gets_its_own_type_of_conflict(
+    people: People,
+) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -68,7 +72,7 @@ async def test_a_permanently_deleted_task_cannot_be_restored(people: People, tra
     assert (await ann.ask("DELETE", f"{task['id']}?permanent=true")).status_code == 404
 
 
-async def test_anothers_trash_and_none_at_all_are_alike(people: People) -> None:
+async def test_the_trash_of_another_person_and_an_absent_task_get_the_same_404(people: People) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     task = await ann.create()
     await ann.ask("DELETE", task["id"])
@@ -81,7 +85,7 @@ async def test_anothers_trash_and_none_at_all_are_alike(people: People) -> None:
 
 
 @pytest.mark.parametrize("permanent", ["yes", "1", "", "TRUE"])
-async def test_permanent_is_true_or_false(people: People, permanent: str) -> None:
+async def test_permanent_must_be_true_or_false(people: People, permanent: str) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -95,7 +95,7 @@ def test_the_cpu_time_of_living_and_of_ended_children_is_counted_once() -> None:
     assert 0.95 <= spent < 1.45  # the system counts in hundredths
 
 
-def test_memory_is_reported_of_each_process_the_greatest_first() -> None:
+def test_memory_is_reported_for_each_process_the_largest_first() -> None:
     parent = "import subprocess, sys\nbig = b'x' * 50_000_000\n"
     child = "subprocess.run([sys.executable, '-c', 'print(flush=True); input()'])"
     with Popen([sys.executable, "-c", parent + child], stdin=PIPE, stdout=PIPE) as process:
@@ -133,7 +133,7 @@ def test_requests_of_a_scene_are_the_same_at_each_call() -> None:
 
 @pytest.mark.quiet
 @with_wrk
-def test_load_counts_what_was_answered() -> None:
+def test_load_counts_the_responses() -> None:
     with answering(200) as url:
         done = load.send([Request("GET", "/", "token")], url, seconds=1, clients=4)
 
@@ -182,7 +182,7 @@ def test_a_server_that_never_answers_has_no_figures() -> None:
 
 
 @with_wrk
-def test_a_server_that_is_not_there_has_no_figures() -> None:
+def test_a_server_that_cannot_be_reached_has_no_figures() -> None:
     with pytest.raises(LoadFailed):
         load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1, clients=4)
 
@@ -221,12 +221,12 @@ def test_a_server_that_lets_everybody_in_is_not_measured() -> None:
         answers(url, ANN, BOB, "forged", checks=True)
 
 
-def test_a_server_that_shows_another_ones_list_is_not_measured() -> None:
+def test_a_server_that_shows_another_persons_list_is_not_measured() -> None:
     with answering(401, 200) as url, pytest.raises(Disagreement, match="another's list got 200, not 403"):
         answers(url, ANN, BOB, "forged", checks=True)
 
 
-def test_every_wrong_setting_is_reported_at_once() -> None:
+def test_all_invalid_settings_of_a_run_are_reported_at_once() -> None:
     with pytest.raises(CannotRun) as raised:
         BenchSettings.from_env(
             {"ROUNDS": "0", "SCENES": "list,lost", "SERVERS": "django", "ALG": "none", "POOLER": "yes"}
@@ -245,7 +245,7 @@ def test_scenes_are_taken_in_their_manual_order() -> None:
     assert BenchSettings.from_env({"SCENES": "create, list"}).scenes == ("list", "create")
 
 
-def test_a_commit_to_compare_with_is_measured_right_after_the_tree() -> None:
+def test_the_commit_to_compare_with_is_measured_right_after_the_working_tree() -> None:
     without, with_it = BenchSettings.from_env({}), BenchSettings.from_env({"BEFORE": "98af942"})
     alone = BenchSettings.from_env({"BEFORE": "98af942", "SERVERS": "taskward,before"})
 
@@ -255,7 +255,7 @@ def test_a_commit_to_compare_with_is_measured_right_after_the_tree() -> None:
     assert all(server.ours for server in alone.chosen_servers())
 
 
-def test_a_far_server_hears_and_is_heard_later_in_the_order_of_sending() -> None:
+def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
     with create_server(("127.0.0.1", 0)) as listener, far(listener.getsockname()[1], 0.1) as port:
         began = time.monotonic()
         with create_connection(("127.0.0.1", port)) as client:
@@ -281,13 +281,15 @@ def test_a_far_server_hears_and_is_heard_later_in_the_order_of_sending() -> None
         ({"POOLER": "forgets", "DISTANCE": "2"}, "pooler-forgets-distance-2", 64),
     ],
 )
-def test_each_way_to_the_database_has_results_of_its_own(env: dict[str, str], way: str, clients: int) -> None:
+def test_each_connection_to_the_database_has_its_own_results(
+    env: dict[str, str], way: str, clients: int
+) -> None:
     chosen = BenchSettings.from_env(env)
 
     assert (chosen.way, chosen.clients) == (way, clients)
 
 
-def test_only_a_server_that_knows_keys_plays_scenes_with_keys() -> None:
+def test_scenes_with_idempotency_keys_run_only_on_servers_that_support_them() -> None:
     chosen = BenchSettings.from_env({"SCENES": "create,create-keyed"})
     ours, peer = chosen.chosen_servers()[:2]
 

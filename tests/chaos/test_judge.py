@@ -49,7 +49,7 @@ def ledger() -> Ledger:
     return ledger
 
 
-def test_a_second_of_503_is_kept_where_a_second_and_a_half_is_allowed() -> None:
+def test_an_outage_of_one_second_passes_if_one_and_a_half_are_allowed() -> None:
     verdict = judge(steady(), STRICT)
 
     assert verdict.passed, verdict.reasons
@@ -78,13 +78,13 @@ def test_an_outcome_that_the_scenario_does_not_allow_fails(status: str) -> None:
     assert judge(record, STRICT).reasons == [f"1 x {status}"]
 
 
-def test_a_broken_connection_is_allowed_where_a_process_was_killed() -> None:
+def test_a_broken_connection_is_allowed_if_a_process_was_killed() -> None:
     record = steady(lambda at: BROKEN if at == 2.5 else "200")
 
     assert judge(record, Allowed(outage=1.5, slowest=2.0, answers=CUT)).passed
 
 
-def test_one_answer_that_is_not_well_after_the_fault_fails() -> None:
+def test_one_failed_request_after_the_fault_fails() -> None:
     assert judge(steady(lambda at: "503" if at == 4.5 else "200"), STRICT).reasons == [
         "97.5% well after, not 100.0%"
     ]
@@ -97,19 +97,19 @@ def test_a_slow_answer_fails() -> None:
     assert judge(record, STRICT).reasons == ["an answer took 2.10 s, not 2 s"]
 
 
-def test_a_row_that_wants_reads_to_go_on_fails_without_them() -> None:
+def test_a_scenario_that_requires_reads_during_the_fault_fails_without_them() -> None:
     assert judge(steady(), Allowed(outage=1.5, slowest=2.0, reads=1.0)).reasons == [
         "0.0% of the reads well during, not 100.0%"
     ]
 
 
-def test_a_row_that_wants_most_to_go_on_fails_without_that() -> None:
+def test_a_scenario_that_requires_most_requests_during_the_fault_to_succeed_fails_otherwise() -> None:
     assert judge(steady(), Allowed(outage=1.5, slowest=2.0, during=0.5)).reasons == [
         "0.0% well during, not 50.0%"
     ]
 
 
-def test_a_fault_during_which_everything_works_was_none() -> None:
+def test_a_fault_during_which_every_request_succeeds_fails_the_scenario() -> None:
     allowed = Allowed(outage=1.5, slowest=2.0, nothing_new_from=0.0)
 
     assert not judge(steady(lambda _: "201", kind="create"), allowed).passed
@@ -122,7 +122,7 @@ def test_a_record_without_requests_fails() -> None:
     assert "only 0 requests before: this shows nothing" in verdict.reasons
 
 
-def test_a_promise_of_the_row_itself_that_was_not_kept_fails() -> None:
+def test_a_scenario_whose_own_promise_was_broken_fails() -> None:
     record = steady()
     record.broken.append("the worker was not replaced")
 
@@ -134,11 +134,11 @@ def test_an_outage_counts_from_the_start_and_until_the_end() -> None:
     assert longest_outage([answered(1.0, took=0.0)], 0.0, 5.0) == 4.0
 
 
-def test_a_ledger_that_agrees_is_kept(ledger: Ledger) -> None:
+def test_a_ledger_that_agrees_with_the_service_passes(ledger: Ledger) -> None:
     assert booked(steady(), ledger, [task("one", version=2), task("two")]).passed
 
 
-def test_an_acknowledged_creation_that_is_gone_fails(ledger: Ledger) -> None:
+def test_an_acknowledged_creation_that_is_missing_fails(ledger: Ledger) -> None:
     verdict = booked(steady(), ledger, [task("one", version=2)])
 
     assert (verdict.lost, verdict.reasons) == (
@@ -147,7 +147,7 @@ def test_an_acknowledged_creation_that_is_gone_fails(ledger: Ledger) -> None:
     )
 
 
-def test_an_acknowledged_toggle_that_is_gone_fails(ledger: Ledger) -> None:
+def test_an_acknowledged_toggle_that_is_missing_fails(ledger: Ledger) -> None:
     assert booked(steady(), ledger, [task("one", version=1), task("two")]).lost == 1
 
 
@@ -189,7 +189,7 @@ def test_an_acknowledged_task_that_is_read_as_absent_fails(ledger: Ledger) -> No
     assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
-def test_a_version_that_does_not_agree_with_what_is_completed_fails(ledger: Ledger) -> None:
+def test_a_version_that_does_not_agree_with_completed_fails(ledger: Ledger) -> None:
     assert booked(steady(), ledger, [task("one", version=2, completed=False), task("two")]).lost == 1
 
 
@@ -237,7 +237,7 @@ def test_a_write_reported_as_not_done_but_present_fails(ledger: Ledger, status: 
     assert verdict.reasons[0] == "2 writes answered as not done, and done"
 
 
-def test_a_row_of_somebody_else_fails(ledger: Ledger) -> None:
+def test_a_task_of_another_person_in_the_list_fails(ledger: Ledger) -> None:
     ledger.listed([task("bobs", owner="bob")])
 
     assert (

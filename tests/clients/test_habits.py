@@ -152,7 +152,9 @@ def client(service: Service, name: str, kind: Kind) -> Iterator[Client | RealCli
     client.close()
 
 
-def test_every_operation_is_done_as_the_client_asks_for_it(client: Client | RealClient, kind: Kind) -> None:
+def test_every_operation_of_the_client_has_the_expected_result(
+    client: Client | RealClient, kind: Kind
+) -> None:
     made = client.ask("POST", "", {"title": "water the plants"})
     task = made.json()
     path = f"/{task['id']}"
@@ -203,7 +205,9 @@ def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: 
     assert details[3] == PROBLEMS[TaskNotFound].detail
 
 
-def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Client | RealClient) -> None:
+def test_a_client_that_does_not_follow_link_gets_an_ordinary_list_completely(
+    client: Client | RealClient,
+) -> None:
     many = [{"op": "create", "title": f"task {number}"} for number in range(75)]
     client.ask("POST", "/batch", {"operations": many})
 
@@ -213,7 +217,7 @@ def test_a_client_that_follows_no_link_sees_all_of_an_ordinary_list(client: Clie
     assert "link" not in listed.headers
 
 
-def test_pages_and_conditions_work_as_headers_say(client: Client | RealClient) -> None:
+def test_pages_and_conditional_requests_work_through_their_headers(client: Client | RealClient) -> None:
     many = [{"op": "create", "title": f"task {number}"} for number in range(5)]
     client.ask("POST", "/batch", {"operations": many})
     seen, path = list[str](), "?limit=2"

@@ -53,7 +53,7 @@ async def test_added_tasks_are_listed_in_the_requested_order(repository_of: Repo
     assert [await mine.show(task.id) for task in tasks] == done
 
 
-async def test_each_kind_does_what_its_own_method_does(repository_of: RepositoryOf) -> None:
+async def test_each_operation_of_a_batch_does_the_same_as_its_own_method(repository_of: RepositoryOf) -> None:
     changed, trashed, restored, new = (TaskFactory.build() for _ in range(4))
     owner = someone()
     transaction, apart = repository_of(owner), repository_of(someone())
@@ -96,7 +96,7 @@ async def test_each_kind_does_what_its_own_method_does(repository_of: Repository
     ],
     ids=str,
 )
-async def test_a_change_of_one_field_leaves_the_others(
+async def test_a_change_of_one_field_keeps_the_others(
     repository_of: RepositoryOf, changes: TaskChanges
 ) -> None:
     task = TaskFactory.build(
@@ -112,7 +112,7 @@ async def test_a_change_of_one_field_leaves_the_others(
     assert {**done, "user_id": alike} == read(await other.change(task.id, changes, at=later(1)))
 
 
-async def test_changes_of_different_fields_do_not_meet(mine: TaskRepository) -> None:
+async def test_changes_of_different_tasks_do_not_affect_each_other(mine: TaskRepository) -> None:
     one, two = TaskFactory.build(), TaskFactory.build()
     for task in (one, two):
         await mine.add(task, at_most=MANY)
@@ -138,7 +138,7 @@ async def test_a_write_without_change_keeps_version_and_revision(mine: TaskRepos
     assert await everything(mine) == before
 
 
-async def test_the_revision_is_counted_up_once(mine: TaskRepository) -> None:
+async def test_a_batch_increments_the_revision_once(mine: TaskRepository) -> None:
     tasks = [TaskFactory.build() for _ in range(3)]
     await mine.add(TaskFactory.build(), at_most=MANY)
     before = await revision_of(mine)
@@ -158,7 +158,7 @@ async def refused(mine: TaskRepository, *operations: Operation, at_most: int = M
     return raised.value
 
 
-async def test_an_absent_a_trashed_and_anothers_task_are_not_found_and_nothing_is_done(
+async def test_an_absent_or_trashed_task_or_one_of_another_person_is_not_found_and_nothing_is_written(
     repository_of: RepositoryOf,
 ) -> None:
     mine, of_bob = repository_of(someone("ann")), repository_of(someone("bob"))
@@ -180,7 +180,7 @@ async def test_an_absent_a_trashed_and_anothers_task_are_not_found_and_nothing_i
 
 
 @pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), MissingVersions()], ids=str)
-async def test_a_task_of_another_version_refuses_all_of_it(
+async def test_one_task_of_another_version_refuses_the_whole_batch(
     mine: TaskRepository, versions: frozenset[int]
 ) -> None:
     task, other, gone = (TaskFactory.build() for _ in range(3))
@@ -200,7 +200,7 @@ async def test_a_task_of_another_version_refuses_all_of_it(
         assert refusal.version == (2 if isinstance(operation, Restore) else 1)
 
 
-async def test_the_right_version_lets_it_happen(mine: TaskRepository) -> None:
+async def test_a_batch_with_the_current_versions_is_done(mine: TaskRepository) -> None:
     task, gone = TaskFactory.build(), TaskFactory.build()
     await mine.add(task, at_most=MANY)
     await mine.add(gone, at_most=MANY)
@@ -213,7 +213,7 @@ async def test_the_right_version_lets_it_happen(mine: TaskRepository) -> None:
     assert (changed["version"], restored["version"]) == (2, 3)
 
 
-async def test_a_live_task_cannot_be_restored(mine: TaskRepository) -> None:
+async def test_a_task_that_is_not_in_the_trash_cannot_be_restored(mine: TaskRepository) -> None:
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
 
@@ -238,7 +238,7 @@ async def test_the_first_refusal_in_order_is_reported(mine: TaskRepository) -> N
     assert (type(refusal), refusal.operation) == (TaskNotFound, 1)
 
 
-async def test_the_list_may_be_filled_and_no_more(mine: TaskRepository) -> None:
+async def test_a_batch_may_fill_the_list_but_not_exceed_its_limit(mine: TaskRepository) -> None:
     await applied(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
 
     refusal = await refused(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)

@@ -98,7 +98,7 @@ WRITES: dict[str, Callable[[TaskRepository, Task, Task, Task], Awaitable[object]
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_each_write_reaches_a_client_that_knew_all_before(mine: TaskRepository, write: str) -> None:
+async def test_an_up_to_date_client_gets_each_write(mine: TaskRepository, write: str) -> None:
     first, second, trashed = await add(mine, 3)
     await mine.trash(trashed.id, at=later(5))
     follower = Follower()
@@ -110,7 +110,7 @@ async def test_each_write_reaches_a_client_that_knew_all_before(mine: TaskReposi
     assert follower.copy == await all_tasks(mine)
 
 
-async def test_a_write_that_changes_nothing_is_no_change(mine: TaskRepository) -> None:
+async def test_a_write_that_changes_nothing_is_not_in_the_changes(mine: TaskRepository) -> None:
     (task,) = await add(mine, 1)
     follower = Follower()
     await follow(mine, follower)
@@ -131,7 +131,7 @@ async def test_a_page_may_end_within_a_batch(mine: TaskRepository) -> None:
     assert await follow(mine, Follower(), limit=1) == ids_of(tasks[1], tasks[2], tasks[4], tasks[0], tasks[3])
 
 
-async def test_a_full_walk_meets_no_tombstone_of_before_and_each_of_after(mine: TaskRepository) -> None:
+async def test_a_full_read_has_no_earlier_tombstone_and_every_later_one(mine: TaskRepository) -> None:
     ended, first, second, third = await add(mine, 4)
     await mine.purge(ended.id)
     follower = Follower()
@@ -145,7 +145,7 @@ async def test_a_full_walk_meets_no_tombstone_of_before_and_each_of_after(mine: 
     assert follower.copy == await all_tasks(mine)
 
 
-async def test_a_task_that_changes_during_a_walk_comes_again_at_its_end(mine: TaskRepository) -> None:
+async def test_a_task_that_changes_during_a_full_read_comes_again_at_its_end(mine: TaskRepository) -> None:
     first, second, _ = await add(mine, 3)
     follower = Follower()
     await read_page(mine, follower, limit=1)
@@ -158,7 +158,7 @@ async def test_a_task_that_changes_during_a_walk_comes_again_at_its_end(mine: Ta
     assert follower.copy == await all_tasks(mine)
 
 
-async def test_nobody_elses_tasks_are_among_the_changes(repository_of: RepositoryOf) -> None:
+async def test_the_changes_have_no_tasks_of_other_people(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
     (task,) = await add(theirs, 1)
     await theirs.purge(task.id)
@@ -167,7 +167,7 @@ async def test_nobody_elses_tasks_are_among_the_changes(repository_of: Repositor
     assert await follow(mine, Follower()) == []
 
 
-async def test_a_token_of_a_later_revision_is_gone(mine: TaskRepository) -> None:
+async def test_a_token_of_a_later_revision_is_refused_as_gone(mine: TaskRepository) -> None:
     await add(mine, 2)
     revision = await mine.revision()
 

@@ -123,7 +123,7 @@ async def test_a_list_in_any_order_is_the_same_in_pages_of_any_size(
 
 
 @pytest.mark.parametrize(("conditions", "expected"), SELECTED)
-async def test_a_list_holds_what_meets_every_condition(
+async def test_a_list_has_exactly_the_tasks_that_match_every_filter(
     repository_of: RepositoryOf, conditions: dict[str, Any], expected: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
@@ -157,7 +157,9 @@ async def test_the_trash_is_a_list_of_its_own_in_any_order(repository_of: Reposi
     )
 
 
-async def test_a_walk_goes_on_after_a_task_that_has_moved_or_gone(repository_of: RepositoryOf) -> None:
+async def test_a_paged_read_continues_after_a_task_that_was_moved_or_deleted(
+    repository_of: RepositoryOf,
+) -> None:
     mine = repository_of(someone())
     names = await five(mine)
     by_title = Selection(order=Order.TITLE, descending=False)
@@ -174,7 +176,7 @@ async def test_a_walk_goes_on_after_a_task_that_has_moved_or_gone(repository_of:
 
 
 @pytest.mark.server
-async def test_any_selection_is_to_neon_what_it_is_to_memory(database: Database) -> None:
+async def test_postgresql_and_memory_return_the_same_list_for_any_query(database: Database) -> None:
     dice = random.Random(20260101)
     owner = someone()
     shelf = Shelf()
@@ -248,7 +250,7 @@ def a_selection(dice: random.Random) -> Selection:
     return Selection(order=dice.choice(list(Order)), descending=dice.random() < 0.5, **chosen)
 
 
-async def test_a_summary_counts_days_where_the_person_is_and_moments_everywhere(
+async def test_a_summary_counts_dates_in_the_persons_time_zone_and_times_as_instants(
     repository_of: RepositoryOf,
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
@@ -278,7 +280,7 @@ async def test_a_summary_counts_days_where_the_person_is_and_moments_everywhere(
     assert kiritimati == Summary(open=7, done=2, overdue=4, due_today=3, tags=tags, tags_left_out=0)
 
 
-async def test_every_spelling_of_a_tag_is_one_tag_and_one_search(repository_of: RepositoryOf) -> None:
+async def test_every_spelling_of_a_tag_counts_and_finds_the_same_tag(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     tags = (("\u2764\ufe0f", "İstanbul"), ("\u2764", "istanbul"), ("ISTANBUL", "=\u0338"), ("≠",))
     await keep(mine, *((None, each, True) for each in tags))
@@ -316,7 +318,7 @@ async def test_a_summary_lists_the_thousand_tags_of_the_most_open_tasks_and_coun
     assert summary.tags_left_out == 21
 
 
-async def test_a_summary_of_nothing_is_nothing(repository_of: RepositoryOf) -> None:
+async def test_a_summary_of_an_empty_list_has_zero_counts(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
 
     assert await mine.revision() == 0

@@ -46,7 +46,7 @@ async def whole_order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
         (1, "after", 0, [0, 1, 2, 3]),
     ],
 )
-async def test_a_task_goes_right_beside_another_and_no_other_task_is_written(
+async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_written(
     repository_of: RepositoryOf, moved: int, side: str, beside: int, order: list[int]
 ) -> None:
     mine = repository_of(someone())
@@ -105,7 +105,7 @@ async def test_a_move_without_room_writes_the_64_nearest_tasks_on_each_side_and_
     assert await whole_order_of(mine, tasks) == [*range(1, 71), 0, *range(71, len(tasks))]
 
 
-async def test_where_the_nearest_tasks_have_no_room_either_more_are_spread(
+async def test_if_the_nearest_tasks_have_no_room_either_more_tasks_are_spread(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
@@ -116,7 +116,7 @@ async def test_where_the_nearest_tasks_have_no_room_either_more_are_spread(
     assert await whole_order_of(mine, tasks) == [*range(70), 139, *range(70, 139)]
 
 
-async def test_a_task_that_is_there_already_stays_even_where_there_is_no_room(
+async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_room(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())

@@ -105,7 +105,7 @@ async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_u
     assert await is_new(store, ann, "c", size=10, after=timedelta(hours=24))
 
 
-async def test_expired_responses_free_their_room_repeatedly(store: Store) -> None:
+async def test_expired_stored_responses_free_their_bytes_each_time(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(4):
@@ -116,14 +116,14 @@ async def test_expired_responses_free_their_room_repeatedly(store: Store) -> Non
         await is_new(store, ann, "d", after=timedelta(days=3))
 
 
-async def test_the_same_key_a_day_later_takes_no_more_room(store: Store) -> None:
+async def test_the_same_key_a_day_later_replaces_its_old_response(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(9):
         assert await is_new(store, ann, "a", size=100, after=timedelta(days=day))
 
 
-async def test_responses_stored_for_others_do_not_count(store: Store) -> None:
+async def test_stored_responses_of_other_people_do_not_count(store: Store) -> None:
     for owner in (someone("ann"), someone("bob")):
         for key in "abc":
             assert await is_new(store, owner, key, size=33)
@@ -203,7 +203,7 @@ async def test_a_task_that_is_deleted_permanently_empties_the_responses_that_sho
         await send(ann, "another")
 
 
-async def test_a_key_whose_response_is_gone_goes_on_counting(store: Store) -> None:
+async def test_a_key_whose_response_was_deleted_still_counts(store: Store) -> None:
     ann, task = someone("ann"), TaskFactory.build()
     await store.once(ann, "it").add(task, at_most=MANY)
     await store.of(ann).purge(task.id)

@@ -63,7 +63,7 @@ async def test_another_owners_task_is_not_found_and_stays_as_it_was(repository_o
     assert await theirs.show(task.id) == shown(task, bob)
 
 
-async def test_two_owners_may_hold_the_same_id(repository_of: RepositoryOf) -> None:
+async def test_two_owners_may_have_tasks_with_the_same_id(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(bob := someone("bob"))
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
@@ -87,7 +87,7 @@ async def test_a_list_holds_only_the_owners_tasks_newest_first(repository_of: Re
     assert page.next is None
 
 
-async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(repository_of: RepositoryOf) -> None:
+async def test_a_list_continues_after_a_cursor_whose_task_was_deleted(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     tasks = [task_made(minutes) for minutes in range(4)]
     for task in tasks:
@@ -113,7 +113,7 @@ async def test_a_list_goes_on_after_a_position_even_if_its_task_is_gone(reposito
         TaskChanges(title="new", description=None, due=None, priority=Priority.HIGH, tags=()),
     ],
 )
-async def test_a_change_touches_what_it_names_the_time_and_the_version(
+async def test_a_change_writes_the_named_fields_the_time_and_the_version(
     repository_of: RepositoryOf, changes: TaskChanges
 ) -> None:
     mine = repository_of(owner := someone())
@@ -151,7 +151,7 @@ async def test_a_change_that_changes_nothing_changes_nothing(
     assert await mine.page(1, after=None) == before
 
 
-async def test_the_moment_of_completion_is_the_first_one_and_goes_when_the_task_is_reopened(
+async def test_completed_at_is_the_time_of_the_first_completion_and_is_removed_on_reopening(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
@@ -166,7 +166,9 @@ async def test_the_moment_of_completion_is_the_first_one_and_goes_when_the_task_
     assert moments == [to_rfc3339(later(1)), to_rfc3339(later(1)), None]
 
 
-async def test_toggling_twice_is_as_before_but_for_time_and_version(repository_of: RepositoryOf) -> None:
+async def test_toggling_twice_restores_the_task_except_for_time_and_version(
+    repository_of: RepositoryOf,
+) -> None:
     mine = repository_of(owner := someone())
     task = TaskFactory.build(completed=False)
     await mine.add(task, at_most=MANY)
@@ -180,7 +182,7 @@ async def test_toggling_twice_is_as_before_but_for_time_and_version(repository_o
     assert second == shown(replace(task, updated_at=later(2), version=3), owner)
 
 
-async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(repository_of: RepositoryOf) -> None:
+async def test_each_write_increments_only_the_revision_of_its_owner(repository_of: RepositoryOf) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
     first, task = task_made(0), task_made(2)
     await theirs.add(task_made(1), at_most=MANY)
@@ -205,7 +207,7 @@ async def test_each_write_counts_the_owners_revision_up_and_nobody_elses(reposit
     assert seen == [(start + number, other) for number in range(5)]
 
 
-async def test_a_full_list_takes_no_more_until_one_is_gone(repository_of: RepositoryOf) -> None:
+async def test_a_full_list_accepts_no_task_until_one_is_removed(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     tasks = [task_made(minutes) for minutes in range(3)]
     for task in tasks[:2]:
@@ -220,7 +222,7 @@ async def test_a_full_list_takes_no_more_until_one_is_gone(repository_of: Reposi
     assert ids_of(await mine.page(9, after=None)) == [str(tasks[2].id), str(tasks[1].id)]
 
 
-async def test_a_removed_task_is_gone(repository_of: RepositoryOf) -> None:
+async def test_a_removed_task_is_not_found(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)

@@ -67,7 +67,7 @@ async def test_a_write_that_expects_this_version_or_none_is_done(
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_an_absent_task_is_not_found_whatever_is_expected_of_it(
+async def test_an_absent_task_is_not_found_with_any_expected_version(
     repository_of: RepositoryOf, write: str
 ) -> None:
     mine = repository_of(someone())
@@ -76,7 +76,7 @@ async def test_an_absent_task_is_not_found_whatever_is_expected_of_it(
         await WRITES[write](mine, a_task_id(), frozenset({1}))
 
 
-async def test_a_task_comes_out_of_the_trash_as_it_went_in_but_for_time_and_version(
+async def test_a_restored_task_is_unchanged_except_for_time_and_version(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())

@@ -17,7 +17,7 @@ def a_program(folder: Path, name: str, says: str) -> Path:
     return program
 
 
-def test_an_interpreter_says_its_version_and_what_is_none_or_does_not_run_says_nothing(
+def test_an_interpreter_returns_its_version_and_any_other_file_returns_none(
     tmp_path: Path,
 ) -> None:
     assert version_of(Path(sys.executable)) == sys.version_info[:2]
@@ -26,7 +26,7 @@ def test_an_interpreter_says_its_version_and_what_is_none_or_does_not_run_says_n
     assert version_of(a_program(tmp_path, "pypy", "echo pypy 3 12")) is None
 
 
-def test_one_of_each_version_that_is_new_enough_is_found(
+def test_one_interpreter_of_each_supported_version_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["cpython 3 10", "cpython 3 12", "cpython 3 12", "cpython 3 13", "pypy 3 12"]

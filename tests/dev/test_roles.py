@@ -55,7 +55,7 @@ async def query_as(server: PostgresServer, role: str, sql: str) -> object:
 
 
 @pytest.mark.parametrize("table", AUTH_TABLES)
-async def test_tables_of_an_older_set_up_go_to_better_auths_role_and_the_api_cannot_read_them(
+async def test_tables_of_an_older_installation_become_better_auths_and_the_api_cannot_read_them(
     server: PostgresServer, table: str
 ) -> None:
     assert await query_as(server, AUTH, f'SELECT id FROM "{table}"') == "kept"
@@ -78,13 +78,13 @@ async def test_tables_of_an_older_set_up_go_to_better_auths_role_and_the_api_can
         "CREATE TABLE public.tasks_of_others ()",
     ],
 )
-async def test_better_auths_role_has_no_way_to_tasks(server: PostgresServer, sql: str) -> None:
+async def test_the_role_of_better_auth_cannot_read_tasks(server: PostgresServer, sql: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await query_as(server, AUTH, sql)
 
 
 @pytest.mark.parametrize("sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", "SELECT * FROM tasks"])
-async def test_the_apis_role_becomes_no_other(server: PostgresServer, sql: str) -> None:
+async def test_the_role_of_the_api_cannot_become_another_role(server: PostgresServer, sql: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await query_as(server, SERVING, sql)
 

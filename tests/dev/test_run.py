@@ -154,7 +154,7 @@ def open_mailed_link(run: Run) -> None:
 
 
 @pytest.mark.quiet
-def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> None:
+def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path) -> None:
     if not (WEB / "node_modules").exists():
         pytest.skip("needs Node, and `make setup`")
     with started(state) as run:
@@ -192,7 +192,7 @@ def test_sign_up_keep_a_task_stop_start_and_it_is_still_there(state: Path) -> No
         assert gone(run), run.left()
 
 
-def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> None:
+def test_without_node_the_api_starts_and_a_token_can_be_made(state: Path) -> None:
     with started(state, PATH="/nowhere") as run:
         run.until("Ready after")
 
@@ -214,7 +214,9 @@ def test_without_node_the_rest_starts_and_a_token_can_be_made(state: Path) -> No
         assert gone(run), run.left()
 
 
-def test_at_a_terminal_the_banner_stands_alone_and_then_each_request_is_a_short_line(state: Path) -> None:
+def test_at_a_terminal_the_banner_is_printed_alone_and_then_one_short_line_for_each_request(
+    state: Path,
+) -> None:
     terminal, its_end = pty.openpty()
     with started(state, its_end, PATH="/nowhere") as run:
         os.close(its_end)
@@ -246,7 +248,9 @@ def read_until(terminal: int, words: str) -> str:
 
 
 @pytest.mark.quiet
-def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_stops(tmp_path: Path) -> None:
+def test_given_its_folder_is_removed_then_make_run_reports_it_and_stops_within_seconds(
+    tmp_path: Path,
+) -> None:
     (state := tmp_path / "state").mkdir()
     with started(state, PATH="/nowhere") as run:
         run.until("Ready after")
@@ -264,7 +268,7 @@ def test_given_that_its_folder_is_removed_then_within_seconds_it_says_so_and_sto
         assert outside is None or not outside.exists()
 
 
-def test_a_given_database_is_migrated_only_on_request_and_no_server_is_embedded(
+def test_your_own_database_is_migrated_only_on_request_and_no_postgresql_is_started(
     postgres: PostgresServer, state: Path
 ) -> None:
     env = {"DATABASE_URL": postgres.new_database(), "BETTER_AUTH_URL": "http://localhost:1"}
@@ -280,7 +284,7 @@ def test_a_given_database_is_migrated_only_on_request_and_no_server_is_embedded(
         assert not (state / "postgres").exists()
 
 
-def test_everything_wrong_is_reported_at_once_and_nothing_is_started(state: Path) -> None:
+def test_all_invalid_settings_are_reported_at_once_and_nothing_is_started(state: Path) -> None:
     with started(state, AUTH_PORT="x", PORT="y", BETTER_AUTH_SECRET="short") as run:
         assert run.ended() == 1
 

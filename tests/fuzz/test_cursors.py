@@ -43,7 +43,7 @@ def test_a_cursor_is_read_as_it_was_written(order: Order, task_id: TaskId, data:
 
 @given(order=orders, task_id=ids, data=st.data())
 @effort(400)
-def test_a_cursor_that_is_changed_is_refused(order: Order, task_id: TaskId, data: st.DataObject) -> None:
+def test_a_changed_cursor_is_refused(order: Order, task_id: TaskId, data: st.DataObject) -> None:
     selection = Selection(order=order)
     good = write(Bookmark(task_id, data.draw(KEYS[order])), ANN, selection)
     bad = data.draw(changed(good, texts | st.text("AZaz09-_=", max_size=4)) | texts)
@@ -59,7 +59,9 @@ def test_a_cursor_that_is_changed_is_refused(order: Order, task_id: TaskId, data
 @example(order=Order.UPDATED, place=b"\0" * 16 + b"\x7f" + b"\xff" * 7)
 @example(order=Order.UPDATED, place=b"\0" * 16 + b"\xff" * 7)
 @effort(400)
-def test_a_cursor_that_somebody_made_names_a_place_that_postgresql_knows(order: Order, place: bytes) -> None:
+def test_a_forged_cursor_that_is_accepted_has_values_that_postgresql_accepts(
+    order: Order, place: bytes
+) -> None:
     selection = Selection(order=order)
     raw = cursors._checksum(place, cursors._list_of(ANN, selection)) + place
     made = urlsafe_b64encode(raw).decode().rstrip("=")

@@ -72,7 +72,7 @@ def header_lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
 @example(headers=[(b"if-match", b'"' + b"9" * 5000 + b'"')], must=False)
 @example(headers=[(b"if-match", b'"9999999999999999999"')], must=False)  # beyond a bigint
 @effort(400)
-def test_if_match_names_versions_or_is_a_fault(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
+def test_if_match_is_read_as_versions_or_refused(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
     request = task_request(headers=headers, must_match=must)
     errors = ErrorCollector(request)
 
@@ -106,7 +106,7 @@ def test_the_versions_that_a_batch_names_are_read_or_refused(given_text: str) ->
     version=st.sampled_from([1, 3, 17]),
 )
 @effort(300)
-def test_if_none_match_matches_only_versions_that_it_names(headers: Lines, version: int) -> None:
+def test_if_none_match_matches_only_the_versions_in_it(headers: Lines, version: int) -> None:
     known = is_known(task_request(headers=headers), etag(version))
 
     joined = b", ".join(value for _, value in headers)
@@ -116,7 +116,7 @@ def test_if_none_match_matches_only_versions_that_it_names(headers: Lines, versi
 
 @given(headers=header_lines(b"idempotency-key", b'"a b"', b"8e03978e-40d5", b'"\\"\\\\"'))
 @effort(400)
-def test_a_key_is_printable_ascii_or_a_fault(headers: Lines) -> None:
+def test_an_idempotency_key_is_printable_ascii_or_refused(headers: Lines) -> None:
     request = task_request(headers=headers)
     errors = ErrorCollector(request)
     errors.key()
@@ -133,7 +133,7 @@ def test_a_key_is_printable_ascii_or_a_fault(headers: Lines) -> None:
 
 @given(accept=values_near(b"application/json", b"text/html, application/*;q=0.1, */*;q=0", b"*/*;v=1;q=1.0"))
 @effort(400)
-def test_accept_is_understood(accept: bytes) -> None:
+def test_any_accept_header_is_read_and_json_added_to_it_is_accepted(accept: bytes) -> None:
     text = accept.decode("latin-1")
 
     assert accepts(text) in (True, False)
@@ -185,7 +185,7 @@ def test_authorization_is_one_bearer_token_or_is_refused(headers: Lines) -> None
 
 @given(sent=values_near(b"find-me_1.2", b"x" * 64))
 @effort(300)
-def test_a_request_id_is_taken_over_only_where_it_can_harm_no_log(sent: bytes) -> None:
+def test_a_request_id_is_used_only_if_it_is_safe_in_a_log(sent: bytes) -> None:
     request_id = read_request_id(sent)
 
     assert re.fullmatch("[A-Za-z0-9._-]{1,64}", request_id)

@@ -52,7 +52,7 @@ def queries(draw: st.DrawFn) -> bytes:
 @example(query=b"due_before=0001-01-01T00:00:00%2B23:59")
 @example(query="limit=١".encode())
 @effort(700)
-def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
+def test_any_query_of_a_list_is_valid_or_refused_with_errors(query: bytes) -> None:
     try:
         first = read_list(task_request(query=query))
     except InvalidRequest as refused:
@@ -77,7 +77,7 @@ def test_a_query_is_a_page_that_is_valid_or_has_errors(query: bytes) -> None:
 
 @given(query=queries())
 @effort(300)
-def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
+def test_any_time_zone_is_valid_or_refused(query: bytes) -> None:
     try:
         zone = read_zone(task_request(query=query))
     except InvalidRequest as refused:
@@ -89,7 +89,7 @@ def test_a_query_for_a_zone_names_one_or_is_a_fault(query: bytes) -> None:
 
 @given(text=changed("019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70", texts) | texts)
 @effort(300)
-def test_a_task_id_is_a_uuid_in_its_usual_form_or_a_fault(text: str) -> None:
+def test_a_task_id_is_a_uuid_in_its_usual_form_or_refused(text: str) -> None:
     request = task_request(task_id=text)
     errors = ErrorCollector(request)
 

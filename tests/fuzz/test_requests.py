@@ -109,7 +109,7 @@ def judge(method: str, status: int, headers: dict[bytes, bytes], body: bytes) ->
 
 @given(sent=requests())
 @effort(350)
-async def test_a_request_that_is_almost_right_is_answered_or_refused_with_a_problem(
+async def test_a_nearly_valid_request_succeeds_or_is_refused_with_a_problem(
     site: Site, sent: RandomRequest
 ) -> None:
     status, headers, body = await site.ask(sent)
@@ -118,7 +118,7 @@ async def test_a_request_that_is_almost_right_is_answered_or_refused_with_a_prob
     judge(sent.method, status, dict(headers), body)
 
 
-async def test_after_all_that_the_others_task_is_as_it_was(site: Site) -> None:
+async def test_after_all_these_requests_the_task_of_the_other_person_is_unchanged(site: Site) -> None:
     assert (await site.other.ask("GET")).json() == [site.others_task]
 
 
@@ -137,7 +137,7 @@ def answer_of(service: Service, raw: bytes) -> bytes:
 
 @given(sent=requests(), data=st.data())
 @effort(60)
-def test_bytes_that_are_almost_a_request_are_answered_or_refused(
+def test_bytes_of_a_nearly_valid_request_get_a_response_or_a_refusal(
     service: Service, sent: RandomRequest, data: st.DataObject
 ) -> None:
     sent.headers.append((b"connection", b"close"))
@@ -163,7 +163,7 @@ def test_bytes_that_are_almost_a_request_are_answered_or_refused(
             assert 400 <= status < 500
 
 
-def test_after_all_that_the_service_has_met_nothing_unexpected(service: Service) -> None:
+def test_after_all_these_requests_the_log_has_no_unexpected_error(service: Service) -> None:
     assert httpx.get(f"{service.url}/health").status_code == 200
     log = service.log.read_text()
     assert '"status": 500' not in log

@@ -66,7 +66,9 @@ def environments(draw: st.DrawFn) -> dict[str, str]:
 @example(env={**GOOD, "HOST": "a..b"})
 @example(env={**GOOD, "NEON_AUTH_URL": "", "CORS_ORIGINS": "https://\ud800.example.com"})
 @effort(300)
-def test_any_environment_is_settings_or_faults_that_name_their_variables(env: dict[str, str]) -> None:
+def test_any_environment_gives_settings_or_errors_with_the_names_of_their_variables(
+    env: dict[str, str],
+) -> None:
     try:
         settings = Settings.from_env(env)
     except SettingsError as error:
@@ -89,7 +91,7 @@ def test_any_environment_is_settings_or_faults_that_name_their_variables(env: di
 @example(url="postgresql://a@ep-x-pooler.ep-x-pooler.aws.neon.tech/d")
 @example(url="postgresql://a@ep-x-pooler-pooler.aws.neon.tech/d")
 @effort(500)
-def test_a_text_that_is_almost_an_address_is_one_or_is_refused_with_a_reason(url: str) -> None:
+def test_a_text_like_a_url_is_accepted_or_refused_with_a_reason(url: str) -> None:
     try:
         address = DatabaseAddress.parse(url)
     except MalformedAddress as error:

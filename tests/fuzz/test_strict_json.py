@@ -69,7 +69,7 @@ def read_by_another(data: bytes) -> Any:
 @example(data=b'"\\udc00\\ud800"')
 @example(data=b"\xef\xbb\xbf{}")
 @effort(600)
-def test_bytes_are_read_as_by_another_reader_or_refused_where_that_one_would_not_be_sure(data: bytes) -> None:
+def test_any_bytes_are_read_as_by_another_parser_or_refused_if_they_are_ambiguous(data: bytes) -> None:
     try:
         expected = read_by_another(data)
     except (ValueError, Twice, RecursionError):

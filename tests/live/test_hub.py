@@ -70,7 +70,7 @@ async def test_an_announcement_before_the_stream_opens_does_not_wake_it(hub: Hub
         assert not stream.changed
 
 
-async def test_given_that_announcements_may_be_missing_then_every_stream_looks_within_two_seconds(
+async def test_given_announcements_may_be_missing_then_every_stream_rereads_within_two_seconds(
     hub: Hub, marks: ChangeMarks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spreads: list[tuple[float, float]] = []
@@ -110,7 +110,7 @@ async def test_a_process_has_500_streams_and_a_stopping_one_takes_none(hub: Hub)
         pass
 
 
-async def test_a_head_is_known_until_the_next_announcement(hub: Hub, marks: ChangeMarks) -> None:
+async def test_a_head_is_remembered_until_the_next_announcement(hub: Hub, marks: ChangeMarks) -> None:
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
     assert hub.head_of(ANN) == TOKEN
     assert hub.head_of(BOB) is None
@@ -120,7 +120,7 @@ async def test_a_head_is_known_until_the_next_announcement(hub: Hub, marks: Chan
     assert hub.head_of(ANN) is None
 
 
-async def test_a_head_that_was_read_while_a_change_was_announced_is_not_known(hub: Hub) -> None:
+async def test_a_head_read_while_a_change_was_announced_is_not_remembered(hub: Hub) -> None:
     mark = hub.mark_of(ANN)
     hub.announce(ANN)
     hub.remember(ANN, TOKEN, mark)
@@ -128,7 +128,7 @@ async def test_a_head_that_was_read_while_a_change_was_announced_is_not_known(hu
     assert hub.head_of(ANN) is None
 
 
-async def test_a_head_is_not_known_after_everyone_was_announced(hub: Hub, marks: ChangeMarks) -> None:
+async def test_an_announcement_for_all_owners_forgets_every_head(hub: Hub, marks: ChangeMarks) -> None:
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
 
     Hub(marks).hear_of_everyone()
@@ -136,7 +136,9 @@ async def test_a_head_is_not_known_after_everyone_was_announced(hub: Hub, marks:
     assert hub.head_of(ANN) is None
 
 
-async def test_a_head_is_not_known_after_the_store_was_lost_nor_while_it_is(hub: Hub) -> None:
+async def test_every_head_is_forgotten_when_the_store_is_lost_and_none_is_remembered_meanwhile(
+    hub: Hub,
+) -> None:
     hub.use_store(lambda _: None)
     hub.set_store_connected(True)
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
@@ -150,14 +152,14 @@ async def test_a_head_is_not_known_after_the_store_was_lost_nor_while_it_is(hub:
     assert hub.head_of(ANN) is None
 
 
-async def test_a_head_is_not_known_after_six_hours(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_head_is_forgotten_after_six_hours(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
     monkeypatch.setattr(hub_module, "monotonic", lambda: float("inf"))
 
     assert hub.head_of(ANN) is None
 
 
-async def test_with_other_machines_and_no_store_no_head_is_known(marks: ChangeMarks) -> None:
+async def test_with_other_machines_and_no_store_no_head_is_remembered(marks: ChangeMarks) -> None:
     hub = Hub(marks, remembers=False)
 
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
@@ -195,7 +197,7 @@ async def test_the_streams_of_one_person_read_one_at_a_time_and_do_not_delay_tho
     assert entered == [ANN, BOB]
 
 
-async def test_given_reads_of_others_that_do_not_end_then_a_stream_is_too_busy(
+async def test_given_reads_of_other_people_that_do_not_end_then_a_stream_gets_too_busy(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "READ_PATIENCE", 0.01)
