@@ -20,7 +20,7 @@ def errors_of(**env: str) -> list[str]:
     return []
 
 
-def test_neons_address_is_taken_as_it_is_pasted() -> None:
+def test_the_url_of_neon_is_accepted_as_pasted() -> None:
     settings = Settings.from_env(GOOD)
 
     assert settings.database.host == "ep-x-pooler.region.aws.neon.tech"
@@ -59,7 +59,7 @@ def test_neons_address_is_taken_as_it_is_pasted() -> None:
     ],
     ids=str,
 )
-def test_each_source_of_trust_names_the_issuer_of_accepted_tokens(
+def test_each_auth_setting_determines_the_accepted_issuer(
     env: dict[str, str], issuer: str, jwks: str | None
 ) -> None:
     auth = Settings.from_env({"DATABASE_URL": NEON, **env}).auth
@@ -128,7 +128,7 @@ def test_each_source_of_trust_names_the_issuer_of_accepted_tokens(
     ],
     ids=str,
 )
-def test_each_variable_that_is_missing_or_wrong_is_named(env: dict[str, str], variables: list[str]) -> None:
+def test_each_missing_or_invalid_variable_is_reported(env: dict[str, str], variables: list[str]) -> None:
     assert [fault.split()[0] for fault in errors_of(**env)] == variables
 
 
@@ -150,7 +150,7 @@ def test_each_variable_that_is_missing_or_wrong_is_named(env: dict[str, str], va
         "https://host/db",
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
+def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(MalformedAddress):
         DatabaseAddress.parse(url)
 
@@ -176,7 +176,7 @@ def test_limits_a_store_and_proxies_are_read() -> None:
     assert "hunter2" not in repr(limits)
 
 
-def test_a_store_without_a_port_uses_the_usual_one_and_its_authority_is_a_file(tmp_path: Path) -> None:
+def test_a_store_without_a_port_uses_the_default_port_and_its_authority_is_a_file(tmp_path: Path) -> None:
     (authority := tmp_path / "root.crt").touch()
 
     limits = Settings.from_env(
@@ -187,7 +187,7 @@ def test_a_store_without_a_port_uses_the_usual_one_and_its_authority_is_a_file(t
     assert limits.store_ca == str(authority)
 
 
-def test_a_fault_never_quotes_a_password_or_secret() -> None:
+def test_an_error_never_contains_a_password_or_secret() -> None:
     errors = errors_of(
         DATABASE_URL="postgresql://ann:hunter2@host/db?x=1",
         BETTER_AUTH_SECRET="swordfish",
@@ -210,5 +210,5 @@ def test_a_fault_never_quotes_a_password_or_secret() -> None:
         ("postgres://ann@localhost/db?sslmode=require", True),
     ],
 )
-def test_without_a_word_about_tls_it_is_demanded_everywhere_but_on_this_machine(url: str, tls: bool) -> None:  # noqa: FBT001
+def test_without_sslmode_tls_is_required_except_on_this_machine(url: str, tls: bool) -> None:  # noqa: FBT001
     assert DatabaseAddress.parse(url).tls is tls

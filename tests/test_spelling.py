@@ -77,7 +77,9 @@ def test_a_variable_of_another_program_is_not_reported(name: str) -> None:
     assert near_misses({**GOOD, name: "x"}) == []
 
 
-def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_reported(tmp_path: Path) -> None:
+def test_if_the_setting_itself_is_set_only_misspelt_names_in_the_dotenv_file_are_reported(
+    tmp_path: Path,
+) -> None:
     env = {**GOOD, "DATABASE_URLS": "x"}
     assert near_misses(env) == []
 
@@ -85,13 +87,13 @@ def test_beside_the_setting_itself_only_what_the_dotenv_file_says_is_reported(tm
     assert near_misses(env) == ["DATABASE_URLS is no setting: did you mean DATABASE_URL?"]
 
 
-def test_no_setting_is_near_to_another() -> None:
+def test_no_setting_looks_like_a_misspelling_of_another() -> None:
     near_misses({})
 
     assert all(near_misses({name: "x"}) == [] for name in EnvironmentReader.names)
 
 
-def test_a_start_that_fails_says_so_with_its_faults_and_no_value(tmp_path: Path) -> None:
+def test_a_failed_start_lists_its_errors_without_values(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATABSE_URL=postgresql://ann:hunter2@host/db\nRATELIMIT=off\n")
 
     for verb in ("serve", "migrate"):

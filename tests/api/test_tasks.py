@@ -265,8 +265,9 @@ async def test_completing_without_a_body_toggles(people: People) -> None:
 
 @pytest.mark.parametrize("completed", [True, False])
 async def test_completing_with_a_body_sets_the_value_and_is_safe_to_repeat(
-    people: People, completed: bool
-) -> None:  # noqa: FBT001
+    people: People,
+    completed: bool,  # noqa: FBT001 - a case
+) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -37,12 +37,12 @@ GUARDS = (
     "tests/api/test_openapi.py",
     "tests/api/test_task_fields.py",
     "tests/infra/test_backfill.py",
-    "tests/infra/test_round_trips.py::test_every_operation_of_the_api_has_a_row",
-    "tests/infra/test_round_trips.py::test_an_operation_costs_its_round_trips[PostgreSQL-makeTaskUrgent]",
-    "tests/infra/test_migrations.py::test_the_migrated_schema_is_what_the_models_say",
-    "tests/infra/test_migrations.py::test_every_table_with_an_owner_is_walled",
-    "tests/infra/test_migrations.py::test_up_is_quiet_the_second_time_and_down_and_up_again_works",
-    "tests/infra/test_migrations.py::test_each_migration_only_expands_so_that_the_version_before_goes_on_running",
+    "tests/infra/test_round_trips.py::test_every_operation_of_the_api_has_an_expected_number_of_round_trips",
+    "tests/infra/test_round_trips.py::test_each_operation_takes_its_expected_number_of_round_trips[PostgreSQL-makeTaskUrgent]",
+    "tests/infra/test_migrations.py::test_the_migrated_schema_equals_that_of_the_models",
+    "tests/infra/test_migrations.py::test_every_table_with_an_owner_has_row_level_security",
+    "tests/infra/test_migrations.py::test_a_second_upgrade_does_nothing_and_downgrade_and_upgrade_work",
+    "tests/infra/test_migrations.py::test_each_migration_only_expands_so_that_the_previous_version_still_works",
 )
 """What would fail if a step were left out."""
 
@@ -67,7 +67,7 @@ def test_the_migrations_of_the_page_take_the_next_free_numbers() -> None:
     )
 
 
-def test_each_guard_is_there() -> None:
+def test_each_guard_of_the_page_exists() -> None:
     missing = []
     for guard in GUARDS:
         path, _, test = guard.partition("[")[0].partition("::")
@@ -95,7 +95,7 @@ def test_each_change_of_the_page_works_in_a_copy(tmp_path: Path) -> None:
     assert len(new_tests) == 5  # one for each section
 
 
-def test_each_place_of_another_change_has_its_name() -> None:
+def test_each_place_that_a_change_names_exists() -> None:
     table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
     places = re.findall(r"`([\w/-]+\.\w+)`(?: \((.*?)\))?", table)
 
@@ -107,7 +107,7 @@ def test_each_place_of_another_change_has_its_name() -> None:
 
 
 @pytest.mark.parametrize("change", NAMED_TOGETHER)
-def test_each_file_that_names_all_of_a_kind_is_on_the_row_of_the_change(change: str) -> None:
+def test_each_file_that_lists_all_items_of_a_kind_is_named_by_the_page(change: str) -> None:
     table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
     (row,) = [line for line in table.splitlines() if line.startswith(f"| {change} |")]
     files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.md")]

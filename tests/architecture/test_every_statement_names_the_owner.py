@@ -204,5 +204,5 @@ def test_a_list_of_any_shape_names_the_owner() -> None:
         "SELECT * FROM own_tasks WHERE user_id = $1 AND EXISTS (SELECT * FROM own_task_owners)",
     ],
 )
-def test_a_statement_that_does_not_would_be_found(sql: str) -> None:
+def test_a_statement_without_the_owner_is_detected(sql: str) -> None:
     assert any(OWNED.search(part) and not owner_parameters(part) for part in parts_of(sql))

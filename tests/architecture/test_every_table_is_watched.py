@@ -7,6 +7,6 @@ from app.infra.postgres.row_security import TABLES
 from app.infra.tables import OwnedRow
 
 
-def test_the_wall_is_looked_at_around_every_table_there_is() -> None:
+def test_row_level_security_is_checked_for_every_table() -> None:
     assert set(TABLES) == set(OwnedRow.metadata.tables)
     assert len(TABLES) == len(set(TABLES))

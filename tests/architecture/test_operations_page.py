@@ -66,7 +66,7 @@ def test_each_problem_type_has_a_row() -> None:
     assert rows_of("Problems") == {problem.slug or "about:blank" for problem in problems()} | {"about:blank"}
 
 
-def test_the_role_that_only_serves_gets_every_view() -> None:
+def test_the_serving_role_gets_rights_on_every_view() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     (granted,) = re.findall(
         r"^GRANT SELECT, INSERT, UPDATE, DELETE ON (.+) TO taskward_serving;$", page, re.MULTILINE

@@ -52,7 +52,9 @@ KINDS: dict[str, tuple[Request, int, int]] = {  # the most files, and the files 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_walk_in_the_code_map_is_the_walk_of_a_request(kind: str, people: People) -> None:
+async def test_the_files_of_a_request_in_the_architecture_page_are_those_of_a_real_request(
+    kind: str, people: People
+) -> None:
     send, most, first = KINDS[kind]
     ann = people.one()
     HEADERS.update(ann.headers)

@@ -17,11 +17,11 @@ def places(pattern: str) -> set[str]:
     }
 
 
-def test_a_user_id_is_born_of_a_verified_token_only() -> None:
+def test_only_the_verification_of_a_token_makes_a_user_id() -> None:
     assert places(r"\bUserId\(") == {"infra/auth/jwt_verifier.py"}
 
 
-def test_a_repository_gets_its_owner_in_one_place() -> None:
+def test_only_one_module_gives_a_repository_its_owner() -> None:
     assert places(r"\bNeonTaskRepository\((?!protocol)[^)]*owner=") == {"infra/tasks.py"}
 
 
@@ -36,12 +36,12 @@ def test_only_documentation_and_health_are_public() -> None:
     }
 
 
-def test_strings_are_looked_up_in_an_asgi_scope_in_one_place() -> None:
+def test_only_one_module_reads_the_asgi_scope() -> None:
     assert places(r"\bscope(\[|\.(get|setdefault|pop)\b)|\bin scope\b") == {"api/context.py"}
     assert places(r"\bopt(=|\.|\[)|\.state\b") == set()
 
 
-def test_arrows_point_inward() -> None:
+def test_imports_point_inward() -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "lint-imports"],
         cwd=SRC.parent.parent,

@@ -89,7 +89,7 @@ def test_a_date_outside_the_supported_years_is_refused(text: str) -> None:
 
 
 @given(moments)
-def test_a_moment_comes_back_as_the_same_instant_in_utc(moment: datetime) -> None:
+def test_a_date_time_is_returned_as_the_same_instant_in_utc(moment: datetime) -> None:
     offset = moment.utcoffset() or timedelta()
     whole_minutes = moment.replace(tzinfo=UTC) - timedelta(minutes=offset // timedelta(minutes=1))
 
@@ -97,7 +97,7 @@ def test_a_moment_comes_back_as_the_same_instant_in_utc(moment: datetime) -> Non
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_as_a_date_or_refused(text: str) -> None:
     try:
         due = Due.parse(text)
     except ValueError:

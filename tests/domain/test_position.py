@@ -14,7 +14,7 @@ positions = st.text(DIGITS, min_size=1, max_size=30).filter(lambda text: text[-1
 
 
 @given(positions, positions)
-def test_between_two_there_is_a_third(one: Position, other: Position) -> None:
+def test_between_two_positions_there_is_a_third(one: Position, other: Position) -> None:
     low, high = sorted((one, other))
     if low == high:
         assert between(low, high, NOON) is None
@@ -62,7 +62,7 @@ def test_two_racing_moves_to_one_place_differ_and_leave_room_between_them() -> N
 
 
 @pytest.mark.parametrize("end", [None, "low", "high"])
-def test_halving_one_gap_again_and_again_ends_before_positions_are_too_long(
+def test_halving_a_gap_repeatedly_ends_before_positions_are_too_long(
     end: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance, count = random.Random(3), 0
@@ -99,7 +99,7 @@ def test_tasks_are_spread_in_order_between_two_positions_that_differ(
     assert not any(position.endswith(DIGITS[0]) for position in found)
 
 
-def test_tasks_are_not_spread_where_positions_would_be_too_long() -> None:
+def test_tasks_are_not_spread_if_positions_would_be_too_long() -> None:
     low, high = Position("A" * 50 + "B"), Position("A" * 50 + "C")
 
     assert spread(100, low, high, longest=51) is None

@@ -21,7 +21,7 @@ def limit_at(clock: Clock, policy: Policy = POLICY) -> RateLimit:
     return RateLimit(policy, MemoryCounter(), clock)
 
 
-async def test_the_quota_is_let_through_and_not_one_more() -> None:
+async def test_as_many_requests_as_the_quota_are_accepted_and_not_one_more() -> None:
     limit = limit_at(Clock())
 
     standings = [await limit.standing("ann") for _ in range(5)]
@@ -38,7 +38,7 @@ async def test_everyone_has_a_quota_of_their_own() -> None:
     assert not (await limit.standing("bob")).exceeded
 
 
-async def test_after_the_reported_time_and_not_before_the_quota_is_whole_again() -> None:
+async def test_the_full_quota_is_available_again_exactly_after_the_reported_time() -> None:
     clock = Clock()
     limit = limit_at(clock)
     reset = [await limit.standing("ann") for _ in range(4)][-1].reset
@@ -53,7 +53,7 @@ async def test_after_the_reported_time_and_not_before_the_quota_is_whole_again()
     assert (late.remaining, late.reset) == (2, 60)
 
 
-async def test_those_who_wait_do_not_all_come_back_together() -> None:
+async def test_the_reported_waiting_times_are_spread() -> None:
     limit = limit_at(Clock())
 
     resets = Counter([(await limit.standing(f"person {number}")).reset for number in range(1000)])
@@ -62,7 +62,7 @@ async def test_those_who_wait_do_not_all_come_back_together() -> None:
     assert max(resets.values()) < 50
 
 
-async def test_it_is_exact_when_all_come_at_once() -> None:
+async def test_the_quota_is_exact_for_requests_at_the_same_time() -> None:
     limit = limit_at(Clock(), Policy("person", quota=50, window=60))
 
     standings = await asyncio.gather(*(limit.standing("ann") for _ in range(200)))

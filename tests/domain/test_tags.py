@@ -19,7 +19,7 @@ def broken_by(*tags: str) -> set[str]:
     return {rule.field for rule in raised.value.broken}
 
 
-def test_tags_are_kept_trimmed_and_composed_in_the_order_and_case_given() -> None:
+def test_tags_are_trimmed_and_composed_and_keep_their_order_and_case() -> None:
     assert NewTask(title="x", tags=["  b ", "A", "Cafe\u0301"]).tags == ("b", "A", "Caf\u00e9")
 
 
@@ -37,7 +37,7 @@ def test_tags_are_kept_trimmed_and_composed_in_the_order_and_case_given() -> Non
         (tuple(map(str, range(TAGS_MAX + 1))), {"tags"}),
     ],
 )
-def test_each_wrong_tag_is_named_with_its_place(tags: tuple[str, ...], places: set[str]) -> None:
+def test_each_invalid_tag_is_reported_with_its_place(tags: tuple[str, ...], places: set[str]) -> None:
     assert broken_by(*tags) == places
 
 
@@ -48,7 +48,7 @@ def test_tags_at_the_limits_of_number_and_length_are_accepted() -> None:
 
 
 @given(st.text(min_size=1))
-def test_case_makes_no_difference_to_a_key(tag: str) -> None:
+def test_the_key_of_a_tag_ignores_case(tag: str) -> None:
     assert tag_key(tag) == tag_key(tag_key(tag)) == tag_key(f" {tag} ")
 
 
@@ -56,7 +56,7 @@ def test_case_makes_no_difference_to_a_key(tag: str) -> None:
     st.lists(st.text(min_size=1, max_size=5) | st.sampled_from("İiıI❤≠ßçΣς\u0338\u0307"), min_size=1),
     st.data(),
 )
-def test_spellings_of_one_tag_are_one_tag_and_one_search(pieces: list[str], data: st.DataObject) -> None:
+def test_all_spellings_of_a_tag_have_the_same_key(pieces: list[str], data: st.DataObject) -> None:
     tag = "".join(pieces)
     composed, decomposed = partial(normalize, "NFC"), partial(normalize, "NFD")
     spelling = st.sampled_from((composed, decomposed, lambda text: decomposed(text).casefold()))
@@ -71,7 +71,7 @@ def test_spellings_of_one_tag_are_one_tag_and_one_search(pieces: list[str], data
 @pytest.mark.parametrize(
     "pair", ["ı i", "é e", "🏴\U000e0067\U000e0062\U000e0065\U000e007f 🏴", "👩‍🚀 👩🚀", "½ 1⁄2"]
 )
-def test_tags_that_a_person_can_tell_apart_are_two(pair: str) -> None:
+def test_tags_that_look_different_have_different_keys(pair: str) -> None:
     one, other = pair.split(" ")
 
     assert tag_key(one) != tag_key(other)

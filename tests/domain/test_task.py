@@ -68,7 +68,7 @@ def test_changes_name_only_the_given_fields() -> None:
 
 
 @given(title=any_text)
-def test_a_title_is_kept_trimmed_or_refused_and_what_is_kept_can_be_stored(title: str) -> None:
+def test_any_title_is_refused_or_trimmed_and_can_be_stored(title: str) -> None:
     if broken_by(title=title):
         return
 
@@ -88,7 +88,7 @@ def test_ids_sort_by_the_time_of_their_creation(first: datetime, apart: int) -> 
 
 
 @given(now=moments)
-def test_an_id_is_a_uuid_of_version_7_that_holds_its_time(now: datetime) -> None:
+def test_an_id_is_a_uuid_of_version_7_with_its_creation_time(now: datetime) -> None:
     task_id = new_task_id(now)
 
     milliseconds = task_id.int >> 80

@@ -61,7 +61,7 @@ async def test_given_exactly_as_many_tasks_as_fit_then_there_is_no_next_page() -
     assert (await service.list(limit=2)).next is None
 
 
-async def test_a_change_keeps_what_it_does_not_name() -> None:
+async def test_a_change_keeps_the_fields_that_it_does_not_name() -> None:
     service = service_at(9)
     task = task_made(0)
     await service.tasks.add(task, at_most=MANY)
@@ -71,7 +71,7 @@ async def test_a_change_keeps_what_it_does_not_name() -> None:
     assert changed == shown(replace(task, title="new", updated_at=later(9), version=2), OWNER)
 
 
-async def test_no_changes_leave_the_task_as_it_was_with_its_time_of_change() -> None:
+async def test_an_empty_change_keeps_the_task_and_its_updated_at() -> None:
     service = service_at(9)
     task = task_made(0)
     await service.tasks.add(task, at_most=MANY)

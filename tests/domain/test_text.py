@@ -21,7 +21,7 @@ def finds(search: Search, title: str) -> bool:
 
 
 @given(texts)
-def test_any_piece_of_a_title_finds_it(title: str) -> None:
+def test_any_part_of_a_title_finds_it(title: str) -> None:
     for piece in title.split()[:SEARCH_WORDS_MAX]:
         assert finds(_search(piece), title), piece
 
@@ -43,7 +43,7 @@ def test_any_beginning_of_a_word_finds_it(title: str) -> None:
 
 
 @given(texts)
-def test_words_stay_the_same_when_they_are_read_again_and_in_any_normal_form(text: str) -> None:
+def test_the_words_of_words_are_the_same_in_any_normal_form(text: str) -> None:
     found = words(text)
 
     assert words(" ".join(found)) == found
@@ -52,7 +52,7 @@ def test_words_stay_the_same_when_they_are_read_again_and_in_any_normal_form(tex
         assert words(normalize("NFKC", text)) == words(normalize("NFKD", text)) == found
 
 
-def test_words_of_each_single_character_stay_the_same_when_they_are_read_again() -> None:
+def test_the_words_of_the_words_of_each_character_are_the_same() -> None:
     for code in range(sys.maxunicode + 1):
         found = words(chr(code))
         assert words(" ".join(found)) == found, hex(code)
@@ -75,19 +75,21 @@ def test_words_of_each_single_character_stay_the_same_when_they_are_read_again()
         ("?! -- … ' \"", ""),
     ],
 )
-def test_a_text_has_these_words(text: str, expected: str) -> None:
+def test_a_text_is_split_into_the_expected_words(text: str, expected: str) -> None:
     assert words(text) == expected.split()
 
 
 @given(st.text(max_size=300))
-def test_a_sort_key_is_short_and_blind_to_case(text: str) -> None:
+def test_a_sort_key_is_short_and_ignores_case(text: str) -> None:
     key = sort_key(text)
 
     assert len(key) <= SORT_KEY_MAX
     assert sort_key(text.upper().casefold()) == sort_key(text.upper())
 
 
-def test_a_script_without_spaces_is_searched_anywhere_and_only_the_last_word_may_be_a_beginning() -> None:
+def test_words_without_spaces_between_them_match_anywhere_and_only_the_last_search_word_may_be_a_beginning() -> (
+    None
+):
     assert set(Search.parse("buy 東京 mil").needles) == {" buy ", "東京", " mil"}
     assert UNSPACED.match("東京")
     assert Search.parse("?!").verbatim == "?!"

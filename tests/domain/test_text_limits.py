@@ -42,7 +42,7 @@ def test_each_character_with_a_combining_class_counts_as_a_mark() -> None:
 
 
 @pytest.mark.parametrize("code", [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20)])
-def test_control_characters_but_tab_and_line_breaks_are_refused(code: int) -> None:
+def test_control_characters_except_tab_and_line_breaks_are_refused(code: int) -> None:
     rules = rules_of(title=f"a{chr(code)}b", description=f"a{chr(code)}b", tags=[f"a{chr(code)}b"])
 
     assert set(rules) == {"title", "description", "tags/0"}
@@ -56,7 +56,7 @@ def test_tab_line_feed_and_carriage_return_are_kept() -> None:
 @pytest.mark.parametrize(
     "text", ["", "  ", "\u200b", "\u3164\u115f", "\u2800 \u2800", "\ufe0f", "\u00a0\u2003"]
 )
-def test_a_title_of_nothing_visible_is_blank(text: str) -> None:
+def test_a_title_without_a_visible_character_is_blank(text: str) -> None:
     assert is_blank(text)
     assert rules_of(title=text) == {"title": "must not be blank"}
 
@@ -85,7 +85,7 @@ def test_a_text_with_a_letter_or_symbol_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
-def test_a_text_that_grows_in_normal_form_is_bounded() -> None:
+def test_a_text_that_grows_too_much_in_normal_form_is_refused() -> None:
     salutation = "\ufdfa"  # one character, 18 in normal form KC
 
     assert "normal form KC" in rules_of(description=salutation * 2_000)["description"]
@@ -101,7 +101,7 @@ def test_a_text_that_grows_in_normal_form_is_bounded() -> None:
         ("\u1100\u1161\u11a8", 1),  # a Hangul syllable
     ],
 )
-def test_the_bound_of_the_normal_form_is_exact(unit: str, length: int) -> None:
+def test_the_limit_of_the_normal_form_is_exact(unit: str, length: int) -> None:
     text = unit * 20
 
     bounds = {
@@ -137,7 +137,7 @@ def test_a_text_of_megabytes_is_refused_by_its_length_first(field: str, text: st
     assert time.process_time() - began < 1  # sorting its marks took half a minute
 
 
-def test_a_description_as_long_as_allowed_costs_no_more_for_marks_than_for_letters() -> None:
+def test_the_longest_description_takes_no_longer_with_marks_than_with_letters() -> None:
     def cost(text: str) -> float:
         times = []
         for _ in range(5):

@@ -28,7 +28,9 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_axe_finds_nothing(site: Site, browser: Browser, state: str) -> None:
+async def test_axe_finds_no_accessibility_error_in_any_state_of_the_page(
+    site: Site, browser: Browser, state: str
+) -> None:
     async with await browser.new_context(bypass_csp=True) as context:  # the page does not allow axe's script
         page = await context.new_page()
         await STATES[state](page, site)
@@ -42,7 +44,7 @@ async def test_axe_finds_nothing(site: Site, browser: Browser, state: str) -> No
         assert not await page.evaluate(TOO_WIDE)
 
 
-def test_the_script_is_small() -> None:
+def test_the_script_of_the_page_is_small() -> None:
     scripts = list((WEB / "dist" / "assets").glob("*.js"))
 
     assert scripts

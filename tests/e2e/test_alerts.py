@@ -61,7 +61,7 @@ def test_each_alarm_fires_when_it_should_and_only_then() -> None:
 
 @pytest.mark.parametrize("alert", ALERTS)
 @pytest.mark.parametrize("condition", ["vector(0) > 1", ALWAYS], ids=["never", "always"])
-def test_an_alarm_that_never_fires_or_always_does_is_found(
+def test_an_alarm_that_never_fires_or_always_fires_is_detected(
     tmp_path: Path, alert: str, condition: str
 ) -> None:
     broken = re.sub(
@@ -139,7 +139,7 @@ def value(client: httpx.Client, query: str) -> float | None:
     return float(result[0]["value"][1]) if result else None
 
 
-def test_a_real_prometheus_sees_the_first_error_of_a_service_and_the_first_worker_that_dies(
+def test_a_real_prometheus_fires_at_the_first_error_and_at_the_first_dead_worker(
     tmp_path: Path,
 ) -> None:
     port = free_port()
@@ -163,7 +163,7 @@ def test_a_real_prometheus_sees_the_first_error_of_a_service_and_the_first_worke
         until(lambda: "TaskwardWorkerDied" in firing(client))
 
 
-def test_each_metric_of_an_alarm_is_one_that_the_service_shows(database_url: str, tmp_path: Path) -> None:
+def test_the_service_exposes_each_metric_of_the_alarms(database_url: str, tmp_path: Path) -> None:
     port = free_port()
     env = environment_for(
         database_url,

@@ -79,7 +79,7 @@ async def test_a_dump_restores_and_is_served_with_both_walls(
     assert ready.status_code == 200
 
 
-async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it(
+async def test_a_restored_database_with_missing_rights_is_not_served_until_migrate_repairs_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -96,7 +96,7 @@ async def test_a_restore_with_missing_rights_does_not_start_and_migrate_mends_it
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
-async def test_a_purge_that_would_see_nothing_says_so_and_migrate_mends_it(
+async def test_a_purge_without_the_maintenance_policy_is_refused_until_migrate_repairs_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -132,7 +132,7 @@ async def whole_database(postgres: PostgresServer) -> str:
         "REVOKE USAGE ON SCHEMA public FROM public, taskward_maintenance",
     ],
 )
-async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_mends_it(
+async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_repairs_it(
     postgres: PostgresServer, whole_database: str, missing: str
 ) -> None:
     address = DatabaseAddress.parse(whole_database)
@@ -150,7 +150,7 @@ async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_mends_
 
 
 @pytest.mark.parametrize("hardening", ["public", "schema"])
-async def test_hardened_schemas_serve_migrate_and_purge(
+async def test_serve_migrate_and_purge_work_with_hardened_schemas(
     postgres: PostgresServer, tmp_path: Path, hardening: str
 ) -> None:
     url = postgres.new_database()
@@ -170,7 +170,7 @@ async def test_hardened_schemas_serve_migrate_and_purge(
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
-async def test_a_purge_with_a_policy_of_somebody_else_in_its_way_says_so(
+async def test_a_purge_reports_a_foreign_policy_that_hides_rows_from_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -211,7 +211,7 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
-async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait(
+async def test_pending_migrations_do_not_change_a_view_of_another_program(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_database()
@@ -227,7 +227,7 @@ async def test_a_view_of_somebody_else_is_left_alone_by_the_migrations_that_wait
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_view_of_another_program_with_our_name_is_refused_and_left_alone(
+async def test_a_view_of_another_program_with_the_same_name_is_refused_and_not_changed(
     postgres: PostgresServer, tmp_path: Path, when: str
 ) -> None:
     url = postgres.new_database()
@@ -244,7 +244,7 @@ async def test_a_view_of_another_program_with_our_name_is_refused_and_left_alone
     assert postgres.query("SELECT whose FROM own_tasks", name) == "theirs"
 
 
-async def test_a_database_that_was_changed_by_hand_is_whole_after_migrate(postgres: PostgresServer) -> None:
+async def test_migrate_repairs_a_database_that_was_changed_by_hand(postgres: PostgresServer) -> None:
     url = await migrated_database(postgres)
     postgres.query(
         "DROP VIEW own_tasks, own_kept_answers; DROP POLICY own_rows ON task_owners;"

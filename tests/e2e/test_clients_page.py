@@ -87,7 +87,7 @@ async def env(
 
 
 @pytest.mark.parametrize("title", TITLES)
-async def test_the_snippets_do_what_they_say(env: dict[str, str], tmp_path: Path, title: str) -> None:
+async def test_the_snippets_of_the_page_work(env: dict[str, str], tmp_path: Path, title: str) -> None:
     output = b""
     for language, code in snippets()[title]:
         command = command_of(language, code, tmp_path)

@@ -20,7 +20,7 @@ async def authorize(page: Page, token: str) -> None:
     await page.locator(".auth-btn-wrapper .btn-done").click()
 
 
-async def test_authorize_and_try_it_out_create_a_task_with_no_request_to_anybody_else(
+async def test_authorize_and_try_it_out_create_a_task_without_a_request_to_another_server(
     service: Service, browser: Browser
 ) -> None:
     ann, outside, complaints = someone("ann"), list[str](), list[str]()
@@ -111,7 +111,7 @@ async def test_try_it_out_works_with_the_examples_that_the_page_fills_in(
     assert answered == ANSWERED
 
 
-async def test_an_operation_on_one_task_asks_for_its_id_before_anything_is_sent(
+async def test_an_operation_on_one_task_requires_its_id_before_a_request_is_sent(
     service: Service, browser: Browser
 ) -> None:
     sent: list[str] = []
@@ -151,6 +151,6 @@ def test_the_page_its_files_and_the_document_have_a_strict_policy_and_are_compre
         assert compressed.headers["x-content-type-options"] == "nosniff"
 
 
-def test_other_files_are_not_given(service: Service) -> None:
+def test_files_outside_the_documentation_are_not_served(service: Service) -> None:
     for path in ("/docs/LICENSE", "/docs/docs.html%00", "/docs/..%2fdocs.py", "/docs/swagger-ui"):
         assert httpx.get(service.url + path).status_code == 404

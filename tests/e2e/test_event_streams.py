@@ -57,7 +57,7 @@ def hurried_service(database_url: str, tmp_path_factory: pytest.TempPathFactory)
         yield service
 
 
-async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_nobody_elses(
+async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_of_no_other(
     two_workers: Service, client: httpx.AsyncClient
 ) -> None:
     ann, bob = two_workers.headers(someone("ann")), two_workers.headers(someone("bob"))
@@ -82,7 +82,7 @@ async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_nob
     assert [task["title"] for task in bobs.tasks.values()] == ["bob's"]
 
 
-async def test_a_client_that_connects_again_gets_what_it_missed_and_nothing_twice(
+async def test_a_client_that_connects_again_gets_the_missed_changes_once(
     service: Service, client: httpx.AsyncClient
 ) -> None:
     ann = service.headers(someone("ann"))
@@ -101,7 +101,7 @@ async def test_a_client_that_connects_again_gets_what_it_missed_and_nothing_twic
     assert again.named("ready")[0].id == stream.last_id
 
 
-async def test_an_event_is_one_line_for_clients_that_end_lines_at_other_characters_too(
+async def test_an_event_is_one_line_even_for_clients_that_end_lines_at_other_characters(
     service: Service, client: httpx.AsyncClient
 ) -> None:
     ann, title = service.headers(someone("ann")), "next\x85line\u2028and\u2029paragraph"
@@ -152,7 +152,7 @@ async def test_the_ninth_stream_of_a_person_is_refused_until_one_of_the_eight_is
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_heartbeats_come_and_a_stream_ends_after_its_time(
+async def test_a_stream_sends_heartbeats_and_ends_after_its_lifetime(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann = hurried_service.headers(someone("ann"))
@@ -165,7 +165,7 @@ async def test_heartbeats_come_and_a_stream_ends_after_its_time(
     assert stream.heartbeats >= 3
 
 
-async def test_httpx_sse_reads_no_event_without_data_when_heartbeats_come(
+async def test_httpx_sse_reads_no_empty_event_from_a_heartbeat(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann = hurried_service.headers(someone("ann"))
@@ -181,7 +181,7 @@ async def test_httpx_sse_reads_no_event_without_data_when_heartbeats_come(
     assert all(json.loads(event.data) for event in read)
 
 
-async def test_given_a_token_that_expires_then_no_event_comes_afterwards(
+async def test_no_event_is_sent_after_the_token_has_expired(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann = someone("ann")
@@ -198,7 +198,7 @@ async def test_given_a_token_that_expires_then_no_event_comes_afterwards(
     assert stream.named("changes") == []
 
 
-async def test_a_request_with_a_body_without_end_gets_no_more_than_the_head_of_a_stream(
+async def test_a_request_with_an_endless_body_gets_only_the_head_of_a_stream(
     service: Service,
 ) -> None:
     head = f"GET /api/me/tasks/events?since=now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nAuthorization: {service.headers(someone('ann'))['authorization']}\r\n\r\n"
@@ -218,7 +218,7 @@ async def test_a_request_with_a_body_without_end_gets_no_more_than_the_head_of_a
     assert await asyncio.to_thread(send) < 500 * 65536
 
 
-async def test_given_a_signing_key_that_leaves_the_key_set_then_no_event_comes_to_its_tokens_afterwards(
+async def test_no_event_is_sent_for_a_token_whose_key_was_removed_from_the_key_set(
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     old, new, issuer, ann = SigningKey("old"), SigningKey("new"), "https://issuer.example.com", someone("ann")
@@ -249,7 +249,7 @@ LARGEST = [{"op": "create", "title": "largest", "description": "\U0001f600" * 9_
 SMALL = [{"op": "create", "title": "small"}] * 300
 
 
-async def test_missed_changes_come_in_events_of_64_kb_at_most(
+async def test_missed_changes_are_sent_in_events_of_at_most_64_kb(
     service: Service, client: httpx.AsyncClient
 ) -> None:
     ann, before = await person_who_missed(service, client, [*LARGEST, *MEGABYTE, *SMALL])
@@ -295,7 +295,7 @@ async def person_who_missed(
     return headers, before
 
 
-async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_is_flat(
+async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_does_not_grow(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann, bob = (hurried_service.headers(someone(name)) for name in ("ann", "bob"))
@@ -330,7 +330,7 @@ def ended_streams(service: Service) -> int:
     return service.log.read_text().count("tasks/events")
 
 
-async def test_given_200_clients_that_have_gone_then_their_streams_end_and_their_descriptors_are_free(
+async def test_given_200_disconnected_clients_then_their_streams_end_and_their_descriptors_are_free(
     service: Service, client: httpx.AsyncClient
 ) -> None:
     people = [service.headers(someone()) for _ in range(25)]
@@ -353,7 +353,7 @@ async def until(fact: Callable[[], object], seconds: float = 20) -> None:
 
 
 @pytest.mark.quiet  # it measures how long the end takes
-async def test_given_sigterm_with_200_streams_then_each_says_bye_and_the_service_ends_within_two_seconds(
+async def test_given_sigterm_with_200_streams_then_each_gets_bye_and_the_service_ends_within_two_seconds(
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
@@ -381,7 +381,7 @@ async def test_given_sigterm_with_200_streams_then_each_says_bye_and_the_service
     assert took < 2
 
 
-async def test_idle_streams_and_their_reconnects_send_the_database_nothing(
+async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_database(
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     with (

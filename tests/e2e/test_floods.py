@@ -45,7 +45,7 @@ def count_statuses(services: list[Service], times: int, user: str) -> Counter[in
         )
 
 
-def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
+def test_processes_that_share_a_store_accept_exactly_as_many_requests_as_the_policy_says(
     database_url: str, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     env = environment_for(
@@ -62,7 +62,7 @@ def test_processes_that_share_a_store_let_through_exactly_what_the_policy_says(
 
 
 @pytest.mark.quiet
-def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is_reported_once(
+def test_given_the_store_is_killed_under_load_then_every_request_succeeds_and_it_is_logged_once(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, RATE_LIMIT_STORE=store.url)
@@ -84,7 +84,7 @@ def test_given_that_the_store_is_killed_under_load_then_nobody_notices_and_it_is
     assert log.count("rate limits are not shared") == 1
 
 
-def test_given_that_the_store_is_away_then_each_process_limits_by_itself(
+def test_given_no_store_then_each_process_counts_separately(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     store.kill()
@@ -95,14 +95,16 @@ def test_given_that_the_store_is_away_then_each_process_limits_by_itself(
     assert answers == {200: 20, 429: 40}
 
 
-def test_several_processes_without_a_store_are_warned_of_at_the_start(
+def test_several_workers_without_a_store_cause_a_warning_at_the_start(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
         assert "rate limits are up to 2 times as high: set RATE_LIMIT_STORE" in service.log.read_text()
 
 
-def test_wrong_limits_stop_the_start_all_named_at_once(database_url: str, tmp_path: Path) -> None:
+def test_invalid_limits_stop_the_start_with_one_message_that_lists_all(
+    database_url: str, tmp_path: Path
+) -> None:
     wrong = {"RATE_LIMIT_PERSON": "many", "RATE_LIMIT_STORE": "store:6379", "TRUSTED_PROXIES": "me"}
 
     done = app("serve", env=environment_for(database_url, **wrong), cwd=tmp_path)
@@ -173,7 +175,7 @@ def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Call
     [("Content-Length: 1000", b" "), ("Transfer-Encoding: chunked", b"1\r\n \r\n")],
     ids=["length", "chunked"],
 )
-def test_a_body_that_drips_is_cut_off_with_408_when_its_time_is_over(
+def test_a_body_that_arrives_byte_by_byte_gets_408_after_body_timeout(
     impatient: Service, header: str, drop: bytes
 ) -> None:
     with unfinished_request(impatient, header) as connection:
@@ -189,7 +191,7 @@ def test_a_body_that_drips_is_cut_off_with_408_when_its_time_is_over(
     assert 1.9 < took < 4
 
 
-def test_a_body_that_stops_is_cut_off_with_408(impatient: Service) -> None:
+def test_a_body_that_stops_arriving_gets_408(impatient: Service) -> None:
     with unfinished_request(impatient, "Content-Length: 1000") as connection:
         connection.sendall(b"{")
         began = time.monotonic()
@@ -199,7 +201,7 @@ def test_a_body_that_stops_is_cut_off_with_408(impatient: Service) -> None:
     assert 1.9 < time.monotonic() - began < 4
 
 
-def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None:
+def test_a_slow_body_that_arrives_in_time_is_accepted(impatient: Service) -> None:
     body = b'{"title": "slowly but surely"}'
     with unfinished_request(impatient, f"Content-Length: {len(body)}", "Connection: close") as connection:
         for byte in body:
@@ -211,7 +213,7 @@ def test_a_body_that_comes_in_time_if_slowly_is_read(impatient: Service) -> None
 
 
 @pytest.mark.quiet  # what the kernel takes from the client while the server is busy counts as sent
-def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_end(
+def test_an_endless_body_is_refused_as_soon_as_it_is_too_large(
     impatient: Service,
 ) -> None:
     with unfinished_request(impatient, "Transfer-Encoding: chunked") as connection:
@@ -224,7 +226,7 @@ def test_a_body_without_end_is_refused_when_it_is_too_large_and_not_read_to_its_
 
 
 @pytest.mark.quiet
-def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient: Service) -> None:
+def test_a_body_with_too_large_a_content_length_is_refused_before_it_is_sent(impatient: Service) -> None:
     with unfinished_request(impatient, "Content-Length: 1000000", "Connection: close") as connection:
         began = time.monotonic()
         answer = connection.recv(65536)
@@ -233,7 +235,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(impatient
     assert time.monotonic() - began < 1
 
 
-def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
+def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_soon(
     impatient: Service,
 ) -> None:
     with unfinished_request(impatient, "Content-Length: 100000", signed=False) as connection:
@@ -248,7 +250,7 @@ def test_a_refused_client_that_drips_on_holds_its_connection_for_a_moment_only(
 
 
 @pytest.mark.quiet
-def test_while_many_send_slowly_others_are_answered_at_once(impatient: Service) -> None:
+def test_while_many_clients_send_slowly_others_get_responses_at_once(impatient: Service) -> None:
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(unfinished_request(impatient, "Content-Length: 1000"))

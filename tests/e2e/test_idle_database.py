@@ -21,7 +21,9 @@ SECONDS = int(os.environ.get("IDLE_SECONDS", "8"))
 GOODBYE = b"X\x00\x00\x00\x04"
 
 
-def test_health_checks_each_second_send_the_database_nothing(database_url: str, tmp_path: Path) -> None:
+def test_health_checks_every_second_send_no_statement_to_the_database(
+    database_url: str, tmp_path: Path
+) -> None:
     with (
         wire_to(database_url) as wire,
         serving(environment_for(wire.url), tmp_path) as service,

@@ -107,7 +107,7 @@ def pasted_and_ready(pasted: str, folder: Path, env: dict[str, str], log: Path) 
         process.wait(20)
 
 
-def test_uv_installs_all_that_traces_need_from_the_lock_files(clone: Path, tmp_path: Path) -> None:
+def test_uv_installs_everything_for_traces_from_the_lock_files(clone: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where uv is
     env = environment(PATH=path, PLACE=str(tmp_path / "place"))
 
@@ -128,7 +128,7 @@ def test_uv_installs_all_that_traces_need_from_the_lock_files(clone: Path, tmp_p
     assert without.returncode == 1  # nothing of development
 
 
-def test_uv_believes_an_authority_of_ones_own_by_ssl_cert_file(tmp_path: Path) -> None:
+def test_uv_trusts_your_own_certificate_authority_in_ssl_cert_file(tmp_path: Path) -> None:
     authority = certificates.make(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")

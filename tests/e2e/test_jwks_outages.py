@@ -94,7 +94,7 @@ async def until_next_request(server: JwksServer) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_and_then_it_recovers(
+async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_fetch_succeeds(
     database_url: str, tmp_path: Path
 ) -> None:
     async with jwks_server(OLD.public) as server:
@@ -120,7 +120,7 @@ async def test_given_keys_that_were_never_had_then_503_whatever_is_the_matter_an
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "reset"])  # tests/infra/test_jwks_fetcher.py has all of them
-async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wait(
+async def test_given_an_outage_then_tokens_of_known_keys_are_accepted_and_an_unknown_key_gets_503(
     behaviour: str, database_url: str, tmp_path: Path
 ) -> None:
     async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as service:
@@ -138,7 +138,7 @@ async def test_given_an_outage_then_known_keys_go_on_and_an_unknown_one_must_wai
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with the old key", "without the old key"])
-async def test_a_rotated_key_is_accepted_at_its_first_use_and_one_that_left_no_longer(
+async def test_a_new_key_is_accepted_at_its_first_use_and_a_removed_one_is_refused(
     kept: bool,  # noqa: FBT001 - a case
     database_url: str,
     tmp_path: Path,
@@ -158,7 +158,7 @@ async def test_a_rotated_key_is_accepted_at_its_first_use_and_one_that_left_no_l
         assert [response.status_code for response in after] == ([200, 200] if kept else [401, 401])
 
 
-async def test_a_flood_of_unknown_keys_is_answered_429_and_costs_few_fetches(
+async def test_a_flood_of_unknown_keys_gets_429_and_causes_few_fetches(
     database_url: str, tmp_path: Path
 ) -> None:
     async with (

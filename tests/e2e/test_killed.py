@@ -35,7 +35,7 @@ def tasks_of(service: Service, ann: str) -> list[object]:
     return tasks
 
 
-def test_given_a_kill_between_commit_and_answer_then_the_same_key_gives_the_first_answer(
+def test_given_a_worker_killed_between_commit_and_response_then_the_same_key_gives_the_response(
     database_url: str, tmp_path: Path
 ) -> None:
     ann = someone()
@@ -66,7 +66,7 @@ def test_given_a_kill_between_commit_and_answer_then_the_same_key_gives_the_firs
         assert [again.json()] == kept == tasks_of(service, ann)
 
 
-def test_given_a_connection_cut_between_commit_and_answer_then_503_and_the_same_key_gives_the_answer(
+def test_given_the_database_connection_is_lost_after_commit_then_503_and_the_same_key_gives_the_response(
     database_url: str, tmp_path: Path
 ) -> None:
     ann = someone()

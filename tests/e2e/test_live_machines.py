@@ -72,7 +72,7 @@ async def test_a_change_on_one_machine_reaches_a_stream_of_the_other(
 
 
 @pytest.mark.parametrize("fault", ["is killed", "loses all packets"])
-async def test_given_a_store_that_fails_then_streams_hear_of_it_and_get_what_they_missed_when_it_is_back(
+async def test_given_the_store_fails_then_streams_get_live_false_and_later_the_missed_changes(
     machines: Machines, client: httpx.AsyncClient, fault: str
 ) -> None:
     fail, recover = (
@@ -97,7 +97,7 @@ async def test_given_a_store_that_fails_then_streams_hear_of_it_and_get_what_the
     assert stream.named("live")[1].data == {"live": True}
 
 
-async def test_given_a_worker_that_is_killed_between_commit_and_announcement_then_the_next_one_makes_streams_look(
+async def test_given_a_worker_killed_between_commit_and_announcement_then_its_replacement_makes_streams_reread(
     machines: Machines, client: httpx.AsyncClient
 ) -> None:
     ann = machines.here.headers(someone("ann"))

@@ -72,7 +72,7 @@ def test_requests_are_counted_over_all_workers_by_route_method_and_status(
     assert total(after, "taskward_problems_total", type="not-yours") == 1
 
 
-def test_no_label_holds_what_a_stranger_can_make_up(two_workers: Service, port: int) -> None:
+def test_no_label_has_a_value_that_a_client_can_choose(two_workers: Service, port: int) -> None:
     ann = someone("ann")
 
     for method, path in (("BREW", f"/api/{ann}/tasks"), ("GET", f"/{ann}"), ("OPTIONS", f"/api/{ann}/tasks")):
@@ -84,7 +84,7 @@ def test_no_label_holds_what_a_stranger_can_make_up(two_workers: Service, port: 
         assert made_up not in labels
 
 
-def test_the_pool_and_the_requests_under_way_are_reported_while_a_lock_holds_them(
+def test_metrics_show_the_pool_and_the_requests_that_wait_for_a_lock(
     two_workers: Service, port: int, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]
@@ -114,7 +114,7 @@ def test_the_pool_and_the_requests_under_way_are_reported_while_a_lock_holds_the
         eventually(port, lambda samples, name=name: total(samples, name) == 0)  # type: ignore[misc]  # mypy: `name=name`
 
 
-def test_a_token_met_again_is_a_hit(two_workers: Service, port: int) -> None:
+def test_a_token_that_was_verified_before_counts_as_a_cache_hit(two_workers: Service, port: int) -> None:
     headers = two_workers.headers(someone())
     before = scraped(port)
 
@@ -132,7 +132,7 @@ def test_a_token_met_again_is_a_hit(two_workers: Service, port: int) -> None:
     eventually(port, lambda samples: both(samples) == (4, 1))
 
 
-def test_given_a_worker_is_killed_then_what_it_counted_stays_and_its_state_goes(
+def test_given_a_killed_worker_then_its_counters_stay_and_its_gauges_disappear(
     two_workers: Service, port: int
 ) -> None:
     ask(two_workers, 20)
@@ -150,7 +150,7 @@ def test_given_a_worker_is_killed_then_what_it_counted_stays_and_its_state_goes(
     assert count_lists(scraped(port)) == before + 10
 
 
-def test_failures_are_counted_from_0_so_that_the_first_of_a_route_is_an_increase(
+def test_the_series_of_500_and_503_start_at_0_so_that_the_first_failure_is_an_increase(
     two_workers: Service, port: int
 ) -> None:
     with httpx.Client(base_url=two_workers.url) as client:
@@ -259,7 +259,7 @@ def test_a_start_removes_the_folder_of_a_killed_service_and_keeps_that_of_a_runn
     assert not of_running.exists()
 
 
-async def test_keys_are_reported_by_how_many_there_are_and_when_they_came(
+async def test_metrics_show_the_number_of_public_keys_and_the_time_of_their_fetch(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -276,7 +276,7 @@ async def test_keys_are_reported_by_how_many_there_are_and_when_they_came(
     assert 0 < time.time() - total(samples, "taskward_keys_last_success_timestamp_seconds") < 60
 
 
-def test_the_counts_are_nowhere_on_the_public_port_and_nowhere_at_all_by_default(service: Service) -> None:
+def test_metrics_are_not_on_the_public_port_and_off_by_default(service: Service) -> None:
     listening = psutil.Process(service.process.pid).net_connections("inet")
 
     assert httpx.get(f"{service.url}/metrics").status_code == 404
@@ -285,7 +285,7 @@ def test_the_counts_are_nowhere_on_the_public_port_and_nowhere_at_all_by_default
     }
 
 
-def test_a_port_that_is_used_is_reported_before_the_start(
+def test_a_metrics_port_that_is_in_use_stops_the_start(
     database_url: str, service: Service, tmp_path: Path
 ) -> None:
     used = service.url.rpartition(":")[2]

@@ -138,7 +138,7 @@ def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: st
     assert re.findall("^[A-Z_]+", file.read_text(), re.MULTILINE) == ["MAX_TASKS", "BETTER_AUTH_SECRET"]
 
 
-async def test_the_keys_are_replaced_gently_and_at_once(
+async def test_keys_can_be_replaced_with_both_valid_for_a_while_or_at_once(
     postgres: PostgresServer, database_url: str, tmp_path: Path
 ) -> None:
     gently, at_once = snippets("Replacing the keys")
@@ -163,7 +163,7 @@ async def test_the_keys_are_replaced_gently_and_at_once(
             assert status(service, newest) == 200
 
 
-async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServer, tmp_path: Path) -> None:
+async def test_the_serving_role_has_enough_rights_to_serve(postgres: PostgresServer, tmp_path: Path) -> None:
     owner = await migrated_database(postgres)
 
     run(snippets("Neon's roles and branches")[0], OWNER_URL=owner, PASSWORD="only-for-tests")
@@ -189,7 +189,7 @@ async def test_a_role_that_can_do_less_is_enough_to_serve(postgres: PostgresServ
         await connection.close()
 
 
-async def test_better_auth_has_a_role_that_sees_no_task_and_whose_sessions_the_api_does_not_see(
+async def test_the_role_of_better_auth_cannot_read_tasks_and_the_api_cannot_read_sessions(
     postgres: PostgresServer,
 ) -> None:
     owner = await migrated_database(postgres)
@@ -226,7 +226,9 @@ def use(service: Service) -> None:
         assert client.get("/health/ready").status_code == 200
 
 
-def test_somebodys_lines_are_found_by_the_hash_of_their_id(database_url: str, tmp_path: Path) -> None:
+def test_the_log_lines_of_a_person_are_found_by_the_hash_of_their_id(
+    database_url: str, tmp_path: Path
+) -> None:
     ann, key = someone(), "a-key-of-the-operator"
 
     with serving(environment_for(database_url, LOG_USER_KEY=key), tmp_path) as service:

@@ -58,7 +58,7 @@ async def assert_no_token_is_kept(page: Page, requested: list[str]) -> None:
     assert not any("eyJ" in url or "token=" in url for url in requested)
 
 
-async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_sees_them(
+async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_sees_them(
     site: Site, page: Page, browser: Browser
 ) -> None:
     requested, complaints = listening(page)
@@ -95,7 +95,7 @@ async def test_a_person_keeps_tasks_leaves_and_finds_them_again_and_nobody_else_
     assert [message for message in complaints if "401" not in message] == []
 
 
-async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_kept_for_ever(
+async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_cached_forever(
     site: Site,
 ) -> None:
     async with httpx.AsyncClient(base_url=site.url) as client:
@@ -120,7 +120,7 @@ async def test_the_page_may_speak_with_its_two_servers_only_and_its_files_are_ke
     assert "content-encoding" not in packed["identity"].headers
 
 
-async def test_search_tags_trash_and_the_manual_order(site: Site, page: Page) -> None:
+async def test_a_person_can_use_search_tags_the_trash_and_the_manual_order(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Water the plants", "Water the fern", "Buy milk")
 
@@ -156,7 +156,7 @@ TYPE_ON_AS_SOON_AS_IT_IS_SAVED = """
 
 
 @pytest.mark.parametrize("writes_on", [True, False], ids=["who writes elsewhere", "who waits"])
-async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_a_person_who_writes_elsewhere(
+async def test_after_saving_the_task_has_the_focus_unless_the_person_already_types_elsewhere(
     site: Site,
     page: Page,
     writes_on: bool,  # noqa: FBT001 - a parameter
@@ -174,7 +174,7 @@ async def test_after_saving_the_focus_is_on_the_task_but_not_taken_from_a_person
     await expect(there).to_be_focused()
 
 
-async def test_a_refused_optimistic_change_is_undone_and_nothing_else(site: Site, page: Page) -> None:
+async def test_only_the_refused_optimistic_change_is_undone(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("refused", "kept", "also refused")
     answer = asyncio.Event()
@@ -202,7 +202,7 @@ async def test_a_refused_optimistic_change_is_undone_and_nothing_else(site: Site
     await expect(ann.done("added meanwhile")).to_be_visible()
 
 
-async def test_a_long_list_goes_on_as_one_scrolls_and_keeps_still_while_it_loads(
+async def test_a_long_list_loads_more_on_scrolling_and_does_not_jump_meanwhile(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -229,7 +229,7 @@ async def test_a_long_list_goes_on_as_one_scrolls_and_keeps_still_while_it_loads
     assert shifts == 0
 
 
-async def test_sign_out_in_one_tab_is_seen_in_the_other(site: Site, page: Page) -> None:
+async def test_sign_out_in_one_tab_signs_out_the_other_tab(site: Site, page: Page) -> None:
     await Visitor.signed_up(page, site)
     other = await page.context.new_page()
     await other.goto(site.url)
@@ -240,7 +240,7 @@ async def test_sign_out_in_one_tab_is_seen_in_the_other(site: Site, page: Page) 
     await expect(page.get_by_label("E-mail")).to_be_visible()
 
 
-async def test_signing_in_again_in_one_tab_ends_the_question_in_the_other(
+async def test_signing_in_again_in_one_tab_closes_the_sign_in_dialog_in_the_other(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     async with site_of(postgres, tmp_path, life="4s") as site:
@@ -267,7 +267,7 @@ async def test_signing_in_again_in_one_tab_ends_the_question_in_the_other(
             await expect(page.locator(".task")).to_have_count(2)
 
 
-async def test_a_sign_out_that_nobody_answers_is_shown_as_failed(site: Site, page: Page) -> None:
+async def test_a_sign_out_without_a_response_is_shown_as_failed(site: Site, page: Page) -> None:
     await Visitor.signed_up(page, site)
     await page.route("**/api/auth/sign-out", lambda route: route.abort(), times=1)
 
@@ -278,7 +278,7 @@ async def test_a_sign_out_that_nobody_answers_is_shown_as_failed(site: Site, pag
     await expect(page.get_by_label("E-mail")).to_be_visible()
 
 
-async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> None:
+async def test_the_sign_up_form_shows_its_errors(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_label("E-mail").fill("ann@example.com")
@@ -300,7 +300,7 @@ async def test_the_sign_up_form_shows_what_is_wrong(site: Site, page: Page) -> N
         await expect(page.get_by_role("alert")).to_contain_text(alert)
 
 
-async def test_the_field_that_is_wrong_has_the_focus_and_the_message(site: Site, page: Page) -> None:
+async def test_an_invalid_field_has_the_focus_and_the_message(site: Site, page: Page) -> None:
     await page.goto(site.url)
     await page.get_by_role("button", name="Make an account").press("Enter")
     await expect(page.get_by_label("Name")).to_be_focused()
@@ -331,7 +331,7 @@ async def test_after_signing_in_the_focus_is_in_the_field_for_a_new_task(site: S
     await expect(page.get_by_label("New task")).not_to_be_focused()
 
 
-async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session_loses_no_word(
+async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_session_loses_no_typed_text(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     async with site_of(postgres, tmp_path, life="4s") as site:
@@ -358,7 +358,7 @@ async def test_with_tokens_that_last_seconds_nobody_notices_and_an_ended_session
             await assert_no_token_is_kept(page, requested)
 
 
-async def test_while_the_server_is_away_it_is_shown_plainly_and_afterwards_it_works(
+async def test_the_page_says_that_the_server_is_unreachable_and_works_again_afterwards(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     async with site_of(postgres, tmp_path) as site:
@@ -390,7 +390,7 @@ async def _settled(person: Visitor) -> list[Any]:
     return list(await person.titles())
 
 
-async def test_given_address_verification_the_page_explains_it_and_the_mailed_link_signs_in(
+async def test_given_email_verification_then_the_page_explains_it_and_the_mailed_link_signs_in(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}

@@ -99,7 +99,7 @@ async def save(page: Page) -> None:
     await expect(page.locator(".editor")).to_have_count(0)
 
 
-async def test_the_trash_has_no_field_to_add_a_task_and_delete_forever_asks_first(
+async def test_the_trash_has_no_field_for_a_new_task_and_delete_forever_needs_a_confirmation(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -118,7 +118,7 @@ async def test_the_trash_has_no_field_to_add_a_task_and_delete_forever_asks_firs
     assert await ask(page, site, "GET", "?trashed=true") == []
 
 
-async def test_a_new_task_is_shown_in_its_place_and_only_in_a_list_that_has_it(
+async def test_a_new_task_is_shown_at_its_place_and_only_in_lists_that_it_matches(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -176,7 +176,7 @@ async def test_saving_a_priority_leaves_every_other_field_as_it_is(site: Site, p
     assert kept["priority"] == "high"
 
 
-async def test_a_due_time_stays_when_the_day_changes_and_255_emoji_can_be_edited(
+async def test_changing_the_due_day_keeps_the_time_and_a_title_of_255_emoji_can_be_edited(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -192,7 +192,7 @@ async def test_a_due_time_stays_when_the_day_changes_and_255_emoji_can_be_edited
     assert datetime.fromisoformat(kept["due"]) == datetime.fromisoformat("2027-01-16T17:00:00Z")
 
 
-async def test_changes_of_different_fields_are_both_kept_and_of_the_same_field_the_person_chooses(
+async def test_edits_of_different_fields_are_merged_and_for_the_same_field_the_person_chooses(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -262,7 +262,7 @@ async def close_by_discarding(page: Page) -> None:
         (close_by_discarding, "theirs"),
     ],
 )
-async def test_when_a_conflict_closes_the_page_shows_the_tasks_and_what_was_typed_elsewhere(
+async def test_after_a_conflict_is_closed_the_page_shows_the_tasks_and_the_text_in_other_fields(
     site: Site, page: Page, close: Callable[[Page], Awaitable[None]], title: str
 ) -> None:
     ann = await in_conflict(page, site)
@@ -276,7 +276,7 @@ async def test_when_a_conflict_closes_the_page_shows_the_tasks_and_what_was_type
     assert {task["title"] for task in await ask(page, site, "GET", "")} == {title, "Beside it"}
 
 
-async def test_while_a_conflict_is_shown_a_field_that_only_the_other_changed_has_their_value(
+async def test_during_a_conflict_a_field_that_only_the_other_person_changed_has_their_value(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -308,7 +308,7 @@ async def test_while_a_conflict_is_shown_a_field_that_only_the_other_changed_has
     assert (kept["tags"], kept["due"]) == (["work"], "2027-03-01")
 
 
-async def test_on_a_small_screen_a_choice_that_is_missing_is_focused_and_its_message_is_in_view(
+async def test_on_a_small_screen_a_missing_choice_gets_the_focus_and_its_message_is_visible(
     site: Site, page: Page
 ) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
@@ -322,7 +322,7 @@ async def test_on_a_small_screen_a_choice_that_is_missing_is_focused_and_its_mes
         await expect(page.get_by_role("group", name="Title").get_by_label("Yours")).to_be_focused()
 
 
-async def test_a_row_that_throws_leaves_the_others_and_shows_what_was_written_in_it(
+async def test_a_row_with_a_render_error_shows_its_typed_text_and_the_other_rows_stay(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -346,7 +346,7 @@ async def test_a_row_that_throws_leaves_the_others_and_shows_what_was_written_in
     await expect(ann.done("Call home")).to_be_visible()
 
 
-async def test_a_page_that_throws_says_so_shows_what_was_written_and_can_be_loaded_again(
+async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reloaded(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -372,7 +372,7 @@ async def test_a_page_that_throws_says_so_shows_what_was_written_and_can_be_load
 
 
 @pytest.mark.parametrize("answer", ["Escape", "Keep editing"])
-async def test_a_question_that_ends_gives_the_focus_back_to_the_field(
+async def test_after_a_dialog_is_closed_the_field_has_the_focus_again(
     site: Site, page: Page, answer: str
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -391,7 +391,7 @@ async def test_a_question_that_ends_gives_the_focus_back_to_the_field(
 
 
 @pytest.mark.parametrize("act", ["Restore", "Delete forever"])
-async def test_the_focus_goes_to_the_next_of_the_trash_and_after_the_last_one_to_the_filter(
+async def test_in_the_trash_the_focus_moves_to_the_next_task_and_after_the_last_one_to_the_filter(
     site: Site, page: Page, act: str
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -413,7 +413,7 @@ async def test_the_focus_goes_to_the_next_of_the_trash_and_after_the_last_one_to
         await expect(there).to_be_focused()
 
 
-async def test_show_all_of_a_tag_leaves_the_focus_on_the_filter(site: Site, page: Page) -> None:
+async def test_show_all_for_a_tag_keeps_the_focus_on_the_filter(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ask(page, site, "POST", "", {"title": "Tidy up", "tags": ["home"]})
     await ask(page, site, "POST", "", {"title": "Read"})
@@ -427,7 +427,7 @@ async def test_show_all_of_a_tag_leaves_the_focus_on_the_filter(site: Site, page
     await expect(page.get_by_role("button", name="Open", exact=True)).to_be_focused()
 
 
-async def test_the_undo_bar_of_a_task_that_was_deleted_forever_or_restored_elsewhere_goes(
+async def test_the_undo_bar_disappears_if_the_task_was_restored_or_deleted_forever_elsewhere(
     site: Site, page: Page
 ) -> None:
     async with streaming(page):
@@ -453,7 +453,7 @@ async def test_the_undo_bar_of_a_task_that_was_deleted_forever_or_restored_elsew
         ("POST", "/restore", "“tab” was already restored"),
     ],
 )
-async def test_undo_of_a_task_that_is_not_in_the_trash_says_what_became_of_it(
+async def test_undo_for_a_task_that_is_not_in_the_trash_explains_what_happened_to_it(
     site: Site, page: Page, method: str, path: str, text: str
 ) -> None:
     await without_stream(page)
@@ -472,7 +472,7 @@ async def test_undo_of_a_task_that_is_not_in_the_trash_says_what_became_of_it(
     await expect(ann.done("tab")).to_have_count(0 if method == "DELETE" else 1)
 
 
-async def test_a_list_is_all_done_only_for_a_person_who_has_done_something(site: Site, page: Page) -> None:
+async def test_all_done_is_shown_only_if_the_person_has_completed_a_task(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
     await ann.add("Call home")
@@ -498,7 +498,7 @@ async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new
     assert (await task_of(page, site, "Write the report"))["description"] == "three pages of it"
 
 
-async def test_a_task_deleted_elsewhere_leaves_the_list_and_nothing_is_to_be_tried_again(
+async def test_a_task_deleted_elsewhere_disappears_from_the_list_and_no_try_again_is_offered(
     site: Site, page: Page
 ) -> None:
     await without_stream(page)
@@ -514,7 +514,7 @@ async def test_a_task_deleted_elsewhere_leaves_the_list_and_nothing_is_to_be_tri
     await expect(ann.done("Shared errand")).to_have_count(0)
 
 
-async def test_escape_of_an_input_method_and_a_slip_lose_nothing_and_ctrl_enter_saves(
+async def test_escape_in_an_input_method_and_a_wrong_click_lose_no_text_and_ctrl_enter_saves(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -548,7 +548,7 @@ async def test_each_error_of_the_api_is_shown_beside_its_field(site: Site, page:
     await expect(page.locator(".editor .field").filter(has_text="Tags")).to_contain_text("Each tag must")
 
 
-async def test_a_search_of_too_many_words_is_explained_and_not_to_be_tried_again(
+async def test_a_search_of_too_many_words_is_explained_and_no_try_again_is_offered(
     site: Site, page: Page
 ) -> None:
     await Visitor.signed_up(page, site)
@@ -559,7 +559,7 @@ async def test_a_search_of_too_many_words_is_explained_and_not_to_be_tried_again
     await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
-async def test_without_crypto_random_uuid_a_task_is_added(site: Site, page: Page) -> None:
+async def test_a_task_can_be_added_without_crypto_random_uuid(site: Site, page: Page) -> None:
     await page.add_init_script("delete Crypto.prototype.randomUUID")
     ann = await Visitor.signed_up(page, site)
 
@@ -568,7 +568,7 @@ async def test_without_crypto_random_uuid_a_task_is_added(site: Site, page: Page
     assert await ann.titles() == ["On plain http"]
 
 
-async def test_the_focus_goes_to_the_neighbour_of_a_deleted_task_and_the_page_does_not_scroll_away(
+async def test_after_a_deletion_the_next_task_has_the_focus_and_the_page_does_not_scroll(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -586,9 +586,7 @@ async def test_the_focus_goes_to_the_neighbour_of_a_deleted_task_and_the_page_do
     assert abs(await page.evaluate("scrollY") - before) < 200
 
 
-async def test_a_page_that_the_browser_translated_goes_on_showing_what_is_true(
-    site: Site, page: Page
-) -> None:
+async def test_a_page_translated_by_the_browser_still_shows_changes(site: Site, page: Page) -> None:
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     ann = await Visitor.signed_up(page, site)
@@ -642,7 +640,7 @@ async def other_browser(browser: Browser, ann: Visitor) -> AsyncIterator[Visitor
         yield other
 
 
-async def test_given_no_stream_a_change_in_another_browser_is_seen_on_coming_back(
+async def test_given_no_stream_then_a_change_in_another_browser_is_shown_when_the_page_is_visible_again(
     site: Site, page: Page, browser: Browser
 ) -> None:
     await without_stream(page)
@@ -656,7 +654,7 @@ async def test_given_no_stream_a_change_in_another_browser_is_seen_on_coming_bac
     await expect(ann.done("From the other browser")).to_be_visible()
 
 
-async def test_what_one_browser_changes_the_other_one_shows(site: Site, page: Page, browser: Browser) -> None:
+async def test_a_change_in_one_browser_is_shown_in_another(site: Site, page: Page, browser: Browser) -> None:
     async with streaming(page):
         ann = await Visitor.signed_up(page, site)
     async with other_browser(browser, ann) as other:
@@ -682,7 +680,7 @@ async def test_what_one_browser_changes_the_other_one_shows(site: Site, page: Pa
         assert await ann.titles() == ["Dark bread", "Rent"]
 
 
-async def test_seven_tabs_of_one_browser_load_and_show_within_a_second_what_another_device_writes(
+async def test_seven_tabs_of_one_browser_show_a_change_of_another_device_within_a_second(
     site: Site, page: Page, context: BrowserContext
 ) -> None:
     """Over HTTP/1.1 a browser has six connections to an origin, so seven streams would leave none for requests."""
@@ -706,9 +704,7 @@ async def test_seven_tabs_of_one_browser_load_and_show_within_a_second_what_anot
     assert min(took) < 1  # the others may meet a busy machine
 
 
-async def test_while_no_stream_reaches_the_page_it_says_that_changes_may_appear_late(
-    site: Site, page: Page
-) -> None:
+async def test_without_a_stream_the_page_says_that_changes_may_appear_late(site: Site, page: Page) -> None:
     await without_stream(page)
     await Visitor.signed_up(page, site)
     news = page.locator(".late-news")
@@ -720,7 +716,7 @@ async def test_while_no_stream_reaches_the_page_it_says_that_changes_may_appear_
     await expect(news).to_have_text("", timeout=20_000)
 
 
-async def test_while_a_person_writes_nothing_that_happens_elsewhere_takes_the_field_away(
+async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(
     site: Site, page: Page
 ) -> None:
     async with streaming(page):
@@ -746,7 +742,7 @@ async def test_while_a_person_writes_nothing_that_happens_elsewhere_takes_the_fi
 
 
 @pytest.mark.parametrize("hears", [True, False], ids=["heard of", "not heard of"])
-async def test_a_task_deleted_elsewhere_stays_while_its_form_is_open_and_goes_with_it(
+async def test_a_task_deleted_elsewhere_stays_until_its_form_is_closed(
     site: Site,
     page: Page,
     hears: bool,  # noqa: FBT001 - a case
@@ -799,7 +795,7 @@ async def test_a_title_that_could_not_be_sent_is_put_back_into_its_field(site: S
     await expect(page.locator(".notice")).to_contain_text("The title is odd")
 
 
-async def test_each_text_of_a_person_has_its_own_direction(site: Site, page: Page) -> None:
+async def test_each_typed_text_has_its_own_writing_direction(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("שלום עולם")
     await ask(

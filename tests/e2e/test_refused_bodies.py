@@ -84,19 +84,19 @@ def status_seen(service: Service, request_head: bytes, body: bytes = BODY) -> in
         (415, {"media_type": "text/plain"}),
     ],
 )
-def test_given_a_response_before_the_body_a_client_that_sends_on_sees_it(
+def test_a_client_that_keeps_sending_sees_a_response_that_was_sent_before_the_end_of_its_body(
     service: Service, status: int, more: dict[str, str]
 ) -> None:
     assert status_seen(service, head(service, length=len(BODY), **more)) == status
 
 
-def test_given_a_body_that_comes_too_late_a_client_that_sends_on_sees_408(strict_service: Service) -> None:
+def test_a_client_that_keeps_sending_sees_408(strict_service: Service) -> None:
     late = head(strict_service, length=None, token=strict_service.token(someone()))
 
     assert status_seen(strict_service, late, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)) == 408
 
 
-def test_given_too_many_requests_a_client_that_sends_on_sees_429(strict_service: Service) -> None:
+def test_a_client_that_keeps_sending_sees_429(strict_service: Service) -> None:
     token = strict_service.token(someone())
     first = httpx.get(f"{strict_service.url}/api/me/tasks", headers={"authorization": f"Bearer {token}"})
 
@@ -121,7 +121,7 @@ def test_httpx_always_sees_the_413(service: Service, *, chunked: bool) -> None:
 
 
 @pytest.mark.parametrize(("token", "status"), [("believed", 413), ("made up", 401)])
-async def test_node_always_sees_why(service: Service, token: str, status: int) -> None:
+async def test_node_always_sees_the_status_of_the_refusal(service: Service, token: str, status: int) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
@@ -136,7 +136,9 @@ async def test_node_always_sees_why(service: Service, token: str, status: int) -
     assert Counter(json.loads(printed)) == {status: TRIES}
 
 
-def test_a_client_that_sends_on_slowly_is_cut_after_a_few_seconds(service: Service) -> None:
+def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_after_a_few_seconds(
+    service: Service,
+) -> None:
     with socket.create_connection(address_of(service), timeout=20) as sender:
         sender.sendall(head(service))
         began = time.monotonic()
@@ -151,7 +153,7 @@ def test_a_client_that_sends_on_slowly_is_cut_after_a_few_seconds(service: Servi
     assert READ_ON_FOR - 1 < lasted < READ_ON_FOR + 5
 
 
-def test_a_client_that_sends_without_end_is_cut_after_a_few_megabytes(service: Service) -> None:
+def test_a_refused_client_that_keeps_sending_is_disconnected_after_a_few_megabytes(service: Service) -> None:
     sent = 0
 
     with socket.create_connection(address_of(service), timeout=20) as sender:
@@ -163,7 +165,7 @@ def test_a_client_that_sends_without_end_is_cut_after_a_few_megabytes(service: S
     assert READ_ON_MAX < sent < READ_ON_MAX + 20_000_000  # the kernel takes some more on both sides
 
 
-def test_a_client_that_waits_for_leave_to_send_is_answered_and_not_waited_for(service: Service) -> None:
+def test_a_client_with_expect_100_continue_gets_the_refusal_and_no_body_is_read(service: Service) -> None:
     with socket.create_connection(address_of(service), timeout=20) as sender:
         began = time.monotonic()
         sender.sendall(head(service, "Expect: 100-continue", length=5_000_000))
@@ -176,7 +178,7 @@ def test_a_client_that_waits_for_leave_to_send_is_answered_and_not_waited_for(se
     assert lasted < READ_ON_FOR - 1
 
 
-async def test_a_large_body_that_is_read_whole_is_answered_at_once(service: Service) -> None:
+async def test_a_completely_read_large_body_gets_its_response_at_once(service: Service) -> None:
     large = {"operations": [{"op": "create", "title": "x", "description": "y" * 200_000}]}
 
     async with httpx.AsyncClient(base_url=service.url, headers=service.headers()) as client:

@@ -66,7 +66,7 @@ def stopped(process: Process, seconds: float = PATIENCE) -> bool:
     return True
 
 
-def test_a_stopping_service_says_so_and_goes_on_serving(database_url: str, tmp_path: Path) -> None:
+def test_a_stopping_service_is_not_ready_and_still_serves_requests(database_url: str, tmp_path: Path) -> None:
     env = environment_for(database_url, SHUTDOWN_DELAY="60", WEB_CONCURRENCY="2")
     with serving(env, tmp_path) as service, httpx.Client(headers=service.headers()) as client:
         tasks, health = f"{service.url}/api/me/tasks", f"{service.url}/health/ready"
@@ -128,9 +128,7 @@ def log_lines(service: Service, name: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == name]
 
 
-def test_a_worker_that_is_killed_is_replaced_and_one_line_of_the_log_says_so(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_killed_worker_is_replaced_and_logged_in_one_line(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
         (first,) = workers(service)
 
@@ -143,7 +141,7 @@ def test_a_worker_that_is_killed_is_replaced_and_one_line_of_the_log_says_so(
     assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
 
 
-def test_a_worker_that_dies_again_at_once_ends_the_service_and_the_log_says_why(
+def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_is_logged(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
@@ -178,7 +176,7 @@ def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
     )
 
 
-def test_given_wrong_settings_a_reload_logs_them_and_the_old_worker_goes_on(
+def test_given_invalid_settings_then_a_reload_logs_them_and_the_old_worker_continues(
     database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / ".env"
@@ -257,7 +255,7 @@ runpy.run_module("app", run_name="__main__")
     ("verb", "module", "status"),
     [("serve", "app.cli", 0), ("serve", "granian.server", 0), ("migrate", "alembic", -signal.SIGTERM)],
 )
-def test_given_sigterm_before_the_imports_are_done_only_serve_ends_with_status_0(
+def test_given_sigterm_during_the_imports_then_serve_ends_with_status_0_and_other_commands_do_not(
     verb: str, module: str, status: int
 ) -> None:
     done = subprocess.run(
@@ -301,7 +299,7 @@ def test_the_start_logs_its_url_issuer_and_database_in_one_line(database_url: st
     }
 
 
-def test_given_a_main_process_that_is_killed_then_its_worker_leaves_the_port(
+def test_given_a_killed_main_process_then_its_worker_frees_the_port(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:

@@ -59,7 +59,7 @@ def counted(answer: httpx.Response) -> int:
     return int(left.removeprefix("r="))
 
 
-def test_requests_go_through_the_proxy_over_tls(proxy: ReverseProxy, behind: Service) -> None:
+def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, behind: Service) -> None:
     tls = {"sni_hostname": NAME}
     with proxy.client(**behind.headers(someone("ann"))) as client:
         created = client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=tls)
@@ -70,7 +70,7 @@ def test_requests_go_through_the_proxy_over_tls(proxy: ReverseProxy, behind: Ser
     assert "strict-transport-security" in listed.headers  # it believed X-Forwarded-Proto
 
 
-def test_each_client_is_counted_by_its_own_address_whatever_it_says_of_itself(proxy: ReverseProxy) -> None:
+def test_each_client_is_counted_by_its_real_address_even_if_it_forges_the_header(proxy: ReverseProxy) -> None:
     mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))  # whose minute begins here
     one = counted(proxy.ask("/nowhere", mine))
     forged = {"x-forwarded-for": theirs, "forwarded": f"for={theirs}", "x-real-ip": theirs}
@@ -82,7 +82,7 @@ def test_each_client_is_counted_by_its_own_address_whatever_it_says_of_itself(pr
     assert another > again
 
 
-def test_a_body_that_is_too_large_is_refused_by_the_service_in_its_own_words(
+def test_the_413_of_a_large_body_comes_from_the_service_and_not_from_the_proxy(
     proxy: ReverseProxy, behind: Service
 ) -> None:
     headers = {**behind.headers(someone("ann")), "content-type": "application/json"}
@@ -124,7 +124,7 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
     assert descriptors(behind) <= before  # 7.5 seconds later: the service itself would end it after 10
 
 
-def test_slow_readers_are_the_proxys_and_hold_nothing_of_the_service(
+def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_holds_nothing(
     proxy: ReverseProxy, behind: Service
 ) -> None:
     ann = hoarder(behind)
@@ -142,7 +142,7 @@ def test_slow_readers_are_the_proxys_and_hold_nothing_of_the_service(
     assert direct.status_code == 200
 
 
-def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_and_others_do_not(
+def test_an_address_with_the_maximum_of_concurrent_requests_gets_429_and_others_do_not(
     capped: ReverseProxy, behind: Service
 ) -> None:
     head = f"POST /api/me/tasks HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: {behind.headers()['authorization']}\r\n"
@@ -163,7 +163,7 @@ def test_an_address_with_as_many_requests_under_way_as_its_cap_allows_gets_429_a
     assert another.status_code == 200
 
 
-def test_ipv6_addresses_of_one_site_share_its_cap(tmp_path: Path) -> None:
+def test_ipv6_addresses_of_one_64_bit_network_share_one_limit(tmp_path: Path) -> None:
     command = [
         "unshare",
         "--map-root-user",
@@ -179,7 +179,7 @@ def test_ipv6_addresses_of_one_site_share_its_cap(tmp_path: Path) -> None:
     assert json.loads(done.stdout or "{}") == {"same network": 429, "other network": 503}, done.stderr
 
 
-def test_without_the_service_nginx_says_503_as_a_problem(
+def test_without_the_service_nginx_sends_503_as_a_problem_document(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     env = default_environment(database_url, ALLOWED_HOSTS="*")
@@ -193,7 +193,7 @@ def test_without_the_service_nginx_says_503_as_a_problem(
     assert answer.json()["status"] == 503
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+def test_systemd_analyze_finds_no_error_in_the_unit(tmp_path: Path) -> None:
     program, user = Path(sys.executable).with_name("app"), Path.home().owner()
     changes = {"/opt/taskward/bin/app": str(program), "User=taskward": f"User={user}"}
     (tmp_path / "taskward.service").write_text(edited("taskward.service", changes))

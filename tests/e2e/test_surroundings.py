@@ -41,7 +41,7 @@ def started(
     )
 
 
-def test_from_a_folder_that_is_gone_one_line_says_so(database_url: str, tmp_path: Path) -> None:
+def test_a_start_in_a_deleted_folder_fails_with_one_line(database_url: str, tmp_path: Path) -> None:
     (folder := tmp_path / "gone").mkdir()
 
     done = started(environment_for(database_url), folder, 'rmdir "$PWD" && exec "$@"')
@@ -54,7 +54,9 @@ def test_from_a_folder_that_is_gone_one_line_says_so(database_url: str, tmp_path
 
 
 @pytest.mark.parametrize("verb", ["serve", "migrate"])
-def test_with_standard_output_closed_one_line_says_so(database_url: str, tmp_path: Path, verb: str) -> None:
+def test_a_start_with_standard_output_closed_fails_with_one_line(
+    database_url: str, tmp_path: Path, verb: str
+) -> None:
     done = started(environment_for(database_url), tmp_path, f'exec "$1" -m app {verb} >&-')
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -72,7 +74,7 @@ def read_only() -> list[str]:
     return command
 
 
-def test_with_counts_and_no_folder_to_write_them_to_one_line_says_so(
+def test_a_start_with_metrics_and_no_writable_folder_fails_with_one_line(
     database_url: str, read_only: list[str], tmp_path: Path
 ) -> None:
     env = environment_for(database_url, METRICS_PORT=str(free_port()), TMPDIR="/proc")
@@ -86,7 +88,7 @@ def test_with_counts_and_no_folder_to_write_them_to_one_line_says_so(
     assert done.stderr.count("\n") == 1
 
 
-def test_without_counts_it_serves_where_no_folder_can_be_written_to(
+def test_without_metrics_the_service_needs_no_writable_folder(
     database_url: str, read_only: list[str], tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, TMPDIR="/proc"), tmp_path, under=read_only) as service:
@@ -96,7 +98,7 @@ def test_without_counts_it_serves_where_no_folder_can_be_written_to(
     assert created.status_code == 201
 
 
-def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_lost_and_it_is_reported_once(
+def test_given_a_closed_log_pipe_then_no_request_or_count_is_lost_and_it_is_reported_once(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -120,7 +122,7 @@ def test_given_a_reader_of_the_log_that_is_gone_then_no_request_and_no_count_is_
     ]
 
 
-def test_without_a_reader_of_the_log_the_main_process_ends_well_too(
+def test_given_a_closed_log_pipe_then_the_main_process_ends_with_status_0(
     database_url: str, tmp_path: Path
 ) -> None:
     reading, writing = os.pipe()
@@ -165,7 +167,7 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_given_a_reader_of_the_log_that_is_there_and_does_not_read_then_every_request_is_answered(
+def test_given_a_log_pipe_that_nobody_reads_then_every_request_gets_a_response(
     database_url: str, tmp_path: Path, unbuffered: str
 ) -> None:
     reading, writing = os.pipe()
@@ -189,7 +191,7 @@ def test_given_a_reader_of_the_log_that_is_there_and_does_not_read_then_every_re
 @pytest.mark.parametrize(
     "verb", ["token --user ann", "openapi", "migrate", "purge --older-than 1d", "--version"]
 )
-def test_given_a_full_disk_under_standard_output_then_a_command_says_so_in_one_line(
+def test_given_standard_output_on_a_full_disk_then_a_command_fails_with_one_line(
     database_url: str, tmp_path: Path, verb: str, unbuffered: str
 ) -> None:
     env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)
@@ -204,7 +206,7 @@ def test_given_a_full_disk_under_standard_output_then_a_command_says_so_in_one_l
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_given_a_full_disk_under_standard_output_then_the_service_starts_and_says_so_once(
+def test_given_standard_output_on_a_full_disk_then_the_service_starts_and_reports_it_once(
     database_url: str, tmp_path: Path, unbuffered: str
 ) -> None:
     env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)

@@ -50,7 +50,7 @@ def below(parent: Span, receiver: Receiver) -> list[Span]:
     return [span for span in receiver.spans if span.parent_span_id == parent.span_id]
 
 
-def test_a_request_is_a_span_below_the_callers_and_its_statement_one_below_it(
+def test_a_request_is_a_child_span_of_the_callers_and_its_statement_is_a_child_of_the_request(
     traced: Service, receiver: Receiver
 ) -> None:
     headers = traced.headers(someone()) | {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -75,7 +75,7 @@ def test_a_request_is_a_span_below_the_callers_and_its_statement_one_below_it(
     assert json.loads(line)["trace_id"] == TRACE
 
 
-def test_statements_of_one_transaction_are_below_the_request_too(
+def test_statements_of_a_transaction_are_child_spans_of_the_request(
     traced: Service, receiver: Receiver, database_url: str, postgres: PostgresServer
 ) -> None:
     ann = someone("ann")
@@ -99,7 +99,7 @@ def test_statements_of_one_transaction_are_below_the_request_too(
     assert len(below(mine, receiver)) == 7
 
 
-def test_no_id_title_or_token_leaves_with_a_trace(
+def test_a_trace_contains_no_id_title_or_token(
     traced: Service, receiver: Receiver, database_url: str, postgres: PostgresServer
 ) -> None:
     ann = someone("ann")
@@ -127,7 +127,7 @@ def test_no_id_title_or_token_leaves_with_a_trace(
         assert private.encode() not in sent
 
 
-def test_the_last_spans_are_sent_before_the_end_and_a_receiver_that_hangs_does_not_delay_it(
+def test_the_last_spans_are_sent_at_shutdown_and_a_receiver_that_hangs_does_not_delay_it(
     database_url: str, tmp_path: Path
 ) -> None:
     for hang in (False, True):
@@ -145,7 +145,7 @@ def test_the_last_spans_are_sent_before_the_end_and_a_receiver_that_hangs_does_n
                 assert receiver.named("GET /api/{user_id}/tasks")
 
 
-def test_the_samplers_variable_is_heard(database_url: str, tmp_path: Path) -> None:
+def test_otel_traces_sampler_is_used(database_url: str, tmp_path: Path) -> None:
     with receiving() as receiver:
         more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_TRACES_SAMPLER": "always_off"}
         with serving(environment_for(database_url, **more), tmp_path) as service:
@@ -179,7 +179,7 @@ def test_opentelemetry_is_not_imported_without_an_endpoint(
     assert done.stdout.split() == [imported, "False"]
 
 
-def test_another_protocol_than_the_one_we_speak_is_reported(database_url: str, tmp_path: Path) -> None:
+def test_an_unsupported_otlp_protocol_is_reported(database_url: str, tmp_path: Path) -> None:
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
     ended = app("serve", env=environment_for(database_url, **more), cwd=tmp_path)
@@ -203,5 +203,5 @@ def test_another_protocol_than_the_one_we_speak_is_reported(database_url: str, t
         ("", None),
     ],
 )
-def test_a_trace_is_named_only_by_a_valid_traceparent(sent: str, trace: str | None) -> None:
+def test_only_a_valid_traceparent_sets_the_trace_id(sent: str, trace: str | None) -> None:
     assert trace_id_of(sent.encode()) == trace

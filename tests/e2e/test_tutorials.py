@@ -44,7 +44,7 @@ def test_the_environment_of_a_tutorial_is_refused_with_what_to_set(database_url:
         ({"sub"}, "the token has no acceptable subject"),
     ],
 )
-def test_a_token_without_what_the_page_names_is_refused(
+def test_a_token_without_a_claim_that_the_page_names_is_refused(
     service: Service, left_out: set[str], reason: str
 ) -> None:
     now = int(time.time())

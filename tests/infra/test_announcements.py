@@ -73,7 +73,7 @@ def ann(postgres: PostgresServer, database: Database, database_url: str) -> Ann:
     return Ann(postgres, database, DatabaseAddress.parse(database_url))
 
 
-async def test_each_kind_of_write_is_announced_when_others_can_read_it(ann: Ann) -> None:
+async def test_each_kind_of_write_is_announced_after_its_commit(ann: Ann) -> None:
     one, _ = await ann.tasks.create(NewTask(title="one"))
     two, _ = await ann.tasks.create(NewTask(title="two"))
     trashed = [Trash(two)]
@@ -143,7 +143,7 @@ async def test_a_write_whose_outcome_is_unknown_is_announced(
     assert ann.heard == [ann.revision()] != [before]
 
 
-async def test_a_write_whose_client_has_gone_is_announced(
+async def test_a_write_whose_client_disconnected_is_announced(
     postgres: PostgresServer, database_url: str
 ) -> None:
     async with unconfirmed_write(postgres, database_url) as (ann, before, _, creating):

@@ -114,7 +114,7 @@ async def found(mine: NeonTaskRepository, **selection: Any) -> set[str]:
     return {task["id"] for task in read(page)}
 
 
-async def test_rows_of_the_previous_version_are_found_in_every_spelling_after_the_migration(
+async def test_after_the_migration_rows_of_the_previous_version_are_found_in_every_spelling(
     before: Before,
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
@@ -141,7 +141,7 @@ async def test_rows_of_the_previous_version_are_found_in_every_spelling_after_th
     assert await theirs.revision() == revisions[1]
 
 
-async def test_a_task_in_two_spellings_of_one_tag_keeps_the_first_counts_once_and_can_be_written_as_it_is_shown(
+async def test_a_task_with_two_spellings_of_one_tag_keeps_the_first_and_counts_once(
     before: Before,
 ) -> None:
     ann = someone("ann")
@@ -157,7 +157,7 @@ async def test_a_task_in_two_spellings_of_one_tag_keeps_the_first_counts_once_an
     assert (await mine.change(task.id, TaskChanges(tags=seen["tags"]), at=later(1))).version == 2
 
 
-async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_nothing_differs(
+async def test_every_slice_of_a_long_list_is_recomputed_and_a_second_run_changes_nothing(
     before: Before, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "OWNERS_AT_ONCE", 1)
@@ -175,7 +175,7 @@ async def test_every_slice_of_a_long_list_is_derived_anew_and_a_second_time_noth
     assert await before.keys_of(bob) == [tag_key(HEART)]
 
 
-async def test_it_waits_for_owners_that_are_being_written_and_goes_on_after_a_stop_with_what_is_left(
+async def test_the_backfill_waits_for_running_writes_and_continues_after_a_stop_with_the_rest(
     before: Before,
 ) -> None:
     ann, bob = sorted((someone("ann"), someone("bob")))
@@ -195,7 +195,9 @@ async def test_it_waits_for_owners_that_are_being_written_and_goes_on_after_a_st
     assert await before.migrate() == ["the keys and words of 1 task"]
 
 
-async def test_a_task_that_changes_between_reading_and_writing_is_read_again(before: Before) -> None:
+async def test_the_backfill_reads_a_task_again_that_changed_between_its_read_and_write(
+    before: Before,
+) -> None:
     ann = someone("ann")
     task = await before.keep(ann, "x", [RED_HEART], " x ")
 

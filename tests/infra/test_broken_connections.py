@@ -107,7 +107,7 @@ async def test_a_read_whose_server_process_ends_is_repeated(place: Place) -> Non
         assert read(await reading) == []
 
 
-async def test_a_write_whose_server_process_ends_is_reported_as_unknown_and_not_repeated(
+async def test_a_write_whose_server_process_ends_gets_outcome_unknown_and_is_not_repeated(
     place: Place,
 ) -> None:
     async with open_database(place) as database:
@@ -124,7 +124,7 @@ async def test_a_write_whose_server_process_ends_is_reported_as_unknown_and_not_
 
 
 @pytest.mark.quiet
-async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_be_undone(
+async def test_a_write_that_waits_too_long_for_a_lock_is_cancelled_and_reported_as_not_done(
     place: Place,
 ) -> None:
     async with open_database(place, seconds=1) as database:
@@ -141,7 +141,7 @@ async def test_a_write_that_a_lock_holds_up_is_ended_by_the_server_and_known_to_
         assert read(await mine.page(1, after=None)) == []
 
 
-async def test_behind_a_pooler_the_same_is_cut_off_and_reported_as_unknown(place: Place) -> None:
+async def test_behind_a_pooler_a_write_that_waits_for_a_lock_gets_outcome_unknown(place: Place) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
     async with open_database(place, seconds=3) as database:
         mine = NeonTaskRepository(database, owner=someone())
@@ -151,7 +151,7 @@ async def test_behind_a_pooler_the_same_is_cut_off_and_reported_as_unknown(place
                 await mine.add(TaskFactory.build(), at_most=MANY)
 
 
-async def test_a_statement_that_takes_too_long_is_cut_off_and_no_other_connection_is_distrusted(
+async def test_a_statement_that_takes_too_long_is_cancelled_and_other_idle_connections_are_kept(
     place: Place,
 ) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
@@ -172,7 +172,7 @@ async def test_an_error_that_arrives_at_the_deadline_is_reported_as_that_error(
             await database.fetch(Statement("SELECT 1 / 0", ()), {})
 
 
-async def test_a_database_that_is_opened_again_cuts_off_in_time_again(place: Place) -> None:
+async def test_after_a_database_is_opened_again_statements_are_cancelled_in_time_again(place: Place) -> None:
     place.address = DatabaseAddress.parse(f"{place.postgres.url_of(place.address.database)}?pgbouncer=true")
     database = Database(place.address, timeout=0.5)
 
@@ -216,7 +216,7 @@ async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and
         assert len(read(await NeonTaskRepository(database, owner=ann).page(9, after=None))) == 1
 
 
-async def test_given_one_loss_then_the_other_idle_connections_are_not_trusted(place: Place) -> None:
+async def test_given_one_lost_connection_then_the_other_idle_connections_are_not_reused(place: Place) -> None:
     async with open_database(place) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await warmed(database, 6)
@@ -230,7 +230,7 @@ async def test_given_one_loss_then_the_other_idle_connections_are_not_trusted(pl
         assert len(answers) == 6
 
 
-async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refused_at_once(
+async def test_given_a_full_pool_then_a_wait_ends_before_the_deadline_and_a_full_queue_refuses_at_once(
     place: Place,
 ) -> None:
     async with open_database(place, pool_size=1, seconds=20) as database:
@@ -254,7 +254,7 @@ async def test_given_a_full_pool_then_waiting_ends_early_and_too_many_are_refuse
         assert {type(task.exception()) for task in asking} == {DatabaseUnavailable}
 
 
-async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: Place) -> None:
+async def test_a_cancelled_waiter_leaves_the_queue_for_a_connection(place: Place) -> None:
     async with open_database(place, pool_size=1) as database:
         in_use = await database._checkout.acquire(database.deadline())
         asking = asyncio.create_task(NeonTaskRepository(database, owner=someone()).page(1, after=None))
@@ -270,7 +270,7 @@ async def test_a_waiter_that_gives_up_leaves_the_queue_for_a_connection(place: P
         database._checkout.release(in_use)
 
 
-async def test_somebody_with_nothing_under_way_goes_before_another_persons_second_statement(
+async def test_a_persons_first_statement_goes_before_another_persons_second_one(
     place: Place,
 ) -> None:
     url = place.postgres.url_of(place.address.database)
@@ -356,7 +356,7 @@ async def test_a_write_just_after_idle_connections_ended_is_done_or_of_unknown_o
         assert errors <= {OutcomeUnknown}
 
 
-async def test_given_a_server_that_takes_long_to_refuse_then_no_attempt_begins_after_the_budget(
+async def test_given_a_server_that_refuses_slowly_then_no_attempt_begins_after_the_time_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("app.infra.postgres.connect.OPENING_BUDGET", 0.5)

@@ -83,7 +83,7 @@ async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
         assert database.counts().in_use == 0
 
 
-async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_too(
+async def test_a_transaction_past_its_deadline_and_a_cancelled_request_cancel_their_statements(
     address: DatabaseAddress, database_url: str
 ) -> None:
     async with open_database(address) as database:
@@ -99,7 +99,7 @@ async def test_a_transaction_that_is_cut_off_and_a_caller_who_gives_up_cancel_to
         assert await active(database_url) == 0
 
 
-async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble(
+async def test_a_search_ends_after_its_time_limit_and_the_database_still_counts_as_available(
     address: DatabaseAddress, database_url: str
 ) -> None:
     async with open_database(address) as database:
@@ -110,7 +110,7 @@ async def test_a_search_ends_after_its_budget_and_the_database_is_not_in_trouble
         assert database._trouble is None
 
 
-async def test_a_summary_ends_after_its_budget(
+async def test_a_summary_ends_after_its_time_limit(
     address: DatabaseAddress, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Statement("SELECT pg_sleep(30) WHERE $1 <> ''", ("owner",), SUMMARY.budget)
@@ -130,7 +130,7 @@ def replace_budget(statement: Statement, seconds: float) -> Statement:
     return Statement(statement.sql, statement.names, seconds)
 
 
-async def test_a_timed_out_request_is_answered_before_its_statement_is_cancelled(
+async def test_a_request_past_its_deadline_gets_its_response_before_its_statement_is_cancelled(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancelling = asyncio.Event()
@@ -149,7 +149,7 @@ async def test_a_timed_out_request_is_answered_before_its_statement_is_cancelled
         assert await active(database_url) == 0  # so that it is not there for the next test
 
 
-async def test_a_full_pool_does_not_keep_readiness_from_an_answer(database_url: str) -> None:
+async def test_readiness_responds_even_if_the_pool_is_full(database_url: str) -> None:
     async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
         holding = asyncio.create_task(database.fetch(SLOW, {}))
         await asyncio.sleep(0.1)

@@ -90,7 +90,7 @@ def of(event: str, logged: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("sql", "gap"), DAMAGES.items(), ids=DAMAGES)
-async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the_log_says_what_once_and_readiness_names_the_part(
+async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_and_readiness_unavailable(
     postgres: PostgresServer, url: str, ann: dict[str, str], sql: str, gap: str
 ) -> None:
     keyed = ann | {"idempotency-key": '"one"'}
@@ -117,7 +117,7 @@ async def test_given_damage_under_a_running_service_then_503_says_not_set_up_the
     assert of("unexpected error", logged) == []
 
 
-async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_are_served_without_a_restart(
+async def test_given_a_repaired_schema_then_the_service_is_ready_and_serves_without_a_restart(
     postgres: PostgresServer, url: str, ann: dict[str, str]
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
@@ -133,7 +133,7 @@ async def test_given_damage_that_is_mended_then_readiness_sees_it_and_requests_a
     assert len(of("wall stands again", logged)) == 1
 
 
-async def test_an_undefined_table_is_our_bug_if_the_database_has_all_its_parts(url: str) -> None:
+async def test_an_undefined_table_is_an_unexpected_error_if_the_schema_is_complete(url: str) -> None:
     async with open_database(url) as database:
         with pytest.raises(asyncpg.UndefinedTableError):
             await database.fetch(Statement("SELECT FROM no_such_table", ()), {})
@@ -147,7 +147,7 @@ CREATE TRIGGER swallow BEFORE INSERT ON task_owners FOR EACH ROW EXECUTE FUNCTIO
 """
 
 
-async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_say_that_there_are_too_many_tasks(
+async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_get_too_many_tasks(
     postgres: PostgresServer, url: str
 ) -> None:
     postgres.query(SWALLOW, name_of(url))
@@ -157,7 +157,7 @@ async def test_given_a_trigger_that_hides_the_owners_row_then_a_batch_does_not_s
             await mine.apply([task_made(1)], at=later(1), at_most=MANY)
 
 
-async def test_given_row_level_security_disabled_then_the_next_look_after_a_statement_notices_and_requests_go_on(
+async def test_given_disabled_row_level_security_then_the_next_check_reports_it_and_requests_are_still_served(
     postgres: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.postgres.row_security_watch.CHECK_EVERY", 0.01)
@@ -182,7 +182,7 @@ async def test_given_row_level_security_disabled_then_the_next_look_after_a_stat
     assert [line["event"] for line in logged] == ["wall down", "wall stands again"]
 
 
-async def test_given_a_look_that_is_due_and_no_requests_then_the_database_is_left_asleep(
+async def test_given_a_due_check_and_no_requests_then_the_database_is_not_woken(
     postgres: PostgresServer, url: str
 ) -> None:
     async with open_database(url) as database:
@@ -194,7 +194,7 @@ async def test_given_a_look_that_is_due_and_no_requests_then_the_database_is_lef
             assert await database.trouble() is None
 
 
-async def test_a_worker_that_starts_while_a_wall_is_down_serves_nothing(
+async def test_a_worker_that_starts_with_broken_row_level_security_serves_no_request(
     postgres: PostgresServer, url: str
 ) -> None:
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", name_of(url))
@@ -204,9 +204,7 @@ async def test_a_worker_that_starts_while_a_wall_is_down_serves_nothing(
                 await database.fetch(PING, {})
 
 
-async def test_a_table_that_is_missing_is_reported_by_migrate_in_one_sentence(
-    postgres: PostgresServer, url: str
-) -> None:
+async def test_migrate_reports_a_missing_table_in_one_sentence(postgres: PostgresServer, url: str) -> None:
     postgres.query("DROP VIEW own_tasks; DROP TABLE tasks", name_of(url))
 
     with pytest.raises(CannotMend, match=r"the table tasks is missing, .*: restore a backup"):
@@ -230,7 +228,7 @@ async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superu
     assert mended is None
 
 
-async def test_a_membership_that_migrate_gives_back_is_reported(url: str) -> None:
+async def test_migrate_reports_a_role_membership_that_it_grants_again(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("REVOKE taskward_app FROM CURRENT_USER")
@@ -243,7 +241,7 @@ async def test_a_membership_that_migrate_gives_back_is_reported(url: str) -> Non
     assert mended == ["the membership of this login in taskward_app"]
 
 
-async def test_a_view_that_migrate_makes_anew_gives_a_serving_role_its_rights_back_and_others_none(
+async def test_migrate_grants_the_serving_role_its_rights_on_a_recreated_view_and_no_other_role(
     postgres: PostgresServer, url: str
 ) -> None:
     name = name_of(url)

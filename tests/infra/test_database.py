@@ -38,7 +38,7 @@ async def database(own: PostgresServer) -> AsyncIterator[Database]:
     own.stop()
 
 
-async def test_a_restart_between_two_requests_is_not_seen_by_the_second(
+async def test_a_restart_of_postgresql_between_two_requests_makes_neither_fail(
     database: Database, own: PostgresServer
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())
@@ -52,7 +52,7 @@ async def test_a_restart_between_two_requests_is_not_seen_by_the_second(
 
 
 @pytest.mark.quiet
-async def test_while_the_database_is_away_it_is_unavailable_and_afterwards_it_is_not(
+async def test_a_stopped_database_is_unavailable_and_a_started_one_available_again(
     database: Database, own: PostgresServer
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())
@@ -96,7 +96,7 @@ async def test_readiness_runs_no_statement_after_a_successful_one(
 
 
 @pytest.mark.quiet
-async def test_a_statement_that_is_held_up_ends_at_its_deadline_and_others_go_on(
+async def test_a_blocked_statement_ends_at_its_deadline_and_others_continue(
     database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_timeout", 0.5)

@@ -33,7 +33,7 @@ async def watched(deadlines: Deadlines, seconds: float) -> Wait:
     return wait
 
 
-async def test_each_task_ends_its_wait_at_its_moment() -> None:
+async def test_each_watched_connection_is_ended_at_its_own_deadline() -> None:
     deadlines = Deadlines()
     late, early = await watched(deadlines, 0.3), await watched(deadlines, 0.1)
 
@@ -58,7 +58,7 @@ async def test_a_connection_released_in_time_is_not_ended() -> None:
     assert other.ended
 
 
-async def test_a_moment_that_has_passed_is_now() -> None:
+async def test_a_deadline_in_the_past_ends_at_once() -> None:
     deadlines = Deadlines()
     late = await watched(deadlines, -1)
 

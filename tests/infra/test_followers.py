@@ -76,7 +76,7 @@ async def follow(mine: NeonTaskRepository, writing: asyncio.Event, follower: Fol
             return tokens
 
 
-async def test_no_follower_misses_a_change_of_eight_writers_and_each_meets_them_in_order(
+async def test_no_follower_misses_a_change_of_eight_writers_and_each_gets_them_in_order(
     pooled: Database,
 ) -> None:
     owner = someone()

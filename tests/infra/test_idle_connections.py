@@ -46,13 +46,13 @@ async def test_the_first_request_after_two_idle_minutes_opens_no_connection(data
     assert database._checkout.idle() is warm
 
 
-async def test_a_connection_that_no_request_needs_is_closed_in_the_end(database: Database) -> None:
+async def test_a_connection_that_no_request_uses_is_closed_after_its_idle_time(database: Database) -> None:
     be_idle(database, IDLE_LIFETIME)
 
     assert database.counts().idle == 0
 
 
-async def test_the_kernel_closes_an_idle_connection_a_minute_after_its_other_end_is_gone(
+async def test_the_kernel_closes_an_idle_connection_a_minute_after_its_peer_disappeared(
     database: Database,
 ) -> None:
     connection = database._checkout.idle()

@@ -35,7 +35,7 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("member", PASSED_OVER.values(), ids=PASSED_OVER)
-def test_a_key_that_is_not_for_us_is_passed_over(member: dict[str, Any]) -> None:
+def test_a_key_for_another_use_is_ignored(member: dict[str, Any]) -> None:
     assert [key.key_id for key in read(written(member, OURS))] == ["ours"]
     with pytest.raises(InvalidJwks, match="no key that can verify"):
         read(written(member))
@@ -44,7 +44,7 @@ def test_a_key_that_is_not_for_us_is_passed_over(member: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "more", [{"use": "sig"}, {"key_ops": ["verify"]}, {"extra": {"any": [1]}}, {"x5c": ["AAAA"]}], ids=str
 )
-def test_a_key_that_is_for_us_is_read(more: dict[str, Any]) -> None:
+def test_a_signing_key_of_a_supported_algorithm_is_read(more: dict[str, Any]) -> None:
     assert [key.key_id for key in read(written(OURS | more))] == ["ours"]
 
 
@@ -70,26 +70,26 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("document", "why"), REFUSED.values(), ids=REFUSED)
-def test_a_document_that_nobody_meant_is_refused_whole(document: bytes, why: str) -> None:
+def test_a_document_that_is_no_valid_key_set_is_refused_completely(document: bytes, why: str) -> None:
     with pytest.raises(InvalidJwks, match=why):
         read(document)
 
 
-def test_an_id_is_shared_with_a_key_that_is_not_for_us() -> None:
+def test_a_key_may_share_its_id_with_a_key_for_another_use() -> None:
     found = read(written(OURS, OURS | {"use": "enc"}))
 
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_allows_the_algorithm_of_its_word(algorithm: str) -> None:
+def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
     (found,) = read(written(SigningKey("x", algorithm).public))
 
     assert found.algorithms == (algorithm,)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_without_a_word_allows_the_algorithms_of_its_kind(algorithm: str) -> None:
+def test_a_key_without_alg_allows_the_algorithms_of_its_type(algorithm: str) -> None:
     bare = {name: value for name, value in SigningKey("x", algorithm).public.items() if name != "alg"}
 
     (found,) = read(written(bare))
@@ -97,7 +97,7 @@ def test_a_key_without_a_word_allows_the_algorithms_of_its_kind(algorithm: str) 
     assert found.algorithms == (("RS256", "PS256") if bare["kty"] == "RSA" else (algorithm,))
 
 
-def test_a_token_that_names_no_key_means_the_only_one_that_fits() -> None:
+def test_a_token_without_kid_uses_the_only_key_that_fits() -> None:
     keys = read(written(OURS, RSA))
 
     assert find_key(keys, None, "EdDSA") is keys[0]
@@ -106,7 +106,7 @@ def test_a_token_that_names_no_key_means_the_only_one_that_fits() -> None:
         find_key(read(written(OURS, ONE)), None, "EdDSA")
 
 
-def test_a_token_that_names_a_key_means_that_one_or_none() -> None:
+def test_a_token_with_kid_uses_that_key_or_none() -> None:
     keys = read(written(OURS, ONE))
 
     assert find_key(keys, "x", "EdDSA") is keys[1]

@@ -44,7 +44,7 @@ def at_once(finding: Coroutine[Any, Any, object]) -> bool:
     return False
 
 
-async def test_a_known_key_is_found_without_asking_anybody() -> None:
+async def test_a_known_key_is_found_without_a_fetch() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour = "hang"
 
@@ -54,7 +54,7 @@ async def test_a_known_key_is_found_without_asking_anybody() -> None:
 
 
 @pytest.mark.quiet
-async def test_starting_waits_for_nobody() -> None:
+async def test_the_start_does_not_wait_for_a_fetch() -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
         began = time.monotonic()
@@ -64,7 +64,7 @@ async def test_starting_waits_for_nobody() -> None:
             assert not fetched.ready
 
 
-async def test_a_new_key_is_fetched_at_once_and_by_all_who_wait_together() -> None:
+async def test_a_new_key_is_fetched_at_once_with_one_fetch_for_all_waiting_requests() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.keys.append(NEW.public)
         server.behaviour = "slow"
@@ -75,7 +75,7 @@ async def test_a_new_key_is_fetched_at_once_and_by_all_who_wait_together() -> No
         assert server.requests == 2
 
 
-async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_settles_it() -> None:
+async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_fetch_follows() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour = "slow"
         early = asyncio.create_task(fetched.find("nobody's", "EdDSA"))
@@ -121,7 +121,7 @@ async def test_given_a_fresh_set_without_the_key_then_the_token_is_not_accepted(
             await fetched.find("nobody's", "EdDSA")
 
 
-async def test_a_key_of_another_algorithm_is_refused_without_asking_anybody() -> None:
+async def test_a_key_of_another_algorithm_is_refused_without_a_fetch() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         with pytest.raises(NotAuthenticated, match="another algorithm"):
             await fetched.find("old", "ES256")
@@ -129,7 +129,7 @@ async def test_a_key_of_another_algorithm_is_refused_without_asking_anybody() ->
         assert server.requests == 1
 
 
-async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_wait() -> None:
+async def test_a_flood_of_unknown_keys_causes_few_fetches_and_valid_tokens_never_wait() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         errors: list[Any] = []
 
@@ -146,7 +146,7 @@ async def test_a_flood_of_unknown_keys_causes_few_fetches_and_good_tokens_never_
         assert all(PAUSE - 2 <= error.retry_after <= PAUSE for error in limited)
 
 
-async def test_a_minute_of_flood_costs_eight_fetches_and_failures_count() -> None:
+async def test_a_flood_of_one_minute_causes_eight_fetches_and_failed_ones_count() -> None:
     clock = Clock()
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
         server.behaviour = "500"
@@ -160,7 +160,7 @@ async def test_a_minute_of_flood_costs_eight_fetches_and_failures_count() -> Non
         assert fetched.fetches - 1 == 8  # the server may miss one that ends too early on a busy machine
 
 
-async def test_a_quiet_hour_does_not_save_up_more_than_a_burst() -> None:
+async def test_after_a_quiet_hour_no_more_than_one_burst_of_fetches_is_allowed() -> None:
     clock = Clock()
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock) as fetched:
         clock.now += 3600
@@ -212,7 +212,7 @@ async def test_given_a_flood_that_left_no_fetch_then_a_new_key_is_accepted_when_
 
 
 @pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
-async def test_given_an_issuer_that_is_down_then_a_known_key_is_accepted_and_another_neither_nor(
+async def test_given_an_unreachable_issuer_then_a_known_key_is_accepted_and_an_unknown_one_is_unavailable(
     behaviour: str,
 ) -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
@@ -250,7 +250,7 @@ async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_accepted
             await fetched.find("old", "EdDSA")
 
 
-async def test_a_key_that_leaves_is_gone_and_begins_a_new_generation() -> None:
+async def test_a_removed_key_is_refused_and_begins_a_new_generation() -> None:
     async with jwks_server(OLD.public, NEW.public) as server, fetched_from(server, refresh=0.05) as fetched:
         before = fetched.generation
         server.keys = [NEW.public]
@@ -262,7 +262,7 @@ async def test_a_key_that_leaves_is_gone_and_begins_a_new_generation() -> None:
             await fetched.find("old", "EdDSA")
 
 
-async def test_a_key_that_is_replaced_under_its_name_begins_a_new_generation() -> None:
+async def test_a_key_replaced_under_the_same_id_begins_a_new_generation() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
         before = fetched.generation
         server.keys = [SigningKey("old").public]
@@ -270,7 +270,7 @@ async def test_a_key_that_is_replaced_under_its_name_begins_a_new_generation() -
         await until(lambda: fetched.generation == before + 1)
 
 
-async def test_a_key_that_comes_leaves_the_generation_as_it_was() -> None:
+async def test_an_added_key_does_not_change_the_generation() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
         before = fetched.generation
         server.keys = [NEW.public, OLD.public]
@@ -280,7 +280,7 @@ async def test_a_key_that_comes_leaves_the_generation_as_it_was() -> None:
         assert fetched.generation == before
 
 
-async def test_the_set_is_fetched_again_in_the_background_whatever_happened_before(
+async def test_the_set_is_fetched_again_in_the_background_after_every_kind_of_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
@@ -296,7 +296,7 @@ async def test_the_set_is_fetched_again_in_the_background_whatever_happened_befo
         await until(lambda: fetched.has("new"))
 
 
-async def test_the_set_is_fetched_each_five_minutes_not_by_everybody_at_once_and_each_second_without_keys(
+async def test_the_set_is_fetched_about_every_five_minutes_and_every_second_without_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
@@ -336,7 +336,7 @@ async def _bug(_: Fetcher) -> None:
     raise AttributeError("a bug")
 
 
-async def test_trouble_is_logged_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_fetch_is_logged_once_and_so_is_the_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[tuple[str, str]] = []
 
     class Log:
@@ -357,7 +357,7 @@ async def test_trouble_is_logged_once_and_so_is_its_end(monkeypatch: pytest.Monk
     assert "500" in logged[0][1]
 
 
-async def test_keys_live_a_day_without_their_issuer_and_then_no_longer() -> None:
+async def test_without_the_issuer_known_keys_are_valid_for_a_day() -> None:
     clock = Clock()
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock, refresh=0.05) as fetched:
         server.behaviour = "500"
@@ -376,7 +376,7 @@ async def test_keys_live_a_day_without_their_issuer_and_then_no_longer() -> None
         await until(lambda: fetched.ready, seconds=2)
 
 
-async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go_on() -> None:
+async def test_after_close_no_task_runs_and_known_keys_are_still_accepted() -> None:
     async with jwks_server(OLD.public) as server:
         before = asyncio.all_tasks()
         async with fetched_from(server) as fetched:
@@ -394,6 +394,6 @@ async def test_given_it_is_closed_then_nothing_is_left_running_and_known_keys_go
         assert not left
 
 
-async def test_given_it_was_never_started_then_nothing_is_accepted_or_refused() -> None:
+async def test_without_a_start_every_key_is_unavailable() -> None:
     with pytest.raises(KeysUnavailable):
         await Jwks("http://127.0.0.1:1/").find("old", "EdDSA")

@@ -19,7 +19,7 @@ BAD = ["500", "redirect", "reset", "endless", *(body for body in BODIES if body 
 
 
 @pytest.mark.parametrize("behaviour", BAD)
-async def test_a_bad_answer_never_replaces_a_good_set(behaviour: str) -> None:
+async def test_an_invalid_response_never_replaces_a_valid_key_set(behaviour: str) -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour, server.keys = behaviour, [OLD.public, NEW.public]
 
@@ -41,7 +41,7 @@ async def test_a_bad_answer_never_replaces_a_good_set(behaviour: str) -> None:
         ("reset", "did not answer"),
     ],
 )
-async def test_an_answer_is_refused_for_its_own_reason(behaviour: str, why: str) -> None:
+async def test_each_invalid_response_is_refused_with_its_own_reason(behaviour: str, why: str) -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = behaviour
         fetcher = Fetcher(server.url)
@@ -53,7 +53,7 @@ async def test_an_answer_is_refused_for_its_own_reason(behaviour: str, why: str)
         await fetcher.close()
 
 
-async def test_a_fetch_ends_in_its_time_however_slowly_the_answer_comes() -> None:
+async def test_a_fetch_ends_in_time_even_if_the_response_arrives_slowly() -> None:
     async def seconds(behaviour: str) -> float:
         async with jwks_server(OLD.public) as server:
             server.behaviour = behaviour
@@ -85,7 +85,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "http://a\0/"])
-async def test_an_address_where_nobody_is_cannot_be_fetched(url: str) -> None:
+async def test_a_fetch_from_an_unreachable_url_fails(url: str) -> None:
     with pytest.raises(CannotFetch):
         await Fetcher(url).fetch()
 
@@ -99,7 +99,7 @@ async def test_an_address_where_nobody_is_cannot_be_fetched(url: str) -> None:
     ],
     ids=["a good certificate", "an unknown authority", "another name"],
 )
-async def test_a_certificate_is_verified(
+async def test_the_certificate_of_the_issuer_is_verified(
     name: str,
     trusted: bool,  # noqa: FBT001 - a case
     why: str | None,

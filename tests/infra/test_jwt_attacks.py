@@ -48,7 +48,7 @@ async def test_a_token_that_nobody_signed_is_refused(algorithm: str, verifier: J
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_signature_by_a_foreign_key_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+async def test_a_signature_of_an_unknown_key_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
     assert "signature" in await refused(verifier, FOES[algorithm].sign())
 
 
@@ -61,7 +61,7 @@ async def test_a_signature_of_zeros_is_refused(algorithm: str, verifier: JwtVeri
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_payload_of_another_token_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
+async def test_a_token_with_the_payload_of_another_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
     header, _, signature = KEYS[algorithm].sign().split(".")
     _, body, _ = KEYS[algorithm].sign(CLAIMS | {"sub": "bob"}).split(".")
 
@@ -70,7 +70,9 @@ async def test_a_payload_of_another_token_is_refused(algorithm: str, verifier: J
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_public_key_is_no_shared_secret(algorithm: str, named: bool, verifier: JwtVerifier) -> None:  # noqa: FBT001 - a case
+async def test_a_public_key_is_not_accepted_as_the_shared_secret(
+    algorithm: str, named: bool, verifier: JwtVerifier
+) -> None:  # noqa: FBT001 - a case
     public = KEYS[algorithm].private.public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     jwk = KEYS[algorithm].public
@@ -96,7 +98,7 @@ async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: Jwks)
 
 @pytest.mark.parametrize("named", ALGORITHMS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_key_of_another_kind_is_refused_whatever_the_token_says(
+async def test_a_key_of_another_type_is_refused_for_any_alg_of_the_token(
     algorithm: str, named: str, verifier: JwtVerifier
 ) -> None:
     token = KEYS[algorithm].sign(kid=named)
@@ -107,7 +109,7 @@ async def test_a_key_of_another_kind_is_refused_whatever_the_token_says(
         assert "another algorithm" in await refused(verifier, token)
 
 
-async def test_a_key_made_for_one_rsa_algorithm_does_not_serve_the_other(verifier: JwtVerifier) -> None:
+async def test_a_key_for_one_rsa_algorithm_is_refused_for_another(verifier: JwtVerifier) -> None:
     as_pss = KEYS["RS256"].sign(algorithm="PS256")
     as_pkcs1 = KEYS["PS256"].sign(algorithm="RS256")
 
@@ -125,7 +127,7 @@ async def test_a_key_made_for_one_rsa_algorithm_does_not_serve_the_other(verifie
     ],
     ids=lambda header: next(iter(header)),
 )
-async def test_a_key_that_the_token_brings_along_is_not_looked_at(
+async def test_a_key_in_the_header_of_a_token_is_ignored(
     header: dict[str, Any], verifier: JwtVerifier
 ) -> None:
     assert "signature" in await refused(verifier, FOES["EdDSA"].sign(**header))
@@ -161,7 +163,7 @@ async def test_an_encrypted_token_is_refused(verifier: JwtVerifier) -> None:
     assert "three parts" in await refused(verifier, f"{header}.AAAA.AAAA.AAAA.AAAA")
 
 
-async def test_tokens_that_the_same_secret_signed_for_other_ends_are_refused() -> None:
+async def test_tokens_signed_with_the_same_secret_for_other_purposes_are_refused() -> None:
     """As Better Auth makes them: for mail verification, and as a cache of the session."""
     only_secret = JwtVerifier(TRUST, None, now=lambda: NOW)
     times = {"iat": NOW, "exp": NOW + 3600}

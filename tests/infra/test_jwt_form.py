@@ -169,7 +169,9 @@ async def test_a_time_of_issue_is_optional() -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_header_that_asks_for_something_else_is_refused(header: dict[str, Any], why: str) -> None:
+async def test_a_header_that_requires_an_unsupported_feature_is_refused(
+    header: dict[str, Any], why: str
+) -> None:
     assert why in await why_refused(shared(**header))
 
 
@@ -214,9 +216,7 @@ REST = json.dumps(CLAIMS).encode()[1:]
     ],
     ids=lambda value: repr(value)[:40],
 )
-async def test_json_that_another_reader_may_understand_otherwise_is_refused(
-    header: bytes, payload: bytes, why: str
-) -> None:
+async def test_ambiguous_json_in_a_token_is_refused(header: bytes, payload: bytes, why: str) -> None:
     assert why in await why_refused(signed(header, payload))
 
 

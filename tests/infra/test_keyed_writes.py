@@ -26,7 +26,7 @@ from tests.support.keyed import keyed, until_waiting
 pytestmark = pytest.mark.server
 
 
-async def test_as_many_bytes_are_stored_as_there_is_room_for_and_not_one_more(database: Database) -> None:
+async def test_responses_are_stored_up_to_the_byte_limit_and_not_one_byte_more(database: Database) -> None:
     ann, task = someone(), TaskFactory.build()
     size = len((await keyed(database, ann).add(task, at_most=MANY)).json)
     quota = StorageQuota(body_bytes=2 * size)
@@ -47,7 +47,7 @@ async def test_as_many_bytes_are_stored_as_there_is_room_for_and_not_one_more(da
     assert full.json == b"[" + toggled.json + b"]"
 
 
-async def test_a_response_as_large_as_the_room_that_is_left_is_stored(database: Database) -> None:
+async def test_a_response_that_fills_the_remaining_bytes_exactly_is_stored(database: Database) -> None:
     ann, tasks = someone(), [TaskFactory.build(title="x", description=None) for _ in range(3)]
     size = len((await keyed(database, ann).add(tasks[0], at_most=MANY)).json)
     quota = StorageQuota(body_bytes=2 * size)
@@ -58,7 +58,9 @@ async def test_a_response_as_large_as_the_room_that_is_left_is_stored(database: 
         await keyed(database, ann, quota=quota).add(tasks[2], at_most=MANY)
 
 
-async def test_a_write_that_changes_nothing_is_stored_and_counts_no_revision(database: Database) -> None:
+async def test_the_response_of_a_write_without_change_is_stored_and_the_revision_stays(
+    database: Database,
+) -> None:
     ann, task = someone(), TaskFactory.build()
     mine = NeonTaskRepository(database, owner=ann)
     added = await mine.add(task, at_most=MANY)
@@ -73,7 +75,7 @@ async def test_a_write_that_changes_nothing_is_stored_and_counts_no_revision(dat
     assert again.value.response.body == added.json
 
 
-async def test_the_owner_s_row_keeps_a_user_id_out_that_is_too_long(database: Database) -> None:
+async def test_a_user_id_that_is_too_long_gets_no_row(database: Database) -> None:
     ann = UserId("x" * 256)
 
     for hers in (NeonTaskRepository(database, owner=ann), keyed(database, ann)):
@@ -81,7 +83,7 @@ async def test_the_owner_s_row_keeps_a_user_id_out_that_is_too_long(database: Da
             await hers.add(TaskFactory.build(), at_most=MANY)
 
 
-async def test_a_refusal_leaves_the_key_free(database: Database) -> None:
+async def test_a_refused_write_does_not_use_up_its_key(database: Database) -> None:
     ann, task = someone(), TaskFactory.build()
 
     with pytest.raises(TaskNotFound):
@@ -97,7 +99,7 @@ async def test_a_refusal_leaves_the_key_free(database: Database) -> None:
     assert done.version == 2
 
 
-async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
+async def test_a_key_that_is_a_day_old_can_be_used_again(database: Database) -> None:
     ann, task = someone(), TaskFactory.build()
     await keyed(database, ann, "k").add(task, at_most=MANY)
 
@@ -109,7 +111,7 @@ async def test_a_key_that_is_a_day_old_is_new(database: Database) -> None:
     assert again.value.response.body == done.json
 
 
-async def test_a_permanent_deletion_that_waited_empties_a_response_stored_meanwhile_though_the_count_is_as_before(
+async def test_a_permanent_deletion_that_waited_also_empties_a_response_stored_meanwhile(
     database: Database,
 ) -> None:
     ann, task, tomorrow = someone(), TaskFactory.build(), NOON + timedelta(days=1)
@@ -128,7 +130,7 @@ async def test_a_permanent_deletion_that_waited_empties_a_response_stored_meanwh
         await keyed(database, ann, "new", at=tomorrow).change(task.id, same, at=tomorrow)
 
 
-async def test_a_permanent_deletion_loses_at_most_one_race(
+async def test_a_permanent_deletion_can_lose_only_one_race_with_other_writes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.tasks.ATTEMPTS", 1)

@@ -87,7 +87,7 @@ async def owners(database: Database) -> dict[bool, UserId]:
 
 @pytest.mark.parametrize("limit", [200, 1_000])
 @pytest.mark.parametrize("selection", SELECTIONS.values(), ids=SELECTIONS)
-async def test_a_list_in_large_pages_is_whole_and_no_page_has_more_than_1_mb(
+async def test_a_list_of_large_tasks_is_complete_and_no_page_has_more_than_1_mb(
     database: Database, owners: dict[bool, UserId], selection: Selection, limit: int
 ) -> None:
     expected = await walked(database, owners[selection.trashed], selection, 10)
@@ -101,7 +101,7 @@ async def test_a_list_in_large_pages_is_whole_and_no_page_has_more_than_1_mb(
     assert len(pages) < len(expected)
 
 
-async def test_a_page_that_is_small_enough_is_read_once_and_another_again_for_fewer(
+async def test_a_small_page_is_read_once_and_a_too_large_one_again_with_fewer_tasks(
     database: Database, owners: dict[bool, UserId]
 ) -> None:
     ann = someone()
@@ -117,7 +117,7 @@ async def test_a_page_that_is_small_enough_is_read_once_and_another_again_for_fe
     assert reads[owners[False]] > 1
 
 
-async def test_the_database_sends_nothing_of_a_page_that_is_too_large(
+async def test_the_database_sends_no_tasks_of_a_page_that_is_too_large(
     database: Database, owners: dict[bool, UserId]
 ) -> None:
     values = {"owner": owners[False], "limit": COUNT}

@@ -112,7 +112,7 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_at_most_two_more(
         assert not plan.sorts, page
 
 
-def test_statements_of_all_kinds_of_lists_are_made_of_few_templates() -> None:
+def test_the_statements_of_all_lists_are_built_from_few_templates() -> None:
     filters = [kept for size in range(8) for kept in combinations(CONDITIONS, size)]
     shapes = [
         Shape(order, descending, trashed, conditions, words, verbatim, after, undated and order == "due")
@@ -152,7 +152,7 @@ def test_a_statement_of_a_new_kind_of_list_costs_a_tenth_of_compiling_one_at_mos
     assert (made - compiled) / len(shapes) < (compiled - began) / 10
 
 
-def test_the_longest_statement_is_one_that_the_driver_remembers() -> None:
+def test_the_longest_statement_is_short_enough_for_the_cache_of_the_driver() -> None:
     longest = page_of(
         Shape(
             order="due",
@@ -167,7 +167,9 @@ def test_the_longest_statement_is_one_that_the_driver_remembers() -> None:
     assert len(longest.sql) < arguments["max_cacheable_statement_size"]
 
 
-async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either(connection: Any) -> None:
+async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_at_most_two_more_rows_too(
+    connection: Any,
+) -> None:
     shape = Shape(order="due", descending=True, conditions=("completed",))
     dated = await connection.fetchval(
         "SELECT count(*) FROM tasks WHERE user_id = 'ann' AND completed AND due_at IS NOT NULL"
@@ -204,7 +206,7 @@ async def test_a_page_that_ends_in_tasks_without_a_due_date_reads_no_more_either
     ],
     ids=str,
 )
-async def test_any_other_list_stays_within_its_owners_rows(connection: Any, shape: Shape, kind: str) -> None:
+async def test_any_other_list_reads_only_its_owners_rows(connection: Any, shape: Shape, kind: str) -> None:
     plan = await plan_of(connection, kind, page_of(shape), {**OF_BOB, "limit": PAGE + 1})
 
     assert plan.rows_read <= FEW

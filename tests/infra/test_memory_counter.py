@@ -5,7 +5,7 @@ import tracemalloc
 from app.domain.rate_limit import NAMES_MAX, MemoryCounter
 
 
-async def test_however_many_names_come_no_more_are_kept_than_it_has_room_for() -> None:
+async def test_the_counter_keeps_no_more_names_than_its_limit() -> None:
     counts = MemoryCounter(names_max=10)
 
     for number in range(1000):
@@ -25,7 +25,7 @@ async def test_an_active_client_is_not_evicted_by_a_flood_of_others() -> None:
     assert found == list(range(1, 201))
 
 
-async def test_full_of_addresses_it_takes_less_than_30_mb() -> None:
+async def test_a_counter_full_of_addresses_takes_less_than_30_mb() -> None:
     counts = MemoryCounter()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()

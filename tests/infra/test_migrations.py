@@ -65,20 +65,20 @@ def differences(connection: Connection) -> list[Any]:
     return list(found)
 
 
-async def test_the_migrated_schema_is_what_the_models_say(postgres: PostgresServer) -> None:
+async def test_the_migrated_schema_equals_that_of_the_models(postgres: PostgresServer) -> None:
     address = await migrated(postgres)
 
     assert await _connected(address, differences) == []
 
 
-async def test_a_difference_would_be_found(postgres: PostgresServer) -> None:
+async def test_a_difference_between_schema_and_models_is_detected(postgres: PostgresServer) -> None:
     address = await migrated(postgres)
     postgres.query("ALTER TABLE tasks ADD extra text, ALTER description SET NOT NULL", address.database)
 
     assert len(await _connected(address, differences)) == 2
 
 
-async def test_every_table_with_an_owner_is_walled(postgres: PostgresServer) -> None:
+async def test_every_table_with_an_owner_has_row_level_security(postgres: PostgresServer) -> None:
     address = await migrated(postgres)
     connection = await asyncpg.connect(postgres.url_of(address.database))
     try:
@@ -89,7 +89,7 @@ async def test_every_table_with_an_owner_is_walled(postgres: PostgresServer) -> 
         await connection.close()
 
 
-async def test_up_is_quiet_the_second_time_and_down_and_up_again_works(postgres: PostgresServer) -> None:
+async def test_a_second_upgrade_does_nothing_and_downgrade_and_upgrade_work(postgres: PostgresServer) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
 
     assert await waiting(address) == MIGRATIONS
@@ -123,14 +123,14 @@ async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
     assert postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'taskward_app'") == "1"
 
 
-async def test_a_database_that_is_ahead_of_this_version_has_nothing_waiting(postgres: PostgresServer) -> None:
+async def test_a_database_of_a_newer_version_has_no_pending_migrations(postgres: PostgresServer) -> None:
     address = await migrated(postgres)
     postgres.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", address.database)
 
     assert await waiting(address) == []
 
 
-async def test_a_start_knows_without_alembic_whether_the_database_is_as_this_version_needs_it(
+async def test_the_start_detects_pending_migrations_without_alembic(
     postgres: PostgresServer,
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
@@ -152,7 +152,7 @@ async def test_a_start_knows_without_alembic_whether_the_database_is_as_this_ver
     assert not any((empty, older, ahead, hidden))
 
 
-async def test_two_migrations_at_once_are_safe_also_in_two_databases(
+async def test_two_concurrent_migrations_are_safe_in_one_database_and_in_two(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     urls = [postgres.new_database(), postgres.new_database()] * 3
@@ -182,7 +182,7 @@ async def columns(address: DatabaseAddress) -> dict[str, tuple[str, bool, bool]]
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
-async def test_each_migration_only_expands_so_that_the_version_before_goes_on_running(
+async def test_each_migration_only_expands_so_that_the_previous_version_still_works(
     postgres: PostgresServer,
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())

@@ -47,7 +47,7 @@ REVOKE CREATE ON SCHEMA public FROM {APP};
 """
 
 
-async def test_the_service_works_on_partitions_and_asks_only_the_owners(
+async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_partition(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)

@@ -15,7 +15,7 @@ ANN, BOB = UserId("ann"), UserId("bob")
 FAR = 1e9
 
 
-def test_one_person_runs_up_to_the_limit_and_another_person_is_not_delayed() -> None:
+def test_one_person_runs_statements_up_to_the_limit_and_delays_nobody_else() -> None:
     limit = PersonConcurrency(2)
 
     async def start_three() -> list[bool]:
@@ -24,7 +24,7 @@ def test_one_person_runs_up_to_the_limit_and_another_person_is_not_delayed() -> 
     assert asyncio.run(start_three()) == [True, True, False, True]
 
 
-async def test_the_queue_is_first_come_first_served_and_full_at_its_length() -> None:
+async def test_the_queue_is_first_in_first_out_and_refuses_beyond_its_length() -> None:
     limit = PersonConcurrency(1)
     assert limit.start(ANN) is None
     turns = [limit.start(ANN) for _ in range(QUEUE)]
@@ -52,7 +52,7 @@ async def test_a_waiter_past_its_time_is_refused_and_leaves_the_queue(
     assert len(limit) == 0
 
 
-async def test_a_turn_that_comes_at_the_moment_of_giving_up_goes_to_the_next() -> None:
+async def test_a_turn_for_a_waiter_that_is_just_cancelled_goes_to_the_next_one() -> None:
     limit = PersonConcurrency(1)
     limit.start(ANN)
     first, second = limit.start(ANN), limit.start(ANN)
@@ -73,7 +73,7 @@ STEPS = st.lists(st.tuples(st.sampled_from([ANN, BOB]), st.floats(0, 0.002), st.
 
 
 @given(STEPS, st.integers(1, 4))
-def test_any_order_of_starts_and_cancellations_stays_within_the_limit_and_leaves_nothing(
+def test_any_order_of_starts_and_cancellations_stays_within_the_limit_and_leaves_no_entry(
     steps: list[tuple[UserId, float, bool]], at_most: int
 ) -> None:
     limit = PersonConcurrency(at_most)
@@ -108,7 +108,7 @@ def test_any_order_of_starts_and_cancellations_stays_within_the_limit_and_leaves
     assert not limit._queues
 
 
-async def test_turns_that_were_given_up_leave_their_places_in_the_queue() -> None:
+async def test_cancelled_waiters_free_their_places_in_the_queue() -> None:
     concurrency = PersonConcurrency(1)
     assert concurrency.start(ANN) is None
     turns = [concurrency.start(ANN) for _ in range(QUEUE)]

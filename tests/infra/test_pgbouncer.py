@@ -104,7 +104,7 @@ async def planted(database: Database) -> list[str]:
     return [str(owner) for owner in owners]
 
 
-async def test_two_thousand_reads_by_four_processes_over_two_connections_hold_their_owners_rows(
+async def test_two_thousand_reads_of_four_processes_over_two_connections_return_only_their_owners_rows(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     owners = await planted(database)
@@ -113,7 +113,7 @@ async def test_two_thousand_reads_by_four_processes_over_two_connections_hold_th
         assert await read_by_four_processes(f"{through}?pgbouncer=true", owners) == [0, 0, 0, 0]
 
 
-async def test_the_same_holds_where_the_address_does_not_name_the_pooler(
+async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_pooler(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     owners = await planted(database)
@@ -122,7 +122,7 @@ async def test_the_same_holds_where_the_address_does_not_name_the_pooler(
         assert await read_by_four_processes(through, owners) == [0, 0, 0, 0]
 
 
-async def test_the_same_fails_where_the_address_denies_the_pooler_and_nothing_is_learnt_from_errors(
+async def test_reads_fail_if_the_url_denies_the_pooler_and_errors_are_not_used_to_detect_it(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     """Shows that the tests above test something: with the statement cache on, PgBouncer 1.18 mixes answers up."""
@@ -164,7 +164,7 @@ async def test_session_settings_do_not_reach_other_clients_of_a_pooler(
 
 
 @pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
-async def test_the_driver_sets_nothing_either_where_it_meets_a_type_for_the_first_time(
+async def test_the_driver_changes_no_session_setting_when_it_reads_a_new_type(
     database_url: str, tmp_path: Path, parameter: str
 ) -> None:
     queries: list[str] = []
@@ -185,7 +185,7 @@ either_way = pytest.mark.parametrize("settings", [REFUSES, DROPS], ids=["refuses
 
 
 @either_way
-async def test_a_pooler_that_no_address_names_is_logged_once(
+async def test_a_pooler_that_the_url_does_not_name_is_logged_once(
     database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     with pgbouncer(database_url, tmp_path, settings=settings) as through, capture_logs() as logged:
@@ -199,7 +199,7 @@ async def test_a_pooler_that_no_address_names_is_logged_once(
 
 
 @either_way
-async def test_each_connection_to_a_pooler_that_keeps_sessions_has_our_settings(
+async def test_each_connection_to_a_session_pooler_has_the_session_settings(
     database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     settings = {**settings, "pool_mode": "session"}
@@ -213,7 +213,7 @@ async def test_each_connection_to_a_pooler_that_keeps_sessions_has_our_settings(
     assert held == [["force_generic_plan", "2700ms", "2700ms"]] * 2
 
 
-async def test_each_connection_to_postgresql_has_our_settings(database_url: str) -> None:
+async def test_each_direct_connection_has_the_session_settings(database_url: str) -> None:
     connector = Connector(DatabaseAddress.parse(database_url), statement_timeout=2.7)
 
     for _ in range(2):
@@ -254,7 +254,7 @@ async def test_the_first_error_of_an_unnamed_pooler_is_repeated_in_the_right_mod
     ]
 
 
-async def test_within_a_transaction_the_first_error_of_an_unnamed_pooler_is_503_and_the_next_is_well(
+async def test_in_a_transaction_the_first_error_of_an_unnamed_pooler_gets_503_and_the_next_request_succeeds(
     database_url: str, tmp_path: Path
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as through:
@@ -271,7 +271,7 @@ async def test_within_a_transaction_the_first_error_of_an_unnamed_pooler_is_503_
     assert type(raised.value) is DatabaseUnavailable  # and not OutcomeUnknown
 
 
-async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_afterwards(
+async def test_connections_in_use_when_a_pooler_is_detected_are_closed_after_their_request(
     database_url: str,
 ) -> None:
     async with open_database(database_url) as ours:
@@ -286,7 +286,9 @@ async def test_connections_that_others_use_when_a_pooler_is_found_are_closed_aft
         assert (ours.counts().idle, ours.counts().in_use) == (0, 0)
 
 
-async def test_a_connection_that_is_opening_when_a_pooler_is_found_is_opened_anew(database_url: str) -> None:
+async def test_a_connection_that_is_being_opened_when_a_pooler_is_detected_is_opened_again(
+    database_url: str,
+) -> None:
     async with open_database(database_url) as ours:
         in_use = await ours._checkout.acquire(ours.deadline())
         opening = asyncio.create_task(ours._checkout.acquire(ours.deadline()))
@@ -300,7 +302,7 @@ async def test_a_connection_that_is_opening_when_a_pooler_is_found_is_opened_ane
 
 
 @pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
-def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
+def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_url(
     postgres: PostgresServer, tmp_path: Path, parameter: str
 ) -> None:
     with pgbouncer(postgres.new_database(), tmp_path, server_connections=1) as through:
@@ -314,7 +316,7 @@ def test_app_migrate_runs_twice_through_a_pooler_without_a_direct_address(
     assert (purged.returncode, purged.stdout) == (0, "0 tasks deleted\n")
 
 
-def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tmp_path: Path) -> None:
+def test_the_start_warns_that_a_pooler_was_detected_and_serves(database_url: str, tmp_path: Path) -> None:
     (folder := tmp_path / "service").mkdir()
     with (
         pgbouncer(database_url, tmp_path) as through,
@@ -346,7 +348,7 @@ def test_the_start_says_that_a_pooler_was_found_and_serves(database_url: str, tm
         ),  # Neon's proxy makes up the key for cancelling too, and keeps sessions
     ],
 )
-def test_an_address_says_whether_a_pooler_is_there_or_leaves_it_open(
+def test_a_database_url_names_a_pooler_denies_one_or_leaves_it_open(
     host: str,
     parameter: str,
     pooled: bool | None,  # noqa: FBT001 - a column of the table
@@ -354,13 +356,13 @@ def test_an_address_says_whether_a_pooler_is_there_or_leaves_it_open(
     assert DatabaseAddress.parse(f"postgresql://ann:x@{host}/db{parameter}").pooled is pooled
 
 
-def test_the_flag_of_a_pooler_is_kept_for_migrations_where_the_host_is_the_same() -> None:
+def test_the_pgbouncer_flag_is_kept_for_migrations_if_the_host_is_the_same() -> None:
     address = DatabaseAddress.parse("postgresql://ann:x@pooler.example.com/db?pgbouncer=true")
 
     assert address.direct() == address
 
 
-def test_neons_pooler_is_known_by_its_name_and_migrations_go_past_it() -> None:
+def test_neons_pooler_is_recognised_by_its_name_and_migrations_bypass_it() -> None:
     address = DatabaseAddress.parse(
         "postgresql://ann:x@ep-cool-1-pooler.eu-central-1.aws.neon.tech/db?sslmode=require&channel_binding=require"
     )
@@ -407,7 +409,7 @@ async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepare
     assert left == "0"
 
 
-async def test_four_processes_over_two_connections_that_keep_statements_hold_their_owners_rows_through_ddl(
+async def test_four_processes_over_two_connections_with_kept_statements_return_only_their_owners_rows_during_ddl(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     owners = await planted(database)
@@ -427,7 +429,7 @@ async def test_four_processes_over_two_connections_that_keep_statements_hold_the
     assert changes > 2
 
 
-async def test_given_named_statements_on_an_old_pooler_then_no_row_is_wrong_and_no_request_fails(
+async def test_given_named_statements_on_an_old_pooler_then_every_request_returns_the_right_rows(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     owners = await planted(database)
@@ -450,7 +452,7 @@ async def test_given_named_statements_on_an_old_pooler_then_no_row_is_wrong_and_
     ],
     ids=["password", "database"],
 )
-def test_a_wrong_address_behind_a_pooler_stops_the_start(
+def test_a_wrong_database_behind_a_pooler_stops_the_start(
     database_url: str, tmp_path: Path, right: str, wrong: str, message: str
 ) -> None:
     with pgbouncer(database_url, tmp_path) as through:
@@ -461,7 +463,7 @@ def test_a_wrong_address_behind_a_pooler_stops_the_start(
     assert message in done.stderr
 
 
-async def test_a_role_that_may_not_read_the_version_gets_the_command_that_helps(
+async def test_a_role_that_may_not_read_the_version_is_reported_with_the_grant_to_run(
     database_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     owner = await asyncpg.connect(database_url)

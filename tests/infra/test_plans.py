@@ -142,7 +142,7 @@ async def task_id(explaining: Explaining) -> TaskId:
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_each_statement_reads_an_index_range_of_its_owner_and_no_row_more(
+async def test_each_statement_reads_only_an_index_range_of_its_owner(
     explaining: Explaining, task_id: TaskId, act: str
 ) -> None:
     explaining.plans.clear()
@@ -168,7 +168,7 @@ async def test_a_statement_under_a_key_reads_one_row_of_each_table(explaining: E
         assert faults(plan, most=1) == [], str(plan)
 
 
-async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: TaskId) -> None:
+async def test_the_plans_are_made_with_row_level_security(explaining: Explaining, task_id: TaskId) -> None:
     explaining.plans.clear()
     mine = NeonTaskRepository(explaining, owner=ANN)
 
@@ -187,7 +187,7 @@ async def test_the_plans_are_under_the_policy(explaining: Explaining, task_id: T
         ("OR id = md5('ann7')::uuid", "app.user_id"),
     ],
 )
-async def test_a_plan_that_reads_more_would_be_found(
+async def test_a_plan_that_reads_too_many_rows_is_detected(
     explaining: Explaining, condition: str, fault: str
 ) -> None:
     owner_scope = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL AND user_id = $1"

@@ -43,7 +43,7 @@ async def trashed(database: Database) -> list[tuple[NeonTaskRepository, list[Tas
     return made
 
 
-async def test_old_trash_of_all_owners_is_ended_and_counted(
+async def test_a_purge_deletes_old_trash_of_all_owners_and_returns_the_number(
     database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
 ) -> None:
     before = [(await mine.page(9, after=None)).revision for mine, _ in trashed]
@@ -60,7 +60,7 @@ async def test_old_trash_of_all_owners_is_ended_and_counted(
         await mine.restore(new.id, at=later(1))
 
 
-async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_and_others_are_not(
+async def test_a_purge_deletes_stored_responses_older_than_a_day_of_all_owners_and_no_others(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.purge.HOARDERS", 1)
@@ -79,7 +79,7 @@ async def test_responses_that_are_older_than_a_day_are_forgotten_for_all_owners_
         await keyed(database, owner, "old", at=ages["old"]).add(TaskFactory.build(), at_most=MANY)
 
 
-async def test_old_responses_of_an_owner_wait_for_that_owners_writes(
+async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_owner(
     database: Database, database_url: str
 ) -> None:
     ann, now = someone(), datetime.now(UTC)
@@ -115,7 +115,9 @@ async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_
             await keyed(database, mine._session._owner, "new").toggle(new.id, at=NOON)
 
 
-async def test_the_command_says_how_many(database_url: str, trashed: list[object], tmp_path: Path) -> None:
+async def test_app_purge_prints_how_many_it_deleted(
+    database_url: str, trashed: list[object], tmp_path: Path
+) -> None:
     done = run_app("purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -126,7 +128,7 @@ async def test_the_command_says_how_many(database_url: str, trashed: list[object
 
 
 @pytest.mark.parametrize("verb", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
-async def test_the_command_makes_event_streams_look_for_changes(
+async def test_app_purge_makes_event_streams_read_the_feed(
     database_url: str, trashed: list[object], tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
     with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:
@@ -148,7 +150,7 @@ async def test_the_command_makes_event_streams_look_for_changes(
 
 
 @pytest.mark.parametrize("age", ["30", "d", "-1d", "1w", "0d"])
-def test_an_age_that_is_none_is_refused(age: str, tmp_path: Path) -> None:
+def test_an_invalid_age_is_refused(age: str, tmp_path: Path) -> None:
     done = run_app("purge", f"--older-than={age}", env={}, cwd=tmp_path)
 
     assert done.returncode == 2

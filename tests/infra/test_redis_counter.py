@@ -63,7 +63,7 @@ async def test_a_burst_opens_few_connections(store: Store, counts: RedisCounter)
         assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one of this query
 
 
-async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(
+async def test_the_store_has_no_user_ids_or_addresses_and_each_count_expires_with_its_window(
     store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("person:ann@example.com", 1, 60)
@@ -74,7 +74,7 @@ async def test_the_store_learns_no_names_and_forgets_each_count_with_its_window(
         assert 0 < client.ttl(key) <= 60
 
 
-async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_so_once(
+async def test_given_a_killed_store_then_the_process_counts_itself_and_logs_it_once(
     store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("ann", 1, 60)
@@ -89,7 +89,7 @@ async def test_given_that_the_store_is_killed_then_the_process_counts_and_says_s
     assert [line["event"] for line in logged] == ["rate limits are not shared: their store is unavailable"]
 
 
-async def test_given_that_the_store_hangs_then_the_requests_of_one_moment_wait_and_no_more(
+async def test_given_a_paused_store_then_only_the_requests_of_one_moment_wait(
     store: Store, counts: RedisCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await counts.add("ann", 1, 60)
@@ -117,7 +117,7 @@ async def test_given_that_the_store_hangs_then_the_requests_of_one_moment_wait_a
     assert len(waited) == at_first
 
 
-async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anothers(
+async def test_given_the_store_is_back_then_it_counts_again_and_no_reply_is_mixed_up(
     store: Store, counts: RedisCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
@@ -137,7 +137,7 @@ async def test_given_that_it_is_back_then_it_counts_again_and_no_answer_is_anoth
     assert [line["event"] for line in logged] == ["rate limits are shared again: their store is back"]
 
 
-async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, counts: RedisCounter) -> None:
+async def test_given_a_restarted_store_then_it_counts_again(store: Store, counts: RedisCounter) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
     store.kill()
@@ -151,7 +151,7 @@ async def test_given_that_it_is_started_anew_then_it_counts_again(store: Store, 
         assert len([key for key in client.scan_iter() if PROBE.encode() not in key]) == 1
 
 
-async def test_given_no_store_from_the_first_then_the_process_counts(store: Store) -> None:
+async def test_given_no_store_from_the_start_then_the_process_counts_itself(store: Store) -> None:
     store.kill()
     counts = RedisCounter(store.url, MemoryCounter())
 

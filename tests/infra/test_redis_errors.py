@@ -99,7 +99,7 @@ async def test_a_read_only_replica_is_reported_with_what_to_do(store: Store, fol
         )
 
 
-async def test_with_its_own_authority_a_store_is_accepted_and_only_under_its_name(
+async def test_a_store_with_a_certificate_of_the_given_authority_is_accepted_only_under_its_name(
     store: Store, folder: Path, tls_port: int
 ) -> None:
     url = f"valkeys://:{PASSWORD}@{{}}:{tls_port}/1"
@@ -121,7 +121,7 @@ def lines_of(service: Service) -> list[dict[str, str]]:
     return [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
 
 
-def test_with_a_wrong_password_the_service_starts_with_a_warning_serves_and_recovers_by_itself(
+def test_given_a_wrong_store_password_then_the_service_warns_serves_and_recovers_by_itself(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -150,7 +150,7 @@ def test_with_a_wrong_password_the_service_starts_with_a_warning_serves_and_reco
     assert [line["reason"] for line in lines_of(service) if line["event"] == AWAY] == [cause]
 
 
-def test_a_store_that_comes_back_with_another_password_is_reported_anew(
+def test_a_store_that_returns_with_another_password_is_reported_again(
     database_url: str, tmp_path: Path
 ) -> None:
     (place := tmp_path / "store").mkdir()
@@ -167,7 +167,7 @@ def test_a_store_that_comes_back_with_another_password_is_reported_anew(
     assert line["event"] == "rate limits are still not shared"
 
 
-def test_a_store_that_is_away_at_the_start_does_not_hold_it_up(database_url: str, tmp_path: Path) -> None:
+def test_an_unreachable_store_does_not_delay_the_start(database_url: str, tmp_path: Path) -> None:
     env = environment_for(database_url, RATE_LIMIT_STORE=f"redis://127.0.0.1:{free_port()}")
 
     began = time.monotonic()

@@ -76,7 +76,7 @@ def restored(postgres: PostgresServer, source: str, dump: Path) -> str:
     return target
 
 
-async def test_no_token_and_no_etag_of_before_a_restore_is_valid_after_it(
+async def test_tokens_and_etags_from_before_a_restore_are_invalid_after_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     source, dump = await migrated_database(postgres), tmp_path / "dump"
@@ -156,7 +156,7 @@ async def test_a_task_without_a_revision_of_an_owner_with_a_high_one_gets_a_vers
     assert 2 < changed["version"] < 2**31
 
 
-async def test_every_owner_is_raised_in_any_number_of_transactions(
+async def test_app_resync_raises_the_revision_of_every_owner_in_any_number_of_transactions(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resync, "BATCH", 2)

@@ -209,7 +209,9 @@ async def people(wire: Wire) -> AsyncIterator[People]:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_an_operation_costs_its_round_trips(people: People, wire: Wire, name: str) -> None:
+async def test_each_operation_takes_its_expected_number_of_round_trips(
+    people: People, wire: Wire, name: str
+) -> None:
     row, round_trips = OPERATIONS[name], 0
 
     for _ in ("cold", "warm"):
@@ -224,14 +226,14 @@ async def test_an_operation_costs_its_round_trips(people: People, wire: Wire, na
     assert round_trips == row.round_trips  # of the warm run
 
 
-def test_every_operation_of_the_api_has_a_row() -> None:
+def test_every_operation_of_the_api_has_an_expected_number_of_round_trips() -> None:
     paths = json.loads(OPENAPI.read_text())["paths"].values()
     operations = {operation["operationId"] for path in paths for operation in path.values()}
 
     assert {name.partition(",")[0] for name in OPERATIONS} == operations
 
 
-async def test_opening_a_connection_takes_only_the_round_trips_that_signing_in_takes(
+async def test_opening_a_connection_takes_no_round_trips_beyond_authentication(
     wire: Wire,
 ) -> None:
     """PostgreSQL's SCRAM takes three. This pooler takes a plain password, which takes two."""

@@ -184,7 +184,7 @@ async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
 
 
 @pytest.mark.parametrize("verb", ACTS)
-async def test_with_row_level_security_down_each_verb_still_meets_its_owners_rows_only(
+async def test_without_row_level_security_each_operation_still_affects_only_its_owners_rows(
     postgres: PostgresServer, own: tuple[Database, str], verb: str
 ) -> None:
     database, name = own
@@ -200,7 +200,7 @@ async def test_with_row_level_security_down_each_verb_still_meets_its_owners_row
 
 
 @pytest.mark.parametrize("verb", ACTS)
-async def test_with_the_predicate_taken_out_each_verb_still_meets_its_owners_rows_only(
+async def test_without_the_owner_predicate_each_operation_still_affects_only_its_owners_rows(
     own: tuple[Database, str], verb: str
 ) -> None:
     database, _ = own
@@ -217,7 +217,7 @@ async def test_with_the_predicate_taken_out_each_verb_still_meets_its_owners_row
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_with_either_wall_down_nobody_else_s_rows_are_read(
+async def test_without_either_wall_no_rows_of_other_people_are_read(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
@@ -242,7 +242,7 @@ async def test_with_either_wall_down_nobody_else_s_rows_are_read(
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_responses_of_another(
+async def test_without_either_wall_nobody_reads_or_deletes_stored_responses_of_other_people(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
@@ -271,7 +271,7 @@ async def test_with_either_wall_down_nobody_reads_or_deletes_the_stored_response
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_with_either_wall_down_nobody_reads_or_drops_the_tombstones_of_another(
+async def test_without_either_wall_nobody_reads_or_deletes_tombstones_of_other_people(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
@@ -303,7 +303,7 @@ async def test_with_either_wall_down_nobody_reads_or_drops_the_tombstones_of_ano
     assert before.endswith("|1|1")
 
 
-async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statement(
+async def test_even_a_wrong_statement_cannot_insert_a_row_for_another_owner(
     own: tuple[Database, str],
 ) -> None:
     database, _ = own
@@ -321,7 +321,7 @@ async def test_a_row_cannot_be_planted_with_another_owner_even_by_a_wrong_statem
 @pytest.mark.parametrize(
     "setting", [{}, {"enable_seqscan": "off"}, {"plan_cache_mode": "force_generic_plan"}]
 )
-async def test_the_wall_knows_the_owner_in_time_whatever_the_plan(
+async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
     own: tuple[Database, str], setting: dict[str, str], postgres: PostgresServer
 ) -> None:
     database, name = own
@@ -376,7 +376,7 @@ def test_a_session_without_an_owner_cannot_be_made() -> None:
         NeonTaskRepository(WithoutPredicate(None), owner=UserId(""))  # type: ignore[arg-type]
 
 
-async def test_the_login_role_sees_nothing_as_the_application_role_until_it_sets_an_owner(
+async def test_the_application_role_sees_no_row_until_an_owner_is_set(
     own: tuple[Database, str], postgres: PostgresServer
 ) -> None:
     database, name = own
@@ -432,7 +432,7 @@ async def mend_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url:
 
 
 @pytest.mark.parametrize("breach", BREACHES, ids=BREACHES)
-async def test_migrate_alone_mends_every_breach_or_says_what_is_in_the_way(
+async def test_migrate_repairs_every_breach_or_reports_why_it_cannot(
     postgres: PostgresServer, breach: str
 ) -> None:
     url = await migrated_database(postgres)
@@ -454,7 +454,7 @@ async def test_migrate_alone_mends_every_breach_or_says_what_is_in_the_way(
 
 
 @pytest.mark.parametrize(("breach", "mend"), BREACHES.items(), ids=BREACHES)
-async def test_a_breach_in_the_wall_is_reported_with_the_statement_that_mends_it(
+async def test_each_breach_of_row_level_security_is_reported_with_the_statement_that_repairs_it(
     postgres: PostgresServer, breach: str, mend: str
 ) -> None:
     url = await migrated_database(postgres)
@@ -473,7 +473,9 @@ async def test_a_breach_in_the_wall_is_reported_with_the_statement_that_mends_it
         await connection.close()
 
 
-async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres: PostgresServer) -> None:
+async def test_given_a_breach_at_the_start_then_no_request_is_served_until_it_is_repaired(
+    postgres: PostgresServer,
+) -> None:
     url = await migrated_database(postgres)
     name = url.rpartition("/")[2]
     async with open_database(url) as database:
@@ -485,7 +487,7 @@ async def test_given_a_breach_then_nothing_is_served_until_it_is_mended(postgres
         assert await database.trouble() is None
 
 
-async def test_a_view_that_shows_rows_without_an_owner_is_found_by_asking_it(
+async def test_a_view_that_shows_rows_without_an_owner_is_detected_by_reading_it(
     postgres: PostgresServer,
 ) -> None:
     url = await migrated_database(postgres)

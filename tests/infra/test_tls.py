@@ -52,7 +52,7 @@ def address_of(server: PostgresServer, more: str) -> DatabaseAddress:
     return DatabaseAddress.parse(f"{server.url}?{more}")
 
 
-async def test_a_certificate_of_the_right_name_works_and_one_that_nobody_vouches_for_does_not(
+async def test_a_certificate_of_a_trusted_authority_is_accepted_and_an_untrusted_one_is_refused(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with tls_server(tmp_path_factory.mktemp("right"), "127.0.0.1") as (server, authority):
@@ -72,12 +72,12 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest
             await connect(address)
 
 
-async def test_a_server_that_speaks_no_tls_is_refused(postgres: PostgresServer) -> None:
+async def test_a_server_without_tls_is_refused(postgres: PostgresServer) -> None:
     with pytest.raises(ConnectionError):
         await connect(address_of(postgres, "sslmode=require"))
 
 
-async def test_a_password_that_is_wrong_is_refused_at_once(postgres: PostgresServer) -> None:
+async def test_a_wrong_password_is_reported_at_once(postgres: PostgresServer) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(
             DatabaseAddress.parse(f"postgresql://taskward:wrong@127.0.0.1:{postgres.port}/taskward")

@@ -54,7 +54,7 @@ async def test_a_token_that_is_remembered_is_not_accepted_before_its_time() -> N
         await verifier.verify(token)
 
 
-async def test_when_a_key_leaves_the_set_its_remembered_tokens_die_and_others_live() -> None:
+async def test_when_a_key_is_removed_its_cached_tokens_are_refused_and_others_are_not() -> None:
     leaves, stays = SigningKey("leaves"), SigningKey("stays")
     async with (
         jwks_server(leaves.public, stays.public) as server,
@@ -72,7 +72,7 @@ async def test_when_a_key_leaves_the_set_its_remembered_tokens_die_and_others_li
             await verifier.verify(leaves.sign())
 
 
-async def test_when_a_key_is_replaced_under_its_name_its_remembered_tokens_die() -> None:
+async def test_when_a_key_is_replaced_under_the_same_id_its_cached_tokens_are_refused() -> None:
     first, second = SigningKey("one"), SigningKey("one")
     async with jwks_server(first.public) as server, fetched_from(server, refresh=0.05) as keys:
         verifier = JwtVerifier(TRUST, keys, now=lambda: NOW)
@@ -107,7 +107,7 @@ async def test_a_forged_token_is_not_remembered() -> None:
     assert len(verifier.cache) == 0
 
 
-def test_given_more_tokens_than_fit_then_those_go_that_were_not_used_for_longest() -> None:
+def test_given_more_tokens_than_fit_then_the_least_recently_used_are_dropped() -> None:
     cache = TokenCache(size=3)
     for token in ("a", "b", "c"):
         cache.put(token, 0, *ANN)
@@ -136,7 +136,7 @@ def test_a_new_generation_of_keys_forgets_everything() -> None:
     assert cache.get("a", 0) is None
 
 
-def test_a_token_of_a_generation_that_is_over_is_not_remembered() -> None:
+def test_a_token_of_an_old_generation_is_not_remembered() -> None:
     cache = TokenCache()
     cache.get("a", 2)
 
@@ -145,7 +145,7 @@ def test_a_token_of_a_generation_that_is_over_is_not_remembered() -> None:
     assert cache.get("a", 2) is None
 
 
-def test_the_token_itself_is_not_kept() -> None:
+def test_the_cache_does_not_contain_the_token_itself() -> None:
     cache = TokenCache()
     cache.put("a-token-of-somebody", 0, *ANN)
 

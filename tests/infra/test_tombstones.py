@@ -82,7 +82,7 @@ async def state_of(superuser: Any, owner: UserId) -> tuple[int, int, int]:
     return row["floor"], row["tombstones"], there
 
 
-async def test_a_permanent_deletion_drops_at_most_a_hundred_more_old_tombstones_than_it_writes_and_raises_the_floor(
+async def test_a_permanent_deletion_removes_up_to_a_hundred_more_tombstones_than_it_writes_and_raises_the_floor(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     first, second, third = await add(mine, 3)
@@ -114,7 +114,7 @@ async def test_young_tombstones_are_dropped_only_beyond_the_limit(
     assert await state_of(superuser, ann) == (DROPPED_AT_ONCE + 1, *[TOMBSTONES_MAX - DROPPED_AT_ONCE] * 2)
 
 
-async def test_a_token_of_the_floor_is_good_and_one_below_is_gone(
+async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     (task,) = await add(mine, 1)
@@ -127,7 +127,7 @@ async def test_a_token_of_the_floor_is_good_and_one_below_is_gone(
         await mine.changes(ChangesToken.after(4), limit=9)
 
 
-async def test_a_walk_that_began_before_the_floor_is_gone_and_a_new_one_ends(
+async def test_a_full_read_that_began_below_the_floor_gets_410_and_a_new_one_succeeds(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     await add(mine, 3)

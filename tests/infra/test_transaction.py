@@ -58,7 +58,7 @@ async def test_statements_of_one_transaction_commit_together(single: Database) -
     assert await tasks_of(single, ann) == 2
 
 
-async def test_a_refusal_undoes_all_of_it_and_the_connection_serves_on(single: Database) -> None:
+async def test_a_refusal_undoes_the_transaction_and_the_connection_is_used_again(single: Database) -> None:
     ann = someone()
     before = await backend(single)
 
@@ -95,7 +95,7 @@ async def test_uncommitted_rows_are_invisible_to_others(database: Database) -> N
     assert (seen, await tasks_of(database, ann)) == (0, 1)
 
 
-async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(single: Database) -> None:
+async def test_two_people_in_one_transaction_still_see_only_their_own_rows(single: Database) -> None:
     ann, bob = someone("ann"), someone("bob")
     await add_two(single, ann)
 
@@ -107,7 +107,7 @@ async def test_two_people_in_one_transaction_still_meet_their_own_rows_only(sing
 
 
 @pytest.mark.quiet
-async def test_a_transaction_that_waits_too_long_ends_at_its_deadline_undone_and_makes_room(
+async def test_a_transaction_past_its_deadline_is_undone_and_frees_its_connection(
     single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single, "_timeout", 0.5)
@@ -127,7 +127,9 @@ async def test_a_transaction_that_waits_too_long_ends_at_its_deadline_undone_and
     assert await tasks_of(single, ann) == 2
 
 
-async def test_a_transaction_is_undone_and_makes_room_if_its_request_is_cancelled(single: Database) -> None:
+async def test_a_transaction_of_a_cancelled_request_is_undone_and_frees_its_connection(
+    single: Database,
+) -> None:
     ann = someone()
     begun = asyncio.Event()
 
@@ -146,7 +148,7 @@ async def test_a_transaction_is_undone_and_makes_room_if_its_request_is_cancelle
     assert await tasks_of(single, ann) == 0
 
 
-async def test_a_server_process_that_dies_midway_leaves_nothing_done(
+async def test_a_transaction_whose_server_process_dies_is_undone(
     single: Database, postgres: PostgresServer
 ) -> None:
     ann = someone()

@@ -44,7 +44,7 @@ async def test_a_first_statement_goes_before_anybodys_second_and_the_oldest_firs
     assert served == ["1st", "1st too", "2nd", "4th"]
 
 
-async def test_a_first_statement_that_gave_up_leaves_its_turn_to_the_next() -> None:
+async def test_a_cancelled_first_statement_gives_its_turn_to_the_next() -> None:
     waiting = queue()
     second, first, cancelled = waiting.join(2), waiting.join(1), waiting.join(1)
     waiting.leave(first)
@@ -79,7 +79,7 @@ async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
     waiting.join()
 
 
-async def test_while_connections_are_opened_nobody_is_refused() -> None:
+async def test_nobody_is_refused_while_connections_are_being_opened() -> None:
     waiting = queue(moving=True)
     turn = waiting.join()
 
@@ -89,7 +89,7 @@ async def test_while_connections_are_opened_nobody_is_refused() -> None:
     assert waiting.serve(None)
 
 
-async def test_a_waiter_that_gave_up_is_not_served() -> None:
+async def test_a_cancelled_waiter_is_not_served() -> None:
     waiting = queue()
     gone, there = waiting.join(), waiting.join()
     gone.cancel()

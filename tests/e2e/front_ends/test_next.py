@@ -38,7 +38,7 @@ https://localhost:{port} {{
 """
 
 
-async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered_by_the_server(
+async def test_a_person_adds_a_task_signs_out_and_finds_it_again_rendered_by_the_server(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -55,7 +55,7 @@ async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again_rendered
     assert "Water the plants" in await rendered.text()
 
 
-async def test_an_edit_of_what_another_device_changed_says_so_and_the_second_press_replaces_it(
+async def test_saving_a_task_that_another_device_changed_shows_the_conflict_and_saving_again_overwrites_it(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -79,7 +79,7 @@ async def test_an_edit_of_what_another_device_changed_says_so_and_the_second_pre
     assert ann.titles == ["Call the vet"]
 
 
-async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_theirs_any_more(
+async def test_a_tab_shows_no_tasks_after_its_person_signed_out_in_another_tab(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -100,7 +100,7 @@ async def test_a_tab_whose_person_signed_out_in_another_one_shows_nothing_of_the
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
 
 
-async def test_a_tab_that_does_not_know_of_another_person_keeps_nothing_for_them(
+async def test_text_in_a_tab_is_not_saved_for_another_person_who_signed_in_unnoticed(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -124,7 +124,7 @@ async def test_a_tab_that_does_not_know_of_another_person_keeps_nothing_for_them
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
 
 
-async def test_a_token_that_is_old_is_renewed_before_it_is_used(site: Site, new_person: NewPerson) -> None:
+async def test_an_old_token_is_renewed_before_it_is_used(site: Site, new_person: NewPerson) -> None:
     ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
     requests = list[str]()
@@ -139,7 +139,7 @@ async def test_a_token_that_is_old_is_renewed_before_it_is_used(site: Site, new_
     assert ann.titles == ["Water the plants", "Buy milk", "Call the dentist"]
 
 
-async def test_a_token_that_the_api_refuses_is_renewed_and_the_task_is_kept_once(
+async def test_a_refused_token_is_renewed_and_the_task_is_saved_once(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -159,9 +159,7 @@ async def test_a_token_that_the_api_refuses_is_renewed_and_the_task_is_kept_once
     assert ann.titles == ["Water the plants"]
 
 
-async def test_words_outlive_the_session_that_ended_while_they_were_typed(
-    site: Site, new_person: NewPerson
-) -> None:
+async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_person: NewPerson) -> None:
     ann = await Visitor.with_account(site, await new_person())
     await ann.field.fill("A long story")
     site.end_sessions(ann.email)
@@ -180,7 +178,7 @@ async def test_words_outlive_the_session_that_ended_while_they_were_typed(
     assert ann.titles == ["A long story"]
 
 
-async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
+async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_person(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -198,7 +196,7 @@ async def test_words_of_a_session_that_ended_are_not_kept_for_the_next_person(
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
 
 
-async def test_a_server_action_answers_what_a_person_can_correct_as_data(
+async def test_a_server_action_returns_errors_that_a_person_can_correct_as_data(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -217,7 +215,7 @@ async def test_a_server_action_answers_what_a_person_can_correct_as_data(
     assert ann.titles == ["Water the plants"]
 
 
-async def test_a_server_action_of_somebody_whose_session_ended_leads_to_the_sign_in_form(
+async def test_a_server_action_after_the_session_ended_redirects_to_the_sign_in_form(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -231,9 +229,7 @@ async def test_a_server_action_of_somebody_whose_session_ended_leads_to_the_sign
     assert ann.titles == []
 
 
-async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
-    site: Site, new_person: NewPerson
-) -> None:
+async def test_a_route_handler_returns_the_problem_of_the_api(site: Site, new_person: NewPerson) -> None:
     ann = await Visitor.with_account(site, await new_person())
     await ann.add("Water the plants")
 
@@ -246,7 +242,7 @@ async def test_a_route_handler_answers_with_the_problem_that_the_api_has(
     assert [task["title"] for task in await exported.json()] == ["Water the plants"]
 
 
-async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others_notice_nothing(
+async def test_a_hundred_anonymous_visits_are_redirected_to_the_sign_in_form_and_delay_nobody(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -262,12 +258,12 @@ async def test_a_hundred_anonymous_visits_are_led_to_the_sign_in_form_and_others
     assert ann.titles == ["Water the plants"]
 
 
-async def test_a_build_that_does_not_know_where_the_api_is_fails(next_app: NextApp) -> None:
+async def test_a_build_without_the_url_of_the_api_fails(next_app: NextApp) -> None:
     with pytest.raises(AssertionError, match="Set TASKS_URL"):
         await apps.run("npm run build", next_app.folder, {"TASKS_URL": ""})
 
 
-async def test_pages_ask_an_api_of_another_origin_that_is_behind_their_own_better_auth(
+async def test_pages_can_use_an_api_of_another_origin_with_their_own_better_auth(
     site: Site, new_person: NewPerson
 ) -> None:
     # A header that the test adds would need a preflight request, like one of the page itself.
@@ -284,12 +280,12 @@ async def test_pages_ask_an_api_of_another_origin_that_is_behind_their_own_bette
     assert ann.titles == ["Water the plants"]
 
 
-async def test_pages_that_do_not_know_the_api_s_origin_throw_where_they_are_built(next_app: NextApp) -> None:
+async def test_pages_without_the_origin_of_the_api_fail_in_the_build(next_app: NextApp) -> None:
     with pytest.raises(AssertionError, match="Set NEXT_PUBLIC_TASKS_URL where you build"):
         await apps.run("""node --import tsx --eval 'import("./lib/tasks-direct.ts")'""", next_app.folder)
 
 
-async def test_while_the_api_is_away_or_silent_every_wait_ends_and_what_was_typed_is_kept_once_it_is_back(
+async def test_given_an_unreachable_or_silent_api_then_every_call_ends_and_typed_text_is_saved_later(
     site: Site, new_person: NewPerson
 ) -> None:
     ann = await Visitor.with_account(site, await new_person())
@@ -330,7 +326,7 @@ async def silent(port: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_a_person_who_signs_up_next_finds_their_task_in_their_own_list_by_the_team_s_client(
+async def test_the_next_person_who_signs_up_gets_their_task_in_their_own_list(
     site: Site, new_person: NewPerson
 ) -> None:
     team = await team_page(site, await new_person(), "?clears")
@@ -344,7 +340,7 @@ async def test_a_person_who_signs_up_next_finds_their_task_in_their_own_list_by_
     assert (site.titles_of(ann), site.titles_of(bob)) == (["Ann's dentist"], ["Bob's plants"])
 
 
-async def test_typed_words_of_a_person_who_signed_out_are_kept_for_nobody(
+async def test_text_typed_by_a_person_who_signed_out_is_saved_for_nobody(
     site: Site, new_person: NewPerson
 ) -> None:
     team = await team_page(site, await new_person())
@@ -362,7 +358,7 @@ async def test_typed_words_of_a_person_who_signed_out_are_kept_for_nobody(
     await team.wait_for_reload()
 
 
-async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_in_another_tab(
+async def test_text_typed_by_ann_is_not_saved_for_bob_who_signed_in_in_another_tab(
     site: Site, new_person: NewPerson
 ) -> None:
     device = await new_person()
@@ -384,7 +380,7 @@ async def test_words_that_were_typed_for_ann_are_not_kept_for_bob_who_signed_in_
     await first.wait_for_reload()
 
 
-async def test_a_client_of_pages_that_is_used_on_a_server_refuses_at_once_a_hundred_times(
+async def test_the_client_for_pages_rejects_at_once_on_a_server_each_of_a_hundred_times(
     site: Site,
 ) -> None:
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -432,7 +428,7 @@ async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(site: Site, ne
     assert site.titles_of(ann) == ["Ann's dentist", "Ann's plants"]
 
 
-async def test_behind_tls_the_session_is_in_a_secure_cookie_and_the_api_believes_the_keys(
+async def test_behind_tls_the_session_cookie_is_secure_and_the_api_accepts_the_keys(
     next_app: NextApp, site: Site, new_person: NewPerson, tmp_path: Path
 ) -> None:
     port, behind, root = free_port(), free_port(), certificates.make(tmp_path, "localhost")

@@ -94,9 +94,7 @@ class Visitor:
         return self.site.titles_of(self.email)
 
 
-async def test_a_person_writes_a_task_down_signs_out_and_finds_it_again(
-    vite: Site, new_person: NewPerson
-) -> None:
+async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new_person: NewPerson) -> None:
     ann = await Visitor.with_account(vite, await new_person())
     await ann.add("Water the plants")
 
