@@ -71,8 +71,10 @@ async def test_a_token_with_the_payload_of_another_is_refused(algorithm: str, ve
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_public_key_is_not_accepted_as_the_shared_secret(
-    algorithm: str, named: bool, verifier: JwtVerifier
-) -> None:  # noqa: FBT001 - a case
+    algorithm: str,
+    named: bool,  # noqa: FBT001 - a case
+    verifier: JwtVerifier,
+) -> None:
     public = KEYS[algorithm].private.public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     jwk = KEYS[algorithm].public

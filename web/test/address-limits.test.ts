@@ -118,7 +118,7 @@ const corsOf = ({ headers }: IncomingMessage) =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")));
 
 test(
-  "few requests of an address run at once, the next ones wait in order, and more than wait are refused",
+  "few requests of an address run at once, the next ones wait in order, and the others are refused",
   WITHIN,
   async (t) => {
     const { server, begun, paths, end } = await given(t, { atOnce: 2, waitingMax: 2 });
@@ -145,7 +145,7 @@ test(
   },
 );
 
-test("a request whose client has left does not run, and gives up its place", WITHIN, async (t) => {
+test("a request whose client has disconnected does not run, and frees its place in the queue", WITHIN, async (t) => {
   const { server, paths, end } = await given(t, { atOnce: 1, waitingMax: 1 });
   ask(server, "/1");
   await until(() => paths() === "/1");
@@ -163,22 +163,26 @@ test("a request whose client has left does not run, and gives up its place", WIT
   assert.equal((await next.answer).statusCode, 200);
 });
 
-test("a connection that ends before all its responses had their turn leaves no place taken", WITHIN, async (t) => {
-  const { server, begun, paths } = await given(t, { atOnce: 4 });
-  const warned = t.mock.method(process, "emitWarning");
-  const client = connect(portOf(server), "127.0.0.1");
-  client.write([1, 2, 3, 4].map((path) => `GET /${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(""));
-  await until(() => begun.length === 4);
-  client.destroy();
+test(
+  "a connection that ends before all its responses were sent frees all its places in the queue",
+  WITHIN,
+  async (t) => {
+    const { server, begun, paths } = await given(t, { atOnce: 4 });
+    const warned = t.mock.method(process, "emitWarning");
+    const client = connect(portOf(server), "127.0.0.1");
+    client.write([1, 2, 3, 4].map((path) => `GET /${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(""));
+    await until(() => begun.length === 4);
+    client.destroy();
 
-  for (const path of ["/5", "/6", "/7", "/8"]) ask(server, path);
-  await until(() => begun.length === 8);
+    for (const path of ["/5", "/6", "/7", "/8"]) ask(server, path);
+    await until(() => begun.length === 8);
 
-  assert.equal(paths(), "/1 /2 /3 /4 /5 /6 /7 /8");
-  assert.equal(warned.mock.callCount(), 0); // no event has more listeners than Node finds normal
-});
+    assert.equal(paths(), "/1 /2 /3 /4 /5 /6 /7 /8");
+    assert.equal(warned.mock.callCount(), 0); // no event has more listeners than Node finds normal
+  },
+);
 
-test("a connection that breaks gives up its place once: one request that waits begins, not two", WITHIN, async (t) => {
+test("a connection that breaks frees its place once: one waiting request begins, not two", WITHIN, async (t) => {
   const { server, paths } = await given(t, { atOnce: 1 });
   const running = ask(server, "/1");
   await until(() => paths() === "/1");
@@ -202,7 +206,7 @@ function made(listener: RequestListener, url: string): EventEmitter {
   return response;
 }
 
-test("what waited begins on a later turn of the loop, so that others are read in between", async () => {
+test("a waiting request begins in a later turn of the event loop, so that others are read in between", async () => {
   const begun: (string | undefined)[] = [];
   const listener = boundAddresses(({ url }) => begun.push(url), [], { atOnce: 1 });
   const [first] = ["/1", "/2"].map((url) => made(listener, url));
@@ -215,7 +219,7 @@ test("what waited begins on a later turn of the loop, so that others are read in
   assert.deepEqual(begun, ["/1", "/2"]);
 });
 
-test("without bounds of their own there are 500 requests in ten seconds, and 8 at once", WITHIN, async (t) => {
+test("by default an address may send 500 requests in ten seconds, and 8 at once", WITHIN, async (t) => {
   const { server, begun } = await given(t, {});
   for (let n = 0; n < 9; n += 1) ask(server, `/${n}`);
   await until(() => begun.length === 8);

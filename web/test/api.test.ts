@@ -99,7 +99,7 @@ test("thirty parallel calls make one token fetch", async () => {
   assert.equal(new Set(sent.map(({ headers }) => headers.get("authorization"))).size, 1);
 });
 
-test("a token is renewed shortly before it ends, by its own times", async () => {
+test("a token is renewed shortly before it expires, by the times in the token", async () => {
   const { api, state } = given([() => json([])]);
 
   await api.list();
@@ -133,7 +133,7 @@ test("a 401 renews the token and repeats the request once", async () => {
   assert.equal(state.signedOut, 0);
 });
 
-test("401 twice ends in one word that the session is over, and requests wait until it is back", async () => {
+test("after two 401 the page is called once, and requests wait until the person has signed in again", async () => {
   const { api, session, state, sent } = given([
     unauthorized,
     unauthorized,
@@ -156,7 +156,7 @@ test("401 twice ends in one word that the session is over, and requests wait unt
   );
 });
 
-test("without a word on it a call rejects where nobody is signed in, and the page hears of it once", async () => {
+test("a call rejects if nobody is signed in, and the page is called once", async () => {
   const { api, state } = given([() => json([])], { whenSignedOut: "throw" }, () => null);
 
   await assert.rejects(api.list(), hasStatus(401, "signed-out"));
@@ -165,7 +165,7 @@ test("without a word on it a call rejects where nobody is signed in, and the pag
   assert.equal(state.signedOut, 1);
 });
 
-test("a sign-in service that cannot be reached is no sign-out", async () => {
+test("an unreachable sign-in service does not count as a sign-out", async () => {
   const { api, state } = given([() => json([])], {
     auth: () => Promise.reject(new TypeError("fetch failed")),
   });
@@ -201,7 +201,7 @@ for (const [name, error] of [
     await assert.rejects(api.list(), hasStatus(0, "offline"));
   });
 
-test("signing out drops the token and ends what waits", async () => {
+test("signing out drops the token and rejects waiting requests", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 
   const waiting = assert.rejects(api.list(), hasStatus(401, "signed-out"));
@@ -212,7 +212,7 @@ test("signing out drops the token and ends what waits", async () => {
   assert.equal(state.signedOut, 1);
 });
 
-test("a request of the person before is not sent for somebody else who signs in", async () => {
+test("a request of the previous person is not sent for another person who signs in", async () => {
   let token = tokens("ann");
   let others = 0;
   const onOtherUser = () => {
@@ -236,7 +236,7 @@ test("a request of the person before is not sent for somebody else who signs in"
   assert.equal(sent.length, 3);
 });
 
-test("what waited for the one before is not sent for the next, though the page is cleared for them", async () => {
+test("a waiting request of the previous person is not sent for the next one, even after `cleared`", async () => {
   let token = tokens("ann");
   const { api, session, sent } = given(
     [() => json([]), unauthorized, unauthorized, () => json({}, 201)],
@@ -255,7 +255,7 @@ test("what waited for the one before is not sent for the next, though the page i
   assert.equal(sent.length, 3);
 });
 
-test("another tab's sign-out is this one's, and its sign-in lets this one go on", async () => {
+test("a sign-out in another tab signs this one out, and a sign-in there lets this one continue", async () => {
   let arrived = 0;
   const ways: string[] = [];
   const onSignedIn = () => {
@@ -309,7 +309,7 @@ for (const [name, call] of Object.entries({
     assert.equal(api.sent.length, 1);
   });
 
-test("a conditional write whose answer was lost is not repeated: its own success would refuse it", async () => {
+test("a conditional write whose response was lost is not repeated: its own success would make it fail", async () => {
   const { api, sent } = given([unreachable]);
 
   await assert.rejects(api.replace("1", { title: "x" }, { ifVersion: 1 }), hasStatus(0));
@@ -317,7 +317,7 @@ test("a conditional write whose answer was lost is not repeated: its own success
   assert.equal(sent.length, 2);
 });
 
-test("nor is one whose outcome is unknown, unless it has no condition", async () => {
+test("a write of unknown outcome is repeated only if it has no condition", async () => {
   const conditional = given([unknown]);
   const plain = given([unknown, () => json({})]);
 
@@ -327,7 +327,7 @@ test("nor is one whose outcome is unknown, unless it has no condition", async ()
   assert.deepEqual([conditional.sent.length, plain.sent.length], [1, 2]);
 });
 
-test("a task that may have been created already is tried again under its key", async () => {
+test("a create whose response was lost is repeated with its Idempotency-Key", async () => {
   const { api, sent } = given([unreachable, unreachable, unreachable, unreachable, () => json({}, 201)]);
   const key = "8e03978e";
 
@@ -337,7 +337,7 @@ test("a task that may have been created already is tried again under its key", a
   assert.deepEqual(new Set(sent.map(({ headers }) => headers.get("idempotency-key"))), new Set([`"${key}"`]));
 });
 
-test("what stays busy is a problem after four attempts", async () => {
+test("a server that stays busy is a problem after four attempts", async () => {
   const { api, sent } = given([busy]);
 
   await assert.rejects(api.list(), hasStatus(503));
@@ -353,7 +353,7 @@ test("a request whose first copy is still running is repeated", async () => {
   assert.equal(sent.length, 2);
 });
 
-test("an abort keeps its reason, before, during and after a token", async () => {
+test("an abort before, during or after the fetch of a token rejects with its own reason", async () => {
   const reason = new Error("never mind");
   const { api } = given([() => json([])]);
   await assert.rejects(api.list({}, { signal: AbortSignal.abort(reason) }), reason);
@@ -391,13 +391,13 @@ for (const [what, body] of [
     });
   });
 
-test("a success that is no JSON is a problem", async () => {
+test("a successful response that is not JSON is a problem", async () => {
   const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
 
   await assert.rejects(api.get("1"), hasStatus(200));
 });
 
-test("a problem document is read whole, and can be sent on as data or as an answer", async () => {
+test("a problem document is read completely, and can be passed on as data or as a response", async () => {
   const errors = [{ pointer: "/title", detail: "must not be blank" }];
   const document = { type: "https://t.example/problems/invalid-request", title: "T", detail: "D", status: 400, errors };
   const { api } = given([() => json(document, 400, { "x-request-id": "r1" })]);
@@ -416,7 +416,7 @@ test("a problem document is read whole, and can be sent on as data or as an answ
   assert.deepEqual([answer.status, await answer.json()], [400, { ...document, request_id: "r1" }]);
 });
 
-test("a problem that no server sent becomes the response of a gateway", () => {
+test("`toResponse` of a problem that no server sent has the status of a gateway error", () => {
   const fields = { status: 0, title: "x", detail: "x" };
 
   assert.equal(new Problem({ ...fields, type: "offline" }).toResponse().status, 502);
@@ -429,7 +429,7 @@ test("a problem that no server sent becomes the response of a gateway", () => {
   );
 });
 
-test("`isProblem` knows each kind of problem by its name", async () => {
+test("`isProblem` recognises each kind of problem by its type", async () => {
   const kinds = [
     [() => json({ type: "/problems/task-changed" }, 412), isConflict],
     [() => json({ type: "/problems/invalid-request" }, 400), isInvalid],
@@ -445,13 +445,13 @@ test("`isProblem` knows each kind of problem by its name", async () => {
   }
 });
 
-test("a type that a later server may have is another", async () => {
+test("a problem type of a newer server is unknown but still a problem", async () => {
   const { api } = given([() => json({ type: "https://t.example/problems/brand-new" }, 418)]);
 
   await assert.rejects(api.get("1"), hasStatus(418, "other"));
 });
 
-test("pages are followed to the last", async () => {
+test("`all` reads every page to the last", async () => {
   const next = { link: '</api/me/tasks?limit=2&cursor=abc%3D>; rel="next"' };
   const { api, sent } = given([() => json([{ id: "1" }, { id: "2" }], 200, next), () => json([{ id: "3" }])]);
   const seen: Task[] = [];
@@ -511,7 +511,7 @@ test("queries are written without URLSearchParams, whose size Safari 16 and Chro
   assert.equal(sent[0]?.url.search, "?q=milk%20%26%201%20%2B%201%20%3D%202&limit=5&tag=zu%20Hause&tag=%C3%A4");
 });
 
-test("a key is made where there is no crypto", () => {
+test("an Idempotency-Key is made without `crypto.randomUUID`", () => {
   mock.getter(globalThis, "crypto", () => undefined);
 
   const keys = new Set(Array.from({ length: 100 }, newKey));
@@ -520,13 +520,13 @@ test("a key is made where there is no crypto", () => {
   for (const key of keys) assert.match(key, /^[0-9a-f]{32}$/);
 });
 
-test("HTML with 200 is no success of a delete", async () => {
+test("a delete that gets HTML with 200 is a problem", async () => {
   const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
 
   await assert.rejects(api.remove("1"), hasStatus(200, "not-understood"));
 });
 
-test("no function of the API throws before there is a promise, whatever it is given", async () => {
+test("no function of the API throws synchronously, with any arguments", async () => {
   const { api } = given([() => json([])]);
   const noAddress = "\ud800";
   const noJson = 1n as never;
@@ -559,7 +559,7 @@ test("no function of the API throws before there is a promise, whatever it is gi
   }
 });
 
-test("no other function throws: kinds of errors, keys, answers, and what a page says of its session", () => {
+test("no other exported function throws, with any arguments", () => {
   const { session } = given([], { auth: () => assert.fail("a function that is not async") });
   for (const is of [isProblem, isConflict, isInvalid, isOffline, isOtherUser, isSignedOut])
     for (const error of [undefined, null, 0, "x", {}, new Error("x"), Object.create(null)])
@@ -573,7 +573,7 @@ test("no other function throws: kinds of errors, keys, answers, and what a page 
   session.close();
 });
 
-test("a token is not used any more once the page was left and comes back: somebody else may have signed in", async () => {
+test("a token is dropped when the person comes back to the page: another person may have signed in", async () => {
   const { api, session, state } = given([() => json([])]);
   await api.list();
 

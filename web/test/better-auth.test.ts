@@ -54,7 +54,7 @@ async function announced({ useSession }: Client): Promise<void> {
 const emailOf = (id: string): string =>
   tables["user"]?.map((user) => user as { id: string; email: string }).find((user) => user.id === id)?.email ?? "";
 
-test("after a sign-out and another person's sign-up, nothing gets into the first one's list", async () => {
+test("after a sign-out and another person's sign-up, nothing is written into the first person's list", async () => {
   const { authClient, api, session, heard } = opened(browser());
   const ann = await signUp(authClient, "ann");
   await api.create({ title: "Ann's" });
@@ -72,7 +72,7 @@ test("after a sign-out and another person's sign-up, nothing gets into the first
   assert.deepEqual([owners[ann], owners[bob]], [["Ann's"], ["Bob's"]]);
 });
 
-test("a write at the very moment of another person's sign-in is not sent with the first one's token", async () => {
+test("a write during another person's sign-in is not sent with the first person's token", async () => {
   const { authClient, api } = opened(browser());
   await signUp(authClient, "ann");
   const bob = await signUp(opened(browser()).authClient, "bob");
@@ -84,7 +84,7 @@ test("a write at the very moment of another person's sign-in is not sent with th
   await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
 });
 
-test("where another person signs in in a second tab, what is typed in the first is refused until it is cleared", async () => {
+test("if another person signs in in a second tab, writes in the first tab are refused until `cleared` is called", async () => {
   const here = browser();
   const first = opened(here);
   const ann = await signUp(first.authClient, "ann");
@@ -105,7 +105,7 @@ test("where another person signs in in a second tab, what is typed in the first 
   assert.deepEqual([owners[ann], owners[bob]], [undefined, ["Bob's"]]);
 });
 
-test("a sign-in that no tab announces is seen on coming back to the page", async () => {
+test("a sign-in that no tab announced is noticed when the page is visible again", async () => {
   const here = browser();
   const { authClient, api } = opened(here);
   await signUp(authClient, "ann");
@@ -119,7 +119,7 @@ test("a sign-in that no tab announces is seen on coming back to the page", async
   await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
 });
 
-test("a page cleared at the sign-out is the next person's without a word", async () => {
+test("after `cleared` at the sign-out, the next person can use the page at once", async () => {
   const { authClient, api, session, heard } = opened(browser());
   await signUp(authClient, "ann");
   await api.list();
@@ -133,7 +133,7 @@ test("a page cleared at the sign-out is the next person's without a word", async
   assert.ok(!heard.includes("other"));
 });
 
-test("the same person who signs in again goes on", async () => {
+test("the same person who signs in again can continue", async () => {
   const { authClient, api, heard } = opened(browser());
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
@@ -147,7 +147,7 @@ test("the same person who signs in again goes on", async () => {
   assert.ok(!heard.includes("other"));
 });
 
-test("a session that ends while somebody types leads to the sign-in form, and the typed words are kept", async () => {
+test("a session that ends while a person types leads to the sign-in form, and the typed text stays", async () => {
   const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
@@ -165,7 +165,7 @@ test("a session that ends while somebody types leads to the sign-in form, and th
   assert.deepEqual(heard, ["over", "signed in"]);
 });
 
-test("a sign-up whose address is to be confirmed fetches no token, and waiting requests wait on", async () => {
+test("a sign-up whose e-mail must be confirmed fetches no token, and waiting requests keep waiting", async () => {
   const here = browser({ verifiesEmail: true });
   const { authClient, api, heard } = opened(here, { whenSignedOut: "wait" });
   const controller = new AbortController();
@@ -219,7 +219,7 @@ test("a sign-out by the page does not count as a session that ended by itself", 
   assert.deepEqual(heard, []);
 });
 
-test("a visitor whom nobody knows gets a problem", async () => {
+test("a visitor without a session gets a problem", async () => {
   const { api, heard } = opened(browser());
 
   await assert.rejects(api.list(), isSignedOut);
@@ -227,7 +227,7 @@ test("a visitor whom nobody knows gets a problem", async () => {
   assert.deepEqual(heard, ["over"]);
 });
 
-test("a sign-in service that is busy says when to ask again", async () => {
+test("a busy sign-in service is a problem with `retryAfter`", async () => {
   const busy = async () => Response.json({}, { status: 429, headers: { "x-retry-after": "42" } });
   const { api } = opened({ ...browser(), page: () => clientOf(busy) });
 

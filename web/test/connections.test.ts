@@ -27,7 +27,7 @@ const given = (silence?: number): Server => {
   return server;
 };
 
-test("a connection whose answer nobody takes ends, and a slow reader gets the whole answer", {
+test("a connection whose response nobody reads is closed, and a slow reader gets the whole response", {
   timeout: 30_000,
 }, async () => {
   const [servers, began] = [[given(SILENCE), given(SILENCE)] as const, performance.now()];
@@ -53,7 +53,7 @@ test("a connection whose answer nobody takes ends, and a slow reader gets the wh
   for (const server of servers) server.close();
 });
 
-test("of a connection that sends many requests and reads nothing few are begun", async () => {
+test("only a few requests of a connection that reads no response are begun", async () => {
   let begun = 0;
   const listener = boundPipelines((_, response) => {
     begun += 1;
@@ -73,7 +73,7 @@ test("of a connection that sends many requests and reads nothing few are begun",
   server.close();
 });
 
-test("without another limit a connection may be silent for 30 seconds", () => {
+test("by default a connection may be silent for 30 seconds", () => {
   assert.equal(given().timeout, 30_000);
 });
 
@@ -95,7 +95,7 @@ async function opened(server: Server, sends: readonly string[]): Promise<Socket[
 const HALF_A_BODY = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
 const WHOLE = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-test("for each connection too many, the one that has waited longest for a whole request ends", {
+test("for each connection beyond the limit, the one that has waited longest for a whole request is closed", {
   timeout: 30_000,
 }, async () => {
   const server = createServer(() => {}); // answers none
@@ -122,7 +122,9 @@ test("for each connection too many, the one that has waited longest for a whole 
   server.close();
 });
 
-test("where all wait for their answers, the one that has waited longest ends", { timeout: 30_000 }, async () => {
+test("if all connections wait for their responses, the one that has waited longest is closed", {
+  timeout: 30_000,
+}, async () => {
   const server = createServer(() => {});
   boundConnections(server, [], { connectionsMax: 2 });
   const [first, second, third] = (await opened(server, [WHOLE, WHOLE, WHOLE])) as [Socket, Socket, Socket];

@@ -43,7 +43,7 @@ before(async () => {
 });
 after(() => server.close());
 
-test("in an edge runtime a request reads and writes as its visitor", async () => {
+test("in an edge runtime `apiFor` reads and writes as the visitor of the request", async () => {
   const done = await run<Promise<unknown>>(`(async () => {
     const ids = [];
     for await (const task of of("session=ann").all()) ids.push(task.id);
@@ -53,14 +53,14 @@ test("in an edge runtime a request reads and writes as its visitor", async () =>
   assert.deepEqual(JSON.parse(JSON.stringify(done)), [["1", "2"], "Created"]);
 });
 
-test("in an edge runtime nobody's request rejects, and a problem becomes an answer", async () => {
+test("in an edge runtime a call without a session rejects with a problem that becomes a response", async () => {
   const refused = await run<Promise<string>>(`of("").list().catch((error) => error.type)`);
   const answer = await run<Promise<Response>>(`of("session=ann").get("missing").catch((error) => error.toResponse())`);
 
   assert.deepEqual([refused, answer.status, (await answer.json()).detail], ["signed-out", 404, "No"]);
 });
 
-test("in an edge runtime a redirect is not followed: the token would go elsewhere", async () => {
+test("in an edge runtime a redirect is not followed: it would send the token elsewhere", async () => {
   const type = await run<Promise<string>>(
     `client.apiFor(new Headers({ cookie: "session=ann" }), { ...options, baseUrl: options.baseUrl + "/moved" })
       .update("3", {}).then(() => "followed", (error) => error.type)`,
@@ -69,7 +69,7 @@ test("in an edge runtime a redirect is not followed: the token would go elsewher
   assert.equal(type, "offline");
 });
 
-test("in an edge runtime a client of pages keeps nothing, and calls its function for each request", async () => {
+test("in an edge runtime the client for pages caches no token, and calls its token function for each request", async () => {
   const users = await run<Promise<unknown>>(`(async () => {
     const tokens = ["${TOKEN}", null];
     const { api, session } = client.createTaskward({ ...options, auth: async () => tokens.shift() });

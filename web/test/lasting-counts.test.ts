@@ -12,7 +12,7 @@ function given(quota = TWICE, more: { secret?: Uint8Array; places?: number } = {
   return { counts: new LastingCounts(quota, { clock: () => time.now, secret: new Uint8Array(32), ...more }), time };
 }
 
-test("a key may be used as often as its quota says, and again when its window has ended", () => {
+test("a key can be used as often as its quota says, and again after its window", () => {
   const { counts, time } = given();
 
   assert.deepEqual([counts.take("a"), counts.take("a"), counts.take("b")], [0, 0, 0]);
@@ -22,7 +22,7 @@ test("a key may be used as often as its quota says, and again when its window ha
   assert.deepEqual([counts.take("a"), counts.take("a"), counts.take("a")], [0, 0, 10]);
 });
 
-test("what is given back can be used again, and no more than that", () => {
+test("a use that is given back can be used again, and only once", () => {
   const { counts } = given();
   counts.take("a");
 
@@ -31,7 +31,7 @@ test("what is given back can be used again, and no more than that", () => {
   assert.deepEqual([counts.take("a"), counts.take("a"), counts.take("a")], [0, 0, 10]);
 });
 
-test("a key that was given back begins its window anew", () => {
+test("a key whose uses were all given back begins a new window", () => {
   const { counts, time } = given();
   counts.take("a");
   counts.giveBack("a");
@@ -41,7 +41,7 @@ test("a key that was given back begins its window anew", () => {
   assert.deepEqual([counts.take("a"), counts.take("a"), counts.take("a")], [0, 0, 10]);
 });
 
-test("given 100,000 keys that somebody made up, a count is kept, and other keys have their quota", () => {
+test("given 100,000 made-up keys, a real count stays, and other keys have their quota", () => {
   const { counts } = given({ max: 5, window: 10 });
   for (let n = 0; n < 5; n += 1) counts.take("ann");
 
@@ -52,7 +52,7 @@ test("given 100,000 keys that somebody made up, a count is kept, and other keys 
   assert.deepEqual(new Set(others), new Set([0]));
 });
 
-test("a secret chooses which keys share a place", () => {
+test("a secret determines which keys share a slot", () => {
   const once = { max: 1, window: 10 };
   const shared = (counts: LastingCounts) => {
     counts.take("a");

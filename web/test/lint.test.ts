@@ -13,13 +13,13 @@ interface Found {
 
 const PLANTED = join(import.meta.dirname, "planted");
 
-test("the lint reports each later API and each that plain http lacks, and nothing else", async () => {
+test("the lint reports each API that is too new or missing over plain http, and nothing else", async () => {
   const file = join(PLANTED, "later.ts");
 
   assert.deepEqual(await reportsOn(file), marksIn(file, / \/\/ (later|insecure)$/));
 });
 
-test("the lint reports each effect that returns what its expression returns, and nothing else", async () => {
+test("the lint reports each effect that returns the value of its expression, and nothing else", async () => {
   const file = join(PLANTED, "effects.tsx");
 
   const marks = marksIn(file, / \/\/ (returns)$/);

@@ -141,7 +141,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const LIMIT = { timeout: 20_000 };
 
-test("changes are read page by page, and `since` is where the copy stands", LIMIT, async () => {
+test("changes are read page by page, and `since` is the position of the copy", LIMIT, async () => {
   onRead = inTurn(
     (response) => answer(response, 200, { changes: [{ id: "a", task: task("a") }], next: "t1", more: true }),
     (response) => answer(response, 200, { changes: [{ id: "b", task: null }], next: "t2", more: false }),
@@ -162,7 +162,7 @@ test("changes are read page by page, and `since` is where the copy stands", LIMI
   assert.equal(feed.since, "t2");
 });
 
-test("a loop that is left stands before its page, so nothing of it is missed", LIMIT, async () => {
+test("after a loop was left, `since` is before its page, so nothing is missed", LIMIT, async () => {
   onRead = (response) => answer(response, 200, { changes: [{ id: "a" }, { id: "b" }], next: "t1", more: false });
   const feed = api().changes("t0");
 
@@ -171,7 +171,7 @@ test("a loop that is left stands before its page, so nothing of it is missed", L
   assert.equal(feed.since, "t0");
 });
 
-test("a copy that is too old is a problem that a page distinguishes", LIMIT, async () => {
+test("`isCopyTooOld` recognises the problem of a copy that is too old", LIMIT, async () => {
   onRead = gone;
 
   await assert.rejects(async () => {
@@ -180,7 +180,7 @@ test("a copy that is too old is a problem that a page distinguishes", LIMIT, asy
 });
 
 test(
-  "given no copy: what is shown is read again when the stream is open, and then each change comes",
+  "given no copy, the page reads its list again when the stream is open, and then gets each change",
   LIMIT,
   async () => {
     onStream = opened(changes("t1", "a", "b"));
@@ -193,7 +193,7 @@ test(
   },
 );
 
-test("events arrive whole however they are cut, with comments, CRLF and a heartbeat between", LIMIT, async () => {
+test("events are parsed from any chunks, with comments, CRLF and heartbeats between them", LIMIT, async () => {
   const text = `:\r\n\r\n${changes("t1", "ä").replaceAll("\n", "\r\n")}:\n\n${changes("t2", "b")}event: bye\ndata: {}\n\n`;
   const chunks = Array.from(Buffer.from(text), (byte) => Uint8Array.of(byte)).values();
   const body = new ReadableStream({
@@ -210,35 +210,31 @@ test("events arrive whole however they are cut, with comments, CRLF and a heartb
   assert.deepEqual(heard, ["ä", "t1", "b", "t2"]);
 });
 
-test(
-  "after each end the stream goes on where it was, after the time that the server said, more or less",
-  LIMIT,
-  async () => {
-    onStream = inTurn(
-      (response, since) => {
-        opened(`retry: 2000\n${changes("t1", "a")}`, event("bye", { reason: "too-long" }))(response, since);
-        response.end();
-      },
-      (response) => response.destroy(),
-      (response) => response.destroy(),
-      opened(changes("t2", "b")),
-    );
+test("after each end the stream continues at its position, after about the time in `retry`", LIMIT, async () => {
+  onStream = inTurn(
+    (response, since) => {
+      opened(`retry: 2000\n${changes("t1", "a")}`, event("bye", { reason: "too-long" }))(response, since);
+      response.end();
+    },
+    (response) => response.destroy(),
+    (response) => response.destroy(),
+    opened(changes("t2", "b")),
+  );
 
-    const { heard } = following({ since: "t0" });
-    await until(() => heard.includes("b"));
+  const { heard } = following({ since: "t0" });
+  await until(() => heard.includes("b"));
 
-    assert.deepEqual(
-      streams.map(({ since }) => since),
-      ["t0", "t1", "t1", "t1"],
-    );
-    for (const [index, expected] of [2000, 4000, 8000].entries()) {
-      const wait = slept[index] ?? 0;
-      assert.ok(wait >= 0.75 * expected && wait <= 1.25 * expected, `${wait} for ${expected}`);
-    }
-  },
-);
+  assert.deepEqual(
+    streams.map(({ since }) => since),
+    ["t0", "t1", "t1", "t1"],
+  );
+  for (const [index, expected] of [2000, 4000, 8000].entries()) {
+    const wait = slept[index] ?? 0;
+    assert.ok(wait >= 0.75 * expected && wait <= 1.25 * expected, `${wait} for ${expected}`);
+  }
+});
 
-test("`Retry-After` is the least that is waited", LIMIT, async () => {
+test("the client waits at least as long as `Retry-After`", LIMIT, async () => {
   onStream = inTurn(
     (response) => answer(response, 429, { title: "x" }, { "retry-after": "77" }),
     opened(changes("t1", "a")),
@@ -302,7 +298,7 @@ for (const [how, tooOld] of [
   });
 }
 
-test("seven pages of a browser have one stream, and all hear of a change", LIMIT, async () => {
+test("seven pages of a browser share one stream, and all get a change", LIMIT, async () => {
   const pages = Array.from({ length: 7 }, () => following());
   await until(() => pages.every(({ heard }) => heard.includes("resync")));
 
@@ -314,7 +310,7 @@ test("seven pages of a browser have one stream, and all hear of a change", LIMIT
 });
 
 test(
-  "all pages learn that the stream fails, that the server hears of no change, and that both are over",
+  "all pages get `onLive` when the stream fails, when the server gets no changes, and when both are over",
   LIMIT,
   async () => {
     onStream = inTurn(opened(), (response) => response.destroy(), opened(event("live", { live: false })));
@@ -343,7 +339,7 @@ test(
   },
 );
 
-test("a page that stands elsewhere than the stream reads what it misses itself", LIMIT, async () => {
+test("a page whose position differs from that of the stream reads the missing changes itself", LIMIT, async () => {
   const leading = following();
   await until(() => leading.heard.includes("t0"));
   onRead = (response) =>
@@ -356,7 +352,7 @@ test("a page that stands elsewhere than the stream reads what it misses itself",
   assert.equal(streams.length, 1);
 });
 
-test("when the page with the stream is closed another one goes on where it stands", LIMIT, async () => {
+test("when the page with the stream is closed, another page opens a stream at its own position", LIMIT, async () => {
   const closing = new AbortController();
   const first = following({ signal: closing.signal });
   await until(() => first.heard.includes("t0"));
@@ -372,7 +368,7 @@ test("when the page with the stream is closed another one goes on where it stand
   await assert.rejects(first.failed, { name: "AbortError" });
 });
 
-test("a page that is hidden for a minute has no stream, and goes on when it is shown", LIMIT, async () => {
+test("a page that is hidden for a minute closes its stream, and continues when it is visible", LIMIT, async () => {
   const document = { visibilityState: "visible", addEventListener, removeEventListener };
   Object.assign(globalThis, { document });
   try {
@@ -404,7 +400,7 @@ test("a page that is hidden for a minute has no stream, and goes on when it is s
   }
 });
 
-test("a stream that is silent for 40 seconds is opened anew", LIMIT, async () => {
+test("a stream that is silent for 40 seconds is opened again", LIMIT, async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { heard } = following({ since: "t0" });
   await until(() => streams.length === 1);
@@ -431,7 +427,7 @@ for (const status of [400, 403, 404, 406])
     assert.equal(streams.length, 1);
   });
 
-test("a handler that throws ends nothing", LIMIT, async () => {
+test("a handler that throws does not end the stream", LIMIT, async () => {
   onStream = opened(changes("t1", "a"), changes("t2", "b"));
   const reported = mock.method(console, "error", () => undefined);
   const seen: string[] = [];
@@ -451,7 +447,7 @@ test("a handler that throws ends nothing", LIMIT, async () => {
   assert.equal(reported.mock.callCount(), 2);
 });
 
-test("a script without a page follows too", LIMIT, async () => {
+test("a script without a page can follow changes too", LIMIT, async () => {
   onStream = opened(changes("t1", "a"));
   const { port } = server.address() as AddressInfo;
   const auth = { api: { getToken: async () => ({ token: "t" }) } };

@@ -13,7 +13,7 @@ function given(t: TestContext) {
   return { bounded, lines, tick: (milliseconds: number) => t.mock.timers.tick(milliseconds) };
 }
 
-test("a message is one line that a terminal prints as it is", () => {
+test("a message is one line without control characters", () => {
   assert.equal(
     toPlainText("a\nb\r\u001b[2K\u0085\u2028\u202e漢 é"),
     "a\\u000ab\\u000d\\u001b[2K\\u0085\\u2028\\u202e漢 é",
@@ -25,7 +25,7 @@ test("a long message is cut", () => {
   assert.equal(toPlainText("a".repeat(65_000)), `${"a".repeat(300)}… (65000 characters)`);
 });
 
-test("an error has its message, the first places of its stack and its cause, in one short line", (t) => {
+test("an error is logged in one short line with its message, the top of its stack and its cause", (t) => {
   const { bounded, lines } = given(t);
   const forged = "    at forged (here)";
   const error = new Error(`broken\n${forged}\n${"x".repeat(60_000)}`, { cause: new Error("no\nconnection") });
@@ -42,7 +42,7 @@ test("an error has its message, the first places of its stack and its cause, in 
   assert.ok(line.length < 2_500);
 });
 
-test("an object is one short line", (t) => {
+test("an object is logged in one short line", (t) => {
   const { bounded, lines } = given(t);
 
   bounded.log("error", { text: "\n".repeat(9_000), more: Array.from({ length: 5_000 }, (_, n) => `\u001b${n}`) });
@@ -51,7 +51,7 @@ test("an object is one short line", (t) => {
   assert.match(lines[0] ?? "", /^ERROR [^\p{Cc}]{10,2100}$/u);
 });
 
-test("a log writes so many lines in a second, and then how many it left out", (t) => {
+test("a log writes a limited number of lines in a second, and then how many it left out", (t) => {
   const { bounded, lines, tick } = given(t);
 
   for (const text of "abcdefg") bounded.log("error", text);
@@ -63,7 +63,7 @@ test("a log writes so many lines in a second, and then how many it left out", (t
   assert.deepEqual(lines.slice(3), ["WARN 4 lines left out", "WARN h"]);
 });
 
-test("ten lines in a second are for refusals and ten for errors, and what libraries print to the console counts", (t) => {
+test("a second has ten lines for refusals and ten for errors, output of libraries included", (t) => {
   const methods = { ...console };
   t.after(() => Object.assign(console, methods));
   const lines: string[] = [];
@@ -79,7 +79,7 @@ test("ten lines in a second are for refusals and ten for errors, and what librar
   assert.equal(lines.length, 20);
 });
 
-test("a printed mail has no line of 64 KB, and no line of a client's own", async (t) => {
+test("a printed mail has no line of 64 KB, and a client cannot add lines to it", async (t) => {
   const printed: string[] = [];
   t.mock.method(console, "log", (text: string) => printed.push(text));
 

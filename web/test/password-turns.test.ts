@@ -10,7 +10,7 @@ import { TurnQueue } from "../password-turns.ts";
 import { createApp } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
-test("as many as may run at once begin at once, the next in their order, and one ends once", async () => {
+test("as many as the limit begin at once, the others in order, and each ends once", async () => {
   const queue = new TurnQueue(2, 10);
   const began: string[] = [];
   const ends = await Promise.all([queue.take(), queue.take()]);
@@ -23,7 +23,7 @@ test("as many as may run at once begin at once, the next in their order, and one
   assert.deepEqual(began, ["third"]);
 });
 
-test("a known device goes before strangers, but no account has more than two places there", async () => {
+test("a known device goes first, but an account has at most two places in the priority queue", async () => {
   const queue = new TurnQueue(1, 10);
   const began: string[] = [];
   const wait = (name: string, account?: string) =>
@@ -42,7 +42,7 @@ test("a known device goes before strangers, but no account has more than two pla
   assert.deepEqual(began, ["ann 1", "ann 2", "bob", "stranger", "ann 3"]);
 });
 
-test("past its bound a line refuses, whatever waits in the other one", async () => {
+test("a full queue refuses, even if the other queue has room", async () => {
   const queue = new TurnQueue(1, 2);
   await queue.take();
   for (const account of [null, null, "ann", "bob"]) void queue.take(account);
@@ -51,7 +51,7 @@ test("past its bound a line refuses, whatever waits in the other one", async () 
   assert.equal(await queue.take("carol"), null);
 });
 
-test("three requests of an account go first in a minute, with or without a turn, and its next ones wait with all others", async () => {
+test("an account may use the priority queue three times in a minute, and then waits with all others", async () => {
   let now = 0;
   const queue = new TurnQueue(1, 10, { clock: () => now });
   const began: string[] = [];
@@ -92,7 +92,7 @@ test("three requests of an account go first in a minute, with or without a turn,
   assert.deepEqual(afterAMinute, ["ann 5", "stranger"]);
 });
 
-test("in a full line the account that went first most recently gives its place to one that did so longer ago", async () => {
+test("in a full priority queue the account that used it most recently loses its place to one with an older use", async () => {
   let now = 0;
   const queue = new TurnQueue(1, 2, { clock: () => now });
   const began: string[] = [];
@@ -159,7 +159,7 @@ test("a turn that has ended is free for the next", async () => {
   assert.equal(await queue.take(), null);
 });
 
-test("a request whose client is gone leaves the line", { timeout: 20_000 }, async () => {
+test("a request whose client has disconnected leaves the queue", { timeout: 20_000 }, async () => {
   const queue = new TurnQueue(1, 1);
   const { auth } = given({}, async () => {}, queue);
   const end = await queue.take();

@@ -57,7 +57,7 @@ function given(
   return { api, session, sent, slept, state };
 }
 
-test("a token that comes after the sign-out is dropped, and what waited for it is not sent", async () => {
+test("a token that arrives after the sign-out is dropped, and requests that waited for it are not sent", async () => {
   const token = late<string>();
   const { api, session, sent } = given([ok], () => token.promise);
 
@@ -103,7 +103,7 @@ test("a 401 that comes after the person signed in again does not end the new ses
   assert.equal(sent.length, 3);
 });
 
-test("an abort ends a request under way", async () => {
+test("an abort ends a running request", async () => {
   const controller = new AbortController();
   const reason = new Error("never mind");
   const { api } = given([
@@ -129,7 +129,7 @@ test("an abort ends the pause before a repetition, at once", async () => {
   await list;
 });
 
-test("a list that is no JSON is a problem", async () => {
+test("a list that is not JSON is a problem", async () => {
   const { api } = given([() => new Response("<h1>Hotel Wi-Fi</h1>")]);
 
   await assert.rejects(api.list(), hasStatus(200));
@@ -147,7 +147,7 @@ for (const [what, token] of [
     assert.deepEqual([sent.length, state.signedOut], [0, 0]);
   });
 
-test("what asking for a token throws is a problem that keeps its cause, unless it shows a mistake in the code", async () => {
+test("an error of the token function becomes a problem with its cause, unless it is a mistake in the code", async () => {
   const cause = new TypeError("a bug, or no network");
   const { api } = given([ok], () => Promise.reject(cause));
 
@@ -166,7 +166,7 @@ test("a request to a busy sign-in service is repeated", async () => {
   assert.equal(sent.length, 1);
 });
 
-test("a delete whose answer was lost has been done when the task is gone", async () => {
+test("a delete whose response was lost succeeds if the task no longer exists", async () => {
   const { api, sent } = given([unreachable, missing]);
 
   await api.remove("1");
@@ -174,13 +174,13 @@ test("a delete whose answer was lost has been done when the task is gone", async
   assert.equal(sent.length, 2);
 });
 
-test("a delete of a task that is not there is a problem", async () => {
+test("a delete of an absent task is a problem", async () => {
   const { api } = given([missing]);
 
   await assert.rejects(api.remove("1"), hasStatus(404));
 });
 
-test("a server that wants to be left alone for long is left alone", async () => {
+test("a request is not repeated if `Retry-After` is long", async () => {
   const { api, sent, slept } = given([busy(120)]);
 
   await assert.rejects(api.list(), hasStatus(503));
@@ -188,7 +188,7 @@ test("a server that wants to be left alone for long is left alone", async () => 
   assert.deepEqual([sent.length, slept], [1, []]);
 });
 
-test("a token request that hangs ends in time, and does not hold up the one after it", async () => {
+test("a token request without a response ends in time, and does not delay the next one", async () => {
   const tokens = [new Promise<never>(() => undefined), Promise.resolve(tokenOf("ann"))];
   mock.timers.enable({ apis: ["setTimeout"] });
   const { api, sent } = given([ok], () => tokens.shift() ?? unreachable());
@@ -202,7 +202,7 @@ test("a token request that hangs ends in time, and does not hold up the one afte
   assert.equal(sent.length, 1);
 });
 
-test("an abort while the body of an error is read gives the signal's reason", async () => {
+test("an abort while the body of an error is read rejects with the signal's reason", async () => {
   const controller = new AbortController();
   const reason = new Error("never mind");
   const body = () => new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode("{")) });
@@ -215,7 +215,7 @@ test("an abort while the body of an error is read gives the signal's reason", as
   await list;
 });
 
-test("a request that gets no answer is given up and repeated, and a silent server is a problem", async () => {
+test("a request without a response is repeated, and a server that never responds is a problem", async () => {
   let second = 0;
   mock.timers.enable({ apis: ["setTimeout"] });
   mock.method(performance, "now", () => second * 1_000);
@@ -231,7 +231,7 @@ test("a request that gets no answer is given up and repeated, and a silent serve
   assert.ok(sent.length >= 2);
 });
 
-test("a page whose handler fails changes nothing: the call rejects, and the next one says so again", async () => {
+test("a handler that throws changes nothing: the call rejects, and the next call calls it again", async () => {
   const reported: unknown[] = [];
   const failure = new Error("a bug of the page");
   mock.method(console, "error", (error: unknown) => void reported.push(error));

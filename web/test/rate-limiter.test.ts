@@ -12,7 +12,7 @@ function given(keysMax?: number) {
   return { limiter, time };
 }
 
-test("a key may be used as often as its quota says, and again when its window has ended", () => {
+test("a key can be used as often as its quota says, and again after its window", () => {
   const { limiter, time } = given();
 
   assert.deepEqual([limiter.take("a", TWICE), limiter.take("a", TWICE), limiter.take("b", TWICE)], [0, 0, 0]);
@@ -22,7 +22,7 @@ test("a key may be used as often as its quota says, and again when its window ha
   assert.equal(limiter.take("a", TWICE), 0);
 });
 
-test("who is refused does not wait longer for it", () => {
+test("a refused use does not lengthen the wait", () => {
   const { limiter, time } = given();
   for (let n = 0; n < 100; n += 1) limiter.take("a", TWICE);
 
@@ -31,7 +31,7 @@ test("who is refused does not wait longer for it", () => {
   assert.equal(limiter.take("a", TWICE), 0);
 });
 
-test("what is given back can be used again, and no more than that", () => {
+test("a use that is given back can be used again, and only once", () => {
   const { limiter } = given();
   limiter.take("a", TWICE);
 
@@ -42,7 +42,7 @@ test("what is given back can be used again, and no more than that", () => {
   assert.notEqual(limiter.take("a", TWICE), 0);
 });
 
-test("there are never more counts than their bound, and the oldest end first", () => {
+test("there are never more counts than the limit, and the oldest are dropped first", () => {
   const { limiter } = given(3);
   for (const key of ["a", "a", "b", "b", "c", "c", "d"]) limiter.take(key, TWICE);
 
@@ -51,7 +51,7 @@ test("there are never more counts than their bound, and the oldest end first", (
   assert.equal(limiter.take("a", TWICE), 0);
 });
 
-test("without a bound of its own there are at most 50,000 counts", () => {
+test("by default there are at most 50,000 counts", () => {
   const { limiter } = given();
   for (let number = 0; number < 50_001; number += 1) limiter.take(String(number), TWICE);
 

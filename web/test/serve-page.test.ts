@@ -47,7 +47,7 @@ for (const [accepted, encoding] of [
   });
 }
 
-test("a made-up error leads to the page, which has a policy and does not show it", async () => {
+test("a URL with a made-up error gets the page, which has a policy and does not show the error", async () => {
   const { open } = given({ baseUrl: url });
   const error = `${url}/api/auth/error?error=CALL&error_description=Call%20the%20attacker`;
   const redirect = await open(error);
@@ -71,7 +71,7 @@ test("HEAD gets the headers of a file, and a file that is not there is 404", asy
   assert.equal((await fetch(`${url}/assets/none.js`)).status, 404);
 });
 
-test("clients that leave before they have read a file leave no file open", async () => {
+test("clients that disconnect while they read a file leave no file open", async () => {
   const count = () => readdirSync(DESCRIPTORS).length;
   const open = count();
   for (let turn = 0; turn < 100; turn += 1) {

@@ -58,7 +58,7 @@ test("a module's own token function runs for each call, so that no visitor gets 
   assert.deepEqual(owners, { ann: ["Ann's"], bob: ["Bob's"] });
 });
 
-test("each request on a server is its own person's", async () => {
+test("each request on a server is sent as its own visitor", async () => {
   const { owners, send } = tasksByOwner();
   const options = { auth, baseUrl: BASE, fetch: send };
 
@@ -99,7 +99,7 @@ test("the server gets the reason when the API refuses its token", async () => {
   assert.equal((problem.cause as Error).message, "The token is not valid here");
 });
 
-test("Better Auth at another address gets the visitor's cookie and no other header", async () => {
+test("Better Auth at another URL gets the visitor's cookie and no other header", async () => {
   const requests: [string, Record<string, string>][] = [];
   const request = new Request("https://app.example.com/", { headers: { cookie: "session=x", "x-other": "y" } });
   const api = apiFor(request, {
@@ -129,7 +129,7 @@ test("Cloudflare Workers, which refuse a fetch that makes a redirect an error, a
   assert.equal(id, "1");
 });
 
-test("a database of Better Auth that fails is no end of a session", async () => {
+test("a failing database of Better Auth does not count as the end of a session", async () => {
   const failing: AuthServer = { api: { getToken: () => Promise.reject(new Error("ECONNREFUSED")) } };
   const api = apiFor(requestOf("ann"), { auth: failing, baseUrl: BASE, fetch: silent });
 
@@ -166,7 +166,7 @@ for (const baseUrl of [
     assert.ok(performance.now() - began < 400);
   });
 
-test("a page that is rendered on a server with a path as its address still gets 401", async () => {
+test("a page that is rendered on a server with a path as its URL still gets 401", async () => {
   const { api } = createTaskward({ auth: browser().page(), baseUrl: "" });
 
   await assert.rejects(api.list(), isSignedOut);
@@ -185,7 +185,7 @@ for (const address of [undefined, "localhost:3000/api/auth"])
     await assert.rejects(api.list(), { name: "TypeError", message: /^`auth` is .*https:\/\/$/ });
   });
 
-test("an address that is not that of Better Auth is named in the cause, with the status", async () => {
+test("a URL that is not Better Auth's is in the cause, with the status", async () => {
   const options = { auth: "https://app.example.com", baseUrl: BASE };
   const api = apiFor(requestOf("ann"), { ...options, fetch: async () => new Response("<html>", { status: 404 }) });
 
@@ -195,7 +195,7 @@ test("an address that is not that of Better Auth is named in the cause, with the
   });
 });
 
-test("an API that is silent is given up in time, and so is one that is silent midway", async () => {
+test("a call to an API that does not respond, or stops in the middle of a response, ends in time", async () => {
   const half = new TextEncoder().encode("[");
   const midway = async () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(half) }));
   for (const fetch of [silent, midway]) {

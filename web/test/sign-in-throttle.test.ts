@@ -23,7 +23,7 @@ async function device(auth: Auth): Promise<string> {
   return cookies.map((cookie) => cookie.split(";", 1)[0]).join("; ");
 }
 
-test("an address guesses five times at one account, and then waits; another account is not touched", async () => {
+test("an address can guess five times at one account and is then refused; another account is not affected", async () => {
   const auth = given({});
   await auth.signUp("ann@example.com");
   await auth.signUp("bob@example.com");
@@ -33,7 +33,7 @@ test("an address guesses five times at one account, and then waits; another acco
   assert.equal((await auth.signIn("bob@example.com")).status, 200);
 });
 
-test("many addresses guess 20 times, and a device that is known goes on at any of them", async () => {
+test("many addresses together can guess 20 times, and a known device can still sign in from any of them", async () => {
   const auth = given({});
   const cookie = await device(auth);
 
@@ -44,7 +44,7 @@ test("many addresses guess 20 times, and a device that is known goes on at any o
   assert.equal((await auth.signIn("ann@example.com", { cookie, address: "198.51.100.1" })).status, 200);
 });
 
-test("a device that was stolen guesses ten times, and is known for its own account only", async () => {
+test("a stolen device can guess ten times, and is known for its own account only", async () => {
   const auth = given({});
   const cookie = await device(auth);
   await auth.signUp("bob@example.com");
@@ -58,7 +58,7 @@ test("a device that was stolen guesses ten times, and is known for its own accou
   assert.deepEqual(statuses, [...times(10, 401), 429, 429]);
 });
 
-test("a device's cookie that somebody made up is none", async () => {
+test("a forged device cookie is ignored", async () => {
   const auth = given({});
   const cookie = (await device(auth)).replace(/(known_device=[^.;]*\.)[^.;]*/, "$1another");
 
@@ -67,7 +67,7 @@ test("a device's cookie that somebody made up is none", async () => {
   assert.equal((await auth.signIn("ann@example.com", { cookie })).status, 429);
 });
 
-test("an answer that was not a wrong password does not count: the server was too busy", async () => {
+test("a response other than `wrong password` does not count as a guess: the server was too busy", async () => {
   const queue = new TurnQueue(1, 0);
   const auth = given({}, async () => {}, queue);
   await auth.signUp("ann@example.com");

@@ -7,7 +7,7 @@ import type { Mail } from "../mail.ts";
 import { createApp, restOfStep } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
-test("the answer is the same for a known address, and waits for no mail", async () => {
+test("sign-up gives the same response for a known e-mail address, and does not wait for the mail", async () => {
   const mails: Mail[] = [];
   const auth = given({ verifyEmail: true }, (mail) => {
     mails.push(mail);
@@ -28,13 +28,13 @@ test("the answer is the same for a known address, and waits for no mail", async 
   );
 });
 
-test("a mail service that fails does not fail the sign-up", async () => {
+test("a failing mail service does not make the sign-up fail", async () => {
   const auth = given({ verifyEmail: true }, () => Promise.reject(new Error("no route to host")));
 
   assert.equal((await auth.signUp("ann@example.com")).status, 200);
 });
 
-test("one address gets five mails of a kind in an hour, and another address its own", async () => {
+test("an e-mail address gets five mails of a kind in an hour, and each address counts separately", async () => {
   const mails: Mail[] = [];
   const auth = given({ verifyEmail: true }, async (mail) => void mails.push(mail));
 
@@ -53,9 +53,7 @@ test("one address gets five mails of a kind in an hour, and another address its 
   );
 });
 
-test("where a stranger used up somebody's mails, the last link works until the next mail may come", async ({
-  mock,
-}) => {
+test("if a stranger used up a person's mails, the last link works until the next mail is allowed", async ({ mock }) => {
   mock.timers.enable({ apis: ["Date"], now: Date.now() });
   const links: string[] = [];
   const auth = given({ verifyEmail: true }, async ({ text }) => void links.push(text.split("\n")[1] ?? ""));
@@ -70,7 +68,7 @@ test("where a stranger used up somebody's mails, the last link works until the n
   assert.equal((await auth.signIn("ann@example.com")).status, 200);
 });
 
-test("an answer waits for the end of a step, however long its work took", () => {
+test("a response is delayed to the end of a time step, however long its work took", () => {
   const answered = [0, 100, 499, 500, 730].map((elapsed) => elapsed + restOfStep(elapsed));
 
   assert.deepEqual(answered, [500, 500, 500, 1000, 1000]);
