@@ -56,7 +56,7 @@ check: .venv/.complete web ## lint, types, import contracts, prose, spelling, Ty
 	@$(BIN)/codespell
 	@if [ -d web/node_modules ]; then cd web && npm run --silent check; fi
 
-fix: .venv/.complete ## format, and mend what can be mended
+fix: .venv/.complete ## format, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -39,7 +39,7 @@ def find_wrk() -> str | None:
 
 
 def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int) -> Load:
-    """Send the requests over and over, by so many clients, each with one request under way.
+    """Send the requests over and over, by so many clients, each with one request in progress.
 
     Raises:
         LoadFailed: not every answer was a success.

@@ -133,7 +133,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def environment_for(database_url: str, **more: str) -> dict[str, str]:
-    """Return the variables of a service that believes tokens of `tests.support.people`."""
+    """Return the variables of a service that accepts the tokens of `tests.support.people`."""
     return {
         "DATABASE_URL": database_url,
         "BETTER_AUTH_SECRET": SECRET.decode(),

@@ -443,7 +443,7 @@ def test_pending_migrations_or_broken_row_level_security_stop_the_start_with_a_f
     assert second.stderr == f"app migrate: the database is {where} (DATABASE_URL)\n"
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 0
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
-    assert "mend it with: ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in refused(env, tmp_path)
+    assert "repair it with: ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in refused(env, tmp_path)
 
 
 @pytest.mark.server

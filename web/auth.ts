@@ -23,7 +23,7 @@ const REQUESTS_OF_AN_ADDRESS = { max: 300, window: 10 }; // on all paths togethe
 /** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
 
-/** The plugin that makes the tokens which the task API believes. */
+/** The plugin that makes the tokens which the task API accepts. */
 export const tokens = () =>
   jwt({
     jwks: {

@@ -64,7 +64,7 @@ export function boundConnections(
  * so nobody closes the server to others by connections that ask for nothing.
  */
 function admission(server: Server, connectionsMax: number): (socket: Socket) => void {
-  /** With the request under way, in the order in which they were opened or last answered. */
+  /** Connections and their running request, in the order in which they were opened or last got a response. */
   const open = new Map<Socket, IncomingMessage | null>();
   server.on("request", (request, response) => {
     const { socket } = request;

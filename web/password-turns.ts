@@ -2,11 +2,11 @@
  * How many requests hash a password at once, of all people together.
  *
  * A hash takes 0.1 s of a core, and sign-up holds a database connection meanwhile. So such requests take turns, before
- * they touch the database: half of the cores work for them, and the rest answers people who have a session. The line
- * is bounded. A device on which the account has signed in before (`sign-in-throttle.ts`) has a line of its own, which
- * goes first: a flood from many addresses does not keep owners out. A flood may have accounts with known devices too.
- * So few requests of an account go first in a minute, and when that line is full, the account that went first most
- * recently gives its place to one that did so longer ago.
+ * they touch the database: half of the cores work for them, and the rest serves people who have a session. The queue
+ * is bounded. Requests from a device on which the account has signed in before (`sign-in-throttle.ts`) wait in a
+ * priority queue, so a flood from many addresses does not lock owners out. A flood may have accounts with known devices
+ * too. So an account may use the priority queue only a few times in a minute. If it is full, a new request replaces the
+ * waiting request of the account that used it most recently, if its own account used it longer ago or never.
  */
 
 import { availableParallelism } from "node:os";
@@ -25,26 +25,26 @@ export const HASHING_PATHS: readonly string[] = [
   "/verify-password",
 ];
 const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
-const WAITING_MAX = 20 * AT_ONCE; // about two seconds, in each of the two lines
-const FIRST_MAX = 2; // of one account in the line that goes first; its next ones wait with all others
-const FIRST_IN_MINUTE = 3; // of one account; its next ones wait with all others
+const WAITING_MAX = 20 * AT_ONCE; // about two seconds, in each of the two queues
+const PRIORITY_MAX = 2; // requests of one account in the priority queue; the others wait in the common queue
+const PRIORITY_IN_MINUTE = 3; // uses of the priority queue by one account; later requests wait in the common queue
 const MINUTE = 60_000; // milliseconds
-const ACCOUNTS_MAX = 50_000; // whose times are kept; one that is not kept counts as one that never went first
+const ACCOUNTS_MAX = 50_000; // whose last uses are remembered; any other account counts as if it had none
 const RETRY_AFTER = 2; // seconds
 
 interface Waiting {
   readonly account: string | null;
-  /** When the account's request before this one went into the line that goes first: milliseconds of the clock. */
-  readonly previous: number;
+  /** When the account used the priority queue before this request: milliseconds of the clock. */
+  readonly previousUse: number;
   readonly settle: (isMyTurn: boolean) => void;
 }
 
 export class TurnQueue {
   #running = 0;
-  readonly #first: Waiting[] = [];
-  readonly #rest: Waiting[] = [];
-  /** When the last requests of each account went into the first line. Accounts are in the order of their last one. */
-  readonly #times = new Map<string, readonly number[]>();
+  readonly #priority: Waiting[] = [];
+  readonly #common: Waiting[] = [];
+  /** When each account used the priority queue. Accounts are in the order of their last use. */
+  readonly #uses = new Map<string, readonly number[]>();
   readonly #atOnce: number;
   readonly #waitingMax: number;
   readonly #accountsMax: number;
@@ -65,8 +65,8 @@ export class TurnQueue {
   }
 
   /**
-   * Resolves when it is this one's turn, to the function that ends the turn; `null`: there is no place for it.
-   * `account` names the account of a known device, which goes first. Where `signal` aborts, the place is given up.
+   * Resolves at the turn of this request, to the function that ends the turn. `null`: the queues have no place for it.
+   * `account` is the account of a known device, which may use the priority queue. An abort of `signal` frees the place.
    */
   async take(account: string | null = null, signal?: AbortSignal): Promise<(() => void) | null> {
     if (signal?.aborted) return null;
@@ -75,11 +75,11 @@ export class TurnQueue {
       return this.#end();
     }
     const isMyTurn = await new Promise<boolean>((resolve) => {
-      const previous = this.#timesOf(account).at(-1) ?? Number.NEGATIVE_INFINITY;
-      const request = { account, previous, settle: resolve };
-      this.#place(request);
+      const previousUse = this.#usesOf(account).at(-1) ?? Number.NEGATIVE_INFINITY;
+      const request = { account, previousUse, settle: resolve };
+      this.#enqueue(request);
       signal?.addEventListener("abort", () => {
-        for (const line of [this.#first, this.#rest]) remove(line, request);
+        for (const queue of [this.#priority, this.#common]) remove(queue, request);
         resolve(false);
       });
     });
@@ -87,71 +87,71 @@ export class TurnQueue {
   }
 
   get waiting(): number {
-    return this.#first.length + this.#rest.length;
+    return this.#priority.length + this.#common.length;
   }
 
-  /** Puts a request into a line. The one that has no place in the first line waits with all others, or is refused. */
-  #place(request: Waiting): void {
-    const other = this.#placeFirst(request);
+  /** Puts a request into a queue. One without a place in the priority queue waits in the common one, or is refused. */
+  #enqueue(request: Waiting): void {
+    const other = this.#enqueueWithPriority(request);
     if (other === null) return;
-    if (this.#rest.length < this.#waitingMax) this.#rest.push(other);
+    if (this.#common.length < this.#waitingMax) this.#common.push(other);
     else other.settle(false);
   }
 
-  /** Returns the request that has no place in the first line: this one, the one that gave its place to it, or none. */
-  #placeFirst(request: Waiting): Waiting | null {
-    if (!this.#mayGoFirst(request)) return request;
-    const [latest = request] = this.#first.toSorted((a, b) => b.previous - a.previous);
-    const isFull = this.#first.length >= this.#waitingMax;
-    if (isFull && latest.previous <= request.previous) return request;
-    if (isFull) remove(this.#first, latest);
-    this.#first.push(request);
-    this.#keepTime(request.account);
+  /** Returns the request without a place in the priority queue: this one, the one that it replaced, or none. */
+  #enqueueWithPriority(request: Waiting): Waiting | null {
+    if (!this.#mayUsePriority(request)) return request;
+    const [latest = request] = this.#priority.toSorted((a, b) => b.previousUse - a.previousUse);
+    const isFull = this.#priority.length >= this.#waitingMax;
+    if (isFull && latest.previousUse <= request.previousUse) return request;
+    if (isFull) remove(this.#priority, latest);
+    this.#priority.push(request);
+    this.#rememberUse(request.account);
     return isFull ? latest : null;
   }
 
-  #mayGoFirst({ account }: Waiting): boolean {
+  #mayUsePriority({ account }: Waiting): boolean {
     if (account === null) return false;
     const aMinuteAgo = this.#clock() - MINUTE;
     return (
-      this.#first.filter((other) => other.account === account).length < FIRST_MAX &&
-      this.#timesOf(account).filter((time) => time > aMinuteAgo).length < FIRST_IN_MINUTE
+      this.#priority.filter((other) => other.account === account).length < PRIORITY_MAX &&
+      this.#usesOf(account).filter((time) => time > aMinuteAgo).length < PRIORITY_IN_MINUTE
     );
   }
 
-  #timesOf(account: string | null): readonly number[] {
-    return (account !== null && this.#times.get(account)) || [];
+  #usesOf(account: string | null): readonly number[] {
+    return (account !== null && this.#uses.get(account)) || [];
   }
 
-  /** Before the turn: otherwise clients that leave before it would hold the line again and again. */
-  #keepTime(account: string | null): void {
+  /** A use counts before the turn: otherwise clients that disconnect before it could fill the queue again and again. */
+  #rememberUse(account: string | null): void {
     if (account === null) return;
-    const times = [...this.#timesOf(account), this.#clock()].slice(-FIRST_IN_MINUTE);
-    this.#times.delete(account);
-    this.#times.set(account, times);
-    const [oldest] = this.#times.keys();
-    if (this.#times.size > this.#accountsMax && oldest !== undefined) this.#times.delete(oldest);
+    const uses = [...this.#usesOf(account), this.#clock()].slice(-PRIORITY_IN_MINUTE);
+    this.#uses.delete(account);
+    this.#uses.set(account, uses);
+    const [oldest] = this.#uses.keys();
+    if (this.#uses.size > this.#accountsMax && oldest !== undefined) this.#uses.delete(oldest);
   }
 
-  /** Passes the turn on, once. */
+  /** Returns a function that gives the turn to the next request, once. */
   #end(): () => void {
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      const next = this.#first.shift() ?? this.#rest.shift();
+      const next = this.#priority.shift() ?? this.#common.shift();
       if (next) next.settle(true);
       else this.#running -= 1;
     };
   }
 }
 
-function remove(line: Waiting[], request: Waiting): void {
-  const place = line.indexOf(request);
-  if (place !== -1) line.splice(place, 1);
+function remove(queue: Waiting[], request: Waiting): void {
+  const index = queue.indexOf(request);
+  if (index !== -1) queue.splice(index, 1);
 }
 
-/** After all limits, so that a request that is refused anyway takes no turn. */
+/** Put this plugin after all limits, so that a request that is refused anyway takes no turn. */
 export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): BetterAuthPlugin {
   async function takeTurn(ctx: Context): Promise<void> {
     if (!ctx.request) return;

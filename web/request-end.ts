@@ -19,9 +19,9 @@ export async function untilEnd(answer: () => Promise<Response>): Promise<Respons
   }
 }
 
-/** Calls `end` with the status of the answer to the request under way. */
+/** Calls `end` with the status of the response to the running request. */
 export function atEnd(end: End): void {
   const ends = requests.getStore();
-  if (!ends) throw new Error("no request is under way: wrap the handler in untilEnd");
+  if (!ends) throw new Error("no request is running: wrap the handler in untilEnd");
   ends.push(end);
 }

@@ -1,4 +1,4 @@
-/** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes what is under way. */
+/** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes running requests. */
 
 import { createServer } from "node:http";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";

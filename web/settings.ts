@@ -12,7 +12,7 @@ export interface Settings {
   readonly apiUrl: string;
   /** Whether too many requests from one address are refused. Only tests, which are one address, say no. */
   readonly rateLimit: boolean;
-  /** Networks of your own proxies, whose word in X-Forwarded-For is believed. */
+  /** Networks of your own proxies, whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
   /** Whether an e-mail address is verified before its account can be used. */
   readonly verifyEmail: boolean;

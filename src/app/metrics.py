@@ -46,7 +46,7 @@ GAUGES: Final[dict[str, tuple[_Mode, str]]] = {
     "taskward_event_streams": ("livesum", "Open event streams"),
     "taskward_live_store_up": (
         "livemin",
-        "1 if all workers hear of changes on other machines, 0 if one does not",
+        "1 if all workers get the changes of other machines, 0 if one does not",
     ),
     "taskward_token_cache_entries": ("livesum", "Verified tokens in the caches"),
 }

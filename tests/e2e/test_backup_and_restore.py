@@ -87,11 +87,11 @@ async def test_a_restored_database_with_missing_rights_is_not_served_until_migra
     postgres.query("REVOKE ALL ON tasks, task_owners, kept_answers FROM taskward_app", name)
 
     refused = await asyncio.to_thread(app, "serve", env=environment_for(url), cwd=tmp_path)
-    mended = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
+    repaired = await asyncio.to_thread(app, "migrate", env={"DATABASE_URL": url}, cwd=tmp_path)
 
     assert refused.returncode != 0
-    assert "taskward_app lacks rights on tasks; mend it with: app migrate" in refused.stderr
-    assert "mended the rights of taskward_app on tasks" in mended.stdout
+    assert "taskward_app lacks rights on tasks; repair it with: app migrate" in refused.stderr
+    assert "repaired the rights of taskward_app on tasks" in repaired.stdout
     with serving(environment_for(url), tmp_path) as service:
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
@@ -104,18 +104,18 @@ async def test_a_purge_without_the_maintenance_policy_is_refused_until_migrate_r
     env = {"DATABASE_URL": url}
 
     refused = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
-    mended = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
+    repaired = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
     purged = await asyncio.to_thread(app, "purge", "--older-than", "1h", env=env, cwd=tmp_path)
 
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "run `app migrate`" in refused.stderr
-    assert "mended" in mended.stdout
+    assert "repaired" in repaired.stdout
     assert purged.stdout == "0 tasks deleted\n"
 
 
 @pytest.fixture(scope="module")
 async def whole_database(postgres: PostgresServer) -> str:
-    """A migrated database, which each test that breaks it mends."""
+    """A migrated database, which each test that breaks it repairs."""
     url = postgres.new_database()
     await upgrade(DatabaseAddress.parse(url))
     return url
@@ -138,13 +138,13 @@ async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_repair
     address = DatabaseAddress.parse(whole_database)
     await expect_purge_possible(address)
     postgres.query(missing, address.database)
-    mended: list[str] = []
+    repaired: list[str] = []
 
     with pytest.raises(CannotPurge, match="run `app migrate`"):
         await expect_purge_possible(address)
-    await upgrade(address, mended.append)
+    await upgrade(address, repaired.append)
 
-    assert mended
+    assert repaired
     await expect_purge_possible(address)
     assert await purge_trash(address, before=datetime.now(UTC)) == 0
 
@@ -182,7 +182,7 @@ async def test_a_purge_reports_a_foreign_policy_that_hides_rows_from_it(
 
     assert (purged.returncode, purged.stdout) == (1, "")
     assert migrated.returncode == 1
-    assert 'mend it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
+    assert 'repair it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
 
 
 async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_restores_it(
@@ -199,7 +199,7 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
     weaker = re.sub(r"//[^@]*@", f"//{role}:x@", url)
 
     refused = await asyncio.to_thread(app, "serve", env=environment_for(weaker), cwd=tmp_path)
-    grant = re.findall(r"mend it with: (GRANT .*)", refused.stderr)[0]
+    grant = re.findall(r"repair it with: (GRANT .*)", refused.stderr)[0]
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(grant)

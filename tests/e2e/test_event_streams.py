@@ -348,7 +348,7 @@ async def test_given_200_disconnected_clients_then_their_streams_end_and_their_d
 
 async def until(fact: Callable[[], object], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not fact():  # noqa: ASYNC110 - nobody tells
+        while not fact():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.05)
 
 

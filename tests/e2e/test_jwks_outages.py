@@ -40,12 +40,12 @@ class Api:
         return await self.client.get("/api/me/tasks", headers=headers)
 
     async def readiness(self) -> tuple[int, dict[str, str]]:
-        """Return how it feels."""
+        """Return the status and the parts of `/health/ready`."""
         response = await self.client.get("/health/ready")
         return response.status_code, response.json()
 
-    async def seconds_until_it_believes(self, token: str, *, spent: bool = False) -> float:
-        """Ask until the token is believed, and fail for any answer that is neither yes nor later.
+    async def seconds_until_accepted(self, token: str, *, spent: bool = False) -> float:
+        """Send requests until the token is accepted. Fail at a response that is neither 200 nor 503.
 
         `spent`: fetches for unknown keys may be used up, which is 429.
         """
@@ -76,7 +76,7 @@ async def api(database_url: str, folder: Path, **env: str) -> AsyncIterator[Api]
 
 
 def trusting(server: JwksServer) -> dict[str, str]:
-    """Return the variables of a service that believes these keys."""
+    """Return the variables of a service that accepts these keys."""
     return {"JWKS_URL": server.url, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": ISSUER}
 
 
@@ -112,7 +112,7 @@ async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_f
             assert (await service.ask(token_of(OLD, iss="https://evil.example.com"))).status_code == 401
             server.behaviour = "good"
 
-            assert await service.seconds_until_it_believes(token_of(OLD)) < 2
+            assert await service.seconds_until_accepted(token_of(OLD)) < 2
             assert await service.readiness() == (
                 200,
                 {"status": "ok", "database": "ok", "keys": "ok", "process": "ok"},
@@ -124,7 +124,7 @@ async def test_given_an_outage_then_tokens_of_known_keys_are_accepted_and_an_unk
     behaviour: str, database_url: str, tmp_path: Path
 ) -> None:
     async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as service:
-        await service.seconds_until_it_believes(token_of(OLD))
+        await service.seconds_until_accepted(token_of(OLD))
         server.behaviour, before = behaviour, server.requests
 
         unknown, *known = await asyncio.gather(
@@ -148,7 +148,7 @@ async def test_a_new_key_is_accepted_at_its_first_use_and_a_removed_one_is_refus
         api(database_url, tmp_path, **trusting(server)) as service,
     ):
         old = token_of(OLD)
-        await service.seconds_until_it_believes(old)
+        await service.seconds_until_accepted(old)
         server.keys = [OLD.public, NEW.public] if kept else [NEW.public]
 
         async with asyncio.timeout(1):
@@ -165,7 +165,7 @@ async def test_a_flood_of_unknown_keys_gets_429_and_causes_few_fetches(
         jwks_server(OLD.public) as server,
         api(database_url, tmp_path, **trusting(server)) as service,
     ):
-        await service.seconds_until_it_believes(token_of(OLD))
+        await service.seconds_until_accepted(token_of(OLD))
         strangers = [token_of(STRANGE, jti=str(number)) for number in range(300)]
 
         answers = await asyncio.gather(*map(service.ask, strangers))
@@ -202,7 +202,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
         assert (await service.client.get("/health")).status_code == 200
 
         async with better_auth(people, port=port, secret=auth.secret) as again:
-            assert await service.seconds_until_it_believes(early) < 2
+            assert await service.seconds_until_accepted(early) < 2
             assert (await service.readiness())[0] == 200
             fresh = await replace(ann, client=again.client).token()
             assert (await service.ask(strange)).status_code == 401
@@ -217,5 +217,5 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
         postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so that it makes another key
         async with better_auth(people, port=port, secret=auth.secret) as again:
             rotated = await replace(ann, client=again.client).token()
-            assert await service.seconds_until_it_believes(rotated, spent=True) < 11
-            assert (await service.ask(fresh)).status_code in (401, 429, 503)  # likewise; believed it is not
+            assert await service.seconds_until_accepted(rotated, spent=True) < 11
+            assert (await service.ask(fresh)).status_code in (401, 429, 503)  # likewise; it is not accepted

@@ -1,4 +1,4 @@
-"""A person's event streams hear of each write, once the database has it."""
+"""Each write is announced to the event streams of its person after its commit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

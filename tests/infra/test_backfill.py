@@ -68,12 +68,12 @@ class Before:
         return task
 
     async def migrate(self) -> list[str]:
-        """Apply the migrations after 0005, and serve. Return what was mended."""
-        mended: list[str] = []
-        applied = await upgrade(self.address, mended.append)
+        """Apply the migrations after 0005, and serve. Return what was repaired."""
+        repaired: list[str] = []
+        applied = await upgrade(self.address, repaired.append)
         assert [name.split(":")[0] for name in applied] == AFTER_0005
         await self.database.open()
-        return mended
+        return repaired
 
     async def keys_of(self, owner: Any) -> list[str]:
         """Return the keys of all tags of an owner."""

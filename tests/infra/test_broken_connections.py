@@ -206,7 +206,7 @@ async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and
         ann = someone()
         await warmed(database, 6)
 
-        assert place.end("idle") >= 6  # and nothing was awaited: the pool has not heard of it
+        assert place.end("idle") >= 6  # and nothing was awaited, so the pool does not know it yet
 
         assert read(await NeonTaskRepository(database, owner=ann).page(1, after=None)) == []
         await warmed(database, 6)
@@ -330,7 +330,7 @@ async def test_a_write_that_the_driver_did_not_send_is_repeated_once(
         await mine.page(1, after=None)
         broken = await database._checkout.acquire(database.deadline())
         broken.terminate()
-        idle = iter([broken])  # as if the pool had not heard of it yet
+        idle = iter([broken])  # as if the pool did not know it yet
         monkeypatch.setattr(database._checkout, "idle", lambda: next(idle, None))
 
         await mine.add(TaskFactory.build(), at_most=MANY)

@@ -39,10 +39,10 @@ pytestmark = pytest.mark.server
 HUB = Hub(ChangeMarks(is_shared=False))
 
 DAMAGES = {
-    "DROP VIEW own_tasks": "the view own_tasks is missing; mend it with: app migrate",
-    "REVOKE ALL ON own_tasks FROM taskward, taskward_app": "taskward lacks rights on own_tasks; mend it with: GRANT SELECT, INSERT, UPDATE, DELETE ON own_tasks TO taskward",
-    "REVOKE ALL ON tasks FROM taskward_app": "taskward_app lacks rights on tasks; mend it with: app migrate",
-    "DROP VIEW own_tasks; DROP TABLE tasks": "the table tasks is missing; mend it with: a restore of a backup",
+    "DROP VIEW own_tasks": "the view own_tasks is missing; repair it with: app migrate",
+    "REVOKE ALL ON own_tasks FROM taskward, taskward_app": "taskward lacks rights on own_tasks; repair it with: GRANT SELECT, INSERT, UPDATE, DELETE ON own_tasks TO taskward",
+    "REVOKE ALL ON tasks FROM taskward_app": "taskward_app lacks rights on tasks; repair it with: app migrate",
+    "DROP VIEW own_tasks; DROP TABLE tasks": "the table tasks is missing; repair it with: a restore of a backup",
 }
 
 
@@ -172,9 +172,9 @@ async def test_given_disabled_row_level_security_then_the_next_check_reports_it_
             served = await database.fetch(PING, {})
             trouble, shown = await database.trouble(), walls_up(database)
             await change(postgres, url, "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY")
-            mended = (await database.trouble(), walls_up(database))
+            repaired = (await database.trouble(), walls_up(database))
 
-    assert intact == mended == (None, 1.0)
+    assert intact == repaired == (None, 1.0)
     assert len(served) == 1
     assert shown == 0.0
     assert trouble is not None
@@ -220,12 +220,12 @@ async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superu
         trouble = await database.trouble()
         with pytest.raises(CannotMend) as refused:
             await upgrade(DatabaseAddress.parse(url))
-        await change(postgres, url, str(refused.value).split("mend it with: ")[1])
-        mended = await database.trouble()
+        await change(postgres, url, str(refused.value).split("repair it with: ")[1])
+        repaired = await database.trouble()
 
     assert trouble is not None
     assert str(refused.value) in trouble
-    assert mended is None
+    assert repaired is None
 
 
 async def test_migrate_reports_a_role_membership_that_it_grants_again(url: str) -> None:
@@ -234,11 +234,11 @@ async def test_migrate_reports_a_role_membership_that_it_grants_again(url: str) 
         await connection.execute("REVOKE taskward_app FROM CURRENT_USER")
     finally:
         await connection.close()
-    mended: list[str] = []
+    repaired: list[str] = []
 
-    await upgrade(DatabaseAddress.parse(url), mended.append)
+    await upgrade(DatabaseAddress.parse(url), repaired.append)
 
-    assert mended == ["the membership of this login in taskward_app"]
+    assert repaired == ["the membership of this login in taskward_app"]
 
 
 async def test_migrate_grants_the_serving_role_its_rights_on_a_recreated_view_and_no_other_role(
@@ -252,11 +252,11 @@ async def test_migrate_grants_the_serving_role_its_rights_on_a_recreated_view_an
         f"CREATE ROLE {reading}; GRANT SELECT ON own_task_owners TO {reading}; DROP VIEW own_tasks",
         name,
     )
-    mended: list[str] = []
+    repaired: list[str] = []
 
-    await upgrade(DatabaseAddress.parse(url), mended.append)
+    await upgrade(DatabaseAddress.parse(url), repaired.append)
 
     may = "SELECT bool_and(has_table_privilege('{0}', 'own_tasks', verb)), bool_or(has_table_privilege('{0}', 'own_tasks', verb)) FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) verb"
     assert postgres.query(may.format(serving), name) == "t|t"
     assert postgres.query(may.format(reading), name) == "f|f"
-    assert mended == ["the view own_tasks", f"the rights of {serving} on own_tasks"]
+    assert repaired == ["the view own_tasks", f"the rights of {serving} on own_tasks"]

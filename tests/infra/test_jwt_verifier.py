@@ -29,7 +29,7 @@ async def keys() -> AsyncIterator[Jwks]:
 
 @pytest.fixture(scope="module")
 def verifier(keys: Jwks) -> JwtVerifier:
-    """One that believes the keys and the shared secret."""
+    """A verifier that accepts the keys and the shared secret."""
     return JwtVerifier(TRUST, keys, now=lambda: NOW)
 
 

@@ -424,11 +424,11 @@ BREACHES = {
 }
 
 
-async def mend_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url: str, mend: str) -> None:
-    if mend == "app migrate":
+async def repair_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url: str, repair: str) -> None:
+    if repair == "app migrate":
         await upgrade(DatabaseAddress.parse(url))
     else:
-        await connection.execute(mend)
+        await connection.execute(repair)
 
 
 @pytest.mark.parametrize("breach", BREACHES, ids=BREACHES)
@@ -437,9 +437,9 @@ async def test_migrate_repairs_every_breach_or_reports_why_it_cannot(
 ) -> None:
     url = await migrated_database(postgres)
     postgres.query(breach, url.rpartition("/")[2])
-    mended: list[str] = []
+    repaired: list[str] = []
     try:
-        await upgrade(DatabaseAddress.parse(url), mended.append)
+        await upgrade(DatabaseAddress.parse(url), repaired.append)
     except ForeignView as refused:
         assert "own_tasks" in str(refused)  # noqa: PT017 - a view that is not ours is never dropped
         return
@@ -449,13 +449,13 @@ async def test_migrate_repairs_every_breach_or_reports_why_it_cannot(
     finally:
         await connection.close()
 
-    assert left == [] or all(gap.mend.startswith("DROP POLICY") for gap in left)
-    assert mended != [] or left != []
+    assert left == [] or all(gap.repair.startswith("DROP POLICY") for gap in left)
+    assert repaired != [] or left != []
 
 
-@pytest.mark.parametrize(("breach", "mend"), BREACHES.items(), ids=BREACHES)
+@pytest.mark.parametrize(("breach", "repair"), BREACHES.items(), ids=BREACHES)
 async def test_each_breach_of_row_level_security_is_reported_with_the_statement_that_repairs_it(
-    postgres: PostgresServer, breach: str, mend: str
+    postgres: PostgresServer, breach: str, repair: str
 ) -> None:
     url = await migrated_database(postgres)
     postgres.query(breach, url.rpartition("/")[2])
@@ -463,11 +463,11 @@ async def test_each_breach_of_row_level_security_is_reported_with_the_statement_
     try:
         found = await gaps(connection)
         for gap in found:
-            await mend_as_printed(connection, url, gap.mend)
+            await repair_as_printed(connection, url, gap.repair)
         for gap in await gaps(connection):
-            await mend_as_printed(connection, url, gap.mend)
+            await repair_as_printed(connection, url, gap.repair)
 
-        assert any(gap.mend.startswith(mend) for gap in found)
+        assert any(gap.repair.startswith(repair) for gap in found)
         assert await gaps(connection) == []
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""Tokens that are remembered: only good ones, only so many, and only while they would be believed anew."""
+"""The cache of tokens has only valid tokens, a limited number of them, and only as long as they stay valid."""
 
 from typing import Any
 

@@ -287,7 +287,7 @@ export interface LiveOptions extends CallOptions {
   readonly onResync?: (() => void) | undefined;
   /** Every change before this token has been passed on: store it with your copy. */
   readonly onSince?: ((since: string) => void) | undefined;
-  /** Whether changes arrive at once. False: there is no stream, or the server does not hear of every change now. */
+  /** Whether changes arrive at once. False: there is no stream, or the server does not get every change now. */
   readonly onLive?: ((isLive: boolean) => void) | undefined;
 }
 
@@ -322,7 +322,7 @@ interface Tokens {
   readonly user: string | null;
   /** Returns a token of this user that is valid for a while. Rejects if somebody else is signed in. */
   get(user: string | null, options: { signal?: AbortSignal | undefined; isWrite: boolean }): Promise<string>;
-  /** Called when the API refused this token: it is not used again. */
+  /** Called when the API refused this token. The token is not used again. */
   refuse(token: string): void;
   /** Called when the API refused a new token too: the session is over. Throws, unless calls wait for a sign-in. */
   expire(token: string, cause: Problem): void;

@@ -33,7 +33,7 @@ export async function signIn(credentials: Credentials): Promise<void> {
   if (error) throw problemOf(error.status, error.message);
 }
 
-/** Makes an account. Returns whether it is signed in, too: it is not while its address waits for confirmation. */
+/** Makes an account. Returns whether the person is signed in; false while the e-mail address is not confirmed. */
 export async function signUp(person: Credentials & { readonly name: string }): Promise<boolean> {
   const { data, error } = await answered<{ token: string | null }>(authClient.signUp.email(person));
   if (error) throw problemOf(error.status, error.message);

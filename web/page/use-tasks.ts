@@ -106,7 +106,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
     },
     [api, wanted],
   );
-  /** Reads again all that is on the screen, unless a write or a page that follows is under way. */
+  /** Reads everything on the screen again, unless a write or the load of a further page is in progress. */
   const refresh = useCallback(async () => {
     if (underway.current > 0 || isLoadingMore.current) return;
     isStale.current = false;
@@ -132,7 +132,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
     };
   }, [refresh]);
 
-  // While a write or a list is under way nobody knows which is newer, and a form keeps the task that it was opened for.
+  // During a write or a load it is unknown which version is newer, and a form keeps the task that it was opened for.
   showHeld.current = () => {
     if (underway.current > 0 || isLoading.current) return;
     if (isStale.current) return void refresh(); // which calls this again

@@ -1,4 +1,4 @@
-/** Who hashes a password when: the line, the line that goes first, and their bounds. */
+/** The order in which requests hash a password: the common queue, the priority queue, and their limits. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -147,7 +147,7 @@ for (const [before, last] of [
       await settle();
     }
 
-    assert.deepEqual(began, last); // the account that went first longest ago is forgotten
+    assert.deepEqual(began, last); // the account with the oldest use of the priority queue is forgotten
   });
 }
 

@@ -1,4 +1,4 @@
-/** A real Better Auth in memory, browsers with a cookie jar each, and an API that believes its tokens. */
+/** A real Better Auth in memory, browsers with a cookie jar each, and an API that accepts its tokens. */
 
 import { createHash } from "node:crypto";
 import { betterAuth } from "better-auth";

@@ -55,10 +55,10 @@ class Server(MPServer):
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
 
     def _spawn_worker(self, *args: Any, **kwargs: Any) -> WorkerProcess:
-        """Announce to a worker that it leaves before it is stopped.
+        """Return a worker that is informed of its end before granian stops it.
 
         granian waits for every connection before it runs the application's shutdown, and event streams end
-        only when they hear of it.
+        only when they are informed.
         """
         worker: WorkerProcess = super()._spawn_worker(*args, **kwargs)
         stop = worker.terminate

@@ -90,19 +90,19 @@ async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> i
     if arguments.down_to:
         await migrate.downgrade(address, to=arguments.down_to)
         return 0
-    mended: list[str] = []
-    applied = await migrate.upgrade(address, mended.append, derive=arguments.derive)
+    repaired: list[str] = []
+    applied = await migrate.upgrade(address, repaired.append, derive=arguments.derive)
     for line in applied:
         print(f"applied {line}")
-    for line in mended:
-        print(f"mended {line}")
+    for line in repaired:
+        print(f"repaired {line}")
     connection = await Connector(address).connect()
     try:
         found = await gaps(connection)
     finally:
         await connection.close()
     for gap in found:
-        print(f"not mended: {gap}", file=sys.stderr)
-    if not (applied or mended or found):
+        print(f"not repaired: {gap}", file=sys.stderr)
+    if not (applied or repaired or found):
         print("nothing is waiting")
     return 1 if found else 0

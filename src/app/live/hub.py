@@ -1,7 +1,7 @@
 """The open event streams of a process, and what wakes them.
 
 A stream holds no events: it has a flag "there may be changes", and reads the change feed when the flag is up.
-So waking a stream twice, or in vain, costs a read and loses nothing. After each write `announce` wakes the
+So an unnecessary wake-up of a stream costs a read and loses nothing. After each write `announce` wakes the
 owner's streams of this process, marks the change for the other workers, and passes it on to other machines.
 """
 
@@ -29,7 +29,7 @@ HEADS_MAX: Final = 10_000  # ends of feeds that are remembered, one for each own
 HEAD_LIFETIME: Final = 6 * 3600.0  # seconds
 
 Reach = Literal["process", "machine", "store"]
-"""The widest area whose changes a stream hears of at once."""
+"""The widest area whose changes wake a stream at once."""
 
 
 class Stream:
@@ -114,14 +114,14 @@ class Hub:
 
     @property
     def reach(self) -> Reach:
-        """The widest area whose changes the streams hear of at once."""
+        """The widest area whose changes wake the streams at once."""
         if self.store_connected is not None:
             return "store"
         return "machine" if self.marks.is_shared else "process"
 
     @property
     def live(self) -> bool:
-        """Whether the streams hear of changes as far as `reach` says."""
+        """Whether changes wake the streams as far as `reach` says."""
         return self.store_connected is not False
 
     def announce(self, owner: UserId) -> None:

@@ -114,7 +114,7 @@ def write(service: Service, owner: str, title: str) -> None:
 
 
 def is_live(stream: EventReader) -> bool:
-    """Return whether a stream hears of changes elsewhere, as it says."""
+    """Return whether a stream gets changes of other machines, as its `live` says."""
     events = stream.named("live")
     return not events or events[-1].data["live"]
 

@@ -40,7 +40,7 @@ class Service:
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def token(self, user_id: str) -> str:
-        """Return a token that it believes."""
+        """Return a token that the service accepts."""
         return issue_token(TRUST, user_id=user_id, lifetime=900)
 
     def headers(self, user_id: str = "ann") -> dict[str, str]:

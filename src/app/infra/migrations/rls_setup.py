@@ -46,21 +46,21 @@ def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list
     repair = _Repair(connection)
     connection.exec_driver_sql("SET LOCAL intervalstyle = 'postgres'")  # as `POLICIES` are written
     for role in (APP, MAINTENANCE):
-        _mend_role(repair, role)
+        _repair_role(repair, role)
     for table in tables:
-        _mend_table(repair, table)
+        _repair_table(repair, table)
     for policy in POLICIES:
         if policy.table in tables and not repair.holds(policy_exists(policy)):
             drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
-            repair.mend(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
+            repair.apply(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
     for grant in GRANTS:
         held = may(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)
         if grant.table in tables and not repair.holds(held):
             statement = f"GRANT {', '.join(grant.verbs)} ON {grant.table} TO {grant.role}"
-            repair.mend(f"the rights of {grant.role} on {grant.table}", statement)
+            repair.apply(f"the rights of {grant.role} on {grant.table}", statement)
     for table in tables:
-        _mend_view(repair, table)
-    return repair.mended
+        _repair_view(repair, table)
+    return repair.repaired
 
 
 class _Repair:
@@ -68,37 +68,37 @@ class _Repair:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.mended: list[str] = []
+        self.repaired: list[str] = []
 
     def holds(self, condition: str) -> bool:
         """Return whether an SQL condition is true."""
         return bool(self.connection.exec_driver_sql(f"SELECT {condition}").scalar())
 
-    def mend(self, what: str, *statements: str) -> None:
-        """Run statements."""
+    def apply(self, what: str, *statements: str) -> None:
+        """Run statements, and record the repair."""
         for statement in statements:
             self.connection.exec_driver_sql(statement)
-        self.mended.append(what)
+        self.repaired.append(what)
 
 
-def _mend_role(repair: _Repair, role: str) -> None:
+def _repair_role(repair: _Repair, role: str) -> None:
     if not repair.holds(f"EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')"):
-        repair.mend(f"the role {role}")
+        repair.apply(f"the role {role}")
     elif not repair.holds(f"pg_has_role(current_user, '{role}', {_ACT_AS})"):
-        repair.mend(f"the membership of this login in {role}")
+        repair.apply(f"the membership of this login in {role}")
     ensure_role(repair.connection, role)
     if not repair.holds(f"has_schema_privilege('{role}', current_schema(), 'USAGE')"):
         schema = repair.connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
-        repair.mend(f"the right of {role} to use the schema", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        repair.apply(f"the right of {role} to use the schema", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
 
 
-def _mend_table(repair: _Repair, table: str) -> None:
+def _repair_table(repair: _Repair, table: str) -> None:
     if not repair.holds(f"to_regclass('{table}') IS NOT NULL"):
         raise CannotMend(f"the table {table} is missing, and its migration was applied: restore a backup")
     for column, verb in (("relrowsecurity", "ENABLE"), ("relforcerowsecurity", "FORCE")):
         if not repair.holds(f"{column} FROM pg_class WHERE oid = '{table}'::regclass"):
             alter = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
-            repair.mend(f"{verb} row-level security on {table}", alter)
+            repair.apply(f"{verb} row-level security on {table}", alter)
 
 
 def ensure_role(connection: Connection, role: str = APP) -> None:
@@ -160,11 +160,11 @@ def refuse_foreign_views(connection: Connection) -> None:
             raise ForeignView(f"{view} shows something else than {table}: rename or drop it first")
 
 
-def _mend_view(repair: _Repair, table: str) -> None:
+def _repair_view(repair: _Repair, table: str) -> None:
     view = f"own_{table}"
     if not repair.holds(f"to_regclass('{view}') IS NOT NULL"):
         create_view(repair.connection, table)
-        repair.mend(f"the view {view}")
+        repair.apply(f"the view {view}")
         _give_rights_back(repair, view)
         return
     of_view = f"FROM pg_class WHERE oid = '{view}'::regclass"
@@ -172,19 +172,19 @@ def _mend_view(repair: _Repair, table: str) -> None:
         if not repair.holds(f"pg_has_role(relowner, 'USAGE') {of_view}"):
             owner = repair.connection.exec_driver_sql(f"SELECT pg_get_userbyid(relowner) {of_view}").scalar()
             raise ForeignView(
-                f"{foreign_owner(view, str(owner))}; mend it with: ALTER VIEW {view} OWNER TO {APP}"
+                f"{foreign_owner(view, str(owner))}; repair it with: ALTER VIEW {view} OWNER TO {APP}"
             )
         give_to_role(repair.connection, view)
-        repair.mend(f"the owner of {view}")
+        repair.apply(f"the owner of {view}")
     if repair.holds(f"reloptions IS NOT NULL {of_view}"):
         reset = f"ALTER VIEW {view} RESET (security_invoker, security_barrier)"
-        repair.mend(f"the options of {view}", reset)
+        repair.apply(f"the options of {view}", reset)
     if not repair.holds(f"({_columns_of(table)}) = ({_columns_of(view)})"):
         replace = f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}"  # noqa: S608 - constants of ours
-        repair.mend(f"the columns of {view}", replace)
+        repair.apply(f"the columns of {view}", replace)
     if not repair.holds(may("current_user::regrole::oid", view, VERBS)):
         grant = f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER"
-        repair.mend(f"the rights of this login on {view}", grant)
+        repair.apply(f"the rights of this login on {view}", grant)
 
 
 def _give_rights_back(repair: _Repair, view: str) -> None:
@@ -199,7 +199,7 @@ def _give_rights_back(repair: _Repair, view: str) -> None:
               GROUP BY 1, 2 HAVING count(*) = {len(others)}) AS held
         GROUP BY grantee""").all()  # noqa: S608 - constants of ours
     for role, verbs in found:
-        repair.mend(f"the rights of {role} on {view}", f"GRANT {verbs} ON {view} TO {role}")
+        repair.apply(f"the rights of {role} on {view}", f"GRANT {verbs} ON {view} TO {role}")
 
 
 def _columns_of(relation: str) -> str:

@@ -22,10 +22,10 @@ class Gap:
     """A fault of row-level security, and the SQL statement or command that repairs it."""
 
     what: str
-    mend: str
+    repair: str
 
     def __str__(self) -> str:
-        return f"{self.what}; mend it with: {self.mend}"
+        return f"{self.what}; repair it with: {self.repair}"
 
 
 _STATE: Final = """
@@ -115,7 +115,7 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
             f"ALTER VIEW {view} RESET (security_invoker)",
         ),
     )
-    found = [Gap(what, mend) for holds, what, mend in checks if not holds]
+    found = [Gap(what, repair) for holds, what, repair in checks if not holds]
     found += await _policy_gaps(connection, table)
     return found or await _leaks(connection, view)
 

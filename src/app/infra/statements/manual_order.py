@@ -85,7 +85,7 @@ PUT: Final = _put()
 def _hidden_from_planner(value: ColumnElement[Any]) -> ColumnElement[Any]:
     """Wrap the value in a subquery, so that the planner does not see it and assumes a small LIMIT.
 
-    Otherwise, without statistics, the planner believes that the owner has few tasks, and reads all of them.
+    Otherwise, without statistics, the planner assumes that the owner has few tasks, and reads all of them.
     """
     return select(value).scalar_subquery()
 

@@ -56,7 +56,7 @@ export function TaskList({ first }: { first: Task[] }) {
   async function signOut() {
     const { error } = await authClient.signOut();
     if (error) return setFailure(new Error("You are still signed in: try again."));
-    session.signedOut(); // other tabs hear of it before this page is gone
+    session.signedOut(); // other tabs get the news before this page is closed
     window.location.replace("/sign-in"); // a whole new page: nothing of this person stays
   }
 
