@@ -39,11 +39,11 @@ OPERATIONS = {
 OWNED = {name: operation for name, operation in OPERATIONS.items() if "Tasks" in operation["tags"]}
 
 
-def test_the_committed_document_is_what_the_service_says() -> None:
+def test_the_committed_document_equals_that_of_the_service() -> None:
     assert COMMITTED.read_text() == render_document(), "run `make openapi`"
 
 
-def test_it_is_openapi_3_1_and_holds_every_operation() -> None:
+def test_the_document_is_openapi_3_1_and_has_every_operation() -> None:
     assert DOCUMENT["openapi"].startswith("3.1")
     assert set(OPERATIONS) == {
         "listTasks",
@@ -79,7 +79,7 @@ def test_the_page_of_the_api_lists_every_route_on_tasks_and_every_field_that_a_c
 
 
 @pytest.mark.parametrize("name", OWNED)
-def test_every_operation_on_tasks_asks_for_a_token_and_documents_each_error_with_an_example(
+def test_every_operation_on_tasks_requires_a_token_and_documents_each_error_with_an_example(
     name: str,
 ) -> None:
     answers = OWNED[name]["responses"]
@@ -97,7 +97,7 @@ def test_every_operation_on_tasks_asks_for_a_token_and_documents_each_error_with
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_body_and_every_good_answer_has_an_example(name: str) -> None:
+def test_every_body_and_every_successful_response_has_an_example(name: str) -> None:
     operation = OPERATIONS[name]
     bodies = operation.get("requestBody", {}).get("content", {}).values()
     answers = [
@@ -183,9 +183,7 @@ READS = {"listTasks", "listChanges", "streamEvents", "summarizeTasks", "getTask"
         ("keys-unavailable", OWNED.keys()),
     ],
 )
-def test_a_problem_is_shown_by_each_operation_that_raises_it_and_by_no_other(
-    slug: str, raised_by: set[str]
-) -> None:
+def test_each_operation_documents_exactly_the_problems_that_it_raises(slug: str, raised_by: set[str]) -> None:
     shown_by = {
         name
         for name, operation in OWNED.items()
@@ -269,26 +267,26 @@ def test_whatever_describes_the_410_of_changes_names_both_causes() -> None:
     assert [text for text in told if "too old" not in text or "restored a backup" not in text] == []
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_has_a_target() -> None:
     text = json.dumps(DOCUMENT)
     named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
 
     assert named <= set(DOCUMENT["components"]["schemas"])
 
 
-def test_limits_are_the_domains() -> None:
+def test_the_limits_in_the_document_are_those_of_the_domain() -> None:
     title = DOCUMENT["components"]["schemas"]["TaskCreate"]["properties"]["title"]
 
     assert (title["minLength"], title["maxLength"]) == (1, 255)
 
 
-def test_no_member_of_a_body_or_an_answer_has_a_default() -> None:
+def test_no_member_of_a_body_or_a_response_has_a_default() -> None:
     text = json.dumps({**DOCUMENT["components"]["schemas"], "Sort": None})
 
     assert '"default"' not in text  # a generated client sends it, and so wipes what was there
 
 
-def test_members_of_answers_that_may_be_missing_are_not_required_and_the_others_are() -> None:
+def test_only_members_that_may_be_absent_from_a_response_are_not_required() -> None:
     optional = {
         (name, member)
         for name in ("Task", "BatchResult", "BatchResults", "Summary", "TagCount", "FieldError", "Problem")
@@ -312,11 +310,11 @@ def test_priority_and_sort_have_one_name_wherever_they_occur() -> None:
 
 
 @pytest.mark.parametrize("name", ["health", "ready"])
-def test_health_needs_no_token_and_says_so(name: str) -> None:
+def test_health_is_documented_as_public(name: str) -> None:
     assert OPERATIONS[name]["security"] == []
 
 
-def test_readiness_documents_what_it_says_while_a_part_is_unavailable() -> None:
+def test_readiness_documents_its_503_response() -> None:
     answer = OPERATIONS["ready"]["responses"]["503"]
 
     assert answer["content"]["application/json"]["examples"]["example"]["value"]["status"] == "unavailable"
@@ -324,7 +322,7 @@ def test_readiness_documents_what_it_says_while_a_part_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("name", OWNED)
-def test_only_the_owner_in_the_path_is_filled_in_for_people_who_try_an_operation(name: str) -> None:
+def test_the_documentation_page_fills_in_only_the_user_id(name: str) -> None:
     filled = {
         parameter["name"]
         for parameter in OWNED[name]["parameters"]
