@@ -1,4 +1,4 @@
-"""The tokens that every server accepts: of a shared secret (HS256), or of a key that is served here (EdDSA)."""
+"""The tokens that every server accepts: of a shared secret (HS256), or of a key served here (EdDSA)."""
 
 import json
 import threading
