@@ -35,7 +35,7 @@ def answered(service: Service, raw: bytes, wait: float = 2) -> bytes:
             return b""
 
 
-def test_the_six_routes_over_a_real_socket(service: Service) -> None:
+def test_the_main_routes_work_over_a_real_socket(service: Service) -> None:
     ann, bob = someone("ann"), someone("bob")
     with httpx.Client(base_url=service.url, headers=service.headers(ann)) as client:
         created = client.post(f"/api/{ann}/tasks", json={"title": "x"})
@@ -52,7 +52,7 @@ def test_the_six_routes_over_a_real_socket(service: Service) -> None:
         assert client.get(location).status_code == 404
 
 
-def test_a_strange_user_id_over_a_real_socket(service: Service) -> None:
+def test_a_user_id_with_unusual_characters_works_over_a_real_socket(service: Service) -> None:
     strange = someone("ä/ %?")
 
     response = httpx.post(
@@ -75,11 +75,11 @@ def test_a_strange_user_id_over_a_real_socket(service: Service) -> None:
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else value,
 )
-def test_strange_bytes_are_answered_and_never_with_500(service: Service, raw: bytes, status: bytes) -> None:
+def test_malformed_requests_never_get_500(service: Service, raw: bytes, status: bytes) -> None:
     assert answered(service, raw).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(service: Service) -> None:
+def test_a_client_that_disconnects_during_its_body_has_no_effect_on_others(service: Service) -> None:
     head = (
         f"POST /api/me/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {service.headers()['authorization']}\r\n"
     )
@@ -92,7 +92,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(service: Se
     assert '"status": 500' not in service.log.read_text()
 
 
-def test_the_log_tells_each_request_and_no_token_title_or_secret(service: Service) -> None:
+def test_the_log_has_each_request_but_no_token_title_or_secret(service: Service) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = service.headers("logged") | {
         "x-request-id": "find-me-in-the-log",
@@ -129,7 +129,7 @@ def eventually_logged(service: Service, request_id: str) -> dict[str, Any]:
     raise AssertionError(f"no line of {request_id}")
 
 
-def test_a_made_up_method_does_not_lengthen_its_line_in_the_log(service: Service) -> None:
+def test_an_unknown_method_is_logged_as_other(service: Service) -> None:
     method = "BREW" * 3_750  # 15,000 letters, nearly all that a head may have
 
     httpx.request(method, f"{service.url}/health", headers={"x-request-id": "made-up-method"})
@@ -138,7 +138,7 @@ def test_a_made_up_method_does_not_lengthen_its_line_in_the_log(service: Service
     assert "BREW" not in service.log.read_text()
 
 
-def test_both_workers_of_a_start_call_a_person_by_the_same_name(database_url: str, tmp_path: Path) -> None:
+def test_both_workers_of_a_service_log_the_same_hash_of_a_person(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2", RATE_LIMIT="off"), tmp_path) as service:
         for _ in range(30):  # each on a connection of its own: both workers are met
             httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann"))
@@ -147,7 +147,7 @@ def test_both_workers_of_a_start_call_a_person_by_the_same_name(database_url: st
     assert len({line["user"] for line in lines if line.get("route") == "/api/{user_id}/tasks"}) == 1
 
 
-def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_is_there(
+def test_given_no_database_yet_then_the_service_starts_with_a_warning_and_serves_once_it_is_there(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     server = PostgresServer(tmp_path_factory.mktemp("late"), port=free_port(), durable=False)
@@ -180,7 +180,7 @@ def test_given_no_database_yet_then_it_starts_says_so_and_serves_as_soon_as_it_i
     server.remove()
 
 
-def test_given_no_keys_then_ready_names_the_part_and_only_the_log_says_why(
+def test_given_no_keys_then_readiness_names_the_part_and_only_the_log_has_the_reason(
     database_url: str, tmp_path: Path
 ) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/jwks"
@@ -207,7 +207,7 @@ def until_waiting(postgres: PostgresServer, database: str, event: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_service_that_is_stopped_finishes_what_is_under_way_and_ends_well(
+def test_a_stopped_service_finishes_its_running_requests_and_ends_with_status_0(
     database_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
