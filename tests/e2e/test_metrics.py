@@ -22,6 +22,7 @@ import pytest
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.support.factories import someone
+from tests.support.locks import locked
 from tests.support.metrics import Samples, eventually, scraped, total
 from tests.support.servers.jwks import jwks_server
 from tests.support.servers.service import Service, app, serving
@@ -89,26 +90,17 @@ def test_metrics_show_the_pool_and_the_requests_that_wait_for_a_lock(
 ) -> None:
     name = database_url.rpartition("/")[2]
     ask(two_workers, 1)
-    holder = threading.Thread(
-        target=postgres.query, args=("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(4); COMMIT", name)
-    )
-    holder.start()
-    deadline = time.monotonic() + 10
-    while (
-        postgres.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted", name)
-        == "0"
-    ):
-        assert time.monotonic() < deadline
     asking = [threading.Thread(target=ask, args=(two_workers, 1)) for _ in range(3)]
-    for thread in asking:
-        thread.start()
+    with locked(postgres, name):
+        for thread in asking:
+            thread.start()
 
-    samples = eventually(
-        port, lambda samples: total(samples, "taskward_database_connections_lent") == len(asking)
-    )
-    assert total(samples, "taskward_http_requests_in_flight") >= len(asking)
-    assert total(samples, "taskward_database_pool_size") >= 2 * len(asking)
-    for thread in (*asking, holder):
+        samples = eventually(
+            port, lambda samples: total(samples, "taskward_database_connections_lent") == len(asking)
+        )
+        assert total(samples, "taskward_http_requests_in_flight") >= len(asking)
+        assert total(samples, "taskward_database_pool_size") >= 2 * len(asking)
+    for thread in asking:
         thread.join()
     for name in ("taskward_database_connections_lent", "taskward_http_requests_in_flight"):
         eventually(port, lambda samples, name=name: total(samples, name) == 0)  # type: ignore[misc]  # mypy: `name=name`

@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from dev.cluster import CannotStart
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.support.factories import someone
+from tests.support.locks import locked, until_waiting
 from tests.support.people import SECRET
 from tests.support.servers.service import Service, app, serving
 
@@ -198,15 +197,6 @@ def test_given_no_keys_then_readiness_names_the_part_and_only_the_log_has_the_re
     assert nobody in reasons[0]
 
 
-def until_waiting(postgres: PostgresServer, database: str, event: str) -> None:
-    """Wait until a statement waits for this, in the words of `pg_stat_activity`."""
-    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = '{event}'"
-    deadline = time.monotonic() + 20
-    while postgres.query(waiting) == "0":
-        assert time.monotonic() < deadline, f"nothing waits for {event}"
-        time.sleep(0.02)
-
-
 def test_a_stopped_service_finishes_its_running_requests_and_ends_with_status_0(
     database_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -222,21 +212,13 @@ def test_a_stopped_service_finishes_its_running_requests_and_ends_with_status_0(
                 ).status_code
             )
 
-        def hold() -> None:
-            with suppress(CannotStart):  # its server process is ended below
-                postgres.query("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(60)", name)
-
-        holding, asking = threading.Thread(target=hold), threading.Thread(target=ask)
-        holding.start()
-        until_waiting(postgres, name, "PgSleep")
-        asking.start()
-        until_waiting(postgres, name, "relation")
-        service.process.send_signal(signal.SIGTERM)
-        time.sleep(1)  # it stops, but for this request
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        postgres.query(f"{ended} WHERE datname = '{name}' AND wait_event = 'PgSleep'")
+        asking = threading.Thread(target=ask)
+        with locked(postgres, name):
+            asking.start()
+            until_waiting(postgres, name)
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(1)  # it stops, but for this request
         asking.join()
-        holding.join()
 
         assert answers == [201]
         assert service.process.wait(10) == 0
