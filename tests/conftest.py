@@ -3,7 +3,6 @@
 import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +15,13 @@ from app.settings import Settings
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
 from tests.support.in_process import client_of
-from tests.support.log_search import LOGS, listening_to_requests
+from tests.support.log_search_hooks import (
+    _recorded_requests,  # noqa: F401 - each of these is a hook or a fixture for every test
+    pytest_runtest_logreport,  # noqa: F401
+    pytest_sessionfinish,  # noqa: F401
+    pytest_terminal_summary,  # noqa: F401
+    pytest_testnodedown,  # noqa: F401
+)
 from tests.support.people import ORIGIN, SECRET, People
 from tests.support.progress import FileProgress
 from tests.support.servers.browser import chromium
@@ -71,43 +76,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, which must not happen in CI: {report.longrepr}"
     return report
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _recorded_requests() -> Iterator[None]:
-    """Record what tests send to the service: no log line may contain it."""
-    with listening_to_requests():
-        yield
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Search what the application printed in this process."""
-    if report.when == "teardown" and not hasattr(report, "node"):  # a worker searches its own
-        LOGS.look_at(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a log line contains personal data. A worker passes its findings on."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["logs"] = (LOGS.lines, LOGS.found)
-    if LOGS.found:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker searched. One that crashed has failed the run already."""
-    lines, found = getattr(node, "workeroutput", {}).get("logs", (0, {}))
-    LOGS.add(lines, found)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was searched, and what was found."""
-    terminalreporter.write_line(
-        f"{LOGS.lines} lines of logs searched, {len(LOGS.found)} private things found"
-    )
-    for what, line in LOGS.found.items():
-        terminalreporter.write_line(f"PRIVATE in {what}\n    {line[:500]}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from app.infra.auth.jwt_verifier import issue_token
+from tests import conftest
+from tests.support import log_search_hooks
 from tests.support.factories import NewTaskFactory, TaskFactory, someone
 from tests.support.log_search import LogSearch, listening_to_requests
 from tests.support.people import TRUST
@@ -83,6 +85,15 @@ async def test_requests_of_sync_and_async_clients_are_noted(monkeypatch: pytest.
     assert {request.url.path for request in heard} == {"/1", "/2"}
 
 
+def test_every_run_of_these_tests_has_each_hook() -> None:
+    hooks = {
+        name: hook for name, hook in vars(log_search_hooks).items() if name.startswith(("pytest_", "_rec"))
+    }
+
+    assert len(hooks) == 5
+    assert {name: getattr(conftest, name, None) for name in hooks} == hooks
+
+
 @pytest.mark.parametrize(
     ("printed", "status", "workers"),
     [("harmless", 0, "0"), (PLANTED["an e-mail address"], 1, "0"), (PLANTED["an e-mail address"], 1, "1")],
@@ -95,7 +106,17 @@ def test_a_run_fails_only_if_one_of_its_log_lines_is_private(
     test.write_text(f"def test_that_passes():\n    print({printed!r})\n")
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-n", workers, str(test)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "tests.support.log_search_hooks",
+            "-n",
+            workers,
+            str(test),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """Every line that the service logs in a run of the tests is searched for personal data.
 
 The log of each process of `tests.support.servers.service` comes here when it ends, and what the application in this process
-prints with each test. Whatever is found fails the run (the hooks are in `tests.conftest`).
+prints with each test. Whatever is found fails the run (the hooks are in `tests.support.log_search_hooks`).
 
 What is private is known in two ways: by its shape (tokens, e-mail addresses, ids as `someone` invents them,
 addresses with a password), and for what the tests sent: the titles, descriptions, tags, words looked for,

@@ -1,0 +1,45 @@
+"""What a run of pytest does to search the logs: `tests.conftest` has these hooks, and `-p` gives them to another run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.log_search import LOGS, listening_to_requests
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _recorded_requests() -> Iterator[None]:
+    """Record what tests send to the service: no log line may contain it."""
+    with listening_to_requests():
+        yield
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Search what the application printed in this process."""
+    if report.when == "teardown" and not hasattr(report, "node"):  # a worker searches its own
+        LOGS.look_at(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if a log line contains personal data. A worker passes its findings on."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["logs"] = (LOGS.lines, LOGS.found)
+    if LOGS.found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker searched. One that crashed has failed the run already."""
+    lines, found = getattr(node, "workeroutput", {}).get("logs", (0, {}))
+    LOGS.add(lines, found)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was searched, and what was found."""
+    terminalreporter.write_line(
+        f"{LOGS.lines} lines of logs searched, {len(LOGS.found)} private things found"
+    )
+    for what, line in LOGS.found.items():
+        terminalreporter.write_line(f"PRIVATE in {what}\n    {line[:500]}", red=True)
