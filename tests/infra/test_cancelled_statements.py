@@ -162,6 +162,93 @@ async def test_readiness_responds_even_if_the_pool_is_full(database_url: str) ->
     assert (trouble, still_full) == (None, True)
 
 
+async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_not_in_trouble(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
+    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
+        holding = asyncio.create_task(database.fetch(SLOW, {}))
+        waiting = asyncio.create_task(database.fetch(PING, {}))
+        await until_it_waits(database)
+
+        with pytest.raises(DatabaseUnavailable):
+            await database.fetch(PING, {})
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction():
+                pass
+        first = asyncio.create_task(database.fetch(PING, {}, rank=0))  # takes the place of the waiting one
+        with pytest.raises(DatabaseUnavailable):
+            await waiting
+        marked = database._trouble
+        trouble = await database.trouble()
+
+        holding.cancel()
+        await asyncio.wait([holding])
+        assert (await first)[0]
+    assert (marked, trouble) == (None, None)
+
+
+async def test_given_nothing_became_free_in_time_then_the_database_is_not_in_trouble(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.01)
+    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
+        holding = asyncio.create_task(database.fetch(SLOW, {}))
+        await asyncio.sleep(0)
+
+        with pytest.raises(DatabaseUnavailable):
+            await database.fetch(PING, {})
+        marked = database._trouble
+
+        holding.cancel()
+        await asyncio.wait([holding])
+    assert marked is None
+
+
+async def test_readiness_says_what_its_own_probe_found_whatever_requests_meet_meanwhile(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_database(DatabaseAddress.parse(database_url)) as database:
+        probe = database._checkout.probe
+
+        async def probe_while_a_request_fails(until: float) -> None:
+            await probe(until)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, setattr, database, "_trouble", "of a request")
+
+        monkeypatch.setattr(database._checkout, "probe", probe_while_a_request_fails)
+        database._trouble = "as after a statement that failed"
+
+        assert await database.trouble() is None
+
+
+async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_cancelled(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
+    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
+        holding = asyncio.create_task(database.fetch(SLOW, {}))
+        refused = asyncio.create_task(database.fetch(PING, {}))
+        await until_it_waits(database)
+        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
+        await asyncio.sleep(0)  # it takes the place
+
+        refused.cancel()
+        await asyncio.wait([refused])
+        holding.cancel()
+        await asyncio.wait([holding])
+
+        assert refused.cancelled()
+        assert (await first)[0]
+
+
+async def until_it_waits(database: Database) -> None:
+    """Wait until a request waits for a connection."""
+    async with asyncio.timeout(5):
+        while not database.counts().waiting:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
 async def test_over_tls_a_statement_is_cancelled_too(tmp_path_factory: pytest.TempPathFactory) -> None:
     with tls_server(tmp_path_factory.mktemp("tls"), "127.0.0.1") as (server, authority):
         address = server_address(server, authority)

@@ -9,7 +9,7 @@ from unittest.mock import sentinel
 
 import pytest
 
-from app.infra.postgres.wait_queue import PoolExhausted, WaitQueue
+from app.infra.postgres.wait_queue import PoolExhausted, Turn, WaitQueue
 
 ONE: "object" = sentinel.connection
 
@@ -97,3 +97,69 @@ async def test_a_cancelled_waiter_is_not_served() -> None:
     waiting.serve(None)
 
     assert there.done()
+
+
+async def test_given_a_full_queue_then_a_first_statement_takes_the_place_of_the_youngest_of_the_highest_rank() -> (
+    None
+):
+    waiting = queue(4)
+    first, fourth, third, fourth_too = (waiting.join(rank) for rank in (1, 4, 3, 4))
+
+    newcomer = waiting.join(1)
+
+    with pytest.raises(PoolExhausted):
+        await fourth_too
+    assert len(waiting) == 4
+    assert [turn.done() for turn in (first, fourth, third, newcomer)] == [False] * 4
+    assert [serve_one(waiting, [first, fourth, third, newcomer]) for _ in range(4)] == [
+        first,
+        newcomer,
+        third,
+        fourth,
+    ]
+
+
+@pytest.mark.parametrize("rank", [3, 4])
+async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused_and_nobody_else(
+    rank: int,
+) -> None:
+    waiting = queue(2)
+    turns = [waiting.join(1), waiting.join(3)]
+
+    with pytest.raises(PoolExhausted):
+        waiting.join(rank)
+
+    assert [turn.done() for turn in turns] == [False, False]
+    assert len(waiting) == 2
+
+
+async def test_given_a_full_queue_and_a_request_that_gave_up_then_its_place_is_taken() -> None:
+    waiting = queue(1)
+    waiting.join(2).cancel()
+
+    newcomer = waiting.join(1)
+
+    assert (len(waiting), serve_one(waiting, [newcomer])) == (1, newcomer)
+
+
+async def test_a_place_that_was_taken_is_not_given_up_again_after_its_time() -> None:
+    waiting = queue(1)
+    second = waiting.join(2)
+    newcomer = waiting.join(1)
+
+    waiting.leave(second)  # its caller stops waiting
+
+    assert len(waiting) == 1
+    with pytest.raises(PoolExhausted):
+        await second
+    with pytest.raises(PoolExhausted):
+        await newcomer  # after its own time
+    assert len(waiting) == 0
+
+
+def serve_one(waiting: WaitQueue, turns: list[Turn]) -> Turn:
+    """Serve one request, and return which."""
+    before = [turn for turn in turns if not turn.done()]
+    assert waiting.serve(None)
+    [served] = [turn for turn in before if turn.done()]
+    return served

@@ -88,7 +88,7 @@ class Database:
         self._timeout = timeout
         self._checkout = Checkout(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
         self._trouble: str | None = "not checked yet"
-        self._probing: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[str | None] | None = None
 
     async def open(self) -> None:
         """Create the pool. It does not connect, so this works while the database is down."""
@@ -202,26 +202,32 @@ class Database:
         suspended database stays suspended. Otherwise one connection outside the pool is opened for all
         callers.
         """
+        found = None
         if self._trouble is not None or self.walls_trouble is not None:
             if self._probing is None or self._probing.done():
                 self._probing = asyncio.get_running_loop().create_task(self._probe())
-            await asyncio.wait([self._probing])
-        return self._trouble or self.walls_trouble
+            probing = self._probing
+            await asyncio.wait([probing])
+            # Requests may have set `_trouble` meanwhile, because of what one statement met.
+            found = self._trouble if probing.cancelled() else probing.result()
+        return found or self.walls_trouble
 
     @property
     def walls_trouble(self) -> str | None:
         """The faults of the last check of row-level security; None if there were none."""
         return self._checkout.wall.trouble
 
-    async def _probe(self) -> None:
+    async def _probe(self) -> str | None:
+        """Check the database, and return why it cannot be used; None if it can."""
+        found = None
         try:
             await self._checkout.probe(self.deadline())
         except DatabaseUnavailable as error:
-            self._trouble = error.reason
+            found = error.reason
         except Exception as error:  # noqa: BLE001 - any error is the answer
-            self._trouble = f"{type(error).__name__}: the database does not answer"
-        else:
-            self._trouble = None
+            found = f"{type(error).__name__}: the database does not answer"
+        self._trouble = found
+        return found
 
     async def _acquire(self, acquiring: Awaitable[T]) -> T:
         try:
@@ -240,9 +246,11 @@ class Database:
 
     def _raise_domain_error(self, error: BaseException, *, may_be_done: bool) -> None:
         """Raise the domain's error for an error of the database. Leave any other error to the caller."""
+        if isinstance(error, PoolExhausted):  # the database is not in trouble: others use it
+            raise DatabaseUnavailable(f"PoolExhausted: {error}") from error
         if isinstance(error, DatabaseUnavailable):
             self._trouble = error.reason
-        if not isinstance(error, PoolExhausted) and not means_unreachable(error):
+        if not means_unreachable(error):
             return
         self._trouble = f"{type(error).__name__}: the database does not answer"
         unknown = may_be_done and not (means_undone(error) or means_unsent(error))

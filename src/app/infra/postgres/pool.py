@@ -172,7 +172,7 @@ class Pool:
         try:
             return await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was granted at the moment of the cancellation
+            if turn.done() and not turn.cancelled() and turn.exception() is None:  # granted at this moment
                 connection = turn.result()
                 if connection is None:
                     self._wait_queue.serve(None)

@@ -3,10 +3,12 @@
 A person's first statement goes before anybody's second, so people with many statements do not make the others
 wait. Among equals, the oldest goes first.
 
-A request that would exceed the length is refused at once.
+If the queue is full, the same order says who is refused: of the newcomer and those of the highest rank, the
+youngest.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -29,8 +31,10 @@ class WaitQueue:
         self._length = length
         # Connections are being opened: wait longer, since Neon may be starting its compute.
         self._is_moving = is_moving
-        self.turns: dict[Turn, asyncio.TimerHandle] = {}  # in the order of arrival
+        self.turns: dict[Turn, asyncio.TimerHandle] = {}
         self._ranks: dict[Turn, int] = {}
+        # By rank, in the order of arrival. Empty ones are removed, so there are as few as there are ranks.
+        self._lines: dict[int, OrderedDict[Turn, None]] = {}
 
     def __len__(self) -> int:
         return len(self.turns)
@@ -41,12 +45,14 @@ class WaitQueue:
         The rank is the number of the person's statements that run or wait for a connection, with this one.
 
         Raises:
-            PoolExhausted: the queue is full. Waiting raises it too, after `PATIENCE`.
+            PoolExhausted: the queue is full of requests of this rank and lower ones. Waiting raises it
+                too: after `PATIENCE`, or when a request of a lower rank takes this place.
         """
         if len(self.turns) >= self._length:
-            raise PoolExhausted("too many requests wait for a connection")
+            self._make_room(rank)
         turn: Turn = asyncio.get_running_loop().create_future()
         self._ranks[turn] = rank
+        self._lines.setdefault(rank, OrderedDict())[turn] = None
         self._be_patient(turn)
         return turn
 
@@ -54,17 +60,30 @@ class WaitQueue:
         """Remove a request from the queue."""
         if (timer := self.turns.pop(turn, None)) is not None:
             timer.cancel()
-            del self._ranks[turn]
+            rank = self._ranks.pop(turn)
+            line = self._lines[rank]
+            del line[turn]
+            if not line:
+                del self._lines[rank]
 
     def serve(self, connection: "Connection | None") -> bool:
         """Give the first request a connection, or None for room to open one. Return False if none waits."""
-        while self.turns:
-            turn = min(self.turns, key=self._ranks.__getitem__)  # the oldest one of the lowest rank
+        while self._lines:
+            turn = next(iter(self._lines[min(self._lines)]))  # the oldest one of the lowest rank
             self.leave(turn)
             if not turn.done():
                 turn.set_result(connection)
                 return True
         return False
+
+    def _make_room(self, rank: int) -> None:
+        highest = max(self._lines, default=rank)
+        if rank >= highest:
+            raise PoolExhausted("too many requests wait for a connection")
+        youngest = next(reversed(self._lines[highest]))
+        self.leave(youngest)
+        if not youngest.done():
+            youngest.set_exception(PoolExhausted("requests of people with fewer statements took all places"))
 
     def _be_patient(self, turn: Turn) -> None:
         self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)

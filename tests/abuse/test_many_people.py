@@ -1,0 +1,62 @@
+"""Many people, each within their own bounds: somebody else's first request is answered all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from app.composition import compose
+from app.infra.postgres.pool import QUEUE
+from app.settings import Settings
+from tests.conftest import environment_for
+from tests.support.in_process import client_of
+from tests.support.people import People
+
+pytestmark = pytest.mark.server
+
+AT_ONCE = 4  # PERSON_CONCURRENCY
+MANY = QUEUE // AT_ONCE + 1  # people, whose requests are more than the queue of one connection
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is refused for waiting too long, however busy the machine is."""
+    monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 60)
+
+
+@pytest.fixture
+async def people(database_url: str, patient: None) -> AsyncIterator[People]:
+    """People of a service with one connection to its database."""
+    env = environment_for(database_url, POOL_SIZE="1", PERSON_CONCURRENCY=str(AT_ONCE), REQUEST_TIMEOUT="60")
+    async with client_of(compose(Settings.from_env(env))) as client:
+        yield People(client)
+
+
+async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_answered(
+    people: People, database_url: str
+) -> None:
+    busy, honest, crowd = people.one(), people.one(), [people.one() for _ in range(MANY)]
+    await busy.create()
+    holder = await asyncpg.connect(database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", busy.user_id)
+        holding = asyncio.create_task(busy.create())  # with the only connection
+        asking = [asyncio.create_task(one.ask("GET")) for one in crowd for _ in range(AT_ONCE)]
+        refused = MANY * AT_ONCE - QUEUE
+        async with asyncio.timeout(20):
+            while sum(each.done() for each in asking) < refused:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.01)
+        first = asyncio.create_task(honest.ask("GET"))
+        async with asyncio.timeout(20):
+            while sum(each.done() for each in asking) <= refused and not first.done():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        ready = (await people.client.get("/health/ready")).status_code
+    await holder.close()
+    await holding
+    answers = [(await each).status_code for each in asking]
+    theirs = [answers[begin : begin + AT_ONCE] for begin in range(0, len(answers), AT_ONCE)]
+
+    assert ((await first).status_code, ready) == (200, 200)
+    assert sorted(answers) == [200] * (QUEUE - 1) + [503] * (refused + 1)
+    assert all(each.count(200) >= AT_ONCE - 1 for each in theirs), theirs
