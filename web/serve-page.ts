@@ -12,9 +12,9 @@ const BUILT = join(import.meta.dirname, "dist");
 const ICON = "/icon.svg";
 const NOT_BUILT = "The page is not built: `npm run build` makes it. Better Auth is at /api/auth.\n";
 
-type Shown = Pick<Settings, "apiUrl" | "verifyEmail">;
+type Shown = Pick<Settings, "apiUrl" | "baseUrl" | "verifyEmail">;
 
-export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, verifyEmail }: Shown): void {
+export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseUrl, verifyEmail }: Shown): void {
   const policy = [
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'",
     `connect-src 'self' ${new URL(apiUrl).origin}; form-action 'self'; frame-ancestors 'none'`,
@@ -53,9 +53,24 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, verif
   };
   app.get("/assets/*", give);
   app.get(ICON, give);
+  const numbered = numberedAddresses(baseUrl);
+  app.get("/", async (context, next) => {
+    if (!numbered.has(context.req.header("host") ?? "")) return next();
+    return context.redirect(new URL(`/${new URL(context.req.url).search}`, baseUrl).href);
+  });
   app.get("/", (context) =>
     html === null ? context.text(NOT_BUILT) : context.html(html, 200, { ...safe, "cache-control": "no-cache" }),
   );
+}
+
+/**
+ * The values of `Host` that mean this machine as `localhost` does, if the page is there. At these addresses nobody could
+ * sign in: they are other origins, which neither Better Auth nor the API trusts.
+ */
+function numberedAddresses(baseUrl: string): ReadonlySet<string> {
+  const { hostname, host } = new URL(baseUrl);
+  const others = hostname === "localhost" ? ["127.0.0.1", "[::1]"] : [];
+  return new Set(others.map((address) => host.replace("localhost", address)));
 }
 
 /** Returns the first encoding that the client accepts: they are in the order of their size. */

@@ -19,7 +19,7 @@ let script = "";
 
 before(async () => {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  servePage(app, { apiUrl: "http://localhost:8000", verifyEmail: false });
+  servePage(app, { apiUrl: "http://localhost:8000", baseUrl: "http://localhost:3000", verifyEmail: false });
   server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as Server;
   await once(server, "listening");
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -44,6 +44,23 @@ for (const [accepted, encoding] of [
     assert.match(response.headers.get("content-type") ?? "", /javascript/);
     assert.match(response.headers.get("cache-control") ?? "", /immutable/);
     assert.equal(response.headers.get("vary"), "Accept-Encoding");
+  });
+}
+
+for (const [baseUrl, host, location] of [
+  ["http://localhost:3000", "127.0.0.1:3000", "http://localhost:3000/?error=x"],
+  ["http://localhost:3000", "[::1]:3000", "http://localhost:3000/?error=x"],
+  ["http://localhost:3000", "localhost:3000", null],
+  ["http://localhost:3000", "127.0.0.1:4000", null], // a forwarded port: nothing is known to be at the other address
+  ["https://app.example.com", "127.0.0.1", null],
+] as const) {
+  test(`the page of ${baseUrl} that is opened at ${host} leads to ${location ?? "itself"}`, async () => {
+    const app = new Hono<{ Bindings: HttpBindings }>();
+    servePage(app, { apiUrl: "http://localhost:8000", baseUrl, verifyEmail: false });
+
+    const response = await app.request(`http://${host}/?error=x`, { headers: { host } });
+
+    assert.deepEqual([response.status, response.headers.get("location")], [location ? 302 : 200, location]);
   });
 }
 
