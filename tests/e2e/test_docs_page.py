@@ -6,10 +6,15 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, Request, Route, expect
 
+from tests.e2e.test_accessibility import AXE
 from tests.support.factories import someone
 from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.server
+
+UNREADABLE = """async () => (await axe.run("#operations-Tasks-createTask", { runOnly: "color-contrast" }))
+    .violations.flatMap(({ nodes }) => nodes.map(({ html }) => html))"""
+"""Returns the elements of an operation whose text has too little contrast (WCAG 2, AA)."""
 
 
 async def authorize(page: Page, token: str) -> None:
@@ -129,6 +134,21 @@ async def test_an_operation_on_one_task_requires_its_id_before_a_request_is_sent
         await expect(field).to_have_class("invalid")
 
     assert [url for url in sent if "/api/" in url] == []
+
+
+async def test_in_the_dark_each_text_of_an_open_operation_can_be_read(
+    service: Service, browser: Browser
+) -> None:
+    async with await browser.new_context(color_scheme="dark", bypass_csp=True) as context:  # for axe's script
+        page = await context.new_page()
+        await page.goto(f"{service.url}/docs")
+        operation = page.locator("#operations-Tasks-createTask")
+        await operation.locator(".opblock-summary-control").click()
+        await expect(operation.get_by_text("Idempotency-Replayed", exact=True)).to_be_visible()
+        await page.add_script_tag(path=AXE)
+        unreadable = await page.evaluate(UNREADABLE)
+
+    assert unreadable == []
 
 
 def test_the_page_its_files_and_the_document_have_a_strict_policy_and_are_compressed(
