@@ -70,7 +70,7 @@ class Bed:
         return complete and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
 
     def refuse_without_wrk(self) -> None:
-        """Say what is missing.
+        """Raise an error that lists what is missing.
 
         Raises:
             CannotRun: nothing can be timed.

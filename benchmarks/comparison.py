@@ -60,7 +60,7 @@ def compare(bed: Bed) -> None:
 
 
 def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
-    """Measure every scene on every server in every round, so that a machine's moods meet all of them.
+    """Measure every scene on every server in every round, so that a slow moment of the machine affects all.
 
     Returns the figures, and the seconds from each start to the first answer, by the server's title.
     """

@@ -102,7 +102,7 @@ class Dataset:
 
     @property
     def owners(self) -> int:
-        """How many people there are."""
+        """The number of people in the data set."""
         return self.tasks // TASKS_EACH
 
     @property

@@ -75,7 +75,7 @@ class Extras:
 
 
 def measured_extras(bed: Bed) -> Extras:
-    """Measure them."""
+    """Measure Taskward's extra scenes, and the memory of a worker."""
     with ExitStack() as stack:
         issuers = {name: stack.enter_context(issuer_of(name)) for name in ALGORITHMS}
         report = Report(_rounds(bed, issuers))
@@ -143,7 +143,7 @@ def idle_streams(url: str, issuer: Issuer, count: int) -> Iterator[None]:
 
 
 def _memory(bed: Bed, issuer: Issuer) -> dict[str, float]:
-    """Send many requests of every kind that reads, and look at the worker on the way."""
+    """Send many requests of every kind that reads, and measure the memory of the worker meanwhile."""
     requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(CACHED, bed.owners, issuer, 0)]
     seen: dict[str, float] = {}
     with bed.started(TASKWARD, issuer=issuer) as started:

@@ -18,7 +18,7 @@ SCRIPT: Final = Path(__file__).parent / "requests.lua"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of it."""
+    """The result of a load."""
 
     requests: int
     seconds: float

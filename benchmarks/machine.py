@@ -23,7 +23,7 @@ HONO: Final = ("hono", "postgres", "jose")
 
 
 def described(bed: Bed) -> dict[str, Any]:
-    """Return it all."""
+    """Return all facts about the machine."""
     return {
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
@@ -47,7 +47,7 @@ def described(bed: Bed) -> dict[str, Any]:
 
 
 def in_words(where: dict[str, Any]) -> str:
-    """Write it as one line."""
+    """Return the facts as one line."""
     machine, versions = where["machine"], where["versions"]
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gb']:.0f} GB,"

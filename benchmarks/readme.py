@@ -94,7 +94,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
 
 
 def _not_better(report: Report) -> Iterator[str]:
-    """Say plainly which servers do better than Taskward, and where."""
+    """List the servers that are better than Taskward, and in which scenes."""
     ours = TASKWARD.title
     compared = {"cpu": "CPU of the server", "total_cpu": "the whole CPU", "rate": "requests/s", "p99": "p99"}
     for figure, what in compared.items():

@@ -23,7 +23,7 @@ COLUMNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One to another: of the medians, and the least and the greatest of any round."""
+    """The ratio of two medians, and the smallest and the largest ratio of a single round."""
 
     of_medians: float
     least: float

@@ -35,7 +35,7 @@ class Owner:
 
     @property
     def path(self) -> str:
-        """Where the tasks are."""
+        """The path of the tasks."""
         return f"/api/{self.user_id}/tasks"
 
 

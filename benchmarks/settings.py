@@ -18,7 +18,7 @@ FAR_CLIENTS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """How much is measured."""
+    """What a run measures, and how much of it."""
 
     rounds: int
     seconds: float  # of load for each scene

@@ -1,1 +1,1 @@
-"""What `make run` and the tests need and production does not. Not in the wheel."""
+"""Code that `make run` and the tests need. It is not part of the wheel."""

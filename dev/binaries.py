@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are."""
+"""Finds the programs of PostgreSQL."""
 
 import importlib.util
 import os

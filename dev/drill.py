@@ -29,7 +29,7 @@ AGE: Final = "1h"  # the last step deletes tasks that were in the trash for long
 
 
 class DrillFailed(Exception):
-    """Something is not as it was before; the message says what."""
+    """The restored database differs from the original; the message says in what."""
 
 
 def main() -> int:

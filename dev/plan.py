@@ -34,7 +34,7 @@ class Plan:
 
 
 def plan(given: Mapping[str, str], state: Path) -> Plan:
-    """Decide.
+    """Decide what `make run` starts.
 
     Raises:
         CannotRun: naming everything that is wrong with the environment.

@@ -1,4 +1,4 @@
-"""The search of the logs finds what is planted, of each kind, and fails the run for it."""
+"""The search of the logs finds planted values of each kind, and makes the run fail."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ HARMLESS = (
 
 @pytest.fixture(scope="module")
 def search() -> LogSearch:
-    """One that has heard a request."""
+    """A search that knows the values of one request."""
     search = LogSearch()
     search.note("only-for-these-tests")
     headers = {"authorization": "Bearer opaque-token"}

@@ -1,4 +1,4 @@
-"""What a client sent, in a message or a log line: bounded, and with nothing that a terminal obeys."""
+"""Text of a client in a message or a log line: bounded, and without control characters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One text, one meaning, and no text that takes long."""
+"""Strict JSON: each text has one meaning, and no text takes long to read."""
 
 import asyncio
 import json

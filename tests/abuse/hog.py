@@ -34,7 +34,7 @@ TASKS: Final = 1_200
 
 @dataclass
 class Hog:
-    """What became of the requests, once it is over."""
+    """The results of the requests, once all have ended."""
 
     answers: Counter[str] = field(default_factory=Counter)  # by status, or by the tail of a problem's type
 

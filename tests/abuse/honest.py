@@ -1,4 +1,4 @@
-"""One honest person, who uses the service at a human pace while somebody else abuses it."""
+"""One honest person, who uses the service at a normal pace while another one abuses it."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ TIMEOUT: Final = 20.0  # seconds that the person waits for one answer
 
 @dataclass
 class Measured:
-    """What the honest person got: for each request its status (0: no answer) and how long it took."""
+    """The results of the honest person: for each request its status (0: no response) and its duration in seconds."""
 
     requests: list[tuple[int, float]] = field(default_factory=list)  # (status, seconds)
 
@@ -87,7 +87,7 @@ def honest_person(
 
 @dataclass
 class Window:
-    """What the honest person got before somebody's abuse and during it."""
+    """The results of the honest person before an abuse and during it."""
 
     quiet: Measured
     abused: Measured

@@ -34,7 +34,7 @@ LARGE_PUT = {"title": "x", "description": DEAREST, "position": [["x" * 1_000] * 
 
 @dataclass
 class Judged:
-    """What became of a request."""
+    """The result of a request."""
 
     status: int
     longest: float  # seconds of the processor that the event loop was kept at a time
@@ -42,7 +42,7 @@ class Judged:
 
 @dataclass
 class InProcess:
-    """The application in this process, and somebody who uses it."""
+    """The application in this process, and a person who uses it."""
 
     app: Edge
     person: Person

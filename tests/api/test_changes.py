@@ -1,4 +1,4 @@
-"""`GET …/tasks/changes`: a client that follows it has all tasks, and each wrong request is an error at its place."""
+"""`GET …/tasks/changes`: a client that reads it gets all tasks, and each wrong request is refused with a place."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ SHORT = 14  # characters of a position: between two there is room for few, so th
 
 
 class Histories(Batches, Writes, Reads, Changes):
-    """All that can be done."""
+    """All operations of a history."""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ UNKNOWN_TYPE: Final = "/problems/outcome-unknown"
 
 
 class Client:
-    """One connection that is kept, and opened anew when the server has closed it."""
+    """One connection that is kept open, and opened again after the server closed it."""
 
     def __init__(self, port: int, *, keep: bool = True) -> None:
         self.port = port

@@ -31,7 +31,7 @@ class Cluster:
         self._made.stop()
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return the object itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Where a scenario is played: a PostgreSQL, a service on a database of its own, people at work, and the moments of the fault."""
+"""The environment of a scenario: PostgreSQL, a service with its own database, people who use it, and the fault."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ READY_WITHIN: Final = 20.0  # seconds
 
 
 class Harness:
-    """What a scenario is given."""
+    """The environment that a scenario gets."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Harness:
     def serving(
         self, url: str = "", settings: Mapping[str, str] = NOTHING, *, folder: str = "."
     ) -> Iterator[Service]:
-        """Serve, on our database or through an address that leads to it."""
+        """Start a service on the scenario's database, directly or through a proxy."""
         place = self.folder / folder
         place.mkdir(exist_ok=True)
         env = environment_for(url or self.database_url, RATE_LIMIT="off", LOG_LEVEL="warning") | dict(
@@ -127,7 +127,7 @@ class Harness:
 
 
 def somebody(count: int) -> list[str]:
-    """Invent people."""
+    """Make new people."""
     return [f"person-{number}-{uuid4().hex[:6]}" for number in range(count)]
 
 

@@ -21,7 +21,7 @@ BUSY: Final = 1.0  # seconds in which two cores that others use too may get noth
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """What a scenario allows. Times in seconds; shares are of answers that are 2xx."""
+    """The limits of a scenario. Times are in seconds; shares are those of 2xx responses."""
 
     outage: float  # longest time without any 2xx
     slowest: float  # answer
@@ -37,7 +37,7 @@ class Allowed:
 
 @dataclass
 class Record:
-    """What was seen of one fault."""
+    """The observations during one scenario."""
 
     answers: list[Answer]
     began: float  # the fault, in seconds of the monotonic clock

@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass
 class Findings:
-    """What the ledger says."""
+    """The differences between the ledger and the service."""
 
     lost: int = 0  # acknowledged, and not there
     twice: int = 0  # present more often than it was requested
@@ -35,7 +35,7 @@ class Findings:
     sentences: list[str] = field(default_factory=list)  # one sentence each
 
     def add(self, what: str, sentence: str, count: int = 1) -> None:
-        """Count one."""
+        """Count one finding."""
         setattr(self, what, getattr(self, what) + count)
         self.sentences.append(sentence)
 

@@ -101,11 +101,11 @@ class Load:
 
     @property
     def count(self) -> int:
-        """How many answers there are."""
+        """The number of responses."""
         return sum(len(person.answers) for person in self.people)
 
     async def start(self) -> None:
-        """Begin."""
+        """Start all people."""
         self._may.set()
         self._working = [asyncio.create_task(self._work(person)) for person in self.people]
 
@@ -116,7 +116,7 @@ class Load:
             await asyncio.sleep(0.001)
 
     async def resume(self) -> None:
-        """Go on, all at once."""
+        """Let all people continue at once."""
         self._may.set()
 
     async def stop(self) -> None:

@@ -26,7 +26,7 @@ HEAD: Final = (
 
 @dataclass
 class Result:
-    """One scenario, played."""
+    """The result of one scenario."""
 
     name: str
     title: str
@@ -44,17 +44,17 @@ class Result:
 
     @property
     def reasons(self) -> list[str]:
-        """Why it failed."""
+        """The reasons why the scenario failed."""
         return [self.trouble] if self.verdict is None else self.verdict.reasons
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a file."""
+        """Return the result as JSON."""
         allowed = {**asdict(self.allowed), "answers": sorted(self.allowed.answers)}
         return {**asdict(self), "allowed": allowed, "passed": self.passed, "reasons": self.reasons}
 
 
 def cells(result: Result) -> tuple[str, ...]:
-    """Write a row."""
+    """Return the cells of the scenario's row."""
     verdict, allowed = result.verdict, result.allowed
     word = "kept" if result.passed else "not played" if result.skipped else "FAILED"
     if verdict is None:

@@ -20,7 +20,7 @@ STEPS: Final = 'mount -t tmpfs -o size="$1"m,mode=0777 small "$2" && shift 2 && 
 
 
 class NotHere(Exception):
-    """This machine does not allow what a scenario needs; the message says what."""
+    """The machine does not allow a scenario; the message gives the reason."""
 
 
 def in_a_small_place(folder: Path) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def in_a_small_place(folder: Path) -> tuple[str, ...]:
 
 @contextmanager
 def filled(server: PostgresServer, folder: Path) -> Iterator[None]:
-    """Leave no room on it for a while. The server does it, which alone sees it."""
+    """Fill the disk for a while. The server writes the file, because only it can see the disk."""
     filler = folder / "filler"
     server.query(f"COPY (SELECT 1) TO PROGRAM 'cat /dev/zero > {filler} 2> /dev/null || true'")
     try:

@@ -52,7 +52,7 @@ class Curl:
         return httpx.Response(int(first.split()[1]), headers=pairs, content=content)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class Requests:

@@ -62,7 +62,7 @@ def in_chunks(body: Any) -> Sent:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of client does by habit."""
+    """The habits of a kind of client."""
 
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: Callable[[Any], Sent] = plain

@@ -1,4 +1,4 @@
-"""What both kinds of counts promise: those of one process, and those that a real store keeps for several."""
+"""The contract of both kinds of counters: in one process, and in a store that several processes share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

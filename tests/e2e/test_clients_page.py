@@ -65,7 +65,7 @@ def command_of(language: str, code: str, folder: Path) -> tuple[str, ...]:
 async def env(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, str]]:
-    """What the page says is set."""
+    """The environment variables that the page requires."""
     database = await migrated_database(postgres)
     async with better_auth(
         postgres.new_database(), life="20s"

@@ -35,7 +35,7 @@ REACHES_INDEX = re.compile(r"(?i)(pip|uv)_\w+|ssl_cert_(file|dir)|requests_ca_bu
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is needed of this folder to install it, and nothing else."""
+    """A copy of only those files that an installation needs."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", *(file.name for file in ROOT.glob("*.lock"))):

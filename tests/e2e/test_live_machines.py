@@ -1,4 +1,4 @@
-"""Two machines that share a store: changes on one reach the streams of the other, whatever breaks meanwhile.
+"""Two machines that share a store: changes on one reach the streams of the other, even after faults.
 
 Seen to fail: a publish without a second attempt; a process that announces nothing at its start; a subscription
 after which nobody looks.

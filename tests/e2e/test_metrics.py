@@ -1,4 +1,4 @@
-"""What a Prometheus sees of real workers: two in most tests, one or none in the others.
+"""The metrics of a service with real workers: two in most tests, one or none in the others.
 
 Faults put in on purpose, each found by a test: dead workers' gauges kept, the raw path as the route, any method as
 a label, counters copied whole instead of by difference.

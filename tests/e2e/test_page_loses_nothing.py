@@ -75,7 +75,7 @@ async def ask(page: Page, site: Site, method: str, path: str, body: object = Non
 
 
 async def task_of(page: Page, site: Site, title: str) -> Any:
-    """Return the task with this title, as the API has it."""
+    """Return the task with this title, read from the API."""
     tasks = await ask(page, site, "GET", "")
     return next(task for task in tasks if task["title"] == title)
 

@@ -1,4 +1,4 @@
-"""Where the service is started in surroundings that it cannot live in, one line says so; a log that nobody reads harms nothing."""
+"""A start in an impossible environment fails with one line, and a log that nobody reads does no harm."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Traces of a real service, as a real OTLP receiver gets them.
+"""Traces of a real service, received by a real OTLP receiver.
 
 Faults put in on purpose, each found by a test: the caller's `traceparent` ignored, the statement's span begun
 outside the request's, the error's message recorded, the import done without an endpoint, the last batch not sent.

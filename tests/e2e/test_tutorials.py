@@ -1,4 +1,4 @@
-"""What tutorials of this kind have, and what docs/front-ends.md says to set: each line is run."""
+"""The settings of usual tutorials, and those of docs/front-ends.md: each line is run."""
 
 import os
 import re

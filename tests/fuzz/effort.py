@@ -1,4 +1,4 @@
-"""How many examples each test tries: few in `make test`, 100 times as many with `make fuzz FUZZ=100`."""
+"""The number of examples of each test: few in `make test`, 100 times as many with `make fuzz FUZZ=100`."""
 
 import os
 from typing import Final

@@ -1,4 +1,4 @@
-"""Whatever the environment holds, it is settings that can be used or faults that name their variables."""
+"""Any environment gives usable settings, or errors with the names of their variables."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a client receives after a broken connection, a lock, or a full pool.
+"""The responses after a broken connection, a lock, or a full pool.
 
 Faults put in on purpose, each found by a test: reads not repeated; writes repeated; every loss reported as
 unknown, or none; no `statement_timeout`; idle connections trusted after a loss; a deadline for each statement; a
@@ -35,7 +35,7 @@ OURS = "datname = current_database() AND pid <> pg_backend_pid() AND usename = '
 
 
 class Place:
-    """A database of a test's own, and what can be done to it."""
+    """A database of one test, and the faults that the test can cause."""
 
     def __init__(self, postgres: PostgresServer, url: str) -> None:
         self.postgres = postgres
@@ -62,7 +62,7 @@ class Place:
             await asyncio.gather(holding, return_exceptions=True)
 
     async def until(self, condition: str, count: int) -> None:
-        """Wait until so many server processes are so."""
+        """Wait until this number of server processes has this state."""
         sql = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
         async with asyncio.timeout(5):
             while int(await asyncio.to_thread(self.query, sql)) < count:  # noqa: ASYNC110 - there is no event for it

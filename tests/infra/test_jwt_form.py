@@ -1,4 +1,4 @@
-"""What a token must look like and say; all of these are signed well, so that nothing else refuses them.
+"""The required form and claims of a token. All tokens here have a valid signature, so nothing else refuses them.
 
 Each is refused for its own reason, so that no check stands in for another.
 """

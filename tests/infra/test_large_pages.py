@@ -1,4 +1,4 @@
-"""A page has at most 1 MB, whatever the tasks in it are like; the database reads no more than ten of them for it."""
+"""A page has at most 1 MB, with tasks of any size; the database reads at most 10 MB for it."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a page costs: in every order its rows and one or two more; else no more than its owner has.
+"""The rows that a page reads: in every order its own and one or two more; with filters, at most its owner's.
 
 Faults put in on purpose, each found by a test: `completed` taken out of the index of each order in
 `0002_richer_tasks`; the halves not limited; the comparison of rows written out with `OR`, or made strict; the

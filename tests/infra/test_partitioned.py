@@ -1,4 +1,4 @@
-"""The table of tasks in partitions by the hash of `user_id`: nothing of the service has to change for it.
+"""The service works unchanged with the table of tasks in partitions by the hash of `user_id`.
 
 Each key and index begins with `user_id`, there is no foreign key, and each statement names one owner.
 """

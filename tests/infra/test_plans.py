@@ -1,4 +1,4 @@
-"""What PostgreSQL does for each statement that the service sends, with many owners in the table.
+"""The plan of each statement of the service, with many owners in the table.
 
 An index range of this owner, no more rows read than are needed, no sort: whatever else is in the table.
 The statements are explained as they are sent, through the view and so under the policy, with both kinds of

@@ -1,4 +1,4 @@
-"""What a move reads where a person's tasks were made a moment ago, and PostgreSQL knows nothing of them yet.
+"""The rows that a move reads right after a person's tasks were created, before PostgreSQL has statistics of them.
 
 Faults put in on purpose, each found by a test: both tasks looked for by one `IN`; a spread of all tasks.
 """

@@ -1,4 +1,4 @@
-"""How often each operation of the API waits for the database. OPERATIONS has the numbers.
+"""The number of round trips to the database of each operation. OPERATIONS has the numbers.
 
 A round trip is a turn of direction on the wire: the client sends after the server has answered. All is warm: the
 connection is open, and it has prepared the statement before.

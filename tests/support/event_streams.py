@@ -26,7 +26,7 @@ class Event:
 
 @dataclass
 class EventReader:
-    """What has arrived on an open stream."""
+    """The events that have arrived on an open stream."""
 
     response: httpx.Response
     events: list[Event] = field(default_factory=list)

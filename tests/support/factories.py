@@ -30,7 +30,7 @@ def a_task_id() -> TaskId:
 
 
 class NewTaskFactory(DataclassFactory[NewTask]):
-    """What somebody wants to do."""
+    """A task that a person wants to create."""
 
     __random_seed__ = 1
     __use_defaults__ = True

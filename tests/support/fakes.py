@@ -1,4 +1,4 @@
-"""Stand-ins that keep the domain's promises. `tests/contracts` holds them to it."""
+"""Implementations of the domain's protocols in memory. `tests/contracts` tests them too."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ from tests.support.selection import bookmark_of, comes_after, in_order, is_selec
 
 @dataclass
 class Shelf:
-    """What all repositories in memory share."""
+    """The data that all repositories in memory share."""
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)

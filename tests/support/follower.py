@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Follower:
-    """What one client knows: tasks by their id, and where it continues. It drops what it did not meet."""
+    """The copy of one client: tasks by their id, and the token with which it continues."""
 
     token: Any = None  # None: a full walk begins
     copy: dict[str, Json] = field(default_factory=dict)

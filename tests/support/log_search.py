@@ -31,7 +31,7 @@ SHAPES: Final = {
 
 
 class LogSearch:
-    """What is private, what was searched, and what was found."""
+    """The private values, the searched lines, and the findings."""
 
     def __init__(self) -> None:
         self.lines = 0
@@ -45,7 +45,7 @@ class LogSearch:
                 self._words.setdefault(word[:SHORTEST], set()).add(word)
 
     def note_request(self, request: httpx.Request) -> None:
-        """Remember what a request says about whom and what."""
+        """Remember the private values of a request."""
         self.note(request.headers.get("authorization", "").rpartition(" ")[2])
         self.note(*(value for name, value in parse_qsl(request.url.query.decode()) if name in ("q", "tag")))
         if owner := re.match(rb"/api/([^/]+)/tasks", request.url.raw_path):

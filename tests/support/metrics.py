@@ -1,4 +1,4 @@
-"""What a Prometheus would read of a running service."""
+"""Reads the metrics of a running service, as Prometheus does."""
 
 import time
 from collections.abc import Callable

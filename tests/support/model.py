@@ -1,4 +1,4 @@
-"""What one person's tasks are after each thing that is done to them: a simple model, in JSON as people see it."""
+"""A simple model of one person's tasks after each operation, in the JSON of the API."""
 
 import re
 from collections import Counter
@@ -53,7 +53,7 @@ FILTERS: Mapping[str, Callable[[Json, Any], bool]] = {
 
 @dataclass
 class Refusal(Exception):
-    """What the service answers instead: the last part of the problem's type."""
+    """The refusal of an operation: the last part of the problem's type."""
 
     kind: str
     operation: int | None = None

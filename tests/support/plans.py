@@ -1,4 +1,4 @@
-"""How PostgreSQL runs a statement: the plan, with the numbers of rows that it read."""
+"""The plan of a statement, with the numbers of rows that PostgreSQL read."""
 
 import json
 from collections.abc import Iterator, Mapping

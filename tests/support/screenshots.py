@@ -14,7 +14,7 @@ SIZES = {"narrow": {"width": 360, "height": 740}, "wide": {"width": 1100, "heigh
 
 
 async def main() -> None:
-    """Make them all."""
+    """Make all screenshots."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, temporary(Path(folder) / "postgres") as postgres:
         async with site_of(postgres, Path(folder), life=TOKEN_LIFETIME) as site, chromium() as browser:

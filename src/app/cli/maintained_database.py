@@ -37,7 +37,7 @@ def read_maintained_database(verb: str) -> DatabaseAddress:
 
 
 def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, int]], *, outcome: str) -> int:
-    """Run work of the maintenance role and return how much was done. Event streams look for it.
+    """Run work of the maintenance role and return its count. Then make all event streams read the feed.
 
     An error ends the process with one message. `outcome` says what was done if the database is unreachable.
     """

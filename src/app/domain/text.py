@@ -150,7 +150,7 @@ def _without_dots_of_i(text: str) -> str:
 
 
 class _Spacing(dict[int, int | str]):
-    """What each character becomes between words, by code point: a table for `str.translate`.
+    """A table for `str.translate`: the replacement of each code point between words.
 
     It fills itself. Unicode has about 150,000 assigned characters, which take 10 MB; others are not kept.
     """

@@ -90,7 +90,7 @@ class KeyedWrites:
     async def _prepare_again(
         self, rows: Sequence[Row], seen: Sequence[Row], check: Callable[[Sequence[Row]], None]
     ) -> None:
-        """Raise why a write was not done, or remove what was in its way."""
+        """Raise the reason why a write was not done, or free what it lacks: room for its response, or the owner's row."""
         owner = seen[0]
         if (owner["responses"] or 0) >= self._quota.responses:
             await self._make_room(0)

@@ -69,7 +69,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a process knew of an owner's changes at one moment. Equal marks: nothing was announced between."""
+    """The state of an owner's announcements at one moment. Between equal marks nothing was announced."""
 
     own: int  # the number in the owner's slot of the shared table
     everyone: int  # the number in the slot of all owners

@@ -63,5 +63,5 @@ def made_at(client: httpx.Client, token: str) -> float:
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Write the header."""
+    """Return the authorization header."""
     return {"authorization": f"Bearer {token}"}

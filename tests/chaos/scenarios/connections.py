@@ -71,7 +71,7 @@ def slow_readers(harness: Harness) -> None:
 
 
 def others(harness: Harness) -> str:
-    """Return how everybody else fared before the fault and during it."""
+    """Return the success and latency of all other people before the fault and during it."""
 
     def fared(answers: list[Answer]) -> str:
         return f"{percent(share_well(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"

@@ -13,7 +13,7 @@ PART = re.compile(
 
 @dataclass
 class Section:
-    """What one section says to write and to run."""
+    """The files and the commands of one section."""
 
     files: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)

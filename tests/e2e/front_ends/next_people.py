@@ -25,7 +25,7 @@ class Visitor:
 
     @classmethod
     async def with_account(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
-        """Make an account, as the documentation's form wants it."""
+        """Make an account with the form of the documentation."""
         visitor = cls(await device.new_page(), site, address(name))
         await visitor.page.clock.install()
         await visitor.page.goto(f"{site.url}/sign-in")
@@ -47,7 +47,7 @@ class Visitor:
 
     @property
     def field(self) -> Any:
-        """Where a new task is written."""
+        """The field for a new task."""
         return self.page.get_by_label("New task")
 
     def task(self, title: str) -> Any:
@@ -71,7 +71,7 @@ class Visitor:
 
     @property
     def titles(self) -> list[str]:
-        """What is in this person's list, as the database has it."""
+        """The titles in this person's list, read from the database."""
         return self.site.titles_of(self.email)
 
 
@@ -115,7 +115,7 @@ class Team:
         await self.page.wait_for_function("!window.isMarked")
 
     async def wait_for_answer(self, title: str) -> None:
-        """Wait until the page says what came of a task, or has been loaded anew."""
+        """Wait until the page shows the result of a task, or was loaded again."""
         await self.page.wait_for_function(
             "(title) => !window.isMarked || document.querySelector('[role=status]')?.textContent.endsWith(title)",
             arg=title,

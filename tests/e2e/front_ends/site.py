@@ -10,7 +10,7 @@ from tests.support.servers.service import serving
 
 @dataclass
 class Site:
-    """Where it is, and what is behind it."""
+    """The URL of the app, and the servers behind it."""
 
     url: str  # as a browser knows it
     folder: Path
@@ -33,7 +33,7 @@ class Site:
         self.running.close()
 
     def titles_of(self, email: str) -> list[str]:
-        """Return what is in a person's list, oldest first, as the database has it."""
+        """Return the titles in a person's list, oldest first, read from the database."""
         user = self.postgres.query(
             f"COPY (SELECT id FROM \"user\" WHERE email = '{email}') TO STDOUT", self.auth_database
         )

@@ -65,12 +65,12 @@ class BetterAuth:
 
     @property
     def jwks_trust(self) -> AuthSettings:
-        """Trust in its keys."""
+        """Settings of a verifier that accepts the server's keys."""
         return AuthSettings(issuer=self.url, audience=self.url, jwks_url=f"{self.url}/api/auth/jwks")
 
     @property
     def secret_trust(self) -> AuthSettings:
-        """Trust in its secret."""
+        """Settings of a verifier that accepts the server's secret."""
         return AuthSettings(issuer=self.url, audience=self.url, secret=self.secret.encode())
 
     async def sign_up(self, name: str = "ann") -> SignedIn:

@@ -111,7 +111,7 @@ async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: An
 
 
 async def until(fact: Callable[[], bool], *, seconds: float = 2) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(seconds):
         while not fact():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ PATIENCE = 10  # seconds
 
 @dataclass
 class Receiver:
-    """What came."""
+    """The spans that were received."""
 
     url: str = ""
     raw: bytearray = field(default_factory=bytearray)
@@ -64,7 +64,7 @@ def receiving(*, hang: bool = False) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_port}"

@@ -19,7 +19,7 @@ from dev.postgres import free_port
 
 @dataclass
 class Store:
-    """It keeps nothing on disk."""
+    """A running store, without data on disk."""
 
     program: str
     folder: Path
@@ -58,7 +58,7 @@ class Store:
         os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the store."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

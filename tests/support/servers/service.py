@@ -44,7 +44,7 @@ class Service:
         return issue_token(TRUST, user_id=user_id, lifetime=900)
 
     def headers(self, user_id: str = "ann") -> dict[str, str]:
-        """Return the header that says so."""
+        """Return the authorization header with a token of the person."""
         return {"authorization": f"Bearer {self.token(user_id)}"}
 
 

@@ -21,7 +21,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Site:
-    """Where the page is, and what is behind it."""
+    """The URL of the page, and the servers behind it."""
 
     auth: BetterAuth
     postgres: PostgresServer

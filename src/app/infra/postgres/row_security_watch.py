@@ -31,7 +31,7 @@ class RowSecurityWatch:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong, and the command that repairs it; None if all is well."""
+        """The fault of row-level security, with the command that repairs it; None if there is none."""
         return "row-level security is not in place: " + "; ".join(self._gaps) if self._gaps else None
 
     async def check(self, connection: Connection) -> None:

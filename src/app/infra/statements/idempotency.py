@@ -43,7 +43,7 @@ def value_of_response(name: str) -> ColumnElement[Any]:
 
 
 def key_hash() -> ColumnElement[int]:
-    """Return the number of a key as advisory locks have it."""
+    """Return the 64-bit number of a key, for an advisory lock."""
     parts = (OWNER, value_of_response("route"), value_of_response("key"))
     return func.hashtextextended(func.concat_ws(literal_column("chr(10)"), *parts), literal_column("0"))
 

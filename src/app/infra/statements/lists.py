@@ -154,7 +154,7 @@ def _filters_of(shape: Shape) -> list[tuple[str, str]]:
 
 @cache
 def template_of(core: Shape, *, filtered: bool) -> Statement:
-    """Compile the statement of a shape without its filters. If `filtered`, FILTERS stands in their place."""
+    """Compile the statement of a shape without its filters. If `filtered`, FILTERS replaces them."""
     revision = select(OWNERS.c.revision).where(*owner_scope(OWNERS)).scalar_subquery()
     parts = [_part(core, conditions, filtered=filtered) for conditions in _parts(core)]
     whole = parts[0] if len(parts) == 1 else union_all(*parts).limit(LIMIT)

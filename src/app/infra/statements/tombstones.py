@@ -1,4 +1,4 @@
-"""Tombstones: what is left of tasks that were deleted permanently, so that clients learn of it.
+"""Tombstones: rows that tell clients which tasks were deleted permanently.
 
 They live 90 days, and there are at most 10,000 an owner. Each permanent deletion drops some old ones, and
 raises the owner's floor to the last of them.
