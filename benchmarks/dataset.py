@@ -97,7 +97,7 @@ class Dataset:
 
     @property
     def url_of_peers(self) -> str:
-        """Its address for peers, who find their plain table where they look for `tasks`."""
+        """The URL for peers. They find their plain table under the name `tasks`."""
         return self.server.url_of(self.name, role=PEER)
 
     @property
@@ -186,7 +186,7 @@ async def _owners(
 
 
 async def restore(dataset: Dataset) -> None:
-    """Undo what scenes created and toggled, so that every round and every run meets the same rows."""
+    """Undo what scenes created and toggled, so that every round and every run reads the same rows."""
     connection = await asyncpg.connect(dataset.url)
     try:
         for table, more in {"tasks": ", revision = 0", "plain.tasks": ""}.items():

@@ -1,4 +1,4 @@
-"""A proxy that makes a server far away: what comes goes on a while later, in both directions.
+"""A proxy that simulates a distant server: it passes bytes on with a delay, in both directions.
 
 `python -m benchmarks.distance PORT SECONDS` prints the port that leads to PORT.
 """

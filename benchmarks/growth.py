@@ -62,7 +62,7 @@ def _sets(bed: Bed) -> Iterator[Size]:
 
 
 def _owners(bed: Bed) -> Iterator[Size]:
-    """Return people with ever longer lists, and the last one's page far down."""
+    """Return people with longer and longer lists, and a late page of the last person's list."""
     data = dataset.ensure(bed.postgres, TASKS, heavy=True)
     owners = asyncio.run(dataset.heavy_owners(data, bed.issuer.token))
     titles = [f"{len(owner.task_ids):,} tasks of one owner" for owner in owners]

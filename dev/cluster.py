@@ -69,7 +69,7 @@ def reachable(programs: Path, user: User) -> Path:
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """Write a file that from its first moment nobody else can read, whatever was there before."""
+    """Write a file that nobody else can read at any moment, even if there was another file before."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secret)

@@ -39,7 +39,7 @@ class Part:
             preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - `Output` starts a thread, and only the part that starts last has one
         )
         self._output = None if log else Output(self._process.stdout)
-        self._searched = 0  # bytes of the log that `show_mail` has looked at
+        self._searched = 0  # bytes of the log that `show_mail` has read
 
     def show(self) -> None:
         """Show what it printed and prints."""

@@ -214,7 +214,7 @@ class PostgresServer:
 
 @contextmanager
 def temporary(folder: Path) -> Iterator[PostgresServer]:
-    """Make a server for a while: hasty, and gone at the end with all its data."""
+    """Make a temporary server: fast, not durable, and deleted at the end with all its data."""
     server = PostgresServer(folder, durable=False)
     try:
         server.start()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class CannotRun(Exception):
-    """The run cannot go on; the message says why and what to do, a line for each reason."""
+    """The run cannot continue; the message has a line for each reason and what to do."""
 
 
 @contextmanager

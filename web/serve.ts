@@ -126,7 +126,7 @@ async function hideTime(began: number): Promise<void> {
 /** After so many milliseconds, how many are left until the step of sign-up is over. */
 export const restOfStep = (elapsed: number): number => SIGN_UP_STEP - (elapsed % SIGN_UP_STEP);
 
-/** A database that is not only ours is changed when its owner says so: `MIGRATE=0` holds back. */
+/** With `MIGRATE=0` the server changes no table. If a table is missing, it exits. */
 async function migrate(options: BetterAuthOptions): Promise<void> {
   const { toBeCreated, toBeAdded, runMigrations } = await getMigrations(options);
   const tables = [...toBeCreated, ...toBeAdded].map(({ table }) => table);

@@ -113,7 +113,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
 
 
 def explain_refusal(problem: str, reason: str) -> None:
-    """Log why a request was refused that anybody can send without end."""
+    """Log why a request was refused, if no rate limit bounds such requests."""
     if _limit.admit():
         log.info(problem, reason=reason)
 

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 SEND_BUFFER: Final = 128 * 1024  # bytes; with its own overhead the kernel takes up to twice as many
 TAKEN_WITHIN: Final = 30  # seconds without any read until the connection is cut
 DESCRIPTORS: Final = Path("/proc/self/fd")
-LOOK: Final = 0.02  # seconds between looks for the socket
+CHECK_INTERVAL: Final = 0.02  # seconds between two checks for the socket
 LOOKS: Final = 500
 
 
@@ -45,7 +45,7 @@ async def _limit_once_it_listens(port: int) -> None:
     for _ in range(LOOKS):
         if _limit(port):
             return
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(CHECK_INTERVAL)
     log.warning("send buffers are not limited: no socket listens", port=port)
 
 

@@ -111,7 +111,7 @@ _TO_SIGN: Final = re.compile(
 
 
 def _items(data: bytes, part_max: int) -> Iterator[Span]:
-    """Find the items of the arrays in the outer object, without a look at what they are."""
+    """Find the items of the arrays in the outer object, without parsing them."""
     depth = count = begin = end = inside = 0
     in_array = False
     while match := _TO_SIGN.match(data, end, begin + part_max + 1):

@@ -16,7 +16,7 @@ MAIN_PROCESS: Final = "TASKWARD_MAIN_PROCESS"
 """The environment variable with the process id of the main process. Only `app serve` sets it."""
 
 LEAVE: Final = signal.SIGUSR1
-LOOK: Final = 1.0  # seconds between looks at the main process
+CHECK_INTERVAL: Final = 1.0  # seconds between two checks of the main process
 DRAIN: Final = 10  # seconds for requests in flight after a stop signal
 
 
@@ -51,7 +51,7 @@ class Worker:
 
     async def _leave_with(self, main_process: int) -> None:
         while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
         self._leave()
         signal.alarm(DRAIN)  # ends requests that are still in flight by then
         os.kill(os.getpid(), signal.SIGTERM)

@@ -50,7 +50,7 @@ class Record:
 
 @dataclass
 class Verdict:
-    """One scenario of the table. Times in seconds."""
+    """One row of the table. Times are in seconds."""
 
     statuses: dict[str, int]
     before: float | None

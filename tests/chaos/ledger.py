@@ -14,7 +14,7 @@ from tests.chaos.answers import BROKEN, UNKNOWN
 
 @dataclass
 class Entry:
-    """One task, as its owner knows it."""
+    """One task, in the state that its owner expects."""
 
     title: str
     toggled: int = 0

@@ -25,7 +25,7 @@ class RealHttpClient(Protocol):
     """Sends a request and returns the response that it received."""
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
-        """Ask."""
+        """Send a request."""
         ...
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ def test_openapi_python_client(service: Service, tmp_path: Path) -> None:
 
 
 def run_typescript(folder: Path, driver: str, service: Service) -> None:
-    """Compile a generated client with what drives it, and run it."""
+    """Compile a generated client together with the script that uses it, and run the script."""
     shutil.copy(HERE / driver, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(NODE_MODULES)

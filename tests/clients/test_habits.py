@@ -91,7 +91,7 @@ KINDS = {
 
 
 class Client:
-    """One person's client of a kind."""
+    """One person's client with the habits of its kind."""
 
     def __init__(self, service: Service, kind: Kind) -> None:
         self._kind = kind

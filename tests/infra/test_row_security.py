@@ -338,7 +338,7 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
                 tasks.restore(conditional=False).act,
                 keyed_writes.update_of(("title",), conditional=False),
                 keyed_writes.toggle(conditional=False),
-                keyed_writes.LOOK,
+                keyed_writes.READ_STATE,
                 *(page_of(Shape(order=order.value, descending=False)) for order in Order),
                 SUMMARY,
             ):

@@ -343,7 +343,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   const mistake = mistakeIn("baseUrl", baseUrl, globals.location !== undefined || options.fetch !== undefined);
   const base = `${String(baseUrl).replace(/\/+$/, "")}/api/me/tasks`;
 
-  /** Sends a request once. Returns the response, whatever its status; throws a `Problem` if none arrived. */
+  /** Sends a request once. Returns the response with any status; throws a `Problem` if none arrived. */
   async function attemptOnce(
     method: string,
     path: string,
@@ -1003,7 +1003,7 @@ async function endable<T>(
  */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;
 
-/** The parts of a Better Auth client that this uses, whatever framework it is for. */
+/** The parts of a Better Auth client that this file uses, for any framework. */
 export interface AuthClient {
   readonly $fetch: (...input: never[]) => Promise<unknown>;
   readonly $store: { readonly atoms: object };

@@ -1,4 +1,4 @@
-/** What a person changed in the form of a task. Fields they did not touch are never sent, whatever browsers make of them. */
+/** What a person changed in the form of a task. Fields they did not touch are never sent, even if a browser normalised their values. */
 
 import type { Task } from "../lib";
 import { withTags } from "./tag-field";

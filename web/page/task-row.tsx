@@ -1,4 +1,4 @@
-/** One task: looked at, completed, edited in place. */
+/** One task of the list, which a person can complete and edit in place. */
 
 import { useEffect, useRef, useState } from "react";
 import type { Task } from "../lib";
@@ -32,7 +32,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
 
   const wasEditing = useRef(false);
   useEffect(() => {
-    if (wasEditing.current && !isEditing) focusTask(task.id); // the editor is gone, and the focus with it
+    if (wasEditing.current && !isEditing) focusTask(task.id); // the editor had the focus and was removed
     wasEditing.current = isEditing;
   }, [isEditing, task.id]);
 

@@ -71,7 +71,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
     };
   }, []);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new page moves the end, and it is looked for anew
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new page moves the end of the list, which is then observed again
   useEffect(() => {
     if (!end.current) return;
     const seen = new IntersectionObserver(([entry]) => entry?.isIntersecting && void more.current(), {

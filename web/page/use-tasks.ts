@@ -88,7 +88,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
         const read = new Set(page.tasks.map(({ id }) => id));
         if (!cursor) kept.current = new Set([...edited.current].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
-          // What is being written stays, whatever was read meanwhile.
+          // A task whose form is open stays unchanged, even if another version was read meanwhile.
           tasks: cursor
             ? merged(tasks, page.tasks)
             : withEdited(merged(tasks.filter(isDraft), page.tasks), isSame ? tasks : [], edited.current),
@@ -306,7 +306,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
       await actWithout("is still in the trash.", task, () => api.remove(task.id, { permanent: true }).then(() => true));
     },
 
-    /** Puts a task one place up or down, in one's own order. */
+    /** Moves a task one place up or down in the manual order. */
     async move(task: Task, by: -1 | 1) {
       const at = shown.tasks.findIndex(({ id }) => id === task.id);
       const beside = shown.tasks[at + by];
@@ -350,7 +350,7 @@ const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 /** The session's own problems: the page shows them elsewhere. */
 const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
 
-/** Tells whether a task that was moved to the trash is gone, or restored: its version grows by one for each of the two. */
+/** Returns whether a trashed task was deleted or restored elsewhere: each of the two increments its version by one. */
 const isUndone = (before: Task, { id, task }: Change): boolean =>
   id === before.id && (task === null || (task.trashed_at === null && task.version > before.version + 1));
 
@@ -361,7 +361,7 @@ function withTask({ tasks, next }: Shown, task: Task, selection: ListQuery): rea
   return placed(tasks, task, isTicked ? others : selection, { hasMore: next !== null });
 }
 
-/** A list after something that happened elsewhere; as it is where that is known. */
+/** The list after a change from elsewhere. It stays unchanged if it already has that version. */
 function withChange(shown: Shown, { id, task }: Change, selection: ListQuery): Shown {
   const known = shown.tasks.find((each) => each.id === id);
   if (!task) return { ...shown, tasks: without(id)(shown.tasks) };

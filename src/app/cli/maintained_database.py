@@ -63,7 +63,7 @@ def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, in
 
 
 def _announce() -> None:
-    """Make event streams look for changes, where machines announce them to each other."""
+    """Make all event streams read the feed, if machines announce changes to each other."""
     from app.infra.live_store import announce_everyone  # noqa: PLC0415 - few deployments need a Redis client
 
     reader = EnvironmentReader(environment())

@@ -82,7 +82,7 @@ class KeyedWrites:
             if rows and rows[0]["done"]:
                 return rows
             self._expect_new(rows)
-            seen = await self._session.rows(keyed_writes.LOOK, ids=ids, **key)
+            seen = await self._session.rows(keyed_writes.READ_STATE, ids=ids, **key)
             self._expect_new(seen)
             await self._prepare_again(rows, seen, check)
         raise RuntimeError("a write matched no row for no known reason")
@@ -90,7 +90,7 @@ class KeyedWrites:
     async def _prepare_again(
         self, rows: Sequence[Row], seen: Sequence[Row], check: Callable[[Sequence[Row]], None]
     ) -> None:
-        """Raise the reason why a write was not done, or free what it lacks: room for its response, or the owner's row."""
+        """Raise the reason why a write was not done, or provide what it lacked: room, or the owner's row."""
         owner = seen[0]
         if (owner["responses"] or 0) >= self._quota.responses:
             await self._make_room(0)

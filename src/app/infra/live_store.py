@@ -166,7 +166,7 @@ def _new_connection(connections: ConnectionPool) -> AbstractConnection:
 
 
 async def announce_everyone(url: str, ca_file: str | None, patience: float) -> str | None:
-    """Make the streams of every process look for changes. Return what is wrong with the store, or None."""
+    """Make the streams of every process read the feed. Return what is wrong with the store, or None."""
     connection = _new_connection(_connections(url, ca_file))
     try:
         async with asyncio.timeout(patience):

@@ -84,7 +84,7 @@ async def apply(session: OwnerSession, batch: Batch) -> Sequence[Shown | None]:
         done = await session.rows(statements.APPLY, **batch.values)
         if done and done[0]["done"]:
             return batch.results(done)
-        seen = await session.rows(statements.LOOK, ids=batch.ids)
+        seen = await session.rows(statements.READ_STATE, ids=batch.ids)
         batch.check(seen)
         if seen[0]["count"] is None:
             await session.rows(HOLD)

@@ -110,7 +110,7 @@ class NeonTaskRepository:
         session: OwnerSession | None = None,
         **values: object,
     ) -> Shown:
-        """Write, or raise why not. A task that meets every condition a moment later is tried again."""
+        """Write, or raise why it is not possible. If every condition holds a moment later, try again."""
         if if_match is not None:
             values["versions"] = sorted(if_match)
         session = session or self._session

@@ -1,1 +1,1 @@
-"""Live updates inside a process: which event streams are open, and which of them must look for changes."""
+"""Live updates inside a process: which event streams are open, and which of them must read the feed."""

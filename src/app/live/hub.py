@@ -23,7 +23,7 @@ PERSON_MAX: Final = 8  # open streams of one person
 PROCESS_MAX: Final = 500  # open streams of a process
 READS_AT_ONCE: Final = 4  # reads of the feed for all streams of a process
 READ_PATIENCE: Final = 5.0  # seconds that a stream waits for the reads of others
-TICK: Final = 0.05  # seconds between looks at the marks, while streams are open
+TICK: Final = 0.05  # seconds between two checks of the marks, while streams are open
 SPREAD: Final = 2.0  # seconds over which the streams look when nobody knows who has changes
 HEADS_MAX: Final = 10_000  # ends of feeds that are remembered, one for each owner
 HEAD_LIFETIME: Final = 6 * 3600.0  # seconds
@@ -56,7 +56,7 @@ class Stream:
         self._event.set()
 
     def wake(self) -> None:
-        """Make the stream look at the state of the hub."""
+        """Wake the stream, so that it checks the state of the hub."""
         self._event.set()
 
     async def wait(self, seconds: float) -> None:

@@ -42,7 +42,7 @@ def environment(file: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def accept(file: Mapping[str, str]) -> None:
-    """Let every worker that starts from now on use this file, whatever becomes of it on the disk."""
+    """Let every worker that starts from now on use these settings, even if the file changes or is deleted."""
     os.environ[ACCEPTED] = json.dumps(dict(file))
 
 

@@ -163,7 +163,7 @@ class Database:
                 self._deadlines.unwatch(connection)
                 self._checkout.release(connection)
                 self._trouble = None
-                return rows  # type: ignore[return-value]  # a Record is a mapping, though it does not say so
+                return rows  # type: ignore[return-value]  # a Record is a mapping, but its type does not declare it
 
     @asynccontextmanager
     async def transaction(self, *, until: float | None = None, rank: int = 1) -> AsyncIterator[Transaction]:

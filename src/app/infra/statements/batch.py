@@ -217,12 +217,12 @@ APPLY_KEYED: Final = _apply_keyed()
 """The same under a key, as `app.infra.statements.keyed_writes` has it."""
 
 
-def _look() -> Statement:
+def _read_state() -> Statement:
     these = TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
     tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
     owner = select(OWNERS.c.tasks.label("count")).where(*owner_scope(OWNERS))
     return one_row_of(owner.cte("owner"), tasks.cte("task"))
 
 
-LOOK: Final = _look()
+READ_STATE: Final = _read_state()
 """A row for each task found, or one row without a task, each with the owner's `count` of tasks."""

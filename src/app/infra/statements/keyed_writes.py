@@ -244,7 +244,7 @@ def _change(
     return result_of(next_tasks, func.octet_length(next_tasks.c.json), counted, response, changed)
 
 
-def _look() -> Statement:
+def _read_state() -> Statement:
     """Return the statement that reads why a keyed write was not done."""
     these = TASKS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
     of_tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
@@ -253,5 +253,5 @@ def _look() -> Statement:
     return compile_sql(_or_stored(beside(of_owner.cte("owner"), of_tasks.cte("task")), read_stored()))
 
 
-LOOK: Final = _look()
+READ_STATE: Final = _read_state()
 """A row for each task found, or one without a task, each with the owner's counts. Or the stored response."""

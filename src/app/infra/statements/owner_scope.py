@@ -92,7 +92,7 @@ def beside(*parts: CTE) -> Select[Any]:
 
 def compile_sql(statement: Executable, *, budget: float | None = None) -> Statement:
     """Compile a statement for the driver."""
-    written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not say so
+    written = statement.compile(dialect=DIALECT)  # type: ignore[attr-defined]  # Executable does not declare it
     names = tuple(written.positiontup or ())
     if given := [name for name in names if written.params[name] is not None]:
         raise ValueError(f"a statement is compiled once, and its values come later: {', '.join(given)}")
