@@ -16,12 +16,12 @@ from app.infra.task_rows import shown
 
 async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
     """Move a task: read, then write if nothing was written since. If that fails, lock the owner first."""
-    seen = await _look(session, move)
+    seen = await _read_neighbours(session, move)
     if (moved := await _put(session, move, seen, at=at)) is not None:
         return moved
     async with session.transaction() as transaction:
         await transaction.one(HOLD)
-        seen = await _look(transaction, move)
+        seen = await _read_neighbours(transaction, move)
         if (moved := await _put(transaction, move, seen, at=at)) is not None:
             return moved
         await _spread(transaction, move, seen["there"], at=at)
@@ -29,7 +29,7 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
         return shown(row)
 
 
-async def _look(session: OwnerSession, move: Move) -> Row:
+async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
     """Return the positions of both tasks and of the neighbour, or raise why the move is refused."""
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
     (seen,) = await session.rows(statement, task_id=move.task_id, beside=move.beside)

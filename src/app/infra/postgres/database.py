@@ -49,9 +49,9 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._next = moment
-        self._timer = asyncio.get_running_loop().call_at(moment, self._look)
+        self._timer = asyncio.get_running_loop().call_at(moment, self._end_overdue)
 
-    def _look(self) -> None:
+    def _end_overdue(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
         for connection, (until, task) in [*self._until.items()]:

@@ -40,7 +40,7 @@ def _neighbours(there: ColumnElement[str], *, before: bool) -> Select[Any]:
     return select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), TASKS.c.id != TASK_ID, beyond)
 
 
-def _look(*, before: bool) -> Statement:
+def _neighbours_statement(*, before: bool) -> Statement:
     """Return the statement that reads the positions of the task to move, of its target and of a neighbour.
 
     The target is the task beside which it moves. The neighbour is on the other side of the place, as if the
@@ -60,8 +60,8 @@ def _look(*, before: bool) -> Statement:
     return one_row_of(*found)
 
 
-BEFORE: Final = _look(before=True)
-AFTER: Final = _look(before=False)
+BEFORE: Final = _neighbours_statement(before=True)
+AFTER: Final = _neighbours_statement(before=False)
 
 
 def _put() -> Statement:
