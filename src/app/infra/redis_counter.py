@@ -65,7 +65,7 @@ class RedisCounter:
 
     async def start(self) -> None:
         """Start to connect in the background, so that an error is logged before the first request."""
-        self._starting = asyncio.create_task(self._probe())
+        self._starting = asyncio.create_task(self._probe_at_start())
 
     async def close(self) -> None:
         for task in (self._starting, self._searching):
@@ -82,7 +82,7 @@ class RedisCounter:
             return explain_redis_error(self._url, error)
         return None
 
-    async def _probe(self) -> None:
+    async def _probe_at_start(self) -> None:
         if (trouble := await self.probe()) is not None:
             self._lost(trouble)
 

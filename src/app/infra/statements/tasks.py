@@ -172,7 +172,7 @@ def purge(*, conditional: bool) -> Write:
     )
     emptied = emptied.where(is_gone)
     act = select(gone.c.json, gone.c.version).add_cte(ended, emptied.cte("emptied"))
-    return Write(compile_sql(act), _look(true()))
+    return Write(compile_sql(act), _state_statement(true()))
 
 
 def write_of(
@@ -187,7 +187,7 @@ def write_of(
     if differs is not None:
         meets = and_(meets, differs)
     act = only_if_counted(change.where(meets), count_change(exists().where(meets)))
-    return Write(compile_sql(act.returning(*SHOWN)), _look(true() if differs is None else differs))
+    return Write(compile_sql(act.returning(*SHOWN)), _state_statement(true() if differs is None else differs))
 
 
 def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
@@ -195,7 +195,7 @@ def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT
     return (TASKS.c.version == func.any(VERSIONS),) if conditional else ()
 
 
-def _look(differs: ColumnElement[bool]) -> Statement:
+def _state_statement(differs: ColumnElement[bool]) -> Statement:
     look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
     return compile_sql(look.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID))
 
