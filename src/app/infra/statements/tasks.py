@@ -196,8 +196,8 @@ def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT
 
 
 def _state_statement(differs: ColumnElement[bool]) -> Statement:
-    look = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
-    return compile_sql(look.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID))
+    state = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
+    return compile_sql(state.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID))
 
 
 def only_if_counted(change: Update, counted: CTE) -> Update:
