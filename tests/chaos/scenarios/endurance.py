@@ -33,7 +33,7 @@ def endurance(harness: Harness) -> None:
             growth <= GROWTH, f"memory {warm_memory:.0f} MB after {warm:,}, {growth - 1:+.1%} after {total:,}"
         )
         harness.promise(more <= 10, f"{more:+d} descriptors (a pool of 10 may still fill)")
-        harness.promise(connections <= 10, f"{connections} connections to the database (10 are allowed)")
+        harness.promise(connections <= 10, f"{connections} connections to the database (limit: 10)")
 
 
 def wait_for(load: Load, count: int) -> None:

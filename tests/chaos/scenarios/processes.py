@@ -67,7 +67,8 @@ def main_killed(harness: Harness) -> None:
                 first.process.wait()
                 _, alive = psutil.wait_procs(orphans, timeout=ORPHANED)
                 harness.promise(
-                    not alive, f"{len(alive)} workers outlived the main process by {ORPHANED:g} s"
+                    not alive,
+                    f"{ORPHANED:g} s after the main process was killed, {len(alive)} workers were left",
                 )
                 stack.enter_context(harness.serving(settings=settings))
         finally:
