@@ -25,6 +25,9 @@ COUNT = "taskward_http_request_duration_seconds_count"
 READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
 
 
+HANGS = 120  # seconds: a command that has not ended by then will not end
+
+
 def started(
     env: dict[str, str], folder: Path, script: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
@@ -37,7 +40,7 @@ def started(
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=HANGS,
     )
 
 

@@ -191,9 +191,9 @@ async def test_after_a_database_is_opened_again_statements_are_cancelled_in_time
 
 
 async def test_an_idle_connection_has_no_deadline(place: Place) -> None:
-    async with open_database(place, seconds=0.5) as database:
+    async with open_database(place, seconds=2) as database:
         await database.fetch(PING, {})
-        await asyncio.sleep(1)
+        await asyncio.sleep(4)
         (connection,) = [one for one, _ in database._checkout._pool._idle]  # type: ignore[union-attr]  # it is open
 
         assert not connection.is_closed()
