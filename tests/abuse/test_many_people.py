@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from app.composition import compose
+from app.infra import task_lists
+from app.infra.postgres.database import POOL_SIZE
 from app.infra.postgres.pool import QUEUE
+from app.infra.statements.summary import SUMMARY
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of
@@ -60,3 +64,38 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
     assert ((await first).status_code, ready) == (200, 200)
     assert sorted(answers) == [200] * (QUEUE - 1) + [503] * (refused + 1)
     assert all(each.count(200) >= AT_ONCE - 1 for each in theirs), theirs
+
+
+HELD = replace(SUMMARY, sql=f"SELECT s.* FROM ({SUMMARY.sql}) s, pg_advisory_xact_lock_shared(14)", budget=60)
+HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 14 AND NOT granted"
+
+
+async def test_given_as_many_slow_summaries_as_connections_then_half_of_these_are_left_for_other_requests(
+    database_url: str, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_lists, "SUMMARY", HELD)
+    async with client_of(
+        compose(Settings.from_env(environment_for(database_url, REQUEST_TIMEOUT="60")))
+    ) as client:
+        people = People(client)
+        honest, hogs = people.one(), [people.one() for _ in range(POOL_SIZE)]
+        await honest.create()
+        holder = await asyncpg.connect(database_url)
+        await holder.execute("SELECT pg_advisory_lock(14)")
+        asking = [asyncio.create_task(hog.ask("GET", "summary")) for hog in hogs]
+        async with asyncio.timeout(20):
+            while await holder.fetchval(HELD_UP) < POOL_SIZE // 2:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.01)
+        others = [asyncio.create_task(honest.ask("POST", json={"title": "x"})) for _ in range(3)]
+        async with asyncio.timeout(20):
+            statuses = [(await each).status_code for each in others]
+        held_up = await holder.fetchval(HELD_UP)
+        await holder.close()
+        answers = [(await each).status_code for each in asking]
+
+    assert (statuses, held_up) == ([201] * 3, POOL_SIZE // 2)
+    assert answers == [200] * POOL_SIZE
+
+
+async def test_with_a_single_connection_a_summary_is_answered(people: People) -> None:
+    assert (await people.one().ask("GET", "summary")).status_code == 200

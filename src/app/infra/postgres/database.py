@@ -22,6 +22,7 @@ from app.infra.postgres.connect import (
 )
 from app.infra.postgres.pool import Checkout, PoolStats
 from app.infra.postgres.session import Row, Transaction
+from app.infra.postgres.slow_share import SlowShare
 from app.infra.postgres.wait_queue import PoolExhausted
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
@@ -87,6 +88,7 @@ class Database:
     ) -> None:
         self._timeout = timeout
         self._checkout = Checkout(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
+        self.slow_share = SlowShare(max(pool_size // 2, 1))
         self._trouble: str | None = "not checked yet"
         self._probing: asyncio.Task[str | None] | None = None
 

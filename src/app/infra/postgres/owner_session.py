@@ -148,9 +148,12 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            rows = await self._database.fetch(
-                statement, values, until=until, rank=self._concurrency.running(self._person)
-            )
+            rank = self._concurrency.running(self._person)
+            if statement.budget is None:
+                rows = await self._database.fetch(statement, values, until=until, rank=rank)
+            else:
+                async with self._database.slow_share.turn(self._person, rank=rank, until=until):
+                    rows = await self._database.fetch(statement, values, until=until, rank=rank)
         except MAY_BE_WRITTEN:
             if not statement.reads:
                 self._announce_soon()
