@@ -165,6 +165,32 @@ async def test_a_stream_sends_heartbeats_and_ends_after_its_lifetime(
     assert stream.heartbeats >= 3
 
 
+async def test_in_a_full_process_somebodys_first_stream_opens_and_the_youngest_of_eight_ends(
+    database_url: str, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    env = environment_for(database_url, PYTHONPATH=str(ROOT), STREAMS=str(PERSON_MAX), LIFETIME="900")
+    with serving(env, tmp_path, under=HURRIED) as service:
+        ann = service.headers(someone("ann"))
+        async with AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(event_stream(client, service.url, ann))
+                for _ in range(PERSON_MAX)
+            ]
+            await streams[-1].until_event("ready")
+
+            bobs = service.headers(someone("bob"))
+            bob = await stack.enter_async_context(event_stream(client, service.url, bobs))
+            await bob.until_event("ready")
+            bye = await streams[-1].until_event("bye")
+            await streams[-1].until(lambda: streams[-1].ended)
+            events = f"{service.url}/api/me/tasks/events"
+            again = await client.get(events, params={"since": "now"}, headers=ann)
+
+    assert bye.data == {"reason": "too-busy"}
+    assert bye.retry is not None
+    assert (again.status_code, again.json()["type"]) == (503, "/problems/too-busy")
+
+
 async def test_httpx_sse_reads_no_empty_event_from_a_heartbeat(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:

@@ -11,7 +11,7 @@ from app.domain.errors import TooBusy, TooManyStreams
 from app.domain.identity import UserId
 from app.live import hub as hub_module
 from app.live.change_marks import ChangeMarks, digest_of
-from app.live.hub import PERSON_MAX, PROCESS_MAX, READS_AT_ONCE, Hub, Stream
+from app.live.hub import ENDING_MAX, PERSON_MAX, PROCESS_MAX, READS_AT_ONCE, Hub, Stream
 from tests.support.factories import someone
 
 ANN, BOB = someone("ann"), someone("bob")
@@ -108,6 +108,94 @@ async def test_a_process_has_500_streams_and_a_stopping_one_takes_none(hub: Hub)
     hub.leave()
     with pytest.raises(TooBusy), hub.open(ANN):
         pass
+
+
+def fill(hub: Hub, stack: ExitStack, *first: UserId) -> list[Stream]:
+    """Open streams for these people, and one for each of many others, until the process is full.
+
+    Return those of these people.
+    """
+    streams = [stack.enter_context(hub.open(owner)) for owner in first]
+    while len(hub) < PROCESS_MAX:
+        stack.enter_context(hub.open(someone()))
+    return streams
+
+
+async def test_in_a_full_process_a_first_stream_ends_the_youngest_of_the_person_with_the_most(
+    hub: Hub,
+) -> None:
+    with ExitStack() as stack:
+        streams = fill(hub, stack, ANN, BOB, ANN, BOB, ANN)
+
+        new = stack.enter_context(hub.open(someone()))
+
+        assert [stream.crowded_out for stream in streams] == [False] * 4 + [True]
+        assert not new.crowded_out
+        assert len(hub) == PROCESS_MAX
+        async with asyncio.timeout(5):
+            await streams[-1].wait(60)  # it was woken
+    assert len(hub) == 0
+
+
+async def test_a_stream_ends_for_somebody_with_two_fewer_and_not_for_somebody_with_one_fewer(
+    hub: Hub,
+) -> None:
+    with ExitStack() as stack:
+        streams = fill(hub, stack, ANN, ANN, ANN, BOB, BOB)
+
+        with pytest.raises(TooBusy):
+            stack.enter_context(hub.open(BOB))
+        assert not any(stream.crowded_out for stream in streams)
+        stack.enter_context(hub.open(someone()))
+
+        assert [stream.crowded_out for stream in streams] == [False, False, True, False, False]
+
+
+async def test_somebody_whose_stream_ended_takes_nobodys_place_in_turn(hub: Hub) -> None:
+    with ExitStack() as stack:
+        everybody = [someone() for _ in range(PROCESS_MAX // PERSON_MAX)]
+        streams = fill(hub, stack, *(owner for owner in everybody for _ in range(PERSON_MAX)))
+        for _ in range(20):
+            stack.enter_context(hub.open(someone()))
+        ended = [stream.crowded_out for stream in streams]
+        losers = {owner for number, owner in enumerate(everybody) if any(ended[number * 8 : number * 8 + 8])}
+
+        for owner in losers:
+            with pytest.raises(TooBusy):
+                stack.enter_context(hub.open(owner))
+        assert (len(losers), sum(ended)) == (20, 20)
+    assert len(hub) == 0
+
+
+async def test_given_many_streams_that_have_not_ended_yet_then_no_other_has_to_end(hub: Hub) -> None:
+    with ExitStack() as stack:
+        everybody = [someone() for _ in range(PROCESS_MAX // PERSON_MAX)]
+        with ExitStack() as theirs:
+            streams = fill(hub, theirs, *(owner for owner in everybody for _ in range(PERSON_MAX)))
+            for _ in range(ENDING_MAX):
+                stack.enter_context(hub.open(someone()))
+
+            with pytest.raises(TooBusy):
+                stack.enter_context(hub.open(ANN))
+            assert sum(stream.crowded_out for stream in streams) == ENDING_MAX
+        fill(hub, stack, ANN, ANN)
+        stack.enter_context(hub.open(BOB))  # those have ended
+
+
+async def test_a_stream_that_was_crowded_out_reads_no_more_when_its_person_has_no_other(hub: Hub) -> None:
+    with ExitStack() as others:
+        older, younger = hub.open(ANN), hub.open(ANN)
+        older.__enter__()
+        crowded_out = younger.__enter__()
+        fill(hub, others)
+        others.enter_context(hub.open(BOB))
+        older.__exit__(None, None, None)
+
+        with pytest.raises(TooBusy):
+            await hub.read_turn(ANN).__aenter__()
+        younger.__exit__(None, None, None)
+        assert crowded_out.crowded_out
+    assert len(hub) == 0
 
 
 async def test_a_head_is_remembered_until_the_next_announcement(hub: Hub, marks: ChangeMarks) -> None:

@@ -1,20 +1,24 @@
 """Runs a command of the service with short times of its event streams: `python -m tests.support.hurried python -m app serve`.
 
-The workers are forked from this process, so they have these times too.
+The workers are forked from this process, so they have these times too. The variables
+`STREAMS` (places of a process) and `LIFETIME` (seconds) replace them.
 """
 
+import os
 import sys
 
 from app.__main__ import main
 from app.api import events
+from app.live import hub
 
 HEARTBEAT = 0.5  # seconds
-LIFETIME = 4.0
+LIFETIME = float(os.environ.get("LIFETIME", "4"))
 SEND_TIMEOUT = 1.0
 
 if __name__ == "__main__":
     events.HEARTBEAT = HEARTBEAT  # type: ignore[misc]  # a constant of the service
     events.LIFETIME = LIFETIME  # type: ignore[misc]
     events.SEND_TIMEOUT = SEND_TIMEOUT  # type: ignore[misc]
+    hub.PROCESS_MAX = int(os.environ.get("STREAMS", hub.PROCESS_MAX))  # type: ignore[misc]
     sys.argv = sys.argv[3:]
     main()

@@ -234,6 +234,22 @@ test("after each end the stream continues at its position, after about the time 
   }
 });
 
+for (const reason of ["too-busy", "a reason of a later version"])
+  test(`after the end of a stream by ${reason} the client goes on at its position`, LIMIT, async () => {
+    onStream = inTurn((response, since) => {
+      opened(changes("t1", "a"), event("bye", { reason }))(response, since);
+      response.end();
+    }, opened(changes("t2", "b")));
+
+    const { heard } = following({ since: "t0" });
+    await until(() => heard.includes("b"));
+
+    assert.deepEqual(
+      streams.map(({ since }) => since),
+      ["t0", "t1"],
+    );
+  });
+
 test("the client waits at least as long as `Retry-After`", LIMIT, async () => {
   onStream = inTurn(
     (response) => answer(response, 429, { title: "x" }, { "retry-after": "77" }),

@@ -225,6 +225,8 @@ class _Follower:
         read_at = max(self._stream.changed_at + DEBOUNCE, self._no_read_before)
         if self._hub.leaving:
             raise _StreamEnds("leaving")
+        if self._stream.crowded_out:
+            raise _StreamEnds("too-busy")
         if now >= self._ends_at:
             raise _StreamEnds("too-long")
         if self._live_sent != self._hub.live:

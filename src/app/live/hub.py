@@ -21,6 +21,7 @@ from app.live.change_marks import ChangeMarks, digest_of
 
 PERSON_MAX: Final = 8  # open streams of one person
 PROCESS_MAX: Final = 500  # open streams of a process
+ENDING_MAX: Final = 100  # streams that end to make room, beyond those
 READS_AT_ONCE: Final = 4  # reads of the feed for all streams of a process
 READ_PATIENCE: Final = 5.0  # seconds that a stream waits for the reads of others
 TICK: Final = 0.05  # seconds between two checks of the marks, while streams are open
@@ -35,12 +36,13 @@ Reach = Literal["process", "machine", "store"]
 class Stream:
     """One open stream."""
 
-    __slots__ = ("_event", "changed", "changed_at", "gone")
+    __slots__ = ("_event", "changed", "changed_at", "crowded_out", "gone")
 
     def __init__(self) -> None:
         self.changed = False  # there may be changes that it has not read
         self.changed_at = 0.0  # on the monotonic clock
         self.gone = False  # the client has disconnected
+        self.crowded_out = False  # it ends, because another person needs its place
         self._event = asyncio.Event()
 
     def mark_changed(self) -> None:
@@ -53,6 +55,11 @@ class Stream:
     def disconnect(self) -> None:
         """Note that the client has disconnected."""
         self.gone = True
+        self._event.set()
+
+    def crowd_out(self) -> None:
+        """Note that another person needs the place of this stream."""
+        self.crowded_out = True
         self._event.set()
 
     def wake(self) -> None:
@@ -100,8 +107,9 @@ class Hub:
         self.store_connected: bool | None = None  # None: no store
         self._publish: Callable[[bytes], None] | None = None
         self._remembers = remembers
-        self._streams: dict[UserId, set[Stream]] = {}
-        self._count = 0
+        self._streams: dict[UserId, dict[Stream, None]] = {}  # each person's in the order of arrival
+        self._count = 0  # of these
+        self._ending = 0  # streams that were crowded out, and have not ended yet
         self._seen: dict[UserId, tuple[bytes, int]] = {}  # of owners with streams: hash, number in the slot
         self._seen_everyone = marks.of_everyone
         self._ticking: asyncio.TimerHandle | None = None
@@ -109,7 +117,7 @@ class Hub:
         self._heads: OrderedDict[UserId, Head] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return the number of open streams."""
+        """Return the number of open streams, without those that end to make room."""
         return self._count
 
     @property
@@ -141,21 +149,24 @@ class Hub:
 
         Raises:
             TooManyStreams: the person has as many as one may have.
-            TooBusy: the process has as many as it may have, or is stopping.
+            TooBusy: the process has as many as it may have, and nobody has so many more that one should
+                end. Or the process is stopping.
 
         """
-        streams = self._streams.get(owner, set())
+        streams = self._streams.get(owner, {})
         if len(streams) >= PERSON_MAX:
             raise TooManyStreams
-        if self._count >= PROCESS_MAX or self.leaving:
+        if self.leaving:
             raise TooBusy
+        if self._count >= PROCESS_MAX:
+            self._make_room(len(streams))
         if not streams:
             digest = digest_of(owner)
             self._seen[owner] = digest, self.marks.of(digest)
             self._streams[owner] = streams
             self._own_reads[owner] = asyncio.Lock()
         stream = Stream()
-        streams.add(stream)
+        streams[stream] = None
         self._count += 1
         if self._ticking is None:
             self._seen_everyone = self.marks.of_everyone
@@ -163,23 +174,44 @@ class Hub:
         try:
             yield stream
         finally:
-            self._count -= 1
-            streams.discard(stream)
-            if not streams:
-                del self._streams[owner], self._seen[owner], self._own_reads[owner]
+            if stream.crowded_out:
+                self._ending -= 1
+            else:
+                self._count -= 1
+                del streams[stream]
+                if not streams:
+                    del self._streams[owner], self._seen[owner], self._own_reads[owner]
+
+    def _make_room(self, own: int) -> None:
+        """End the youngest stream of the person with the most, for somebody who has `own`.
+
+        That person has at least two more, so afterwards still at least as many as the newcomer then has. So
+        a client that connects again after its stream ended takes nobody's place in turn.
+        """
+        most = max(self._streams.values(), key=len)
+        if len(most) < own + 2 or self._ending >= ENDING_MAX:
+            raise TooBusy
+        youngest, _ = most.popitem()
+        self._count -= 1
+        self._ending += 1
+        youngest.crowd_out()
 
     @asynccontextmanager
     async def read_turn(self, owner: UserId) -> AsyncIterator[None]:
         """Wait until a stream of a person may read the feed: one of theirs at a time, and few of all people.
 
         Raises:
-            TooBusy: the reads of other streams took too long.
+            TooBusy: the reads of other streams took too long. Or the stream was crowded out, and its
+                person has no other.
 
         """
+        own_reads = self._own_reads.get(owner)
+        if own_reads is None:
+            raise TooBusy
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(READ_PATIENCE):
-                    await stack.enter_async_context(self._own_reads[owner])
+                    await stack.enter_async_context(own_reads)
                     await stack.enter_async_context(self._reads)
             except TimeoutError:
                 raise TooBusy from None
