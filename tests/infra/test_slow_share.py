@@ -15,7 +15,7 @@ ANN, BOB = someone("ann"), someone("bob")
 
 
 class Statement:
-    """A slow statement of a person, which runs until it is told to end."""
+    """A slow statement of a person, which runs until `end`."""
 
     def __init__(self, share: SlowShare, person: UserId, *, rank: int = 1, seconds: float = 60) -> None:
         self.runs = False

@@ -81,7 +81,7 @@ class SlowShare:
             self._free += 1
 
     def _seconds(self, person: UserId, now: float) -> float:
-        """Return what a person took of the share: seconds, of which half are forgotten after `HALF_LIFE`."""
+        """Return what a person took of the share: seconds. Half of them are forgotten after `HALF_LIFE`."""
         seconds, at = self._taken.get(person, (0.0, now))
         return float(seconds * 0.5 ** ((now - at) / HALF_LIFE))
 
