@@ -236,10 +236,13 @@ test("after each end the stream continues at its position, after about the time 
 
 for (const reason of ["too-busy", "a reason of a later version"])
   test(`after the end of a stream by ${reason} the client goes on at its position`, LIMIT, async () => {
-    onStream = inTurn((response, since) => {
-      opened(changes("t1", "a"), event("bye", { reason }))(response, since);
-      response.end();
-    }, opened(changes("t2", "b")));
+    onStream = inTurn(
+      (response, since) => {
+        opened(changes("t1", "a"), event("bye", { reason }))(response, since);
+        response.end();
+      },
+      opened(changes("t2", "b")),
+    );
 
     const { heard } = following({ since: "t0" });
     await until(() => heard.includes("b"));
