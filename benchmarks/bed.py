@@ -28,7 +28,7 @@ WARM_UP: Final = 1.0  # seconds
 SETTINGS: Final = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
-    "autovacuum": "off",  # rounds clean up between them, not within
+    "autovacuum": "off",  # the harness vacuums between rounds; nothing may vacuum during one
     "checkpoint_timeout": "60min",
 }
 
@@ -70,10 +70,10 @@ class Bed:
         return complete and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
 
     def refuse_without_wrk(self) -> None:
-        """Raise an error that lists what is missing.
+        """Raise an error if wrk is not installed.
 
         Raises:
-            CannotRun: nothing can be timed.
+            CannotRun: wrk is not installed.
         """
         if load.find_wrk() is None:
             raise CannotRun(
@@ -112,7 +112,7 @@ class Bed:
     def started(
         self, server: Server, *, issuer: Issuer | None = None, data: Dataset | None = None, workers: int = 1
     ) -> Iterator[Running]:
-        """Start a server on the data set (or on another one), believing the issuer (or another one)."""
+        """Start a server that uses the data set and trusts the issuer. By default both are the bed's own."""
         issuer, data = issuer or self.issuer, data or self.data
         ann = self.owners[0]
         probe = requests_of("list", [Owner(ann.user_id, issuer.token(ann.user_id), ann.task_ids)], 1)[0]
@@ -138,7 +138,7 @@ def _database_server() -> Iterator[PostgresServer]:
 
 
 def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
-    """Make every server ready that can be; report why another cannot."""
+    """Install every server that can be installed. Print why a server was left out."""
     commands = {}
     for server in chosen.chosen_servers():
         try:

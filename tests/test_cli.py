@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import asyncpg
 import jwt
 import pytest
 
@@ -19,6 +20,7 @@ from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
+from tests.support.factories import someone
 from tests.support.people import ORIGIN, SECRET
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import BARE, app, serving
@@ -444,6 +446,30 @@ def test_pending_migrations_or_broken_row_level_security_stop_the_start_with_a_f
     assert app("migrate", "--check", env=env, cwd=tmp_path).returncode == 0
     postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
     assert "repair it with: ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in refused(env, tmp_path)
+
+
+@pytest.mark.server
+async def test_a_role_that_may_not_read_the_version_is_reported_with_the_grant_to_run(
+    database_url: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    owner = await asyncpg.connect(database_url)
+    role = f"weak_{someone().replace('-', '_')}"[:60]
+    await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'weak'")
+    for right in (
+        "USAGE ON SCHEMA public",
+        "ALL ON own_tasks, own_task_owners, own_kept_answers, own_ended_tasks",
+    ):
+        await owner.execute(f"GRANT {right} TO {role}")
+    weak = re.sub(r"//[^@]+@", f"//{role}:weak@", database_url)
+
+    refused = app("serve", env=environment_for(weak), cwd=tmp_path)
+    await owner.execute(f"GRANT SELECT ON taskward_version TO {role}")
+    with serving(environment_for(weak), tmp_path):
+        pass
+    await owner.close()
+
+    assert refused.returncode == 1
+    assert f"run GRANT SELECT ON taskward_version TO {role}" in refused.stderr
 
 
 @pytest.mark.server

@@ -46,6 +46,19 @@ async def test_the_list_of_problems_leads_to_each_page(client: httpx.AsyncClient
         assert f'<a href="/problems/{problem.slug}">' in page.text
 
 
+async def test_the_list_of_problems_explains_the_412_of_a_task_that_exists(
+    people: People, client: httpx.AsyncClient
+) -> None:
+    ann = people.one()
+    task = await ann.create()
+    refused = await ann.ask("PATCH", task["id"], json={"title": "x"}, headers={"if-none-match": "*"})
+
+    page = await client.get("/problems")
+
+    assert (refused.status_code, refused.json()["type"]) == (412, "about:blank")
+    assert f"<dt>about:blank, 412</dt><dd>{refused.json()['detail'].split('`')[0]}" in page.text
+
+
 async def test_a_page_runs_no_script_and_its_style_sheet_is_there(client: httpx.AsyncClient) -> None:
     page, style = await client.get("/problems"), await client.get("/docs/problems.css")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import app.api
+from app.api.problem_pages import PLAIN
 from app.api.problems import PROBLEMS, Problem
 from app.infra.postgres.row_security import TABLES
 
@@ -64,6 +65,14 @@ def test_each_setting_that_an_operator_sets_is_in_the_example() -> None:
 
 def test_each_problem_type_has_a_row() -> None:
     assert rows_of("Problems") == {problem.slug or "about:blank" for problem in problems()} | {"about:blank"}
+
+
+def test_the_row_of_about_blank_has_each_status_of_a_problem_without_a_name() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| `about:blank` |")]
+    statuses = [int(status) for status in row.split("|")[2].split()]
+
+    assert statuses == [problem.status for problem in PLAIN]
 
 
 def test_the_serving_role_gets_rights_on_every_view() -> None:

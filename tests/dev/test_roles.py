@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One whose folder the version before made, upgraded, and prepared as by a second start."""
+    """A server whose folder an older version made. It was upgraded and prepared as by two starts of `make run`."""
     folder = tmp_path_factory.mktemp("roles")
     server = PostgresServer(folder, durable=False)
     try:
@@ -34,7 +34,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 
 def make_older(server: PostgresServer, folder: Path) -> None:
-    """Have one password for everybody, and Better Auth's tables among the API's, with a row."""
+    """Make the state of an older version: one password for all roles, and Better Auth's tables in `public`.
+
+    Each of these tables has a row.
+    """
     password = (folder / "postgres.password").read_text()
     server.query(f"ALTER ROLE {LOGIN} PASSWORD '{password}'", stdin=True)
     (folder / f"{LOGIN}.password").unlink()
@@ -78,13 +81,17 @@ async def test_tables_of_an_older_installation_become_better_auths_and_the_api_c
         "CREATE TABLE public.tasks_of_others ()",
     ],
 )
-async def test_the_role_of_better_auth_cannot_read_tasks(server: PostgresServer, sql: str) -> None:
+async def test_the_role_of_better_auth_can_neither_read_tasks_nor_gain_rights(
+    server: PostgresServer, sql: str
+) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await query_as(server, AUTH, sql)
 
 
 @pytest.mark.parametrize("sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", "SELECT * FROM tasks"])
-async def test_the_role_of_the_api_cannot_become_another_role(server: PostgresServer, sql: str) -> None:
+async def test_the_role_of_the_api_can_neither_become_another_role_nor_read_the_table_of_tasks(
+    server: PostgresServer, sql: str
+) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await query_as(server, SERVING, sql)
 

@@ -105,6 +105,7 @@ async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_t
 ) -> None:
     ((language, code),) = snippets()[FOLLOWER]
     command = command_of(language, code, tmp_path)
+    sessions_before = await count_sessions(env)
     async with tasks_of_ann(env) as ann:
         kept = await created(ann, "Walk the dog")
         gone = await created(ann, "Feed the cat")
@@ -123,6 +124,8 @@ async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_t
 
     stored = json.loads((tmp_path / "tasks.json").read_text())
     assert {kept, new, last} <= {task["title"] for task in stored["tasks"].values()}
+    signed_in = 4  # Ann, the two runs of the program, and the second count
+    assert await count_sessions(env) - sessions_before == signed_in
 
 
 @asynccontextmanager
@@ -140,6 +143,13 @@ async def tasks_of_ann(env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
             base_url=f"{env['TASKS_URL']}/api/me/tasks", event_hooks=hooks
         ) as client:
             yield client
+
+
+async def count_sessions(env: dict[str, str]) -> int:
+    """Return the number of Ann's sessions, with the one that this needs."""
+    async with httpx.AsyncClient(base_url=f"{env['AUTH_URL']}/api/auth") as auth:
+        (await auth.post("/sign-in/email", json=ACCOUNT)).raise_for_status()
+        return len((await auth.get("/list-sessions")).raise_for_status().json())
 
 
 async def created(ann: httpx.AsyncClient, title: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads, and repeated reads."""
+"""Reads, and requests that are repeated with their Idempotency-Key."""
 
 from typing import Any
 
@@ -23,20 +23,20 @@ filters = st.fixed_dictionaries(
 )
 
 HEADERS = ("etag", "location", "content-type")
-OTHER: dict[str, Json] = {
+DIFFERENT_BODIES: dict[str, Json] = {  # by the path of the request
     "": {"title": "another"},
     "batch": {"operations": [{"op": "create", "title": "another"}]},
 }
 
 
 class Reads(History):
-    """Reading, which changes nothing, and repeating, which does not either."""
+    """Reads and repeated requests. Neither changes anything."""
 
     @rule(owner=owners, number=picks, kind=st.sampled_from([None, "current", "listed", "*", "stale", "weak"]))
     def read(self, owner: str, number: int, kind: str | None) -> None:
         task_id, other = self.pick(owner, number), self.people["bob" if owner == "ann" else "ann"]
-        theirs = self.ask(owner, "GET", f"/api/{other.user_id}/tasks/{task_id}")
-        assert theirs.status_code == 403
+        refused = self.ask(owner, "GET", f"/api/{other.user_id}/tasks/{task_id}")
+        assert refused.status_code == 403
         known = self.condition(owner, task_id, kind)
         answer = self.ask(owner, "GET", task_id, headers={"if-none-match": known} if known else {})
         if not (task := self.outcome(answer, lambda: self.models[owner].find(task_id))):
@@ -79,8 +79,10 @@ class Reads(History):
             kept.answer.headers.get(name) for name in HEADERS
         ]
         assert again.headers["idempotency-replayed"] == "true"
-        other = self.again(kept, OTHER.get(kept.path, {"completed": kept.body == {"completed": False}}))
-        assert (other.status_code, other.json()["type"]) == (422, "/problems/key-reused")
+        was_false = kept.body == {"completed": False}
+        different = DIFFERENT_BODIES.get(kept.path, {"completed": was_false})  # a completion: the opposite
+        refused = self.again(kept, different)
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/key-reused")
 
     def again(self, kept: Kept, body: Json | None) -> Any:
         headers = {"idempotency-key": kept.key}

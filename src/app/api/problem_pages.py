@@ -10,13 +10,16 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from app.api.middleware.response_headers import PROBLEMS_PATH
-from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, Problem
+from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, TASK_EXISTS, Problem, of_status
 from app.api.responses import get_public
 
 HTML: Final = "text/html"  # Litestar adds the character set
 HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}
-PLAIN: Final = (400, 404, 405, 406, 408, 413, 415, 500)
-"""Statuses of problems without a slug: their type is `about:blank`."""
+PLAIN: Final = sorted(
+    (TASK_EXISTS, *(of_status(status) for status in DETAILS if isinstance(status, HTTPStatus))),
+    key=lambda problem: problem.status,
+)
+"""Problems without a slug: their type is `about:blank`."""
 
 
 def _page(title: str, body: str) -> bytes:
@@ -53,10 +56,7 @@ def _index_of(problems: Iterable[Problem]) -> bytes:
         f"<dd>{_text(one.detail)}</dd>"
         for one in problems
     ]
-    rows += [
-        f"        <dt>about:blank, {status}</dt><dd>{_text(DETAILS[HTTPStatus(status)])}</dd>"
-        for status in PLAIN
-    ]
+    rows += [f"        <dt>about:blank, {one.status.value}</dt><dd>{_text(one.detail)}</dd>" for one in PLAIN]
     return _page("Problems", "      <dl>\n" + "\n".join(rows) + "\n      </dl>")
 
 

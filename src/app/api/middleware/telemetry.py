@@ -44,9 +44,9 @@ class Telemetry:
 
     @asynccontextmanager
     async def run(self, read: Callable[[], Mapping[str, float]]) -> AsyncIterator[None]:
-        """Copy gauges while the block runs, including those that `read` returns.
+        """Publish requests in flight, and the gauges that `read` returns, once a second while the block runs.
 
-        Close the spans at its end.
+        After the block, send the remaining spans and stop tracing.
         """
 
         def read_gauges() -> dict[str, float]:
