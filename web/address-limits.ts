@@ -1,96 +1,248 @@
 /**
- * How many requests an address may send, and how many of them run at once. This is decided before Hono and Better Auth
- * work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it would keep everybody waiting.
+ * How many requests an address may send, and how many run at once, of an address and of all. This is decided before
+ * Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it would
+ * keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their quotas would
+ * keep everybody waiting too: addresses take turns, and requests with a session go before those without.
  */
 
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { isIP } from "node:net";
+import type { Kind } from "./before-auth.ts";
 import { blockList, family, networkOf } from "./connections.ts";
 import { RateLimiter } from "./rate-limiter.ts";
+import { withPlace } from "./request-end.ts";
 
-const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too; Better Auth refuses more than 300 of its own
-const AT_ONCE = 8; // requests
-const WAITING_MAX = 100; // requests
+const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too
+const AUTH_REQUESTS_MAX = { max: 150, window: 10 }; // to Better Auth, to paths that it does not have too
+const AT_ONCE = 8; // requests of an address
+const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
+const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, where both wait
+const WAITING_MAX = 100; // requests of an address
 
 /** Headers that a page of a trusted origin may send. */
 export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
 
 const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
 
+type Runs = Exclude<Kind, "nowhere">;
+
+interface Waiting {
+  readonly line: Line;
+  readonly kind: Runs;
+  /** Whether it has one of the places for what Better Auth works on. */
+  hasPlace: boolean;
+  readonly begin: () => void;
+}
+
+/** The requests of an address. Those that wait are in the order in which they came. */
 interface Line {
   running: number;
-  /** What begins each request that waits, in the order in which they came. */
-  readonly waiting: Set<() => void>;
+  readonly waiting: Readonly<Record<Runs, Set<Waiting>>>;
 }
 
 /** Returns a listener that passes on as many requests of an address as it may send, and few at once. */
 export function boundAddresses(
   listener: RequestListener,
   trustedProxies: readonly string[],
-  { quota = REQUESTS_MAX, atOnce = AT_ONCE, waitingMax = WAITING_MAX, trustedOrigins = [] as readonly string[] } = {},
+  {
+    quota = REQUESTS_MAX,
+    authQuota = AUTH_REQUESTS_MAX,
+    atOnce = AT_ONCE,
+    authAtOnce = AUTH_AT_ONCE,
+    waitingMax = WAITING_MAX,
+    trustedOrigins = [] as readonly string[],
+    kindOf = (_: IncomingMessage): Kind => "page",
+  } = {},
 ): RequestListener {
   const counts = new RateLimiter();
   const lines = new Map<string, Line>();
+  const places = new Places(atOnce, authAtOnce);
   const clientOf = clientReader(trustedProxies);
   const origins = new Set(trustedOrigins);
   return (request, response) => {
     const client = clientOf(request);
-    const wait = counts.take(client, quota);
+    const kind = kindOf(request);
+    const wait = counts.take(client, quota) || (kind === "page" ? 0 : counts.take(`${client} auth`, authQuota));
     if (wait > 0) return refuse(request, response, wait, origins);
-    const line = lines.get(client) ?? { running: 0, waiting: new Set() };
-    const isMyTurn = line.running < atOnce;
-    if (!isMyTurn && line.waiting.size >= waitingMax) return refuse(request, response, 1, origins);
-    lines.set(client, line);
-    const begin = () => {
-      if (!request.socket.destroyed) listener(request, response);
+    if (kind === "nowhere") return answer(request, response, 404, {}, "", origins);
+    const line = lines.get(client) ?? {
+      running: 0,
+      waiting: { page: new Set(), signedIn: new Set(), others: new Set() },
     };
+    const begin = () => {
+      if (!request.socket.destroyed)
+        withPlace(
+          () => places.leave(mine),
+          () => listener(request, response),
+        );
+    };
+    const mine: Waiting = { line, kind, hasPlace: false, begin };
+    const isMyTurn = places.take(mine);
+    if (!isMyTurn && waitingOf(line) >= waitingMax) return refuse(request, response, 1, origins);
+    lines.set(client, line);
     whenOver(request, response, () => {
-      if (line.waiting.delete(begin)) return;
-      const [next] = line.waiting;
-      if (next) {
-        line.waiting.delete(next);
-        setImmediate(next); // requests of others are read in between: a response may end without a turn of the loop
-      } else {
-        line.running -= 1;
-        if (line.running === 0) lines.delete(client);
-      }
+      places.end(mine);
+      if (line.running === 0 && waitingOf(line) === 0) lines.delete(client);
     });
-    if (!isMyTurn) return line.waiting.add(begin);
-    line.running += 1;
-    begin();
+    if (isMyTurn) begin();
+    else places.wait(mine);
   };
 }
 
+const waitingOf = ({ waiting: { page, signedIn, others } }: Line): number => page.size + signedIn.size + others.size;
+
 /**
- * A fixed response: it takes some tens of microseconds. A page of a trusted origin can read it. That page's preflight
- * succeeds, because the browser shows the page no status of a preflight that fails: the request behind it gets the 429.
+ * Which requests run. One for a file of the page waits only for others of its address. What Better Auth works on has
+ * few places: a free one goes to the address whose turn it is, among those of whom a request with a session waits.
+ * One begins in a turn of the event loop. Better Auth answers many requests without leaving the turn, so if all that
+ * came were begun, a turn would take as long as they all take, and a request that asks the database needs many turns.
+ */
+class Places {
+  readonly #atOnce: number;
+  readonly #authAtOnce: number;
+  #taken = 0;
+  #begun = 0;
+  #isPlanned = false;
+  /** The addresses of whom a request waits for a place, in the order of their turns. */
+  readonly #turns = { signedIn: new Set<Line>(), others: new Set<Line>() };
+
+  constructor(atOnce: number, authAtOnce: number) {
+    this.#atOnce = atOnce;
+    this.#authAtOnce = authAtOnce;
+  }
+
+  /** Whether a request begins at once. If so, it runs from now on. */
+  take({ line, kind }: Waiting): boolean {
+    if (kind !== "page" || line.running >= this.#atOnce) return false;
+    line.running += 1;
+    return true;
+  }
+
+  wait(request: Waiting): void {
+    const { line, kind } = request;
+    line.waiting[kind].add(request);
+    if (kind !== "page") this.#turns[kind].add(line);
+    this.#plan();
+  }
+
+  /** A request is over, or its client has left before its turn. */
+  end(request: Waiting): void {
+    if (this.#remove(request)) return;
+    const { line } = request;
+    line.running -= 1;
+    const [file] = line.waiting.page;
+    if (file) {
+      this.#run(file);
+      setImmediate(file.begin); // requests of others are read in between: a response may end in this turn
+    }
+    this.leave(request);
+  }
+
+  /** A request runs on without a place, or no more. */
+  leave(request: Waiting): void {
+    if (request.hasPlace) this.#taken -= 1;
+    request.hasPlace = false;
+    this.#plan();
+  }
+
+  /** Begins the next request in the next turn of the loop, and so on while one may begin. */
+  #plan(): void {
+    if (this.#isPlanned || !this.#next()) return;
+    this.#isPlanned = true;
+    setImmediate(() => {
+      this.#isPlanned = false;
+      const next = this.#next();
+      if (next) this.#begin(next);
+      this.#plan();
+    });
+  }
+
+  #next(): Waiting | undefined {
+    if (this.#taken >= this.#authAtOnce) return undefined;
+    const isForOthers = this.#begun % OTHERS_SHARE === OTHERS_SHARE - 1;
+    for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const))
+      for (const line of this.#turns[kind])
+        if (line.running < this.#atOnce) {
+          const [first] = line.waiting[kind];
+          return first;
+        }
+    return undefined;
+  }
+
+  #begin(request: Waiting): void {
+    this.#run(request);
+    request.hasPlace = true;
+    this.#taken += 1;
+    this.#begun += 1;
+    request.begin();
+  }
+
+  #run(request: Waiting): void {
+    const { line, kind } = request;
+    this.#remove(request);
+    line.running += 1;
+    if (kind !== "page" && this.#turns[kind].delete(line)) this.#turns[kind].add(line); // behind all others
+  }
+
+  /** Takes a request out of those that wait, if it is one of them. */
+  #remove(request: Waiting): boolean {
+    const { line, kind } = request;
+    if (!line.waiting[kind].delete(request)) return false;
+    if (kind !== "page" && line.waiting[kind].size === 0) this.#turns[kind].delete(line);
+    return true;
+  }
+}
+
+/**
+ * A refusal. That of a preflight from a trusted origin succeeds, because the browser shows the page no status of a
+ * preflight that fails: the request behind it gets the 429.
  */
 function refuse(
-  { method, headers: { origin } }: IncomingMessage,
+  request: IncomingMessage,
   response: ServerResponse,
   seconds: number,
   origins: ReadonlySet<string>,
 ): void {
-  if (origins.size > 0) response.setHeader("vary", "Origin");
-  if (origin !== undefined && origins.has(origin)) {
-    response.setHeader("access-control-allow-origin", origin);
-    response.setHeader("access-control-allow-credentials", "true");
-    if (method === "OPTIONS") {
-      response.setHeader("access-control-allow-headers", CROSS_ORIGIN_HEADERS.join(","));
-      response.writeHead(204, { connection: "close" }).end();
-      return;
-    }
+  const { origin } = request.headers;
+  if (request.method === "OPTIONS" && origin !== undefined && origins.has(origin)) {
+    allow(request, response, origins);
+    response.setHeader("access-control-allow-headers", CROSS_ORIGIN_HEADERS.join(","));
+    response.writeHead(204, { connection: "close" }).end();
+    return;
   }
-  response.writeHead(429, {
+  const headers = {
     "content-type": "application/json",
-    "content-length": String(TOO_MANY.length),
     "retry-after": String(seconds),
     "x-retry-after": String(seconds), // which clients of Better Auth read
+    connection: "close",
+  };
+  answer(request, response, 429, headers, TOO_MANY, origins);
+}
+
+/** A fixed response, which a page of a trusted origin can read: it takes some tens of microseconds. */
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: Record<string, string>,
+  body: string,
+  origins: ReadonlySet<string>,
+): void {
+  allow(request, response, origins);
+  response.writeHead(status, {
+    ...headers,
+    "content-length": String(body.length),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    connection: "close",
   });
-  response.end(TOO_MANY);
+  response.end(body);
+}
+
+function allow({ headers: { origin } }: IncomingMessage, response: ServerResponse, origins: ReadonlySet<string>): void {
+  if (origins.size > 0) response.setHeader("vary", "Origin");
+  if (origin === undefined || !origins.has(origin)) return;
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("access-control-allow-credentials", "true");
 }
 
 /**

@@ -18,7 +18,6 @@ const IMAGE_MAX = 2_000; // characters of its address
 const USER_AGENT_MAX = 256; // characters
 const SESSIONS_MAX = 50; // of one person; the oldest ends
 const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 }; // on one path, as Better Auth has it for sign-in
-const REQUESTS_OF_AN_ADDRESS = { max: 300, window: 10 }; // on all paths together, made-up ones too
 
 /** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
@@ -126,8 +125,7 @@ function boundedCounts() {
   const counts = new RateLimiter(); // who ends the counts of others has 170 addresses, and gains nothing by it
   return {
     consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
-      const [address = ""] = key.split("|"); // `address|path`
-      const wait = counts.take(address, REQUESTS_OF_AN_ADDRESS) || counts.take(key, quota);
+      const wait = counts.take(key, quota);
       return { allowed: wait === 0, retryAfter: wait || null };
     },
   };

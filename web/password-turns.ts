@@ -12,7 +12,7 @@
 import { availableParallelism } from "node:os";
 import type { BetterAuthPlugin } from "better-auth";
 import { APIError, createAuthMiddleware } from "better-auth/api";
-import { atEnd } from "./request-end.ts";
+import { atEnd, leavePlace } from "./request-end.ts";
 import { accountOf, type Context, knownDevice } from "./sign-in-throttle.ts";
 
 /** Where a password is hashed. */
@@ -157,6 +157,7 @@ export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): Bett
     if (!ctx.request) return;
     const account = accountOf(ctx.body?.email);
     const isKnown = account !== null && (await knownDevice(ctx, account)) !== null;
+    leavePlace(); // else those that wait here would hold up people who have a session
     const end = await queue.take(isKnown ? account : null, ctx.request.signal);
     if (end === null)
       throw new APIError(

@@ -10,9 +10,10 @@ import { cors } from "hono/cors";
 import pg from "pg";
 import { boundAddresses, CROSS_ORIGIN_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
+import { kindReader, routesOf, sessionReader } from "./before-auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
 import { boundConsole } from "./log.ts";
-import { untilEnd } from "./request-end.ts";
+import { leavePlace, untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
@@ -27,7 +28,15 @@ interface Auth {
   readonly options: BetterAuthOptions;
 }
 
-export async function serve(settings: Settings, create: (database: pg.Pool) => Auth): Promise<void> {
+interface WholeAuth extends Auth {
+  readonly api: object;
+  readonly $context: Promise<{
+    readonly secret: string;
+    readonly authCookies: { readonly sessionToken: { readonly name: string } };
+  }>;
+}
+
+export async function serve(settings: Settings, create: (database: pg.Pool) => WholeAuth): Promise<void> {
   const database = new pg.Pool({
     connectionString: settings.databaseUrl,
     max: 5,
@@ -45,7 +54,10 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => A
 
   const listener = getRequestListener(app.fetch);
   const { rateLimit, trustedProxies, trustedOrigins } = settings;
-  const bounded = rateLimit ? boundAddresses(listener, trustedProxies, { trustedOrigins }) : listener;
+  const { secret, authCookies } = await auth.$context;
+  const hasRoute = routesOf(auth.api, auth.options.disabledPaths);
+  const kindOf = kindReader(hasRoute, sessionReader(secret, authCookies.sessionToken.name));
+  const bounded = rateLimit ? boundAddresses(listener, trustedProxies, { trustedOrigins, kindOf }) : listener;
   const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);
@@ -120,6 +132,7 @@ function withoutSessionToken({ headers }: Request, answer: Response): void {
 
 /** Waits until a whole step is over: making an account takes longer than finding that there is one. */
 async function hideTime(began: number): Promise<void> {
+  leavePlace();
   await new Promise((resolve) => setTimeout(resolve, restOfStep(performance.now() - began)));
 }
 

@@ -16,7 +16,9 @@ import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { boundAddresses, clientReader } from "../address-limits.ts";
+import type { Kind } from "../before-auth.ts";
 import { boundPipelines } from "../connections.ts";
+import { leavePlace } from "../request-end.ts";
 
 const WITHIN = { timeout: 15_000 }; // milliseconds: a request that is not answered hangs no test
 
@@ -199,8 +201,8 @@ test("a connection that breaks frees its place once: one waiting request begins,
 });
 
 /** Passes a request that came over no network to a listener, and returns its response. */
-function made(listener: RequestListener, url: string): EventEmitter {
-  const socket = Object.assign(new EventEmitter(), { remoteAddress: "192.0.2.1" });
+function made(listener: RequestListener, url: string, remoteAddress = "192.0.2.1"): EventEmitter {
+  const socket = Object.assign(new EventEmitter(), { remoteAddress });
   const response = Object.assign(new EventEmitter(), { writeHead: () => undefined, end: () => undefined });
   listener({ socket, url, headers: {} } as never, response as never);
   return response;
@@ -232,6 +234,150 @@ test("by default an address may send 500 requests in ten seconds, and 8 at once"
   }, []);
   for (let n = 0; n < 600; n += 1) made(listener, "/").emit("close");
   assert.equal(passed, 500);
+});
+
+/** Requests to Better Auth: `/s1` has a session, `/o1` has none, `/n1` is to a path that Better Auth does not have. */
+function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
+  const begun: string[] = [];
+  const responses = new Map<string, EventEmitter>();
+  const kinds: Record<string, Kind> = { s: "signedIn", o: "others", n: "nowhere", p: "page" };
+  const listener = boundAddresses(
+    ({ url = "" }) => {
+      begun.push(url);
+      started(url);
+    },
+    [],
+    { authAtOnce: 1, kindOf: ({ url }) => kinds[url?.[1] ?? ""] ?? "page", ...bounds },
+  );
+  return {
+    begun,
+    ask: (url: string, address?: string) => responses.set(url, made(listener, url, address)),
+    end: (url: string) => responses.get(url)?.emit("close"),
+  };
+}
+
+const turns = async (count = 20) => {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+};
+
+test("addresses take turns at Better Auth, however many requests one of them has waiting", async () => {
+  const { begun, ask, end } = toAuth();
+  for (const url of ["/o1", "/o2", "/o3", "/o4"]) ask(url, "192.0.2.1");
+  for (const url of ["/o5", "/o6"]) ask(url, "192.0.2.2");
+  ask("/o7", "192.0.2.3");
+
+  await turns();
+  while (begun.length < 7) {
+    end(begun.at(-1) ?? "");
+    await turns();
+  }
+
+  assert.equal(begun.join(" "), "/o1 /o5 /o7 /o2 /o6 /o3 /o4");
+});
+
+test("requests with a session go first, and each fourth turn is for those without", async () => {
+  const { begun, ask, end } = toAuth();
+  for (let n = 1; n <= 8; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
+  for (let n = 1; n <= 8; n += 1) ask(`/s${n}`, `192.0.2.${n + 8}`);
+
+  await turns();
+  while (begun.length < 16) {
+    end(begun.at(-1) ?? "");
+    await turns();
+  }
+
+  assert.equal(begun.join(" "), "/s1 /s2 /s3 /o1 /s4 /s5 /s6 /o2 /s7 /s8 /o3 /o4 /o5 /o6 /o7 /o8");
+});
+
+test("one request to Better Auth begins in a turn of the loop, also where each is answered at once", async () => {
+  const { begun, ask, end } = toAuth({ authAtOnce: 4 }, (url) => end(url));
+  for (let n = 1; n <= 6; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
+
+  const afterEach: number[] = [begun.length];
+  for (let turn = 0; turn < 6; turn += 1) {
+    await turns(1);
+    afterEach.push(begun.length);
+  }
+
+  assert.deepEqual(afterEach, [0, 1, 2, 3, 4, 5, 6]);
+});
+
+test("a request that leaves its place lets another begin, and frees no second place at its end", async () => {
+  const { begun, ask, end } = toAuth({}, (url) => url === "/o1" && leavePlace());
+  for (let n = 1; n <= 4; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
+  await turns();
+  assert.equal(begun.join(" "), "/o1 /o2");
+
+  end("/o1");
+  await turns();
+
+  assert.equal(begun.join(" "), "/o1 /o2");
+});
+
+test("a file of the page, or a path that Better Auth does not have, waits for no place", async () => {
+  const { begun, ask } = toAuth();
+  for (const url of ["/o1", "/s1", "/n1", "/p1"]) ask(url);
+
+  await turns();
+
+  assert.equal(begun.join(" "), "/p1 /s1");
+});
+
+test("one whose client has left before its turn gives up its turn", async () => {
+  const { begun, ask, end } = toAuth();
+  for (let n = 1; n <= 3; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
+  await turns();
+
+  end("/o2");
+  end("/o1");
+  await turns();
+
+  assert.equal(begun.join(" "), "/o1 /o3");
+});
+
+test(
+  "a path that Better Auth does not have is answered as Better Auth does, and counts as one of its own",
+  WITHIN,
+  async (t) => {
+    const { server, begun } = await given(t, {
+      authQuota: { max: 2, window: 10 },
+      kindOf: ({ url }) => (url?.startsWith("/api/auth/") ? "nowhere" : "page"),
+      trustedOrigins: ["https://app.example.com"],
+    });
+    const nowhere = () =>
+      ask(server, "/api/auth/0.5", undefined, { headers: { origin: "https://app.example.com" } }).answer;
+
+    const answers = [await nowhere(), await nowhere(), await nowhere()];
+    ask(server, "/");
+    await until(() => begun.length === 1);
+
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      [404, 404, 429],
+    );
+    const {
+      "cache-control": cache,
+      "content-length": length,
+      "x-content-type-options": type,
+    } = answers[0]?.headers ?? {};
+    assert.deepEqual([cache, length, type], ["no-store", "0", "nosniff"]);
+    assert.equal(answers[0]?.headers["access-control-allow-origin"], "https://app.example.com");
+  },
+);
+
+test("without bounds of their own there are 150 requests to Better Auth in ten seconds, and 8 at once", async () => {
+  const { begun, ask, end } = toAuth({ authAtOnce: undefined });
+  for (let n = 0; n < 9; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
+  await turns();
+  assert.equal(begun.length, 8);
+
+  for (let n = 0; n < 9; n += 1) end(`/o${n}`);
+  for (let n = 9; n < 200; n += 1) {
+    ask(`/o${n}`, "192.0.2.9");
+    await turns(2);
+    end(`/o${n}`);
+  }
+  assert.equal(begun.filter((url) => Number(url.slice(2)) >= 9).length, 150);
 });
 
 for (const [peer, forwarded, client] of [

@@ -1,0 +1,109 @@
+/**
+ * What a request shows before Better Auth works on it, in some microseconds: whether Better Auth has its path, and
+ * whether its session token has our signature. Better Auth takes milliseconds to refuse a path that it does not have.
+ */
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+
+const BASE = "/api/auth";
+const METHODS: readonly string[] = ["GET", "HEAD", "POST"]; // which `serve.ts` passes on to Better Auth
+
+/** What `auth.api` has of an endpoint. */
+interface Endpoint {
+  readonly path?: string;
+  readonly options?: { readonly method?: string | readonly string[] };
+}
+
+export type HasRoute = (method: string, path: string) => boolean;
+
+/**
+ * Returns whether Better Auth may have an endpoint for a request. It has none where this says no. Where this says yes,
+ * Better Auth decides: an endpoint whose path has a parameter counts with all paths that begin as its own.
+ */
+export function routesOf(api: object, disabledPaths: readonly string[] = []): HasRoute {
+  const fixed = new Set<string>();
+  const beginnings: string[] = [];
+  const add = (method: string, path: string) => {
+    const [start = path, rest] = path.split(/[:*]/, 2);
+    if (rest === undefined) fixed.add(`${method} ${path}`);
+    else beginnings.push(`${method} ${start}`);
+  };
+  for (const { path, options } of Object.values(api) as readonly Endpoint[])
+    if (path) for (const method of [options?.method ?? METHODS].flat()) add(method, path);
+  for (const path of disabledPaths) for (const method of METHODS) add(method, path); // whose 404 has a body
+  return (method, path) => {
+    if (!path.startsWith(`${BASE}/`)) return false;
+    const asked = `${method} ${path.slice(BASE.length).replace(/\/+$/, "")}`;
+    return fixed.has(asked) || beginnings.some((beginning) => asked.startsWith(beginning));
+  };
+}
+
+/**
+ * Returns whether a request has a session token with our signature, in the cookie or as a bearer token. The session
+ * may be over, and Better Auth still decides: this says only who goes first.
+ */
+export function sessionReader(secret: string, cookieName: string): (headers: IncomingMessage["headers"]) => boolean {
+  return ({ cookie, authorization }) =>
+    isSigned(bearerOf(authorization), secret) || isSigned(cookieOf(cookie, cookieName), secret);
+}
+
+function bearerOf(header = ""): string {
+  return header.slice(0, 7).toLowerCase() === "bearer " ? decode(header.slice(7).trim()) : "";
+}
+
+/** The first cookie of a name, as Better Auth reads it. */
+function cookieOf(header = "", name: string): string {
+  for (const pair of header.includes(name) ? header.split(";") : []) {
+    const end = pair.indexOf("=");
+    if (end === -1 || pair.slice(0, end).trim() !== name) continue;
+    const value = pair.slice(end + 1).trim();
+    return decode(value.startsWith('"') ? value.slice(1, -1) : value);
+  }
+  return "";
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether a text is `value.signature`: the signature is the HMAC-SHA256 of the value, in base64 with its padding. */
+function isSigned(text: string, secret: string): boolean {
+  const dot = text.lastIndexOf(".");
+  const signature = text.slice(dot + 1);
+  if (dot < 1 || signature.length !== 44 || !signature.endsWith("=")) return false;
+  const expected = createHmac("sha256", secret).update(text.slice(0, dot)).digest();
+  try {
+    const given = Buffer.from(atob(signature), "latin1"); // which takes what Better Auth's `atob` takes
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * What a request asks for: what Better Auth works on, with a session or without one; a path that Better Auth does not
+ * have; anything else, mostly a file of the page.
+ */
+export type Kind = "signedIn" | "others" | "nowhere" | "page";
+
+export function kindReader(
+  hasRoute: HasRoute,
+  hasSession: ReturnType<typeof sessionReader>,
+): (request: IncomingMessage) => Kind {
+  return ({ method = "", url = "", headers }) => {
+    const whole = url.startsWith("/") ? `http://localhost${url}` : url;
+    const path = URL.canParse(whole) ? new URL(whole).pathname : "";
+    const isOfAuth = [path, url].some((each) => withoutEscapes(each).startsWith(`${BASE}/`)); // Hono takes escapes
+    if (!isOfAuth || !METHODS.includes(method)) return "page";
+    if (!hasRoute(method, path)) return "nowhere";
+    return hasSession(headers) ? "signedIn" : "others";
+  };
+}
+
+const withoutEscapes = (path: string): string =>
+  path.replace(/%([0-7][\da-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
