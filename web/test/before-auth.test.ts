@@ -1,6 +1,7 @@
 /** What `before-auth.ts` says of a request is what the real Better Auth does with it. */
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { parseCookies } from "better-auth/cookies";
@@ -69,6 +70,7 @@ for (const [scheme, settings, prefix] of [
       `${name}=${wrong}; ${name}=${encoded}`,
       `${name}=${encoded}; ${name}=${wrong}`,
       `${name}=; ${name}=${encoded}`,
+      `${name}=account.device.${createHmac("sha256", SETTINGS.secret).update("account.device").digest("base64")}`,
       `${name.toUpperCase()}=${encoded}`,
       `${prefix ? "" : "__Secure-"}better-auth.session_token=${encoded}`,
       `__Host-better-auth.session_token=${encoded}`,

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { setImmediate as settle } from "node:timers/promises";
 import { serve as listen } from "@hono/node-server";
 import { TurnQueue } from "../password-turns.ts";
+import { withPlace } from "../request-end.ts";
 import { createApp } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
@@ -181,4 +182,26 @@ test("a request whose client has disconnected leaves the queue", { timeout: 20_0
   assert.notEqual(await next, null);
   assert.equal(await queue.take(null, AbortSignal.abort()), null);
   server.close();
+});
+
+test("a request that waits for its turn has left its place to others", async () => {
+  const queue = new TurnQueue(1, 1);
+  const { signIn } = given({}, async () => {}, queue);
+  const end = await queue.take();
+  let left = 0;
+  let answer: Promise<Response> | undefined;
+
+  withPlace(
+    () => {
+      left += 1;
+    },
+    () => {
+      answer = signIn("ann@example.com");
+    },
+  );
+  while (queue.waiting === 0) await settle();
+
+  assert.equal(left, 1);
+  end?.();
+  assert.equal((await answer)?.status, 401);
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as settle } from "node:timers/promises";
 import type { Mail } from "../mail.ts";
+import { withPlace } from "../request-end.ts";
 import { createApp, restOfStep } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
@@ -83,14 +84,24 @@ for (const verifyEmail of [true, false])
     const app = createApp({ ...SETTINGS, verifyEmail }, auth);
     const client = { incoming: { socket: { remoteAddress: "192.0.2.1" } } };
     let isAnswered = false;
+    let hasLeftItsPlace = false;
+    let answer: Promise<Response> | undefined;
 
-    const answer = Promise.resolve(app.request("/api/auth/sign-up/email", { method: "POST" }, client)).finally(() => {
-      isAnswered = true;
-    });
+    withPlace(
+      () => {
+        hasLeftItsPlace = true;
+      },
+      () => {
+        answer = Promise.resolve(app.request("/api/auth/sign-up/email", { method: "POST" }, client)).finally(() => {
+          isAnswered = true;
+        });
+      },
+    );
     for (let turn = 0; turn < 100; turn += 1) await settle();
     const atOnce = isAnswered;
     mock.timers.tick(500);
 
-    assert.equal((await answer).status, 200);
+    assert.equal((await answer)?.status, 200);
     assert.equal(atOnce, !verifyEmail);
+    assert.equal(hasLeftItsPlace, verifyEmail);
   });
