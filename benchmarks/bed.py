@@ -10,6 +10,7 @@ from typing import Final
 import psutil
 
 from benchmarks import dataset, load
+from benchmarks.database_route import database_route
 from benchmarks.dataset import Dataset
 from benchmarks.measuring import Database, Figures
 from benchmarks.running import Running, running
@@ -17,7 +18,6 @@ from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import NotInstalled, Server, environment
 from benchmarks.settings import TASKS, BenchSettings
 from benchmarks.trust import Issuer, issuer_of
-from benchmarks.way import way_to
 from dev.postgres import PostgresServer, free_port
 from dev.steps import CannotRun, step
 
@@ -119,7 +119,7 @@ class Bed:
         url = data.url if server.ours else data.url_of_peers
         log = STATE / f"{server.name}.log"
         command = self.commands[server]
-        with way_to(url, self.chosen, ours=server.ours) as address:
+        with database_route(url, self.chosen, ours=server.ours) as address:
             env = environment(address, free_port(), {**issuer.env, "WEB_CONCURRENCY": str(workers)})
             with running(command, cwd=server.cwd, env=env, probe=probe, log=log) as started:
                 yield started

@@ -33,8 +33,11 @@ STYLE: Final = """
 """
 
 
-def drawn(report: Report, where: dict[str, Any]) -> str:
-    """Draw it. A bar is the median; the thin line over its end goes from the least round to the greatest."""
+def drawn(report: Report, machine: dict[str, Any]) -> str:
+    """Return the chart as SVG.
+
+    A bar is the median. The thin line over its end goes from the least round to the greatest.
+    """
     most = max(measured.figures.cpu for measured in report.measured)
     scale = (WIDTH - LEFT - RIGHT) / most
     parts: list[str] = []
@@ -48,9 +51,10 @@ def drawn(report: Report, where: dict[str, Any]) -> str:
             y += BAR + GAP
     height = y + 40
     rounds = len({m.round for m in report.measured})
-    description = escape(_in_words(report))
+    description = escape(_description_of(report))
     note = (
-        f"Medians of {rounds} rounds in turns; thin lines span all rounds. Only Taskward has the second wall."
+        f"Medians of {rounds} rounds; each measures every server once. Thin lines span all rounds."
+        " Only Taskward has the second wall."
     )
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">
 <title>{TITLE}</title>
@@ -59,7 +63,7 @@ def drawn(report: Report, where: dict[str, Any]) -> str:
 <rect class="paper" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>
 <text class="title" x="20" y="34">{TITLE}</text>
 <text class="soft" x="20" y="54">{note}</text>
-{"".join(parts)}<text class="small" x="20" y="{height - 16}">{escape(in_words(where))}</text>
+{"".join(parts)}<text class="small" x="20" y="{height - 16}">{escape(in_words(machine))}</text>
 </svg>
 """
 
@@ -77,7 +81,7 @@ def _bar(report: Report, scene: str, variant: str, y: float, scale: float) -> st
 """
 
 
-def _in_words(report: Report) -> str:
+def _description_of(report: Report) -> str:
     return "; ".join(
         f"{TITLES[scene]}: "
         + ", ".join(

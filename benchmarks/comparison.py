@@ -25,7 +25,7 @@ def run(chosen: BenchSettings, stack: ExitStack) -> None:
     bed.refuse_without_wrk()
     measured, starts = rounds(bed)
     report = Report(measured)
-    extras = measured_extras(bed) if TASKWARD in bed.commands and not chosen.way else None
+    extras = measured_extras(bed) if TASKWARD in bed.commands and not chosen.route else None
     print(*report.table(base=TASKWARD.title), *(extras.lines() if extras else ()), sep="\n")
     write(bed, report, starts, extras)
 
@@ -97,15 +97,15 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
         "seconds_to_the_first_answer": starts,
         "extras": extras.as_json() if extras else None,
     }
-    way, page = bed.chosen.way, results.FOLDER / "README.md"
-    name = f"results-{way}.json" if way else "results.json"
+    route, page = bed.chosen.route, results.FOLDER / "README.md"
+    name = f"results-{route}.json" if route else "results.json"
     results.write(name, found)
     print(f"\nWritten: {results.FOLDER / name}")
-    if not way:
+    if not route:
         results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
-    if bed.is_whole and (extras or way in readme.WAYS):
-        readme.put(way or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page)
-        if not way:
+    if bed.is_whole and (extras or route in readme.ROUTES):
+        readme.put(route or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page)
+        if not route:
             readme.put("figures", readme.figures(report, where))
     else:
         print("The tables stay: only every server, every scene, HS256 and 1,000,000 tasks replace them.")

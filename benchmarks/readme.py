@@ -25,7 +25,7 @@ COSTS: Final = {
     "the whole CPU, µs": "total_cpu",
     "WAL, bytes": "wal",
 }
-WAYS: Final = ("pooler", "distance-5")  # to the database, other than the direct one; each has its own table
+ROUTES: Final = ("pooler", "distance-5")  # to the database, besides the direct one; each has its own table
 NOISE: Final = 1.02  # what differs by less is the same
 
 
@@ -50,8 +50,8 @@ def comparison(
     """Write Taskward beside its peers."""
     rounds = len({m.round for m in report.measured})
     how = (
-        f"Medians of {rounds} rounds in turns, {chosen.clients} clients, 1,000,000 tasks of 5,000 owners,"
-        f" HS256. PostgreSQL is {chosen.way_in_words}."
+        f"Medians of {rounds} rounds; each measured every server once. {chosen.clients} clients,"
+        f" 1,000,000 tasks of 5,000 owners, HS256. PostgreSQL is {chosen.route_in_words}."
     )
     points = [*_not_better(report), *_only_ours(report), *(extras.lines() if extras else ())]
     return "\n".join(

@@ -41,13 +41,13 @@ class BenchSettings:
         return FAR_CLIENTS if self.distance else CLIENTS
 
     @property
-    def way(self) -> str:
+    def route(self) -> str:
         """A short name of the connection to the database, for file names; empty if it is direct."""
         parts = ["pooler"] if self.pooler == "1" else ["pooler", self.pooler] if self.pooler else []
         return "-".join([*parts, *(["distance", str(self.distance)] if self.distance else [])])
 
     @property
-    def way_in_words(self) -> str:
+    def route_in_words(self) -> str:
         """The connection to the database, for a sentence."""
         keeps = "keeps" if self.pooler == "1" else "forgets"
         pooler = f"behind PgBouncer 1.24 with TLS, which {keeps} prepared statements" if self.pooler else ""

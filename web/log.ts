@@ -1,13 +1,13 @@
 /**
- * Lines of the log about requests. A client chooses some of their text, and can cause them without end: so each is one
- * line, it is cut, and there are few in a second.
+ * Lines of the log about requests. Clients control part of the text, and can cause any number of messages. So each
+ * message is one line of limited length, and the lines per second are limited.
  */
 
 import { inspect } from "node:util";
 
 const TEXT_MAX = 300; // characters of a message
 const FRAMES_MAX = 5; // of the stack of an error
-const LINES_MAX = 10; // in a second, with an error and without one each
+const LINES_MAX = 10; // per second: 10 lines with an error, and 10 others
 const SECOND = 1_000; // milliseconds
 
 /** What ends a line, moves the cursor, or turns the direction of the text around. */
@@ -30,7 +30,7 @@ function describe(part: unknown): string {
   ].join(" ");
 }
 
-/** The first lines of the stack: they follow the message, which may hold lines that look like them. */
+/** Returns the first frames of the stack. Skips the message, because a line of the message may look like a frame. */
 function framesOf({ message, stack = "" }: Error): readonly string[] {
   const start = stack.indexOf(message);
   const rest = start === -1 ? stack : stack.slice(start + message.length);
@@ -42,11 +42,11 @@ function framesOf({ message, stack = "" }: Error): readonly string[] {
 
 type Level = "debug" | "info" | "warn" | "error";
 
-/** Writes so many lines in a second, and then one that says how many it left out. */
+/** Writes at most `linesMax` lines a second, then one line with the number of those that it left out. */
 export class BoundedLog {
   readonly #write: (line: string) => void;
   readonly #linesMax: number;
-  #second: NodeJS.Timeout | undefined;
+  #reportTimer: NodeJS.Timeout | undefined;
   #lines = 0;
   #leftOut = 0;
 
@@ -56,7 +56,7 @@ export class BoundedLog {
   }
 
   log(level: Level, ...parts: readonly unknown[]): void {
-    this.#second ??= setTimeout(() => this.#report(), SECOND).unref();
+    this.#reportTimer ??= setTimeout(() => this.#report(), SECOND).unref();
     this.#lines += 1;
     if (this.#lines > this.#linesMax) this.#leftOut += 1;
     else this.#writeLine(level, parts.map(describe).join(" "));
@@ -64,7 +64,7 @@ export class BoundedLog {
 
   #report(): void {
     const leftOut = this.#leftOut;
-    this.#second = undefined;
+    this.#reportTimer = undefined;
     this.#lines = this.#leftOut = 0;
     if (leftOut > 0) this.#writeLine("warn", `${leftOut} lines left out`);
   }
@@ -74,18 +74,18 @@ export class BoundedLog {
   }
 }
 
-const print = console.error.bind(console); // also after `boundConsole`
-const refusals = new BoundedLog(print);
-const errors = new BoundedLog(print); // clients who are refused hide no error
+const print = console.error.bind(console); // kept, because `limitConsole` replaces `console.error`
+const others = new BoundedLog(print);
+const errors = new BoundedLog(print); // a limit of its own: many refused requests must not use up the lines for errors
 
 /** Logs what happened to a request. For `logger` of Better Auth. */
 export function log(level: Level, ...parts: readonly unknown[]): void {
-  const ofWhat = parts.some((part) => part instanceof Error) ? errors : refusals;
-  ofWhat.log(level, ...parts);
+  const bounded = parts.some((part) => part instanceof Error) ? errors : others;
+  bounded.log(level, ...parts);
 }
 
-/** From now on, libraries that print to the console (Hono, its server, Better Auth outside a request) log like this. */
-export function boundConsole(): void {
+/** Sends all later console output (of Hono, its server, Better Auth outside a request) through `log`. */
+export function limitConsole(): void {
   for (const level of ["debug", "info", "warn", "error"] as const)
     console[level] = (...parts: readonly unknown[]) => log(level, ...parts);
 }

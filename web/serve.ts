@@ -12,7 +12,7 @@ import { boundAddresses, CROSS_ORIGIN_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { kindReader, routesOf, sessionReader } from "./before-auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
-import { boundConsole } from "./log.ts";
+import { limitConsole } from "./log.ts";
 import { leavePlace, untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
@@ -61,7 +61,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => W
   const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);
-    boundConsole(); // not before: why it cannot start is logged in full
+    limitConsole(); // not before: why it cannot start is logged in full
   });
   boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {

@@ -273,7 +273,7 @@ def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "way", "clients"),
+    ("env", "route", "clients"),
     [
         ({}, "", 16),
         ({"POOLER": "1"}, "pooler", 16),
@@ -282,11 +282,11 @@ def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
     ],
 )
 def test_each_connection_to_the_database_has_its_own_results(
-    env: dict[str, str], way: str, clients: int
+    env: dict[str, str], route: str, clients: int
 ) -> None:
     chosen = BenchSettings.from_env(env)
 
-    assert (chosen.way, chosen.clients) == (way, clients)
+    assert (chosen.route, chosen.clients) == (route, clients)
 
 
 def test_scenes_with_idempotency_keys_run_only_on_servers_that_support_them() -> None:

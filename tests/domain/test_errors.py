@@ -19,8 +19,8 @@ def with_a_wait(base: type[DomainError]) -> Iterator[type[DomainError]]:
 @pytest.mark.parametrize(
     "error", [*with_a_wait(RetryLater), *with_a_wait(Unavailable)], ids=lambda error: error.__name__
 )
-def test_an_error_that_is_raised_without_seconds_has_those_of_its_class(error: type[DomainError]) -> None:
-    """A class that is no dataclass of its own would take those of its base."""
+def test_an_error_raised_without_retry_after_uses_the_default_of_its_class(error: type[DomainError]) -> None:
+    """If a class sets `retry_after` without `@dataclass`, its `__init__` still uses the default of its base."""
     default = inspect.signature(error).parameters["retry_after"].default
 
     assert default == vars(error).get("retry_after", default)

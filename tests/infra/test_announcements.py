@@ -32,7 +32,7 @@ CREATED = ResponseForm(201, location="/")
 
 @dataclass
 class Ann:
-    """A person, and the revision that others could read at each announcement for them."""
+    """A person. `heard` has one entry for each announcement: the person's revision that was committed then."""
 
     postgres: PostgresServer
     database: Database
@@ -79,12 +79,14 @@ async def test_each_kind_of_write_is_announced_after_its_commit(ann: Ann) -> Non
     trashed = [Trash(two)]
     writes: dict[str, Callable[[], Awaitable[object]]] = {
         "create": lambda: ann.tasks.create(NewTask(title="three")),
-        "change": lambda: ann.tasks.change(one, TaskChanges(title="uno")),
+        "change": lambda: ann.tasks.change(one, TaskChanges(title="one, changed")),
         "toggle": lambda: ann.tasks.complete(one),
         "move": lambda: ann.tasks.move(Move(one, two, before=True)),
         "trash": lambda: ann.tasks.remove(one),
         "restore": lambda: ann.tasks.restore(one),
-        "batch": lambda: ann.tasks.batch([NewTask(title="four"), Change(two, TaskChanges(title="due"))]),
+        "batch": lambda: ann.tasks.batch(
+            [NewTask(title="four"), Change(two, TaskChanges(title="two, changed"))]
+        ),
         "keyed create": lambda: ann.keyed("a", CREATED).create(NewTask(title="five")),
         "keyed toggle": lambda: ann.keyed("b", ResponseForm()).complete(two),
         "keyed batch": lambda: ann.keyed("c", form_of(trashed)).batch(trashed),

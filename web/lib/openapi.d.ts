@@ -416,21 +416,21 @@ export interface components {
              *     ]
              */
             tags?: string[];
-            /** @description Read-only. A body may have it: 400 if it contradicts the path */
+            /** @description Read-only. A body may repeat it; a value that contradicts the path is refused with 400 */
             id?: unknown;
-            /** @description Read-only. A body may have it: 400 if it contradicts the path */
+            /** @description Read-only. A body may repeat it; a value that contradicts the path is refused with 400 */
             user_id?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             position?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             version?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             created_at?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             updated_at?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             completed_at?: unknown;
-            /** @description Read-only. A body may have it: it is ignored */
+            /** @description Read-only. A body may repeat it; it is ignored */
             trashed_at?: unknown;
         };
         /** @description JSON Merge Patch (RFC 7396): null clears description, due, priority and tags */

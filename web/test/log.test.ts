@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { BoundedLog, boundConsole, log, toPlainText } from "../log.ts";
+import { BoundedLog, limitConsole, log, toPlainText } from "../log.ts";
 import { printMail } from "../mail.ts";
 
 /** A log of at most three lines a second, and what it has written, without the time. */
@@ -69,7 +69,7 @@ test("a second has ten lines for refusals and ten for errors, output of librarie
   const lines: string[] = [];
   t.mock.method(process.stderr, "write", (text: string) => lines.push(text));
 
-  boundConsole();
+  limitConsole();
   for (let n = 0; n < 50; n += 1) log("error", "Invalid callbackURL: \n");
   for (let n = 0; n < 50; n += 1) console.error(new Error("the database\nis away"));
   console.info("The user aborted a request.");

@@ -16,7 +16,7 @@ from tests.support.servers.oauth_provider import OAuthProvider, oauth_provider
 
 PATIENCE = 30_000  # milliseconds, on a machine that does other things too
 expect.set_options(timeout=PATIENCE)
-NewPerson = Callable[..., Awaitable[BrowserContext]]
+NewBrowser = Callable[..., Awaitable[BrowserContext]]
 
 
 @pytest.fixture(scope="session")
@@ -64,17 +64,17 @@ async def vite(
 
 
 @pytest.fixture
-async def new_person(browser: Browser) -> AsyncIterator[NewPerson]:
-    """Makes a browser with its own address, since Better Auth limits sign-ups by address."""
+async def new_browser(browser: Browser) -> AsyncIterator[NewBrowser]:
+    """Opens a browser context with its own IP address, because Better Auth limits sign-ups per address."""
     opened = list[BrowserContext]()
 
-    async def new_person(**options: Any) -> BrowserContext:
+    async def new_browser(**options: Any) -> BrowserContext:
         address = ".".join(str(1 + secrets.randbelow(250)) for _ in range(4))
         context = await browser.new_context(**{"extra_http_headers": {"x-forwarded-for": address}, **options})
         context.set_default_timeout(PATIENCE)
         opened.append(context)
         return context
 
-    yield new_person
+    yield new_browser
     for context in opened:
         await context.close()

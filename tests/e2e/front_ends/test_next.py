@@ -15,7 +15,7 @@ from playwright.async_api import Route, expect
 
 from dev.postgres import free_port
 from tests.e2e.front_ends import apps, next_site
-from tests.e2e.front_ends.conftest import NewPerson
+from tests.e2e.front_ends.conftest import NewBrowser
 from tests.e2e.front_ends.next_people import PASSWORD, Visitor, address, team_page
 from tests.e2e.front_ends.next_site import NextApp
 from tests.e2e.front_ends.site import Site
@@ -39,9 +39,9 @@ https://localhost:{port} {{
 
 
 async def test_a_person_adds_a_task_signs_out_and_finds_it_again_rendered_by_the_server(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Water the plants")
 
     await ann.press("Sign out")
@@ -56,12 +56,12 @@ async def test_a_person_adds_a_task_signs_out_and_finds_it_again_rendered_by_the
 
 
 async def test_saving_a_task_that_another_device_changed_shows_the_conflict_and_saving_again_overwrites_it(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Call the dentist")
     await ann.press("Edit Call the dentist")
-    other = Visitor(await (await new_person()).new_page(), site, ann.email)
+    other = Visitor(await (await new_browser()).new_page(), site, ann.email)
     await other.page.goto(f"{site.url}/sign-in")
     await other.sign_in()
     await other.press("Edit Call the dentist")
@@ -80,9 +80,9 @@ async def test_saving_a_task_that_another_device_changed_shows_the_conflict_and_
 
 
 async def test_a_tab_shows_no_tasks_after_its_person_signed_out_in_another_tab(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(site, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
@@ -101,9 +101,9 @@ async def test_a_tab_shows_no_tasks_after_its_person_signed_out_in_another_tab(
 
 
 async def test_text_in_a_tab_is_not_saved_for_another_person_who_signed_in_unnoticed(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(site, device)
     await ann.field.fill("Ann's secret")
     same_origin = {"origin": site.url}
@@ -124,8 +124,8 @@ async def test_text_in_a_tab_is_not_saved_for_another_person_who_signed_in_unnot
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
 
 
-async def test_an_old_token_is_renewed_before_it_is_used(site: Site, new_person: NewPerson) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+async def test_an_old_token_is_renewed_before_it_is_used(site: Site, new_browser: NewBrowser) -> None:
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Water the plants")
     requests = list[str]()
     ann.page.on("request", lambda request: requests.append(request.url.removeprefix(site.url)))
@@ -140,9 +140,9 @@ async def test_an_old_token_is_renewed_before_it_is_used(site: Site, new_person:
 
 
 async def test_a_refused_token_is_renewed_and_the_task_is_saved_once(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     statuses = list[int]()
     ann.page.on(
         "response", lambda answer: statuses.append(answer.status) if "/api/me/" in answer.url else None
@@ -159,8 +159,8 @@ async def test_a_refused_token_is_renewed_and_the_task_is_saved_once(
     assert ann.titles == ["Water the plants"]
 
 
-async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_person: NewPerson) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_browser: NewBrowser) -> None:
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.field.fill("A long story")
     site.end_sessions(ann.email)
     await ann.let_token_expire()
@@ -179,9 +179,9 @@ async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_
 
 
 async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_person(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(site, device)
     await ann.field.fill("Ann's secret")
     site.end_sessions(ann.email)
@@ -197,9 +197,9 @@ async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_per
 
 
 async def test_a_server_action_returns_errors_that_a_person_can_correct_as_data(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.page.goto(f"{site.url}/tasks/new")
     title = ann.page.get_by_label("Title")
 
@@ -216,9 +216,9 @@ async def test_a_server_action_returns_errors_that_a_person_can_correct_as_data(
 
 
 async def test_a_server_action_after_the_session_ended_redirects_to_the_sign_in_form(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.page.goto(f"{site.url}/tasks/new")
     site.end_sessions(ann.email)
 
@@ -229,8 +229,8 @@ async def test_a_server_action_after_the_session_ended_redirects_to_the_sign_in_
     assert ann.titles == []
 
 
-async def test_a_route_handler_returns_the_problem_of_the_api(site: Site, new_person: NewPerson) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+async def test_a_route_handler_returns_the_problem_of_the_api(site: Site, new_browser: NewBrowser) -> None:
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Water the plants")
 
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -243,9 +243,9 @@ async def test_a_route_handler_returns_the_problem_of_the_api(site: Site, new_pe
 
 
 async def test_a_hundred_anonymous_visits_are_redirected_to_the_sign_in_form_and_delay_nobody(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     dead = {"cookie": "better-auth.session_token=dead.dead"}
 
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -264,10 +264,10 @@ async def test_a_build_without_the_url_of_the_api_fails(next_app: NextApp) -> No
 
 
 async def test_pages_can_use_an_api_of_another_origin_with_their_own_better_auth(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
     # A header that the test adds would need a preflight request, like one of the page itself.
-    device = await new_person(extra_http_headers={})
+    device = await new_browser(extra_http_headers={})
     ann = await Visitor.with_account(site, device)
     requests = list[str]()
     device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
@@ -286,9 +286,9 @@ async def test_pages_without_the_origin_of_the_api_fail_in_the_build(next_app: N
 
 
 async def test_given_an_unreachable_or_silent_api_then_every_call_ends_and_typed_text_is_saved_later(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(site, await new_person())
+    ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Water the plants")
     await ann.field.fill("A long story")
     site.stop_api()
@@ -327,9 +327,9 @@ async def silent(port: int) -> AsyncIterator[None]:
 
 
 async def test_the_next_person_who_signs_up_gets_their_task_in_their_own_list(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    team = await team_page(site, await new_person(), "?clears")
+    team = await team_page(site, await new_browser(), "?clears")
     ann = await team.sign_up("ann")
     await team.add("Ann's dentist")
 
@@ -341,9 +341,9 @@ async def test_the_next_person_who_signs_up_gets_their_task_in_their_own_list(
 
 
 async def test_text_typed_by_a_person_who_signed_out_is_saved_for_nobody(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    team = await team_page(site, await new_person())
+    team = await team_page(site, await new_browser())
     ann = await team.sign_up("ann")
     await team.add("Ann's dentist")
     await team.type("Ann's secret")
@@ -359,9 +359,9 @@ async def test_text_typed_by_a_person_who_signed_out_is_saved_for_nobody(
 
 
 async def test_text_typed_by_ann_is_not_saved_for_bob_who_signed_in_in_another_tab(
-    site: Site, new_person: NewPerson
+    site: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     first, second = await team_page(site, device), await team_page(site, device)
     ann = await first.sign_up("ann")
     await first.add("Ann's dentist")
@@ -390,9 +390,9 @@ async def test_the_client_for_pages_rejects_at_once_on_a_server_each_of_a_hundre
 
 
 async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
-    site: Site, new_person: NewPerson, company: OAuthProvider
+    site: Site, new_browser: NewBrowser, company: OAuthProvider
 ) -> None:
-    team = await team_page(site, await new_person())
+    team = await team_page(site, await new_browser())
 
     await team.press("Sign in with Company")
     await team.page.wait_for_url(f"{site.url}/team")
@@ -402,8 +402,10 @@ async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
     assert site.titles_of(company.email) == ["Ann's report"]
 
 
-async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(site: Site, new_person: NewPerson) -> None:
-    team = await team_page(site, await new_person())
+async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(
+    site: Site, new_browser: NewBrowser
+) -> None:
+    team = await team_page(site, await new_browser())
     devtools = await team.page.context.new_cdp_session(team.page)
     await devtools.send("WebAuthn.enable")
     authenticator = {
@@ -429,7 +431,7 @@ async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(site: Site, ne
 
 
 async def test_behind_tls_the_session_cookie_is_secure_and_the_api_accepts_the_keys(
-    next_app: NextApp, site: Site, new_person: NewPerson, tmp_path: Path
+    next_app: NextApp, site: Site, new_browser: NewBrowser, tmp_path: Path
 ) -> None:
     port, behind, root = free_port(), free_port(), certificates.make(tmp_path, "localhost")
     (tmp_path / "Caddyfile").write_text(CADDYFILE.format(port=port, folder=tmp_path, behind=behind))
@@ -447,7 +449,7 @@ async def test_behind_tls_the_session_cookie_is_secure_and_the_api_accepts_the_k
             apps.started(command, tmp_path, url, {"HOME": str(tmp_path)}, trust=root),
             next_site.running(app, tmp_path, url=url) as secure,
         ):
-            device = await new_person(ignore_https_errors=True)
+            device = await new_browser(ignore_https_errors=True)
             ann = await Visitor.with_account(secure, device)
             await ann.add("Water the plants")
             await ann.page.reload()

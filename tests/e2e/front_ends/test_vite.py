@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.front_ends import apps
-from tests.e2e.front_ends.conftest import NewPerson
+from tests.e2e.front_ends.conftest import NewBrowser
 from tests.e2e.front_ends.site import Site
 
 pytestmark = pytest.mark.server
@@ -94,8 +94,8 @@ class Visitor:
         return self.site.titles_of(self.email)
 
 
-async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new_person: NewPerson) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new_browser: NewBrowser) -> None:
+    ann = await Visitor.with_account(vite, await new_browser())
     await ann.add("Water the plants")
 
     await ann.press("Sign out")
@@ -107,9 +107,9 @@ async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new
 
 
 async def test_typed_text_is_saved_after_the_same_person_signs_in_again_in_place(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_browser())
     await ann.add("Water the plants")
     await ann.field.fill("A long story")
     vite.end_sessions(ann.email)
@@ -125,9 +125,9 @@ async def test_typed_text_is_saved_after_the_same_person_signs_in_again_in_place
 
 
 async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_person(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_browser())
     await ann.field.fill("Ann's secret")
     await ann.mark()
     vite.end_sessions(ann.email)
@@ -144,9 +144,9 @@ async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_per
 
 
 async def test_a_tab_notices_another_signed_in_person_at_the_next_call_and_shows_their_list_without_a_reload(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
@@ -170,9 +170,9 @@ async def test_a_tab_notices_another_signed_in_person_at_the_next_call_and_shows
 
 
 async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_saving_again_overwrites_it(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
     other = await ann.in_another_tab()
     await other.rename("Call the dentist", "Call the doctor")
@@ -189,9 +189,9 @@ async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_sav
 
 
 async def test_tanstack_query_shows_a_change_at_once_and_undoes_it_if_the_task_has_another_version(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
     recipe = await ann.in_another_tab("/tanstack")
     await recipe.shows("Call the dentist")
@@ -221,9 +221,9 @@ async def test_tanstack_query_shows_a_change_at_once_and_undoes_it_if_the_task_h
 
 
 async def test_tanstack_query_cache_has_no_tasks_of_the_previous_person(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.page.close()
@@ -254,9 +254,9 @@ async def test_tanstack_query_cache_has_no_tasks_of_the_previous_person(
 
 
 async def test_tanstack_query_shows_an_error_at_once_without_a_retry(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_person())
+    ann = await Visitor.with_account(vite, await new_browser())
     requests = list[str]()
 
     page = f"{vite.url}/tanstack"
@@ -274,9 +274,9 @@ async def test_tanstack_query_shows_an_error_at_once_without_a_retry(
 
 
 async def test_when_another_person_signs_in_in_a_second_tab_the_first_tab_changes_to_that_person(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
-    device = await new_person()
+    device = await new_browser()
     ann = await Visitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.field.fill("Ann's secret")
@@ -293,10 +293,10 @@ async def test_when_another_person_signs_in_in_a_second_tab_the_first_tab_change
 
 
 async def test_pages_with_the_packed_client_send_requests_to_an_api_of_another_origin(
-    vite: Site, new_person: NewPerson
+    vite: Site, new_browser: NewBrowser
 ) -> None:
     # No extra headers: a header added by the test would cause a CORS preflight, as one of the page would.
-    device = await new_person(extra_http_headers={})
+    device = await new_browser(extra_http_headers={})
     requests = list[str]()
     device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
     ann = await Visitor.with_account(replace(vite, url=vite.direct_url), device)

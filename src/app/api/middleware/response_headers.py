@@ -48,7 +48,7 @@ VARY: Final = (b"vary", b"Origin")
 
 
 ORIGIN: Final = re.compile(rb"null|[a-z][a-z0-9+.-]{0,30}://[A-Za-z0-9_.:\[\]-]{1,260}")
-"""An origin as browsers send it, without a user's name. Another one does not come from a browser."""
+"""An origin as browsers send it: without `user@`. Any other value is not from a browser, and not logged."""
 
 REPORTED_MAX: Final = 100  # refused origins in the log of a process: anybody can make up more
 
@@ -91,7 +91,10 @@ class Cors:
         ]
 
     def _report(self, origin: bytes) -> None:
-        """Log a refused origin once: a browser says nothing to the service. Log REPORTED_MAX at most."""
+        """Log a refused origin once, because the browser reports the failure only to its user.
+
+        Log at most REPORTED_MAX origins.
+        """
         if len(self._reported) < REPORTED_MAX and origin not in self._reported and ORIGIN.fullmatch(origin):
             self._reported.add(origin)
             log.warning("origin refused", origin=origin.decode("ascii"), setting="CORS_ORIGINS")

@@ -17,8 +17,12 @@ _FIELDS: Final = {name: TASK_FIELDS[name].schema for name in READERS}
 _PATCHED: Final = {name: TASK_FIELDS[name].patch_schema for name in READERS}
 _READ_ONLY: Final[dict[str, Schema | Reference]] = {
     name: Schema(
-        description="Read-only. A body may have it: "
-        + ("400 if it contradicts the path" if name in IN_THE_PATH else "it is ignored")
+        description="Read-only. A body may repeat it; "
+        + (
+            "a value that contradicts the path is refused with 400"
+            if name in IN_THE_PATH
+            else "it is ignored"
+        )
     )
     for name in TASK_FIELDS
     if name not in READERS
@@ -59,7 +63,7 @@ _OPERATIONS = Schema(
             _kind("update", "As `patchTask`", _PATCHED),
             _kind(
                 "complete",
-                "As `completeTask` with a body; without `completed` it completes",
+                "Sets `completed`, by default to true. Unlike `completeTask`, it never toggles",
                 {"completed": _FIELDS["completed"]},
             ),
             _kind("delete", "As `deleteTask`: to the trash", {}),

@@ -3,8 +3,8 @@
 A person's first statement goes before anybody's second, so people with many statements do not make the others
 wait. Among equals, the oldest goes first.
 
-If the queue is full, the same order says who is refused: of the newcomer and those of the highest rank, the
-youngest.
+If the queue is full and a waiting request has a higher rank than the newcomer, the youngest request of the
+highest rank is refused. Otherwise the newcomer is refused.
 """
 
 import asyncio
@@ -14,26 +14,31 @@ from typing import Final, TypeAlias
 
 from app.infra.postgres.connect import Connection
 
-PATIENCE: Final = 2.0  # seconds that a request waits for a connection
+PATIENCE: Final = 2.0  # seconds that a request waits for a connection, unless `may_wait_longer`
 
 Turn: TypeAlias = "asyncio.Future[Connection | None]"
 """A connection, or None: room to open one."""
 
 
 class PoolExhausted(Exception):
-    """All connections are checked out, and none became free in time."""
+    """There is no connection for a request: the queue is full, or none became free in time."""
 
 
 class WaitQueue:
     """At most `length` waiting requests."""
 
-    def __init__(self, length: int, is_moving: Callable[[], bool]) -> None:
+    def __init__(self, length: int, may_wait_longer: Callable[[], bool]) -> None:
+        """Make an empty queue.
+
+        `may_wait_longer`: whether requests wait beyond `PATIENCE`, until their own deadlines. They do while
+        the pool opens connections, because Neon may be starting its compute.
+        """
         self._length = length
-        # Connections are being opened: wait longer, since Neon may be starting its compute.
-        self._is_moving = is_moving
+        self._may_wait_longer = may_wait_longer
         self.turns: dict[Turn, asyncio.TimerHandle] = {}
         self._ranks: dict[Turn, int] = {}
-        # By rank, in the order of arrival. Empty ones are removed, so there are as few as there are ranks.
+        # For each rank its turns, in the order of arrival. An empty line is removed, so that `min` and `max`
+        # look at few keys.
         self._lines: dict[int, OrderedDict[Turn, None]] = {}
 
     def __len__(self) -> int:
@@ -46,7 +51,8 @@ class WaitQueue:
 
         Raises:
             PoolExhausted: the queue is full of requests of this rank and lower ones. Waiting raises it
-                too: after `PATIENCE`, or when a request of a lower rank takes this place.
+                too: after `PATIENCE` (unless `may_wait_longer`), or when a request of a lower rank takes this
+                place.
         """
         if len(self.turns) >= self._length:
             self._make_room(rank)
@@ -89,7 +95,7 @@ class WaitQueue:
         self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)
 
     def _turn_away(self, turn: Turn) -> None:
-        if self._is_moving():
+        if self._may_wait_longer():
             self._be_patient(turn)  # it keeps its place
             return
         self.leave(turn)

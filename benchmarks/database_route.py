@@ -1,4 +1,4 @@
-"""The way from a server to PostgreSQL: directly, through a pooler, over a distance."""
+"""The route from a server to PostgreSQL: directly, through a pooler, over a distance."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TLS: Final = "sslmode=require"  # as every driver of a server knows it
 
 
 @contextmanager
-def way_to(url: str, chosen: BenchSettings, *, ours: bool) -> Iterator[str]:
+def database_route(url: str, chosen: BenchSettings, *, ours: bool) -> Iterator[str]:
     """Yield the address by which a server reaches the database.
 
     Raises:
