@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from dev.postgres import PostgresServer
+from tests.support.processes import workers
 from tests.support.servers.site import Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
@@ -714,6 +716,23 @@ async def test_without_a_stream_the_page_says_that_changes_may_appear_late(site:
         await page.evaluate("window.dispatchEvent(new Event('online'))")
 
     await expect(news).to_have_text("", timeout=20_000)
+
+
+async def test_after_the_worker_of_its_stream_was_killed_the_page_opens_another_and_shows_later_changes(
+    postgres: PostgresServer, page: Page, tmp_path: Path
+) -> None:
+    async with site_of(postgres, tmp_path) as site:
+        with site.api() as service:
+            async with streaming(page):
+                ann = await Visitor.signed_up(page, site)
+            async with streaming(page):
+                for worker in workers(service):
+                    worker.kill()
+
+            await ask(page, site, "POST", "", {"title": "Milk"})
+
+            await expect(ann.done("Milk")).to_be_visible()
+            await expect(page.locator(".late-news")).to_have_text("")
 
 
 async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(

@@ -901,7 +901,8 @@ interface ServerEvent {
 
 /**
  * Reads server-sent events (WHATWG HTML §9.2.6) until the stream ends. `EventSource` sends no bearer header. Events
- * without data are skipped, and so are those whose data is no JSON object. A silent stream ends with an error.
+ * without data are skipped, and so are those whose data is no JSON object. A silent stream ends with an error, and so
+ * does one whose connection breaks.
  */
 async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<ServerEvent, void, undefined> {
   const reader = body.getReader();
@@ -910,7 +911,10 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
   let fields: Record<string, string> = {};
   try {
     for (;;) {
-      const { done, value } = await withTimeout(SILENCE, signal, () => reader.read());
+      const { done, value } = await withTimeout(SILENCE, signal, () => reader.read()).catch((error: unknown) => {
+        throwIfAborted(signal);
+        throw isProblem(error) ? error : offline(error);
+      });
       if (done) return;
       const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/); // "\r" may be half of "\r\n"
       rest = lines.pop() ?? "";

@@ -419,6 +419,24 @@ test("a page that is hidden for a minute closes its stream, and continues when i
   }
 });
 
+test(
+  "a stream whose connection breaks in the middle is opened again, and the change after it arrives",
+  LIMIT,
+  async () => {
+    const lives: boolean[] = [];
+    const { heard, failed } = following({ since: "t0", onLive: (isLive) => lives.push(isLive) });
+    await until(() => streams.length === 1);
+    await turn();
+    onStream = opened(changes("t1", "a"));
+
+    streams[0]?.response.destroy();
+    await Promise.race([failed, until(() => heard.includes("a"))]);
+
+    assert.equal(streams.length, 2);
+    assert.deepEqual(lives, [true, false, true]);
+  },
+);
+
 test("a stream that is silent for 40 seconds is opened again", LIMIT, async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { heard } = following({ since: "t0" });
