@@ -115,8 +115,8 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         HTTPStatus.GONE,
         "changes-gone",
         "Your copy cannot be updated",
-        "The copy is too old, or the operator restored a backup. Read all changes without `since`, "
-        "forget the tasks that you did not meet, and continue from `next`.",
+        "The copy is too old, or the operator restored a backup. Read all changes without `since` into an "
+        "empty copy, and continue from `next`.",
     ),
     domain.KeyInFlight: Problem(
         HTTPStatus.CONFLICT,
