@@ -4,6 +4,7 @@ Faults put in on purpose, each found by a test: SIGUSR1 not sent; connections ke
 watching its main process; `respawn_failed_workers` off.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,29 @@ def test_an_idle_connection_is_closed_only_after_its_next_response(database_url:
             kept.sendall(ask)
             assert b"connection: close" in kept.recv(65536).lower()
             assert kept.recv(65536) == b""
+
+
+@pytest.mark.quiet  # the notice is 0.2 s, in which each connection must get a response
+async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_that_says_so(
+    database_url: str, tmp_path: Path
+) -> None:
+    async def last_of(client: httpx.AsyncClient) -> str:
+        """Send requests until a response says that it is the last, or a request fails."""
+        while (connection := (await client.get("/health")).headers.get("connection")) is None:
+            pass
+        return str(connection)
+
+    with serving(environment_for(database_url), tmp_path) as service:
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(httpx.AsyncClient(base_url=service.url)) for _ in range(10)
+            ]
+            for client in clients:
+                await client.get("/health")
+            service.process.terminate()
+            last = await asyncio.gather(*map(last_of, clients))
+
+    assert last == ["close"] * 10
 
 
 @pytest.mark.parametrize("sent", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["SIGINT", "twice"])

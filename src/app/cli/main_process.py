@@ -20,6 +20,7 @@ from app.supervision import LEAVE
 log = structlog.get_logger()
 
 LEAVE_AGAIN: Final = 0.2  # seconds
+NOTICE: Final = 0.2  # seconds in which clients that keep a connection get a response with `connection: close`
 STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -44,9 +45,12 @@ class Server(MPServer):
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop. If a worker died again within seconds, log that as the cause.
 
-        If the signal was sent to the whole process group, workers end by themselves: that is no error.
+        Also without a delay, clients get notice. Otherwise a request on a kept connection may cross with its
+        end, and the client does not know whether it ran. If the signal was sent to the whole process group,
+        workers end by themselves: that is no error.
         """
         if self.stopping:
+            self._drain_for(NOTICE)
             with suppress(SystemExit):  # granian's status 1, for workers that ended first
                 super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
             return
@@ -99,7 +103,12 @@ class Server(MPServer):
         self.after_replacing()
 
     def _drain(self, seconds: int) -> None:
-        """Signal the workers until the delay is over or none is left, then stop.
+        """Signal the workers until the delay is over or none is left, then stop."""
+        self._drain_for(seconds)
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
+
+    def _drain_for(self, seconds: float) -> None:
+        """Signal the workers until the time is over or none is left.
 
         A worker that just starts gets a later signal.
         """
@@ -110,7 +119,6 @@ class Server(MPServer):
             if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
                 break
             time.sleep(min(left, LEAVE_AGAIN))
-        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
 
 
 def let_starting_workers_be_stopped() -> None:
