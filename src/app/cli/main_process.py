@@ -118,7 +118,7 @@ class Server(MPServer):
                 _announce_leaving(worker)
             if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
                 break
-            time.sleep(min(left, LEAVE_AGAIN))
+            threading.Event().wait(min(left, LEAVE_AGAIN))  # `time.sleep` can fail under a faked clock
 
 
 def let_starting_workers_be_stopped() -> None:
