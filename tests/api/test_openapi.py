@@ -15,7 +15,7 @@ from app.api.backpressure import PERSON_MAX, LargeResponses
 from app.api.middleware.response_headers import PROBLEMS_PATH
 from app.api.openapi.builder import add_errors
 from app.api.openapi.error_responses import ERRORS
-from app.api.openapi.examples import RESPONSES
+from app.api.openapi.examples import RESPONSES, TASK
 from app.api.problems import PROBLEMS
 from app.api.task_fields import READERS
 from app.cli.openapi import render_document
@@ -199,12 +199,19 @@ def test_an_operation_that_is_new_shows_the_errors_of_its_method_its_parameters_
     write.parameters = [Parameter(name="Idempotency-Key", param_in="header")]
     write.request_body = RequestBody(content={})
 
-    add_errors(read, "get")
-    add_errors(write, "post")
+    add_errors(read, "get", "/api/{user_id}/tasks/{task_id}")
+    add_errors(write, "post", "/api/{user_id}/tasks")
 
     assert {"answers-not-taken", "too-busy", "too-many-at-once"} <= slugs_in(read)
     assert {"bodies-under-way", "too-busy", "key-reused", "outcome-unknown"} <= slugs_in(write)
     assert {"408", "413", "415"} <= (write.responses or {}).keys()
+    assert instances_in(read) == {f"/api/me/tasks/{TASK['id']}"}
+    assert instances_in(write) == {"/api/me/tasks"}
+
+
+def instances_in(operation: Operation) -> set[str]:
+    """Return the paths that the examples of an operation have."""
+    return set(re.findall(r'"instance": "([^"]+)"', json.dumps(operation.to_schema())))
 
 
 def slugs_in(operation: Operation) -> set[str]:

@@ -95,10 +95,10 @@ def _unavailable(name: str) -> OpenAPIResponse:
     )
 
 
-def add_errors(operation: Operation, method: str) -> None:
+def add_errors(operation: Operation, method: str, path: str) -> None:
     """Add every error response that an operation can give, as its method, parameters and body show."""
     operation.responses = operation.responses or {}
-    for status, shown in errors_of(traits_of(operation, method)).items():
+    for status, shown in errors_of(traits_of(operation, method), path).items():
         description, _, headers = ERRORS[status]
         operation.responses[str(status)] = OpenAPIResponse(
             description=description,

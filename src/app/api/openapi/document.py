@@ -45,11 +45,11 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
         schemas.update(COMPONENTS)
         _correct_responses(schemas)
         paths = generated.paths = dict(sorted((generated.paths or {}).items()))
-        for item in paths.values():
+        for path, item in paths.items():
             for method in METHODS:
                 operation = getattr(item, method)
                 if operation is not None and operation.security == BEARER:
-                    add_errors(operation, method)
+                    add_errors(operation, method, path)
         return generated.to_schema()
 
     return document

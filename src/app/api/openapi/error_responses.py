@@ -22,8 +22,6 @@ from app.api.requests.idempotency import KEY_HEADER
 from app.api.requests.request import EVENT_STREAM
 from app.domain import errors as domain
 
-_PATH: Final = f"/api/me/tasks/{TASK['id']}"
-
 
 def _document(problem: Problem, **more: Any) -> Json:
     return {
@@ -31,7 +29,7 @@ def _document(problem: Problem, **more: Any) -> Json:
         "title": problem.title,
         "status": problem.status.value,
         "detail": problem.detail,
-        "instance": _PATH,
+        "instance": "",  # `errors_of` puts the operation's path here
         "request_id": "0d6c1f0e5d3b4a52a0f6b6f0f6c1d2e3",
         **more,
     }
@@ -207,13 +205,21 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
 }
 
 
-def errors_of(traits: Traits) -> dict[int, dict[str, Json]]:
-    """Return each status of an error that an operation can return, with its examples by their names."""
+def errors_of(traits: Traits, path: str) -> dict[int, dict[str, Json]]:
+    """Return each status of an error that an operation can return, with its examples by their names.
+
+    `path`: the path template of the operation, which the examples have with values.
+    """
+    instance = path.replace("{user_id}", "me").replace("{task_id}", str(TASK["id"]))
     never = {
         type_of(PROBLEMS[error], PROBLEMS_PATH) for error, raised in RAISED_BY.items() if not raised(traits)
     }
     shown = {
-        status: {name: example for name, example in examples.items() if example["type"] not in never}
+        status: {
+            name: {**example, "instance": instance}
+            for name, example in examples.items()
+            if example["type"] not in never
+        }
         for status, (_, examples, _) in sorted(ERRORS.items())
         if status not in _ANSWERED_BY or _ANSWERED_BY[status](traits)
     }
