@@ -12,6 +12,8 @@ from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.request import COSTLY_BODY, SMALL_BODY
 from app.api.requests.task_bodies import BODY_MAX
 from app.domain.commands import OPERATIONS_MAX
+from app.domain.tags import TAG_MAX, TAGS_MAX
+from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 from app.live.hub import PERSON_MAX
 from app.settings import Settings
 
@@ -65,6 +67,12 @@ def test_the_number_of_requests_of_an_import_follows_from_the_size_of_a_batch() 
 
     assert int(at_once) == OPERATIONS_MAX
     assert figures_in(tasks) == (int(requests) * OPERATIONS_MAX,)
+
+
+def test_the_lengths_of_texts_and_the_number_of_tags_are_those_of_the_code() -> None:
+    (sentence,) = re.findall(r"A title has at most .*", SECTION)
+
+    assert figures_in(sentence) == (TITLE_MAX, DESCRIPTION_MAX, TAGS_MAX, TAG_MAX)
 
 
 def test_the_bounds_of_stored_responses_are_the_defaults() -> None:
