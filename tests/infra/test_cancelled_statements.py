@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -162,12 +162,39 @@ async def test_readiness_responds_even_if_the_pool_is_full(database_url: str) ->
     assert (trouble, still_full) == (None, True)
 
 
-async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_not_in_trouble(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
+@asynccontextmanager
+async def full_database(database_url: str) -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
+    """Open a database with one connection, which runs a slow statement, and yield what ends that statement."""
     async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
         holding = asyncio.create_task(database.fetch(SLOW, {}))
+        await asyncio.sleep(0)  # it takes the connection
+
+        async def end() -> None:
+            holding.cancel()
+            await asyncio.wait([holding])
+
+        yield database, end
+        await end()
+
+
+async def until_it_waits(database: Database) -> None:
+    """Wait until a request waits for a connection."""
+    async with asyncio.timeout(5):
+        while not database.counts().waiting:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def queue_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one request wait for a connection, and no more."""
+    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
+
+
+@pytest.mark.usefixtures("queue_of_one")
+async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_not_in_trouble(
+    database_url: str,
+) -> None:
+    async with full_database(database_url) as (database, end):
         waiting = asyncio.create_task(database.fetch(PING, {}))
         await until_it_waits(database)
 
@@ -182,8 +209,7 @@ async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_
         marked = database._trouble
         trouble = await database.trouble()
 
-        holding.cancel()
-        await asyncio.wait([holding])
+        await end()
         assert (await first)[0]
     assert (marked, trouble) == (None, None)
 
@@ -192,20 +218,32 @@ async def test_given_nothing_became_free_in_time_then_the_database_is_not_in_tro
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.01)
-    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
-        holding = asyncio.create_task(database.fetch(SLOW, {}))
-        await asyncio.sleep(0)
-
+    async with full_database(database_url) as (database, _):
         with pytest.raises(DatabaseUnavailable):
             await database.fetch(PING, {})
-        marked = database._trouble
 
-        holding.cancel()
-        await asyncio.wait([holding])
-    assert marked is None
+        assert database._trouble is None
 
 
-async def test_readiness_says_what_its_own_probe_found_whatever_requests_meet_meanwhile(
+@pytest.mark.usefixtures("queue_of_one")
+async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_cancelled(
+    database_url: str,
+) -> None:
+    async with full_database(database_url) as (database, end):
+        refused = asyncio.create_task(database.fetch(PING, {}))
+        await until_it_waits(database)
+        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
+        await asyncio.sleep(0)  # it takes the place
+
+        refused.cancel()
+        await asyncio.wait([refused])
+
+        assert refused.cancelled()
+        await end()
+        assert (await first)[0]
+
+
+async def test_readiness_says_what_its_own_probe_found_not_what_requests_met_meanwhile(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(DatabaseAddress.parse(database_url)) as database:
@@ -220,33 +258,6 @@ async def test_readiness_says_what_its_own_probe_found_whatever_requests_meet_me
         database._trouble = "as after a statement that failed"
 
         assert await database.trouble() is None
-
-
-async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_cancelled(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
-    async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
-        holding = asyncio.create_task(database.fetch(SLOW, {}))
-        refused = asyncio.create_task(database.fetch(PING, {}))
-        await until_it_waits(database)
-        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
-        await asyncio.sleep(0)  # it takes the place
-
-        refused.cancel()
-        await asyncio.wait([refused])
-        holding.cancel()
-        await asyncio.wait([holding])
-
-        assert refused.cancelled()
-        assert (await first)[0]
-
-
-async def until_it_waits(database: Database) -> None:
-    """Wait until a request waits for a connection."""
-    async with asyncio.timeout(5):
-        while not database.counts().waiting:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
 
 
 async def test_over_tls_a_statement_is_cancelled_too(tmp_path_factory: pytest.TempPathFactory) -> None:

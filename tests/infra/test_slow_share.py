@@ -7,7 +7,6 @@ import pytest
 
 from app.domain.errors import DatabaseUnavailable
 from app.domain.identity import UserId
-from app.infra.postgres import slow_share
 from app.infra.postgres.slow_share import HALF_LIFE, PEOPLE_MAX, QUEUE, SlowShare
 from tests.support.factories import someone
 
@@ -100,15 +99,19 @@ async def test_somebody_who_took_seconds_of_the_share_goes_after_somebody_who_to
 async def test_the_time_of_a_statement_in_the_share_counts_and_that_of_waiting_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slow_share, "LEAST", 0.02)
+    clock = asyncio.get_running_loop().time
+    ahead = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock() + ahead)
     share = SlowShare(1)
     running, waiting = Statement(share, ANN), Statement(share, BOB)
-    await asyncio.sleep(0.03)
+    await settle()
 
+    ahead = 10.0
     await running.end()
+    ahead = 15.0
     await waiting.end()
 
-    assert [person in share._taken for person in (ANN, BOB)] == [True, False]
+    assert [round(share._taken[person][0]) for person in (ANN, BOB)] == [10, 5]
 
 
 async def test_what_somebody_took_is_forgotten_after_some_minutes() -> None:

@@ -249,10 +249,19 @@ function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
     [],
     { authAtOnce: 1, kindOf: ({ url }) => kinds[url?.[1] ?? ""] ?? "page", ...bounds },
   );
+  const end = (url: string) => responses.get(url)?.emit("close");
   return {
     begun,
     ask: (url: string, address?: string) => responses.set(url, made(listener, url, address)),
-    end: (url: string) => responses.get(url)?.emit("close"),
+    end,
+    /** Ends each request that begins, until so many have begun. */
+    endInTurn: async (count: number) => {
+      await turns();
+      while (begun.length < count) {
+        end(begun.at(-1) ?? "");
+        await turns();
+      }
+    },
   };
 }
 
@@ -261,30 +270,22 @@ const turns = async (count = 20) => {
 };
 
 test("addresses take turns at Better Auth, however many requests one of them has waiting", async () => {
-  const { begun, ask, end } = toAuth();
+  const { begun, ask, endInTurn } = toAuth();
   for (const url of ["/o1", "/o2", "/o3", "/o4"]) ask(url, "192.0.2.1");
   for (const url of ["/o5", "/o6"]) ask(url, "192.0.2.2");
   ask("/o7", "192.0.2.3");
 
-  await turns();
-  while (begun.length < 7) {
-    end(begun.at(-1) ?? "");
-    await turns();
-  }
+  await endInTurn(7);
 
   assert.equal(begun.join(" "), "/o1 /o5 /o7 /o2 /o6 /o3 /o4");
 });
 
 test("requests with a session go first, and each fourth turn is for those without", async () => {
-  const { begun, ask, end } = toAuth();
+  const { begun, ask, endInTurn } = toAuth();
   for (let n = 1; n <= 8; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
   for (let n = 1; n <= 8; n += 1) ask(`/s${n}`, `192.0.2.${n + 8}`);
 
-  await turns();
-  while (begun.length < 16) {
-    end(begun.at(-1) ?? "");
-    await turns();
-  }
+  await endInTurn(16);
 
   assert.equal(begun.join(" "), "/s1 /s2 /s3 /o1 /s4 /s5 /s6 /o2 /s7 /s8 /o3 /o4 /o5 /o6 /o7 /o8");
 });
