@@ -1,6 +1,6 @@
 """The process of one person who sends many requests at once: `python -m tests.abuse.hog_process <orders>`.
 
-It imports the standard library only, so that it begins at once and takes no processor from whom it is to hold back.
+It imports the standard library only. Other imports would take CPU time from the service that the test measures.
 """
 
 import http.client

@@ -53,10 +53,8 @@ FIRST_CHANGES: Final = 20
 """Changes in the first page after the stream was up to date. Its size decides about the next page."""
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
-BACKOFF: Final = (
-    1.0,
-    30.0,
-)  # seconds until the next read while the database is unavailable: at first, at most
+BACKOFF: Final = (1.0, 30.0)
+"""Seconds until the next read while the database is unavailable: at first, and at most."""
 LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 """Where clients that use Python's `splitlines` end a line too, though the standard does not."""
 

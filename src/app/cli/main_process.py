@@ -20,7 +20,7 @@ from app.supervision import LEAVE
 log = structlog.get_logger()
 
 LEAVE_AGAIN: Final = 0.2  # seconds
-NOTICE: Final = 0.2  # seconds in which clients that keep a connection get a response with `connection: close`
+NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
 STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -45,9 +45,10 @@ class Server(MPServer):
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop. If a worker died again within seconds, log that as the cause.
 
-        Also without a delay, clients get notice. Otherwise a request on a kept connection may cross with its
-        end, and the client does not know whether it ran. If the signal was sent to the whole process group,
-        workers end by themselves: that is no error.
+        First each worker adds `connection: close` to its responses for a moment, also without a shutdown
+        delay. Otherwise a client may send a request on a connection that the worker is closing, and cannot
+        know whether it ran. If the signal was sent to the whole process group, workers end by themselves:
+        that is no error.
         """
         if self.stopping:
             self._drain_for(NOTICE)

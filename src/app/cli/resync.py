@@ -15,8 +15,7 @@ def add_to(verbs: Any) -> None:
         description="Make every token of changes and every ETag of a list invalid, and print the number of "
         "people. Run it after a database was restored, and after a rolling upgrade from a version without "
         "changes. It may run beside the service, and twice. Restart `app serve` after it, unless LIVE_STORE "
-        "is set for both. Uses DATABASE_URL_DIRECT, or DATABASE_URL "
-        "without `-pooler`.",
+        "is set for both. Uses DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.set_defaults(run=run)
 

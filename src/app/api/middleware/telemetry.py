@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # the process imports these only where metrics or tracing is 
 
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
-)  # W3C Trace Context §3.2; later versions may have more fields, version 00 may not
+)
+"""W3C Trace Context §3.2. Versions after 00 may have more fields."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER: Final = "_OTHER"  # OpenTelemetry's name for unknown methods, which clients can invent without end

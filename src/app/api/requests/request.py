@@ -23,9 +23,8 @@ from app.quoting import quote
 
 LENGTH_DIGITS: Final = 18
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
-COSTLY_BODY: Final = (
-    2 * 1024
-)  # bytes; so much text that is not ASCII takes milliseconds to prepare for searches
+COSTLY_BODY: Final = 2 * 1024
+"""Bytes. So much text that is not ASCII takes milliseconds to prepare for searches."""
 HEADER_MAX: Final = 1024  # characters of `Accept` and of `Content-Type`
 BODIES_OF_ONE: Final = 8 * 1024 * 1024  # bytes that are in memory at once, of one person
 BODIES_OF_ALL: Final = 64 * 1024 * 1024  # bytes that are in memory at once, of all people in a process
