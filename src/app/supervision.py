@@ -39,6 +39,7 @@ class Worker:
             yield
             return
         asyncio.get_running_loop().add_signal_handler(LEAVE, self._leave)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a process that was not forked inherits a full one
         watching = asyncio.create_task(self._leave_with(int(main_process)))
         try:
             yield

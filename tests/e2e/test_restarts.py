@@ -310,6 +310,26 @@ def test_given_a_stop_signal_for_the_whole_process_group_it_ends_at_once_and_log
     assert '"level":"error"' not in service.log.read_text().replace(": ", ":")
 
 
+def test_given_a_worker_that_was_just_replaced_then_a_stop_signal_for_the_whole_group_is_no_crash_loop(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (killed,) = workers(service)
+        killed.kill()
+        until(lambda: killed not in workers(service) and is_ready(service))
+        (replaced,) = workers(service)
+        service.process.send_signal(signal.SIGSTOP)  # so that the worker ends first
+
+        os.killpg(service.process.pid, signal.SIGTERM)
+        until(lambda: replaced.status() == psutil.STATUS_ZOMBIE)
+        service.process.send_signal(signal.SIGCONT)
+
+        assert stopped(service.process)
+    assert service.process.returncode == 0
+    assert len(log_lines(service, "worker replaced")) == 1
+    assert not log_lines(service, "worker died again at once: stopping")
+
+
 def test_the_start_logs_its_url_issuer_and_database_in_one_line(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
         (line,) = log_lines(service, "serving")

@@ -21,26 +21,55 @@ log = structlog.get_logger()
 
 LEAVE_AGAIN: Final = 0.2  # seconds
 NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
-STOP: Final = (signal.SIGTERM, signal.SIGINT)
+STOP: Final = {signal.SIGTERM, signal.SIGINT}
+SIGNALS: Final = {*STOP, signal.SIGHUP}
+WAKE: Final = signal.SIGUSR2  # a worker has ended
+
+
+class SignalEvent:
+    """The event that ends a wait of granian's main loop, as a pending signal. Each `wait` takes it.
+
+    A `threading.Event` has a lock. A signal handler that runs between two steps of its `wait` and calls `set`
+    can wait forever for that lock (Python's documentation of `signal`, "Signals and threads"). So the
+    signals are blocked and have no handler: the main loop takes them.
+    """
+
+    def __init__(self, handle: Callable[[int], None]) -> None:
+        self._handle = handle  # a signal of SIGNALS
+
+    def set(self) -> None:
+        """End the wait, or the next one."""
+        os.kill(os.getpid(), WAKE)
+
+    def clear(self) -> None:
+        """Do nothing: `wait` has taken the signal. One that came since is of something else."""
+
+    def wait(self) -> None:
+        """Wait for `set` or a signal. A worker may have ended because the whole group got a stop signal."""
+        number = signal.sigwait({*SIGNALS, WAKE})
+        if number != WAKE:
+            self._handle(number)
+        self.handle_pending()
+
+    def handle_pending(self) -> None:
+        """Handle the signals that came meanwhile."""
+        while pending := signal.sigpending() & SIGNALS:
+            self._handle(signal.sigwait(pending))
 
 
 class Server(MPServer):
     """granian's main process."""
 
     shutdown_delay = 0  # seconds
-    stopping = False  # a stop signal arrived
+    main_loop_interrupt: SignalEvent  # type: ignore[assignment]  # granian's is a threading.Event
     restarts = 0  # workers that died and were replaced
     after_replacing: Callable[[], None]  # called after workers were replaced
     errors: Callable[[], list[str]]  # returns errors of the settings that a new worker would read
 
-    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop after the shutdown delay on the first SIGTERM; stop at once on SIGINT or a second signal."""
-        self.stopping = True
-        delay, self.shutdown_delay = self.shutdown_delay, 0
-        if args[:1] == (signal.SIGTERM,) and delay:
-            threading.Thread(target=self._drain, args=(delay,), daemon=True).start()
-        else:
-            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # granian's
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        """Start the workers."""
+        self.main_loop_interrupt = SignalEvent(handle=self._handle_signal)
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop. If a worker died again within seconds, log that as the cause.
@@ -50,8 +79,8 @@ class Server(MPServer):
         know whether it ran. If the signal was sent to the whole process group, workers end by themselves:
         that is no error.
         """
-        if self.stopping:
-            self._drain_for(NOTICE)
+        if self.interrupt_signal:
+            self._drain()
             with suppress(SystemExit):  # granian's status 1, for workers that ended first
                 super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
             return
@@ -75,22 +104,26 @@ class Server(MPServer):
         worker.terminate = leave_and_stop  # type: ignore[method-assign]  # of this one worker
         return worker
 
+    def _handle_signal(self, number: int) -> None:
+        """Note a signal for the main loop. SIGINT, or a second stop signal, ends the shutdown delay."""
+        if number == signal.SIGHUP:
+            self.reload_signal = True
+            return
+        if self.interrupt_signal or number == signal.SIGINT:
+            self.shutdown_delay = 0
+        self.interrupt_signal = True
+
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
         """Replace the workers on SIGHUP. If a setting is invalid, keep the old ones."""
         self.reload_signal = False
-        self.main_loop_interrupt.clear()
         if errors := self.errors():
             log.error("invalid settings: the workers keep the old ones", errors=errors)
-        elif not self.interrupt_signal:
+        elif not signal.sigpending() & STOP:
             super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
-        if self.interrupt_signal or self.interrupt_children:  # a signal arrived meanwhile
-            self.main_loop_interrupt.set()
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
-        if self.stopping:  # the workers got the signal too; `_drain` sees that none is left
-            return
         for worker in (self.wrks[index] for index in workers):
             died = not worker.is_alive()
             self.restarts += died
@@ -103,43 +136,36 @@ class Server(MPServer):
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
         self.after_replacing()
 
-    def _drain(self, seconds: int) -> None:
-        """Signal the workers until the delay is over or none is left, then stop."""
-        self._drain_for(seconds)
-        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's
-
-    def _drain_for(self, seconds: float) -> None:
-        """Signal the workers until the time is over or none is left.
+    def _drain(self) -> None:
+        """Signal the workers until the shutdown delay is over or none is left.
 
         A worker that just starts gets a later signal.
         """
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        start = time.monotonic()
+        while (left := start + max(self.shutdown_delay, NOTICE) - time.monotonic()) > 0:
             for worker in self.wrks:
                 _announce_leaving(worker)
             if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
                 break
             threading.Event().wait(min(left, LEAVE_AGAIN))  # `time.sleep` can fail under a faked clock
+            self.main_loop_interrupt.handle_pending()
 
 
-def let_starting_workers_be_stopped() -> None:
-    """Make SIGTERM end a worker from its first instruction until its event loop handles the signal.
+def block_signals() -> None:
+    """Leave the signals of this process to `SignalEvent.wait`. Call it before any thread starts.
 
-    Otherwise a starting worker inherits the main process's handler, which has no effect there, and is killed
-    only after a timeout. Workers ignore SIGINT, which a terminal sends to all processes: the main process
-    handles it.
+    In a worker SIGTERM has its default effect from the first instruction until the event loop handles it: a
+    starting worker ends at once. Workers ignore SIGINT, which a terminal sends to all processes: the main
+    process handles it.
     """
 
     def in_worker() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS, WAKE})
 
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, STOP),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP),
-        after_in_child=in_worker,
-    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, WAKE})
+    os.register_at_fork(after_in_child=in_worker)
 
 
 def _announce_leaving(worker: WorkerProcess) -> None:

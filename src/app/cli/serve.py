@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 
 from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
-from app.cli.main_process import Server, let_starting_workers_be_stopped
+from app.cli.main_process import Server, block_signals
 from app.cli.metrics_endpoint import expose_metrics
 from app.cli.preflight import checked, database_errors
 from app.live.change_marks import share_marks
@@ -74,7 +74,7 @@ def run(_: argparse.Namespace) -> int:
     log_output.never_fail()
     logs.configure(settings.log_level, settings.log_format)
     main_process.on_startup(lambda: _log_start(settings))
-    let_starting_workers_be_stopped()
+    block_signals()
     share_marks()
     with expose_metrics(settings, restarts=lambda: main_process.restarts) as main_process.after_replacing:
         main_process.serve()

@@ -1,0 +1,129 @@
+"""The main process of `app serve` notices each signal, at whatever moment it arrives."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.supervision import DRAIN
+from tests.conftest import environment_for
+from tests.support.servers.service import serving
+
+pytestmark = pytest.mark.server
+
+BOTH_AT_ONCE = """
+import os, signal
+from app.cli.main_process import SignalEvent, block_signals
+
+block_signals()
+handled = []
+event = SignalEvent(handle=handled.append)
+event.set()
+os.kill(os.getpid(), signal.SIGTERM)
+event.wait()
+print(handled == [signal.SIGTERM])
+"""
+
+STOP_DURING_RELOAD = """
+import os, signal
+from app.cli.main_process import Server, block_signals
+
+class Stopped(Server):
+    def _spawn_workers(self, *_):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def errors(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    def _respawn_workers(self, *_, **__):
+        print("replaced")
+
+block_signals()
+server = Stopped("none:none", port=0, log_enabled=False)
+server.startup(None, None)
+server._serve_loop(None, None)
+"""
+
+SPAWN = """
+import multiprocessing, runpy, sys
+from multiprocessing import resource_tracker
+
+multiprocessing.set_start_method("spawn")
+resource_tracker.ensure_running()  # later, some versions of Python would unblock signals (python/cpython#127586)
+sys.argv[1:] = ["serve"]
+runpy.run_module("app", run_name="__main__")
+"""
+
+MANY_SIGNALS = """
+import os, random, signal, sys, time
+from app.cli.main_process import Server, block_signals
+
+SIGNALS = 10_000
+reads, writes = os.pipe()
+
+def send_signals(main_process):
+    # Send each signal when the one before was handled.
+    for _ in range(SIGNALS):
+        os.kill(main_process, signal.SIGHUP)
+        os.read(reads, 1)
+    os.kill(main_process, signal.SIGTERM)
+
+class Reloading(Server):
+    # It has no workers, and a reload takes a few random microseconds.
+    reloads = 0
+
+    def _spawn_workers(self, *_):
+        main_process = os.getpid()
+        if os.fork() == 0:
+            send_signals(main_process)
+            os._exit(0)
+
+    def _reload(self, *_):
+        self.reload_signal = False
+        self.reloads += 1
+        os.write(writes, b".")
+        soon = time.perf_counter() + random.uniform(0, 100e-6)
+        while time.perf_counter() < soon:
+            pass
+
+block_signals()
+server = Reloading("none:none", port=0, log_enabled=False)
+server.startup(None, None)
+server._serve_loop(None, None)
+sys.exit(server.reloads != SIGNALS)
+"""
+
+
+def test_of_thousands_of_signals_each_ends_the_wait_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", MANY_SIGNALS], capture_output=True, check=False, timeout=120)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_stop_signal_that_came_when_a_worker_ended_is_handled_before_the_worker_is_replaced() -> None:
+    done = subprocess.run([sys.executable, "-c", BOTH_AT_ONCE], capture_output=True, check=True, timeout=60)
+
+    assert done.stdout == b"True\n"
+
+
+def test_a_stop_signal_that_comes_while_a_reload_checks_the_settings_stops_without_replacing_workers() -> (
+    None
+):
+    done = subprocess.run(
+        [sys.executable, "-c", STOP_DURING_RELOAD], capture_output=True, check=True, timeout=60
+    )
+
+    assert done.stdout == b""
+
+
+def test_given_workers_that_were_spawned_and_not_forked_then_a_stop_signal_ends_them_before_their_timeout(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment_for(database_url, WEB_CONCURRENCY="2")
+    with serving(env, tmp_path, under=[sys.executable, "-c", SPAWN]) as service:
+        service.process.send_signal(signal.SIGTERM)
+
+        assert service.process.wait(DRAIN - 1) == 0
