@@ -56,7 +56,7 @@ def _changes(owner: Owner, _: str) -> Request:
 
 
 def _changes_none(owner: Owner, _: str) -> Request:
-    token = write_token(ChangesToken.after(FIRST_REVISION), UserId(owner.user_id))
+    token = write_token(ChangesToken.after_revision(FIRST_REVISION), UserId(owner.user_id))
     return Request("GET", f"{owner.path}/changes?since={token}", owner.token)
 
 

@@ -23,7 +23,7 @@ async def ask(person: Person, path: str, method: str = "GET", **headers: str) ->
 
 
 def token_of(person: Person, revision: int) -> str:
-    return cursors.write_token(ChangesToken.after(revision), person.user_id)
+    return cursors.write_token(ChangesToken.after_revision(revision), person.user_id)
 
 
 async def test_a_request_without_since_and_last_event_id_is_refused(people: People) -> None:

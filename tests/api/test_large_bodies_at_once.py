@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.api.backpressure import AT_WORK_MAX, LargeBodies, Turn
-from app.domain.errors import BodiesUnderWay, TooBusy
+from app.domain.errors import TooBusy, TooManyBodies
 
 QUARTER = AT_WORK_MAX // 4
 
@@ -48,7 +48,7 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
 
     with pytest.raises(TooBusy):
         await bodies.turn("ann", 20_000)
-    with pytest.raises(BodiesUnderWay):
+    with pytest.raises(TooManyBodies):
         await bodies.turn("person 1", 20_000)
     for turn in turns:
         turn.release()

@@ -171,10 +171,10 @@ async def test_a_token_of_a_later_revision_is_refused_as_gone(mine: TaskReposito
     await add(mine, 2)
     revision = await mine.revision()
 
-    for token in (ChangesToken.after(revision + 1), ChangesToken(1, base=revision + 1)):
+    for token in (ChangesToken.after_revision(revision + 1), ChangesToken(1, base=revision + 1)):
         with pytest.raises(ChangesGone):
             await mine.changes(token, limit=1)
-    assert not (await mine.changes(ChangesToken.after(revision), limit=1)).more
+    assert not (await mine.changes(ChangesToken.after_revision(revision), limit=1)).more
 
 
 async def test_a_client_that_saw_an_empty_list_reads_the_first_tasks(mine: TaskRepository) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.due import Due
 from app.domain.position import Position
-from app.domain.summary import TAGS_MAX, Day, Summary, TagCount
+from app.domain.summary import SUMMARY_TAGS_MAX, Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Priority, Task, TaskChanges, TaskId
 from app.domain.task_list import NEWEST, Bookmark, Order, Search, Selection
@@ -306,7 +306,7 @@ async def test_a_summary_lists_the_thousand_tags_of_the_most_open_tasks_and_coun
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
-    names = [f"tag {number:04}" for number in range(TAGS_MAX + 20)]
+    names = [f"tag {number:04}" for number in range(SUMMARY_TAGS_MAX + 20)]
     for begin in range(0, len(names), 20):
         await keep(mine, (None, tuple(names[begin : begin + 20]), False))
     await keep(mine, (None, (names[-1], "of done tasks"), True), (None, (names[-2],), False))
@@ -314,7 +314,7 @@ async def test_a_summary_lists_the_thousand_tags_of_the_most_open_tasks_and_coun
     summary = await mine.summary(Day.at(later(0), ZoneInfo("UTC")))
 
     listed = [each.tag for each in summary.tags]
-    assert listed == [*names[: TAGS_MAX - 2], *names[-2:]]
+    assert listed == [*names[: SUMMARY_TAGS_MAX - 2], *names[-2:]]
     assert summary.tags_left_out == 21
 
 

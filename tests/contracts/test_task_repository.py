@@ -124,7 +124,7 @@ async def test_a_change_writes_the_named_fields_the_time_and_the_version(
 
     changed = await mine.change(task.id, changes, at=later(5))
 
-    expected = replace(task, **changes.named(), updated_at=later(5), version=2)
+    expected = replace(task, **changes.given_fields(), updated_at=later(5), version=2)
     assert changed == await mine.show(task.id) == shown(expected, owner)
     assert await mine.show(other.id) == shown(other, owner)
 

@@ -24,29 +24,29 @@ def limit_at(clock: Clock, policy: Policy = POLICY) -> RateLimit:
 async def test_as_many_requests_as_the_quota_are_accepted_and_not_one_more() -> None:
     limit = limit_at(Clock())
 
-    standings = [await limit.standing("ann") for _ in range(5)]
+    states = [await limit.count_request("ann") for _ in range(5)]
 
-    assert [standing.remaining for standing in standings] == [2, 1, 0, -1, -1]
-    assert [standing.exceeded for standing in standings] == [False, False, False, True, True]
+    assert [state.remaining for state in states] == [2, 1, 0, -1, -1]
+    assert [state.exceeded for state in states] == [False, False, False, True, True]
 
 
 async def test_everyone_has_a_quota_of_their_own() -> None:
     limit = limit_at(Clock())
     for _ in range(4):
-        await limit.standing("ann")
+        await limit.count_request("ann")
 
-    assert not (await limit.standing("bob")).exceeded
+    assert not (await limit.count_request("bob")).exceeded
 
 
 async def test_the_full_quota_is_available_again_exactly_after_the_reported_time() -> None:
     clock = Clock()
     limit = limit_at(clock)
-    reset = [await limit.standing("ann") for _ in range(4)][-1].reset
+    reset = [await limit.count_request("ann") for _ in range(4)][-1].reset
 
     clock.now += reset - 1
-    early = await limit.standing("ann")
+    early = await limit.count_request("ann")
     clock.now += 1
-    late = await limit.standing("ann")
+    late = await limit.count_request("ann")
 
     assert 1 <= reset <= POLICY.window
     assert (early.exceeded, early.reset) == (True, 1)
@@ -56,7 +56,7 @@ async def test_the_full_quota_is_available_again_exactly_after_the_reported_time
 async def test_the_reported_waiting_times_are_spread() -> None:
     limit = limit_at(Clock())
 
-    resets = Counter([(await limit.standing(f"person {number}")).reset for number in range(1000)])
+    resets = Counter([(await limit.count_request(f"person {number}")).reset for number in range(1000)])
 
     assert len(resets) == 60
     assert max(resets.values()) < 50
@@ -65,6 +65,6 @@ async def test_the_reported_waiting_times_are_spread() -> None:
 async def test_the_quota_is_exact_for_requests_at_the_same_time() -> None:
     limit = limit_at(Clock(), Policy("person", quota=50, window=60))
 
-    standings = await asyncio.gather(*(limit.standing("ann") for _ in range(200)))
+    states = await asyncio.gather(*(limit.count_request("ann") for _ in range(200)))
 
-    assert sum(not standing.exceeded for standing in standings) == 50
+    assert sum(not state.exceeded for state in states) == 50

@@ -62,9 +62,9 @@ def test_changes_obey_the_same_rules() -> None:
 
 
 def test_changes_name_only_the_given_fields() -> None:
-    assert TaskChanges().named() == {}
-    assert TaskChanges(title=" x ", description=None).named() == {"title": "x", "description": None}
-    assert TaskChanges(completed=False, title=KEEP).named() == {"completed": False}
+    assert TaskChanges().given_fields() == {}
+    assert TaskChanges(title=" x ", description=None).given_fields() == {"title": "x", "description": None}
+    assert TaskChanges(completed=False, title=KEEP).given_fields() == {"completed": False}
 
 
 @given(title=any_text)

@@ -62,7 +62,7 @@ async def plan(connection: Any, kind: str, token: ChangesToken | None, owner: st
         ChangesToken(900, base=1500),
         ChangesToken(5000),
         ChangesToken(9990),
-        ChangesToken.after(MANY),
+        ChangesToken.after_revision(MANY),
     ],
     ids=str,
 )

@@ -139,7 +139,7 @@ async def test_a_write_that_waited_for_another_comes_after_it(database: Database
         waiting = asyncio.create_task(WRITES_THAT_WAIT[name](database, owner, second.id))
         await until_waiting(database, 1)
     await waiting
-    follower = Follower(ChangesToken.after(before + 1))  # it knows the first write
+    follower = Follower(ChangesToken.after_revision(before + 1))  # it knows the first write
     await catch_up(partial(read_page, mine, follower))
 
     assert follower.met != []

@@ -76,7 +76,7 @@ ACTS: dict[str, Act] = {
     "list by title": lambda mine, _: mine.page(50, after=None, selection=Selection(order=Order.TITLE)),
     "open tasks": lambda mine, _: mine.page(50, after=None, selection=replace(NEWEST, completed=False)),
     "changes": lambda mine, _: mine.changes(None, limit=50),
-    "new changes": lambda mine, _: mine.changes(ChangesToken.after(0), limit=50),
+    "new changes": lambda mine, _: mine.changes(ChangesToken.after_revision(0), limit=50),
     "summary": lambda mine, _: mine.summary(Day.at(NOON, ZoneInfo("UTC"))),
     "read": lambda mine, task: mine.show(task.id),
     "create": lambda mine, _: mine.add(TaskFactory.build(), at_most=MANY),

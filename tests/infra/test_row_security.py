@@ -237,7 +237,7 @@ async def test_without_either_wall_no_rows_of_other_people_are_read(
             await cid.restore(planted.tasks[0].id, at=NOON)
 
     assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
-    assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after(0), False)
+    assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after_revision(0), False)
     assert (summary.open, summary.done, summary.tags, revision) == (0, 0, (), 0)
 
 

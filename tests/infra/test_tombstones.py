@@ -122,9 +122,9 @@ async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
     await mine.purge(task.id)
 
     assert (await state_of(superuser, ann))[0] == 5
-    assert len(json.loads((await mine.changes(ChangesToken.after(5), limit=9)).changes)) == 1
+    assert len(json.loads((await mine.changes(ChangesToken.after_revision(5), limit=9)).changes)) == 1
     with pytest.raises(ChangesGone):
-        await mine.changes(ChangesToken.after(4), limit=9)
+        await mine.changes(ChangesToken.after_revision(4), limit=9)
 
 
 async def test_a_full_read_that_began_below_the_floor_gets_410_and_a_new_one_succeeds(
@@ -172,7 +172,7 @@ async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_
     mine: NeonTaskRepository, superuser: Any, ann: UserId, database_url: str
 ) -> None:
     (task,) = await add(mine, 1)
-    before = ChangesToken.after(await mine.revision())
+    before = ChangesToken.after_revision(await mine.revision())
     await mine.trash(task.id, at=later(0))
     await superuser.execute(COPIES, task.id, TOMBSTONES_MAX + 100)
 
@@ -183,7 +183,7 @@ async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_
     assert there <= TOMBSTONES_MAX
     with pytest.raises(ChangesGone):
         await mine.changes(before, limit=1)
-    await mine.changes(ChangesToken.after(floor), limit=1)
+    await mine.changes(ChangesToken.after_revision(floor), limit=1)
 
 
 async def test_writes_under_a_key_and_a_new_tag_key_reach_a_client(
@@ -224,6 +224,6 @@ async def test_a_batch_under_a_key_is_one_revision(
     )
     await catch_up(partial(read_page, mine, follower, limit=1))
 
-    assert follower.token == ChangesToken.after(await mine.revision())
+    assert follower.token == ChangesToken.after_revision(await mine.revision())
     assert await mine.revision() == before + 1
     assert set(follower.copy) == {str(task.id), str(new.id)}

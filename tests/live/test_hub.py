@@ -15,7 +15,7 @@ from app.live.hub import ENDING_MAX, PERSON_MAX, PROCESS_MAX, READS_AT_ONCE, Hub
 from tests.support.factories import someone
 
 ANN, BOB = someone("ann"), someone("bob")
-TOKEN = ChangesToken.after(7)
+TOKEN = ChangesToken.after_revision(7)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.api import schemas
 from app.domain.changes import ChangesPage, ChangesToken
-from app.domain.commands import Change, Move, Operation, Restore, first_of
+from app.domain.commands import Change, Move, Operation, Restore, choose_refusal
 from app.domain.errors import (
     BrokenRule,
     DomainError,
@@ -131,7 +131,9 @@ class MemoryTaskRepository:
             changes.append({"id": str(task_id), "task": task and wire_task(task, self.owner)})
         more = len(found) > limit
         following = (
-            ChangesToken.behind(*found[limit - 1], base=token.base) if more else ChangesToken.after(revision)
+            ChangesToken.after_change(*found[limit - 1], base=token.base)
+            if more
+            else ChangesToken.after_revision(revision)
         )
         return ChangesPage(schemas.encode(changes), following, more)
 
@@ -210,7 +212,7 @@ class MemoryTaskRepository:
                 except DomainError as refusal:
                     refusals[number] = refusal
             if refusals:
-                raise first_of(refusals)
+                raise choose_refusal(refusals)
             if any(isinstance(one, Task) for one in operations) and len(self._session()) > at_most:
                 raise TooManyTasks(at_most)
         self._count_once_since(before.revisions.get(self.owner, 0))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
-from app.domain.summary import TAGS_MAX, Day, Summary, TagCount
+from app.domain.summary import SUMMARY_TAGS_MAX, Day, Summary, TagCount
 from app.domain.tags import tag_key
 from app.domain.task import Task, TaskId
 from app.domain.task_list import Bookmark, Key, Order, Selection
@@ -64,7 +64,7 @@ def summary_of(tasks: list[Task], day: Day) -> Summary:
         for tag in task.tags:
             spellings.setdefault(tag_key(tag), []).append(tag)
     counts = {key: _count_of(key, min(spellings[key]), tasks) for key in sorted(spellings)}
-    listed = set(sorted(counts, key=lambda key: _most_first(counts[key]))[:TAGS_MAX])
+    listed = set(sorted(counts, key=lambda key: _most_first(counts[key]))[:SUMMARY_TAGS_MAX])
     return Summary(
         open=len(unfinished),
         done=len(tasks) - len(unfinished),

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
 
-from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
+from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
 
 
 class Full(Enum):
@@ -95,7 +95,7 @@ class LargeBodies:
         """Wait until a body of this size may be worked on. Release the turn at its end.
 
         Raises:
-            BodiesUnderWay: the person's earlier ones took too long.
+            TooManyBodies: the person's earlier ones took too long.
             TooBusy: those of others took too long.
 
         """
@@ -111,7 +111,7 @@ class LargeBodies:
             if own:
                 lock.release()
             if isinstance(error, TimeoutError):
-                raise (TooBusy if own else BodiesUnderWay) from None
+                raise (TooBusy if own else TooManyBodies) from None
             raise
         return Turn(self, lock, size)
 
@@ -156,7 +156,7 @@ class LargeResponses:
 
     def refusal_for(
         self, reader: str, size: int, *, public: bool = False
-    ) -> AnswersNotTaken | TooBusy | None:
+    ) -> TooManyUnreadResponses | TooBusy | None:
         """Return the error with which a response of this size must be refused; None: it may be sent.
 
         The reader is a person, or an address if the response is public.
@@ -165,7 +165,7 @@ class LargeResponses:
         full = budget.limit_reached(reader, size)
         if full is None:
             return None
-        return AnswersNotTaken() if full is Full.PERSON else TooBusy()
+        return TooManyUnreadResponses() if full is Full.PERSON else TooBusy()
 
     async def send(self, send: Send, start: Message, body: bytes, reader: str, *, public: bool) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.

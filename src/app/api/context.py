@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from app.api.backpressure import KERNEL_BUFFERS, ByteBudget, LargeBodies, LargeResponses, Turn
 from app.domain.identity import Principal, TokenVerifier, UserId
-from app.domain.rate_limit import Standing
+from app.domain.rate_limit import QuotaState
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 from app.live.hub import Hub
@@ -60,7 +60,7 @@ class RequestContext:
     span: Any = None
     route: str | None = None  # its path template
     principal: Principal | None = None
-    rate_limit: Standing | None = None
+    rate_limit: QuotaState | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
     turn: Turn | None = None  # the request has it from the parsing of a large body until the response

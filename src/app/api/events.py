@@ -193,7 +193,7 @@ class _Follower:
         head = self._hub.head_of(self._context.user_id)
         if since is None and head is None:
             mark = self._hub.mark_of(self._context.user_id)
-            head = ChangesToken.after(await self._context.tasks.revision())
+            head = ChangesToken.after_revision(await self._context.tasks.revision())
             self._hub.remember(self._context.user_id, head, mark)
         self._position = since or head or ChangesToken(0)
         if self._position != head:

@@ -55,14 +55,14 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
         "Too many requests",
         "Nothing was done. Wait for the time in Retry-After, and send requests less often.",
     ),
-    domain.AnswersNotTaken: Problem(
+    domain.TooManyUnreadResponses: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "answers-not-taken",
         "Too many unread responses",
         "Nothing was done. Read the responses that you have already requested, or close their "
         "connections, first.",
     ),
-    domain.BodiesUnderWay: Problem(
+    domain.TooManyBodies: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "bodies-under-way",
         "Too many large bodies at once",
@@ -208,7 +208,7 @@ MISTAKES: Final[Mapping[domain.Mistake, str]] = {
     domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth, "
     "get a JWT from its /api/auth/token.",
     domain.Mistake.EXPIRED: "The token has expired. Get a new one from the sign-in service.",
-    domain.Mistake.NOT_BELIEVED: "The token is not valid here. Get one from the sign-in service of this API.",
+    domain.Mistake.NOT_VALID: "The token is not valid here. Get one from the sign-in service of this API.",
 }
 """Details of a 401. None of them says which key or claim would have passed, since a forger reads them too."""
 

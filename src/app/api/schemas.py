@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from app.domain.summary import TAGS_MAX
+from app.domain.summary import SUMMARY_TAGS_MAX
 from app.domain.tags import TAG_MAX
 
 
@@ -78,7 +78,7 @@ class Summary(Struct, frozen=True):
     tags: Annotated[
         list[TagCount],
         Meta(
-            max_length=TAGS_MAX,
+            max_length=SUMMARY_TAGS_MAX,
             description="Sorted by tag. If there are too many tags, only those with the most open tasks are "
             "listed (of equal ones, those with the most tasks)",
         ),

@@ -1,4 +1,4 @@
-"""Commands on tasks. A batch creates, changes, trashes and restores: all of it, or nothing."""
+"""Commands on tasks. A batch runs several of them, all or none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,15 +41,18 @@ Command = NewTask | Change | Trash | Restore
 Operation = Task | Change | Trash | Restore
 """One write to storage; a `Task` is added."""
 
-_IN_ORDER: Final = (TaskNotFound, TaskChanged, NotInTrash)
+_MOST_IMPORTANT_FIRST: Final = (TaskNotFound, TaskChanged, NotInTrash)
 
 
-def first_of(refusals: Mapping[int, DomainError]) -> DomainError:
-    """Return the refusal that the client gets. `refusals` has at most one per operation, by its number.
+def choose_refusal(refusals: Mapping[int, DomainError]) -> DomainError:
+    """Return the refusal that the client gets, with the number of its operation.
 
-    A missing task comes before a version conflict, as it does for one task.
+    `refusals` maps the number of a refused operation to its error. A missing task is more important than a
+    version conflict, as it is for one task. Among equals, the first operation counts.
     """
-    number, refusal = min(refusals.items(), key=lambda item: (_IN_ORDER.index(type(item[1])), item[0]))
+    number, refusal = min(
+        refusals.items(), key=lambda item: (_MOST_IMPORTANT_FIRST.index(type(item[1])), item[0])
+    )
     refusal.operation = number
     return refusal
 
@@ -60,5 +63,5 @@ class Move:
 
     task_id: TaskId
     beside: TaskId
-    before: bool
+    before: bool  # False: after `beside`
     if_match: Versions | None = None

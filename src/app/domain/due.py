@@ -12,7 +12,7 @@ _MOMENT: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 _WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
-YEAR_MIN, YEAR_MAX = 1000, 9998  # the first and last moments of year 1 and 9999 mean infinity to the driver
+YEAR_MIN, YEAR_MAX = 1000, 9998  # the driver stores `datetime.min` and `datetime.max` as infinity
 NO_DATE_OR_TIME: Final = (
     "must be a date like 2026-01-31, or a date-time with its offset like 2026-01-31T17:00:00+01:00 (RFC 3339)"
 )
@@ -28,11 +28,11 @@ class Due:
 
     @classmethod
     def parse(cls, text: str) -> "Due":
-        """Read a full-date or a date-time of RFC 3339 §5.6. What is finer than a microsecond is cut off.
+        """Read a full-date or a date-time of RFC 3339 §5.6. The fraction is cut off after six digits.
 
         Raises:
             ValueError: it is neither, names no offset, has more than nine digits in its fraction, does not
-                exist, or is absurdly far away.
+                exist, or is outside the years YEAR_MIN to YEAR_MAX.
         """
         parts = _MOMENT.fullmatch(text)
         if not parts and not _DAY.fullmatch(text):
@@ -51,7 +51,7 @@ class Due:
         return due
 
     def __str__(self) -> str:
-        """Write it as `parse` reads it, a time in UTC."""
+        """Return the text that `parse` reads; a time is in UTC."""
         if self.whole_day:
             return self.at.date().isoformat()
         return to_rfc3339(self.at)

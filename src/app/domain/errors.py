@@ -1,7 +1,4 @@
-"""The errors of the domain. They have no HTTP status and no text for users.
-
-`app.api.problems` gives each type its status, title and detail.
-"""
+"""The errors of the domain. `app.api.problems` gives each type its HTTP status, title and detail."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -29,7 +26,7 @@ class Mistake(Enum):
     PLACEHOLDER = auto()
     NOT_A_JWT = auto()
     EXPIRED = auto()
-    NOT_BELIEVED = auto()
+    NOT_VALID = auto()
 
 
 @dataclass(eq=False)
@@ -37,7 +34,7 @@ class NotAuthenticated(DomainError):
     """The bearer token is absent, malformed, expired or not ours."""
 
     reason: str  # for the log only: a client must not learn which key or claim would have passed
-    mistake: Mistake = Mistake.NOT_BELIEVED
+    mistake: Mistake = Mistake.NOT_VALID
 
 
 class NotYours(DomainError):
@@ -52,13 +49,13 @@ class TooManyRequests(RetryLater):
 
 
 @dataclass(eq=False)
-class AnswersNotTaken(RetryLater):
-    """A person has reached the limit of large responses that are not read yet."""
+class TooManyUnreadResponses(RetryLater):
+    """A person has reached the limit of large responses that the client has not read yet."""
 
     retry_after: int = 5  # seconds
 
 
-class BodiesUnderWay(RetryLater):
+class TooManyBodies(RetryLater):
     """A person has reached the limit of large request bodies in flight."""
 
 
@@ -70,8 +67,8 @@ class TooManyAtOnce(RetryLater):
 class TooManyStreams(RetryLater):
     """A person has reached the limit of open event streams. Nothing was done.
 
-    Streams last for minutes. One whose client has disappeared ends within a minute: a comment is sent each
-    15 s, and a connection that takes nothing ends after 30 s.
+    Streams last for minutes. If a client has disappeared, its stream ends within a minute: the server sends
+    a comment after 15 s without an event, and closes a connection that accepts nothing for 30 s.
     """
 
     retry_after: int = 60  # seconds
@@ -122,7 +119,7 @@ class NotInTrash(DomainError):
 class TooManyTasks(DomainError):
     """The owner has reached the limit of tasks."""
 
-    at_most: int
+    at_most: int  # tasks
 
 
 class ChangesGone(DomainError):
@@ -157,7 +154,7 @@ class Unavailable(DomainError):
 
 
 class KeysUnavailable(Unavailable):
-    """The keys to verify a token with cannot be fetched, so it is neither accepted nor refused."""
+    """The keys that verify tokens cannot be fetched, so the token is neither accepted nor refused."""
 
 
 class DatabaseUnavailable(Unavailable):

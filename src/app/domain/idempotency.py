@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import Final
 
-RETENTION: Final = timedelta(hours=24)
+RETENTION: Final = timedelta(hours=24)  # how long a response is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class IdempotentRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseForm:
-    """What is known of a response before its work is done: everything but the tasks in it."""
+    """The parts of a response that are known before the work is done: all but the tasks."""
 
     status: int = 200
-    location: str | None = None  # of the list; the address of a new task is below it
+    location: str | None = None  # URL of the list: `Location` is this URL, `/` and the id of the new task
     texts: tuple[bytes, ...] = (b"", b"")  # before, between and after the JSON of its tasks
 
     def body_of(self, tasks: Iterable[bytes]) -> bytes:
@@ -46,7 +46,7 @@ ONE_TASK: Final = ResponseForm()
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """A response as it was sent. No rule reads it."""
+    """A response as it was sent."""
 
     status: int
     headers: tuple[tuple[str, str], ...]

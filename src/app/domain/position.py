@@ -3,8 +3,8 @@
 Between two different positions there is room for a third, so a move writes only the moved task. A position
 never ends in `0`, because there is no string between `a` and `a0`.
 
-Positions grow where tasks are moved to one place again and again. Where the next one would be too long, the
-tasks around the place get new positions, evenly apart. `REACHES` bounds how many tasks a move writes so.
+Positions become longer if tasks are moved to the same place again and again. If the next one would be too
+long, the tasks around the place are spread: they get new positions with equal gaps. `REACHES` has the limits.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,25 @@ Position = NewType("Position", str)
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 POSITION_MAX: Final = 200  # characters
-CROWDED: Final = 140  # characters: where one task would need a longer position, tasks are spread
+CROWDED: Final = 140  # characters: if a moved task would need a longer position, tasks are spread
 REACHES: Final = ((64, 100), (1_024, POSITION_MAX), (10_000_000, POSITION_MAX))
-"""How many tasks on each side of a place are spread, and the longest position that this may give.
+"""Each entry: how many tasks on each side of a place are spread, and the longest new position in characters.
 
-The next reach is used only if the one before has no room. With 1,024 tasks on each side a spread adds at most
-three characters to the positions at both ends. These have at most CROWDED, unless more than 1,024 tasks were
-moved in between them, and so on. So a move writes at most 2,050 tasks, unless 20,000 were moved on purpose
-into a place that narrow.
+An entry is tried only if the entry before it gives no room. With 1,024 tasks on each side, new positions are
+at most three characters longer than the positions at both ends. Those have at most CROWDED characters, unless
+more than 1,024 tasks were moved between them. So a move writes at most 2,050 tasks, unless a client moved
+20,000 tasks on purpose into one narrow place.
 """
-CLOCK: Final = 14  # leading digits, from the time of a new task
-_UPPER: Final = DIGITS[1:]
+TIME_DIGITS: Final = 14  # leading digits, from the time of a new task
+_NOT_ZERO: Final = DIGITS[1:]
 _MIDDLE: Final = DIGITS[len(DIGITS) // 2]
 HORIZON: Final = 2**56 - 1  # microseconds: the year 4253
-_UNIQUE: Final = 4  # random digits, so that two tasks of one microsecond or two racing moves differ
+_RANDOM_DIGITS: Final = 4  # so that two tasks of one microsecond, or two racing moves, differ
 
 
 def position_of_new(now: datetime) -> Position:
-    """Return a position before all older ones: the time until HORIZON, which only shrinks."""
-    return Position(f"{max(1, HORIZON - microseconds_since_epoch(now)):0{CLOCK}x}{_unique()}")
+    """Return a position before those of all older tasks: the time until HORIZON, which only shrinks."""
+    return Position(f"{max(1, HORIZON - microseconds_since_epoch(now)):0{TIME_DIGITS}x}{_random_digits()}")
 
 
 def between(low: Position | None, high: Position | None, now: datetime) -> Position | None:
@@ -48,21 +48,21 @@ def between(low: Position | None, high: Position | None, now: datetime) -> Posit
     At an end of the list the step is small, so that later new tasks still come first and strings do not grow.
     """
     if high is None:
-        return position_of_new(now) if low is None else Position(_step(low, 1) + _unique())
+        return position_of_new(now) if low is None else Position(_step(low, 1) + _random_digits())
     if low is None:
         newest = position_of_new(now)
-        return newest if newest < high else Position(_step(high, -1) + _unique())
+        return newest if newest < high else Position(_step(high, -1) + _random_digits())
     if low >= high:
         return None
     middle = _middle(low, high)
     while high.startswith(middle):  # the digits after it must not exceed `high`
         middle += _middle("", high[len(middle) :])
-    found = Position(middle + _unique())
+    found = Position(middle + _random_digits())
     return found if len(found) <= CROWDED else None
 
 
 def spread(count: int, low: Position, high: Position, *, longest: int) -> Sequence[Position] | None:
-    """Return so many positions between two, evenly apart; None if they would be longer than `longest`."""
+    """Return `count` positions between two, with equal gaps; None if they were longer than `longest`."""
     if low >= high:
         return None
     for length in range(1, longest):
@@ -92,11 +92,11 @@ def _middle(low: str, high: str | None) -> str:
 
 def _step(position: Position, step: int) -> str:
     """Return the leading digits of a position (its time), plus `step`."""
-    return _digits(max(0, _number(position, CLOCK) + step), CLOCK)
+    return _digits(max(0, _number(position, TIME_DIGITS) + step), TIME_DIGITS)
 
 
 def _number(position: Position, length: int) -> int:
-    """Return the number that so many leading digits of a position write."""
+    """Return the first `length` digits of a position as a number of base 62."""
     number = 0
     for digit in position[:length].ljust(length, DIGITS[0]):
         number = number * len(DIGITS) + DIGITS.index(digit)
@@ -111,13 +111,13 @@ def _digits(number: int, length: int) -> str:
     return digits
 
 
-def _unique() -> str:
-    """Return random digits, the last of them not the lowest. They are no secret."""
-    number = int(random() * len(_UPPER) ** _UNIQUE)  # noqa: S311
+def _random_digits() -> str:
+    """Return random digits without `0`, because a position must not end in `0`."""
+    number = int(random() * len(_NOT_ZERO) ** _RANDOM_DIGITS)  # noqa: S311 - no secret
     digits = ""
-    for _ in range(_UNIQUE):
-        number, rest = divmod(number, len(_UPPER))
-        digits += _UPPER[rest]
+    for _ in range(_RANDOM_DIGITS):
+        number, rest = divmod(number, len(_NOT_ZERO))
+        digits += _NOT_ZERO[rest]
     return digits
 
 

@@ -22,7 +22,7 @@ class Policy:
     window: int  # seconds
 
 
-class Standing(NamedTuple):
+class QuotaState(NamedTuple):
     """The state of one name's quota, the current request included."""
 
     policy: Policy
@@ -31,7 +31,7 @@ class Standing(NamedTuple):
 
     @property
     def exceeded(self) -> bool:
-        """Whether the request is to be refused."""
+        """Whether the request must be refused."""
         return self.remaining < 0
 
 
@@ -39,15 +39,15 @@ class RequestCounter(Protocol):
     """Counts requests per name in the current window."""
 
     async def add(self, name: str, number: int, window: int) -> int:
-        """Count one more in the window of this number, and return how many there are.
+        """Count one more request of a name, and return how many it has in this window.
 
-        Additions at the same time are all counted. The window numbers of a name only grow; `window` is
-        in seconds. Never raises: if the store is unavailable, the count is a local one.
+        `number` is the number of the window, which only grows; `window` is its length in seconds. Additions
+        at the same time are all counted. Never raises: without its store, this process counts alone.
         """
 
     @property
     def trouble(self) -> str | None:
-        """Why counts are not shared although a store is set; None if they are."""
+        """Why the store is not in use; None if it is, or if none is set."""
 
     async def start(self) -> None:
         """Start to connect to the store. Does not wait."""
@@ -57,32 +57,36 @@ class RequestCounter(Protocol):
 
 
 class RateLimit:
-    """Applies one policy to everyone. Processes that share counts need the same time, to about a second."""
+    """Applies one policy to everyone. The clocks of processes that share counts must agree to a second."""
 
     def __init__(self, policy: Policy, counts: RequestCounter, now: Callable[[], float] = time) -> None:
         self._policy = policy
         self._counts = counts
         self._now = now
 
-    async def standing(self, who: str) -> Standing:
-        """Count a request, including one that is refused, and return the state of the quota."""
+    async def count_request(self, who: str) -> QuotaState:
+        """Count a request, even if it must be refused, and return the state of the quota."""
         policy, name = self._policy, f"{self._policy.name}:{who}"
-        number, elapsed = divmod(int(self._now()) + _phase(name, policy.window), policy.window)
+        number, elapsed = divmod(int(self._now()) + _shift_of_windows(name, policy.window), policy.window)
         count = await self._counts.add(name, number, policy.window)
-        return Standing(policy, max(policy.quota - count, -1), policy.window - elapsed)
+        return QuotaState(policy, max(policy.quota - count, -1), policy.window - elapsed)
 
 
 @lru_cache(maxsize=10_000)
-def _phase(name: str, window: int) -> int:
+def _shift_of_windows(name: str, window: int) -> int:
+    """Return the seconds by which the windows of a name are shifted."""
     return crc32(name.encode("utf-8", "surrogatepass")) % window
 
 
 NAMES_MAX: Final = 50_000
-"""Names in each of two generations: 15 MB if both are full."""
+"""Names in each of the two generations of `MemoryCounter`: 15 MB if both are full."""
 
 
 class MemoryCounter:
-    """Counts of the latest names, in two generations. When the young one is full, the old one is dropped."""
+    """Counts of the latest names, in two generations.
+
+    When the young generation is full, the old one is dropped and the young one becomes the old one.
+    """
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
@@ -94,7 +98,7 @@ class MemoryCounter:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    async def add(self, name: str, number: int, window: int) -> int:  # noqa: ARG002 - it ends by its number
+    async def add(self, name: str, number: int, window: int) -> int:  # noqa: ARG002 - the number is enough
         """Count a request, as `RequestCounter.add` does."""
         known = self._young.get(name)
         if known is None:

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-TAGS_MAX: Final = 1_000  # tags in one summary; a person can have 20 different ones for each task
-NO_PLACES: Final = frozenset({"localtime", "Factory"})  # no zones of a place
-ZONES = lru_cache(available_timezones)  # reads hundreds of files
+SUMMARY_TAGS_MAX: Final = 1_000  # a person can have 20 different tags for each task
+NOT_OF_A_PLACE: Final = frozenset({"localtime", "Factory"})  # the server's own zone, and "not configured"
+all_zones = lru_cache(available_timezones)  # cached: it reads hundreds of files
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class TagCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The numbers of a person's tasks, without the trash."""
+    """The numbers of a person's tasks that are not in the trash."""
 
     open: int
     done: int
-    overdue: int  # open; a task due on a day is overdue from the next local midnight
-    due_today: int  # open; if its time has passed, the task is overdue too
-    tags: tuple[TagCount, ...]  # sorted by key; those of the most open tasks, then of the most
+    overdue: int  # open tasks; one that is due on a day is overdue from the next local midnight
+    due_today: int  # open tasks; one whose time has passed is also counted as overdue
+    tags: tuple[TagCount, ...]  # sorted by key; at most SUMMARY_TAGS_MAX, those with the most open tasks
     tags_left_out: int  # the number of further tags
 
 
@@ -57,6 +57,6 @@ def zone_of(name: str) -> ZoneInfo:
     Raises:
         ValueError: there is no such zone.
     """
-    if name in NO_PLACES or name not in ZONES():
+    if name in NOT_OF_A_PLACE or name not in all_zones():
         raise ValueError("must be the name of a time zone, like Europe/Berlin (IANA time zone database)")
     return ZoneInfo(name)

@@ -9,7 +9,7 @@ from app.domain.text import broken_text_rules, fold, is_blank
 
 TAGS_MAX: Final = 20  # of one task
 TAG_MAX: Final = 50  # characters (code points), after trimming and in normal form C
-TYPED_MAX: Final = 4 * TAG_MAX  # as sent, trimmed; normal form C has at most as many
+TAG_MAX_AS_SENT: Final = 4 * TAG_MAX  # as sent, after trimming; also in normal form KC
 
 
 def trim_tag(tag: str) -> str:
@@ -18,7 +18,7 @@ def trim_tag(tag: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """Return the key of a tag, which all its spellings share: the rule is that of words in searches."""
+    """Return the key of a tag. All spellings of a tag have the same key: it ignores case, for example."""
     return fold(tag).strip()
 
 
@@ -26,8 +26,9 @@ def broken_tag_rule(field: str, tag: str) -> BrokenRule | None:
     """Return the first rule that a tag breaks. Its length is checked before it is normalized."""
     if is_blank(tag):
         return BrokenRule(field, "must not be blank")
-    for broken in broken_text_rules(field, tag.strip(), at_most=TYPED_MAX, normalized_at_most=TYPED_MAX):
-        return BrokenRule(field, broken.rule.replace(str(TYPED_MAX), str(TAG_MAX), 1))
+    limits = {"at_most": TAG_MAX_AS_SENT, "normalized_at_most": TAG_MAX_AS_SENT}
+    for broken in broken_text_rules(field, tag.strip(), **limits):
+        return BrokenRule(field, broken.rule.replace(str(TAG_MAX_AS_SENT), str(TAG_MAX), 1))
     if len(trim_tag(tag)) > TAG_MAX:
         return BrokenRule(field, f"must have at most {TAG_MAX} characters")
     return None

@@ -129,16 +129,16 @@ class TaskChanges:
         """Trim the texts, and raise InvalidTask if a rule is broken."""
         _trim_or_refuse(self)
 
-    def named(self) -> dict[str, Any]:
-        """Return the fields that change, with their new values."""
+    def given_fields(self) -> dict[str, Any]:
+        """Return the fields that do not keep their values, with the new values."""
         return _given_fields(self)
 
 
 def new_task_id(now: datetime) -> TaskId:
     """Make a UUID version 7 (RFC 9562 §5.7), which sorts by time of creation.
 
-    The twelve bits after the milliseconds have their fraction (§6.2, method 3), so ids of different processes
-    sort by time to a quarter of a microsecond.
+    The twelve bits after the milliseconds are the fraction of a millisecond (§6.2, method 3), so ids of
+    different processes sort by time to the microsecond.
     """
     milliseconds, microseconds = divmod(microseconds_since_epoch(now), 1000)
     fraction = microseconds * 4096 // 1000
@@ -170,7 +170,7 @@ def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
 
     Completing a completed task keeps the time of its completion. Reopening a task clears it.
     """
-    changed = replace(task, **changes.named())
+    changed = replace(task, **changes.given_fields())
     if changed == task:
         return task
     if changes.completed is True:

@@ -6,19 +6,20 @@ from enum import Enum
 from typing import Any, Final
 
 from app.domain.task import Priority, TaskId
-from app.domain.text import UNSPACED, unstorable, words
+from app.domain.text import UNSPACED, broken_character_rules, words
 
 SEARCH_MAX: Final = 500  # characters
 SEARCH_WORDS_MAX: Final = 10  # different ones
-SEARCH_WORD_MAX: Final = 40  # characters of each: looking for one costs its length for each letter of a text
+SEARCH_WORD_MAX: Final = 40  # characters; each letter of a text may be compared with a whole word
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """A search: each needle must occur in the words of the title or of the description.
 
-    Words are in the form of `app.domain.text.searchable`, between spaces. Their order does not matter. The
-    last needle may be the beginning of a word, and a run of a script without spaces may be part of one.
+    A needle is a word in the form of `app.domain.text.searchable`, between spaces. The order of the words
+    does not matter. The last word of the search text may be the beginning of a word. A word of a script
+    without spaces may be any part of a run.
     """
 
     needles: tuple[str, ...] = ()
@@ -29,11 +30,12 @@ class Search:
         """Parse a search text.
 
         Raises:
-            ValueError: it is empty or too long.
+            ValueError: it is blank, too long, has too many or too long words, or a character that no text
+                may contain.
         """
         if len(text) > SEARCH_MAX:
             raise ValueError(f"must have at most {SEARCH_MAX} characters")
-        for broken in unstorable("q", text):
+        for broken in broken_character_rules("q", text):
             raise ValueError(broken.rule)
         if not text.strip():
             raise ValueError("must not be blank: leave it out to see all")

@@ -39,8 +39,7 @@ class TaskRepository(Protocol):
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
         """Return at most `limit` of the selected tasks, from the first after `after` on.
 
-        If they would take more than `PAGE_BYTES`, there are fewer, and a bookmark to continue from. Tasks and
-        revision are of one snapshot.
+        If they would take more than `PAGE_BYTES`, there are fewer. Tasks and revision are of one snapshot.
         """
         ...
 
@@ -70,7 +69,7 @@ class TaskRepository(Protocol):
         """Apply the changes, and return the task.
 
         `completed_at` becomes `at` when the task is completed, and None when it is reopened. If the changes
-        make no difference, version and `updated_at` stay too.
+        make no difference, version and `updated_at` stay as they are.
         """
         ...
 
@@ -100,8 +99,8 @@ class TaskRepository(Protocol):
     async def move(self, move: Move, *, at: datetime) -> Shown:
         """Move a task right before or right after another one in the manual order, and return it.
 
-        No other task is written, unless there is no room between two positions: then tasks get new positions
-        in their present order, including those in the trash. Racing moves run one after the other.
+        No other task is written, except if there is no room between two positions: then the tasks around them
+        get new positions in the same order. Racing moves run one after the other.
 
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.
@@ -115,7 +114,7 @@ class TaskRepository(Protocol):
 
         Each operation does what its own method does. The tasks are returned in the same order; None: moved to
         the trash. No two operations may have the same task. An error names its operation
-        (`app.domain.commands.first_of`).
+        (`app.domain.commands.choose_refusal`).
 
         Raises:
             NotInTrash: a task to restore is not in the trash.

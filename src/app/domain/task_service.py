@@ -61,7 +61,7 @@ class TaskService:
         return await self.tasks.changes(since, limit=limit)
 
     async def summary(self, zone: ZoneInfo) -> Summary:
-        """Count the tasks; the day is that of a time zone."""
+        """Count the tasks. The time zone decides which day is today."""
         return await self.tasks.summary(Day.at(self.now(), zone))
 
     async def change(self, task_id: TaskId, changes: TaskChanges, if_match: Versions | None = None) -> Shown:

@@ -9,7 +9,7 @@ from app.domain.errors import BrokenRule
 
 SORT_KEY_MAX: Final = 300  # characters; an index entry has at most 2,700 bytes, including the owner
 
-MARKS_MAX: Final = 30  # non-starters in a row (UAX #15 §13, stream-safe text): sorting a run is quadratic
+MARKS_MAX: Final = 30  # non-starters in a row (UAX #15 §13): sorting a run takes quadratic time
 
 PIECE: Final = 256  # characters that are normalized at a time
 
@@ -30,12 +30,12 @@ UNSPACED: Final = re.compile(
 
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
 _DOT: Final = "\u0307"  # case folding turns a Turkish `İ` into `i` and this dot
-_SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # variations
-
+# Variation selectors, and marks that are equally invisible.
+_SELECTORS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # C0 except tab, line feed, carriage return
-_IS_MARK: Final = bytes([0, *[1] * 255])  # by combining class; starters have 0
-_RUN: Final = bytes([1]) * (MARKS_MAX + 1)
+_IS_MARK: Final = bytes([0, *[1] * 255])  # combining class to 0 or 1; starters have class 0
+_RUN_TOO_LONG: Final = bytes([1]) * (MARKS_MAX + 1)
 _INVISIBLE: Final = re.compile(
     "["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -58,9 +58,9 @@ def broken_text_rules(
     if len(text) > at_most:
         yield BrokenRule(field, f"must have at most {at_most} characters")
         return
-    if text.isascii() and (text.isprintable() or not _CONTROLS.search(text)):  # the first is the quicker one
+    if text.isascii() and (text.isprintable() or not _CONTROLS.search(text)):  # `isprintable` is quicker
         return
-    broken = tuple(unstorable(field, text))
+    broken = tuple(broken_character_rules(field, text))
     yield from broken
     if not broken and _is_longer_normalized(text, normalized_at_most):
         yield BrokenRule(field, f"must have at most {normalized_at_most} characters in normal form KC")
@@ -69,8 +69,8 @@ def broken_text_rules(
 def _is_longer_normalized(text: str, at_most: int) -> bool:
     """Return whether the normal form KC of a text has more characters.
 
-    A text that grows much is not normalized to its end. Pieces may have more characters than the whole: at
-    each seam a few marks combine with the letter before.
+    The text is normalized in pieces, and only until it is too long. Pieces may have more characters than the
+    whole text, because marks at the start of a piece combine with the letter before it.
     """
     in_pieces = 0
     for begin in range(0, len(text), PIECE):
@@ -80,15 +80,15 @@ def _is_longer_normalized(text: str, at_most: int) -> bool:
     return in_pieces > at_most and len(normalize("NFKC", text)) > at_most
 
 
-def unstorable(field: str, text: str) -> Iterator[BrokenRule]:
-    """Yield what no text may contain: control characters, lone surrogates, long runs of marks."""
+def broken_character_rules(field: str, text: str) -> Iterator[BrokenRule]:
+    """Yield the rules that each text must keep: no control character, lone surrogate or long run of marks."""
     if control := _CONTROLS.search(text):
         yield BrokenRule(field, f"must not contain the control character U+{ord(control[0]):04X}")
     if text.isascii():
         return
     if not _has_utf_8(text):
         yield BrokenRule(field, "must not contain half of a surrogate pair")
-    if _RUN in bytes(map(combining, text)).translate(_IS_MARK):
+    if _RUN_TOO_LONG in bytes(map(combining, text)).translate(_IS_MARK):
         yield BrokenRule(field, f"must not contain more than {MARKS_MAX} combining marks in a row")
 
 
@@ -141,7 +141,7 @@ def searchable(text: str | None) -> str:
 
 def _without_dots_of_i(text: str) -> str:
     kept, after_i = [], False
-    for character in text:  # other marks may come between
+    for character in text:  # other marks may stand between `i` and its dot
         if not combining(character):
             after_i = character == "i"
         if not (after_i and character == _DOT):
@@ -150,9 +150,10 @@ def _without_dots_of_i(text: str) -> str:
 
 
 class _Spacing(dict[int, int | str]):
-    """A table for `str.translate`: the replacement of each code point between words.
+    """A table for `str.translate` that puts spaces between words.
 
-    It fills itself. Unicode has about 150,000 assigned characters, which take 10 MB; others are not kept.
+    It computes an entry at its first use. Unicode has about 150,000 assigned characters, whose entries take
+    10 MB. Entries of unassigned code points are not stored.
     """
 
     def __missing__(self, code: int) -> int | str:

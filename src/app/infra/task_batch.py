@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
-from app.domain.commands import Change, Operation, Restore, Trash, first_of
+from app.domain.commands import Change, Operation, Restore, Trash, choose_refusal
 from app.domain.errors import DomainError, TooManyTasks
 from app.domain.task import Shown, Task, TaskId
 from app.event_loop import TimeSlice
@@ -52,7 +52,7 @@ class Batch:
             except DomainError as refusal:
                 refusals[number] = refusal
         if refusals:
-            raise first_of(refusals)
+            raise choose_refusal(refusals)
         created = sum(isinstance(one, Task) for one in self.operations)
         if created and (seen[0]["count"] or 0) + created > self.at_most:
             raise TooManyTasks(self.at_most)
@@ -102,6 +102,6 @@ def _row(operation: Operation) -> dict[str, Any]:
     if operation.if_match is not None:
         row["versions"] = sorted(operation.if_match)
     if isinstance(operation, Change):
-        values = columns(operation.changes.named())
+        values = columns(operation.changes.given_fields())
         row |= {"names": list(values), **values}
     return row

@@ -29,7 +29,7 @@ async def page(session: OwnerSession, since: ChangesToken | None, limit: int) ->
     """
     if since is not None and since.id == FIRST_ID:
         revision = _readable_revision(await session.one(STATE), since)
-        if since == ChangesToken.after(revision):
+        if since == ChangesToken.after_revision(revision):
             return ChangesPage(b"[]", since, more=False)
     (row,) = await session.rows(PAGE, **values_of(since, limit))
     revision = _readable_revision(row, since)
@@ -38,10 +38,10 @@ async def page(session: OwnerSession, since: ChangesToken | None, limit: int) ->
         return await page(session, since, limit // 4)
     changes = b"[" + b",".join(found[:limit]) + b"]"
     if len(found) <= limit:
-        return ChangesPage(changes, ChangesToken.after(revision), more=False)
+        return ChangesPage(changes, ChangesToken.after_revision(revision), more=False)
     base = revision if since is None else since.base
     return ChangesPage(
-        changes, ChangesToken.behind(row["last_revision"], row["last_id"], base=base), more=True
+        changes, ChangesToken.after_change(row["last_revision"], row["last_id"], base=base), more=True
     )
 
 

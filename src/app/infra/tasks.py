@@ -62,7 +62,7 @@ class NeonTaskRepository:
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
     ) -> Shown:
-        values = columns(changes.named())
+        values = columns(changes.given_fields())
         if not values:
             task = await self.show(task_id)
             require_version(task.version, if_match)
@@ -144,7 +144,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
     ) -> Shown:
-        values = columns(changes.named())
+        values = columns(changes.given_fields())
         write = keyed_writes.update_of(tuple(values), conditional=if_match is not None)
         return await self._change(write, task_id, if_match, at=at, **values)
 

@@ -45,10 +45,10 @@ class AuthenticationMiddleware:
             if parameters.get("user_id", ME) not in (ME, principal.user_id):
                 raise NotYours
             if self._limit is not None:
-                standing = await self._limit.standing(principal.user_id)
-                context.rate_limit = standing
-                if standing.exceeded:
-                    raise TooManyRequests(standing.reset)
+                quota = await self._limit.count_request(principal.user_id)
+                context.rate_limit = quota
+                if quota.exceeded:
+                    raise TooManyRequests(quota.reset)
         await self._app(scope, receive, send)
 
 

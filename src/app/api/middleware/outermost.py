@@ -133,7 +133,7 @@ class Edge:
     async def _respond(self, context: RequestContext, scope: Any, receive: Any, answer: Send) -> None:
         """Check rate limit and host, answer OPTIONS, and pass all other requests to Litestar."""
         if context.method != "OPTIONS" and self._limit is not None and context.path not in _HEALTH:
-            context.rate_limit = await self._limit.standing(self._clients.address_of(context))
+            context.rate_limit = await self._limit.count_request(self._clients.address_of(context))
         if context.rate_limit and context.rate_limit.exceeded:
             headers = {"retry-after": str(context.rate_limit.reset)}
             # The server then drops the client's pipelined requests without any work.

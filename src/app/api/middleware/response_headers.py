@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from app.api.docs import POLICY
-from app.domain.rate_limit import Policy, Standing
+from app.domain.rate_limit import Policy, QuotaState
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -113,16 +113,16 @@ def _headers_of_allowed(origin: bytes) -> Headers:
     ]
 
 
-def rate_limit_headers(standing: Standing | None) -> Headers:
+def rate_limit_headers(quota: QuotaState | None) -> Headers:
     """Return `RateLimit-Policy` and `RateLimit`: requests left in this window, and seconds until the next."""
-    if standing is None:
+    if quota is None:
         return []
     field = b'"%s";r=%d;t=%d' % (
-        standing.policy.name.encode(),
-        max(standing.remaining, 0),
-        standing.reset,
+        quota.policy.name.encode(),
+        max(quota.remaining, 0),
+        quota.reset,
     )
-    return [_rate_limit_policy(standing.policy), (b"ratelimit", field)]
+    return [_rate_limit_policy(quota.policy), (b"ratelimit", field)]
 
 
 @lru_cache

@@ -88,8 +88,8 @@ RAISED_BY: Final[Mapping[type[domain.DomainError], Callable[[Traits], bool]]] = 
     domain.ChangesGone: lambda it: it.name in ("listChanges", "streamEvents"),
     domain.TooManyStreams: lambda it: it.streams,
     # The outermost middleware refuses any large response to GET; a batch is refused before it runs.
-    domain.AnswersNotTaken: lambda it: (it.reads and not it.streams) or it.name == "batchTasks",
-    domain.BodiesUnderWay: lambda it: it.has_body,
+    domain.TooManyUnreadResponses: lambda it: (it.reads and not it.streams) or it.name == "batchTasks",
+    domain.TooManyBodies: lambda it: it.has_body,
     domain.TooBusy: lambda it: it.reads or it.has_body,
     domain.SearchTooSlow: lambda it: "q" in it.parameters,
     domain.SummaryTooSlow: lambda it: it.name == "summarizeTasks",
@@ -180,8 +180,8 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         "A limit of this person or address is reached. The type of the problem says which limit",
         {
             "too many requests": _document(PROBLEMS[domain.TooManyRequests]),
-            "responses are not read": _document(PROBLEMS[domain.AnswersNotTaken]),
-            "bodies do not end": _document(PROBLEMS[domain.BodiesUnderWay]),
+            "responses are not read": _document(PROBLEMS[domain.TooManyUnreadResponses]),
+            "bodies do not end": _document(PROBLEMS[domain.TooManyBodies]),
             "too many at once": _document(PROBLEMS[domain.TooManyAtOnce]),
             "too many event streams": _document(PROBLEMS[domain.TooManyStreams]),
             "too many keys": _document(PROBLEMS[domain.TooManyKeys]),

@@ -16,7 +16,7 @@ from litestar.types import Empty, Receive, Scope, Send
 
 from app.api.backpressure import Full
 from app.api.context import context_of
-from app.domain.errors import AnswersNotTaken, BodiesUnderWay, TooBusy
+from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
 from app.domain.task_list import PAGE_BYTES
 from app.event_loop import SMALL_REQUESTS, TimeSlice
 from app.quoting import quote
@@ -44,7 +44,7 @@ class TaskRequest(Request[Any, Any, Any]):
             ClientException: Content-Length is not a number.
             RequestEntityTooLarge: the body or its Content-Length exceeds the limit.
             InternalServerException: the client disconnected.
-            BodiesUnderWay: this person's bodies in memory exceed their limit.
+            TooManyBodies: this person's bodies in memory exceed their limit.
             TooBusy: all bodies in memory exceed their limit.
 
         """
@@ -78,7 +78,7 @@ class TaskRequest(Request[Any, Any, Any]):
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
         if full := bodies.limit_reached(context.user_id, more):
-            raise BodiesUnderWay if full is Full.PERSON else TooBusy
+            raise TooManyBodies if full is Full.PERSON else TooBusy
         bodies.take(context.user_id, more)
         if not context.body_held:  # from now on it is a large request
             SMALL_REQUESTS.count -= 1
@@ -92,11 +92,11 @@ def check_room_for_response(request: TaskRequest) -> None:
     write.
 
     Raises:
-        AnswersNotTaken: the user has no room left for a page.
+        TooManyUnreadResponses: the user has no room left for a page.
 
     """
     refusal = request.context.app.large_responses.refusal_for(request.context.user_id, PAGE_BYTES)
-    if isinstance(refusal, AnswersNotTaken):
+    if isinstance(refusal, TooManyUnreadResponses):
         raise refusal
 
 
@@ -141,7 +141,7 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False, m
 
     Raises:
         HTTPException: 400, 408, 413 or 415.
-        BodiesUnderWay, TooBusy: as in `TaskRequest.body`.
+        TooManyBodies, TooBusy: as in `TaskRequest.body`.
 
     """
     context = request.context

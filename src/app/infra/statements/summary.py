@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from app.domain.summary import TAGS_MAX
+from app.domain.summary import SUMMARY_TAGS_MAX
 from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
 from app.infra.statements.tasks import ALIVE, TASKS
 
@@ -38,7 +38,7 @@ def _summary() -> Statement:
         .group_by(tag.c.key)
         .cte("tags")
     )
-    tags_max: ColumnElement[int] = literal_column(str(TAGS_MAX))
+    tags_max: ColumnElement[int] = literal_column(str(SUMMARY_TAGS_MAX))
     key = tags.c.key.collate("C")
     most = tags.c.open.desc(), (tags.c.open + tags.c.done).desc(), key
     listed = select(tags).order_by(*most).limit(tags_max).subquery("listed")
