@@ -9,20 +9,20 @@ from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.task_bodies import BODY_MAX
 from app.strict_json import MAX_DIGITS
 
-LONGEST: Final = 9_900  # characters of a description, nearly all that it may have
+LONGEST: Final = 9_900  # characters of a description; 10,000 are allowed
 ALPHABETS: Final[Mapping[str, str]] = {
     "accents": "é ",
     "marks": "a" + "\u0301\u0327" * 15,
     "Han": "東京",
     "emoji": "😀",
-    "one letter that is 18": "\ufdfa" + "b" * 19,
+    "one letter that becomes 18": "\ufdfa" + "b" * 19,
     "commas and quotes": '","',
     "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LONGEST)),
 }
 TAGS: Final = [f"é{'a' * 40}{number}" for number in range(20)]
 
 
-def written(value: object) -> bytes:
+def to_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
@@ -30,36 +30,36 @@ def description_of(unit: str) -> str:
     return (unit * (LONGEST // len(unit) + 1))[:LONGEST]
 
 
-DEAREST: Final = description_of(ALPHABETS["marks"])
+COSTLIEST: Final = description_of(ALPHABETS["marks"])
 
 
 def batch_of(operation: Mapping[str, Any], *, ids: bool = False) -> bytes:
-    """Return the largest batch of one operation that is allowed; each may name a task of its own."""
-    count = min(100, BATCH_MAX // (len(written(operation)) + 60))
-    return written(
+    """Return the largest allowed batch that repeats one operation; with `ids`, each names another task."""
+    count = min(100, BATCH_MAX // (len(to_json(operation)) + 60))
+    return to_json(
         {"operations": [{**operation, **({"id": str(uuid4())} if ids else {})} for _ in range(count)]}
     )
 
 
-def filled(before: str, item: str, after: str, size: int = BATCH_MAX) -> bytes:
-    """Return as many items as there is room for."""
+def fill(before: str, item: str, after: str, size: int = BATCH_MAX) -> bytes:
+    """Return `before`, as many items as fit into `size` bytes, and `after`."""
     count = (size - len(before) - len(after)) // (len(item) + 1)
     return (before + ",".join([item] * count) + after).encode()
 
 
-def refused(size: int, before: str, after: str) -> dict[str, bytes]:
-    """Return bodies of so many bytes that are no request, and that a parser may take long to find out."""
+def invalid_bodies(size: int, before: str, after: str) -> dict[str, bytes]:
+    """Return invalid bodies of at most `size` bytes that a parser may need long to refuse."""
     names = ",".join(f'"{number:x}":0' for number in range(size // 10))
     return {
-        "tiny values": filled(before, "0.1", after, size),
-        "arrays and objects": filled(before, '{"a":[]}', after, size),
-        "brackets within each other": filled(before, "[" * 27 + "]" * 27, after, size),
+        "tiny values": fill(before, "0.1", after, size),
+        "arrays and objects": fill(before, '{"a":[]}', after, size),
+        "brackets within each other": fill(before, "[" * 27 + "]" * 27, after, size),
         "brackets that never close": b"[" * size,
         "half of all brackets close": b"[" * (size // 2) + b"]" * (size // 2),
         "brackets that only close": b"[" * 100 + b"]" * (size - 100),
-        "quotes": filled(before, '""', after, size),
+        "quotes": fill(before, '""', after, size),
         "unknown members": f"{{{names}}}".encode(),
-        "long numbers": filled(before, "9" * MAX_DIGITS, after, size),
+        "long numbers": fill(before, "9" * MAX_DIGITS, after, size),
     }
 
 
@@ -71,11 +71,11 @@ BATCHES: Final[Mapping[str, bytes]] = {
     "tags": batch_of({"op": "create", "title": "x", "tags": TAGS, "description": description_of("é ")}),
 }
 REFUSED_BATCHES: Final = {
-    **refused(BATCH_MAX, '{"operations":[{"op":"create","title":[', "]}]}"),
-    "operations": filled('{"operations":[', '{"op":"create"}', "]}"),
-    "wrong operations": batch_of({"op": "create", "title": "x", "due": "x", "description": DEAREST}),
+    **invalid_bodies(BATCH_MAX, '{"operations":[{"op":"create","title":[', "]}]}"),
+    "operations": fill('{"operations":[', '{"op":"create"}', "]}"),
+    "wrong operations": batch_of({"op": "create", "title": "x", "due": "x", "description": COSTLIEST}),
 }
 TASKS: Final = {
-    name: written({"title": "x", "description": description_of(unit)}) for name, unit in ALPHABETS.items()
+    name: to_json({"title": "x", "description": description_of(unit)}) for name, unit in ALPHABETS.items()
 }
-REFUSED_BODIES: Final = refused(BODY_MAX, '{"title":[', "]}")
+REFUSED_BODIES: Final = invalid_bodies(BODY_MAX, '{"title":[', "]}")

@@ -1,4 +1,4 @@
-"""A service with its default limits, as an operator gets it who sets nothing."""
+"""A service with default limits, as an operator gets who changes no setting."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.abuse.remains import nothing_left
 from tests.conftest import environment_for
 from tests.support.servers.service import Service, serving
 
-SERVICES = ("default_service", "service")  # the fixtures of those that floods meet
+SERVICES = ("default_service", "service")  # the fixtures of the services that receive floods
 LIMITS = ("RATE_LIMIT_PERSON", "RATE_LIMIT_ADDRESS")
 
 
@@ -30,7 +30,7 @@ def default_service(database_url: str, tmp_path_factory: pytest.TempPathFactory)
 def _nothing_is_left(
     request: pytest.FixtureRequest, postgres: PostgresServer, database_url: str
 ) -> Iterator[None]:
-    """After each flood of a service that goes on, all is as it was before."""
+    """Check after each test that its service has released what the flood used."""
     name = next((name for name in SERVICES if name in request.fixturenames), None)
     if name is None:
         yield

@@ -1,6 +1,6 @@
 """One person who sends many expensive requests at once, from a separate process.
 
-In the process of the tests it would hold back the person who is measured there.
+In the process of the tests, these requests would slow down the honest person who is measured there.
 """
 
 import json
@@ -26,7 +26,7 @@ SEARCHES: Final = (
     "/summary",
     f"?tag={quote('none')}",
 )
-"""The dearest lists; worth it for somebody with `LONG` tasks."""
+"""The most expensive lists for somebody whose tasks are like `LONG`."""
 
 LONG: Final = {"op": "create", "title": "x", "description": "a" * 10_000}
 TASKS: Final = 1_200
@@ -34,16 +34,16 @@ TASKS: Final = 1_200
 
 @dataclass
 class Hog:
-    """The results of the requests, once all have ended."""
+    """The results of the requests, filled in when the block of `hogging` ends."""
 
-    answers: Counter[str] = field(default_factory=Counter)  # by status, or by the tail of a problem's type
+    answers: Counter[str] = field(default_factory=Counter)  # how often each result of `send` occurred
 
 
 @contextmanager
 def hogging(
     service: Service, user: str, *, at_once: int, paths: Sequence[str], bodies: Sequence[bytes] = ()
 ) -> Iterator[Hog]:
-    """Let somebody ask for all of these paths, or send all of these bodies, until the block ends."""
+    """Let somebody send GETs to these paths, or POST these bodies, again and again until the block ends."""
     hog = Hog()
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / str(number) for number in range(len(bodies))]
@@ -63,5 +63,5 @@ def hogging(
                 assert process.stdout.readline() == b"begun\n"
                 yield hog
             finally:
-                printed, _ = process.communicate(timeout=40)  # its standard input ends: so does it
+                printed, _ = process.communicate(timeout=40)  # closes its standard input, which ends it
                 hog.answers.update(json.loads(printed or "{}"))

@@ -1,4 +1,4 @@
-"""The process of one person who sends many requests at once: `python -m tests.abuse.hog_process <orders>`.
+"""The process of send person who sends many requests at once: `python -m tests.abuse.hog_process <orders>`.
 
 It imports the standard library only. Other imports would take CPU time from the service that the test measures.
 """
@@ -19,12 +19,12 @@ PAUSE: Final = 0.1  # seconds, after a refusal
 
 
 def main(orders: str) -> None:
-    """Ask until standard input ends, and print what was answered."""
+    """Send requests until standard input ends, then print how often each result occurred."""
     how = json.loads(orders)
     host, port = how["address"]
     bodies = [Path(file).read_bytes() for file in how["files"]]
     ended: list[bool] = []
-    began = count()
+    body_numbers = count()
 
     def ask(number: int) -> Counter[str]:
         answers: Counter[str] = Counter()
@@ -32,8 +32,8 @@ def main(orders: str) -> None:
             while not ended:
                 path, body = how["paths"][number % len(how["paths"])], None
                 if bodies:
-                    body = bodies[next(began) % len(bodies)]
-                answer = one(connection, path, body, how["token"])
+                    body = bodies[next(body_numbers) % len(bodies)]
+                answer = send(connection, path, body, how["token"])
                 answers[answer] += 1
                 time.sleep(0 if answer == "200" else PAUSE)
         return answers
@@ -46,8 +46,8 @@ def main(orders: str) -> None:
     print(json.dumps(sum((each.result() for each in asking), Counter())))  # noqa: T201 - for `hogging`
 
 
-def one(connection: http.client.HTTPConnection, path: str, body: bytes | None, token: str) -> str:
-    """Ask once, and name the answer."""
+def send(connection: http.client.HTTPConnection, path: str, body: bytes | None, token: str) -> str:
+    """Send send request; return "200" for any success, "broken" if it failed, else the name of the problem."""
     headers = {"authorization": f"Bearer {token}"}
     if body is not None:
         headers |= {"content-type": "application/json", "idempotency-key": str(uuid4())}

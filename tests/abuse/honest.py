@@ -18,7 +18,7 @@ PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, wit
 SHORT_PAUSE: Final = 0.02  # seconds
 WINDOWS: Final = 3
 SECONDS: Final = 1.5  # of each half of a window
-QUICK: Final = 0.25  # seconds
+QUICK: Final = 0.25  # seconds; a p99 of at most this is fair in any case
 TIMEOUT: Final = 20.0  # seconds that the person waits for one answer
 
 
@@ -94,7 +94,7 @@ class Window:
 
     @property
     def is_fair(self) -> bool:
-        """Whether the slowest answers were at most three times as slow, or quick anyway."""
+        """Whether the p99 during the abuse was at most three times the p99 before, or at most `QUICK`."""
         return self.abused.p99 <= max(3 * self.quiet.p99, QUICK)
 
     def __str__(self) -> str:
@@ -104,13 +104,13 @@ class Window:
 
 
 def windows(service: Service, abuse: Callable[[], AbstractContextManager[object]]) -> list[Window]:
-    """Measure several times before abuse and during it: others may use the machine in any one of them."""
+    """Measure `WINDOWS` times, before abuse and during it: other processes may disturb a single window."""
     measured = []
     for _ in range(WINDOWS):
         with honest_person(service, pause=SHORT_PAUSE) as quiet:
             time.sleep(SECONDS)
         with abuse():
-            time.sleep(0.3)  # until it is under way
+            time.sleep(0.3)  # until the abuse has begun
             with honest_person(service, pause=SHORT_PAUSE) as abused:
                 time.sleep(SECONDS)
         measured.append(Window(quiet, abused))

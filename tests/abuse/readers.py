@@ -12,27 +12,27 @@ from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.servers.service import Service
 
-LARGE_LIST: Final = "/api/me/tasks?limit=200"  # 1 MB, for `hoarder`
-SMALLEST: Final = 4_096  # bytes that a reader's own kernel takes in
+LARGE_LIST: Final = "/api/me/tasks?limit=200"  # 1 MB for the person that `make_hoarder` makes
+RECEIVE_BUFFER: Final = 4_096  # bytes that the kernel buffers for a reader
 
 
-def written(service: Service, path: str, body: Any, user: str) -> httpx.Response:
+def post(service: Service, path: str, body: Any, user: str) -> httpx.Response:
     return httpx.post(
         f"{service.url}/api/me/tasks{path}", json=body, headers=service.headers(user), timeout=30
     )
 
 
-def hoarder(service: Service) -> str:
-    """Return somebody whose list has nearly 1 MB."""
+def make_hoarder(service: Service) -> str:
+    """Make a person whose list has nearly 1 MB, and return the user id."""
     owner, tasks = someone("hoarder"), [{"op": "create", "title": "x", "description": "y" * 4_600}] * 100
     for _ in range(2):
-        done = written(service, "/batch", {"operations": tasks}, owner)
+        done = post(service, "/batch", {"operations": tasks}, owner)
         assert done.status_code == 200, done.text
     return owner
 
 
 def request_for(service: Service, path: str, user: str = "") -> bytes:
-    """Return a GET request as it is sent."""
+    """Return the bytes of a GET request."""
     who = f"Authorization: Bearer {service.token(user)}\r\n" if user else ""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\n".encode()
 
@@ -41,12 +41,12 @@ def request_for(service: Service, path: str, user: str = "") -> bytes:
 def asking(
     service: Service, times: int, path: str, user: str = "", *, address: str = ""
 ) -> Iterator[list[socket.socket]]:
-    """Ask so many times at once, from an address of this machine, and read nothing."""
+    """Send so many requests at once, each on a connection from `address`, and read no response."""
     with ExitStack() as stack:
         readers = []
         for _ in range(times):
             reader = stack.enter_context(socket.socket())
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST)
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             reader.settimeout(20)
             reader.bind((address, 0))
             reader.connect(address_of(service))
@@ -56,5 +56,5 @@ def asking(
 
 
 def statuses(readers: list[socket.socket]) -> Counter[int]:
-    """Look at what each has been answered, without taking anything."""
+    """Count the statuses of the responses, and leave their bytes in the sockets."""
     return Counter(int(reader.recv(12, socket.MSG_PEEK).split()[1]) for reader in readers)

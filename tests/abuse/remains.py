@@ -12,7 +12,7 @@ from tests.support.servers.service import Service
 STATEMENTS_WITHIN: Final = 2.0  # seconds
 CONNECTIONS_WITHIN: Final = 15.0  # seconds: a connection that is idle, or not read, is closed after 10
 POOL: Final = 12  # descriptors: a pool of 10 may have filled
-MEMORY: Final = 120  # MB that the allocator may keep, of the 64 that bodies and answers may take and more
+MEMORY: Final = 120  # MB that the allocator may keep; bodies and responses may take 64 and more
 ACTIVE: Final = """
 SELECT count(*) FROM pg_stat_activity
 WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
@@ -21,7 +21,7 @@ WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_
 
 @contextmanager
 def nothing_left(service: Service, postgres: PostgresServer, database: str) -> Iterator[None]:
-    """Hold what the service and its database have in use after the block to what it was before."""
+    """Check that the service and its database use no more after the block than before it."""
     open_before, held_before = descriptors(service), memory(service)
     yield
     running = eventually(lambda: int(postgres.query(ACTIVE, database)), 0, STATEMENTS_WITHIN)
@@ -33,7 +33,7 @@ def nothing_left(service: Service, postgres: PostgresServer, database: str) -> I
 
 
 def eventually(count: Callable[[], int], most: int, within: float) -> int:
-    """Count until it is no more than that, or the seconds are over; return the last count."""
+    """Call `count` until it returns at most `most`, or `within` seconds are over; return the last count."""
     deadline = time.monotonic() + within
     while (now := count()) > most and time.monotonic() < deadline:
         time.sleep(0.2)

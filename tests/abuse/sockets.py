@@ -15,7 +15,7 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def address_of(service: Service) -> tuple[str, int]:
-    """Return where it listens."""
+    """Return its host and its port."""
     url = urlsplit(service.url)
     return url.hostname or "", url.port or 0
 
@@ -37,14 +37,14 @@ def connected(service: Service, times: int, *, sends: bytes = b"") -> Iterator[l
 
 
 def answered(connections: list[socket.socket], *, within: float, enough: int | None = None) -> int:
-    """Return how many have something to read, or were closed, as soon as enough have, or within so many seconds."""
+    """Wait until `enough` connections have data or were closed, or the time is over; return their number."""
     waiting, deadline = set(connections), time.monotonic() + within
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLIN)
     by_number = {connection.fileno(): connection for connection in connections}
-    last = len(connections) - enough if enough else 0
-    while len(waiting) > last and (left := deadline - time.monotonic()) > 0:
+    may_wait = len(connections) - enough if enough else 0
+    while len(waiting) > may_wait and (left := deadline - time.monotonic()) > 0:
         for number, _ in poll.poll(left * 1000):
             poll.unregister(number)
             waiting.discard(by_number[number])

@@ -1,4 +1,4 @@
-"""Connections that send nothing, or too little, take nothing from anybody else."""
+"""Connections that send nothing, or too little, do not disturb other people."""
 
 import resource
 import socket
@@ -37,7 +37,7 @@ def test_given_2000_silent_connections_then_another_person_gets_responses_as_usu
 
     assert held >= IDLE
     assert honest.share_answered == health.share_answered == 1
-    assert max(honest.worst, health.worst) < 3  # well below a wait of ten seconds, or without end
+    assert max(honest.worst, health.worst) < 3  # seconds; the silent connections last 10
     assert eventually_at_most(default_service, before + 12) <= before + 12  # a pool of 10 may have filled
 
 
@@ -57,7 +57,7 @@ def test_given_1100_people_who_keep_their_connections_then_one_more_gets_a_respo
 def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
     default_service: Service,
 ) -> None:
-    with honest_person(default_service) as honest:  # before the first one too: this opens the pool
+    with honest_person(default_service) as honest:  # begins before the floods, and opens the pool
         before = descriptors(default_service)
         held = []
         for _ in range(10):  # the allocator keeps parts of some floods, so a few of them show nothing
@@ -70,7 +70,7 @@ def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
     assert held[-1] - held[0] < 135  # MB: half of what the nine later floods send
 
 
-def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whole_head(
+def test_a_connection_that_sends_no_complete_request_head_is_closed_after_about_10_seconds(
     default_service: Service,
 ) -> None:
     address, began = address_of(default_service), time.monotonic()
@@ -93,7 +93,7 @@ def test_a_connection_ends_10_seconds_after_it_was_opened_or_used_without_a_whol
 
 
 def is_ended(connection: socket.socket, *, sends: bytes) -> bool:
-    """Return whether the other side has closed a connection, within half a second."""
+    """Send some bytes, and return whether the other side has closed the connection."""
     try:
         connection.sendall(sends)
         return connection.recv(1) == b""
@@ -115,7 +115,7 @@ def test_the_start_raises_the_soft_limit_on_open_files_to_what_it_needs(
     assert "warning" not in service.log.read_text()
 
 
-def test_app_serve_itself_raises_the_soft_limit() -> None:
+def test_connections_within_limit_raises_the_soft_limit_to_what_these_connections_need() -> None:
     count = (
         "import resource; from app.cli.descriptors import connections_within_limit;"
         " print(connections_within_limit(10), resource.getrlimit(resource.RLIMIT_NOFILE))"
@@ -142,7 +142,7 @@ def test_given_256_descriptors_then_the_start_warns_and_a_flood_uses_no_cpu_in_a
             held = descriptors(service)
         after = httpx.get(f"{service.url}/health", timeout=20)
 
-    assert used < 1.5  # seconds of 4: one that spins uses them all
+    assert used < 1.5  # seconds of the 4; a busy loop uses all of them
     assert held < 256
     assert after.status_code == 200
     assert (

@@ -20,14 +20,14 @@ TASKS = 100
 TOO_MANY = "/problems/too-many-keys"
 MB = 1024 * 1024  # bytes
 BYTES_MAX = 32 * MB
-LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each, incompressible
+LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each; their random text hardly compresses
 
 
 @pytest.fixture(scope="module", params=["directly", "through PgBouncer"])
 def service(
     request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The service, with its default limits."""
+    """A service with default limits, with its database directly or through PgBouncer."""
     folder = tmp_path_factory.mktemp("service")
     if request.param == "directly":
         with serving(default_environment(database_url), folder) as service:
@@ -63,7 +63,7 @@ def hoarder(service: Service) -> Iterator[Hoarder]:
 
 
 def kept_on_disk(postgres: PostgresServer, database_url: str) -> int:
-    """Return how many bytes all kept answers take, with indexes and all."""
+    """Return the bytes on disk of the table of stored responses, indexes included."""
     size = "SELECT pg_total_relation_size('kept_answers')"
     return int(postgres.query(size, database_url.rpartition("/")[2]))
 

@@ -12,9 +12,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import pytest
 
 from tests.abuse.bodies import BATCHES
-from tests.abuse.hog_process import one
+from tests.abuse.hog_process import send
 from tests.abuse.honest import honest_person
-from tests.abuse.readers import written
+from tests.abuse.readers import post
 from tests.abuse.sockets import address_of, answered
 from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
@@ -30,10 +30,8 @@ PEOPLE = 16
 
 
 @contextmanager
-def sending(
-    service: Service, times: int, path: str, user: str, *, length: int = LENGTH
-) -> Iterator[list[socket.socket]]:
-    """Send nearly all of so many bodies, and hold the connections."""
+def sending(service: Service, times: int, path: str, user: str) -> Iterator[list[socket.socket]]:
+    """Send all but the end of so many bodies, and keep the connections open."""
     head = (
         f"POST /api/me/tasks{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {service.token(user)}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n"
@@ -42,14 +40,14 @@ def sending(
         senders = []
         for _ in range(times):
             sender = stack.enter_context(socket.create_connection(address_of(service), timeout=20))
-            with suppress(ConnectionError):  # it was answered before it had sent everything
+            with suppress(ConnectionError):  # the service answered and closed before everything was sent
                 sender.sendall(head.encode() + b" " * SENT)
             senders.append(sender)
         yield senders
 
 
 def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str]:
-    """Return the status that each has been answered by now, or after some seconds; else `none`."""
+    """Count the statuses that arrive within `patience` seconds for each; "none" if nothing arrives."""
     found = Counter[str]()
     for sender in senders:
         sender.settimeout(patience)
@@ -58,7 +56,7 @@ def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str
         except TimeoutError:
             found["none"] += 1
         except ConnectionError:
-            found["closed"] += 1  # what it had sent besides was thrown away, and the answer with it
+            found["closed"] += 1  # reset: the kernel has dropped the response
     return found
 
 
@@ -78,14 +76,14 @@ def test_large_batches_of_many_people_at_once_use_no_more_memory_than_a_few(defa
 
     assert answers.keys() <= {"200", "too-busy"}
     assert answers["200"] >= 1
-    assert max(peaks) < 160  # MB; 214 where all are worked on at once
+    assert max(peaks) < 160  # MB; it was 214 when all batches were processed at once
     assert honest.share_answered == 1
 
 
 def answer_to_batch(service: Service, user: str) -> str:
-    """Send the largest batch, and name the answer."""
+    """Send the largest batch, and return the result as `send` does."""
     with closing(http.client.HTTPConnection(*address_of(service), timeout=60)) as connection:
-        return one(connection, "/batch", BATCHES["emoji"], service.token(user))
+        return send(connection, "/batch", BATCHES["emoji"], service.token(user))
 
 
 def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service: Service) -> None:
@@ -93,15 +91,15 @@ def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service:
     open_before, held_before = descriptors(default_service), memory(default_service)
 
     with sending(default_service, 60, "/batch", hog) as senders, honest_person(default_service) as honest:
-        answered(senders, within=5, enough=56)  # else the small body may come before the fourth large one
+        answered(senders, within=5, enough=56)  # else the small body may arrive before the fourth large send
         held = memory(default_service) - held_before
-        small = written(default_service, "", {"title": "x"}, hog)
-        large = written(default_service, "/batch", {"operations": [LONG] * 100}, hog)
+        small = post(default_service, "", {"title": "x"}, hog)
+        large = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
         came = answers(senders)
         ended = answers(senders, patience=3 * BODY_TIMEOUT)
-    after = written(default_service, "/batch", {"operations": [LONG] * 100}, hog)
+    after = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
 
-    assert came["none"] == 4  # of 2 MB, within 8
+    assert came["none"] == 4  # bodies of 2 MB; the limit of a person is 8 MB
     assert came["429"] + came["closed"] == 56
     assert ended["408"] == 4
     assert held < 60  # MB
@@ -126,10 +124,10 @@ def test_large_bodies_of_all_people_have_a_limit_and_small_ones_are_read_as_usua
         ]
         time.sleep(1)
         held = memory(default_service) - held_before
-        refused = written(default_service, "/batch", {"operations": [LONG] * 100}, someone())
+        refused = post(default_service, "/batch", {"operations": [LONG] * 100}, someone())
         came = answers(senders)
 
-    assert 30 <= came["none"] <= 36  # 64 MB
+    assert 30 <= came["none"] <= 36  # bodies of 2 MB; the limit of all people is 64 MB
     assert held < 150  # MB
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
     assert (honest.share_answered, honest.worst < 3) == (1, True)

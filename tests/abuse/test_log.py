@@ -23,7 +23,7 @@ OPTIONS = b"OPTIONS /api/me/tasks HTTP/1.1\r\nHost: localhost\r\n\r\n"
 COUNT = "taskward_http_request_duration_seconds_count"
 
 
-def test_a_flood_of_options_requests_writes_few_log_lines_and_another_person_has_all_of_theirs(
+def test_a_flood_of_options_requests_writes_few_log_lines_and_no_line_of_another_person_is_left_out(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()

@@ -1,4 +1,4 @@
-"""Many people, each within their own bounds: somebody else's first request is answered all the same."""
+"""Many people, each within their own limits, use all connections. Another person still gets responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,12 +20,12 @@ from tests.support.people import People
 pytestmark = pytest.mark.server
 
 AT_ONCE = 4  # PERSON_CONCURRENCY
-MANY = QUEUE // AT_ONCE + 1  # people, whose requests are more than the queue of one connection
+MANY = QUEUE // AT_ONCE + 1  # people whose requests together are more than the wait queue holds
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is refused for waiting too long, however busy the machine is."""
+    """Requests may wait 60 s for a connection, so a busy machine refuses none of them."""
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 60)
 
 
@@ -66,11 +66,12 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
     assert all(each.count(200) >= AT_ONCE - 1 for each in theirs), theirs
 
 
+# The statement of a summary, which also waits for an advisory lock.
 HELD = replace(SUMMARY, sql=f"SELECT s.* FROM ({SUMMARY.sql}) s, pg_advisory_xact_lock_shared(14)", budget=60)
 HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 14 AND NOT granted"
 
 
-async def test_given_as_many_slow_summaries_as_connections_then_half_of_these_are_left_for_other_requests(
+async def test_given_as_many_slow_summaries_as_connections_then_half_of_the_connections_stay_free(
     database_url: str, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_lists, "SUMMARY", HELD)

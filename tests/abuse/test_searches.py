@@ -1,4 +1,4 @@
-"""Searches and counts as expensive as they may be: only the person who sends them notices."""
+"""The most expensive reads that are allowed delay only the person who sends them."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.hog import LONG, SEARCHES, TASKS, hogging
 from tests.abuse.honest import honest_person, windows
-from tests.abuse.readers import written
+from tests.abuse.readers import post
 from tests.support.factories import someone
 from tests.support.servers.pgbouncer import pgbouncer
 from tests.support.servers.service import Service, serving
@@ -53,7 +53,7 @@ def test_one_person_who_searches_long_texts_without_a_pause_delays_nobody_else(
 ) -> None:
     hog, answers, probes = someone("hog"), Counter[str](), []
     for _ in range(TASKS // 100):
-        done = written(service, "/batch", {"operations": [LONG] * 100}, hog)
+        done = post(service, "/batch", {"operations": [LONG] * 100}, hog)
         assert done.status_code == 200, done.text
 
     @contextmanager
@@ -83,7 +83,7 @@ def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Se
     hogs, answers = [someone("hog") for _ in range(4)], Counter[str]()
     for hog in hogs:
         for _ in range(TASKS // 100):
-            done = written(default_service, "/batch", {"operations": [LONG] * 100}, hog)
+            done = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
             assert done.status_code == 200, done.text
 
     @contextmanager
@@ -101,21 +101,21 @@ def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Se
 
     figures = f"{answers}, {'; '.join(map(str, measured))}"
     assert all(each.abused.share_answered == 1 for each in measured), figures
-    assert min(each.abused.median for each in measured) < 0.12, figures  # behind all statements: 0.19
+    assert min(each.abused.median for each in measured) < 0.12, figures  # seconds; 0.19 behind all statements
     assert any(each.is_fair for each in measured), figures
     assert answers["200"] > 0, figures
     assert answers.keys() <= {"200", "search-too-slow", "too-many-at-once", "too-many-requests"}, figures
 
 
 @pytest.mark.parametrize("path", ["/summary", "/changes"])
-def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_delays_nobody_else(
+def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_delays_nobody_else(
     default_service: Service, path: str
 ) -> None:
     hog, answers = someone("hog"), Counter[str]()
     names = (f"{number:050}" for number in count())
     for _ in range(50):
         tasks = [{"op": "create", "title": "x", "tags": list(islice(names, 20))} for _ in range(100)]
-        done = written(default_service, "/batch", {"operations": tasks}, hog)
+        done = post(default_service, "/batch", {"operations": tasks}, hog)
         assert done.status_code == 200, done.text
 
     @contextmanager
@@ -134,7 +134,7 @@ def test_one_person_who_counts_a_hundred_thousand_tags_without_a_pause_delays_no
 
 
 def busy_after(database_url: str, *, seconds: float) -> int:
-    """Return how many of the service's server processes are not idle, after so many seconds."""
+    """Wait, then return how many of the service's database connections are not idle."""
 
     async def count() -> int:
         connection = await asyncpg.connect(database_url)

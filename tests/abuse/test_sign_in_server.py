@@ -1,4 +1,4 @@
-"""The reference sign-in server, abused: nobody stops it for others, locks another out, or guesses without end."""
+"""The reference sign-in server under abuse: nobody can stop it, lock others out, or guess without a limit."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ class Client:
 
 @asynccontextmanager
 async def somebody(auth: BetterAuth, *, address: str = "", local: str = "") -> AsyncIterator[Client]:
-    """Somebody in a browser. `address` is what our proxy says; `local` is the address of the socket."""
+    """Make a client. `address` is the one that our proxy forwards; `local` is the address of the socket."""
     headers = {"origin": auth.url} | ({"x-forwarded-for": address} if address else {})
     transport = httpx.AsyncHTTPTransport(local_address=local or None)
     url = auth.url.replace("localhost", "127.0.0.1")
@@ -93,7 +93,7 @@ async def auth(postgres: PostgresServer) -> AsyncIterator[BetterAuth]:
 
 @pytest.fixture(scope="module")
 async def proxied(postgres: PostgresServer) -> AsyncIterator[BetterAuth]:
-    """The same behind a proxy of ours on this machine."""
+    """The same server, which trusts a proxy on this machine."""
     async with better_auth(postgres.new_database(), settings=BEHIND_A_PROXY) as auth:
         yield auth
 
@@ -164,7 +164,7 @@ async def test_behind_a_trusted_proxy_each_client_address_has_its_own_limit(
             return [await proxy.get("/token", **{"x-forwarded-for": forwarded}) for _ in range(101)]
 
         assert (await flood("198.51.100.1, 192.0.2.1"))[-1] == TOO_MANY
-        assert (await flood("198.51.100.2, 192.0.2.1"))[0] == TOO_MANY  # the left one is the client's word
+        assert (await flood("198.51.100.2, 192.0.2.1"))[0] == TOO_MANY  # the client writes the left one
         assert await proxy.get("/token", **{"x-forwarded-for": "192.0.2.2"}) == 401
         assert (await flood("2001:db8:1:1::1"))[-1] == TOO_MANY
         assert (await flood("2001:db8:1:1:ffff::"))[0] == TOO_MANY  # the same 64 bits
@@ -204,7 +204,7 @@ async def test_guesses_from_many_addresses_are_limited_per_account_and_the_owner
         at_owner, at_nobody = await guesses(email), await guesses(f"{someone()}@example.com")
         right_but_unknown = await crowd.sign_in(email, **{"x-forwarded-for": an_address()})
 
-        assert at_owner == at_nobody == [401] * 20 + [TOO_MANY] * 4  # the same whether it exists
+        assert at_owner == at_nobody == [401] * 20 + [TOO_MANY] * 4  # whether the account exists or not
         assert right_but_unknown.status_code == TOO_MANY
         assert 0 < int(right_but_unknown.headers["retry-after"]) <= 3600
         elsewhere = {"x-forwarded-for": an_address()}  # a known device is known at any address
@@ -223,7 +223,7 @@ async def known_devices(auth: BetterAuth, times: int) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("accounts", [0, 10], ids=["strangers", "known devices"])
-async def test_given_passwords_from_120_addresses_then_people_with_a_session_or_known_device_get_tokens(
+async def test_given_120_clients_that_send_passwords_then_people_with_a_session_or_known_device_get_tokens(
     proxied: BetterAuth, accounts: int
 ) -> None:
     async with (
@@ -244,7 +244,7 @@ async def test_given_passwords_from_120_addresses_then_people_with_a_session_or_
             while not ended.is_set():
                 if devices:
                     known, cookie = devices[number % accounts]
-                    # Right passwords, which use up no quota; a new address each time, so that no limit is one.
+                    # A right password and a new address each time, so no limit of an account or address applies.
                     answer = await crowd.sign_in(known, cookie=cookie, **{"x-forwarded-for": an_address()})
                     signed_in_again[known] += answer.status_code == 200
                 else:
@@ -264,7 +264,7 @@ async def test_given_passwords_from_120_addresses_then_people_with_a_session_or_
             ended.set()
             await asyncio.gather(*floods)
 
-    assert back == [200] * 3  # the strangers' line is full all the while
+    assert back == [200] * 3  # although the crowd's queue is full
     assert tokens == [200] * 5
     assert 0 < int(refused[0].headers["retry-after"]) < 60
     assert len(signed_in_again) == accounts
@@ -287,7 +287,7 @@ async def test_a_large_body_is_refused_before_it_is_in_memory(
 
     headers = {"content-type": "application/json"} | ({} if chunked else {"content-length": str(150 * MB)})
     async with somebody(proxied, address=an_address()) as attacker:
-        with contextlib.suppress(httpx.TransportError):  # it may close before all was sent
+        with contextlib.suppress(httpx.TransportError):  # the server may close before all is sent
             large = await attacker.http.post("/api/auth/sign-in/email", content=body(), headers=headers)
             assert large.status_code == 413
         json_type = {"content-type": "application/json"}
@@ -406,7 +406,7 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
 
         assert await stuck == [500] * 12
         assert most == 5
-        await logged(proxied, "timeout exceeded when trying to connect", before)
+        await wait_for_line(proxied, "timeout exceeded when trying to connect", before)
         assert await ann.get("/get-session") == 200
 
 
@@ -420,13 +420,13 @@ def held(auth: BetterAuth, times: int, address: str, sends: bytes) -> Iterator[l
             connection = stack.enter_context(
                 socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
             )
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # the server has already closed it
                 connection.sendall(sends)
             connections.append(connection)
         yield connections
 
 
-def last_words(connection: socket.socket) -> bytes:
+def received_until_closed(connection: socket.socket) -> bytes:
     """Return what the server sends until it closes the connection."""
     connection.settimeout(PATIENCE)
     words = b""
@@ -449,20 +449,21 @@ async def test_slow_connections_of_one_address_are_closed_and_other_addresses_ge
         async with somebody(auth, local="127.0.0.6") as bob:
             await bob.account()
         of_heads, of_silent, of_bodies = (
-            [last_words(each)[:12] for each in connections] for connections in (heads, silent, bodies)
+            [received_until_closed(each)[:12] for each in connections]
+            for connections in (heads, silent, bodies)
         )
 
     too_late = b"HTTP/1.1 408"
-    assert of_heads == [too_late] * 100 + [b""] * 50  # an address has 100
+    assert of_heads == [too_late] * 100 + [b""] * 50  # the limit of an address is 100
     assert of_silent == [too_late] * 50
     assert set(of_bodies) <= {too_late, b"HTTP/1.1 429"}
 
 
-async def test_given_2000_silent_connections_then_the_oldest_are_closed_so_that_new_ones_get_responses(
+async def test_given_2000_silent_connections_then_new_ones_replace_the_oldest_and_get_responses(
     proxied: BetterAuth,
 ) -> None:
     with held(proxied, 2_050, "127.0.0.7", b"") as connections:
-        closed = answered(connections, within=9, enough=50)  # those that are held end after 10 s
+        closed = answered(connections, within=9, enough=50)  # before the timeout of 10 s closes the others
         oldest = answered(connections[:50], within=1)
         async with somebody(proxied, address=an_address()) as bob:
             await bob.account()
@@ -477,8 +478,8 @@ async def test_responses_of_the_sign_in_server_have_no_store_and_nosniff(proxied
         assert response.headers["x-content-type-options"] == "nosniff", path
 
 
-async def logged(auth: BetterAuth, text: str, after: int) -> str:
-    """Return the first line with a text, of those after so many lines."""
+async def wait_for_line(auth: BetterAuth, text: str, after: int) -> str:
+    """Wait for a printed line that contains the text, after the first `after` lines, and return the line."""
     async with asyncio.timeout(PATIENCE):
         while True:
             for line in auth.printed[after:]:
@@ -496,7 +497,7 @@ async def test_refused_requests_write_few_short_log_lines_and_the_client_cannot_
         refused = await asyncio.gather(
             *(attacker.http.post("/api/auth/update-user", json={"callbackURL": forged}) for _ in range(60))
         )
-    await logged(proxied, "lines left out", before)
+    await wait_for_line(proxied, "lines left out", before)
     lines = proxied.printed[before:]
 
     assert [each.status_code for each in refused] == [403] * 60
@@ -507,7 +508,7 @@ async def test_refused_requests_write_few_short_log_lines_and_the_client_cannot_
 
 
 async def until_refused(auth: BetterAuth, path: str, headers: str) -> Counter[bytes]:
-    """Send a hundred requests on one connection, or until it closes, and count the status lines."""
+    """Send up to 100 requests on one connection until the server closes it, and count the status lines."""
     port = int(auth.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heads = []
@@ -553,12 +554,12 @@ async def test_output_of_libraries_is_logged_like_all_other_lines(
         database,
     )
 
-    assert re.match(r"20\S+Z ERROR database: ", await logged(proxied, "database: ", before))
+    assert re.match(r"20\S+Z ERROR database: ", await wait_for_line(proxied, "database: ", before))
     assert (await proxied.client.get("/api/auth/jwks")).status_code == 200
 
 
 def shape(value: object) -> object:
-    """Return what an answer shows but for the letters and figures in it: names in their order, lengths, types."""
+    """Return the names in their order, the length of each text, and other values as they are."""
     if isinstance(value, dict):
         return [(name, shape(each)) for name, each in value.items()]
     return len(value) if isinstance(value, str) else value
@@ -583,7 +584,7 @@ async def test_given_email_verification_then_sign_up_does_not_reveal_which_addre
     assert (first.status_code, again.status_code) == (200, 200)
     assert shape(first.json()) == shape(again.json())
     assert first.headers.keys() == again.headers.keys()
-    assert min(seconds) >= 0.5  # both are answered when the same step of time is over
+    assert min(seconds) >= 0.5  # both responses wait for the end of a step of 0.5 s
     mailed = "mail | Subject: You have an account already"
-    assert await logged(auth, mailed, 0) == mailed
+    assert await wait_for_line(auth, mailed, 0) == mailed
     assert (unverified.status_code, verified.status_code) == (403, 200)

@@ -1,9 +1,9 @@
 """No step of validating a request blocks the event loop for long, however large the request.
 
-Seconds of the processor are measured, not of the clock: they are the same on a machine that has other work to do.
-The collector of garbage skips what is here before, as in `app.main`.
-Faults put in on purpose, each found by a test: no turns given in a batch, no bound on members and items of a JSON
-text.
+The tests measure CPU seconds, which do not grow on a busy machine.
+The garbage collector skips objects that existed before the tests, as in `app.main`.
+Faults put in on purpose, each found by a test: a batch that gives no turns, no limit on the members and items of a
+JSON text.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from app.api.middleware.outermost import Edge
 from app.api.requests.request import SMALL_BODY
 from app.composition import compose
 from app.settings import Settings
-from tests.abuse.bodies import BATCHES, DEAREST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, written
+from tests.abuse.bodies import BATCHES, COSTLIEST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, to_json
 from tests.conftest import environment_for
 from tests.support.in_process import client_of
 from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 
-PIECE_MAX = 0.04  # seconds of the processor; the dearest piece takes 0.007, all pieces of a batch 0.6 here
-LARGE_PUT = {"title": "x", "description": DEAREST, "position": [["x" * 1_000] * 5] * 40}
+PIECE_MAX = 0.04  # CPU seconds; measured: 0.007 for the costliest piece, 0.6 for all pieces of a batch
+LARGE_PUT = {"title": "x", "description": COSTLIEST, "position": [["x" * 1_000] * 5] * 40}
 
 
 @dataclass
-class Judged:
+class Result:
     """The result of a request."""
 
     status: int
-    longest: float  # seconds of the processor that the event loop was kept at a time
+    longest: float  # CPU seconds: the longest time for which the event loop was blocked
 
 
 @dataclass
@@ -47,8 +47,8 @@ class InProcess:
     app: Edge
     person: Person
 
-    async def judge(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Judged:
-        """Ask as a server does: httpx would keep the event loop itself."""
+    async def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Result:
+        """Call the application as a server does; httpx would block the event loop itself."""
         messages: list[dict[str, Any]] = []
         parts = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -83,11 +83,11 @@ class InProcess:
         await asyncio.sleep(0)
         await self.app(scope, receive, send)
         done.set()
-        return Judged(messages[0]["status"], await watching)
+        return Result(messages[0]["status"], await watching)
 
 
 async def longest_piece(done: asyncio.Event) -> float:
-    """Return the longest that the event loop was kept at a time, until the end."""
+    """Return the longest CPU seconds between two turns of the event loop, until `done` is set."""
     longest, before = 0.0, time.thread_time()
     while not done.is_set():
         await asyncio.sleep(0)
@@ -98,9 +98,7 @@ async def longest_piece(done: asyncio.Event) -> float:
 
 @pytest.fixture(scope="module")
 async def in_process(database_url: str) -> AsyncIterator[InProcess]:
-    env = environment_for(
-        database_url, REQUEST_TIMEOUT="60"
-    )  # a hundred rows may take long on a busy machine
+    env = environment_for(database_url, REQUEST_TIMEOUT="60")  # a busy machine may take long for 100 rows
     app = compose(Settings.from_env(env))
     async with client_of(app) as client:
         gc.freeze()
@@ -114,7 +112,7 @@ TOO_LONG = (
     "half of all brackets close",
     "brackets that only close",
 )
-ONE = "/01890a5d-ac96-774b-bcce-b302099a8057"  # of no task
+UNKNOWN = "/01890a5d-ac96-774b-bcce-b302099a8057"  # an id that no task has
 CASES = {
     **{f"a batch of {name}": ("POST", "/batch", body, 200) for name, body in BATCHES.items()},
     **{
@@ -123,15 +121,15 @@ CASES = {
     },
     **{
         f"{method} {path}, refused for {name}": (method, path, body, 400)
-        for method, path in (("POST", ""), ("PUT", ONE), ("PATCH", ONE), ("POST", f"{ONE}/move"))
+        for method, path in (("POST", ""), ("PUT", UNKNOWN), ("PATCH", UNKNOWN), ("POST", f"{UNKNOWN}/move"))
         for name, body in REFUSED_BODIES.items()
     },
     "a batch of updates": (
         *("POST", "/batch"),
-        *(batch_of({"op": "update", "description": DEAREST, "tags": []}, ids=True), 404),
+        *(batch_of({"op": "update", "description": COSTLIEST, "tags": []}, ids=True), 404),
     ),
-    "a PUT of what the server owns": ("PUT", ONE, written(LARGE_PUT), 404),
-    "a PATCH": ("PATCH", ONE, written({"title": "x", "description": DEAREST}), 404),
+    "a PUT of what the server owns": ("PUT", UNKNOWN, to_json(LARGE_PUT), 404),
+    "a PATCH": ("PATCH", UNKNOWN, to_json({"title": "x", "description": COSTLIEST}), 404),
 }
 
 
@@ -141,16 +139,16 @@ async def test_no_slice_of_reading_a_body_blocks_the_event_loop_for_long(
 ) -> None:
     method, path, body, status = CASES[name]
 
-    judged = await in_process.judge(method, path, body, {"idempotency-key": str(uuid4())})
+    result = await in_process.request(method, path, body, {"idempotency-key": str(uuid4())})
 
-    assert judged.status == status
-    assert judged.longest < PIECE_MAX
+    assert result.status == status
+    assert result.longest < PIECE_MAX
 
 
 HAN = "\u6f22a" * 3_900
 SMALL_BUT_COSTLY = {
-    "Han text": ("PATCH", ONE, written({"title": "x", "description": HAN}), 404),
-    "Han text in escapes": ("PATCH", ONE, json.dumps({"description": HAN[:3_900]}).encode(), 404),
+    "Han text": ("PATCH", UNKNOWN, to_json({"title": "x", "description": HAN}), 404),
+    "Han text in escapes": ("PATCH", UNKNOWN, json.dumps({"description": HAN[:3_900]}).encode(), 404),
     "a batch": ("POST", "/batch", batch_of({"op": "create", "title": "t"}), 200),
 }
 
@@ -162,9 +160,9 @@ async def test_small_bodies_that_take_long_are_worked_on_one_at_a_time(
     method, path, body, status = SMALL_BUT_COSTLY[name]
     assert len(body) <= SMALL_BODY
 
-    alone = [await in_process.judge(method, path, body, {}) for _ in range(3)]
-    together = await asyncio.gather(*(in_process.judge(method, path, body, {}) for _ in range(30)))
+    alone = [await in_process.request(method, path, body, {}) for _ in range(3)]
+    together = await asyncio.gather(*(in_process.request(method, path, body, {}) for _ in range(30)))
 
-    assert {judged.status for judged in (*alone, *together)} == {status}
-    longest = max(judged.longest for judged in together)
-    assert longest < 5 * max(judged.longest for judged in alone)
+    assert {result.status for result in (*alone, *together)} == {status}
+    longest = max(result.longest for result in together)
+    assert longest < 5 * max(result.longest for result in alone)

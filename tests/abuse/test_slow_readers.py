@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.readers import LARGE_LIST, SMALLEST, asking, hoarder, request_for, statuses, written
+from tests.abuse.readers import LARGE_LIST, RECEIVE_BUFFER, asking, make_hoarder, post, request_for, statuses
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
@@ -22,7 +22,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-MEDIUM_LIST = "/api/me/tasks?limit=10"  # 49 KB, for `hoarder`
+MEDIUM_LIST = "/api/me/tasks?limit=10"  # 49 KB for the person that `make_hoarder` makes
 CUT = 45  # seconds: the server cuts a connection after 30 s without any bytes read
 
 
@@ -32,7 +32,7 @@ def get_uncompressed(service: Service, path: str, user: str = "") -> httpx.Respo
 
 
 def eventually_answered(service: Service, path: str, user: str) -> int:
-    """Ask until there is a 200, for as long as connections that are not read may last; return the last status."""
+    """Repeat a GET until its status is 200, for at most `CUT` seconds; return the last status."""
     deadline = time.monotonic() + CUT
     while (
         status := get_uncompressed(service, path, user).status_code
@@ -42,7 +42,7 @@ def eventually_answered(service: Service, path: str, user: str) -> int:
 
 
 def eventually_refused(service: Service, path: str, user: str) -> httpx.Response:
-    """Ask until the responses that nobody reads leave no room, for at most 20 s; return the last response."""
+    """Repeat a GET until unread responses use up a limit, for at most 20 s; return the last response."""
     deadline = time.monotonic() + 20
     while True:
         answer = get_uncompressed(service, path, user)
@@ -53,14 +53,14 @@ def eventually_refused(service: Service, path: str, user: str) -> httpx.Response
 
 @pytest.fixture(scope="module", autouse=True)
 def steady_reader(default_service: Service) -> "Iterator[Future[tuple[bytes, float]]]":
-    """Somebody who reads a large answer slowly while all else goes on: its body, and how long it took."""
-    ann = hoarder(default_service)
+    """A person who reads a large response slowly during all tests; the result has its body and its seconds."""
+    ann = make_hoarder(default_service)
     with asking(default_service, 1, LARGE_LIST, ann) as (reader,), ThreadPoolExecutor(1) as thread:
         yield thread.submit(read_steadily, reader, 25_000)
 
 
 def read_steadily(reader: socket.socket, bytes_per_second: int) -> tuple[bytes, float]:
-    """Read at a pace until all of the body is there; return it, and the seconds."""
+    """Read a response at this speed; return its body, and the seconds that it took."""
     taken, began = b"", time.monotonic()
     while chunk := reader.recv(4_096):
         taken += chunk
@@ -69,13 +69,13 @@ def read_steadily(reader: socket.socket, bytes_per_second: int) -> tuple[bytes, 
         if len(body) == length:
             return body, time.monotonic() - began
         time.sleep(max(0.0, len(taken) / bytes_per_second - (time.monotonic() - began)))
-    raise AssertionError(f"it ended after {len(taken)} bytes")
+    raise AssertionError(f"the response ended after {len(taken)} bytes")
 
 
 def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
     default_service: Service,
 ) -> None:
-    hog = hoarder(default_service)
+    hog = make_hoarder(default_service)
     get_uncompressed(default_service, LARGE_LIST, hog)
     open_before, held_before = descriptors(default_service), memory(default_service)
 
@@ -85,8 +85,8 @@ def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
         held = memory(default_service) - held_before
         refused = get_uncompressed(default_service, LARGE_LIST, hog)
         small = get_uncompressed(default_service, "/api/me/tasks?limit=1", hog)
-        batch = written(default_service, "/batch", {"operations": [{"op": "create", "title": "x"}]}, hog)
-        created = written(default_service, "", {"title": "x"}, hog)
+        batch = post(default_service, "/batch", {"operations": [{"op": "create", "title": "x"}]}, hog)
+        created = post(default_service, "", {"title": "x"}, hog)
         after = eventually_answered(default_service, LARGE_LIST, hog)
 
     assert answered == {200: 4, 429: 56}
@@ -94,7 +94,7 @@ def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
     assert refused.json()["type"] == "/problems/answers-not-taken"
     assert (small.status_code, created.status_code) == (200, 201)
     assert (batch.status_code, batch.json()["type"]) == (429, refused.json()["type"])
-    assert held < 60  # MB, where each answer has 1 MB
+    assert held < 60  # MB; each of the 60 responses has 1 MB
     assert after == 200  # those that did not read were cut
     assert (honest.share_answered, honest.worst < 3) == (1, True)
     assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
@@ -103,19 +103,19 @@ def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
 def test_responses_that_fit_into_the_queue_of_the_server_count_until_the_kernel_takes_them(
     default_service: Service,
 ) -> None:
-    hog = hoarder(default_service)
+    hog = make_hoarder(default_service)
 
     with asking(default_service, 40, "/api/me/tasks?limit=60", hog) as readers:  # 300 KB each
         answered = statuses(readers)
 
     assert answered.keys() == {200, 429}
-    assert 12 <= answered[200] <= 16  # 4 MB
+    assert 12 <= answered[200] <= 16  # the limit of a person is 4 MB
 
 
 def test_responses_of_50_kb_count_when_the_kernel_takes_no_more_bytes_of_the_connection(
     default_service: Service,
 ) -> None:
-    hog = hoarder(default_service)
+    hog = make_hoarder(default_service)
     held_before = memory(default_service)
 
     with (
@@ -131,15 +131,15 @@ def test_responses_of_50_kb_count_when_the_kernel_takes_no_more_bytes_of_the_con
 
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/answers-not-taken")
     assert small.status_code == 200
-    assert answered[200] > 100  # few find the person's queue full
-    assert held < 30  # MB, where the kernel has not taken 16 MB
+    assert answered[200] > 100  # the limit refuses few of the 110
+    assert held < 30  # MB; the kernel leaves 16 MB of these responses in the service
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
 
 def test_large_responses_of_all_people_have_a_limit_and_small_ones_are_sent_as_usual(
     default_service: Service,
 ) -> None:
-    hogs = [hoarder(default_service) for _ in range(20)]
+    hogs = [make_hoarder(default_service) for _ in range(20)]
     held_before = memory(default_service)
 
     with ExitStack() as stack, honest_person(default_service) as honest:
@@ -153,7 +153,7 @@ def test_large_responses_of_all_people_have_a_limit_and_small_ones_are_sent_as_u
         held = memory(default_service) - held_before
 
     assert answered.keys() == {200, 503}
-    assert 60 <= answered[200] <= 75  # 64 MB
+    assert 60 <= answered[200] <= 75  # the limit of all people is 64 MB
     assert held < 200  # MB
     assert (honest.share_answered, honest.worst < 3) == (1, True)
 
@@ -169,12 +169,12 @@ def test_an_unread_response_to_a_batch_delays_no_other_large_body_of_the_person(
         f"Authorization: Bearer {default_service.token(hog)}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         reader.settimeout(20)
         reader.connect(address_of(default_service))
         reader.sendall(head.encode() + body)
         first = statuses([reader])
-        second = written(default_service, "/batch", batch, hog)
+        second = post(default_service, "/batch", batch, hog)
 
     assert first == {200: 1}
     assert second.status_code == 200
@@ -191,14 +191,14 @@ def test_unread_documentation_without_a_token_uses_up_the_limit_of_that_address_
         others = get_uncompressed(default_service, BUNDLE)
 
     assert answered.keys() == {200, 429}
-    assert answered[200] < 16  # 4 MB
+    assert answered[200] < 16  # the limit of an address is 4 MB
     assert others.status_code == 200
 
 
 def test_unread_documentation_from_many_addresses_delays_only_requests_without_a_token(
     default_service: Service,
 ) -> None:
-    ann = hoarder(default_service)
+    ann = make_hoarder(default_service)
     held_before = memory(default_service)
 
     with ExitStack() as stack, honest_person(default_service) as honest:
@@ -215,7 +215,7 @@ def test_unread_documentation_from_many_addresses_delays_only_requests_without_a
         held = memory(default_service) - held_before
 
     assert answered.keys() == {200, 503}
-    assert answered[200] < 60  # 16 MB
+    assert answered[200] < 60  # the limit of all requests without a token is 16 MB
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
     assert mine.status_code == 200
     assert held < 60  # MB
@@ -229,7 +229,7 @@ def test_unread_responses_hold_no_connection_of_a_pooler(
         pgbouncer(database_url, tmp_path, server_connections=1) as through,
         serving(default_environment(through), tmp_path_factory.mktemp("service")) as service,
     ):
-        hog = hoarder(service)
+        hog = make_hoarder(service)
         with asking(service, 40, LARGE_LIST, hog) as readers, honest_person(service) as honest:
             answered = statuses(readers)
             time.sleep(2)

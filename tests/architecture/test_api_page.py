@@ -1,6 +1,7 @@
 """docs/api.md, "Limits": each figure is the constant or the setting of the code, and each problem has its status.
 
-Each was broken on purpose and failed here: a figure of a row, a constant, a row without a source, a status.
+Faults put in on purpose, each found by a test: a wrong figure, a changed constant, a row without a source, a wrong
+status.
 """
 
 import re
@@ -29,7 +30,7 @@ DEFAULTS = Settings.from_env(
     {"DATABASE_URL": "postgresql://ann@db/x", "BETTER_AUTH_URL": "https://x.example"}
 )
 PERSON = DEFAULTS.rate_limits.person
-ONE_AT_A_TIME = 1  # a lock of each person (`LargeBodies`)
+ONE_AT_A_TIME = 1  # `LargeBodies` has one lock for each person
 
 FIGURES: dict[str, tuple[float, ...]] = {
     "requests": (PERSON.requests, PERSON.seconds),
@@ -38,7 +39,7 @@ FIGURES: dict[str, tuple[float, ...]] = {
     "event streams": (PERSON_MAX,),
     "tasks, with the trash": (DEFAULTS.max_tasks,),
 }
-"""The figures of each row, by its first words, in the order in which the row has them."""
+"""For each row, by its first words: its figures, in their order."""
 
 
 def figures_in(text: str) -> tuple[float, ...]:

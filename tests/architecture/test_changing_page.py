@@ -44,15 +44,17 @@ GUARDS = (
     "tests/infra/test_migrations.py::test_a_second_upgrade_does_nothing_and_downgrade_and_upgrade_work",
     "tests/infra/test_migrations.py::test_each_migration_only_expands_so_that_the_previous_version_still_works",
 )
-"""What would fail if a step were left out."""
+"""These tests fail if a step of the page is left out."""
 
 NAMED_TOGETHER = {
     "a sort order": [rf"\bOrder\.{order.name}\b" for order in Order],
-    "a token algorithm": [rf"\b{name}\b" for name in ALGORITHMS if name != "HS256"],  # a shared secret's
+    "a token algorithm": [
+        rf"\b{name}\b" for name in ALGORITHMS if name != "HS256"
+    ],  # HS256 is for a shared secret
     "the header of a rate limit": [r"[\"`]ratelimit\b|RateLimit-Policy"],
     "an operation of a batch": [f'"{name}"' for name in _KINDS],
 }
-"""Who adds one of a kind looks at each file that names all of the kind."""
+"""Patterns of all items of a kind. Who adds an item must look at each file in which all of them occur."""
 
 
 def test_the_migrations_of_the_page_take_the_next_free_numbers() -> None:
@@ -111,11 +113,11 @@ def test_each_file_that_lists_all_items_of_a_kind_is_named_by_the_page(change: s
     table = (ROOT / "docs/changing.md").read_text().split("## Other changes")[1]
     (row,) = [line for line in table.splitlines() if line.startswith(f"| {change} |")]
     files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
-    both = {Path(__file__), ROOT / "docs/changing.md"}  # they name everything
+    left_out = {Path(__file__), ROOT / "docs/changing.md"}  # they name every item of every kind
 
     places = {
         file.relative_to(ROOT).as_posix().removeprefix("src/app/")
-        for file in {*files, ROOT / "README.md"} - both
+        for file in {*files, ROOT / "README.md"} - left_out
         if all(re.search(name, file.read_text()) for name in NAMED_TOGETHER[change])
     }
 
@@ -145,13 +147,13 @@ def apply(block: str, copy: Path) -> str:
         return name
     text = (copy / name).read_text()
     for hunk in re.split(r"^@@ .*\n", rest, flags=re.MULTILINE)[1:]:
-        text = changed(text, hunk.splitlines(), name)
+        text = apply_hunk(text, hunk.splitlines(), name)
     (copy / name).write_text(text)
     return name
 
 
-def changed(text: str, hunk: list[str], name: str) -> str:
-    """Return a text with one change. The place must be there once."""
+def apply_hunk(text: str, hunk: list[str], name: str) -> str:
+    """Return the text with this change. The lines before the change must occur exactly once."""
     before = [line[1:] for line in hunk if not line.startswith("+")]
     place = "\n".join(re.escape(line).replace("…", "(.*)") for line in before)
     found = list(re.finditer(rf"^{place}$", text, re.MULTILINE))
@@ -162,7 +164,7 @@ def changed(text: str, hunk: list[str], name: str) -> str:
 
 
 def shorten_histories(copy: Path) -> None:
-    """A few random histories are enough to see that the model knows a new field."""
+    """Run only a few random histories: they show whether the model has the new field."""
     file = copy / "tests/api/test_histories.py"
     file.write_text(re.sub(r"^HISTORIES = \d+$", "HISTORIES = 3", file.read_text(), flags=re.MULTILINE))
 

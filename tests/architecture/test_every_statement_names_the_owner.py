@@ -1,4 +1,4 @@
-"""In every statement that reaches the driver the owner stands as a top-level conjunct, bound to the principal."""
+"""Every statement that reaches the driver has a top-level condition on the owner, bound to the user id."""
 
 import asyncio
 import importlib
@@ -39,7 +39,7 @@ def parts_of(sql: str) -> list[str]:
     """Split a statement into itself and every statement within its parentheses, each without those inside it."""
     parts, flat = [], " ".join(sql.split())
     while beginnings := list(BEGINNING.finditer(flat)):
-        start = beginnings[-1].start()  # nothing else begins within the last one
+        start = beginnings[-1].start()  # the last one contains no other
         depth, end = 0, start
         for end in range(start, len(flat)):
             depth += {"(": 1, ")": -1}.get(flat[end], 0)
@@ -70,7 +70,7 @@ def owner_parameters(part: str) -> set[int]:
 
 
 def parts_without(owner: str, query: LoggedQuery) -> list[str]:
-    """Return the parts of a statement that touch owned rows and do not ask for this owner's alone."""
+    """Return the parts of a statement that touch owned rows and are not limited to this owner."""
     touching = [part for part in parts_of(query.query) if OWNED.search(part)]
     assert touching, query.query
     return [part for part in touching if {query.args[n - 1] for n in owner_parameters(part)} != {owner}]
@@ -126,7 +126,7 @@ async def test_every_statement_names_the_owner(listened: tuple[Database, list[Lo
         await mine.add(other, at_most=MANY)
     last = sorted(others, key=lambda other: (other.position, other.id))[1].id
     await mine.move(Move(task.id, last, before=False), at=later(3))
-    await mine.move(Move(task.id, last, before=True), at=later(3))  # where there is no room
+    await mine.move(Move(task.id, last, before=True), at=later(3))  # between two equal positions
     new = TaskFactory.build()
     await mine.apply([new, Change(task.id, TaskChanges(title="y"))], at=later(4), at_most=MANY)
     await mine.apply([Trash(new.id), Change(task.id, TaskChanges(title="y"))], at=later(4), at_most=MANY)
@@ -170,8 +170,8 @@ def test_every_table_has_a_statement_that_was_checked() -> None:
 
 
 def test_a_list_of_any_shape_names_the_owner() -> None:
-    turns = product(ORDERS, (False, True), (False, True), ((), tuple(CONDITIONS)), (0, 2), (False, True))
-    for order, trashed, after, conditions, words, undated in turns:
+    choices = product(ORDERS, (False, True), (False, True), ((), tuple(CONDITIONS)), (0, 2), (False, True))
+    for order, trashed, after, conditions, words, undated in choices:
         shape = Shape(
             order=order,
             trashed=trashed,

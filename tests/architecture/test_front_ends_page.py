@@ -1,4 +1,4 @@
-"""docs/front-ends.md shows the code that `make check` compiles, to the letter; the client knows every problem."""
+"""docs/front-ends.md shows exactly the code that `make check` compiles. The client names every type of problem."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from app.api.problems import PRECONDITION_REQUIRED, PROBLEMS
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r'^```tsx? title="(?P<name>[^"]+)"\n(?P<code>.*?)^```$', re.MULTILINE | re.DOTALL)
-NOT_SHOWN = {"next.d.ts", "plugin-react.d.ts"}  # types of what is not installed here
+NOT_SHOWN = {"next.d.ts", "plugin-react.d.ts"}  # types of packages that `web/` does not install
 
 
 def test_each_block_of_code_is_a_file_that_is_compiled_and_each_file_is_shown() -> None:

@@ -1,6 +1,6 @@
 """docs/operations.md is complete: each setting, problem type and metric has a row, and no row is stale.
 
-Each was broken on purpose and failed here: a setting, a problem or a metric without a row,
+Faults put in on purpose, each found by a test: a setting, a problem or a metric without a row,
 a row of something that was removed.
 """
 

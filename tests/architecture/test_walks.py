@@ -1,6 +1,6 @@
 """The walk of a request in `docs/architecture.md` lists the files that the request really passes, in their order.
 
-It marks the files that the request meets again on its way to the database.
+The walk marks the files that the request calls again on its way to the database.
 
 Each test traces one warm request in this process, from the ASGI call to the driver and back.
 """
@@ -44,7 +44,9 @@ async def patch_task(ann: Person, task: dict[str, Any]) -> httpx.Response:
 
 
 HEADERS: dict[str, str] = {}
-KINDS: dict[str, tuple[Request, int, int]] = {  # the most files, and the files in the first version
+KINDS: dict[
+    str, tuple[Request, int, int]
+] = {  # request, allowed number of files, number in the first version
     "list": (list_tasks, 19, 36),
     "create": (create_task, 25, 44),
     "patch": (patch_task, 24, 40),
@@ -59,26 +61,26 @@ async def test_the_files_of_a_request_in_the_architecture_page_are_those_of_a_re
     ann = people.one()
     HEADERS.update(ann.headers)
     task = await ann.create()
-    for _ in range(2):  # what only a first request does
+    for _ in range(2):  # the work that only a first request causes
         task = (await patch_task(ann, task)).json()
         await send(ann, task)
         task = (await ann.ask("GET", task["id"])).json()
 
-    await asyncio.sleep(
-        0.1
-    )  # the log's lines of before are written within 20 ms, which is no part of the walk
+    await asyncio.sleep(0.1)  # until the earlier log lines are written; this takes 20 ms
     with traced() as walk:
         response = await send(ann, task)
 
     assert response.is_success
     files = [*dict.fromkeys(walk.way_in + walk.way_back)]
     print(f"{kind}: {len(files)} files, {first} in the first version")  # noqa: T201 - seen with `-rP`
-    assert [f"{file} (again)" if walk.way_in.count(file) > 1 else file for file in files] == written(kind)
+    assert [
+        f"{file} (again)" if walk.way_in.count(file) > 1 else file for file in files
+    ] == files_on_the_page(kind)
     assert len(files) <= most
 
 
-def written(kind: str) -> list[str]:
-    """Return the walk in the code map."""
+def files_on_the_page(kind: str) -> list[str]:
+    """Return the files that the page lists for this kind of request."""
     block = re.search(rf"```text\n{kind}: (\d+) files\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert block is not None
     files = block[2].splitlines()
@@ -87,12 +89,12 @@ def written(kind: str) -> list[str]:
 
 
 class Walk:
-    """The files of `src/app` that a request passes. A file is met when a function of another file calls it."""
+    """The files of `src/app` that a request passes. A file is noted when a function of another file calls it."""
 
     def __init__(self) -> None:
         self.way_in: list[str] = []
         self.way_back: list[str] = []  # after the driver was called
-        self._frames: set[FrameType] = set()  # a coroutine that goes on is called again
+        self._frames: set[FrameType] = set()  # resuming a coroutine is also a "call" event
         self._way = self.way_in
 
     def note(self, frame: FrameType, event: str, _: Any) -> None:

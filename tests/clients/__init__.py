@@ -1,1 +1,1 @@
-"""Clients as they are found in the world, each with its habits, over the wire."""
+"""HTTP clients, real and imitated, each with its habits, against a running service."""

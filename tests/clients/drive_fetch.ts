@@ -1,4 +1,4 @@
-// A day's work through the client that @hey-api/openapi-ts makes; compiled and run by `test_generated.py`.
+// Uses the client that @hey-api/openapi-ts generates. `test_generated.py` compiles and runs this script.
 import assert from "node:assert/strict";
 import { client } from "./generated/client.gen";
 import * as api from "./generated/sdk.gen";

@@ -1,4 +1,4 @@
-// A day's work through the client that openapi-generator's typescript-fetch makes; run by `test_generated.py`.
+// Uses the client that openapi-generator's typescript-fetch generates. `test_generated.py` compiles and runs this script.
 import assert from "node:assert/strict";
 import { Configuration, HealthApi, TasksApi } from "./generated/index";
 

@@ -1,4 +1,4 @@
-"""A day's work through the client that openapi-python-client makes; run by `test_generated.py` as a script."""
+"""Uses the client that openapi-python-client generates. `test_generated.py` runs this script."""
 # mypy: ignore-errors
 # ruff: noqa: ANN001, ANN002, ANN003, ANN201
 

@@ -29,12 +29,12 @@ class RealHttpClient(Protocol):
         ...
 
     def close(self) -> None:
-        """End."""
+        """Close its connections."""
         ...
 
 
 class Curl:
-    """The program, once for each request. `-d ''` where a POST, PUT or PATCH has no body."""
+    """The program `curl`, started for each request. A POST, PUT or PATCH without a body has `-d ''`."""
 
     def __init__(self) -> None:
         if shutil.which("curl") is None:
@@ -56,7 +56,7 @@ class Curl:
 
 
 class Requests:
-    """The library of this name: `json=` where there is a body."""
+    """The library `requests`, with the body as `json=`."""
 
     def __init__(self) -> None:
         self._session = requests.Session()

@@ -1,4 +1,4 @@
-"""Clients that generators make of the OpenAPI document compile, and do every operation."""
+"""Clients that are generated from the OpenAPI document compile, and can read and change tasks."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ TIMEOUT = 120  # seconds, of each step
 
 
 def run(folder: Path, *command: str | Path, **env: str) -> None:
-    """Run a command to its end, and fail with what it says."""
+    """Run a command; fail with its output if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
@@ -38,12 +38,12 @@ def environment_of(service: Service) -> dict[str, str]:
     return {"TASKS_URL": service.url, "TOKEN": service.token(someone("ann"))}
 
 
-def test_openapi_python_client(service: Service, tmp_path: Path) -> None:
+def test_the_client_of_openapi_python_client_works(service: Service, tmp_path: Path) -> None:
     tool = Path(sys.executable).parent / "openapi-python-client"
     options = ("--meta", "none", "--output-path", tmp_path / "generated")
     shutil.copy(HERE / "drive_python.py", tmp_path)
 
-    path = f"{tool.parent}:{BARE['PATH']}"  # it formats with ruff
+    path = f"{tool.parent}:{BARE['PATH']}"  # the tool formats with ruff
     run(tmp_path, tool, "generate", "--fail-on-warning", "--path", DOCUMENT, *options, PATH=path)
     run(tmp_path, sys.executable, "-m", "compileall", "-q", "generated")
     run(tmp_path, sys.executable, "drive_python.py", **environment_of(service))
@@ -60,7 +60,7 @@ def run_typescript(folder: Path, driver: str, service: Service) -> None:
     run(folder, NODE_MODULES / ".bin" / "tsx", driver, **environment_of(service))
 
 
-def test_hey_api(service: Service, tmp_path: Path) -> None:
+def test_the_client_of_hey_api_works(service: Service, tmp_path: Path) -> None:
     if not (NODE_MODULES / "@hey-api").is_dir():
         pytest.skip("web packages are not installed")
 
@@ -69,7 +69,7 @@ def test_hey_api(service: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
-def test_openapi_generator(service: Service, tmp_path: Path) -> None:
+def test_the_client_of_openapi_generator_works(service: Service, tmp_path: Path) -> None:
     jar = next(Path(str(find_spec("openapi_generator_cli").origin)).parent.glob("*.jar"))  # type: ignore[union-attr]
     generate = ("generate", "-g", "typescript-fetch", "-i", DOCUMENT, "-o", tmp_path / "generated")
 

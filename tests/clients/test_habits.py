@@ -1,7 +1,7 @@
-"""Ten kinds of client, each with the headers and bodies that it sends by habit, do one day's work.
+"""Each kind of client, with the headers and bodies that it sends by habit, can use every operation on tasks.
 
-The habits are those of the libraries that each kind is named after; the requests are invented here. Where a
-real client is installed, it does the same work (`tests.clients.real`).
+Each kind imitates the library that it is named after. Real clients that are installed (`tests.clients.real`) send
+the same requests.
 """
 
 import json
@@ -33,7 +33,7 @@ def plain(body: Any) -> Sent:
 
 
 def always_with_type(body: Any) -> Sent:
-    """Name a type of body even where there is none."""
+    """Send a content type even without a body."""
     return (b"" if body is None else json.dumps(body).encode()), {"content-type": JSON}
 
 
@@ -67,7 +67,7 @@ class Kind:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: Callable[[Any], Sent] = plain
     delete_accepts: str = ""
-    sends_back: bool = False  # the whole task that it read, in a PUT
+    puts_whole_task: bool = False  # a PUT has all members of the task that the client read
     needs_origin: bool = False
 
 
@@ -83,7 +83,7 @@ KINDS = {
     "curl": Kind([("accept", "*/*"), ("user-agent", "curl/8.5.0")], form_without_body),
     "Go": Kind([("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")], in_chunks),
     "React-admin": Kind(
-        [("accept", JSON), ("origin", ORIGIN)], empty_object, sends_back=True, needs_origin=True
+        [("accept", JSON), ("origin", ORIGIN)], empty_object, puts_whole_task=True, needs_origin=True
     ),
     "a proxy that adds a line": Kind([("accept", "text/html"), ("accept", JSON)], always_with_type),
     "Spring": Kind([("accept", f"{JSON}, application/*+json"), ("connection", "keep-alive")], empty_object),
@@ -100,7 +100,7 @@ class Client:
         self._http.headers.clear()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Ask, and see that the answer is one that the client can use."""
+        """Send a request, and check the CORS headers if the client needs them."""
         accept = self._kind.delete_accepts if method == "DELETE" else ""
         lines = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
         lines += [("accept", accept)] if accept else []
@@ -126,7 +126,7 @@ class RealClient:
         self._real = real
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Ask."""
+        """Send a request."""
         all_headers = {"authorization": self._authorization, **headers}
         return self._real.ask(method, f"{self._url}{path}", body, all_headers)
 
@@ -159,7 +159,7 @@ def test_every_operation_of_the_client_has_the_expected_result(
     task = made.json()
     path = f"/{task['id']}"
     other = client.ask("POST", "", {"title": "feed the cat"}).json()
-    body = {**task, "title": "water all plants"} if kind.sends_back else {"title": "water all plants"}
+    body = {**task, "title": "water all plants"} if kind.puts_whole_task else {"title": "water all plants"}
 
     done = {
         "list": client.ask("GET", ""),
@@ -205,7 +205,7 @@ def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: 
     assert details[3] == PROBLEMS[TaskNotFound].detail
 
 
-def test_a_client_that_does_not_follow_link_gets_an_ordinary_list_completely(
+def test_a_client_that_does_not_follow_link_gets_all_75_tasks(
     client: Client | RealClient,
 ) -> None:
     many = [{"op": "create", "title": f"task {number}"} for number in range(75)]

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL keeps its password to itself."""
+"""The PostgreSQL of `make run` and of the tests: no other user sees its password. Also: ports are unique."""
 
 import stat
 import threading
@@ -46,7 +46,7 @@ def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None
     server = PostgresServer(tmp_path, durable=False)
     home = server.data.parent
     kept = tmp_path / "postgres.password"
-    for_initdb = [home / "password", home / "postgres.making" / "password"]  # one of them
+    for_initdb = [home / "password", home / "postgres.making" / "password"]  # one of the two exists
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
@@ -58,7 +58,7 @@ def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None
         server.remove()
 
     password = (tmp_path / "postgres.password").read_bytes()
-    assert any(b"psql" in each and str(server.port).encode() in each for each in seen)  # it was watched
+    assert any(b"psql" in each and str(server.port).encode() in each for each in seen)  # the watcher works
     assert [each for each in seen if password in each] == []
     assert len(files) == 2
     assert all(modes == {0o600} for modes in files.values())
@@ -69,6 +69,6 @@ def test_no_port_is_given_out_twice_nor_to_two_workers_of_the_tests(monkeypatch:
     for worker in ("gw1", "gw2"):
         monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
         monkeypatch.setattr(postgres, "_given", set())
-        ports += [free_port() for _ in range(600)]  # of 1,500
+        ports += [free_port() for _ in range(600)]  # of the 1,500 that a worker has
 
     assert len(set(ports)) == len(ports)

@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 
 def make_older(server: PostgresServer, folder: Path) -> None:
-    """Make the state of an older version: one password for all roles, and Better Auth's tables in `public`.
+    """Bring the server to the state of an older version: one password, and Better Auth's tables in `public`.
 
     Each of these tables has a row.
     """

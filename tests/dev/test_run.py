@@ -1,4 +1,4 @@
-"""`make run` as a person meets it: everything starts, everything stops, nothing is left behind or lost."""
+"""`make run`: everything starts and stops, no process is left running, and no data is lost."""
 
 import asyncio
 import os
@@ -56,20 +56,20 @@ class Run:
     def output(self) -> str:
         return self.log.read_text()
 
-    def until(self, words: str) -> None:
-        """Wait until it has written this output."""
+    def wait_for_output(self, words: str) -> None:
+        """Wait until the output contains these words."""
         deadline = time.monotonic() + TIMEOUT
         while words not in self.output:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
 
-    def ended(self) -> int:
-        """Wait for its end and return the exit status."""
+    def wait_for_end(self) -> int:
+        """Wait until the launcher ends, and return its exit status."""
         return self.process.wait(TIMEOUT)
 
-    def left(self) -> list[str]:
-        """Return the programs of this run that are alive."""
+    def processes(self) -> list[str]:
+        """Return the commands of this run's processes that are still alive."""
         mark = f"STATE_DIR={self.state}\0".encode()
         alive = []
         for place in Path("/proc").glob("[0-9]*"):
@@ -90,25 +90,25 @@ def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[R
         if run.process.poll() is None:
             run.process.terminate()
             run.process.wait()
-        # The terminal shows mail on purpose: what is not mail must hold nothing private.
+        # Mail is printed on purpose. All other lines must contain nothing private.
         lines = [line for line in run.output.splitlines() if not line.startswith("mail | ")]
         LOGS.look_at("make run", "\n".join(lines))
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
-    """A place instead of `.state/`, and the end of what it points to."""
+    """A folder instead of `.state/`. The test's end also removes the folder that it points to."""
     yield tmp_path
     if (pointer := tmp_path / "postgres.elsewhere").exists():
         shutil.rmtree(Path(pointer.read_text()).parent, ignore_errors=True)
 
 
-def gone(run: Run) -> bool:
-    """Return whether nothing is left within a few seconds."""
+def all_ended(run: Run) -> bool:
+    """Wait up to 10 s until no process of the run is alive; return whether this is so."""
     deadline = time.monotonic() + 10
-    while run.left() and time.monotonic() < deadline:
+    while run.processes() and time.monotonic() < deadline:
         time.sleep(0.1)
-    return not run.left()
+    return not run.processes()
 
 
 def sessions_seen_by(run: Run, role: str) -> object:
@@ -140,12 +140,12 @@ def token_of(run: Run, *, new: bool, origin: str = "") -> str:
 
 
 def open_mailed_link(run: Run) -> None:
-    """Verify Ann's address by the mail that the run shows: her right password alone is not enough."""
+    """Verify Ann's e-mail address with the mail that the run prints. Before that, her sign-in gets 403."""
     url = f"http://localhost:{run.auth_port}"
     with httpx.Client(base_url=url, headers={"origin": url}) as client:
         ann = {"email": "ann@example.com", "password": "correct horse"}
         assert client.post("/api/auth/sign-in/email", json=ann).status_code == 403
-        run.until("mail | If you did not sign up")
+        run.wait_for_output("mail | If you did not sign up")
         assert "mail | To: ann@example.com" in run.output
         link = re.search(r"^mail \| (http\S+)$", run.output, re.MULTILINE)
         assert link
@@ -158,7 +158,7 @@ def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path
     if not (WEB / "node_modules").exists():
         pytest.skip("needs Node, and `make setup`")
     with started(state) as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
         for step in ("PostgreSQL", "Migrations", "Better Auth", "API"):
             assert f"✓ {step}" in run.output
         assert f"http://127.0.0.1:{run.port}/docs" in run.output
@@ -170,13 +170,13 @@ def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             sessions_seen_by(run, "taskward_serving")
         run.process.send_signal(signal.SIGINT)
-        assert run.ended() == 0
-        assert gone(run), run.left()
+        assert run.wait_for_end() == 0
+        assert all_ended(run), run.processes()
 
     began = time.monotonic()
     vite = "http://localhost:5173"  # a front end of its own, as docs/front-ends.md has it
     with started(state, REQUIRE_EMAIL_VERIFICATION="1", TRUSTED_ORIGINS=vite) as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
         assert time.monotonic() - began < 20
         open_mailed_link(run)
         tasks = f"http://127.0.0.1:{run.port}/api/me/tasks"
@@ -184,17 +184,17 @@ def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path
         assert httpx.get(tasks, headers=ann).json() == [created.json()]
 
         second = Run(state / "..", STATE_DIR=str(state))
-        assert second.ended() == 1
+        assert second.wait_for_end() == 1
         assert "another `make run` is running here" in second.output
 
         run.process.kill()
         run.process.wait()
-        assert gone(run), run.left()
+        assert all_ended(run), run.processes()
 
 
 def test_without_node_the_api_starts_and_a_token_can_be_made(state: Path) -> None:
     with started(state, PATH="/nowhere") as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
 
         assert "Node.js 20 or newer (with npm) is not installed: install it to sign in" in run.output
         env = dict(line.split("=", 1) for line in (state / "env").read_text().splitlines())
@@ -210,16 +210,16 @@ def test_without_node_the_api_starts_and_a_token_can_be_made(state: Path) -> Non
         assert httpx.get(f"http://127.0.0.1:{run.port}/api/me/tasks", headers=headers).json() == []
         assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 200
         run.process.terminate()
-        assert run.ended() == 0
-        assert gone(run), run.left()
+        assert run.wait_for_end() == 0
+        assert all_ended(run), run.processes()
 
 
 def test_at_a_terminal_the_banner_is_printed_alone_and_then_one_short_line_for_each_request(
     state: Path,
 ) -> None:
-    terminal, its_end = pty.openpty()
-    with started(state, its_end, PATH="/nowhere") as run:
-        os.close(its_end)
+    terminal, launcher_end = pty.openpty()
+    with started(state, launcher_end, PATH="/nowhere") as run:
+        os.close(launcher_end)
         banner = read_until(terminal, "Ctrl-C stops everything.").partition("Ctrl-C")[0]
         url = f"http://127.0.0.1:{run.port}"
         for path in ("/health", "/health/ready", "/api/me/tasks", "/nowhere", "/docs"):
@@ -238,7 +238,7 @@ def test_at_a_terminal_the_banner_is_printed_alone_and_then_one_short_line_for_e
 
 
 def read_until(terminal: int, words: str) -> str:
-    """Read what is shown at a terminal, until these words are."""
+    """Read the output of a terminal until it contains these words."""
     output, deadline = "", time.monotonic() + TIMEOUT
     while words not in output:
         assert time.monotonic() < deadline, output
@@ -253,18 +253,18 @@ def test_given_its_folder_is_removed_then_make_run_reports_it_and_stops_within_s
 ) -> None:
     (state := tmp_path / "state").mkdir()
     with started(state, PATH="/nowhere") as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
         pointer = state / "postgres.elsewhere"
         outside = Path(pointer.read_text()).parent if pointer.exists() else None
 
         shutil.rmtree(state)
         began = time.monotonic()
 
-        assert run.ended() == 1
+        assert run.wait_for_end() == 1
         assert time.monotonic() - began < 8
         assert f"{state} was removed while it ran, so all is stopped: start again to begin anew" in run.output
         assert "Traceback" not in run.output
-        assert gone(run), run.left()
+        assert all_ended(run), run.processes()
         assert outside is None or not outside.exists()
 
 
@@ -273,11 +273,11 @@ def test_your_own_database_is_migrated_only_on_request_and_no_postgresql_is_star
 ) -> None:
     env = {"DATABASE_URL": postgres.new_database(), "BETTER_AUTH_URL": "http://localhost:1"}
     with started(state, **env) as run:
-        assert run.ended() == 1
+        assert run.wait_for_end() == 1
         assert "Migrations are waiting; apply them with MIGRATE=1:\n  0001: the table of tasks" in run.output
 
     with started(state, **env, MIGRATE="1") as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
 
         assert "PostgreSQL" not in run.output
         assert "✓ Better Auth" not in run.output
@@ -286,12 +286,12 @@ def test_your_own_database_is_migrated_only_on_request_and_no_postgresql_is_star
 
 def test_all_invalid_settings_are_reported_at_once_and_nothing_is_started(state: Path) -> None:
     with started(state, AUTH_PORT="x", PORT="y", BETTER_AUTH_SECRET="short") as run:
-        assert run.ended() == 1
+        assert run.wait_for_end() == 1
 
     assert "Traceback" not in run.output
     for name in ("AUTH_PORT is", "PORT is", "BETTER_AUTH_SECRET has 5 bytes"):
         assert name in run.output
-    assert gone(run), run.left()
+    assert all_ended(run), run.processes()
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_database_that_cannot_be_used_is_reported_without_a_traceback(
     parts = {name: getattr(right, name) for name in ("user", "password", "host", "port", "database")}
 
     with started(state, DATABASE_URL=wrong.format(**parts), MIGRATE=migrate) as run:
-        assert run.ended() == 1
+        assert run.wait_for_end() == 1
 
     assert message in run.output
     assert "Traceback" not in run.output
@@ -325,7 +325,7 @@ def test_a_database_that_cannot_be_used_is_reported_without_a_traceback(
 def test_the_api_alone_starts_and_waits_for_the_database(state: Path) -> None:
     env = {"DATABASE_URL": "postgresql://x:y@127.0.0.1:1/z", "BETTER_AUTH_URL": "http://localhost:1"}
     with started(state, **env) as run:
-        run.until("Ready after")
+        run.wait_for_output("Ready after")
 
         assert httpx.get(f"http://127.0.0.1:{run.port}/health/ready").status_code == 503
 
@@ -334,7 +334,7 @@ def test_a_state_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with started(tmp_path, STATE_DIR=str(tmp_path / "file" / "state")) as run:
-        assert run.ended() == 1
+        assert run.wait_for_end() == 1
 
     assert "cannot be used (Not a directory): make it yours, or set STATE_DIR" in run.output
     assert "Traceback" not in run.output

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.abuse.conftest import default_environment
-from tests.abuse.readers import LARGE_LIST, hoarder
+from tests.abuse.readers import LARGE_LIST, make_hoarder
 from tests.support.factories import someone
 from tests.support.processes import descriptors
 from tests.support.servers.reverse_proxies import EXAMPLES, NAME, ReverseProxy, caddy, edited, nginx
@@ -127,7 +127,7 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
 def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_holds_nothing(
     proxy: ReverseProxy, behind: Service
 ) -> None:
-    ann = hoarder(behind)
+    ann = make_hoarder(behind)
     head = f"GET {LARGE_LIST} HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {behind.token(ann)}\r\n\r\n"
     with ExitStack() as stack:
         answered = Counter[bytes]()

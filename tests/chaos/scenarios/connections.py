@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from tests.abuse.readers import LARGE_LIST, asking, hoarder, statuses
+from tests.abuse.readers import LARGE_LIST, asking, make_hoarder, statuses
 from tests.abuse.sockets import connected
 from tests.chaos.answers import Answer, share_well
 from tests.chaos.harness import Harness
@@ -45,7 +45,7 @@ def idle_connections(harness: Harness) -> None:
 )
 def slow_readers(harness: Harness) -> None:
     with harness.serving() as service:
-        hog = hoarder(service)
+        hog = make_hoarder(service)
         with harness.under_load(service):
             time.sleep(2.0)
             open_before, held_before = descriptors(service), memory(service)

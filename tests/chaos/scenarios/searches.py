@@ -3,7 +3,7 @@
 import time
 
 from tests.abuse.hog import LONG, SEARCHES, TASKS, hogging
-from tests.abuse.readers import written
+from tests.abuse.readers import post
 from tests.chaos.harness import Harness
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
@@ -24,7 +24,7 @@ WHERE state = 'active' AND query_start < now() - interval '1.5 s' AND backend_ty
 def searches(harness: Harness) -> None:
     with harness.serving() as service:
         for _ in range(TASKS // 100):
-            written(service, "/batch", {"operations": [LONG] * 100}, "searcher")
+            post(service, "/batch", {"operations": [LONG] * 100}, "searcher")
         with harness.under_load(service):
             time.sleep(2.0)
             with harness.fault(), hogging(service, "searcher", at_once=AT_ONCE, paths=SEARCHES) as hog:
