@@ -20,7 +20,7 @@ from app.api.problems import PROBLEMS
 from app.api.task_fields import READERS
 from app.cli.openapi import render_document
 from app.composition import compose
-from app.domain.errors import ChangesGone
+from app.domain.errors import ChangesGone, TooManySearches
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.documented import slug_of
@@ -192,6 +192,23 @@ def test_each_operation_documents_exactly_the_problems_that_it_raises(slug: str,
     }
 
     assert shown_by == raised_by
+
+
+def test_only_a_list_and_a_summary_show_that_too_many_searches_are_running() -> None:
+    text = PROBLEMS[TooManySearches].detail
+
+    shown_by = {
+        name for name, operation in OWNED.items() if text in json.dumps(operation["responses"].get("503"))
+    }
+
+    assert shown_by == {"listTasks", "summarizeTasks"}
+
+
+def test_problems_of_one_type_have_one_title_and_one_status() -> None:
+    """RFC 9457 §3.1.3: a title does not change from occurrence to occurrence."""
+    shown = {(problem.slug, problem.title, problem.status) for problem in PROBLEMS.values()}
+
+    assert len(shown) == len({problem.slug for problem in PROBLEMS.values()})
 
 
 def test_an_operation_that_is_new_shows_the_errors_of_its_method_its_parameters_and_its_body() -> None:

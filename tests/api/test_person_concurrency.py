@@ -19,6 +19,7 @@ from app.domain.commands import Operation
 from app.event_loop import SMALL_REQUESTS
 from app.infra import task_batch
 from app.infra.postgres.owner_session import QUEUE
+from app.infra.postgres.slow_share import SlowShare
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of
@@ -176,3 +177,23 @@ async def test_the_rows_of_a_batch_are_made_before_its_transaction(
         done = await People(client).one().ask("POST", "batch", json=BATCH, headers=headers)
 
     assert (done.status_code, transactions) == (200, [0])
+
+
+async def test_a_search_or_a_summary_without_a_turn_is_told_so_and_the_database_is_not_blamed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share has no place here: as if all its places, and those to wait, were taken by others."""
+    monkeypatch.setattr("app.infra.postgres.database.SlowShare", lambda size: SlowShare(0))
+    async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
+        ann = People(client).one()
+        await ann.create(title="milk")
+
+        refused = [await ann.ask("GET", "/api/me/tasks?q=milk"), await ann.ask("GET", "/api/me/tasks/summary")]
+        others = (await ann.ask("GET")).status_code
+        ready = (await client.get("/health/ready")).status_code
+
+    for answer in refused:
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/too-busy")
+        assert "other searches and summaries" in answer.json()["detail"]
+        assert answer.headers["retry-after"] == "5"
+    assert (others, ready) == (200, 200)

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import TooManySearches
 from app.domain.identity import UserId
 from app.infra.postgres.slow_share import HALF_LIFE, PEOPLE_MAX, QUEUE, SlowShare
 from tests.support.factories import someone
@@ -145,7 +145,7 @@ async def test_a_statement_that_waits_past_its_deadline_is_refused_and_leaves_it
     share = SlowShare(1)
     running, late = Statement(share, ANN), Statement(share, BOB, seconds=0.01)
 
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(TooManySearches):
         await late.task
 
     assert len(share) == 0
@@ -176,7 +176,7 @@ async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused
     waiting = [Statement(share, someone()) for _ in range(QUEUE)]
     await settle()
 
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(TooManySearches):
         await Statement(share, BOB).task
 
     await running.end()

@@ -1,8 +1,9 @@
 """`/problems/{slug}`: the page that a problem's `type` links to. It needs no script and no token."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from html import escape
 from http import HTTPStatus
+from itertools import groupby
 from typing import Final
 
 from litestar import Response
@@ -44,17 +45,19 @@ def _page(title: str, body: str) -> bytes:
 """.encode()
 
 
-def _page_of(problem: Problem) -> bytes:
-    status = f"{problem.status.value} {problem.status.phrase}"
-    body = f"      <p><code>{problem.slug}</code>, status {status}</p>\n      <p>{_text(problem.detail)}</p>"
-    return _page(problem.title, body)
+def _page_of(problems: Sequence[Problem]) -> bytes:
+    """Return the page of a type. `problems`: this type, once for each cause."""
+    first = problems[0]
+    status = f"{first.status.value} {first.status.phrase}"
+    lines = [f"<code>{first.slug}</code>, status {status}", *(_text(one.detail) for one in problems)]
+    return _page(first.title, "\n".join(f"      <p>{line}</p>" for line in lines))
 
 
-def _index_of(problems: Iterable[Problem]) -> bytes:
+def _index_of(types: Mapping[str, Sequence[Problem]]) -> bytes:
     rows = [
-        f'        <dt><a href="{PROBLEMS_PATH}/{one.slug}">{one.slug}</a>, {one.status.value}</dt>'
-        f"<dd>{_text(one.detail)}</dd>"
-        for one in problems
+        f'        <dt><a href="{PROBLEMS_PATH}/{slug}">{slug}</a>, {problems[0].status.value}</dt>'
+        + "".join(f"<dd>{_text(one.detail)}</dd>" for one in problems)
+        for slug, problems in types.items()
     ]
     rows += [f"        <dt>about:blank, {one.status.value}</dt><dd>{_text(one.detail)}</dd>" for one in PLAIN]
     return _page("Problems", "      <dl>\n" + "\n".join(rows) + "\n      </dl>")
@@ -66,9 +69,12 @@ def _text(detail: str) -> str:
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
-_PROBLEMS: Final = {problem.slug: problem for problem in (*PROBLEMS.values(), PRECONDITION_REQUIRED)}
-_PAGES: Final = {slug: _page_of(problem) for slug, problem in _PROBLEMS.items()}
-_INDEX: Final = _index_of(_PROBLEMS.values())
+_TYPES: Final = {
+    slug: tuple(problems)
+    for slug, problems in groupby((*PROBLEMS.values(), PRECONDITION_REQUIRED), lambda problem: problem.slug)
+}
+_PAGES: Final = {slug: _page_of(problems) for slug, problems in _TYPES.items()}
+_INDEX: Final = _index_of(_TYPES)
 
 
 @get_public(PROBLEMS_PATH, include_in_schema=False, sync_to_thread=False)

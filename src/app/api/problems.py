@@ -83,8 +83,16 @@ PROBLEMS: Final[dict[type[domain.DomainError], Problem]] = {
     domain.TooBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "too-busy",
-        "Too busy for large requests and event streams",
-        "Nothing was done. Try again after the time in Retry-After, or with fewer tasks.",
+        "Too busy for this request",
+        "There are too many large requests or event streams now, and nothing was done. Try again after the "
+        "time in Retry-After, or with fewer tasks.",
+    ),
+    domain.TooManySearches: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too-busy",
+        "Too busy for this request",
+        "Too many other searches and summaries are running, and this one was not started. Try again after "
+        "the time in Retry-After.",
     ),
     domain.TaskNotFound: Problem(
         HTTPStatus.NOT_FOUND, "task-not-found", "No such task", "Your list has no task with this id."

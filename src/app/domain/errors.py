@@ -79,6 +79,13 @@ class TooBusy(RetryLater):
 
 
 @dataclass(eq=False)
+class TooManySearches(TooBusy):
+    """A search or a summary found no turn among those of others. The database works."""
+
+    retry_after: int = 5  # seconds: as long as it has waited, unless the queue was full
+
+
+@dataclass(eq=False)
 class TaskNotFound(DomainError):
     """The owner has no such task. Another owner's task is *also* not found."""
 

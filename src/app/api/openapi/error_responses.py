@@ -91,6 +91,7 @@ RAISED_BY: Final[Mapping[type[domain.DomainError], Callable[[Traits], bool]]] = 
     domain.TooManyUnreadResponses: lambda it: (it.reads and not it.streams) or it.name == "batchTasks",
     domain.TooManyBodies: lambda it: it.has_body,
     domain.TooBusy: lambda it: it.reads or it.has_body,
+    domain.TooManySearches: lambda it: "q" in it.parameters or it.name == "summarizeTasks",
     domain.SearchTooSlow: lambda it: "q" in it.parameters,
     domain.SummaryTooSlow: lambda it: it.name == "summarizeTasks",
     domain.OutcomeUnknown: lambda it: not it.reads,
@@ -199,6 +200,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the connection was lost during a write": _document(PROBLEMS[domain.OutcomeUnknown]),
             "the sign-in service's keys are unavailable": _document(PROBLEMS[domain.KeysUnavailable]),
             "too many large bodies, responses or event streams": _document(PROBLEMS[domain.TooBusy]),
+            "too many searches and summaries": _document(PROBLEMS[domain.TooManySearches]),
         },
         _RETRY,
     ),
@@ -211,14 +213,12 @@ def errors_of(traits: Traits, path: str) -> dict[int, dict[str, Json]]:
     `path`: the path template of the operation, which the examples have with values.
     """
     instance = path.replace("{user_id}", "me").replace("{task_id}", str(TASK["id"]))
-    never = {
-        type_of(PROBLEMS[error], PROBLEMS_PATH) for error, raised in RAISED_BY.items() if not raised(traits)
-    }
+    never = [_document(PROBLEMS[error]) for error, raised in RAISED_BY.items() if not raised(traits)]
     shown = {
         status: {
             name: {**example, "instance": instance}
             for name, example in examples.items()
-            if example["type"] not in never
+            if example not in never
         }
         for status, (_, examples, _) in sorted(ERRORS.items())
         if status not in _ANSWERED_BY or _ANSWERED_BY[status](traits)

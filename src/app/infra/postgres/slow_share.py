@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import TooManySearches
 from app.domain.identity import UserId
 from app.infra.postgres.wait_queue import PoolExhausted, WaitQueue
 
@@ -45,13 +45,13 @@ class SlowShare:
         The lowest rank goes first (`WaitQueue.join`). `until`: the deadline, on the loop's clock.
 
         Raises:
-            DatabaseUnavailable: no slow statement ended in time, or too many wait.
+            TooManySearches: no slow statement ended in time, or too many wait.
         """
         clock = asyncio.get_running_loop().time
         try:
             await self._enter(rank + int(self._seconds(person, clock())), until)
         except PoolExhausted as error:
-            raise DatabaseUnavailable(f"PoolExhausted: {error}") from error
+            raise TooManySearches from error
         began = clock()
         try:
             yield
