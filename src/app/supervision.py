@@ -38,7 +38,9 @@ class Worker:
         if main_process is None:
             yield
             return
-        asyncio.get_running_loop().add_signal_handler(LEAVE, self._leave)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(LEAVE, self._leave)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a process that was not forked inherits a full one
         watching = asyncio.create_task(self._leave_with(int(main_process)))
         try:
@@ -50,9 +52,17 @@ class Worker:
         self.leaving = True
         self._on_leaving()
 
+    def _stop(self) -> None:
+        """Leave, then let granian stop. Its handler of SIGTERM was replaced; that of SIGINT does the same.
+
+        granian waits for every connection before it runs the application's shutdown, and an event stream ends
+        only when it is told.
+        """
+        self._leave()
+        signal.raise_signal(signal.SIGINT)
+
     async def _leave_with(self, main_process: int) -> None:
         while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(CHECK_INTERVAL)
-        self._leave()
         signal.alarm(DRAIN)  # ends requests that are still in flight by then
         os.kill(os.getpid(), signal.SIGTERM)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 from httpx_sse import aconnect_sse
 
@@ -405,6 +406,21 @@ async def test_given_sigterm_with_200_streams_then_each_gets_bye_and_the_service
     assert service.process.returncode == 0
     assert len(retries) > 100
     assert took < 2
+
+
+async def test_given_sigterm_for_a_worker_alone_then_its_streams_get_bye_and_it_is_replaced(
+    database_url: str, tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (worker,) = psutil.Process(service.process.pid).children()
+        async with event_stream(client, service.url, service.headers(someone())) as stream:
+            await stream.until_event("ready")
+
+            worker.terminate()
+            await stream.until(lambda: stream.ended)
+            await until(lambda: psutil.Process(service.process.pid).children() not in ([], [worker]))
+
+    assert [bye.data["reason"] for bye in stream.named("bye")] == ["leaving"]
 
 
 async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_database(

@@ -119,6 +119,7 @@ def test_a_stop_signal_that_comes_while_a_reload_checks_the_settings_stops_witho
     assert done.stdout == b""
 
 
+@pytest.mark.quiet  # a worker that is still importing handles the signal only afterwards
 def test_given_workers_that_were_spawned_and_not_forked_then_a_stop_signal_ends_them_before_their_timeout(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -88,22 +88,6 @@ class Server(MPServer):
             log.error("worker died again at once: stopping", pid=worker.inner.pid, cause=_cause(worker))
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
 
-    def _spawn_worker(self, *args: Any, **kwargs: Any) -> WorkerProcess:
-        """Return a worker that is informed of its end before granian stops it.
-
-        granian waits for every connection before it runs the application's shutdown, and event streams end
-        only when they are informed.
-        """
-        worker: WorkerProcess = super()._spawn_worker(*args, **kwargs)
-        stop = worker.terminate
-
-        def leave_and_stop() -> None:
-            _announce_leaving(worker)
-            stop()  # type: ignore[no-untyped-call]  # granian's
-
-        worker.terminate = leave_and_stop  # type: ignore[method-assign]  # of this one worker
-        return worker
-
     def _handle_signal(self, number: int) -> None:
         """Note a signal for the main loop. SIGINT, or a second stop signal, ends the shutdown delay."""
         if number == signal.SIGHUP:
