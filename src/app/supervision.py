@@ -56,7 +56,7 @@ class Worker:
         """Leave, then let granian stop. Its handler of SIGTERM was replaced; that of SIGINT does the same.
 
         granian waits for every connection before it runs the application's shutdown, and an event stream ends
-        only when it is told.
+        only when it is informed.
         """
         self._leave()
         signal.raise_signal(signal.SIGINT)

@@ -188,7 +188,10 @@ async def test_a_search_or_a_summary_without_a_turn_is_told_so_and_the_database_
         ann = People(client).one()
         await ann.create(title="milk")
 
-        refused = [await ann.ask("GET", "/api/me/tasks?q=milk"), await ann.ask("GET", "/api/me/tasks/summary")]
+        refused = [
+            await ann.ask("GET", "/api/me/tasks?q=milk"),
+            await ann.ask("GET", "/api/me/tasks/summary"),
+        ]
         others = (await ann.ask("GET")).status_code
         ready = (await client.get("/health/ready")).status_code
 
