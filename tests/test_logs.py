@@ -16,7 +16,7 @@ import structlog
 
 from app import log_output, logs
 from app.log_limit import LINES_MAX
-from app.logs import user_name, where
+from app.logs import describe_error, pseudonym_of
 
 
 def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None:
@@ -26,7 +26,7 @@ def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None
         except asyncpg.DataError as error:
             raise ValueError("a very private title") from error
     except ValueError as error:
-        lines = where(error)
+        lines = describe_error(error)
 
     assert "private" not in str(lines)
     assert lines[0] == "builtins.ValueError"
@@ -36,7 +36,7 @@ def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None
 
 @pytest.mark.parametrize("error", [TypeError("f() takes 1 argument"), AttributeError("no attribute x")])
 def test_an_error_of_the_code_is_reported_with_its_message(error: Exception) -> None:
-    assert str(error) in where(error)[0]
+    assert str(error) in describe_error(error)[0]
 
 
 @pytest.fixture
@@ -48,20 +48,20 @@ def _default_log() -> Iterator[None]:
 @pytest.mark.usefixtures("_default_log")
 def test_a_person_has_the_same_hash_as_long_as_the_key_stays_the_same() -> None:
     logs.configure("info", "json", "a key of the operator")
-    first = user_name("ann")
+    first = pseudonym_of("ann")
 
-    assert user_name("bob") != first
+    assert pseudonym_of("bob") != first
     logs.configure("info", "json", "another key of the operator")
-    assert user_name("ann") != first
+    assert pseudonym_of("ann") != first
     logs.configure("info", "json", "a key of the operator")
-    assert user_name("ann") == first
+    assert pseudonym_of("ann") == first
 
 
 @pytest.mark.parametrize("nothing", [True, False])
 async def test_the_log_line_of_a_request_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
     logs.configure("info", "json")
 
-    logs.request(
+    logs.log_request(
         "id",
         None if nothing else "a" * 32,
         None if nothing else 'ann "the" \\ admin\n',
@@ -95,7 +95,7 @@ async def test_one_write_to_the_log_is_at_most_as_large_as_an_atomic_write_to_a_
         logs.configure("info", "json")
         monkeypatch.setattr(log_file, "flush", lambda: sizes.append(logs._pending), raising=False)
         for _ in range(50):
-            logs.request("id" * 30, "a" * 32, "ann", "GET", "/api/{user_id}/tasks", 200, None, 1.0)
+            logs.log_request("id" * 30, "a" * 32, "ann", "GET", "/api/{user_id}/tasks", 200, None, 1.0)
             sizes.append(logs._pending)
 
     assert max(sizes) <= logs.TOGETHER_MAX
@@ -110,11 +110,11 @@ async def test_request_lines_are_written_together_soon_and_before_any_later_line
         logs.configure("info", "json")
         seen = []
         for _ in range(2):
-            logs.request("id", None, None, "GET", None, 200, None, 1.0)
+            logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
             at_once = len(written())
             await asyncio.sleep(5 * logs.FLUSH_AFTER)
             seen.append((at_once, len(written())))
-        logs.request("id", None, None, "GET", None, 200, None, 1.0)
+        logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
         structlog.get_logger().warning("another")
         with_another = written()
 
@@ -142,13 +142,13 @@ async def test_a_log_that_cannot_be_written_makes_no_request_fail_and_is_reporte
         for place in ("/dev/full", log_file.name, "/dev/full"):
             redirect(place, log_file)
             for _ in range(50):
-                logs.request("id", None, None, "GET", None, 200, None, 1.0)
+                logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
                 structlog.get_logger().warning("another")
                 logging.getLogger("library").warning("another")
             logs.flush()
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"{log_output.GONE} (No space left on device): lines are dropped until it can"] * 2
+    assert lines == [f"{log_output.WRITE_FAILED} (No space left on device): lines are dropped until it can"] * 2
     assert len(lines_of(log_file)) == 150
 
 
@@ -158,11 +158,11 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_
 ) -> None:
     logs.configure("info", "console")
 
-    logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks", 200, None, 17.4)
-    logs.request("id", None, "ann", "GET", "/api/{user_id}/tasks/{task_id}", 404, "task-not-found", 3.2)
-    logs.request("id", None, None, "GET", None, 404, "about:blank", 0.2)
-    logs.request("id", None, None, "GET", "/health", 200, None, 0.2)
-    logs.request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
+    logs.log_request("id", None, "ann", "GET", "/api/{user_id}/tasks", 200, None, 17.4)
+    logs.log_request("id", None, "ann", "GET", "/api/{user_id}/tasks/{task_id}", 404, "task-not-found", 3.2)
+    logs.log_request("id", None, None, "GET", None, 404, "about:blank", 0.2)
+    logs.log_request("id", None, None, "GET", "/health", 200, None, 0.2)
+    logs.log_request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
     logs.flush()
 
     assert capsys.readouterr().out.splitlines() == [
@@ -199,7 +199,7 @@ def flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
     def log_many(times: int, user: str | None, method: str, route: str | None, status: int) -> list[Any]:
         for _ in range(times):
-            logs.request("id", None, user, method, route, status, None, 1.0)
+            logs.log_request("id", None, user, method, route, status, None, 1.0)
         now[0] += 1
         logs.end()
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -226,7 +226,7 @@ async def test_requests_that_no_rate_limit_bounds_have_a_limited_number_of_lines
 async def test_every_request_that_a_rate_limit_bounds_has_its_line(
     flood: Callable[..., list[Any]], kind: str
 ) -> None:
-    logs.request("id", None, None, "OPTIONS", None, 204, None, 1.0)  # in the same second
+    logs.log_request("id", None, None, "OPTIONS", None, 204, None, 1.0)  # in the same second
 
     lines = flood(3 * LINES_MAX, *BOUNDED[kind])
 
@@ -251,7 +251,7 @@ async def test_the_number_of_lines_left_out_is_reported_soon_and_without_a_reque
     monkeypatch.setattr("app.log_limit.REPORT_AFTER", 0.01)
     token = logs.REQUEST_ID.set("the last request")
     for _ in range(LINES_MAX + 2):
-        logs.request("id", None, None, "OPTIONS", None, 204, None, 1.0)
+        logs.log_request("id", None, None, "OPTIONS", None, 204, None, 1.0)
     logs.REQUEST_ID.reset(token)
 
     written = ""

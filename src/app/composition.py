@@ -69,7 +69,7 @@ def compose(
 ) -> Edge:
     """Build the application.
 
-    Tests pass their own verifier and clock; the process passes metrics and tracing.
+    Tests pass their own verifier and clock; `app.main` passes metrics and tracing.
     """
     database = Database(settings.database, timeout=settings.request_timeout, pool_size=settings.pool_size)
     hub = Hub(inherited_marks(), remembers=not settings.live.several_machines)
@@ -116,7 +116,7 @@ def compose(
             async with (
                 worker.watch_main_process(),
                 limited_send_buffers(settings.server.port),
-                telemetry.run(read),
+                telemetry.run(read_gauges),
             ):
                 yield
         finally:
@@ -129,7 +129,7 @@ def compose(
             await database.close()
             logs.end()
 
-    read = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
+    read_gauges = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
@@ -156,7 +156,7 @@ def compose(
         lifespan=[lifespan],
         logging_config=None,
     )
-    telemetry.expect(app.routes)
+    telemetry.start_failures_at_zero(app.routes)
     return Edge(
         app,
         document,

@@ -2,10 +2,11 @@
 
 All long work of a process waits in one queue. One task at a time runs for a slice, and then the event loop
 is free for a while. A small request needs several rounds of the loop and would otherwise wait for one slice
-per round. So many large requests delay small ones no more than one large request does.
+per round. With the queue, many large requests delay small ones no more than one large request does.
 
 While small requests are in progress the loop is free three times as long as the slice took. So long work has
-a quarter of the time then, and a small request rarely meets two slices that could not be divided.
+a quarter of the time then, and a small request rarely waits for two slices. Some work cannot be divided, so
+its slice is long.
 """
 
 import asyncio
@@ -28,51 +29,50 @@ class SmallRequests:
 SMALL_REQUESTS: Final = SmallRequests()
 
 
-class _Line:
+class _Queue:
     """The queue of long work that waits for its next slice."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_moving = False  # a slice runs, or the next one is scheduled
+        self._is_active = False  # a slice runs, or the next one is scheduled
         self._began = 0.0
         self._rests_until = 0.0
 
     def join(self) -> "asyncio.Future[None]":
         self._waiting.append(turn := self._loop.create_future())
-        if not self._is_moving:
-            self._is_moving = True
-            self._rest()
+        if not self._is_active:
+            self._is_active = True
+            self._call_next_later()
         return turn
 
-    def _rest(self) -> None:
+    def _call_next_later(self) -> None:
         self._loop.call_later(REST, self._call_next)
 
     def _call_next(self) -> None:
         if SMALL_REQUESTS.count and perf_counter() < self._rests_until:
-            self._rest()
+            self._call_next_later()
             return
         while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():  # the waiting task may be cancelled
+            if not turn.done():  # the waiting task may have been cancelled
                 turn.set_result(None)
                 self._began = perf_counter()
-                self._loop.call_soon(
-                    self._end_slice
-                )  # runs after the slice, which comes first in the next round
+                # The slice is the first call of the next round, and `_end_slice` the second.
+                self._loop.call_soon(self._end_slice)
                 return
-        self._is_moving = False
+        self._is_active = False
 
     def _end_slice(self) -> None:
         now = perf_counter()
         self._rests_until = now + REST_PER_WORK * (now - self._began)
         if self._waiting:
-            self._rest()
+            self._call_next_later()
         else:
-            self._is_moving = False
+            self._is_active = False
 
 
-_LINES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Line]] = WeakKeyDictionary()
+_QUEUES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue]] = WeakKeyDictionary()
 
 
 class TimeSlice:
@@ -89,8 +89,8 @@ class TimeSlice:
     async def wait(self) -> None:
         """Let other work run; return at the start of the next slice."""
         loop = asyncio.get_running_loop()
-        line = _LINES.get(loop)
-        if line is None:
-            line = _LINES[loop] = _Line(loop)
-        await line.join()
+        queue = _QUEUES.get(loop)
+        if queue is None:
+            queue = _QUEUES[loop] = _Queue(loop)
+        await queue.join()
         self._began = perf_counter()

@@ -1,7 +1,7 @@
-"""Standard output, which carries the log: what nothing reads is dropped.
+"""Standard output, to which the log is written. Lines that cannot be written are dropped.
 
 A closed pipe, a reader that does not read, or a full disk must not fail a request. Lines are dropped until
-standard output works again. Standard error says so once.
+standard output works again. One message on standard error reports that.
 """
 
 import errno
@@ -14,31 +14,32 @@ from typing import Any, Final, TextIO
 
 STANDARD_ERROR: Final = 2
 PATIENCE: Final = 0.5  # seconds to wait, once, for the reader of a full pipe
-GONE: Final = "the log cannot be written to standard output"
+WRITE_FAILED: Final = "the log cannot be written to standard output"
 
 
 class CannotWrite(Exception):
     """Standard output cannot be written; the message says why.
 
-    Not an OSError: callers read that as the database's.
+    It is no OSError, because callers treat an OSError as an error of the database.
     """
 
 
 class Output(io.FileIO):
     """Standard output or standard error.
 
-    It raises on the first failure, or drops what it cannot write if `sparing`.
+    The first write that fails raises CannotWrite, or drops its data if `drops_data`. Later writes that fail
+    drop their data.
     """
 
-    sparing = False
+    drops_data = False
     broken = False
 
     def __init__(self, descriptor: int) -> None:
-        self.number = descriptor
+        self.descriptor = descriptor
         super().__init__(_reopen_non_blocking(descriptor), "w", closefd=False)
 
     def write(self, data: Any, /) -> int:
-        """Write, or drop the data and report that on standard error, once until it works again."""
+        """Write the data, as the class describes. A line on standard error reports the first dropped data."""
         try:
             written = super().write(data)
             if written is None and not self.broken:  # the pipe is full
@@ -48,10 +49,10 @@ class Output(io.FileIO):
                 raise BlockingIOError(errno.EAGAIN, "nobody reads it")
         except OSError as error:
             first, self.broken = not self.broken, True
-            if first and not self.sparing:
+            if first and not self.drops_data:
                 raise CannotWrite(error.strerror) from None
-            if first and self.number != STANDARD_ERROR:
-                sys.stderr.write(f"{GONE} ({error.strerror}): lines are dropped until it can\n")
+            if first and self.descriptor != STANDARD_ERROR:
+                sys.stderr.write(f"{WRITE_FAILED} ({error.strerror}): lines are dropped until it can\n")
                 sys.stderr.flush()
             return memoryview(data).nbytes
         self.broken = False
@@ -71,17 +72,17 @@ def _reopen_non_blocking(descriptor: int) -> int:
     return descriptor
 
 
-def fail_in_one_line() -> None:
+def raise_on_failure() -> None:
     """Make standard output raise CannotWrite at the first write that fails."""
     sys.stdout = _output(sys.stdout)
 
 
 def never_fail() -> None:
     """Make standard output and standard error drop what they cannot write."""
-    sys.stdout, sys.stderr = _output(sys.stdout, sparing=True), _output(sys.stderr, sparing=True)
+    sys.stdout, sys.stderr = _output(sys.stdout, drops_data=True), _output(sys.stderr, drops_data=True)
 
 
-def _output(plain: TextIO, *, sparing: bool = False) -> TextIO:
+def _output(plain: TextIO, *, drops_data: bool = False) -> TextIO:
     if not isinstance(plain, io.TextIOWrapper):
         return plain  # a test's replacement
     raw = getattr(plain.buffer, "raw", plain.buffer)  # with PYTHONUNBUFFERED there is no buffer
@@ -95,5 +96,5 @@ def _output(plain: TextIO, *, sparing: bool = False) -> TextIO:
             line_buffering=plain.line_buffering,
         )
     if isinstance(raw, Output):
-        raw.sparing = raw.sparing or sparing
+        raw.drops_data = raw.drops_data or drops_data
     return plain

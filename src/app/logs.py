@@ -23,10 +23,10 @@ _json_lines = False
 _short_lines = False
 _user_key = secrets.token_bytes(32)
 
-FLUSH_AFTER: Final = 0.02  # seconds
-TOGETHER_MAX: Final = 4096  # bytes
+FLUSH_AFTER: Final = 0.02  # seconds that a line waits for others
+TOGETHER_MAX: Final = 4096  # bytes of lines that are written together: Linux's PIPE_BUF
 _flushing: asyncio.TimerHandle | None = None
-_pending = 0  # bytes
+_pending = 0  # bytes of lines that wait
 _limit = LineLimit()
 
 PROBES: Final = ("/health", "/health/ready")
@@ -46,7 +46,7 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     enabled = logging.getLevelName(level.upper()) <= logging.INFO
     _json_lines, _short_lines = enabled and form == "json", enabled and form == "console"
     _user_key = blake2b(user_key.encode(), digest_size=32).digest() if user_key else secrets.token_bytes(32)
-    user_name.cache_clear()
+    pseudonym_of.cache_clear()
     _start_anew()
     shared: list[Processor] = [
         _add_request_id,
@@ -74,12 +74,12 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
 
 
 @lru_cache(maxsize=10_000)
-def user_name(user_id: str) -> str:
+def pseudonym_of(user_id: str) -> str:
     """Return a person's pseudonym in the log: a keyed hash. Without the key nobody can link it to the id."""
     return blake2b(user_id.encode(), key=_user_key, digest_size=8).hexdigest()
 
 
-def request(  # noqa: PLR0913, PLR0917 - the line's fields
+def log_request(  # noqa: PLR0913, PLR0917 - the line's fields
     request_id: str,
     trace_id: str | None,
     user_id: str | None,
@@ -89,7 +89,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     problem: str | None,
     milliseconds: float,
 ) -> None:
-    """Log an answered request. The ids are tokens (RFC 9110 §5.6.2); the other values are from this service.
+    """Log an answered request. No value needs escaping: ids are tokens (RFC 9110 §5.6.2), the rest is ours.
 
     This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. At a
     terminal it is one short line, and health probes are left out. Lines of requests that anybody can send
@@ -98,7 +98,7 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
     if (user_id is None or status in _REFUSED_TO_A_PERSON) and not _admit(method, route, status):
         _limit.leave_out(status)
     elif _json_lines:
-        user = None if user_id is None else user_name(user_id)
+        user = None if user_id is None else pseudonym_of(user_id)
         _write_soon(
             f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
             f' "milliseconds": {milliseconds:.2f}, "user": {_quoted(user)}, "problem": {_quoted(problem)},'
@@ -113,15 +113,15 @@ def request(  # noqa: PLR0913, PLR0917 - the line's fields
 
 
 def explain_refusal(problem: str, reason: str) -> None:
-    """Log why a request was refused, if no rate limit bounds such requests."""
+    """Log why a request was refused. No person's rate limit bounds these lines, so they have a limit."""
     if _limit.admit():
         log.info(problem, reason=reason)
 
 
 def _admit(method: str, route: str | None, status: int) -> bool:
-    """Return whether a request gets its line if no rate limit of a person bounds it.
+    """Return whether to log a request that no person's rate limit bounds.
 
-    The limit of addresses does not count OPTIONS and health probes, and does not bound what it refuses.
+    The rate limit per address does not count OPTIONS and health probes, and does not bound its own refusals.
     """
     endless = status in _REFUSED or method == "OPTIONS" or route in PROBES
     return not endless or _limit.admit()
@@ -149,7 +149,7 @@ def _write_soon(line: str) -> None:
 
 
 def end() -> None:
-    """Write what waits, at the end of the process."""
+    """At the end of the process, write the lines that wait."""
     _limit.report()
     flush()
 
@@ -178,7 +178,7 @@ def _quoted(plain: str | None) -> str:
     return "null" if plain is None else f'"{plain}"'
 
 
-def where(error: BaseException) -> list[str]:
+def describe_error(error: BaseException) -> list[str]:
     """Describe an error and its causes by type and code position, the outermost error first.
 
     The message is included only for errors about code (`ABOUT_CODE`): a driver's error quotes values, which

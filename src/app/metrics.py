@@ -76,7 +76,7 @@ class Metrics:
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, tuple[Counter, float]] = {}  # each with the value that was copied last
 
-    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+    def start_failures_at_zero(self, routes: Iterable[tuple[str, str]]) -> None:
         """Start the series of failures of these routes and methods at 0.
 
         Prometheus sees an increase only after an earlier sample, so it would miss the first failure.

@@ -22,10 +22,10 @@ from app.supervision import MAIN_PROCESS
 log = structlog.get_logger()
 
 SEND_BUFFER: Final = 128 * 1024  # bytes; with its own overhead the kernel takes up to twice as many
-TAKEN_WITHIN: Final = 30  # seconds without any read until the connection is cut
+USER_TIMEOUT: Final = 30  # seconds after which the kernel cuts a connection whose client reads nothing
 DESCRIPTORS: Final = Path("/proc/self/fd")
 CHECK_INTERVAL: Final = 0.02  # seconds between two checks for the socket
-LOOKS: Final = 500
+CHECKS_MAX: Final = 500  # 10 seconds
 
 
 @asynccontextmanager
@@ -34,15 +34,15 @@ async def limited_send_buffers(port: int) -> AsyncIterator[None]:
     if MAIN_PROCESS not in os.environ or sys.platform != "linux":
         yield
         return
-    looking = asyncio.create_task(_limit_once_it_listens(port))
+    limiting = asyncio.create_task(_limit_once_it_listens(port))
     try:
         yield
     finally:
-        looking.cancel()
+        limiting.cancel()
 
 
 async def _limit_once_it_listens(port: int) -> None:
-    for _ in range(LOOKS):
+    for _ in range(CHECKS_MAX):
         if _limit(port):
             return
         await asyncio.sleep(CHECK_INTERVAL)
@@ -57,7 +57,7 @@ def _limit(port: int) -> bool:
                 with socket.socket(fileno=os.dup(number)) as found:
                     if _listens(found, port):
                         found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-                        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKEN_WITHIN * 1000)
+                        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT * 1000)
                         return True
     return False
 

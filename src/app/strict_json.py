@@ -17,7 +17,7 @@ from app.quoting import quote
 MAX_DEPTH: Final = 32  # nested arrays and objects
 MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,100
 MAX_DIGITS: Final = 309  # of an integer: a double has no more (RFC 7493 §2.2), and more take long to read
-_QUOTES: Final = 4  # at most, for each member
+_QUOTES: Final = 4  # quotation marks of a member at most: two of its name, two of a string
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_SQUARE: Final = bytes(set(range(256)) - set(b"[]"))
 _TOO_MANY: Final = f"it has more than {MAX_ITEMS:,} members and items, side by side or nested"
@@ -73,7 +73,7 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
     """Parse one JSON text as `loads` does. `pause` is called again and again, so that other work runs.
 
     The items of arrays in the outer object are parsed one by one, and then the text around them, with a `0`
-    in the place of each item. One valid value in the place of another makes no invalid text valid.
+    in the place of each item. To replace one valid value with another makes no invalid text valid.
 
     Raises:
         NotStrictJson: as `loads` raises it for the whole text.
@@ -183,7 +183,7 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
     if opening + outside.count(b",") > MAX_ITEMS:
         raise NotStrictJson(_TOO_MANY)
     brackets = outside.translate(_TO_SQUARE).translate(None, _NOT_SQUARE)
-    if len(brackets) == 2 * opening:  # else the rounds could go over two megabytes of brackets that close
+    if len(brackets) == 2 * opening:  # otherwise a bracket has no partner: refused below, without rounds
         for _ in range(max_depth):  # each round removes the innermost pairs
             brackets = brackets.replace(b"[]", b"")
     if brackets:

@@ -2,7 +2,8 @@
 
 The SDK reads its usual environment variables by itself. Import this only where an endpoint is set, as by
 OTEL_EXPORTER_OTLP_ENDPOINT. Spans contain no personal data: no id, no path, no value of a statement.
-`traceparent` is not passed on to the database: as a SQL comment it would make each statement a new one.
+`traceparent` is not passed on to the database: with a different SQL comment in each, no statement could be
+prepared once and used again.
 """
 
 import os
@@ -42,7 +43,7 @@ class Tracing:
     def start(self, headers: Mapping[bytes, bytes]) -> tuple[Started, str]:
         """Start a request's span, as a child of the one in `traceparent`.
 
-        Return it, and the trace id in hex.
+        Return the span, and the trace id in hex.
         """
         carrier = {
             name: headers[name.encode()].decode("latin-1")

@@ -1,1 +1,1 @@
-"""The HTTP layer. Only it and `app.composition` import Litestar; only it imports msgspec."""
+"""The HTTP layer. Only this package imports msgspec, and only it and `app.composition` import Litestar."""

@@ -339,7 +339,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Prob
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
     """Answer a bug with 500. Its position goes to the log; the client gets no detail."""
-    log.error("unexpected error", error=logs.where(error))
+    log.error("unexpected error", error=logs.describe_error(error))
     return ProblemResponse(context_of(request.scope), of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
     if sys.stdout is None:  # otherwise the next file that opens gets descriptor 1, and all output
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
-    log_output.fail_in_one_line()
+    log_output.raise_on_failure()
     try:
         try:
             _run(arguments)

@@ -17,7 +17,7 @@ EVERYONE: Final = 0  # the slot of all owners: of changes whose owners are not k
 
 
 def digest_of(owner: str) -> bytes:
-    """Return the hash of an owner, which may leave the process: a store learns no user ids."""
+    """Return the hash of an owner. Only the hash leaves the process, so a store learns no user ids."""
     return blake2b(owner.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

@@ -21,11 +21,11 @@ from app.live.change_marks import ChangeMarks, digest_of
 
 PERSON_MAX: Final = 8  # open streams of one person
 PROCESS_MAX: Final = 500  # open streams of a process
-ENDING_MAX: Final = 100  # streams that end to make room, beyond those
+ENDING_MAX: Final = 100  # streams that end to make room, in addition to PROCESS_MAX
 READS_AT_ONCE: Final = 4  # reads of the feed for all streams of a process
 READ_PATIENCE: Final = 5.0  # seconds that a stream waits for the reads of others
 TICK: Final = 0.05  # seconds between two checks of the marks, while streams are open
-SPREAD: Final = 2.0  # seconds over which the streams look when nobody knows who has changes
+SPREAD: Final = 2.0  # seconds over which the reads of all streams are spread, if any owner may have changes
 HEADS_MAX: Final = 10_000  # ends of feeds that are remembered, one for each owner
 HEAD_LIFETIME: Final = 6 * 3600.0  # seconds
 
@@ -98,7 +98,7 @@ class Hub:
     def __init__(self, marks: ChangeMarks, *, remembers: bool = True) -> None:
         """Set the table of marks.
 
-        `remembers`: whether every change is announced here; then a known head needs no read.
+        `remembers`: whether every change is announced here. Then a feed whose end is known needs no read.
         """
         self.marks = marks
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
@@ -108,11 +108,11 @@ class Hub:
         self._publish: Callable[[bytes], None] | None = None
         self._remembers = remembers
         self._streams: dict[UserId, dict[Stream, None]] = {}  # each person's in the order of arrival
-        self._count = 0  # of these
+        self._count = 0  # streams in `_streams`
         self._ending = 0  # streams that were crowded out, and have not ended yet
         self._seen: dict[UserId, tuple[bytes, int]] = {}  # of owners with streams: hash, number in the slot
         self._seen_everyone = marks.of_everyone
-        self._ticking: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._losses = 0
         self._heads: OrderedDict[UserId, Head] = OrderedDict()
 
@@ -149,8 +149,8 @@ class Hub:
 
         Raises:
             TooManyStreams: the person has as many as one may have.
-            TooBusy: the process has as many as it may have, and nobody has so many more that one should
-                end. Or the process is stopping.
+            TooBusy: the process is stopping. Or it has as many as it may have, and `_make_room` found no
+                stream to end.
 
         """
         streams = self._streams.get(owner, {})
@@ -168,7 +168,7 @@ class Hub:
         stream = Stream()
         streams[stream] = None
         self._count += 1
-        if self._ticking is None:
+        if self._timer is None:
             self._seen_everyone = self.marks.of_everyone
             self._tick()
         try:
@@ -183,10 +183,14 @@ class Hub:
                     del self._streams[owner], self._seen[owner], self._own_reads[owner]
 
     def _make_room(self, own: int) -> None:
-        """End the youngest stream of the person with the most, for somebody who has `own`.
+        """End the youngest stream of the person with the most, for a newcomer with `own` open streams.
 
-        That person has at least two more, so afterwards still at least as many as the newcomer then has. So
-        a client that connects again after its stream ended takes nobody's place in turn.
+        That person must have at least `own + 2`. Afterwards they still have at least as many as the newcomer,
+        so their client takes no place back when it connects again.
+
+        Raises:
+            TooBusy: nobody has so many, or too many streams are ending.
+
         """
         most = max(self._streams.values(), key=len)
         if len(most) < own + 2 or self._ending >= ENDING_MAX:
@@ -247,7 +251,7 @@ class Hub:
         self._compare()
 
     def hear_of_everyone(self) -> None:
-        """Learn that announcements may be missing: every stream looks."""
+        """Wake every stream, because announcements may be missing."""
         self.marks.mark_everyone()
         self._compare()
 
@@ -274,8 +278,8 @@ class Hub:
 
     def close(self) -> None:
         """Stop the timer."""
-        if self._ticking is not None:
-            self._ticking.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _wake_all(self) -> None:
         for streams in self._streams.values():
@@ -284,10 +288,10 @@ class Hub:
 
     def _tick(self) -> None:
         """Compare the marks while there are streams. It costs 0.13 ms for 500 streams of 500 people."""
-        self._ticking = None
+        self._timer = None
         if self._count:
             self._compare()
-            self._ticking = asyncio.get_running_loop().call_later(TICK, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _compare(self) -> None:
         """Wake the streams of owners whose numbers have changed since the last comparison."""

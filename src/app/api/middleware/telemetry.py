@@ -33,10 +33,10 @@ class Telemetry:
         self._counts = counts
         self._spans = spans
 
-    def expect(self, routes: Iterable[BaseRoute]) -> None:
+    def start_failures_at_zero(self, routes: Iterable[BaseRoute]) -> None:
         """Start the series of failures of these routes at 0."""
         if self._counts is not None:
-            self._counts.expect(
+            self._counts.start_failures_at_zero(
                 (route.path_format, method)
                 for route in routes
                 if isinstance(route, HTTPRoute)
@@ -81,7 +81,7 @@ class Telemetry:
         route, problem, person = context.route, context.problem, context.principal
         user_id = None if person is None else person.user_id
         method = context.method if context.method in METHODS else OTHER
-        logs.request(
+        logs.log_request(
             context.request_id, context.trace_id, user_id, method, route, status, problem, seconds * 1000
         )
         if self._counts is not None:

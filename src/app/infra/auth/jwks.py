@@ -17,7 +17,7 @@ import structlog
 from app.domain.errors import KeysUnavailable, NotAuthenticated, TooManyRequests
 from app.infra.auth.jwk import InvalidJwks, Key, find_key
 from app.infra.auth.jwks_fetcher import Allowance, CannotFetch, Fetcher
-from app.logs import where
+from app.logs import describe_error
 
 log = structlog.get_logger()
 
@@ -136,7 +136,7 @@ class Jwks:
         except (CannotFetch, InvalidJwks) as error:
             trouble = str(error)
         except Exception as error:  # noqa: BLE001 - a bug here must not end refreshing
-            log.error("unexpected error", error=where(error))  # noqa: TRY400 - its text may quote what was fetched
+            log.error("unexpected error", error=describe_error(error))  # noqa: TRY400 - its text may quote what was fetched
             trouble = "an unexpected error, see the log"
         finally:
             self._fetching = None  # before waiting requests continue
