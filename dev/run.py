@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
-from app.cli.connection_errors import connection_error, unreachable
+from app.cli.connection_errors import connection_error, explain_unreachable
 from app.infra.migrations.run import upgrade, waiting
 from app.infra.postgres.connect import means_unreachable
 from app.settings.database_address import DatabaseAddress
@@ -129,7 +129,7 @@ def migrate(chosen: Plan) -> None:
         if not means_unreachable(error):
             raise
         if may_change or chosen.node:
-            why = unreachable(address, error)
+            why = explain_unreachable(address, error)
             raise CannotRun(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
         # Only the API runs: it starts, answers 503, and serves as soon as the database is there.
     if missing:

@@ -14,7 +14,7 @@ import asyncpg
 import jwt
 import pytest
 
-from app.cli.preflight import checked, database_errors, security_warnings
+from app.cli.preflight import check_database, check_settings, security_warnings
 from app.settings import Settings, SettingsError
 from app.settings.database_address import DatabaseAddress, difference
 from app.settings.environment import environment
@@ -163,7 +163,7 @@ def test_a_settings_file_with_secrets_that_every_user_can_read_causes_a_warning_
     monkeypatch.chdir(tmp_path)
     env = {**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "PORT": str(free_port())}
 
-    _, warnings = checked(env)
+    _, warnings = check_settings(env)
     shown = [each for each in warnings if "every user" in each]
 
     assert shown == (
@@ -182,7 +182,7 @@ def test_names_that_a_file_sets_twice_cause_a_warning_with_their_lines_but_not_t
     monkeypatch.chdir(tmp_path)
     env = {**AUTH, "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", **environment()}
 
-    settings, warnings = checked(env)
+    settings, warnings = check_settings(env)
 
     assert [each for each in warnings if str(file) in each] == [
         f"{file} sets MAX_TASKS more than once (lines 1, 5, 7): the last one counts"
@@ -262,7 +262,7 @@ def test_the_start_and_maintenance_commands_warn_that_the_direct_url_is_of_anoth
     }
     difference = "DATABASE_URL_DIRECT names y on 127.0.0.1, and DATABASE_URL x on 127.0.0.1"
 
-    _, warnings = checked(env)
+    _, warnings = check_settings(env)
 
     assert any(each.startswith(difference) for each in warnings)
     assert f"\nwarning: {difference}" in refused(env, tmp_path, "migrate")
@@ -409,7 +409,7 @@ def test_the_start_prints_warnings_about_access_for_others() -> None:
         "JWKS_URL": "http://auth.example.com/jwks",
     }
 
-    _, warnings = checked({**env, "PORT": str(free_port())})
+    _, warnings = check_settings({**env, "PORT": str(free_port())})
 
     assert any(each.startswith("the key set is fetched over plain http") for each in warnings)
 
@@ -481,7 +481,7 @@ async def test_a_database_that_does_not_respond_does_not_delay_the_start(
         address = DatabaseAddress.parse(f"postgresql://ann:x@127.0.0.1:{silent.getsockname()[1]}/db")
 
         async with asyncio.timeout(2):
-            faults, warnings = await database_errors(address, address)
+            faults, warnings = await check_database(address, address)
 
     assert faults == []
     why = f"since 127.0.0.1:{address.port} does not answer"

@@ -148,7 +148,9 @@ async def test_a_log_that_cannot_be_written_makes_no_request_fail_and_is_reporte
             logs.flush()
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"{log_output.WRITE_FAILED} (No space left on device): lines are dropped until it can"] * 2
+    assert (
+        lines == [f"{log_output.WRITE_FAILED} (No space left on device): lines are dropped until it can"] * 2
+    )
     assert len(lines_of(log_file)) == 150
 
 

@@ -12,7 +12,7 @@ from app import log_output, logs
 from app.composition import compose
 from app.settings import Settings, SettingsError
 from app.settings.environment import environment
-from app.settings.telemetry import COUNT_FILES, otel_variables
+from app.settings.telemetry import METRICS_FOLDER, otel_variables
 
 # How many collections of younger objects come before a collection of all objects (Python's default: 10).
 # That one takes 4 to 25 ms with 500 open streams, and finds almost nothing.
@@ -26,7 +26,7 @@ except SettingsError as error:
 
 telemetry = settings.telemetry
 metrics = tracing = None
-if telemetry.metrics_port is not None and COUNT_FILES in os.environ:  # `app serve` exposes them
+if telemetry.metrics_port is not None and METRICS_FOLDER in os.environ:  # `app serve` exposes them
     from app.metrics import Metrics
 
     metrics = Metrics()

@@ -52,7 +52,7 @@ def test_a_start_in_a_deleted_folder_fails_with_one_line(database_url: str, tmp_
     assert (done.returncode, done.stdout) == (1, "")
     assert (
         done.stderr
-        == "Taskward cannot start: the working directory was deleted: start it in one that exists\n"
+        == "Taskward cannot start: the working directory was deleted: start Taskward in one that exists\n"
     )
 
 

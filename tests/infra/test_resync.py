@@ -96,7 +96,7 @@ async def test_tokens_and_etags_from_before_a_restore_are_invalid_after_it(
         done = run_app(verb, env={"DATABASE_URL": target}, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     first, then = done.stdout.splitlines()
-    assert first == "the changes of 1 person begin again"
+    assert first == "the changes of 1 person must be read again"
     assert then.startswith("restart `app serve` now")
 
     async with served(target) as people:

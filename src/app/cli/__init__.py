@@ -17,14 +17,14 @@ from app.settings import SettingsError, near_misses
 from app.settings.environment import ENV_FILE, environment
 
 VERBS: Final = ("serve", "migrate", "purge", "resync", "openapi", "token")
-"""Each verb is a module of this package. Only the one that runs is imported: all of them take a second."""
+"""Each verb is a module of this package. Only the one that runs is imported: importing all takes a second."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
-    if sys.stdout is None:  # otherwise the next file that opens gets descriptor 1, and all output
+    if sys.stdout is None:  # the next file to be opened would get descriptor 1, and all output
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     log_output.raise_on_failure()
     try:
@@ -51,7 +51,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     words = list(sys.argv[1:] if arguments is None else arguments)
     named = [name for name in words[:1] if name in VERBS]
-    for module in [] if words[:1] == ["--version"] else named or VERBS:
+    modules = [] if words[:1] == ["--version"] else named or VERBS
+    for module in modules:
         import_module(f"app.cli.{module}").add_to(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--env-file", metavar="FILE", help="read settings from FILE, and not from .env")
@@ -61,7 +62,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     try:
         sys.exit(namespace.run(namespace))
     except SettingsError as error:
-        with suppress(SettingsError):  # the working directory may be gone
+        with suppress(SettingsError):  # the working directory may have been deleted
             error = SettingsError([*error.errors, *near_misses(environment())])
         sys.exit(str(error))
     except KeyboardInterrupt:

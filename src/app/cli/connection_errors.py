@@ -11,10 +11,10 @@ from asyncpg import exceptions as pg
 from app.settings.database_address import DatabaseAddress
 
 REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"
-"""asyncio puts it in the message if a name has several addresses."""
+"""If a name has several addresses, asyncio puts this into the message of its error."""
 
 
-def unreachable(address: DatabaseAddress, error: BaseException) -> str:
+def explain_unreachable(address: DatabaseAddress, error: BaseException) -> str:
     """Return why the database cannot be reached, as a clause that begins with “since”."""
     place = f"{address.host}:{address.port}"
     match error:
@@ -29,8 +29,8 @@ def unreachable(address: DatabaseAddress, error: BaseException) -> str:
     return f"since {place} takes no connection: {error}"
 
 
-def _from_pooler(error: BaseException) -> BaseException:
-    """Return what an error of a pooler means: PgBouncer reports all of them as 08P01, with a text."""
+def _translate_pooler_error(error: BaseException) -> BaseException:
+    """Return what an error of a pooler means. PgBouncer reports all its errors as 08P01, with a text."""
     if isinstance(error, pg.ProtocolViolationError):
         text = str(error)
         if "authentication failed" in text or "no such user" in text:
@@ -44,7 +44,7 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
     """Return what is wrong with the address; None if the server is unavailable instead."""
     host = address.host
     message = None
-    match _from_pooler(error):
+    match _translate_pooler_error(error):
         case pg.InvalidAuthorizationSpecificationError():
             message = f"has a user or password that {host} refuses: copy the address again"
         case pg.InvalidCatalogNameError():
@@ -69,8 +69,8 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
     return f"{address.setting} {message}" if message else None
 
 
-def unfit_role(address: DatabaseAddress, error: BaseException, remedy: str) -> str | None:
-    """Return that the role of an address lacks a right, and the remedy; None for another error."""
+def explain_unfit_role(address: DatabaseAddress, error: BaseException, remedy: str) -> str | None:
+    """Return which right the role of an address lacks, and the remedy; None for another error."""
     if not isinstance(error, pg.InsufficientPrivilegeError):
         return None
     what = str(error).splitlines()[0]

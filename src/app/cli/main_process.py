@@ -1,7 +1,7 @@
 """The main process of `app serve`: granian's, with additions.
 
-It drains workers before shutdown, stops a worker that is still starting at once, and logs and counts each
-worker that died.
+It drains workers before shutdown, and logs and counts each worker that died. A worker that is still starting
+stops at once.
 """
 
 import os
@@ -19,40 +19,43 @@ from app.supervision import LEAVE
 
 log = structlog.get_logger()
 
-LEAVE_AGAIN: Final = 0.2  # seconds
+LEAVE_AGAIN: Final = 0.2  # seconds until a worker is informed of its end again
 NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
-WAKE: Final = signal.SIGUSR2  # a worker has ended
+WAKE: Final = signal.SIGUSR2  # sent to this process by itself, when a worker has ended
 
 
 class SignalEvent:
-    """The event that ends a wait of granian's main loop, as a pending signal. Each `wait` takes it.
+    """Wakes granian's main loop: `set` sends a signal, and `wait` takes it.
 
-    A `threading.Event` has a lock. A signal handler that runs between two steps of its `wait` and calls `set`
-    can wait forever for that lock (Python's documentation of `signal`, "Signals and threads"). So the
-    signals are blocked and have no handler: the main loop takes them.
+    It replaces a `threading.Event`, which has a lock. A signal handler that runs between two steps of the
+    event's `wait` and calls `set` can wait forever for that lock (Python's documentation of `signal`,
+    "Signals and threads"). So the signals are blocked and have no handler: the main loop takes them.
     """
 
     def __init__(self, handle: Callable[[int], None]) -> None:
-        self._handle = handle  # a signal of SIGNALS
+        self._handle = handle  # called with each signal of SIGNALS
 
     def set(self) -> None:
         """End the wait, or the next one."""
         os.kill(os.getpid(), WAKE)
 
     def clear(self) -> None:
-        """Do nothing: `wait` has taken the signal. One that came since is of something else."""
+        """Do nothing: `wait` has taken the signal. A signal that came after it has another cause."""
 
     def wait(self) -> None:
-        """Wait for `set` or a signal. A worker may have ended because the whole group got a stop signal."""
+        """Wait for `set` or a signal, and handle all signals.
+
+        A worker may have ended because the whole process group got a stop signal, which is then pending.
+        """
         number = signal.sigwait({*SIGNALS, WAKE})
         if number != WAKE:
             self._handle(number)
         self.handle_pending()
 
     def handle_pending(self) -> None:
-        """Handle the signals that came meanwhile."""
+        """Handle the signals that are pending."""
         while pending := signal.sigpending() & SIGNALS:
             self._handle(signal.sigwait(pending))
 
@@ -98,7 +101,7 @@ class Server(MPServer):
         self.interrupt_signal = True
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
-        """Replace the workers on SIGHUP. If a setting is invalid, keep the old ones."""
+        """Replace the workers on SIGHUP, unless a setting is invalid or a stop signal is pending."""
         self.reload_signal = False
         if errors := self.errors():
             log.error("invalid settings: the workers keep the old ones", errors=errors)
@@ -123,7 +126,7 @@ class Server(MPServer):
     def _drain(self) -> None:
         """Signal the workers until the shutdown delay is over or none is left.
 
-        A worker that just starts gets a later signal.
+        The signal is repeated, because a worker that is still starting ignores it.
         """
         start = time.monotonic()
         while (left := start + max(self.shutdown_delay, NOTICE) - time.monotonic()) > 0:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from asyncpg import PostgresError
 
-from app.cli.connection_errors import connection_error, unfit_role, unreachable
+from app.cli.connection_errors import connection_error, explain_unfit_role, explain_unreachable
 from app.infra.postgres.connect import means_unreachable
 from app.infra.purge import CannotPurge, expect_purge_possible
 from app.settings import SettingsError, read_database
@@ -16,7 +16,7 @@ from app.settings.environment import EnvironmentReader, environment
 from app.settings.live import read_live
 from app.settings.rate_limits import read_rate_limits
 
-STORE_PATIENCE: Final = 5.0  # seconds
+STORE_PATIENCE: Final = 5.0  # seconds to reach the store of announcements
 
 
 def read_maintained_database(verb: str) -> DatabaseAddress:
@@ -37,7 +37,7 @@ def read_maintained_database(verb: str) -> DatabaseAddress:
 
 
 def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, int]], *, outcome: str) -> int:
-    """Run work of the maintenance role and return its count. Then make all event streams read the feed.
+    """Run `work` and return its count. If it is not 0, make all event streams read the feed.
 
     An error ends the process with one message. `outcome` says what was done if the database is unreachable.
     """
@@ -53,10 +53,10 @@ def maintain(verb: str, work: Callable[[DatabaseAddress], Coroutine[Any, Any, in
         sys.exit(f"app {verb}: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         if means_unreachable(error):
-            message = connection_error(address, error) or f"{outcome}, {unreachable(address, error)}"
+            message = connection_error(address, error) or f"{outcome}, {explain_unreachable(address, error)}"
             sys.exit(f"app {verb}: {message}")
         remedy = "set DATABASE_URL_DIRECT to the address of the role that runs `app migrate`"
-        sys.exit(f"app {verb}: {unfit_role(address, error, remedy) or error}")
+        sys.exit(f"app {verb}: {explain_unfit_role(address, error, remedy) or error}")
     if count:
         _announce()
     return count

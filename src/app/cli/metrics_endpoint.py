@@ -7,23 +7,24 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from app.cli.metrics_files import count_folder, merge_dead
+from app.cli.metrics_files import merge_dead, metrics_folder
 from app.settings import Settings
-from app.settings.telemetry import COUNT_FILES
+from app.settings.telemetry import METRICS_FOLDER
 
 
 @contextmanager
 def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[Callable[[], None]]:
     """Serve the metrics of workers that start inside the block. Without METRICS_PORT, do nothing.
 
-    Yield a function to call after a worker was replaced. `restarts` returns how many workers have died.
+    Yield a function that must be called after a worker was replaced. `restarts` returns how many workers
+    have died.
     """
     telemetry = settings.telemetry
     if telemetry.metrics_port is None:
         yield lambda: None
         return
-    with count_folder() as folder:
-        os.environ[COUNT_FILES] = str(folder)  # before the import, which reads it; the workers inherit it
+    with metrics_folder() as folder:
+        os.environ[METRICS_FOLDER] = str(folder)  # before the import, which reads it; the workers inherit it
         from prometheus_client import (  # noqa: PLC0415
             CollectorRegistry,
             Metric,
@@ -43,7 +44,7 @@ def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[
             with one_at_a_time:
                 merge_dead(folder)
 
-        class Workers:
+        class ServiceCollector:
             """Counters of all workers, gauges of live workers, and metrics of the main process."""
 
             def collect(self) -> Iterable[Metric]:
@@ -62,7 +63,7 @@ def expose_metrics(settings: Settings, restarts: Callable[[], int]) -> Iterator[
                 yield InfoMetricFamily("taskward_build", "Which version runs", build)
 
         registry = CollectorRegistry()
-        registry.register(Workers())
+        registry.register(ServiceCollector())
         ProcessCollector(registry=registry)  # of the main process, with its start time
         server, _ = start_http_server(telemetry.metrics_port, telemetry.metrics_host, registry)
         os.register_at_fork(after_in_child=server.socket.close)  # a worker must not hold the port

@@ -1,4 +1,4 @@
-"""The folder of the workers' metrics files. It exists while any process of this start lives."""
+"""The folder of the workers' metrics files. If `app serve` is killed, its next start deletes the folder."""
 
 import fcntl
 import os
@@ -13,21 +13,21 @@ from app.settings import SettingsError
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a full disk would kill a process that writes to a mapped file
 PREFIX: Final = "taskward-metrics-"
-NEW: Final = "taskward-new-"  # not locked yet
+NEW: Final = "taskward-new-"  # prefix of a folder that is not locked yet
 MERGED: Final = "0"  # in file names, instead of a process id: the sums of dead processes
 
 
 @contextmanager
-def count_folder() -> Iterator[Path]:
+def metrics_folder() -> Iterator[Path]:
     """Create the folder, and remove those of earlier starts that no process locks any more.
 
-    This process and the children that it forks meanwhile hold a lock on the folder. The lock ends with the
-    last of them, even if they are killed.
+    This process and the children that it forks in the block hold a lock on the folder. The lock ends with
+    the last of them, even if they are killed.
 
     Raises:
         SettingsError: there is no writable place for it.
     """
-    place = _place()
+    place = _shared_place()
     for old in place.glob(f"{PREFIX}*"):
         _remove_unlocked(old)
     new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
@@ -44,7 +44,7 @@ def count_folder() -> Iterator[Path]:
 def merge_dead(folder: Path) -> None:
     """Merge the counters of dead processes into one file of each kind, and delete their gauges.
 
-    Otherwise a worker that dies each minute would fill the memory with its files.
+    Otherwise workers that die again and again would fill the memory with their files.
     """
     from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - needed only with a folder
 
@@ -61,7 +61,7 @@ def merge_dead(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _place() -> Path:
+def _shared_place() -> Path:
     if os.access(SHARED_MEMORY, os.W_OK):
         return SHARED_MEMORY
     try:

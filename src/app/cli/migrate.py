@@ -8,7 +8,7 @@ from typing import Any, Final
 from alembic.util import CommandError
 from asyncpg import DuplicateTableError, PostgresError
 
-from app.cli.connection_errors import connection_error, unfit_role, unreachable
+from app.cli.connection_errors import connection_error, explain_unfit_role, explain_unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotMend
@@ -28,8 +28,8 @@ def add_to(verbs: Any) -> None:
         "migrate",
         help="apply the migrations that are waiting",
         description="Apply the migrations that are waiting, all in one transaction. Then compute"
-        " what searches and tag filters need, in several ones. Uses DATABASE_URL_DIRECT, or DATABASE_URL"
-        " without `-pooler`.",
+        " what searches, tag filters and the order by title need, in several transactions. Uses"
+        " DATABASE_URL_DIRECT, or DATABASE_URL without `-pooler`.",
     )
     parser.add_argument(
         "--check", action="store_true", help="only list what is waiting; exit status 3 if any"
@@ -61,25 +61,28 @@ def run(arguments: argparse.Namespace) -> int:
 def _explain_role(address: DatabaseAddress, error: Exception) -> str | None:
     user = '"{}"'.format(address.user.replace('"', '""'))
     if "create role" in str(error):
-        return unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")
+        return explain_unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")
     if 'role "' in str(error):
         grant = f"GRANT {APP}, {MAINTENANCE} TO {user}"
-        return unfit_role(
+        return explain_unfit_role(
             address, error, f"use the role that created these roles, or have that role run {grant}"
         )
-    return unfit_role(address, error, "use the role that owns the database and its tables")
+    return explain_unfit_role(address, error, "use the role that owns the database and its tables")
 
 
 def _explain(address: DatabaseAddress, error: Exception) -> str:
     if message := connection_error(address, error):
         return message
     if isinstance(error, DuplicateTableError):
-        return f"{address.setting} names a database with tables of another program under our names: {error}"
+        return (
+            f"{address.setting} names a database in which another program has tables with names of"
+            f" Taskward's tables: {error}"
+        )
     if isinstance(error, PostgresError) and not means_unreachable(error):
         return (
             f"{address.setting} names a database that refuses a migration: {error} {error.hint or ''}".strip()
         )
-    return f"the database cannot be reached, {unreachable(address, error)}: try again"
+    return f"the database cannot be reached, {explain_unreachable(address, error)}: try again"
 
 
 async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def render_document() -> str:
     """Return the document in the format of docs/openapi.json."""
-    # This import takes most of a second, which other verbs do not need.
+    # Other verbs do not need this import, which takes most of a second.
     from app.composition import compose  # noqa: PLC0415
 
     document = compose(Settings.from_env(ANY_SETTINGS)).document()

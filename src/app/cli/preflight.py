@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from asyncpg import PostgresError
 from asyncpg import exceptions as pg
 
-from app.cli.connection_errors import connection_error, unreachable
+from app.cli.connection_errors import connection_error, explain_unreachable
 from app.infra.migrations.schema_version import is_current
 from app.infra.postgres.connector import ADVICE, Connector
 from app.infra.postgres.row_security_check import gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.addresses import is_loopback
 from app.settings.database_address import DatabaseAddress, difference
-from app.settings.environment import EnvironmentReader, repeated_names, secrets_shown
+from app.settings.environment import EnvironmentReader, readable_secrets, repeated_names
 from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
 
@@ -25,7 +25,7 @@ SECRET_VARIETY: Final = 8  # different bytes; a random secret has more, even one
 PATIENCE: Final = 5.0  # seconds for the database check: a suspended database must not delay the start
 
 
-def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
+def check_settings(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Return the settings, and warnings that do not prevent the start.
 
     An unreachable database is a warning only: the service starts, and answers 503 until it is there.
@@ -43,19 +43,21 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     database, direct = read_database(EnvironmentReader(env))
     warnings: list[str] = []
     if database and direct:
-        found, warnings = asyncio.run(database_errors(database, direct))
+        found, warnings = asyncio.run(check_database(database, direct))
         errors += found
     if settings is None or errors:
         raise SettingsError(errors)
     if settings.rate_limits.on and settings.rate_limits.store is not None:
-        warnings += asyncio.run(_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca))
+        warnings += asyncio.run(
+            _rate_limit_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca)
+        )
     live = settings.live
     if live.store is not None and live.store != settings.rate_limits.store:
         warnings += asyncio.run(_live_store_warnings(live.store, live.store_ca))
     if warning := difference(settings.database, settings.database_direct):
         warnings.append(warning)
     warnings += security_warnings(settings)
-    warnings += [*secrets_shown(), *repeated_names()]
+    warnings += [*readable_secrets(), *repeated_names()]
     warnings += near_misses(env)
     workers, limits = settings.server.workers, settings.rate_limits
     if workers > 1 and limits.on and limits.store is None:
@@ -67,13 +69,10 @@ def checked(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def security_warnings(settings: Settings) -> list[str]:
-    """Return a warning for each setting that lets others in.
-
-    These are connections without TLS, and addresses and secrets that protect nothing.
-    """
+    """Return a warning for each connection without TLS, and for each setting that protects nothing."""
     limits, jwks_url = settings.rate_limits, settings.auth.jwks_url
     found = []
-    if jwks_url and _is_plain(jwks_url, "http"):
+    if jwks_url and _is_unencrypted(jwks_url, "http"):
         found.append(
             "the key set is fetched over plain http, so anyone on the network path can forge tokens: "
             "use an https address"
@@ -82,10 +81,10 @@ def security_warnings(settings: Settings) -> list[str]:
         found.append(
             "DATABASE_URL has sslmode=disable, so anyone on the network path can read and change tasks"
         )
-    if limits.on and limits.store and _is_plain(limits.store, "redis", "valkey"):
+    if limits.on and limits.store and _is_unencrypted(limits.store, "redis", "valkey"):
         found.append("RATE_LIMIT_STORE is on another machine without TLS: use rediss:// or valkeys://")
     live = settings.live.store
-    if live and live != limits.store and _is_plain(live, "redis", "valkey"):
+    if live and live != limits.store and _is_unencrypted(live, "redis", "valkey"):
         found.append("LIVE_STORE is on another machine without TLS: use rediss:// or valkeys://")
     if any(network.prefixlen == 0 for network in limits.trusted_proxies):
         found.append(
@@ -104,7 +103,8 @@ def security_warnings(settings: Settings) -> list[str]:
     return found
 
 
-def _is_plain(url: str, *schemes: str) -> bool:
+def _is_unencrypted(url: str, *schemes: str) -> bool:
+    """Return whether a URL has one of these schemes without TLS, and names another machine."""
     parts = urlsplit(url)
     return parts.scheme in schemes and not is_loopback(parts.hostname or "")
 
@@ -142,7 +142,7 @@ def _socket_errors(host: str, port: int, *, prefix: str = "") -> list[str]:
     return []
 
 
-async def database_errors(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
+async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> tuple[list[str], list[str]]:
     """Return errors and warnings about the database. An unreachable database is a warning."""
     connector, address = Connector(database), database
     try:
@@ -163,7 +163,7 @@ async def database_errors(database: DatabaseAddress, direct: DatabaseAddress) ->
         message = connection_error(address, error)
         if message:
             return [message], []
-        why = unreachable(address, error)
+        why = explain_unreachable(address, error)
         return [], [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
     if missing:
         count = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
@@ -172,11 +172,11 @@ async def database_errors(database: DatabaseAddress, direct: DatabaseAddress) ->
     if connector.address.pooled and not database.pooled:
         warnings.append(f"the database is reached through a transaction pooler: {ADVICE}")
     return [
-        f"DATABASE_URL names a database whose wall between owners is down: {gap}" for gap in found
+        f"DATABASE_URL names a database whose row-level security has a gap: {gap}" for gap in found
     ], warnings
 
 
-async def _store_warnings(url: str, ca_file: str | None) -> list[str]:
+async def _rate_limit_store_warnings(url: str, ca_file: str | None) -> list[str]:
     """Return warnings about the store of rate limits. They are not errors: requests are served without it."""
     from app.domain.rate_limit import MemoryCounter  # noqa: PLC0415 - few deployments need a Redis client
     from app.infra.redis_counter import RedisCounter  # noqa: PLC0415

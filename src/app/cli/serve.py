@@ -17,16 +17,16 @@ from app import log_output, logs
 from app.cli.descriptors import connections_within_limit
 from app.cli.main_process import Server, block_signals
 from app.cli.metrics_endpoint import expose_metrics
-from app.cli.preflight import checked, database_errors
+from app.cli.preflight import check_database, check_settings
 from app.live.change_marks import share_marks
 from app.settings import Settings, SettingsError
-from app.settings.environment import accept, environment, read_env_file_anew
+from app.settings.environment import environment, pass_to_workers, read_env_file_anew
 from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 
 log = structlog.get_logger()
 
-HEAD_MAX: Final = 16 * 1024  # bytes; a token has at most 8 KB
-HEAD_TIMEOUT: Final = 10_000  # milliseconds for a whole request head, and of an idle connection
+HEAD_MAX: Final = 16 * 1024  # bytes of a request line and its headers; a token has at most 8 KB
+HEAD_TIMEOUT: Final = 10_000  # milliseconds until these are complete, also on an idle connection
 BACKLOG: Final = 4096  # connections in the kernel's accept queue (somaxconn may allow fewer)
 
 
@@ -42,11 +42,11 @@ def add_to(verbs: Any) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Check the settings, then serve until a stop signal."""
-    file = read_env_file_anew()
-    settings, warnings = checked(environment(file))
-    accept(file)
-    connections, few = connections_within_limit(settings.pool_size)
-    for warning in (*warnings, *filter(None, [few])):
+    variables = read_env_file_anew()
+    settings, warnings = check_settings(environment(variables))
+    pass_to_workers(variables)
+    connections, too_few = connections_within_limit(settings.pool_size)
+    for warning in (*warnings, *filter(None, [too_few])):
         print(f"warning: {warning}", file=sys.stderr)
     server = settings.server
     os.environ[MAIN_PROCESS] = str(os.getpid())
@@ -84,13 +84,13 @@ def run(_: argparse.Namespace) -> int:
 def _settings_errors() -> list[str]:
     """Return the errors of the current settings. Without any, new workers start with these settings."""
     try:
-        file = read_env_file_anew()
-        settings = Settings.from_env(environment(file))
+        variables = read_env_file_anew()
+        settings = Settings.from_env(environment(variables))
     except SettingsError as error:
         return error.errors
-    errors, _ = asyncio.run(database_errors(settings.database, settings.database_direct))
+    errors, _ = asyncio.run(check_database(settings.database, settings.database_direct))
     if not errors:
-        accept(file)
+        pass_to_workers(variables)
     return errors
 
 

@@ -26,9 +26,11 @@ from app.settings.telemetry import TelemetrySettings, read_telemetry
 
 __all__ = ("Settings", "SettingsError")
 
-OF_THE_LAUNCHER: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})  # not read here
+OTHER_VARIABLES: Final = frozenset({"AUTH_PORT", "AUTH_DATABASE_URL", "MIGRATE", ENV_FILE})
+"""Variables of `make run` and of `--env-file`. `Settings` does not read them."""
+
 NEAR: Final = 0.85  # difflib's ratio: allows one wrong letter in seven, or a missing underscore
-OTHERS: Final = frozenset({"better_auth_secrets"})  # close to a setting, but a variable of Better Auth
+NOT_MISSPELT: Final = frozenset({"better_auth_secrets"})  # close to a setting, but a variable of Better Auth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Settings:
             max_keys=reader.read("MAX_KEYS", number(1, 1_000_000), 10_000),
             max_kept_mb=reader.read("MAX_KEPT_MB", number(8, 100_000), 32),
             require_if_match=reader.read("REQUIRE_IF_MATCH", flag, False),  # noqa: FBT003 - the default
-            problem_base_url=reader.read("PROBLEM_BASE_URL", _base, ""),
+            problem_base_url=reader.read("PROBLEM_BASE_URL", _base_url, ""),
             log_level=reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info"),
             log_format=reader.read("LOG_FORMAT", one_of("json", "console"), _default_log_format()),
             telemetry=read_telemetry(reader),
@@ -100,11 +102,11 @@ def near_misses(env: Mapping[str, str]) -> list[str]:
     """
     with suppress(SettingsError):
         Settings.from_env({})  # registers every name in `EnvironmentReader.names`
-    known, written = EnvironmentReader.names | OF_THE_LAUNCHER, read_env_file()
+    known, written = EnvironmentReader.names | OTHER_VARIABLES, read_env_file()
     return [
         f"{name} is no setting: did you mean {near[0]}?"
         for name in sorted(env)
-        if name not in known and name.lower() not in OTHERS
+        if name not in known and name.lower() not in NOT_MISSPELT
         if (near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR))
         if name in written or not env.get(near[0])
     ]
@@ -134,5 +136,5 @@ def _origin_of_better_auth(reader: EnvironmentReader) -> tuple[str, ...]:
         return ()
 
 
-def _base(text: str) -> str:
+def _base_url(text: str) -> str:
     return web_address(text).geturl().rstrip("/")

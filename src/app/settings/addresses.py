@@ -31,7 +31,7 @@ def ascii_host(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, which no other machine can reach. It needs no TLS."""
+    """Return whether only this machine can reach a host. Connections to it need no TLS."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -47,7 +47,7 @@ def web_address(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
         wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
-        ascii_host(url.hostname or "").encode("idna")  # a DNS lookup does this first
+        ascii_host(url.hostname or "").encode("idna")  # raises here what a DNS lookup would raise later
     except ValueError:
         wrong = True
     if wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):

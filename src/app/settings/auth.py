@@ -8,8 +8,8 @@ from app.settings.addresses import origin, web_address
 from app.settings.environment import EnvironmentReader
 
 SECRET_MIN: Final = 32  # bytes, RFC 7518 §3.2
-SET_HOME: Final = (
-    "set BETTER_AUTH_URL to the address of Better Auth, or this to the value in its tokens"
+SET_CLAIM: Final = (
+    "set BETTER_AUTH_URL to the address of Better Auth, or this variable to the value in its tokens"
     " (docs/front-ends.md)"
 )
 NO_SOURCE: Final = (
@@ -29,11 +29,11 @@ class AuthSettings:
     audience: str  # the only accepted `aud`
     jwks_url: str | None = None  # where public keys are fetched from
     secret: bytes | None = field(default=None, repr=False)  # HS256; 32 bytes or more
-    previous_secret: bytes | None = field(default=None, repr=False)  # accepted until its tokens expire
+    previous_secret: bytes | None = field(default=None, repr=False)  # its tokens are accepted too
 
 
 def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
-    """Read the authentication settings. If any is invalid, return None, with the errors in the reader."""
+    """Read the authentication settings. If any is invalid, return None. The reader then has the errors."""
     before = len(reader.errors)
     better = reader.read("BETTER_AUTH_URL", web_address, None)
     neon = reader.read("NEON_AUTH_URL", web_address, None)
@@ -46,7 +46,7 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
     if len(reader.errors) > before:
         return None
 
-    home = better or neon
+    auth_server = better or neon
     jwks_url = urlunsplit(jwks) if jwks else None
     if better and not jwks_url:
         jwks_url = origin(better) + (better.path.rstrip("/") or "/api/auth") + "/jwks"
@@ -54,12 +54,12 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
         jwks_url = origin(neon) + neon.path.rstrip("/") + "/.well-known/jwks.json"
     if not jwks_url and not secret:
         reader.errors.append(NO_SOURCE)
-    issuer = reader.get("JWT_ISSUER") or (origin(home) if home else None)
-    audience = reader.get("JWT_AUDIENCE") or (origin(home) if home else None)
-    if not home and (jwks_url or secret):
+    issuer = reader.get("JWT_ISSUER") or (origin(auth_server) if auth_server else None)
+    audience = reader.get("JWT_AUDIENCE") or (origin(auth_server) if auth_server else None)
+    if not auth_server and (jwks_url or secret):
         for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
             if not value:
-                reader.add(name, f"is not set: {SET_HOME}")
+                reader.add(name, f"is not set: {SET_CLAIM}")
     if len(reader.errors) > before or not issuer or not audience:
         return None
     return AuthSettings(

@@ -9,7 +9,7 @@ from app.settings.addresses import is_loopback
 from app.settings.environment import is_file
 
 SCHEMES: Final = ("postgresql", "postgres")
-VERIFIED: Final = ("require", "verify-ca", "verify-full")
+VERIFIED: Final = ("require", "verify-ca", "verify-full")  # values of `sslmode`: all verify the host name too
 POOLER: Final = "-pooler."
 NEON: Final = ".neon.tech"  # host names show whether there is a pooler
 _POOLERS: Final = re.compile(r"(-pooler)+\.")
@@ -28,7 +28,7 @@ class DatabaseAddress:
     user: str
     password: str | None = field(repr=False)
     database: str
-    tls: bool  # always verifies certificate and host name, instead of channel binding
+    tls: bool  # certificate and host name are always verified; channel binding is not used
     ca_file: str | None  # the authority of the server's certificate; None: the system's authorities
     pooled: bool | None  # by a transaction pooler, which keeps no session; None: unknown until connected
     application_name: str
@@ -47,7 +47,7 @@ class DatabaseAddress:
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname or "", parts.port or 5432
-            host.encode("idna")  # a DNS lookup does this first
+            host.encode("idna")  # raises here what a DNS lookup would raise later
             parameters = dict(
                 parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             )
@@ -86,9 +86,9 @@ class DatabaseAddress:
 
 
 def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None:
-    """Return that the address for maintenance names another database than the one for requests, or None.
+    """Return a warning if the address for maintenance names another database than the one for requests.
 
-    A pooler (`pgbouncer=true`) may be on a host of its own. Neon's has the host's name, and `-pooler`.
+    A pooler (`pgbouncer=true`) may be on a host of its own. Neon's pooler has the host's name with `-pooler`.
     """
     hosts = [address.direct().host for address in (database, direct)]
     own_pooler = database.pooled and POOLER not in database.host

@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 ROOT: Final = 0  # root can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
-ENV_FILE: Final = "ENV_FILE"  # carries `--env-file` to workers
-ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # carries to workers what the main process read and accepted
+ENV_FILE: Final = "ENV_FILE"  # passes `--env-file` to workers
+ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # shows workers what the main process read and accepted
 
 
 class SettingsError(Exception):
@@ -22,12 +22,12 @@ class SettingsError(Exception):
 
     def __init__(self, errors: list[str]) -> None:
         self.errors = errors
-        listed = errors[0] if len(errors) == 1 else "\n  ".join(["", *errors])
-        super().__init__(f"Taskward cannot start: {listed}".replace(": \n", ":\n"))
+        listed = f" {errors[0]}" if len(errors) == 1 else "".join(f"\n  {error}" for error in errors)
+        super().__init__(f"Taskward cannot start:{listed}")
 
 
-def environment(file: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of the process and of a file (default: `ENV_FILE`, or `.env` in this folder).
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the process and of a file (default: of `ENV_FILE`, or `.env` in this folder).
 
     Variables of the process take precedence. If the process sets another database than the file, the file's
     direct address is ignored: it belongs to the file's database.
@@ -35,15 +35,15 @@ def environment(file: Mapping[str, str] | None = None) -> dict[str, str]:
     Raises:
         SettingsError: the working directory was deleted, the file cannot be read, or others can write it.
     """
-    found, process = dict(read_env_file() if file is None else file), dict(os.environ)
+    found, process = dict(read_env_file() if variables is None else variables), dict(os.environ)
     if process.get("DATABASE_URL", "").strip() not in ("", found.get("DATABASE_URL")):
         found.pop("DATABASE_URL_DIRECT", None)
     return found | process
 
 
-def accept(file: Mapping[str, str]) -> None:
-    """Let every worker that starts from now on use these settings, even if the file changes or is deleted."""
-    os.environ[ACCEPTED] = json.dumps(dict(file))
+def pass_to_workers(variables: Mapping[str, str]) -> None:
+    """Let workers that start from now on use these variables, even if the file changes or is deleted."""
+    os.environ[ACCEPTED] = json.dumps(dict(variables))
 
 
 def read_env_file() -> dict[str, str]:
@@ -63,13 +63,13 @@ def read_env_file_anew() -> dict[str, str]:
     Raises:
         SettingsError: as in `environment`.
     """
-    _, lines = _lines()
+    _, lines = _read_lines()
     return {line.key: line.value for line in lines if line.key and line.value is not None}
 
 
-def secrets_shown() -> list[str]:
+def readable_secrets() -> list[str]:
     """Return a warning if every user of this machine can read the file, and it has secrets."""
-    path, _ = _file()
+    path, _ = _file_path()
     held = [name for name in SECRETS if read_env_file().get(name)]
     if not held or not path.stat().st_mode & stat.S_IROTH:
         return []
@@ -81,11 +81,11 @@ def secrets_shown() -> list[str]:
 
 def repeated_names() -> list[str]:
     """Return a warning for each name that the file sets more than once."""
-    path, lines = _lines()
+    path, lines = _read_lines()
     places: dict[str, list[int]] = {}
     for line in lines:
         if line.key:
-            places.setdefault(line.key, []).append(_line(line.original))
+            places.setdefault(line.key, []).append(_line_number(line.original))
     return [
         f"{path} sets {name} more than once (lines {', '.join(map(str, at))}): the last one counts"
         for name, at in places.items()
@@ -93,23 +93,24 @@ def repeated_names() -> list[str]:
     ]
 
 
-def _file() -> tuple[Path, bool]:
+def _file_path() -> tuple[Path, bool]:
     """Return the path of the file of variables, and whether ENV_FILE names it."""
     try:
         folder = Path.cwd()
     except FileNotFoundError:
-        gone = "the working directory was deleted: start it in one that exists"
+        gone = "the working directory was deleted: start Taskward in one that exists"
         raise SettingsError([gone]) from None
     name = os.environ.get(ENV_FILE)
     return folder / (name or ".env"), bool(name)
 
 
-def _lines() -> tuple[Path, list[Binding]]:
+def _read_lines() -> tuple[Path, list[Binding]]:
     """Return the path of the file of variables, and its lines.
 
-    Others must not be able to write it: they could set the secret or the database.
+    Raises:
+        SettingsError: the file is not readable, or others can write it: they could set the secret.
     """
-    path, required = _file()
+    path, required = _file_path()
     try:
         found = path.stat()
     except OSError as error:
@@ -132,7 +133,7 @@ def _lines() -> tuple[Path, list[Binding]]:
     except UnicodeDecodeError:
         raise SettingsError([f"the file {path} cannot be read (it is not UTF-8)"]) from None
     errors = [
-        f"{path} has no NAME=value in line {_line(line.original)}"
+        f"{path} has no NAME=value in line {_line_number(line.original)}"
         for line in lines
         if line.error or (line.key and line.value is None)
     ]
@@ -141,7 +142,7 @@ def _lines() -> tuple[Path, list[Binding]]:
     return path, lines
 
 
-def _line(original: Original) -> int:
+def _line_number(original: Original) -> int:
     text = original.string
     return original.line + text[: len(text) - len(text.lstrip())].count("\n")  # skip leading blank lines
 
@@ -176,7 +177,7 @@ class EnvironmentReader:
             return default
 
 
-def file(text: str) -> str:
+def existing_file(text: str) -> str:
     """Accept the name of an existing file.
 
     Raises:

@@ -5,12 +5,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from app.settings.environment import EnvironmentReader, file, one_of
+from app.settings.environment import EnvironmentReader, existing_file, one_of
 
 Network = IPv4Network | IPv6Network
 
-STORES: Final = ("redis", "rediss", "valkey", "valkeys")
-TLS: Final = ("rediss://", "valkeys://")
+STORE_SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys")
+TLS_SCHEMES: Final = ("rediss://", "valkeys://")
 STORE_PORT: Final = 6379
 QUOTA_MAX: Final = 1_000_000_000
 WINDOW_MAX: Final = 86_400  # seconds
@@ -39,11 +39,12 @@ class RateLimits:
 def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     """Read the rate limit settings."""
     store = reader.read("RATE_LIMIT_STORE", store_address, None)
-    store_ca = reader.read("RATE_LIMIT_STORE_CA", file, None)
+    store_ca = reader.read("RATE_LIMIT_STORE_CA", existing_file, None)
     stores = store or "", reader.get("LIVE_STORE") or ""
-    if store_ca and not any(one.startswith(TLS) for one in stores):
+    if store_ca and not any(one.startswith(TLS_SCHEMES) for one in stores):
         reader.add(
-            "RATE_LIMIT_STORE_CA", "is set, and RATE_LIMIT_STORE speaks no TLS: write rediss:// or valkeys://"
+            "RATE_LIMIT_STORE_CA",
+            "is set, and neither RATE_LIMIT_STORE nor LIVE_STORE uses TLS: write rediss:// or valkeys://",
         )
     return RateLimits(
         on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
@@ -68,13 +69,13 @@ def store_address(text: str) -> str:
     """Accept the address of a Valkey or Redis, and add its port.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such address.
 
     """
     try:
         url = urlsplit(text)
-        (url.hostname or "").encode("idna")  # a DNS lookup does this first
-        wrong = url.scheme not in STORES or not url.hostname or url.port == 0
+        (url.hostname or "").encode("idna")  # raises here what a DNS lookup would raise later
+        wrong = url.scheme not in STORE_SCHEMES or not url.hostname or url.port == 0
         wrong = wrong or bool(url.path.strip("/") and not url.path.strip("/").isdecimal())
     except ValueError:
         wrong = True

@@ -38,7 +38,7 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
 
 def _host(text: str) -> str:
     try:
-        text.encode("idna")  # a DNS lookup does this first
+        text.encode("idna")  # raises here what a DNS lookup would raise later
     except UnicodeError:
         raise ValueError(f"is {text!r}, which is no host name and no address") from None
     return text

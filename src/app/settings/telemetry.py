@@ -7,8 +7,8 @@ from typing import Final
 
 from app.settings.environment import EnvironmentReader, number, one_of
 
-COUNT_FILES: Final = "PROMETHEUS_MULTIPROC_DIR"  # set by `app serve` for its workers
-LOG_KEY_MIN: Final = 16  # bytes; with a guessed key, anybody can test ids against the log
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # a variable that `app serve` sets for its workers
+LOG_KEY_MIN: Final = 16  # bytes; with a guessed key, anybody can find the lines of a user id
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 
