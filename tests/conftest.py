@@ -28,11 +28,11 @@ from tests.support.servers.browser import chromium
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
 
-gc.disable()  # until all tests are collected: until then all objects stay, and to look at them again and again is in vain
+gc.disable()  # while tests are collected, because their objects all stay, and a collection would free nothing
 settings.register_profile("without a deadline", parent=settings(), deadline=None)  # the machine may be busy
 settings.load_profile("without a deadline")
 
-LONGEST = (  # the most processor time first
+LONGEST = (  # the most CPU time first
     "tests/e2e/front_ends/test_next.py",
     "tests/api/test_histories.py",
     "tests/infra/test_pgbouncer.py",
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one of them in the end."""
+    """Run the longest files first, so that none of them runs alone at the end; check the marks of quiet tests."""
     for path in {item.path for item in items if item.get_closest_marker("quiet")}:
         if "mark.quiet" not in path.read_text():
             raise pytest.UsageError(f"{path} has quiet tests: `make test` finds these by `mark.quiet` in it")
@@ -63,14 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage from here on, and never look at what the collection of tests has made."""
+    """Collect garbage again, except the objects that exist now."""
     gc.freeze()
     gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything should be there: a skipped test looks green."""
+    """Turn a skip into a failure if `CI` is set, because nothing that a test needs may be missing there."""
     report = yield
     if os.environ.get("CI") and report.skipped:
         report.outcome = "failed"
@@ -80,7 +80,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this run's own."""
+    """A temporary PostgreSQL, one for each worker of the tests."""
     with temporary(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
@@ -109,7 +109,7 @@ def environment_for(database_url: str, **more: str) -> dict[str, str]:
         "JWT_AUDIENCE": ORIGIN,
         "CORS_ORIGINS": ORIGIN,
         "LOG_FORMAT": "json",
-        "RATE_LIMIT_PERSON": "1000000/60",  # paid for, and never met
+        "RATE_LIMIT_PERSON": "1000000/60",  # requests are counted, but the limit is never reached
         "RATE_LIMIT_ADDRESS": "1000000/60",
         **more,
     }
@@ -125,13 +125,13 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def people(client: httpx.AsyncClient) -> People:
-    """Everybody."""
+    """The people of the application in this process."""
     return People(client)
 
 
 @pytest.fixture(scope="session")
 async def careful_people(database_url: str) -> AsyncIterator[People]:
-    """Everybody, at a service that wants If-Match on each write."""
+    """The people of a service that requires If-Match on each write."""
     app = compose(Settings.from_env(environment_for(database_url, REQUIRE_IF_MATCH="1")))
     async with client_of(app) as client:
         yield People(client)
@@ -139,7 +139,7 @@ async def careful_people(database_url: str) -> AsyncIterator[People]:
 
 @pytest.fixture(scope="session")
 async def full_people(database_url: str) -> AsyncIterator[People]:
-    """Everybody, at a service that keeps three tasks of each."""
+    """The people of a service that stores at most three tasks of each person."""
     app = compose(Settings.from_env(environment_for(database_url, MAX_TASKS="3")))
     async with client_of(app) as client:
         yield People(client)

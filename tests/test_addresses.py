@@ -1,4 +1,4 @@
-"""Origins are written as browsers and Better Auth write them, also those of names with other letters than ASCII's."""
+"""Origins are converted to the form that browsers and Better Auth use, also for host names beyond ASCII."""
 
 import json
 import shutil

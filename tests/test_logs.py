@@ -22,7 +22,7 @@ from app.logs import describe_error, pseudonym_of
 def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None:
     try:
         try:
-            raise asyncpg.DataError("invalid input: 'a very private title'")  # noqa: TRY301 - the shape of it
+            raise asyncpg.DataError("invalid input: 'a very private title'")  # noqa: TRY301 - the chain of errors is the case
         except asyncpg.DataError as error:
             raise ValueError("a very private title") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The process that `app.main` is imported into: how it collects garbage."""
+"""How a process that imports `app.main` collects garbage."""
 
 import json
 import subprocess
@@ -12,14 +12,14 @@ import app.main
 before = [one["collections"] for one in gc.get_stats()]
 kept = []
 for _ in range(gc.get_threshold()[0] * gc.get_threshold()[1] * 100):
-    kept.append([])  # objects that stay: so many more than went make a collection of the youngest
+    kept.append([])  # these objects stay, so the collector runs
     kept = kept if len(kept) < 100_000 else []
 after = [one["collections"] for one in gc.get_stats()]
 print(json.dumps([gc.isenabled(), gc.get_freeze_count(), *(b - a for a, b in zip(before, after))]))
 """
 
 
-def test_a_process_that_serves_collects_all_objects_once_for_a_thousand_collections_of_younger_ones() -> None:
+def test_a_process_that_serves_collects_younger_objects_often_and_all_objects_seldom() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", COLLECTIONS],
         env=environment_for("postgresql://nobody@127.0.0.1:9/none"),
@@ -31,6 +31,6 @@ def test_a_process_that_serves_collects_all_objects_once_for_a_thousand_collecti
     enabled, frozen, _, younger, all_objects = json.loads(ran.stdout.splitlines()[-1])
 
     assert enabled
-    assert frozen > 10_000  # what the start made is never looked at
-    assert younger > 50  # of ten, by default, one would be a collection of all objects
+    assert frozen > 10_000  # the objects of the start are never scanned
+    assert younger > 50  # with Python's defaults, every tenth would be a collection of all objects
     assert all_objects == 0

@@ -20,4 +20,4 @@ from app.quoting import QUOTED_MAX, quote
 )
 def test_characters_that_are_not_printable_are_escaped(sent: str, quoted: str) -> None:
     assert quote(sent) == quoted
-    quote(sent).encode()  # half a surrogate pair could not be
+    quote(sent).encode()  # half a surrogate pair would raise an error here

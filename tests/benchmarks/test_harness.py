@@ -1,4 +1,4 @@
-"""The harness of `make bench`, where a wrong figure could hide."""
+"""The parts of `make bench` in which an error would give a wrong figure."""
 
 import sys
 import threading
@@ -29,7 +29,7 @@ from benchmarks.trust import issuer_of
 from dev.postgres import free_port
 from dev.steps import CannotRun
 
-with_wrk = pytest.mark.skipif(load.find_wrk() is None, reason="wrk is not installed")
+needs_wrk = pytest.mark.skipif(load.find_wrk() is None, reason="wrk is not installed")
 
 WHERE = {
     "machine": {"cores": 2, "processor": "<one>", "memory_gb": 4, "system": "Linux"},
@@ -132,7 +132,7 @@ def test_requests_of_a_scene_are_the_same_at_each_call() -> None:
 
 
 @pytest.mark.quiet
-@with_wrk
+@needs_wrk
 def test_load_counts_the_responses() -> None:
     with answering(200) as url:
         done = load.send([Request("GET", "/", "token")], url, seconds=1, clients=4)
@@ -143,7 +143,7 @@ def test_load_counts_the_responses() -> None:
     assert done.cpu > 0
 
 
-@with_wrk
+@needs_wrk
 def test_each_request_of_a_keyed_scene_has_a_key_that_no_other_has() -> None:
     keys: list[str | None] = []
     plain, keyed = Request("GET", "/", "token"), Request("GET", "/", "token", keyed=True)
@@ -157,7 +157,7 @@ def test_each_request_of_a_keyed_scene_has_a_key_that_no_other_has() -> None:
     assert len(set(sent)) == len(sent)
 
 
-@with_wrk
+@needs_wrk
 @pytest.mark.parametrize("statuses", [(500,), (200, 200, 200, 404)])
 def test_a_server_that_fails_some_requests_has_no_figures(statuses: tuple[int, ...]) -> None:
     with (
@@ -167,7 +167,7 @@ def test_a_server_that_fails_some_requests_has_no_figures(statuses: tuple[int, .
         load.send([Request("GET", "/", "token")], url, seconds=1, clients=4)
 
 
-@with_wrk
+@needs_wrk
 def test_a_server_that_never_answers_has_no_figures() -> None:
     with (
         create_server(("127.0.0.1", 0), backlog=50) as silent,
@@ -181,7 +181,7 @@ def test_a_server_that_never_answers_has_no_figures() -> None:
         )
 
 
-@with_wrk
+@needs_wrk
 def test_a_server_that_cannot_be_reached_has_no_figures() -> None:
     with pytest.raises(LoadFailed):
         load.send([Request("GET", "/", "token")], f"http://127.0.0.1:{free_port()}", seconds=1, clients=4)
@@ -241,7 +241,7 @@ def test_all_invalid_settings_of_a_run_are_reported_at_once() -> None:
     ]
 
 
-def test_scenes_are_taken_in_their_manual_order() -> None:
+def test_chosen_scenes_run_in_the_order_of_the_harness() -> None:
     assert BenchSettings.from_env({"SCENES": "create, list"}).scenes == ("list", "create")
 
 
@@ -281,7 +281,7 @@ def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
         ({"POOLER": "forgets", "DISTANCE": "2"}, "pooler-forgets-distance-2", 64),
     ],
 )
-def test_each_connection_to_the_database_has_its_own_results(
+def test_each_route_to_the_database_has_its_own_results(
     env: dict[str, str], route: str, clients: int
 ) -> None:
     chosen = BenchSettings.from_env(env)

@@ -1,4 +1,4 @@
-"""`make faults`: every fault, one after the other, and a table of what came of each."""
+"""`make faults`: run the scenarios one after the other, and print a table of their results."""
 
 import argparse
 import json
@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.machine import commit, place
 from tests.chaos import scenarios
-from tests.chaos.background import a_background
-from tests.chaos.clusters import Cluster, a_place
+from tests.chaos.background import running_background
+from tests.chaos.clusters import Cluster, temporary_folder
 from tests.chaos.harness import Harness
 from tests.chaos.judge import judge
 from tests.chaos.report import Result, aligned, document
@@ -22,17 +22,19 @@ from tests.chaos.scenario import SCENARIOS, Scenario
 from tests.chaos.small_disk import NotHere
 
 LONG_ONLY: Final = (
-    *("wire-drips", "clock-behind-40", "clock-ahead-120"),  # others are much like them
-    "unknown-keys",  # judged by a ratio of times, which a machine that others use may spoil
+    *("wire-drips", "clock-behind-40", "clock-ahead-120"),  # similar to other scenarios
+    "unknown-keys",  # compares two times, so a busy machine may fail it
 )
 ROOT: Final = Path(__file__).parent.parent.parent
 
 
 def main() -> int:
-    """Play the scenarios; return how it went."""
+    """Play the scenarios; return the exit status."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
-        "--short", action="store_true", help="less of the same, in 6 minutes: 8,000 requests and not 300,000"
+        "--short",
+        action="store_true",
+        help="in 6 minutes: fewer scenarios, and 8,000 requests instead of 300,000",
     )
     options.add_argument("--results", type=Path, default=ROOT / ".state" / "faults.json")
     options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")
@@ -45,7 +47,7 @@ def main() -> int:
         return 2
     form = "short" if chosen.short else "long"
     where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
-    with a_place() as folder, Cluster(folder) as cluster:
+    with temporary_folder() as folder, Cluster(folder) as cluster:
         results = [print_result(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
     for result in results:
@@ -57,23 +59,23 @@ def main() -> int:
     if chosen.document:
         document(where, results)
     kept = sum(result.passed for result in results)
-    say(f"\n{kept} of {len(results)} faults: the promise was kept. {chosen.results} has everything.")
+    say(f"\n{kept} of {len(results)} scenarios passed. {chosen.results} has every figure.")
     return int(
         any(not result.passed and not (result.skipped and "CI" not in os.environ) for result in results)
     )
 
 
 def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
-    """Play one scenario in a place of its own."""
+    """Play one scenario in a folder of its own."""
     say(f"{scenario.name} ... ", end="")
     start = time.monotonic()
     result = Result(scenario.name, scenario.title, scenario.allowed, None)
-    with a_place() as folder:
+    with temporary_folder() as folder:
         harness = None
         try:
             with (
                 cluster.database(folder, own_server=scenario.own_server) as database,
-                a_background() as background,
+                running_background() as background,
             ):
                 harness = Harness(cluster, database, folder, background, long=long)
                 with harness.always:
@@ -81,7 +83,7 @@ def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
                 result.verdict = judge(harness.record, scenario.allowed)
         except (NotHere, pytest.skip.Exception) as reason:
             result.trouble, result.skipped = f"cannot be played on this machine: {reason}", True
-        except Exception:  # noqa: BLE001 - a scenario that breaks is a scenario that failed, and the next one is played
+        except Exception:  # noqa: BLE001 - a scenario that raises has failed, and the next one is played
             log = "\n".join(path.read_text()[-2000:] for path in folder.glob("**/log"))
             result.trouble = f"{traceback.format_exc()}\n{log}"
         if not result.passed:
@@ -101,7 +103,7 @@ def keep_log(name: str, folder: Path) -> None:
 
 
 def print_result(result: Result) -> Result:
-    """Say how it went, as soon as it is known."""
+    """Print the result of a scenario, and return the same result."""
     say(f"{'kept' if result.passed else 'FAILED'} ({result.seconds:.0f} s)")
     for note in result.reasons or result.notes:
         say(f"    {note}")

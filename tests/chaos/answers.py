@@ -12,7 +12,7 @@ WRITES: Final = ("create", "toggle", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request, and what came of it."""
+    """One request and its outcome."""
 
     sent_at: float  # seconds of the monotonic clock
     took: float  # seconds
@@ -20,16 +20,16 @@ class Answer:
     status: str  # the status code, or one of the words above
 
     @property
-    def well(self) -> bool:
-        """Whether it was 2xx."""
+    def is_2xx(self) -> bool:
+        """Whether the status is 2xx."""
         return self.status.startswith("2")
 
     @property
     def answered_at(self) -> float:
-        """When the answer was there."""
+        """When the response was complete, in seconds of the monotonic clock."""
         return self.sent_at + self.took
 
 
-def share_well(answers: list[Answer]) -> float | None:
+def share_2xx(answers: list[Answer]) -> float | None:
     """Return the share of 2xx; None without any request."""
-    return sum(answer.well for answer in answers) / len(answers) if answers else None
+    return sum(answer.is_2xx for answer in answers) / len(answers) if answers else None

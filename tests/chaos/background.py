@@ -10,28 +10,27 @@ T = TypeVar("T")
 
 
 class Background:
-    """An event loop that never waits for a fault."""
+    """An event loop in its own thread, so it runs while a scenario waits for its fault."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something there, and return what came of it."""
+        """Run a coroutine in the loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     @contextmanager
-    def entered(self, there: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        """Enter a context there."""
-        yield_, leave = there.__aenter__, there.__aexit__
-        value = self.run(_awaited(yield_()))
+    def entered(self, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Enter an asynchronous context in the loop, and leave it after the block."""
+        value = self.run(_awaited(context.__aenter__()))
         try:
             yield value
         finally:
-            self.run(_awaited(leave(None, None, None)))
+            self.run(_awaited(context.__aexit__(None, None, None)))
 
     def close(self) -> None:
-        """End it."""
+        """Stop the loop."""
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
@@ -40,8 +39,8 @@ async def _awaited(thing: Any) -> Any:
 
 
 @contextmanager
-def a_background() -> Iterator[Background]:
-    """Start such a thread, and end it."""
+def running_background() -> Iterator[Background]:
+    """Start the loop, and stop it after the block."""
     background = Background()
     try:
         yield background

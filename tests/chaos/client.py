@@ -1,4 +1,4 @@
-"""A client that costs little: one connection, one request at a time, as HTTP/1.1 says and no more."""
+"""A small HTTP/1.1 client that uses little CPU: one connection, one request at a time."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN
 
-PATIENCE: Final = 20.0  # seconds: longer than any deadline that is promised
+PATIENCE: Final = 20.0  # seconds: longer than any deadline of the service
 UNKNOWN_TYPE: Final = "/problems/outcome-unknown"
 
 

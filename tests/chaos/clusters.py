@@ -1,4 +1,4 @@
-"""PostgreSQL for the scenarios: a database for each, or a server of its own, copied from what was made and migrated once."""
+"""PostgreSQL for the scenarios: a server is made and migrated once, and its data folder is copied."""
 
 import asyncio
 import shutil
@@ -13,13 +13,11 @@ from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import LOGIN, PostgresServer
 
-SETTINGS: Final = {
-    "synchronous_commit": "on"
-}  # what is acknowledged is written, so that it outlives a crash of the server
+SETTINGS: Final = {"synchronous_commit": "on"}  # acknowledged writes survive a crash of the server
 
 
 class Cluster:
-    """The one that is copied, and a copy that most scenarios share."""
+    """The server whose data folder is copied, and a copy that most scenarios share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "cluster"
@@ -35,12 +33,12 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the server that scenarios shared."""
+        """Stop the server that scenarios shared."""
         self._stack.close()
 
     @contextmanager
     def database(self, folder: Path, *, own_server: bool) -> Iterator[tuple[PostgresServer, str]]:
-        """Yield a server and the address of a new, migrated database on it: the shared server, or one in the folder."""
+        """Yield the shared server or an own one in the folder, and the URL of a new, migrated database on it."""
         if own_server:
             with self.copy(folder / "postgres") as server:
                 yield server, server.url
@@ -51,10 +49,12 @@ class Cluster:
 
     @contextmanager
     def copy(self, folder: Path, *through: str) -> Iterator[PostgresServer]:
-        """Start a copy, and end it with all its data."""
+        """Start a copy; after the block stop it and delete its data."""
         server = PostgresServer(folder, durable=False, settings=SETTINGS)
         shutil.copy(self._folder / "postgres.password", folder)
-        subprocess.run(["/bin/cp", "-a", str(self._made.data), str(server.data)], check=True)  # owners too
+        subprocess.run(
+            ["/bin/cp", "-a", str(self._made.data), str(server.data)], check=True
+        )  # keeps the files' owners
         server.through = through
         try:
             server.start()
@@ -64,7 +64,7 @@ class Cluster:
 
 
 @contextmanager
-def a_place() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """Make a folder that PostgreSQL's user may enter, and remove it."""
     folder = Path(tempfile.mkdtemp(prefix="taskward-faults-"))
     folder.chmod(0o711)

@@ -1,7 +1,7 @@
-"""Strangers: many tokens a second that nobody has signed, from a process of its own that steps back for others.
+"""Floods the service with many forged tokens a second, from a separate process with low priority.
 
-In every second second (of the monotonic clock, which all processes share) their tokens are perfect but for a key that nobody
-knows. In the others they are of another issuer: they cost the client the same, and need no key to be refused.
+In odd seconds (of the monotonic clock, which all processes share) only the key and the signature of the tokens are wrong. In even
+seconds they have another issuer: they cost the client the same, but the service needs no key to refuse them.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ CONNECTIONS = 16
 
 
 def unknown_at(moment: float) -> bool:
-    """Return whether the requests of this second carry tokens with unknown keys."""
+    """Return whether the tokens of this second have the right issuer and an unknown key."""
     return bool(int(moment) % 2)
 
 
-def stranger(number: int, *, unknown: bool) -> str:
-    """Write a token."""
+def forged_token(number: int, *, unknown: bool) -> str:
+    """Make a token with a random signature."""
     now = int(time.time())
     issuer = ORIGIN if unknown else "https://elsewhere.example.com"
     claims = {"sub": "x", "iss": issuer, "aud": ORIGIN, "iat": now, "exp": now + 900, "jti": number}
@@ -42,7 +42,7 @@ async def flood(port: int, rate: float, seconds: float) -> dict[str, int]:
         while (due := start + number / rate) < start + seconds:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             unknown = unknown_at(time.monotonic())
-            status, _, _ = await client.ask("GET", "/api/me/tasks", stranger(number, unknown=unknown))
+            status, _, _ = await client.ask("GET", "/api/me/tasks", forged_token(number, unknown=unknown))
             statuses[status] += unknown
             number += CONNECTIONS
         client.close()

@@ -23,7 +23,7 @@ from tests.support.people import TRUST
 from tests.support.servers.service import Service, serving
 
 PEOPLE: Final = 8
-WARM: Final = 5  # requests of each, until a new process is at its pace
+WARM: Final = 5  # requests of each person that warm up a new process
 BEFORE: Final = 1.0  # seconds of work before the fault
 AFTER: Final = 1.5  # seconds of work after it
 NOTHING: Final[Mapping[str, str]] = {}
@@ -36,7 +36,7 @@ class Harness:
     def __init__(
         self,
         cluster: Cluster,
-        database: tuple[PostgresServer, str],  # and its address
+        database: tuple[PostgresServer, str],  # the server, and the URL of the database
         folder: Path,
         background: Background,
         *,
@@ -50,7 +50,7 @@ class Harness:
         self.record = Record([], began=0, healed=0, start=0, end=0)
         self.load: Load
         self.notes: list[str] = []
-        self.always = ExitStack()  # what must outlive the reading of the ledgers
+        self.always = ExitStack()  # contexts that end only after the ledgers were checked
 
     @property
     def database(self) -> str:
@@ -58,7 +58,7 @@ class Harness:
         return urlsplit(self.database_url).path.removeprefix("/")
 
     def use(self, postgres: PostgresServer, database_url: str) -> None:
-        """Go to another server, with an empty database."""
+        """Use an empty database of another server, and migrate it."""
         self.postgres, self.database_url = postgres, database_url
         self.background.run(upgrade(DatabaseAddress.parse(database_url)))
 
@@ -73,7 +73,7 @@ class Harness:
             settings
         )
         if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
-            del env["BETTER_AUTH_SECRET"]  # with which the tokens of other scenarios are signed
+            del env["BETTER_AUTH_SECRET"]  # it signs the tokens of other scenarios
         with serving(env, place) as service:
             yield service
 
@@ -87,9 +87,9 @@ class Harness:
         after: float = AFTER,
         **how: Any,
     ) -> Iterator[Load]:
-        """Let people work, before what the block does and after it; then read their ledgers."""
+        """Let people send requests before, during and after the block; then check their ledgers."""
         port = service if isinstance(service, int) else port_of(service)
-        tokens = tokens or {owner: token(owner) for owner in somebody(people)}
+        tokens = tokens or {owner: token(owner) for owner in new_people(people)}
         self.load = load = Load(port, tokens, **how)
         self.record.start = self.record.began = self.record.healed = time.monotonic()
         self.background.run(load.start())
@@ -107,7 +107,7 @@ class Harness:
 
     @contextmanager
     def fault(self) -> Iterator[None]:
-        """Note when it began and when it was over."""
+        """Note when the block, which is the fault, begins and ends."""
         self.record.began = time.monotonic()
         self.record.healed = float("inf")
         try:
@@ -115,8 +115,8 @@ class Harness:
         finally:
             self.record.healed = time.monotonic()
 
-    def promise(self, kept: bool, sentence: str) -> None:  # noqa: FBT001 - it is what was found
-        """Hold the scenario to something of its own. The sentence says what was seen."""
+    def promise(self, kept: bool, sentence: str) -> None:  # noqa: FBT001 - a fact, not an option
+        """Fail the scenario if its own promise was not kept. The sentence says what was observed."""
         if not kept:
             self.record.broken.append(sentence)
         self.notes.append(sentence)
@@ -126,7 +126,7 @@ class Harness:
         return self.postgres.query(statement, database or self.database)
 
 
-def somebody(count: int) -> list[str]:
+def new_people(count: int) -> list[str]:
     """Make new people."""
     return [f"person-{number}-{uuid4().hex[:6]}" for number in range(count)]
 
@@ -137,16 +137,16 @@ def token(owner: str) -> str:
 
 
 def port_of(service: Service) -> int:
-    """Return where a service listens."""
+    """Return the port at which a service listens."""
     return urlsplit(service.url).port or 0
 
 
-def wait_until(fact: Callable[[], bool], *, seconds: float = READY_WITHIN, pause: float = 0.02) -> float:
-    """Wait until something is so; return how long it took, in seconds."""
+def wait_until(is_true: Callable[[], bool], *, seconds: float = READY_WITHIN, pause: float = 0.02) -> float:
+    """Wait until a condition is true; return how long it took, in seconds."""
     start = time.monotonic()
-    while not fact():
+    while not is_true():
         if time.monotonic() - start > seconds:
-            raise TimeoutError(f"waited {seconds:g} s in vain")
+            raise TimeoutError(f"the condition was not true within {seconds:g} s")
         time.sleep(pause)
     return time.monotonic() - start
 

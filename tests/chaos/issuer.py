@@ -1,4 +1,4 @@
-"""An issuer of our own: keys that are made, served and taken away while a scenario runs."""
+"""Tokens that a scenario signs with keys of its own, as Better Auth would."""
 
 import time
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ LIFETIME: Final = 7200  # seconds: longer than any scenario
 
 
 def signed(key: SigningKey, owner: str, *, age: int = 0, lifetime: int = LIFETIME) -> str:
-    """Sign a token of this age, as Better Auth writes it. Both in seconds."""
+    """Sign a token that was issued `age` seconds ago, and is valid for `lifetime` seconds from then."""
     issued = int(time.time()) - age
     return key.sign({"sub": owner, "iss": ORIGIN, "aud": ORIGIN, "iat": issued, "exp": issued + lifetime})
 
 
 def all_signed(key: SigningKey, owners: Iterable[str]) -> dict[str, str]:
-    """Sign a token for each."""
+    """Sign a token for each owner."""
     return {owner: signed(key, owner) for owner in owners}

@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_well
+from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_2xx
 from tests.chaos.ledger import Findings
 
 FEW: Final = 20  # requests: fewer before or after a fault show nothing
 ALWAYS: Final = frozenset({"200", "201", "204"})
 EXPECTED: Final = ALWAYS | {"503", UNKNOWN}  # statuses that the contract allows in an outage
-CUT: Final = EXPECTED | {BROKEN, REFUSED}  # where the process itself ends
-
-
-HARDLY: Final = 0.05  # share of creations for which a full disk may still find room within a page
-BUSY: Final = 1.0  # seconds in which two cores that others use too may get nothing done: no outage
+CUT: Final = EXPECTED | {BROKEN, REFUSED}  # if a process of the service is killed
+CREATED_MAX: Final = 0.05  # share of creations that may still fit into a page of a full disk
+BUSY: Final = 1.0  # seconds without any 2xx that a busy machine may cause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +22,13 @@ class Allowed:
     """The limits of a scenario. Times are in seconds; shares are those of 2xx responses."""
 
     outage: float  # longest time without any 2xx
-    slowest: float  # answer
-    back: float = 0.0  # after the end of the fault; from then on everything is well
+    slowest: float  # longest time of a response
+    back: float = 0.0  # time after the end of the fault; then every response must be 2xx
     answers: frozenset[str] = EXPECTED
-    before: float | None = 1.0  # least share; None where the fault is there from the start
-    during: float = 0.0
-    reads: float = 0.0  # least share of reads during
-    nothing_new_from: float | None = (
-        None  # after the beginning hardly a task may be created: the fault is real
-    )
+    before: float | None = 1.0  # least share before the fault; None if the fault is there from the start
+    during: float = 0.0  # least share during the fault
+    reads: float = 0.0  # least share of reads during the fault
+    nothing_new_from: float | None = None  # from this time of the fault on, creations must fail
 
 
 @dataclass
@@ -40,10 +36,10 @@ class Record:
     """The observations during one scenario."""
 
     answers: list[Answer]
-    began: float  # the fault, in seconds of the monotonic clock
-    healed: float
-    start: float  # of the load
-    end: float
+    began: float  # start of the fault; all four in seconds of the monotonic clock
+    healed: float  # end of the fault
+    start: float  # start of the load
+    end: float  # end of the load
     findings: Findings = field(default_factory=Findings)
     broken: list[str] = field(default_factory=list)  # promises of the scenario itself that were not kept
 
@@ -65,23 +61,23 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was kept."""
+        """Whether no limit was exceeded and no promise broken."""
         return not self.reasons
 
 
 def judge(record: Record, allowed: Allowed) -> Verdict:
-    """Hold a record against what is allowed."""
+    """Compare a record with what the scenario allows."""
     answers, well_from = record.answers, record.healed + allowed.back
     before = [each for each in answers if each.sent_at < record.began and each.answered_at < record.began]
     during = [each for each in answers if each.answered_at >= record.began and each.sent_at < well_from]
     after = [each for each in answers if each.sent_at >= well_from]
     verdict = Verdict(
         statuses=dict(Counter(each.status for each in answers)),
-        before=share_well(before),
-        during=share_well(during),
-        after=share_well(after),
+        before=share_2xx(before),
+        during=share_2xx(during),
+        after=share_2xx(after),
         outage=longest_outage(answers, record.start, record.end),
-        back=max((each.sent_at - record.healed for each in answers if not each.well), default=0.0),
+        back=max((each.sent_at - record.healed for each in answers if not each.is_2xx), default=0.0),
         slowest=max((each.took for each in answers), default=0.0),
         lost=record.findings.lost,
         twice=record.findings.twice,
@@ -92,14 +88,14 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
         reasons += _too_little("before", before, allowed.before)
     reasons += _too_little("after", after, 1.0)
     if (share := verdict.during) is not None and share < allowed.during:
-        reasons.append(f"{share:.1%} well during, not {allowed.during:.1%}")
-    reads = share_well([each for each in during if each.kind not in WRITES])
+        reasons.append(f"{share:.1%} were 2xx during, not {allowed.during:.1%}")
+    reads = share_2xx([each for each in during if each.kind not in WRITES])
     if reads is not None and reads < allowed.reads:
-        reasons.append(f"{reads:.1%} of the reads well during, not {allowed.reads:.1%}")
+        reasons.append(f"{reads:.1%} of the reads were 2xx during, not {allowed.reads:.1%}")
     if allowed.nothing_new_from is not None:
         reasons += _created_anyway(record, record.began + allowed.nothing_new_from)
     if verdict.outage > allowed.outage:
-        reasons.append(f"nothing was well for {verdict.outage:.2f} s, not {allowed.outage:g} s")
+        reasons.append(f"no response was 2xx for {verdict.outage:.2f} s, not {allowed.outage:g} s")
     if verdict.slowest > allowed.slowest:
         reasons.append(f"an answer took {verdict.slowest:.2f} s, not {allowed.slowest:g} s")
     reasons += [
@@ -110,15 +106,15 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
 
 def longest_outage(answers: Sequence[Answer], start: float, end: float) -> float:
     """Return the longest time without any 2xx, in seconds."""
-    moments = [start, *sorted(each.answered_at for each in answers if each.well), end]
+    moments = [start, *sorted(each.answered_at for each in answers if each.is_2xx), end]
     return max(later - sooner for sooner, later in pairwise(moments))
 
 
 def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
     if len(answers) < FEW:
         return [f"only {len(answers)} requests {when}: this shows nothing"]
-    share = share_well(answers) or 0.0
-    return [f"{share:.1%} well {when}, not {wanted:.1%}"] if share < wanted else []
+    share = share_2xx(answers) or 0.0
+    return [f"{share:.1%} were 2xx {when}, not {wanted:.1%}"] if share < wanted else []
 
 
 def _created_anyway(record: Record, since: float) -> list[str]:
@@ -126,9 +122,9 @@ def _created_anyway(record: Record, since: float) -> list[str]:
     creating = [each for each in answers if each.kind == "create"]
     if len(creating) < FEW:
         return [f"only {len(creating)} tasks to be created during: this shows nothing"]
-    well = sum(each.well for each in creating)
-    real = well <= len(creating) * HARDLY
-    return [] if real else [f"{well} of {len(creating)} tasks were created during: there was no fault"]
+    created = sum(each.is_2xx for each in creating)
+    real = created <= len(creating) * CREATED_MAX
+    return [] if real else [f"{created} of {len(creating)} tasks were created during: there was no fault"]
 
 
 def _broken_by(findings: Findings) -> list[str]:

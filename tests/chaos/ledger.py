@@ -1,7 +1,8 @@
 """Compares one person's acknowledged writes with the rows that exist at the end.
 
 Each write is acknowledged (2xx), refused (reported as not done: 4xx, a plain 503, or nothing was sent) or unknown (the
-connection broke, or the service says so). Acknowledged ones must be there, refused ones must not, and nothing is there twice.
+connection broke, or the service says so). Acknowledged writes must be there, refused ones must not, and nothing may be there
+twice.
 """
 
 from collections import Counter
@@ -46,27 +47,27 @@ class Ledger:
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.findings = Findings()
-        self.open: dict[str, Entry] = {}  # tasks that one may still do something to, by id
-        self.closed: dict[str, Entry] = {}  # deleted, surely or perhaps
-        self._perhaps: set[str] = set()  # titles
+        self.open: dict[str, Entry] = {}  # tasks that are not deleted, by id
+        self.closed: dict[str, Entry] = {}  # tasks that are deleted or perhaps deleted, by id
+        self._perhaps: set[str] = set()  # titles of creations with an unknown outcome
         self._refused: set[str] = set()
 
     def created(self, title: str, status: str, task: Any) -> None:
         """Note a creation."""
         if status == "201":
             self.open[task["id"]] = Entry(title)
-            self._own(task)
+            self._check_owner(task)
         else:
             (self._perhaps if _perhaps(status) else self._refused).add(title)
 
     def toggled(self, task_id: str, status: str, task: Any) -> None:
-        """Note a toggle: each that is acknowledged has a version of its own."""
+        """Note a toggle. Each acknowledged toggle must have a new version."""
         entry = self.open[task_id]
         if status == "200":
             if task["version"] <= entry.newest:
                 self.findings.add("lost", f"version {entry.newest} of {entry.title} was seen, and forgotten")
             entry.toggled += 1
-            self._seen(entry, task)
+            self._note_version(entry, task)
         elif _perhaps(status):
             entry.perhaps_toggled += 1
         else:
@@ -84,17 +85,17 @@ class Ledger:
         if status == "200":
             if task["version"] < entry.newest or task["title"] != entry.title:
                 self.findings.add("lost", f"{entry.title} was read in an older version than was acknowledged")
-            self._seen(entry, task)
+            self._note_version(entry, task)
         elif status == "404":
             self.findings.add("lost", f"{entry.title} was acknowledged, and read as 404")
 
     def listed(self, tasks: Iterable[Any]) -> None:
         """Note a list: every row is the owner's."""
         for task in tasks:
-            self._own(task)
+            self._check_owner(task)
 
     def audit(self, listed: list[Any], trashed: list[Any]) -> Findings:
-        """Hold the ledger against everything that is there in the end."""
+        """Compare the ledger with all tasks that exist at the end."""
         self.listed([*listed, *trashed])
         live, ended = ({task["id"]: task for task in tasks} for tasks in (listed, trashed))
         self._find_twice([*listed, *trashed])
@@ -134,11 +135,11 @@ class Ledger:
         if task["completed"] != bool(there % 2):
             self.findings.add("lost", f"{entry.title}: version {there + 1} and completed do not agree")
 
-    def _seen(self, entry: Entry, task: Any) -> None:
+    def _note_version(self, entry: Entry, task: Any) -> None:
         entry.newest = max(entry.newest, task["version"])
-        self._own(task)
+        self._check_owner(task)
 
-    def _own(self, task: Any) -> None:
+    def _check_owner(self, task: Any) -> None:
         if task["user_id"] != self.owner:
             self.findings.add("strangers", f"{self.owner} was shown a task of {task['user_id']}")
 

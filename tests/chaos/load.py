@@ -1,4 +1,4 @@
-"""Several people at work, each with a list of their own: every request is timed and booked."""
+"""Several people who send requests, each to their own list. Every request is timed, and noted in a ledger."""
 
 import asyncio
 import random
@@ -12,12 +12,12 @@ from tests.chaos.answers import Answer
 from tests.chaos.client import Client
 from tests.chaos.ledger import Findings, Ledger
 
-PACE: Final = 0.03  # seconds between one's requests
+PACE: Final = 0.03  # seconds between the requests of one person
 KINDS: Final = {"create": 25, "read": 25, "list": 20, "toggle": 25, "delete": 5}  # how often, in a hundred
 
 
 class Person:
-    """Does one thing after the other."""
+    """Sends one request after the other."""
 
     def __init__(self, owner: str, token: str, client: Client, seed: int) -> None:
         self.ledger = Ledger(owner)
@@ -27,10 +27,10 @@ class Person:
         self._chance = random.Random(seed)
 
     async def do_something(self) -> None:
-        """Ask once, whatever comes next."""
+        """Send one request of a random kind."""
         kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
         if kind in ("create", "list") or not self.ledger.open:
-            await self.create() if kind != "list" else await self.look()
+            await self.create() if kind != "list" else await self.read_list()
             return
         task_id = self._chance.choice(list(self.ledger.open))
         match kind:
@@ -47,8 +47,8 @@ class Person:
         title = f"{self.ledger.owner} {uuid4().hex}"
         self.ledger.created(title, *await self._ask("create", "POST", "", {"title": title}))
 
-    async def look(self) -> None:
-        """Look at the first page."""
+    async def read_list(self) -> None:
+        """Read the first page of the list."""
         status, tasks = await self._ask("list", "GET", "")
         if status == "200":
             self.ledger.listed(tasks)
@@ -65,7 +65,7 @@ class Person:
         return found
 
     async def audit(self) -> Findings:
-        """Hold the ledger against what is there."""
+        """Compare the ledger with the list and the trash."""
         return self.ledger.audit(
             await self.everything("limit=100"), await self.everything("limit=100&trashed=true")
         )
@@ -82,12 +82,12 @@ class Load:
 
     def __init__(self, port: int, tokens: Mapping[str, str], *, pace: float = PACE) -> None:
         self.people = [
-            # Some keep their connection, some open one for each request: services are met by both.
+            # Three of four keep their connection; the others open a new one for each request.
             Person(owner, token, Client(port, keep=bool(number % 4)), number)
             for number, (owner, token) in enumerate(tokens.items())
         ]
         self._pace = pace
-        self._may = asyncio.Event()
+        self._may_send = asyncio.Event()
         self._working: list[asyncio.Task[None]] = []
         self._busy = 0
         self._done = False
@@ -106,27 +106,27 @@ class Load:
 
     async def start(self) -> None:
         """Start all people."""
-        self._may.set()
+        self._may_send.set()
         self._working = [asyncio.create_task(self._work(person)) for person in self.people]
 
     async def pause(self) -> None:
-        """Hold everybody between two requests."""
-        self._may.clear()
+        """Stop sending requests, and wait until none is running."""
+        self._may_send.clear()
         while self._busy:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.001)
 
     async def resume(self) -> None:
-        """Let all people continue at once."""
-        self._may.set()
+        """Send requests again."""
+        self._may_send.set()
 
     async def stop(self) -> None:
-        """Let everybody finish what they are at."""
+        """Let everybody finish their request, and stop."""
         self._done = True
-        self._may.set()
+        self._may_send.set()
         await asyncio.gather(*self._working)
 
     async def audit(self) -> Findings:
-        """Read everybody's ledgers."""
+        """Compare everybody's ledger with their tasks, and add up the findings."""
         total = Findings()
         for person in self.people:
             found = await person.audit()
@@ -137,7 +137,7 @@ class Load:
 
     async def _work(self, person: Person) -> None:
         while not self._done:
-            await self._may.wait()
+            await self._may_send.wait()
             self._busy += 1
             try:
                 await person.do_something()

@@ -1,4 +1,4 @@
-"""A plain TCP proxy that knows nothing of what it passes on, and can hold it or let it drip."""
+"""A TCP proxy that can stop, slow down or drop what it forwards."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,15 +10,13 @@ from typing import Final
 from tests.support.servers.tcp import listening
 
 DRIP: Final = 0.05  # seconds for each byte
-ASKING: Final = 0.1  # seconds between two questions whether a server is ready
 
 
 @dataclass
 class Proxy:
-    """Passes on to its targets in turn.
+    """Connects its clients to its targets in turn.
 
-    `behaviour` is pass; hold (nothing goes on, until it may); drip (what comes back does so byte by byte); or mute (what comes
-    back is lost).
+    `behaviour` is `pass`; `hold` (forwards nothing); `drip` (forwards replies byte by byte) or `mute` (drops replies).
     """
 
     targets: list[int]  # ports
@@ -31,16 +29,16 @@ class Proxy:
         self.aim(self.targets)
 
     def aim(self, targets: list[int]) -> None:
-        """Send new connections there; old ones stay where they are."""
+        """Send new connections to these ports; existing connections stay where they are."""
         self.targets, self._turns = targets, cycle(targets)
 
     async def cut(self) -> None:
-        """End every connection that there is."""
+        """Abort all connections."""
         for end in tuple(self._ends):
             end.transport.abort()
 
     async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass bytes on in both directions."""
+        """Connect a client to a target, and forward bytes in both directions."""
         try:
             there = await asyncio.open_connection("127.0.0.1", next(self._turns))
         except (OSError, StopIteration):
@@ -71,7 +69,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy_to(*targets: int) -> AsyncIterator[Proxy]:
-    """Listen, and connect each client to the target."""
+    """Listen, and connect each client to the next target."""
     proxy = Proxy(list(targets))
     async with listening(proxy.join) as proxy.port:
         yield proxy

@@ -31,15 +31,15 @@ class Result:
     name: str
     title: str
     allowed: Allowed
-    verdict: Verdict | None  # None: it could not be played here, and `trouble` says why
+    verdict: Verdict | None  # None: the scenario raised or cannot be played here; `trouble` says why
     trouble: str = ""
-    skipped: bool = False  # this machine does not allow it, which fails where everything should be there
+    skipped: bool = False  # this machine does not allow it, which is a failure only if `CI` is set
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether everything was kept."""
+        """Whether the scenario was played, and its limits and promises were kept."""
         return self.verdict is not None and self.verdict.passed
 
     @property
@@ -67,7 +67,7 @@ def cells(result: Result) -> tuple[str, ...]:
 
 
 def document(where: str, played: list[Result]) -> None:
-    """Write the table into the document, and below it why scenarios failed."""
+    """Write the table into the document, and below it the failures and the notes."""
     lines = [HEAD, tuple("---" for _ in HEAD), *map(cells, played)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     failed = [f"- **{each.title}**: {'; '.join(each.reasons)}" for each in played if not each.passed]
@@ -88,5 +88,5 @@ def aligned(results: Iterable[Result]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Write a share, so that only all is 100 %."""
+    """Return a share in percent, rounded down: only 1 is 100%."""
     return "-" if share is None else "100%" if share == 1 else f"{math.floor(share * 1000) / 10}%"

@@ -1,4 +1,4 @@
-"""The scenarios of the table: each is a function that does a real fault, with what it allows."""
+"""The scenarios of the table: each is a function that causes a real fault, with the limits that must hold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class Scenario:
     title: str
     allowed: Allowed
     play: Callable[[Harness], None]
-    own_server: bool  # its fault is one of the whole PostgreSQL server, which the others share
+    own_server: bool  # the fault affects a whole PostgreSQL server, so the scenario gets its own
 
 
 def scenario(
     title: str, allowed: Allowed, *, name: str = "", own_server: bool = False
 ) -> Callable[[Callable[[Harness], None]], Callable[[Harness], None]]:
-    """Add a function to the table, under its own name."""
+    """Add a function to the table, under `name` or the name of the function."""
 
     def add(play: Callable[[Harness], None]) -> Callable[[Harness], None]:
         named = name or play.__name__.replace("_", "-")

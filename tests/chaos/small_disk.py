@@ -1,8 +1,8 @@
 """A PostgreSQL that has a small file system for its tables, which can be filled.
 
-It is a tmpfs in a mount namespace of the server's own, which an ordinary user may make where user namespaces are allowed:
-nothing is mounted on this machine, and it ends with the server. The log of transactions is elsewhere, because without
-room for that one PostgreSQL stops, which is another fault.
+The file system is a tmpfs in a mount namespace of the server, so no other process sees it, and it ends with the server. An
+ordinary user may make one if user namespaces are allowed. The write-ahead log is on another disk: PostgreSQL stops if the log
+has no space, which is another fault.
 """
 
 import os
@@ -24,7 +24,7 @@ class NotHere(Exception):
 
 
 def in_a_small_place(folder: Path) -> tuple[str, ...]:
-    """Return the programs that start a server which has such a file system at this folder.
+    """Return the command, to put before a server's command, that gives it such a file system at this folder.
 
     Raises:
         NotHere: this machine does not allow it.

@@ -1,4 +1,4 @@
-"""The judge fails what must fail, and says why: a suite that could not fail would show nothing."""
+"""The judge fails each scenario that exceeds its limits, and gives the reason."""
 
 from typing import Any
 
@@ -17,13 +17,15 @@ def answered(at: float, status: str = "200", *, took: float = 0.01, kind: str = 
 
 
 def steady(status_of: Any = lambda at: "503" if BEGAN <= at < HEALED else "200", **how: Any) -> Record:
-    """Return what is seen of twenty requests a second; well but for one second."""
+    """Return the record of twenty requests a second; by default those of the fault's second get 503."""
     moments = [number / 20 for number in range(100)]
     answers = [answered(at, status_of(at), **how) for at in moments]
     return Record(answers, began=BEGAN, healed=HEALED, start=0.0, end=END)
 
 
-def booked(record: Record, ledger: Ledger, tasks: list[Any], trash: list[Any] | None = None) -> Verdict:
+def judge_with_ledger(
+    record: Record, ledger: Ledger, tasks: list[Any], trash: list[Any] | None = None
+) -> Verdict:
     record.findings = ledger.audit(tasks, trash or [])
     return judge(record, STRICT)
 
@@ -61,9 +63,9 @@ def test_a_service_that_answers_503_to_everything_fails() -> None:
     verdict = judge(steady(lambda _: "503"), STRICT)
 
     assert verdict.reasons == [
-        "0.0% well before, not 100.0%",
-        "0.0% well after, not 100.0%",
-        "nothing was well for 5.00 s, not 1.5 s",
+        "0.0% were 2xx before, not 100.0%",
+        "0.0% were 2xx after, not 100.0%",
+        "no response was 2xx for 5.00 s, not 1.5 s",
     ]
 
 
@@ -86,7 +88,7 @@ def test_a_broken_connection_is_allowed_if_a_process_was_killed() -> None:
 
 def test_one_failed_request_after_the_fault_fails() -> None:
     assert judge(steady(lambda at: "503" if at == 4.5 else "200"), STRICT).reasons == [
-        "97.5% well after, not 100.0%"
+        "97.5% were 2xx after, not 100.0%"
     ]
 
 
@@ -99,13 +101,13 @@ def test_a_slow_answer_fails() -> None:
 
 def test_a_scenario_that_requires_reads_during_the_fault_fails_without_them() -> None:
     assert judge(steady(), Allowed(outage=1.5, slowest=2.0, reads=1.0)).reasons == [
-        "0.0% of the reads well during, not 100.0%"
+        "0.0% of the reads were 2xx during, not 100.0%"
     ]
 
 
 def test_a_scenario_that_requires_most_requests_during_the_fault_to_succeed_fails_otherwise() -> None:
     assert judge(steady(), Allowed(outage=1.5, slowest=2.0, during=0.5)).reasons == [
-        "0.0% well during, not 50.0%"
+        "0.0% were 2xx during, not 50.0%"
     ]
 
 
@@ -135,11 +137,11 @@ def test_an_outage_counts_from_the_start_and_until_the_end() -> None:
 
 
 def test_a_ledger_that_agrees_with_the_service_passes(ledger: Ledger) -> None:
-    assert booked(steady(), ledger, [task("one", version=2), task("two")]).passed
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).passed
 
 
 def test_an_acknowledged_creation_that_is_missing_fails(ledger: Ledger) -> None:
-    verdict = booked(steady(), ledger, [task("one", version=2)])
+    verdict = judge_with_ledger(steady(), ledger, [task("one", version=2)])
 
     assert (verdict.lost, verdict.reasons) == (
         1,
@@ -148,31 +150,31 @@ def test_an_acknowledged_creation_that_is_missing_fails(ledger: Ledger) -> None:
 
 
 def test_an_acknowledged_toggle_that_is_missing_fails(ledger: Ledger) -> None:
-    assert booked(steady(), ledger, [task("one", version=1), task("two")]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=1), task("two")]).lost == 1
 
 
 def test_an_acknowledged_deletion_that_was_undone_fails(ledger: Ledger) -> None:
     ledger.deleted("two", "204")
 
-    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
 def test_a_deletion_that_took_the_task_from_the_trash_as_well_fails(ledger: Ledger) -> None:
     ledger.deleted("two", "204")
 
-    assert booked(steady(), ledger, [task("one", version=2)]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2)]).lost == 1
 
 
 def test_a_read_of_an_older_version_than_was_acknowledged_fails(ledger: Ledger) -> None:
     ledger.read("one", "200", task("one", version=1))
 
-    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
 def test_a_version_that_is_reported_again_fails(ledger: Ledger) -> None:
     ledger.toggled("one", "200", task("one", version=2))
 
-    verdict = booked(steady(), ledger, [task("one", version=3), task("two")])
+    verdict = judge_with_ledger(steady(), ledger, [task("one", version=3), task("two")])
 
     assert "version 2 of one was seen, and forgotten" in verdict.reasons[1]
 
@@ -180,27 +182,29 @@ def test_a_version_that_is_reported_again_fails(ledger: Ledger) -> None:
 def test_a_read_of_another_title_fails(ledger: Ledger) -> None:
     ledger.read("two", "200", task("two") | {"title": "three"})
 
-    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
 def test_an_acknowledged_task_that_is_read_as_absent_fails(ledger: Ledger) -> None:
     ledger.read("two", "404", None)
 
-    assert booked(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).lost == 1
 
 
 def test_a_version_that_does_not_agree_with_completed_fails(ledger: Ledger) -> None:
-    assert booked(steady(), ledger, [task("one", version=2, completed=False), task("two")]).lost == 1
+    assert (
+        judge_with_ledger(steady(), ledger, [task("one", version=2, completed=False), task("two")]).lost == 1
+    )
 
 
 def test_a_task_that_was_never_requested_fails(ledger: Ledger) -> None:
     there = [task("one", version=2), task("two"), task("four")]
 
-    assert "four was never requested by ann" in booked(steady(), ledger, there).reasons[1]
+    assert "four was never requested by ann" in judge_with_ledger(steady(), ledger, there).reasons[1]
 
 
 def test_a_creation_that_was_done_twice_fails(ledger: Ledger) -> None:
-    verdict = booked(
+    verdict = judge_with_ledger(
         steady(), ledger, [task("one", version=2), task("two"), task("two") | {"id": "another two"}]
     )
 
@@ -208,7 +212,7 @@ def test_a_creation_that_was_done_twice_fails(ledger: Ledger) -> None:
 
 
 def test_a_toggle_that_was_done_twice_fails(ledger: Ledger) -> None:
-    assert booked(steady(), ledger, [task("one", version=3), task("two")]).twice == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=3), task("two")]).twice == 1
 
 
 @pytest.mark.parametrize("status", [UNKNOWN, BROKEN])
@@ -218,13 +222,13 @@ def test_a_write_of_unknown_outcome_may_be_there_or_not(ledger: Ledger, status: 
     ledger.created("three", status, None)
     there = [task("one", version=version), task("two")] + [task("three")] * (version == 3)
 
-    assert booked(steady(), ledger, there).passed
+    assert judge_with_ledger(steady(), ledger, there).passed
 
 
 def test_a_write_of_unknown_outcome_that_was_done_twice_fails(ledger: Ledger) -> None:
     ledger.toggled("one", UNKNOWN, None)
 
-    assert booked(steady(), ledger, [task("one", version=4), task("two")]).twice == 1
+    assert judge_with_ledger(steady(), ledger, [task("one", version=4), task("two")]).twice == 1
 
 
 @pytest.mark.parametrize("status", ["503", REFUSED, "429"])
@@ -232,7 +236,7 @@ def test_a_write_reported_as_not_done_but_present_fails(ledger: Ledger, status: 
     ledger.toggled("one", status, None)
     ledger.created("three", status, None)
 
-    verdict = booked(steady(), ledger, [task("one", version=3), task("two"), task("three")])
+    verdict = judge_with_ledger(steady(), ledger, [task("one", version=3), task("two"), task("three")])
 
     assert verdict.reasons[0] == "2 writes answered as not done, and done"
 
@@ -241,5 +245,6 @@ def test_a_task_of_another_person_in_the_list_fails(ledger: Ledger) -> None:
     ledger.listed([task("bobs", owner="bob")])
 
     assert (
-        "1 rows of somebody else" in booked(steady(), ledger, [task("one", version=2), task("two")]).reasons
+        "1 rows of somebody else"
+        in judge_with_ledger(steady(), ledger, [task("one", version=2), task("two")]).reasons
     )

@@ -1,4 +1,4 @@
-"""Every repository that we have."""
+"""The task repositories: in memory and on PostgreSQL."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ RepositoryOf = Callable[[UserId], TaskRepository]
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
 def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
-    """Given one store, a repository for any owner of it."""
+    """A function that returns the repository of an owner; all of them share one store."""
     if request.param == "memory":
         shelf = Shelf()
         return lambda owner: MemoryTaskRepository(owner, shelf)

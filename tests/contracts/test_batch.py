@@ -20,7 +20,7 @@ def mine(repository_of: RepositoryOf) -> TaskRepository:
 
 
 async def applied(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> list[Any]:
-    """Apply, and return what is shown of each."""
+    """Apply the operations, and return the task that each one returns."""
     done = await mine.apply(operations, at=later(1), at_most=at_most)
     return [None if one is None else read(one) for one in done]
 
@@ -150,7 +150,7 @@ async def test_a_batch_increments_the_revision_once(mine: TaskRepository) -> Non
 
 
 async def refused(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> DomainError:
-    """Return why all of it is refused; nothing is done."""
+    """Check that the whole batch is refused and writes nothing, and return the error."""
     before = await everything(mine)
     with pytest.raises(DomainError) as raised:
         await applied(mine, *operations, at_most=at_most)

@@ -1,4 +1,4 @@
-"""What every `TaskRepository` promises of changes, run against each one we have."""
+"""What every `TaskRepository` promises of changes, tested in memory and on PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ async def add(mine: TaskRepository, count: int) -> list[Task]:
 
 
 async def follow(mine: TaskRepository, follower: Follower, *, limit: int = 200) -> list[str]:
-    """Let a client read all that is new. Return the ids that it met."""
+    """Let a client read all new changes. Return the ids of their tasks."""
     before = len(follower.met)
     await catch_up(partial(read_page, mine, follower, limit=limit))
     return follower.met[before:]

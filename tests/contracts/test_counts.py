@@ -25,7 +25,7 @@ async def counts(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter
     yield counts
     await counts.close()
     if shared:
-        assert len(own) == 0  # it was the store that counted
+        assert len(own) == 0  # the store has counted, not this process
 
 
 @pytest.fixture

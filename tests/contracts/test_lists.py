@@ -1,4 +1,4 @@
-"""What every `TaskRepository` promises of lists, run against each one we have."""
+"""What every `TaskRepository` promises of lists, tested in memory and on PostgreSQL."""
 
 import random
 from dataclasses import replace
@@ -68,7 +68,7 @@ SELECTED: list[tuple[dict[str, Any], str]] = [
 
 
 async def five(mine: TaskRepository) -> dict[str, str]:
-    """Keep five tasks, made in this order and committed in that of `updated`. Return their names by their ids."""
+    """Add the five tasks, created in this order and committed in the order of `updated`. Return their names by id."""
     names = {}
     made = {name: task_made(minutes) for minutes, name in enumerate(FIVE)}
     for name, fields in sorted(FIVE.items(), key=lambda each: each[1]["updated"]):
@@ -89,7 +89,7 @@ async def five(mine: TaskRepository) -> dict[str, str]:
 
 
 async def walked(mine: TaskRepository, selection: Selection, limit: int) -> list[str]:
-    """Return the ids of a list, page by page."""
+    """Read a list page by page, and return the ids."""
     ids: list[str] = []
     after: Bookmark | None = None
     while True:
@@ -183,7 +183,7 @@ async def test_postgresql_and_memory_return_the_same_list_for_any_query(database
     neon = NeonTaskRepository(database, owner=owner)
     both: list[TaskRepository] = [MemoryTaskRepository(owner, shelf), neon]
     await neon.add(first := a_task(80, dice), at_most=MANY)
-    shelf.revisions[owner] = await neon.revision() - 1  # Neon's begin at the time
+    shelf.revisions[owner] = await neon.revision() - 1  # PostgreSQL's first revision is the time
     await both[0].add(first, at_most=MANY)
     for number in range(80):
         task = a_task(number, dice)
@@ -261,8 +261,8 @@ async def test_a_summary_counts_dates_in_the_persons_time_zone_and_times_as_inst
         ("2026-03-29", (), True),
         ("2026-03-30", (), False),
         ("2026-03-28T22:59:59Z", (), False),  # 28 March in Berlin: not yet today
-        ("2026-03-28T23:00:00Z", (), False),  # its first moment
-        ("2026-03-29T21:59:59Z", (), False),  # its last: a day of 23 hours
+        ("2026-03-28T23:00:00Z", (), False),  # the first moment of today
+        ("2026-03-29T21:59:59Z", (), False),  # the last moment of today, which has 23 hours
         ("2026-03-29T22:00:00Z", (), False),
         (None, ("HOME",), True),
     )

@@ -26,7 +26,7 @@ NOTHING = timedelta()
 
 @dataclass(frozen=True)
 class Store:
-    """The tasks of any owner, and the same for one write under a key."""
+    """Returns the repository of an owner, and one for a single write under a key."""
 
     of: Callable[[UserId], TaskRepository]
     keyed: Callable[[UserId, IdempotentRequest, ResponseForm, timedelta, StorageQuota], TaskRepository]
@@ -34,7 +34,7 @@ class Store:
     def once(
         self, owner: UserId, key: str, *, body: bytes = b"x", form: ResponseForm | None = None
     ) -> TaskRepository:
-        """Return the tasks for a request with a key at noon."""
+        """Return the repository for a request with a key at noon."""
         return self.keyed(owner, IdempotentRequest("x", key, body), form or ResponseForm(), NOTHING, LARGE)
 
 
@@ -60,9 +60,9 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 async def is_new(store: Store, owner: UserId, key: str, *, size: int = 1, after: timedelta = NOTHING) -> bool:
-    """Send a request with a key at this time after noon. Return whether it was done, and not repeated.
+    """Send a request with a key at this time after noon. Return whether it was done; False, if it was a repeat.
 
-    It moves a task to the trash, and its response has this size and shows no task.
+    The request moves a task to the trash. Its response has this size and shows no task.
     """
     task, form = TaskFactory.build(), ResponseForm(texts=(b"x" * size,))
     await store.of(owner).add(task, at_most=MANY)
@@ -182,17 +182,17 @@ async def test_a_task_that_is_deleted_permanently_empties_the_responses_that_sho
         if key == "both":
             await once.apply(both, at=NOON, at_most=MANY)
         else:
-            await once.toggle(task.id if key == "it" else other.id, at=NOON)
+            await once.toggle(task.id if key == "task" else other.id, at=NOON)
 
     for owner in (ann, bob):
         for each in (task, other):
             await store.of(owner).add(each, at_most=MANY)
-        for key in ("it", "both", "another"):
+        for key in ("task", "both", "other"):
             await send(owner, key)
 
     await store.of(ann).purge(task.id)
 
-    for key in ("it", "both"):
+    for key in ("task", "both"):
         with pytest.raises(ResponseGone):
             await send(ann, key)
         with pytest.raises(KeyReused):
@@ -200,12 +200,12 @@ async def test_a_task_that_is_deleted_permanently_empties_the_responses_that_sho
         with pytest.raises(AlreadyDone):
             await send(bob, key)
     with pytest.raises(AlreadyDone):
-        await send(ann, "another")
+        await send(ann, "other")
 
 
 async def test_a_key_whose_response_was_deleted_still_counts(store: Store) -> None:
     ann, task = someone("ann"), TaskFactory.build()
-    await store.once(ann, "it").add(task, at_most=MANY)
+    await store.once(ann, "a").add(task, at_most=MANY)
     await store.of(ann).purge(task.id)
 
     await is_new(store, ann, "b")

@@ -1,4 +1,4 @@
-"""What every `TaskRepository` promises, run against each one we have."""
+"""What every `TaskRepository` promises, tested in memory and on PostgreSQL."""
 
 from dataclasses import replace
 

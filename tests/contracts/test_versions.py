@@ -14,17 +14,19 @@ from tests.support.factories import MANY, a_task_id, later, someone, task_made
 Write = Callable[[TaskRepository, TaskId, Versions | None], Awaitable[object]]
 NOTHING = TaskChanges()
 WRITES: Mapping[str, Write] = {
-    "change": lambda mine, it, seen: mine.change(it, TaskChanges(title="new"), at=later(9), if_match=seen),
-    "change nothing": lambda mine, it, seen: mine.change(it, NOTHING, at=later(9), if_match=seen),
-    "toggle": lambda mine, it, seen: mine.toggle(it, at=later(9), if_match=seen),
-    "trash": lambda mine, it, seen: mine.trash(it, at=later(9), if_match=seen),
-    "purge": lambda mine, it, seen: mine.purge(it, if_match=seen),
-    "restore": lambda mine, it, seen: mine.restore(it, at=later(9), if_match=seen),
+    "change": lambda mine, task_id, seen: mine.change(
+        task_id, TaskChanges(title="new"), at=later(9), if_match=seen
+    ),
+    "change nothing": lambda mine, task_id, seen: mine.change(task_id, NOTHING, at=later(9), if_match=seen),
+    "toggle": lambda mine, task_id, seen: mine.toggle(task_id, at=later(9), if_match=seen),
+    "trash": lambda mine, task_id, seen: mine.trash(task_id, at=later(9), if_match=seen),
+    "purge": lambda mine, task_id, seen: mine.purge(task_id, if_match=seen),
+    "restore": lambda mine, task_id, seen: mine.restore(task_id, at=later(9), if_match=seen),
 }
 
 
 async def prepared(mine: TaskRepository, write: str) -> TaskId:
-    """Add a task where the write expects it, and return which it is: its version is 2."""
+    """Add a task of version 2 to the list (for a restore to the trash), and return its id."""
     task = task_made(0)
     await mine.add(task, at_most=MANY)
     if write == "restore":

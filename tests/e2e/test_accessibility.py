@@ -1,4 +1,4 @@
-"""axe-core finds nothing to complain of, in any state of the page, light and dark, and down to 320 pixels."""
+"""axe-core finds no error in any state of the page, light or dark. At 320 pixels the page does not scroll sideways."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.support.servers.site import Site, site_of
 pytestmark = pytest.mark.server
 
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
-SCRIPT_MAX = 120_000  # bytes, packed
+SCRIPT_MAX = 120_000  # bytes, compressed with gzip
 FOUND = """async () => (await axe.run()).violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(({target, failureSummary}) => `${target} ${failureSummary}`).join("; ")}`)"""
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"

@@ -1,4 +1,4 @@
-"""The alarms of docs/examples/prometheus-alerts.yml: by promtool, each with what fires it and what does not, and in a real Prometheus."""
+"""The alarms of docs/examples/prometheus-alerts.yml, tested with promtool and in a real Prometheus."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_the_operations_page_lists_each_alarm() -> None:
 
 @contextmanager
 def prometheus(target: int, folder: Path) -> Iterator[httpx.Client]:
-    """Run a Prometheus that reads a service's counts each half second, with our alarms."""
+    """Run a Prometheus that reads a service's metrics each half second, with our alarms."""
     port = free_port()
     (folder / "prometheus.yml").write_text(
         json.dumps(

@@ -50,7 +50,7 @@ def snippets() -> dict[str, list[tuple[str, str]]]:
 
 
 def command_of(language: str, code: str, folder: Path) -> tuple[str, ...]:
-    """Return how a snippet is run in a folder."""
+    """Return the command that runs a snippet in a folder."""
     if language == "sh":
         return ("bash", "-euc", code)
     if language == "python":
@@ -67,9 +67,8 @@ async def env(
 ) -> AsyncIterator[dict[str, str]]:
     """The environment variables that the page requires."""
     database = await migrated_database(postgres)
-    async with better_auth(
-        postgres.new_database(), life="20s"
-    ) as auth:  # shorter than they count on: each renews
+    # Tokens are shorter-lived than the snippets expect, so each snippet must get a new one.
+    async with better_auth(postgres.new_database(), life="20s") as auth:
         person = {"name": "Ann", **ACCOUNT}
         (
             await auth.client.post("/api/auth/sign-up/email", json=person, headers={"origin": auth.url})
@@ -130,7 +129,7 @@ async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_t
 
 @asynccontextmanager
 async def tasks_of_ann(env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of her tasks, with a token of her own for each request: tokens live 20 s here."""
+    """Yield a client of Ann's tasks that gets a new token for each request: tokens live only 20 s here."""
     async with httpx.AsyncClient(base_url=f"{env['AUTH_URL']}/api/auth") as auth:
         (await auth.post("/sign-in/email", json=ACCOUNT)).raise_for_status()
 
@@ -146,7 +145,7 @@ async def tasks_of_ann(env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def count_sessions(env: dict[str, str]) -> int:
-    """Return the number of Ann's sessions, with the one that this needs."""
+    """Return the number of Ann's sessions, including the one that this function opens."""
     async with httpx.AsyncClient(base_url=f"{env['AUTH_URL']}/api/auth") as auth:
         (await auth.post("/sign-in/email", json=ACCOUNT)).raise_for_status()
         return len((await auth.get("/list-sessions")).raise_for_status().json())
@@ -174,7 +173,7 @@ async def resync(env: dict[str, str]) -> None:
 async def printing(
     command: tuple[str, ...], env: dict[str, str], folder: Path
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """Run a program for the block, and give what it prints."""
+    """Run a program until the block ends, and yield its standard output."""
     process = await asyncio.create_subprocess_exec(
         *command, env=env, cwd=folder, stdout=asyncio.subprocess.PIPE
     )

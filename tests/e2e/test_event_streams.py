@@ -1,4 +1,4 @@
-"""Event streams of real processes: what arrives, how a stream ends, and what remains of clients that have gone."""
+"""Event streams of real processes: what arrives, how a stream ends, and that disconnected clients leave nothing behind."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def two_workers(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def hurried_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose streams have short times."""
+    """A service with frequent heartbeats and short-lived streams (`tests/support/hurried.py`)."""
     env = environment_for(database_url, PYTHONPATH=str(ROOT))
     with serving(env, tmp_path_factory.mktemp("hurried"), under=HURRIED) as service:
         yield service
@@ -200,9 +200,7 @@ async def test_httpx_sse_reads_no_empty_event_from_a_heartbeat(
     async with aconnect_sse(client, "GET", events, params={"since": "now"}, headers=dict(ann)) as source:
         await create(client, hurried_service, ann, "before the heartbeats")
 
-        read = [
-            event async for event in source.aiter_sse()
-        ]  # until the stream ends: at least three heartbeats
+        read = [event async for event in source.aiter_sse()]  # until the stream ends, after three heartbeats
 
     assert [event.event for event in read] == ["ready", "changes", "bye"]
     assert all(json.loads(event.data) for event in read)
@@ -312,7 +310,7 @@ def compact(data: object) -> bytes:
 async def person_who_missed(
     service: Service, client: httpx.AsyncClient, operations: list[dict[str, str]]
 ) -> tuple[dict[str, str], str]:
-    """Make a person with some changes. Return their headers, and a token of before."""
+    """Make a person with some changes. Return their headers, and a change token from before the changes."""
     headers = service.headers(someone("ann"))
     tasks = f"{service.url}/api/me/tasks"
     before: str = (await client.get(f"{tasks}/changes", headers=headers)).json()["next"]
@@ -353,7 +351,7 @@ def unread_stream(service: Service, headers: dict[str, str], since: str = "now")
 
 
 def ended_streams(service: Service) -> int:
-    """Return how many streams have ended: the log has a line for each."""
+    """Return how many streams have ended. The log has a line for each."""
     return service.log.read_text().count("tasks/events")
 
 

@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def count_statuses(services: list[Service], times: int, user: str) -> Counter[int]:
-    """Ask all of them at once, and count the answers by status."""
+    """Send so many requests to the services in turn, 16 at once, and count the statuses."""
     headers = services[0].headers(user)
     with httpx.Client(timeout=10) as client, ThreadPoolExecutor(16) as threads:
         return Counter(
@@ -52,9 +52,7 @@ def test_processes_that_share_a_store_accept_exactly_as_many_requests_as_the_pol
         database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="100" + HOUR, WEB_CONCURRENCY="2"
     )
     with ExitStack() as stack:
-        services = [
-            stack.enter_context(serving(env, tmp_path_factory.mktemp("service"))) for _ in range(2)
-        ]  # of two processes each
+        services = [stack.enter_context(serving(env, tmp_path_factory.mktemp("service"))) for _ in range(2)]
 
         answers = count_statuses(services, 400, someone())
 
@@ -125,7 +123,7 @@ def impatient(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 def unfinished_request(
     service: Service, *headers: str, method: str = "POST", signed: bool = True
 ) -> Iterator[socket.socket]:
-    """Send the head of a request."""
+    """Send the head of a request, and keep the connection open."""
     address = urlsplit(service.url)
     lines = [f"{method} /api/me/tasks HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
     if signed:
@@ -136,7 +134,7 @@ def unfinished_request(
 
 
 def answer_of(connection: socket.socket) -> bytes:
-    """Read until the connection is closed."""
+    """Return what the service sends until it closes the connection."""
     found = b""
     try:
         while more := connection.recv(65536):

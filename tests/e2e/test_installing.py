@@ -1,4 +1,4 @@
-"""Installing for production as the README and docs/operations.md say, to the letter, in a copy of what git has."""
+"""The README's and docs/operations.md's commands for production, run unchanged in a copy of the files that they need."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables of a shell, with those by which pip and uv reach an index from here."""
+    """Return the variables of a shell, with those through which pip and uv reach a package index on this machine."""
     return BARE | {name: os.environ[name] for name in os.environ if REACHES_INDEX.fullmatch(name)} | more
 
 
@@ -55,7 +55,7 @@ def block(page: str, heading: str) -> str:
 
 
 def with_value(block: str, name: str, value: str) -> str:
-    """Put another value into a line `export NAME=…`, as a person who pastes it does."""
+    """Replace the value in a line `export NAME=…`, as a person who pastes the block does."""
     changed, count = re.subn(
         rf"^export {name}=('[^']*'|\S+)", f"export {name}='{value}'", block, flags=re.MULTILINE
     )
@@ -71,15 +71,15 @@ async def test_the_readmes_production_block_runs_as_pasted(
         pasted = with_value(pasted, "BETTER_AUTH_URL", keys.url.removesuffix("/jwks"))
         env = environment(HOME=str(tmp_path), JWKS_URL=keys.url)
 
-        ready, output = await asyncio.to_thread(pasted_and_ready, pasted, clone, env, tmp_path / "log")
+        ready, output = await asyncio.to_thread(run_until_ready, pasted, clone, env, tmp_path / "log")
 
     assert ready["status"] == "ok"
     assert "applied 0001: " in output
     assert f'"version": "{version("taskward")}"' in output
 
 
-def pasted_and_ready(pasted: str, folder: Path, env: dict[str, str], log: Path) -> tuple[dict[str, str], str]:
-    """Run commands whose last one serves; return what it says when it is ready, and what was printed."""
+def run_until_ready(pasted: str, folder: Path, env: dict[str, str], log: Path) -> tuple[dict[str, str], str]:
+    """Run commands whose last one serves; return its response when it is ready, and the output."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(

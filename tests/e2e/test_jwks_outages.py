@@ -1,7 +1,6 @@
-"""The served process while the issuer's keys cannot be had: neither signed out (401) nor broken (500).
+"""The service while the issuer's keys cannot be fetched: a token with an unknown key gets 503, neither 401 nor 500.
 
-First an issuer whose behaviour is switched, with a key that is known and one that is not; then the real Better Auth,
-stopped and started again.
+First with an issuer of the tests whose behaviour can be changed, then with the real Better Auth, stopped and started.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ class Api:
     client: httpx.AsyncClient
 
     async def ask(self, token: str = "") -> httpx.Response:
-        """Ask for the list."""
+        """Request the list."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return await self.client.get("/api/me/tasks", headers=headers)
 
@@ -54,14 +53,14 @@ class Api:
             if spent and response.status_code == 429:
                 assert 1 <= int(response.headers["retry-after"]) <= 10
             else:
-                must_wait(response)
+                check_keys_unavailable(response)
             assert time.monotonic() - began < 20
             await asyncio.sleep(0.05)
         return time.monotonic() - began
 
 
-def must_wait(response: httpx.Response) -> None:
-    """Hold an answer to what is promised where a token cannot be judged."""
+def check_keys_unavailable(response: httpx.Response) -> None:
+    """Check the response to a token that the service cannot verify, because it has no keys."""
     assert response.status_code == 503
     assert response.json()["type"] == "/problems/keys-unavailable"
     assert 1 <= int(response.headers["retry-after"]) <= 10
@@ -69,7 +68,7 @@ def must_wait(response: httpx.Response) -> None:
 
 @asynccontextmanager
 async def api(database_url: str, folder: Path, **env: str) -> AsyncIterator[Api]:
-    """Serve, and wait until it answers."""
+    """Start the service, and yield a client of it."""
     with serving({"DATABASE_URL": database_url, "LOG_FORMAT": "json", **env}, folder) as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
             yield Api(client)
@@ -87,7 +86,7 @@ def token_of(key: SigningKey, **more: Any) -> str:
 
 
 async def until_next_request(server: JwksServer) -> None:
-    """Wait for a fetch that begins after now."""
+    """Wait until the service fetches the keys again."""
     before = server.requests
     async with asyncio.timeout(5):
         while server.requests == before:  # noqa: ASYNC110 - there is no event for it
@@ -103,7 +102,7 @@ async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_f
             for behaviour in ("500", "reset", "empty", "private", "hang"):
                 server.behaviour = behaviour
                 await until_next_request(server)
-                must_wait(await service.ask(token_of(OLD)))
+                check_keys_unavailable(await service.ask(token_of(OLD)))
                 assert await service.readiness() == (
                     503,
                     {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
@@ -132,7 +131,7 @@ async def test_given_an_outage_then_tokens_of_known_keys_are_accepted_and_an_unk
         )
 
         assert {response.status_code for response in known} == {200}
-        must_wait(unknown)
+        check_keys_unavailable(unknown)
         assert server.requests > before
         assert (await service.readiness())[0] == 200
 
@@ -176,9 +175,7 @@ async def test_a_flood_of_unknown_keys_gets_429_and_causes_few_fetches(
                 assert 1 <= int(response.headers["retry-after"]) <= 10
         log = (tmp_path / "log").read_text()  # a flood of them must not become a flood of warnings
         assert sum("warning" in line for line in log.splitlines()) == 0
-        assert (
-            server.requests <= 1 + 3 + 1
-        )  # at the start, the burst, and the one that is earned in ten seconds
+        assert server.requests <= 1 + 3 + 1  # at the start, the burst, and one more in ten seconds
         assert (await service.ask(token_of(OLD))).status_code == 200
 
 
@@ -194,7 +191,7 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
     )
 
     async with api(database_url, tmp_path, BETTER_AUTH_URL=auth.url) as service:
-        must_wait(await service.ask(early))
+        check_keys_unavailable(await service.ask(early))
         assert await service.readiness() == (
             503,
             {"status": "unavailable", "database": "ok", "keys": "unavailable", "process": "ok"},
@@ -214,8 +211,12 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
             assert 1 <= int(refused.headers["retry-after"]) <= 10
         assert (await service.readiness())[0] == 200
 
-        postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so that it makes another key
+        postgres.query("DELETE FROM jwks", people.rpartition("/")[2])  # so Better Auth makes a new key
         async with better_auth(people, port=port, secret=auth.secret) as again:
             rotated = await replace(ann, client=again.client).token()
             assert await service.seconds_until_accepted(rotated, spent=True) < 11
-            assert (await service.ask(fresh)).status_code in (401, 429, 503)  # likewise; it is not accepted
+            assert (await service.ask(fresh)).status_code in (
+                401,
+                429,
+                503,
+            )  # refused, for any of these reasons

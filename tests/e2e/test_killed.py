@@ -35,7 +35,7 @@ def tasks_of(service: Service, ann: str) -> list[object]:
     return tasks
 
 
-def test_given_a_worker_killed_between_commit_and_response_then_the_same_key_gives_the_response(
+def test_given_the_service_is_killed_between_commit_and_response_then_the_same_key_gives_the_response(
     database_url: str, tmp_path: Path
 ) -> None:
     ann = someone()

@@ -1,7 +1,7 @@
 """Two machines that share a store: changes on one reach the streams of the other, even after faults.
 
-Seen to fail: a publish without a second attempt; a process that announces nothing at its start; a subscription
-after which nobody looks.
+Faults put in on purpose, each found by a test: a publish without a second attempt; a process that announces nothing at
+its start; a renewed subscription after which no stream reads.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-RETURN = 3 + 17  # seconds after the return in which a stream hears; a busy machine may need more than three
+RECOVERY = 3 + 17  # seconds until a stream must have the missed changes: 3, and 17 more on a busy machine
 
 
 @dataclass
@@ -90,7 +90,7 @@ async def test_given_the_store_fails_then_streams_get_live_false_and_later_the_m
         await stream.until_title("heard on the same machine")
         await create(client, machines.here, ann, "unheard too")
         recover()
-        await stream.until_title("unheard too", RETURN)
+        await stream.until_title("unheard too", RECOVERY)
         await stream.until(lambda: len(stream.named("live")) == 2)
 
     assert away.data == {"live": False}
@@ -104,7 +104,7 @@ async def test_given_a_worker_killed_between_commit_and_announcement_then_its_re
 
     def write() -> None:
         headers = {**ann, "idempotency-key": "once"}
-        with suppress(httpx.TransportError):  # it is killed before it answers
+        with suppress(httpx.TransportError):  # the worker is killed before it responds
             httpx.post(f"{machines.here.url}/api/me/tasks", headers=headers, json={"title": "committed"})
 
     await create(client, machines.here, ann, "first")
@@ -117,5 +117,5 @@ async def test_given_a_worker_killed_between_commit_and_announcement_then_its_re
         (worker,) = workers(machines.here)
         worker.kill()
         machines.wire.holding.clear()
-        await stream.until_title("committed", RETURN)
+        await stream.until_title("committed", RECOVERY)
         await asyncio.to_thread(writing.join)

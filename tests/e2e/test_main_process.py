@@ -97,7 +97,7 @@ sys.exit(server.reloads != SIGNALS)
 """
 
 
-def test_of_thousands_of_signals_each_ends_the_wait_for_it() -> None:
+def test_each_of_thousands_of_signals_ends_the_wait_for_signals() -> None:
     done = subprocess.run([sys.executable, "-c", MANY_SIGNALS], capture_output=True, check=False, timeout=120)
 
     assert (done.returncode, done.stderr) == (0, b"")

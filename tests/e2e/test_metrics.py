@@ -47,7 +47,7 @@ def two_workers(database_url: str, port: int, tmp_path_factory: pytest.TempPathF
 
 
 def ask(service: Service, times: int, path: str = "/api/me/tasks", method: str = "GET") -> None:
-    """Ask on a new connection each time, so that it meets either worker."""
+    """Send requests, each on a new connection, so both workers get some of them."""
     for _ in range(times):
         httpx.request(method, f"{service.url}{path}", headers=service.headers())
 
@@ -185,7 +185,7 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
             ask(service, 5)
             (worker,) = psutil.Process(service.process.pid).children()
             if times > 1:
-                time.sleep(6)  # one that dies again sooner ends the service
+                time.sleep(6)  # a second death within 5.5 s would end the service
             worker.kill()
             worker.wait(5)
             eventually(port, lambda samples: total(samples, "taskward_worker_restarts_total") == times)  # noqa: B023 - called at once
@@ -194,7 +194,7 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
         samples = scraped(port)
 
         assert count_lists(samples) == 15
-        # the living worker's, and the merged one of the dead
+        # the files of the living worker, and one that adds up those of the dead workers
         assert len({file.stem.rpartition("_")[2] for file in folder.glob("*.db")}) == 2
 
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]

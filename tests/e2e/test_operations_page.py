@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md are run in their order, against a real service under load."""
+"""The commands of docs/operations.md are run against real servers."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ RUN = {
     "Neon's roles and branches": 2,
     "Backup and restore": 3,  # run by dev/drill.py, which test_backup_and_restore.py runs
 }
-"""How many snippets the sections have; a test below runs each."""
+"""How many snippets each section has. The tests below run them, unless a comment names another file."""
 
 
 def snippets(heading: str) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ def requests_meanwhile(service: Service, token: str) -> Iterator[None]:
 
 @contextmanager
 def workers_replaced(service: Service) -> Iterator[None]:
-    """Wait at the end of the block until none of its beginning's workers is left."""
+    """Wait at the end of the block until all workers have been replaced since its beginning."""
 
     def workers() -> set[int]:
         return {child.pid for child in psutil.Process(service.process.pid).children()}

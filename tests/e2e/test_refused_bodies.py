@@ -1,4 +1,4 @@
-"""A large body that is answered early: the client sees the answer, and what it still sends has a bound."""
+"""Responses before the end of a large body: the client sees the response, and the service reads only a bounded rest."""
 
 import asyncio
 import json
@@ -55,14 +55,14 @@ def head(
 
 @pytest.fixture(scope="module")
 def strict_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that waits one second for a body, and takes one request of a person."""
+    """A service that waits one second for a body, and accepts one request of each person."""
     env = environment_for(database_url, BODY_TIMEOUT="1", RATE_LIMIT_PERSON="1/3600")
     with serving(env, tmp_path_factory.mktemp("strict")) as running_service:
         yield running_service
 
 
 def status_seen(service: Service, request_head: bytes, body: bytes = BODY) -> int:
-    """Return the status that a client reads after it sent 5 MB, none of it before the response is there."""
+    """Send a head, wait for the response, send the body, and return the status that the client then reads."""
     with socket.create_connection(address_of(service), timeout=20) as sender:
         sender.sendall(request_head)
         assert sender.recv(1, socket.MSG_PEEK)
@@ -120,12 +120,12 @@ def test_httpx_always_sees_the_413(service: Service, *, chunked: bool) -> None:
     assert seen == {413: TRIES}
 
 
-@pytest.mark.parametrize(("token", "status"), [("believed", 413), ("made up", 401)])
+@pytest.mark.parametrize(("token", "status"), [("valid", 413), ("forged", 401)])
 async def test_node_always_sees_the_status_of_the_refusal(service: Service, token: str, status: int) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
-    token = service.token("ann") if token == "believed" else "x.y.z"
+    token = service.token("ann") if token == "valid" else "x.y.z"
 
     process = await asyncio.create_subprocess_exec(
         *(node, "--input-type=module", "-e", FETCH, f"{service.url}/api/me/tasks", token),

@@ -1,7 +1,7 @@
 """Deployments: a process is stopped or killed, and clients notice as little as possible.
 
-Faults put in on purpose, each found by a test: SIGUSR1 not sent; connections kept; no delay; the worker not
-watching its main process; `respawn_failed_workers` off.
+Faults put in on purpose, each found by a test: SIGUSR1 is not sent; connections are kept; there is no delay; the worker does
+not watch its main process; `respawn_failed_workers` is off.
 """
 
 import asyncio
@@ -220,7 +220,7 @@ def test_given_invalid_settings_then_a_reload_logs_them_and_the_old_worker_conti
         until(lambda: len(log_lines(service, refused)) == 2)
         went_on = [worker.pid for worker in workers(service)], readiness(service)
 
-        first.kill()  # its replacement reads what was accepted, and not the file as it is now
+        first.kill()  # its replacement reads the settings that were accepted, not the current file
         until(
             lambda: is_ready(service) and [worker.pid for worker in workers(service)] not in ([], [first.pid])
         )
@@ -291,7 +291,7 @@ def test_given_sigterm_during_the_imports_then_serve_ends_with_status_0_and_othe
 
 
 @pytest.mark.parametrize("delay", ["0", "60"])
-def test_given_a_stop_signal_for_the_whole_process_group_it_ends_at_once_and_logs_no_error(
+def test_given_a_stop_signal_for_the_whole_process_group_then_the_service_ends_at_once_and_logs_no_error(
     database_url: str, tmp_path: Path, delay: str
 ) -> None:
     env = environment_for(database_url, WEB_CONCURRENCY="2", SHUTDOWN_DELAY=delay)

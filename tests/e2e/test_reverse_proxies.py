@@ -26,12 +26,12 @@ pytestmark = pytest.mark.server
 
 FRESH = count(4)  # the last part of addresses that have sent no request yet
 
-CAP = 64  # requests under way of one address, in nginx.conf
+CAP = 64  # concurrent requests of one address that nginx.conf allows
 
 
 @pytest.fixture(scope="module")
 def behind(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service, set as the examples say."""
+    """The service, with the settings that the examples require."""
     env = default_environment(database_url, TRUSTED_PROXIES="127.0.0.1/32", ALLOWED_HOSTS=f"{NAME},127.0.0.1")
     with serving(env, tmp_path_factory.mktemp("service")) as service:
         yield service
@@ -52,8 +52,8 @@ def capped(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield proxy
 
 
-def counted(answer: httpx.Response) -> int:
-    """Return how many requests an address has left."""
+def requests_left(answer: httpx.Response) -> int:
+    """Return how many requests the address has left in this window."""
     policy, left, _ = answer.headers["ratelimit"].split(";")
     assert policy == '"address"'
     return int(left.removeprefix("r="))
@@ -67,16 +67,16 @@ def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, behind: 
 
     assert created.status_code == 201
     assert listed.json() == [created.json()]
-    assert "strict-transport-security" in listed.headers  # it believed X-Forwarded-Proto
+    assert "strict-transport-security" in listed.headers  # the service believed X-Forwarded-Proto
 
 
 def test_each_client_is_counted_by_its_real_address_even_if_it_forges_the_header(proxy: ReverseProxy) -> None:
-    mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))  # whose minute begins here
-    one = counted(proxy.ask("/nowhere", mine))
+    mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))  # no test has used them
+    one = requests_left(proxy.ask("/nowhere", mine))
     forged = {"x-forwarded-for": theirs, "forwarded": f"for={theirs}", "x-real-ip": theirs}
 
-    again = counted(proxy.ask("/nowhere", mine, **forged))
-    another = counted(proxy.ask("/nowhere", theirs))
+    again = requests_left(proxy.ask("/nowhere", mine, **forged))
+    another = requests_left(proxy.ask("/nowhere", theirs))
 
     assert again == one - 1
     assert another > again
@@ -112,7 +112,7 @@ def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service)
 def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_service_does(
     proxy: ReverseProxy, behind: Service
 ) -> None:
-    time.sleep(6)  # those of other tests have ended
+    time.sleep(6)  # until the connections of other tests have ended
     before = descriptors(behind)
 
     proxy.ask("/health")
@@ -121,7 +121,7 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
     time.sleep(6.5)
 
     assert kept == 1
-    assert descriptors(behind) <= before  # 7.5 seconds later: the service itself would end it after 10
+    assert descriptors(behind) <= before  # after 7.5 seconds; the service would close the connection after 10
 
 
 def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_holds_nothing(

@@ -1,4 +1,4 @@
-"""The served process: what only a real socket shows."""
+"""Behaviour of `app serve` that only a real socket shows."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 
 
 def answered(service: Service, raw: bytes, wait: float = 2) -> bytes:
-    """Send bytes and return what comes back."""
+    """Send bytes and return the first part of the response; nothing, if none comes in time."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
         connection.sendall(raw)
@@ -117,7 +117,7 @@ def test_the_log_has_each_request_but_no_token_title_or_secret(service: Service)
 
 
 def eventually_logged(service: Service, request_id: str) -> dict[str, Any]:
-    """Return the log's line of a request: lines are written up to 20 ms after the answer."""
+    """Wait for the log line of a request and return it. Lines are written up to 20 ms after the response."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         for line in service.log.read_text().splitlines():
@@ -139,7 +139,7 @@ def test_an_unknown_method_is_logged_as_other(service: Service) -> None:
 
 def test_both_workers_of_a_service_log_the_same_hash_of_a_person(database_url: str, tmp_path: Path) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2", RATE_LIMIT="off"), tmp_path) as service:
-        for _ in range(30):  # each on a connection of its own: both workers are met
+        for _ in range(30):  # each on its own connection, so both workers get some
             httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann"))
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
 
@@ -217,7 +217,7 @@ def test_a_stopped_service_finishes_its_running_requests_and_ends_with_status_0(
             asking.start()
             until_waiting(postgres, name)
             service.process.send_signal(signal.SIGTERM)
-            time.sleep(1)  # it stops, but for this request
+            time.sleep(1)  # until all has stopped except this request
         asking.join()
 
         assert answers == [201]

@@ -31,7 +31,7 @@ HANGS = 120  # seconds: a command that has not ended by then will not end
 def started(
     env: dict[str, str], folder: Path, script: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `app serve` by a script of a shell, which finds the command in `"$@"`."""
+    """Run a shell script, which finds the command `python -m app serve` in `"$@"`."""
     command = ["sh", "-c", script, *(arguments or ("sh",)), sys.executable, "-m", "app", "serve"]
     return subprocess.run(
         command,
@@ -70,7 +70,7 @@ def test_a_start_with_standard_output_closed_fails_with_one_line(
 
 @pytest.fixture
 def read_only() -> list[str]:
-    """A command that runs another where no folder can be written to."""
+    """A command prefix: the command after it finds no folder that it can write to."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace of one's own")

@@ -39,14 +39,14 @@ def receiver() -> Iterator[Receiver]:
 def traced(
     database_url: str, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """A service that sends its traces each tenth of a second."""
+    """A service that sends its traces ten times a second."""
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with serving(environment_for(database_url, **more), tmp_path_factory.mktemp("traced")) as service:
         yield service
 
 
-def below(parent: Span, receiver: Receiver) -> list[Span]:
-    """Return the spans right below one; they end before it, so they are there when it is."""
+def children_of(parent: Span, receiver: Receiver) -> list[Span]:
+    """Return the child spans of a span. They end before it, so the receiver has them already."""
     return [span for span in receiver.spans if span.parent_span_id == parent.span_id]
 
 
@@ -66,7 +66,7 @@ def test_a_request_is_a_child_span_of_the_callers_and_its_statement_is_a_child_o
         "http.route": "/api/{user_id}/tasks/{task_id}",
         "http.response.status_code": 200,
     }
-    statement = below(span, receiver)[0]
+    statement = children_of(span, receiver)[0]
     assert attributes(statement)["db.system.name"] == "postgresql"
     assert "own_tasks" in str(attributes(statement)["db.query.text"])
     assert statement.kind == Span.SPAN_KIND_CLIENT
@@ -86,17 +86,19 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
     ]
     name = database_url.rpartition("/")[2]
     postgres.query(f"UPDATE tasks SET position = 'V' WHERE user_id = '{ann}'", name)
-    moved = httpx.post(  # there is no room, so it locks the owner, spreads the tasks and reads the moved one
-        f"{traced.url}{places[2]}/move",
-        json={"before": places[1].rpartition("/")[2]},
-        headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
+    moved = (
+        httpx.post(  # equal positions: the move locks the owner, spreads the tasks and reads the moved task
+            f"{traced.url}{places[2]}/move",
+            json={"before": places[1].rpartition("/")[2]},
+            headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
+        )
     )
     assert moved.status_code == 200, moved.text
 
     spans = receiver.named("POST /api/{user_id}/tasks/{task_id}/move")
 
     mine = next(span for span in spans if span.trace_id.hex() == "c" * 32)
-    assert len(below(mine, receiver)) == 7
+    assert len(children_of(mine, receiver)) == 7
 
 
 def test_a_trace_contains_no_id_title_or_token(
@@ -121,7 +123,9 @@ def test_a_trace_contains_no_id_title_or_token(
 
     assert failed.status_code == 500
     span = next(span for span in receiver.spans if attributes(span).get("http.response.status_code") == 500)
-    assert [attributes(below)["error.type"] for below in below(span, receiver)] == ["CheckViolationError"]
+    assert [attributes(child)["error.type"] for child in children_of(span, receiver)] == [
+        "CheckViolationError"
+    ]
     sent = bytes(receiver.raw)
     for private in (ann, "very private", headers["authorization"][7:], created.json()["id"]):
         assert private.encode() not in sent
@@ -162,7 +166,7 @@ def test_otel_traces_sampler_is_used(database_url: str, tmp_path: Path) -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "True"),
     ],
 )
-def test_opentelemetry_is_not_imported_without_an_endpoint(
+def test_opentelemetry_is_imported_only_with_an_endpoint(
     env: dict[str, str], imported: str, tmp_path: Path
 ) -> None:
     code = "import sys, app.main; print(*(name in sys.modules for name in ('opentelemetry.sdk', 'prometheus_client')))"

@@ -1,4 +1,4 @@
-"""The settings of usual tutorials, and those of docs/front-ends.md: each line is run."""
+"""The settings and tokens of usual tutorials, and those that docs/front-ends.md describes."""
 
 import os
 import re

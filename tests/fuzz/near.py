@@ -1,4 +1,4 @@
-"""Values that are right or almost right: they come further than noise does, and so find more."""
+"""Values that are valid or almost valid: they pass more checks than random bytes, and so find more errors."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ binaries = st.binary(max_size=8) | st.sampled_from(STRANGE_BYTES)
 
 @st.composite
 def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
-    """Something good, unchanged or with up to `most` parts of it taken out, doubled, or put in place of others."""
+    """The good value, unchanged or with up to `most` parts removed, doubled or replaced."""
     for _ in range(draw(st.integers(0, most))):
         start = draw(st.integers(0, len(good)))
         end = min(len(good), start + draw(st.integers(0, 12)))
@@ -58,7 +58,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def objects_near(draw: st.DrawFn, good: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One of these objects, some members of it changed, missing, or more than there were."""
+    """One of these objects, with up to three members changed, removed or added."""
     value = dict(draw(st.sampled_from(good)))
     names = st.sampled_from(sorted({name for each in good for name in each})) | texts
     for _ in range(draw(st.integers(0, 3))):

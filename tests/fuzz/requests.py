@@ -1,4 +1,4 @@
-"""Requests that are right or almost right, as a method, a target, header lines and a body."""
+"""Requests that are valid or almost valid, as a method, a target, header lines and a body."""
 
 import json
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from tests.fuzz.near import STRANGE_BYTES, binaries, changed, json_near
 from tests.support.requests import Lines
 
-TASK: Final = "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70"  # which the fixtures replace by one that is there
-OTHERS: Final = "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e71"  # likewise, of somebody else
-TOKEN: Final = b"{token}"  # likewise
+TASK: Final = "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e70"  # the tests replace it with the id of an existing task
+OTHERS: Final = (
+    "019a8f3e-5c00-7b1c-8c5e-2f6d1a9b4e71"  # the tests replace it with the id of another person's task
+)
+TOKEN: Final = b"{token}"  # the tests replace it with a token
 
 _TASK = f"/api/me/tasks/{TASK}"
 _WHOLE = {
@@ -82,13 +84,13 @@ class RandomRequest:
     body: bytes
 
     def raw(self) -> bytes:
-        """Return what travels in HTTP/1.1."""
+        """Return the request as bytes of HTTP/1.1."""
         lines = b"".join(b"%s: %s\r\n" % line for line in self.headers)
         return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (self.method.encode(), self.target, lines, self.body)
 
 
 def values_near(good: bytes) -> st.SearchStrategy[bytes]:
-    """This value of a header, unchanged or changed a little, of bytes that a value can have."""
+    """This header value, unchanged or slightly changed, without bytes that a value cannot have."""
     near = changed(good, st.binary(max_size=4) | st.sampled_from(STRANGE_BYTES))
     return near.map(lambda value: value.translate(None, b"\0\r\n").strip(b" \t"))
 
@@ -98,35 +100,35 @@ PARTS: Final = ("method", "target", "host", "authorization", "fields", "body")
 
 @st.composite
 def requests(draw: st.DrawFn) -> RandomRequest:
-    """A right request with at most two parts changed."""
+    """A valid request with at most two parts changed."""
     method, path, bodies = draw(st.sampled_from(GOOD))
-    bent = draw(st.sets(st.sampled_from(PARTS), max_size=2))
+    changed_parts = draw(st.sets(st.sampled_from(PARTS), max_size=2))
     target, body = path.encode(), b""
-    if "method" in bent:
+    if "method" in changed_parts:
         method = draw(st.sampled_from(METHODS))
-    if "target" in bent:
+    if "target" in changed_parts:
         target = draw(changed(target, binaries)).translate(None, bytes(range(33)) + b"\x7f#")
-    if bodies and "body" not in bent:
+    if bodies and "body" not in changed_parts:
         body = json.dumps(draw(st.sampled_from(bodies))).encode()
-    elif "body" in bent:
+    elif "body" in changed_parts:
         body = draw(json_near(bodies or _BATCHES))
     host, bearer = b"testserver", b"Bearer " + TOKEN
-    headers: Lines = [(b"host", draw(values_near(host)) if "host" in bent else host)]
-    if "authorization" in bent:
+    headers: Lines = [(b"host", draw(values_near(host)) if "host" in changed_parts else host)]
+    if "authorization" in changed_parts:
         headers += [(b"authorization", draw(values_near(bearer))) for _ in range(draw(st.integers(0, 2)))]
     else:
         headers.append((b"authorization", bearer))
     if body:
         headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if "fields" in bent:
+    if "fields" in changed_parts:
         fields = st.lists(st.sampled_from(FIELDS), max_size=3)
         headers += draw(fields)
         headers += [(name, draw(values_near(value))) for name, value in draw(fields)]
     return RandomRequest(method, b"/" + target.lstrip(b"/"), headers, body)
 
 
-def filled(raw: bytes, **instead: str) -> bytes:
-    """Put what is there in the place of what the strategies know."""
+def fill_in(raw: bytes, **instead: str) -> bytes:
+    """Replace TOKEN, TASK and OTHERS by the values that exist in the test."""
     for name, value in {
         TOKEN.decode(): instead["token"],
         TASK: instead["mine"],

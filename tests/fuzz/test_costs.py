@@ -58,10 +58,10 @@ def read(reader: Callable[[TaskRequest], Awaitable[object]], body: bytes) -> obj
         body_max=len(body),
     )
 
-    async def judge() -> object:
+    async def call() -> object:
         return await reader(request)
 
-    return asyncio.run(judge())
+    return asyncio.run(call())
 
 
 async def read_whole_batch(request: TaskRequest) -> object:
@@ -84,7 +84,7 @@ def raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-JUDGES: dict[str, Callable[[str], object]] = {
+READERS: dict[str, Callable[[str], object]] = {
     "JSON": lambda text: strict_json.loads(raw(text)),
     "JSON of one string": lambda text: strict_json.loads(json.dumps({"title": text}).encode()),
     "a title": lambda text: list(broken_rules({"title": text})),
@@ -107,30 +107,30 @@ JUDGES: dict[str, Callable[[str], object]] = {
     "a PATCH": lambda text: read(read_patch, raw(text)),
     "a PATCH's tags": lambda text: read(read_patch, json.dumps({"tags": [text[:PIECE]] * 99}).encode()),
     "a move": lambda text: read(read_move, raw(text)),
-    "a move beside it": lambda text: read(read_move, json.dumps({"before": text}).encode()),
+    "a move's neighbour": lambda text: read(read_move, json.dumps({"before": text}).encode()),
     "a batch": lambda text: read(read_whole_batch, batch_of(text)),
     "a batch that is not JSON": lambda text: read(read_whole_batch, raw(text)),
     "the name of a member": lambda text: hint(text, FIELDS, FIELDS),
 }
 
 
-def cost(judge: Callable[[str], object], text: str) -> float:
-    """Return the least seconds of several tries."""
+def cost(reader: Callable[[str], object], text: str) -> float:
+    """Return the CPU seconds of the fastest of several calls."""
     times = []
     for _ in range(ROUNDS):
         began = time.process_time()
         with suppress(ValueError, DomainError, InvalidRequest, HTTPException):  # refusals
-            judge(text)
+            reader(text)
         times.append(time.process_time() - began)
     return min(times)
 
 
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", READERS)
 @effort(12)
 @given(unit=UNITS)
 def test_twice_the_length_costs_at_most_three_times_the_time(name: str, unit: str) -> None:
     text = unit * (LENGTH // len(unit))
 
-    once, twice = cost(JUDGES[name], text), cost(JUDGES[name], text * 2)
+    once, twice = cost(READERS[name], text), cost(READERS[name], text * 2)
 
     assert twice <= 3 * once + NOISE, (once, twice)

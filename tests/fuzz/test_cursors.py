@@ -1,4 +1,4 @@
-"""A cursor is read as it was written, or refused: also one that somebody made, checksum and all."""
+"""A cursor is read as it was written, or refused. This also holds for a forged cursor with a right checksum."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ def test_a_forged_cursor_that_is_accepted_has_values_that_postgresql_accepts(
             assert "\0" not in text
             assert text.encode() == place[16:]
         case datetime() as at:
-            assert 1 < at.year < 9999  # the driver takes the ends of time for infinity
+            assert 1 < at.year < 9999  # the driver sends the first and the last datetime as infinity
         case int() as number:
             assert 0 <= number < (2**63 if order is Order.UPDATED else 2**15)  # a bigint; a smallint
     assert urlsafe_b64decode(write(bookmark, ANN, selection) + "===") == raw

@@ -58,7 +58,7 @@ pieces = st.sampled_from(PIECES) | st.binary(max_size=4)
 
 
 def values_near(*good: bytes) -> st.SearchStrategy[bytes]:
-    """One of these values, unchanged or changed a little; or noise."""
+    """One of these values, unchanged or slightly changed, or a random value."""
     return st.sampled_from(good).flatmap(lambda one: changed(one, pieces)) | st.lists(pieces).map(b"".join)
 
 

@@ -1,4 +1,4 @@
-"""Whole requests, right or almost right: never 500, each error a problem, nothing of anybody else's."""
+"""Valid and almost valid requests never get 500. Errors are problem documents, and nothing shows another's task."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from app.settings import Settings
 from tests.conftest import environment_for
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed
-from tests.fuzz.requests import RandomRequest, filled, requests
+from tests.fuzz.requests import RandomRequest, fill_in, requests
 from tests.support.factories import someone
 from tests.support.in_process import client_of
 from tests.support.people import TRUST, Person
@@ -31,14 +31,13 @@ pytestmark = pytest.mark.server
 
 SECRET_TITLE = "somebody else's, which no answer may show"
 PROBLEM = b"application/problem+json"
-CONTINUE = (
-    b"HTTP/1.1 100 Continue\r\n\r\n"  # sent before the response, if the client wanted it (RFC 9110 §10.1.1)
-)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Precedes the response if the client asked for it (RFC 9110 §10.1.1)."""
 
 
 @dataclass
 class Site:
-    """An application with somebody's task, and a task of somebody else."""
+    """The application, with a task of one person and a task of another person."""
 
     app: Edge
     words: dict[str, str]
@@ -47,7 +46,7 @@ class Site:
 
     async def ask(self, random_request: RandomRequest) -> tuple[int, Lines, bytes]:
         """Call the application as a server does after it has parsed the head of the request."""
-        path, _, query = filled(random_request.target, **self.words).partition(b"?")
+        path, _, query = fill_in(random_request.target, **self.words).partition(b"?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -60,10 +59,10 @@ class Site:
             "path": unquote(path.decode("latin-1").encode(), errors="replace"),
             "raw_path": path,
             "query_string": query,
-            "headers": [(name, filled(value, **self.words)) for name, value in random_request.headers],
+            "headers": [(name, fill_in(value, **self.words)) for name, value in random_request.headers],
         }
         messages = [
-            {"type": "http.request", "body": filled(random_request.body, **self.words), "more_body": False}
+            {"type": "http.request", "body": fill_in(random_request.body, **self.words), "more_body": False}
         ]
         sent: list[Any] = []
 
@@ -88,8 +87,8 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         yield Site(app, {"token": token, "mine": mine["id"], "others": others["id"]}, other, others)
 
 
-def judge(method: str, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
-    """Hold an answer of the application to what every answer promises."""
+def check_response(method: str, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+    """Check what is promised of every response of the application."""
     assert 200 <= status < 500
     assert SECRET_TITLE.encode() not in body
     assert headers[b"x-content-type-options"] == b"nosniff"
@@ -101,7 +100,7 @@ def judge(method: str, status: int, headers: dict[bytes, bytes], body: bytes) ->
         problem = json.loads(body)
         assert {"type", "title", "status", "detail", "instance", "request_id"} <= problem.keys()
         assert (problem["status"], problem["request_id"].encode()) == (status, headers[b"x-request-id"])
-        if status == 400 and not problem.get("errors"):  # the head or the body cannot be read
+        if status == 400 and not problem.get("errors"):  # only a wrong Host has no list of errors
             assert "Host" in problem["detail"]
     elif headers.get(b"content-type") == b"application/json" and method != "HEAD":
         json.loads(body)
@@ -115,7 +114,7 @@ async def test_a_nearly_valid_request_succeeds_or_is_refused_with_a_problem(
     status, headers, body = await site.ask(sent)
 
     event(str(int(status)))
-    judge(sent.method, status, dict(headers), body)
+    check_response(sent.method, status, dict(headers), body)
 
 
 async def test_after_all_these_requests_the_task_of_the_other_person_is_unchanged(site: Site) -> None:
@@ -123,12 +122,12 @@ async def test_after_all_these_requests_the_task_of_the_other_person_is_unchange
 
 
 def answer_of(service: Service, raw: bytes) -> bytes:
-    """Send bytes over a socket of their own, and return what comes before the server waits for more."""
+    """Send bytes over a new socket, and return what the server sends until it waits for more."""
     address = urlsplit(service.url)
     answer = b""
     with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
         connection.settimeout(0.2)
-        with suppress(OSError):  # it may wait for a body that never comes, or have closed long ago
+        with suppress(OSError):  # the server may wait for more, or have closed the connection
             connection.sendall(raw)
             while part := connection.recv(65536):
                 answer += part
@@ -142,7 +141,7 @@ def test_bytes_of_a_nearly_valid_request_get_a_response_or_a_refusal(
 ) -> None:
     sent.headers.append((b"connection", b"close"))
     words = {"token": service.token("fuzz"), "mine": "x", "others": "y"}
-    raw = filled(sent.raw(), **words)
+    raw = fill_in(sent.raw(), **words)
     raw = data.draw(
         st.just(raw) | changed(raw, st.sampled_from([b"\r\n", b"\n", b"\0", b":", b" ", b"\xff"]))
     )
@@ -156,9 +155,9 @@ def test_bytes_of_a_nearly_valid_request_get_a_response_or_a_refusal(
         status = int(status_line.split(b" ")[1])
         fields = (line.partition(b": ") for line in lines)
         headers = {name.lower(): value for name, _, value in fields}
-        if b"x-request-id" in headers:  # else the server refused it, which the application never saw
+        if b"x-request-id" in headers:  # without it, the HTTP server refused the request itself
             body = body[: int(headers.get(b"content-length", b"0"))]  # a second answer may follow
-            judge("HEAD" if not body else sent.method, status, headers, body)
+            check_response("HEAD" if not body else sent.method, status, headers, body)
         else:
             assert 400 <= status < 500
 

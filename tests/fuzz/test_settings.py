@@ -51,7 +51,7 @@ SOURCES = (
 
 @st.composite
 def environments(draw: st.DrawFn) -> dict[str, str]:
-    """Right settings, at most two of them changed."""
+    """Valid settings, at most two of them changed."""
     absent = draw(st.sets(st.sampled_from(SOURCES))) | {"NEON_AUTH_URL"} - draw(
         st.sampled_from([frozenset(), frozenset({"NEON_AUTH_URL"})])
     )

@@ -1,4 +1,4 @@
-"""The strict reader reads what the standard library's reads, save what two readers may understand differently."""
+"""The strict parser accepts what Python's `json` accepts, except texts that two parsers may read differently."""
 
 import json
 from math import isfinite
@@ -20,18 +20,18 @@ GOOD = (
 SNIPPETS = b'{ } [ ] , : "a" "" \\u0041 \\ud83c\\udf31 \\udc00 0 -0 1e5 1E+2 .5 01 true null nul \xf0\x9f\x8c\xb1 \x01 \xff'
 
 
-class Twice(Exception):
+class DuplicateMember(Exception):
     """A member is named twice."""
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) < len(pairs):
-        raise Twice
+        raise DuplicateMember
     return dict(pairs)
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Return whether a value can be held by every reader, and is not too deep."""
+    """Return whether every JSON parser can represent a value, and its depth is allowed."""
     match value:
         case dict():
             inner = [*value, *value.values()]
@@ -46,10 +46,10 @@ def is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def read_by_another(data: bytes) -> Any:
-    """Read with nothing but `json`, and look at what came out: slow, and plain to see through.
+    """Parse with `json` only, then check the result: slow but simple.
 
     Raises:
-        ValueError, Twice, RecursionError: it is not strict JSON.
+        ValueError, DuplicateMember, RecursionError: it is not strict JSON.
 
     """
     value = json.loads(data.decode(), object_pairs_hook=unique)
@@ -72,7 +72,7 @@ def read_by_another(data: bytes) -> Any:
 def test_any_bytes_are_read_as_by_another_parser_or_refused_if_they_are_ambiguous(data: bytes) -> None:
     try:
         expected = read_by_another(data)
-    except (ValueError, Twice, RecursionError):
+    except (ValueError, DuplicateMember, RecursionError):
         with pytest.raises(NotStrictJson) as refused:
             loads(data, max_depth=MAX_DEPTH)
         assert str(refused.value)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from app.domain.clock import to_rfc3339
-from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
+from tests.histories.history import History, conditions, edits, new_key, new_tasks, owners, picks
 from tests.support.model import Json, Refusal
 
 Operation = tuple[str, int, str | None, Json, Json]
@@ -25,7 +25,7 @@ operations = st.lists(
 
 
 class Batches(History):
-    """Batches; the first make some tasks to begin with, so close together that there is no room between them."""
+    """Batches. The first ones make tasks whose positions have no room between them."""
 
     @initialize()
     def begin(self) -> None:
@@ -40,13 +40,13 @@ class Batches(History):
     @rule(owner=owners, operations=operations, keyed=st.booleans())
     def batch(self, owner: str, operations: list[Operation], keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
-        wanted = self.wanted(owner, operations)
-        answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=a_key(keyed=keyed))
+        wanted = self.to_api(owner, operations)
+        answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=new_key(keyed=keyed))
         if refusals := [
             *filter(None, (self.refusal(owner, number, one) for number, one in enumerate(wanted)))
         ]:
             refusal = min(refusals, key=lambda refusal: refusal.rank)
-            self.refused(answer, refusal)
+            self.check_refusal(answer, refusal)
             assert [fault["pointer"] for fault in answer.json()["errors"]] == [
                 f"/operations/{refusal.operation}"
             ]
@@ -57,15 +57,15 @@ class Batches(History):
         assert answer.status_code == 200, answer.text
         before = model.changes
         for one, result in zip(wanted, answer.json()["results"], strict=True):
-            expected = self.done(owner, one, result.get("task", {}), now)
+            expected = self.apply_to_model(owner, one, result.get("task", {}), now)
             if one["op"] == "delete":
                 assert result == {"status": 204}
             else:
                 assert result == {"status": 201 if one["op"] == "create" else 200, "task": expected}
-        model.count_once_since(before)  # all of it is one change of the list
+        model.count_once_since(before)  # a batch is one change of the list
 
-    def wanted(self, owner: str, operations: list[Operation]) -> list[Json]:
-        """Return the operations, each task named once."""
+    def to_api(self, owner: str, operations: list[Operation]) -> list[Json]:
+        """Return the operations as the API takes them; no two of them name the same task."""
         found: list[Json] = []
         for op, number, kind, changes, new in operations:
             task_id = self.pick(owner, number, trashed=op == "restore")
@@ -85,11 +85,11 @@ class Batches(History):
             return Refusal(refusal.kind, number)
         return None
 
-    def done(self, owner: str, one: Json, answered: Json, now: str) -> Json:
+    def apply_to_model(self, owner: str, one: Json, answered: Json, now: str) -> Json:
         model = self.models[owner]
         fields = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
         if one["op"] == "create":
-            at = answered["created_at"]  # those of one batch are microseconds apart
+            at = answered["created_at"]  # the creations of one batch are microseconds apart
             assert now <= at < to_rfc3339(datetime.fromisoformat(now) + timedelta(milliseconds=1))
             return model.created(fields, answered, at)
         changes = {

@@ -8,12 +8,12 @@ from tests.support.follower import Follower
 
 
 class Changes(History):
-    """Each person has a client that is behind. Whenever it catches up, it has all tasks."""
+    """Each person has a client that reads changes late. When it has read all of them, it has all tasks."""
 
     def __init__(self) -> None:
         super().__init__()
         self.followers = {owner: Follower() for owner in self.people}
-        self.resynced: set[str] = set()  # owners whose client has a token of before `app resync`
+        self.resynced: set[str] = set()  # owners whose client has a token from before `app resync`
 
     @rule(owner=owners, limit=st.integers(1, 3))
     def follow(self, owner: str, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""What all histories have in common: two people, a model of each, and the agreement after every step."""
+"""What all histories have in common: two people, a model of each one's tasks, and a comparison after every step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ edits = fields | fields.map(lambda sent: {**sent, "completed": True, "title": "c
 new_tasks = st.tuples(st.sampled_from(TITLES), fields).map(lambda sent: {**sent[1], "title": sent[0]})
 
 
-def a_key(*, keyed: bool) -> str | None:
+def new_key(*, keyed: bool) -> str | None:
     return f'"{uuid4()}"' if keyed else None
 
 
 @dataclass
-class Kept:
-    """A request with a key, and the answer that is kept."""
+class KeyedRequest:
+    """A request with an Idempotency-Key, and its first response."""
 
     owner: str
     method: str
@@ -57,7 +57,7 @@ class Kept:
 
 
 class History(RuleBasedStateMachine):
-    """Two people and their models. Each rule of a subclass does one thing to both."""
+    """Two people and their models. Each rule of a subclass does the same to the service and to a model."""
 
     app: ClassVar[SyncApp]
 
@@ -67,11 +67,14 @@ class History(RuleBasedStateMachine):
         self.people: dict[str, Person] = {name: people.one(name) for name in ("ann", "bob")}
         self.models = {name: Model(TASKS_MAX) for name in self.people}
         self.etags: dict[str, tuple[str, int]] = {}
-        self.kept: list[Kept] = []
+        self.keyed_requests: list[KeyedRequest] = []
         self.step = 0
 
     def ask(self, owner: str, method: str, path: str = "", **more: Any) -> Any:
-        """Ask; with `if_match`, `key` (which is remembered with its answer) and `json` where they are not None."""
+        """Send a request with those of `if_match`, `key` and `json` that are not None.
+
+        A request with a key is remembered with its response.
+        """
         body, key, if_match = more.pop("json", None), more.pop("key", None), more.pop("if_match", None)
         headers = dict(more.pop("headers", {}))
         if if_match is not None:
@@ -82,7 +85,7 @@ class History(RuleBasedStateMachine):
             more["json"] = body
         answer = self.app.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
         if key is not None and answer.is_success:
-            self.kept.append(Kept(owner, method, path, key, body, answer))
+            self.keyed_requests.append(KeyedRequest(owner, method, path, key, body, answer))
         return answer
 
     def list_of(self, owner: str, **parameters: Any) -> Any:
@@ -94,7 +97,10 @@ class History(RuleBasedStateMachine):
         return to_rfc3339(self.app.now)
 
     def pick(self, owner: str, number: int, *, trashed: bool = False) -> str:
-        """Return the id of a task: most often one's own where it should be, else elsewhere, another's, or nobody's."""
+        """Return the id of a task, mostly of the owner's list (or trash, if `trashed`).
+
+        Otherwise it is of the owner's trash (or list), of the other person, or of nobody.
+        """
         mine, other = self.models[owner], self.models["bob" if owner == "ann" else "ann"]
         right, wrong = (mine.manual_order(trashed=str(where).lower()) for where in (trashed, not trashed))
         ids = right if right and number < 10 else [*wrong, *other.manual_order()[:1], NOWHERE]
@@ -110,22 +116,22 @@ class History(RuleBasedStateMachine):
         }
         return etags.get(kind or "", kind)
 
-    def agree(self, answer: httpx.Response, expected: Json) -> None:
+    def check_task(self, answer: httpx.Response, expected: Json) -> None:
         assert answer.status_code in (200, 201), answer.text
         assert answer.json() == expected
         assert answer.headers["etag"] == f'"{expected["version"]}"'
 
     def outcome(self, answer: httpx.Response, expected: Callable[[], T]) -> T | None:
-        """Return what the model says; None, where it refuses as the service did."""
+        """Return what the model returns; None, if the model and the service refuse the request alike."""
         try:
             found = expected()
         except Refusal as refusal:
-            self.refused(answer, refusal)
+            self.check_refusal(answer, refusal)
             return None
         assert answer.is_success or answer.status_code in (304, 400), answer.text
         return found
 
-    def refused(self, answer: httpx.Response, refusal: Refusal) -> None:
+    def check_refusal(self, answer: httpx.Response, refusal: Refusal) -> None:
         assert answer.status_code == REFUSALS[refusal.kind], answer.text
         assert answer.json()["type"] == f"/problems/{refusal.kind}"
 

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.histories.history import SORTS, History, Kept, owners, picks
+from tests.histories.history import SORTS, History, KeyedRequest, owners, picks
 from tests.support.model import Json
 
 filters = st.fixed_dictionaries(
@@ -42,7 +42,7 @@ class Reads(History):
         if not (task := self.outcome(answer, lambda: self.models[owner].find(task_id))):
             return
         if kind in (None, "stale"):
-            self.agree(answer, task)
+            self.check_task(answer, task)
         else:
             assert (answer.status_code, answer.content) == (304, b"")
 
@@ -69,21 +69,23 @@ class Reads(History):
         answer = self.ask(owner, "GET", f"summary?tz={zone}")
         assert answer.json() == self.models[owner].summary(self.app.now, zone)
 
-    @precondition(lambda self: self.kept)
+    @precondition(lambda self: self.keyed_requests)
     @rule(number=picks)
     def repeat(self, number: int) -> None:
-        kept = self.kept[number % len(self.kept)]
-        again = self.again(kept, kept.body)
+        kept = self.keyed_requests[number % len(self.keyed_requests)]
+        again = self.repeat_with(kept, kept.body)
         assert (again.status_code, again.content) == (kept.answer.status_code, kept.answer.content)
         assert [again.headers.get(name) for name in HEADERS] == [
             kept.answer.headers.get(name) for name in HEADERS
         ]
         assert again.headers["idempotency-replayed"] == "true"
         was_false = kept.body == {"completed": False}
-        different = DIFFERENT_BODIES.get(kept.path, {"completed": was_false})  # a completion: the opposite
-        refused = self.again(kept, different)
+        different = DIFFERENT_BODIES.get(
+            kept.path, {"completed": was_false}
+        )  # the opposite, for a completion
+        refused = self.repeat_with(kept, different)
         assert (refused.status_code, refused.json()["type"]) == (422, "/problems/key-reused")
 
-    def again(self, kept: Kept, body: Json | None) -> Any:
+    def repeat_with(self, kept: KeyedRequest, body: Json | None) -> Any:
         headers = {"idempotency-key": kept.key}
         return self.ask(kept.owner, kept.method, kept.path, json=body, headers=headers)

@@ -24,7 +24,7 @@ TASKS_MAX = 6  # tasks a person may have: few, so that a list is full now and th
 class SyncApp:
     """The application. Its event loop runs only while a history waits for it.
 
-    With the loop in a thread of its own, a fifth of the time went to the thread.
+    A loop in its own thread would take a fifth of the time for switching between threads.
     """
 
     def __init__(self, database_url: str) -> None:

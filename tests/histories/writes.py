@@ -6,24 +6,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from app.domain.clock import to_rfc3339
-from tests.histories.history import History, a_key, conditions, edits, new_tasks, owners, picks
+from tests.histories.history import History, conditions, edits, new_key, new_tasks, owners, picks
 from tests.support.model import Json
 
 keys = st.sampled_from([False, True])
 MONTH = timedelta(days=30)
-EMPTIED: Json = {"description": None, "due": None, "priority": "none", "tags": []}
+NULLED: Json = {"description": None, "due": None, "priority": "none", "tags": []}
 
 
 class Writes(History):
-    """The verbs of one task, the trash and its end."""
+    """Writes to one task, and the purge of the trash."""
 
     @rule(owner=owners, fields=new_tasks, keyed=keys)
     def create(self, owner: str, fields: Json, keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
-        answer = self.ask(owner, "POST", json=fields, key=a_key(keyed=keyed))
+        answer = self.ask(owner, "POST", json=fields, key=new_key(keyed=keyed))
         if self.outcome(answer, lambda: model.room_for(1)):
             task = model.created(fields, answer.json(), now)
-            self.agree(answer, task)
+            self.check_task(answer, task)
             assert answer.headers["location"].endswith(f"/tasks/{task['id']}")
             assert model.manual_order()[0] == model.listed()[0]["id"] == task["id"]
 
@@ -37,13 +37,13 @@ class Writes(History):
     def change(self, owner: str, number: int, fields: Json, kind: str | None, method: str) -> None:
         sent = fields
         if method == "null":
-            method, fields = "PATCH", EMPTIED
+            method, fields = "PATCH", NULLED  # null means these values
             sent = dict.fromkeys(fields)
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, method, task_id, if_match=if_match, json=sent)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
-            self.agree(answer, model.changed(task, fields, now))
+            self.check_task(answer, model.changed(task, fields, now))
 
     @rule(
         owner=owners,
@@ -63,11 +63,11 @@ class Writes(History):
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
         body = None if completed is None else {"completed": completed}
-        once = {"json": body, "key": a_key(keyed=keyed)}
+        once = {"json": body, "key": new_key(keyed=keyed)}
         answer = self.ask(owner, "PATCH", f"{task_id}/complete", if_match=if_match, **once)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
             wanted = not task["completed"] if completed is None else completed
-            self.agree(answer, model.changed(task, {"completed": wanted}, now))
+            self.check_task(answer, model.changed(task, {"completed": wanted}, now))
 
     @rule(owner=owners, number=picks, kind=conditions, permanent=st.sampled_from([False, False, True]))
     def delete(self, owner: str, number: int, kind: str | None, permanent: bool) -> None:  # noqa: FBT001
@@ -90,12 +90,12 @@ class Writes(History):
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, "POST", f"{task_id}/restore", if_match=if_match)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=True)):
-            self.agree(answer, model.changed(task, {"trashed_at": None}, now))
+            self.check_task(answer, model.changed(task, {"trashed_at": None}, now))
 
     @rule(days=st.sampled_from([1, 1, 31]))
     def purge(self, days: int) -> None:
         self.app.now += timedelta(days=days)
-        self.kept.clear()  # responses older than a day are not repeated
+        self.keyed_requests.clear()  # responses older than a day are not repeated
         self.app.purge(older_than=MONTH)
         long_ago = to_rfc3339(self.app.now - MONTH)
         for model in self.models.values():
@@ -126,11 +126,14 @@ class Writes(History):
         wanted = [*others[:place], task_id, *others[place:]]
         if wanted != ids:
             self.place(owner, task, answer.json()["position"], now)
-        self.agree(answer, model.tasks[task_id])
+        self.check_task(answer, model.tasks[task_id])
         assert model.manual_order() == wanted
 
     def place(self, owner: str, task: Json, position: str, now: str) -> None:
-        """Put a task elsewhere; where there was no room, those not in the trash are spread in their order."""
+        """Give a task its new position in the model.
+
+        If there was no room, the service has spread all tasks that are not in the trash, in the same order.
+        """
         model = self.models[owner]
         answered = {
             one["id"]: one

@@ -1,4 +1,4 @@
-"""The faults, by what they happen to."""
+"""The scenarios, grouped by the part that fails."""
 
 from importlib import import_module
 
@@ -21,6 +21,6 @@ ALL = (
 
 
 def load() -> None:
-    """Read them all, so that they are in the table, in this order."""
+    """Import all modules: each adds its scenarios to the table, in this order."""
     for name in ALL:
         import_module(f"{__name__}.{name}")

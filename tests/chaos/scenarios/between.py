@@ -78,7 +78,7 @@ def wire_cut(harness: Harness) -> None:
 
 @contextmanager
 def wired(harness: Harness) -> Iterator[tuple[Proxy, Service]]:
-    """Serve, over a wire to the database that can be played with."""
+    """Start a service that reaches its database through a proxy."""
     with harness.background.entered(proxy_to(harness.postgres.port)) as wire:
         url = harness.database_url.replace(f":{harness.postgres.port}/", f":{wire.port}/")
         with harness.serving(url) as service:
@@ -86,5 +86,5 @@ def wired(harness: Harness) -> Iterator[tuple[Proxy, Service]]:
 
 
 def through(pooler: PgBouncer) -> str:
-    """Return the address, saying what it leads to."""
+    """Return the URL of the pooler, with the parameter that says it is PgBouncer."""
     return f"{pooler.url}?pgbouncer=true"

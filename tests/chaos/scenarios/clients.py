@@ -29,7 +29,7 @@ def client_gone(harness: Harness) -> None:
 
 
 def leave(port: int, *, abruptly: bool) -> None:
-    """Say that 99 bytes follow, send one, and go."""
+    """Announce a body of 99 bytes, send one byte, and close the connection."""
     head = f"POST /api/me/tasks HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token('leaver')}\r\n"
     connection = socket.create_connection(("127.0.0.1", port))
     connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode())

@@ -1,4 +1,4 @@
-"""The clock of the service's machine is off, and people's tokens are not."""
+"""The service's clock is wrong; the clock of the issuer of tokens is right."""
 
 import time
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from app.infra.auth.jwt_claims import LEEWAY
-from tests.chaos.harness import PEOPLE, Harness, somebody
+from tests.chaos.harness import PEOPLE, Harness, new_people
 from tests.chaos.issuer import signed
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
@@ -17,14 +17,14 @@ from tests.chaos.small_disk import NotHere
 from tests.support.servers.jwks import jwks_server
 from tests.support.signing import SigningKey
 
-AGE: Final = 600  # seconds: older than any clock here is off
+AGE: Final = 600  # seconds: more than any of these clocks is wrong, so no token seems to be from the future
 ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, during=1.0)
 
 
 def clock_off(harness: Harness, seconds: int) -> None:
-    """Serve with such a clock: what fits both clocks is answered, and what does not is 401."""
+    """Start a service with such a clock: a token that is valid by this clock gets 200, any other token 401."""
     key = SigningKey("one")
-    tokens = {owner: signed(key, owner, age=AGE) for owner in somebody(PEOPLE)}
+    tokens = {owner: signed(key, owner, age=AGE) for owner in new_people(PEOPLE)}
     clock = {"LD_PRELOAD": library(), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with (
         harness.background.entered(jwks_server(key.public)) as server,
@@ -57,7 +57,7 @@ def library() -> str:
 
 
 def made_at(client: httpx.Client, token: str) -> float:
-    """Create a task; return when it was made by the service's clock, in seconds since 1970."""
+    """Create a task; return its time of creation by the service's clock, in seconds since 1970."""
     task = client.post("/api/me/tasks", json={"title": "when"}, headers=bearer(token)).json()
     return datetime.fromisoformat(task["created_at"]).timestamp()
 

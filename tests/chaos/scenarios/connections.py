@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.abuse.readers import LARGE_LIST, asking, make_hoarder, statuses
 from tests.abuse.sockets import connected
-from tests.chaos.answers import Answer, share_well
+from tests.chaos.answers import Answer, share_2xx
 from tests.chaos.harness import Harness
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.report import percent
@@ -63,7 +63,7 @@ def slow_readers(harness: Harness) -> None:
                 answered[0] == {200: 4, 429: 56}, f"the person's 60 are answered {dict(answered[0])}"
             )
             harness.promise(answered[1][200] < 20, f"the strangers' 60 {dict(answered[1])}")
-            harness.promise(held < 60, f"{held:.0f} MB more are held meanwhile")
+            harness.promise(held < 60, f"{held:.0f} MB more are held during the fault")
             harness.promise(
                 more <= 12, f"{more} descriptors more are open afterwards (a pool of 10 may still fill)"
             )
@@ -74,7 +74,7 @@ def others(harness: Harness) -> str:
     """Return the success and latency of all other people before the fault and during it."""
 
     def fared(answers: list[Answer]) -> str:
-        return f"{percent(share_well(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"
+        return f"{percent(share_2xx(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"
 
     began = harness.record.began
     before = [each for each in harness.load.answers if each.answered_at < began]

@@ -1,4 +1,4 @@
-"""The database goes away, or stands still."""
+"""The database ends connections, is killed, or stops."""
 
 import signal
 import time
@@ -68,7 +68,7 @@ def paused(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service, after=2.2):
         postmaster = psutil.Process(harness.postgres.process.pid if harness.postgres.process else 0)
         with harness.fault():
-            postmaster.suspend()  # first, so that it starts nobody else
+            postmaster.suspend()  # first, so that it starts no new process
             everyone = [*postmaster.children(recursive=True), postmaster]
             for process in everyone:
                 process.suspend()

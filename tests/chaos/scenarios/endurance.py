@@ -1,4 +1,4 @@
-"""Nothing happens, for long: memory, descriptors and connections stay what they are."""
+"""A long run without a fault: memory, descriptors and connections must not grow."""
 
 import time
 from typing import Final
@@ -11,7 +11,7 @@ from tests.support.processes import descriptors, memory
 
 RATE: Final = 900  # requests a second at most, which leaves two cores some room
 PEOPLE: Final = 32
-GROWTH: Final = 1.05  # of memory, after the warming up
+GROWTH: Final = 1.05  # allowed ratio of the memory at the end to the memory after warming up
 
 
 @scenario("very many requests at a steady rate", Allowed(outage=2.0, slowest=3.0, during=1.0))
@@ -37,6 +37,6 @@ def endurance(harness: Harness) -> None:
 
 
 def wait_for(load: Load, count: int) -> None:
-    """Wait for so many answers."""
+    """Wait until there are so many responses."""
     while load.count < count:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The issuer of tokens is away, slow, or has another key; strangers ask with keys that nobody knows."""
+"""The issuer of tokens is down or slow, or changes its key; a flood of tokens names unknown keys."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ import httpx
 from dev.postgres import free_port
 from tests.chaos.answers import Answer
 from tests.chaos.flood import unknown_at
-from tests.chaos.harness import PEOPLE, Harness, port_of, somebody
+from tests.chaos.harness import PEOPLE, Harness, new_people, port_of
 from tests.chaos.issuer import all_signed, signed
 from tests.chaos.judge import BUSY, FEW, Allowed
 from tests.chaos.scenario import scenario
@@ -22,14 +22,14 @@ from tests.support.servers.jwks import JwksServer, jwks_server
 from tests.support.servers.service import Service
 from tests.support.signing import SigningKey
 
-NOTHING_SEEN = Allowed(outage=BUSY, slowest=2.0, during=1.0)
-RATE = 1000  # strangers a second
+UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0)
+RATE = 1000  # forged tokens a second
 
 
 @scenario("auth server down at the start", Allowed(outage=6.0, slowest=3.0, before=None, back=2.0))
 def auth_down_at_start(harness: Harness) -> None:
     key, port = SigningKey("one"), free_port()
-    tokens, settings = all_signed(key, somebody(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}
+    tokens, settings = all_signed(key, new_people(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}
     with ExitStack() as stack:
         service = stack.enter_context(harness.serving(settings=settings))
         load = stack.enter_context(harness.under_load(service, tokens=tokens, after=3.2))
@@ -41,7 +41,7 @@ def auth_down_at_start(harness: Harness) -> None:
             harness.always.enter_context(harness.background.entered(jwks_server(key.public, port=port)))
 
 
-@scenario("auth server hangs", NOTHING_SEEN)
+@scenario("auth server hangs", UNNOTICED)
 def auth_hanging(harness: Harness) -> None:
     unknown = signed(SigningKey("two"), "x")
     with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
@@ -51,17 +51,17 @@ def auth_hanging(harness: Harness) -> None:
         time.sleep(1.0)
 
 
-@scenario("auth server rotates its key", NOTHING_SEEN)
+@scenario("auth server rotates its key", UNNOTICED)
 def auth_rotating(harness: Harness) -> None:
     old, new = SigningKey("old"), SigningKey("new")
     with with_keys(harness, old) as (server, service), harness.fault():
         server.keys = [new.public, old.public]
         status, took = timed_request(service, signed(new, "x"))
         harness.promise((status, took < 1.0) == (200, True), f"the new key: {status} after {took:.2f} s")
-        time.sleep(2.0)  # the people go on with tokens of the old one
+        time.sleep(2.0)  # the people continue with tokens of the old key
 
 
-@scenario("Better Auth stopped and started", NOTHING_SEEN)
+@scenario("Better Auth stopped and started", UNNOTICED)
 def better_auth_restarted(harness: Harness) -> None:
     database, port, run = harness.postgres.new_database(), free_port(), harness.background.run
     with ExitStack() as first:
@@ -79,20 +79,20 @@ def better_auth_restarted(harness: Harness) -> None:
                 harness.promise(status == 200, f"a token made after the restart: {status}")
 
 
-@scenario("1,000 unknown keys a second", NOTHING_SEEN)
+@scenario("1,000 unknown keys a second", UNNOTICED)
 def unknown_keys(harness: Harness) -> None:
     seconds = 10 if harness.long else 4
     with with_keys(harness, SigningKey("one")) as (server, service), harness.fault():
         time.sleep(3.0)
         quiet = p99(harness.load.answers)
         start, requests_before = time.monotonic(), server.requests
-        statuses = flooded(service, seconds * 2)
+        statuses = run_flood(service, seconds * 2)
         fetched = server.requests - requests_before
         during = [each for each in harness.load.answers if each.sent_at > start]
     rate = sum(statuses.values()) / seconds
     harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {statuses}")
     harness.promise(fetched <= 8, f"{fetched} fetches (limit in the first minute: 8)")
-    # The strangers themselves take a core that everybody shares, so the seconds between show what that costs.
+    # Sending the flood takes CPU too. The seconds in which no token needs a key show the effect of that alone.
     control = p99([each for each in during if not unknown_at(each.sent_at)])
     unknown = p99([each for each in during if unknown_at(each.sent_at)])
     harness.promise(
@@ -104,8 +104,8 @@ def unknown_keys(harness: Harness) -> None:
 
 @contextmanager
 def with_keys(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, Service]]:
-    """Serve keys and the service, with people at work whose tokens one of them signed."""
-    tokens = all_signed(key, somebody(PEOPLE))
+    """Start a key server and a service that trusts it. People send requests with tokens that the key signed."""
+    tokens = all_signed(key, new_people(PEOPLE))
     with (
         harness.background.entered(jwks_server(key.public)) as server,
         harness.serving(settings={"JWKS_URL": server.url}) as service,
@@ -114,8 +114,8 @@ def with_keys(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, S
         yield server, service
 
 
-def flooded(service: Service, seconds: int) -> dict[str, int]:
-    """Send requests as strangers; count the statuses of those with unknown keys."""
+def run_flood(service: Service, seconds: int) -> dict[str, int]:
+    """Run the flood; count the statuses of its tokens with unknown keys."""
     command = [sys.executable, "-m", "tests.chaos.flood", str(port_of(service)), str(RATE), str(seconds)]
     statuses: dict[str, int] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -124,7 +124,7 @@ def flooded(service: Service, seconds: int) -> dict[str, int]:
 
 
 def p99(answers: list[Answer]) -> float:
-    """Return the 99th percentile of each second, and of those the median: others use this machine too."""
+    """Return the median of the 99th percentiles of each second: a busy machine spoils only some seconds."""
     seconds: dict[int, list[float]] = {}
     for each in answers:
         seconds.setdefault(int(each.sent_at), []).append(each.took)
@@ -133,7 +133,7 @@ def p99(answers: list[Answer]) -> float:
 
 
 def timed_request(service: Service, token: str) -> tuple[int, float]:
-    """Ask once; return the status and the seconds."""
+    """Send one request; return the status and the seconds."""
     start = time.monotonic()
     answer = httpx.get(
         f"{service.url}/api/me/tasks", headers={"authorization": f"Bearer {token}"}, timeout=10

@@ -78,7 +78,7 @@ def log_reader_gone(harness: Harness) -> None:
 
 
 def read_until(descriptor: int, over: threading.Event) -> None:
-    """Read a pipe, and close it."""
+    """Read a pipe until the event is set or the pipe ends, and close it."""
     while not over.is_set() and os.read(descriptor, 65536):
         pass
     os.close(descriptor)

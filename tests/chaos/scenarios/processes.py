@@ -17,10 +17,8 @@ from tests.chaos.scenario import scenario
 from tests.support.processes import workers
 from tests.support.servers.service import Service
 
-START = 5.0  # seconds that a process may take, on two cores that others use
-ORPHANED = (
-    4.0  # seconds: a worker looks each second whether its main process lives, and finishes what it is at
-)
+START = 5.0  # seconds that a process may take to start on a busy machine
+ORPHANED = 4.0  # seconds: a worker checks each second that its main process is alive, then ends its requests
 DELAY = 1  # seconds of SHUTDOWN_DELAY
 
 
@@ -92,22 +90,22 @@ def rolling(harness: Harness) -> None:
             now = list(old)
             for number, leaving in enumerate(old):
                 now.append(another(f"new-{number}"))
-                look(proxy, now)
+                update_targets(proxy, now)
                 leaving.process.send_signal(signal.SIGTERM)
                 turned = wait_until(partial(unready, leaving), pause=0.05)
                 harness.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
                 now.remove(leaving)
-                look(proxy, now)
+                update_targets(proxy, now)
                 harness.promise((code := leaving.process.wait(15)) == 0, f"exit status {code}")
                 time.sleep(0.5)
 
 
-def look(proxy: Proxy, services: list[Service]) -> None:
+def update_targets(proxy: Proxy, services: list[Service]) -> None:
     """Send new connections to the processes that report ready, as a balancer does."""
     wait_until(lambda: bool(services) and is_up(services[-1].url, "/health/ready"))
     proxy.aim([port_of(service) for service in services if is_up(service.url, "/health/ready")])
 
 
 def unready(service: Service) -> bool:
-    """Return whether a service says that it takes no more."""
+    """Return whether `/health/ready` of a service is not 200."""
     return not is_up(service.url, "/health/ready")

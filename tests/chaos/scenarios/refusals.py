@@ -14,8 +14,8 @@ from tests.chaos.scenario import scenario
 from tests.chaos.small_disk import filled, in_a_small_place
 
 HELD = 6.0  # seconds
-SETTLED = 1.5  # seconds, until what room there is within the pages is used up as well
-WORKS = Allowed(outage=BUSY, slowest=2.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
+SETTLED = 1.5  # seconds until the free space within PostgreSQL's pages is used up too
+READS_WORK = Allowed(outage=BUSY, slowest=2.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 
 @scenario("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))
@@ -42,7 +42,7 @@ def pool_exhausted(harness: Harness) -> None:
         )
 
 
-@scenario("disk full (53100)", WORKS)
+@scenario("disk full (53100)", READS_WORK)
 def disk_full(harness: Harness) -> None:
     small = harness.folder / "small"
     with harness.cluster.copy(harness.folder / "crowded", *in_a_small_place(small)) as server:
@@ -58,7 +58,7 @@ def disk_full(harness: Harness) -> None:
             time.sleep(SETTLED + 3.0)
 
 
-@scenario("read-only (25006)", WORKS, own_server=True)
+@scenario("read-only (25006)", READS_WORK, own_server=True)
 def read_only(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
         try:
@@ -71,13 +71,13 @@ def read_only(harness: Harness) -> None:
 
 
 def set_read_only(harness: Harness, value: str) -> None:
-    """Switch the whole server, for sessions that are there too."""
+    """Change the setting of the whole server, open sessions included."""
     harness.sql(f"ALTER SYSTEM SET default_transaction_read_only = {value}", "postgres")
     harness.sql("SELECT pg_reload_conf()", "postgres")
 
 
 def timed(client: httpx.Client, method: str, path: str, **how: Any) -> tuple[int, float]:
-    """Ask once; return the status and the seconds."""
+    """Send one request; return the status and the seconds."""
     start = time.monotonic()
     status = client.request(method, path, **how).status_code
     return status, time.monotonic() - start

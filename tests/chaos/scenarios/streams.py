@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
-from tests.chaos.harness import Harness, port_of, somebody, wait_until
+from tests.chaos.harness import Harness, new_people, port_of, wait_until
 from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
@@ -25,7 +25,7 @@ from tests.support.servers.service import Service
 
 FOLLOWERS: Final = 8  # people who follow their tasks and write only during a fault
 NOTICED: Final = 6.0 + BUSY  # seconds: the subscription is checked after 3 s, and its reply may take 3 s
-HEARD: Final = 3.0 + BUSY  # seconds after the return
+HEARD: Final = 3.0 + BUSY  # seconds after the store or the worker is back
 
 
 @scenario(
@@ -41,7 +41,7 @@ def live_store(harness: Harness) -> None:
         here, there = (
             stack.enter_context(harness.serving(settings=settings, folder=name)) for name in ("here", "there")
         )
-        streams = {owner: opened_stream(harness, stack, there, owner) for owner in somebody(FOLLOWERS)}
+        streams = {owner: opened_stream(harness, stack, there, owner) for owner in new_people(FOLLOWERS)}
         faults: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
             "killed": (store.kill, store.start),
             "paused": (partial(store.signal, signal.SIGSTOP), partial(store.signal, signal.SIGCONT)),
@@ -72,7 +72,7 @@ def live_store(harness: Harness) -> None:
     Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0),
 )
 def worker_killed_unannounced(harness: Harness) -> None:
-    title, (owner,) = f"committed {uuid4().hex}", somebody(1)
+    title, (owner,) = f"committed {uuid4().hex}", new_people(1)
     with ExitStack() as stack:
         wire = stack.enter_context(wire_to(harness.database_url))
         service = stack.enter_context(harness.serving(wire.url, {"WEB_CONCURRENCY": "2"}))
@@ -120,17 +120,17 @@ def is_live(stream: EventReader) -> bool:
 
 
 def titles(stream: EventReader) -> set[str]:
-    """Return the titles of the tasks that have come."""
+    """Return the titles of the tasks that the stream has shown."""
     return {task["title"] for task in stream.tasks.values() if task}
 
 
 def hold(proxy: Proxy) -> None:
-    """Pass nothing on, and close nothing."""
+    """Stop forwarding, and keep the connections open."""
     proxy.behaviour = "hold"
 
 
 def forget(harness: Harness, proxy: Proxy) -> None:
-    """Drop what was held, with its connections, and pass on again."""
+    """Abort the connections and what they held, and forward again."""
     harness.background.run(proxy.cut())
     proxy.behaviour = "pass"
 
