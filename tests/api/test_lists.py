@@ -147,8 +147,8 @@ LONG_QUERY = b"%s=%s&%s=false&sort=%s&" % (
 
 
 def test_a_limited_number_of_lists_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.api.requests.list_query.KNOWN_MAX", 3)
-    list_query._known.clear()
+    monkeypatch.setattr("app.api.requests.list_query.CACHED_MAX", 3)
+    list_query._cached.clear()
 
     for limit in range(1, 9):
         read_list(task_request(query=b"limit=%d" % limit))
@@ -157,8 +157,8 @@ def test_a_limited_number_of_lists_is_cached(monkeypatch: pytest.MonkeyPatch) ->
         read_list(task_request(query=b"limit=%d&updated_since=2026-01-01" % limit))
         read_list(task_request(query=b"&" * 95 + LONG_QUERY + b"limit=%d" % limit))
 
-    assert 1 <= len(list_query._known) <= 3
-    assert not any(b"&" in query for query in list_query._known)
+    assert 1 <= len(list_query._cached) <= 3
+    assert not any(b"&" in query for query in list_query._cached)
 
 
 async def test_a_cursor_is_valid_for_every_spelling_of_the_same_query(people: People) -> None:

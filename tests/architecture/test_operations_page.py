@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import app.api
-from app.api.problem_pages import PLAIN
+from app.api.problem_pages import WITHOUT_SLUG
 from app.api.problems import PROBLEMS, Problem
 from app.infra.postgres.row_security import TABLES
 
@@ -72,7 +72,7 @@ def test_the_row_of_about_blank_has_each_status_of_a_problem_without_a_name() ->
     (row,) = [line for line in page.splitlines() if line.startswith("| `about:blank` |")]
     statuses = [int(status) for status in row.split("|")[2].split()]
 
-    assert statuses == [problem.status for problem in PLAIN]
+    assert statuses == [problem.status for problem in WITHOUT_SLUG]
 
 
 def test_the_serving_role_gets_rights_on_every_view() -> None:

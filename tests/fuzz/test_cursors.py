@@ -63,7 +63,7 @@ def test_a_forged_cursor_that_is_accepted_has_values_that_postgresql_accepts(
     order: Order, place: bytes
 ) -> None:
     selection = Selection(order=order)
-    raw = cursors._checksum(place, cursors._list_of(ANN, selection)) + place
+    raw = cursors._checksum(place, cursors._scope_of_list(ANN, selection)) + place
     made = urlsafe_b64encode(raw).decode().rstrip("=")
 
     try:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from app.api.backpressure import ByteBudget, LargeBodies, LargeResponses
-from app.api.context import AppState, RequestContext, begin, context_of
+from app.api.context import AppState, RequestContext, context_of, make_context
 from app.api.requests.request import TaskRequest
 from app.domain.identity import Principal, UserId
 from app.live.change_marks import ChangeMarks
@@ -60,7 +60,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         verifier=NameTagVerifier(),
         shutdown_delay=0,
     )
-    begin(scope, state)
+    make_context(scope, state)
     context_of(scope).principal = Principal(ANN)
     return TaskRequest(scope, receive, must_not_send)
 

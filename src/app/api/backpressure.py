@@ -3,10 +3,10 @@
 - `ByteBudget` counts bytes in memory, for one person and in total.
 - A response stays in memory until the kernel takes it, and the kernel keeps a limited number of unread bytes
   of a connection (`app.send_buffers`). So a large response counts while it is being sent. Small ones do not
-  count: of these, granian keeps a few for each connection.
+  count: granian keeps only a few of them for each connection.
 - A client may still be sending its body after the response, whatever the status is. If the server closes
   then, it resets the connection (RFC 9112 §9.6), and many clients report a broken connection and never read
-  the response. So the rest is read for a while, and dropped.
+  the response. So the rest of the body is read for a while, and dropped.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
 from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
 
 
-class Full(Enum):
+class ReachedLimit(Enum):
     """Which limit is reached: one person's, or the total."""
 
     PERSON = auto()
@@ -38,11 +38,11 @@ class ByteBudget:
         self._bytes: dict[str, int] = {}
         self._total = 0
 
-    def limit_reached(self, person: str, size: int) -> Full | None:
+    def limit_reached(self, person: str, size: int) -> ReachedLimit | None:
         """Return the limit that `size` more bytes would exceed; None if they fit."""
         if self._bytes.get(person, 0) + size > self._of_one:
-            return Full.PERSON
-        return Full.PROCESS if self._total + size > self._of_all else None
+            return ReachedLimit.PERSON
+        return ReachedLimit.PROCESS if self._total + size > self._of_all else None
 
     def take(self, person: str, size: int) -> None:
         """Count bytes, even beyond the limits."""
@@ -70,19 +70,19 @@ class Turn:
     size: int
 
     def release(self) -> None:
-        """Let others be worked on."""
+        """Let other bodies be worked on."""
         self.lock.release()
         self.bodies.free(self.size)
 
 
 class LargeBodies:
-    """Lets large bodies be worked on, from parsing to the response: of each person one at a time.
+    """Limits the large bodies in progress, from parsing to the response: one of each person at a time.
 
     The database would run a person's transactions one after the other anyway. Here they wait without a
     connection, and each person has one place in the queue for the event loop.
 
-    While a body is worked on, it takes eight times its size in memory. So the bodies of all people have a
-    limit. The smallest one goes first: it does not wait behind large batches.
+    A body in progress takes eight times its size in memory. So the bodies of all people have a limit. The
+    smallest one that waits goes first: it does not wait behind large batches.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class LargeBodies:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # its turn came while it gave up
+            if not turn.cancelled():  # the turn came at the same time as the cancellation
                 self.free(size)
             raise
 
@@ -138,7 +138,7 @@ class LargeBodies:
                 turn.set_result(None)
 
 
-LARGE: Final = 32 * 1024  # bytes; a list of 50 tasks is half as large and costs nothing more
+LARGE: Final = 32 * 1024  # bytes; a list of 50 tasks is half as large, so it does not count
 PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not read yet
 PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 ADDRESS_MAX: Final = 4 * 1024 * 1024  # the same, of all requests of an address without a user
@@ -165,29 +165,32 @@ class LargeResponses:
         full = budget.limit_reached(reader, size)
         if full is None:
             return None
-        return TooManyUnreadResponses() if full is Full.PERSON else TooBusy()
+        return TooManyUnreadResponses() if full is ReachedLimit.PERSON else TooBusy()
 
     async def send(self, send: Send, start: Message, body: bytes, reader: str, *, public: bool) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.
 
         The last bytes are sent one by one, in more pieces than granian queues. So once the last piece is in
-        the queue, the first one has left it, and the whole body before it too.
+        the queue, the first of them has left it, and so has everything before.
         """
         budget, size = self._budget_for(len(body), public=public)
         budget.take(reader, size)
         try:
             await send(start)
-            whole = len(body) - QUEUE - 1
-            for begin in range(0, whole, PIECE):
-                await send(_piece(body[begin : min(begin + PIECE, whole)]))
-            for index in range(whole, len(body)):
+            single_bytes_at = len(body) - QUEUE - 1
+            for begin in range(0, single_bytes_at, PIECE):
+                await send(_piece(body[begin : min(begin + PIECE, single_bytes_at)]))
+            for index in range(single_bytes_at, len(body)):
                 await send(_piece(body[index : index + 1]))
             await send(_piece(b"", more=False))
         finally:
             budget.release(reader, size)
 
     def _budget_for(self, size: int, *, public: bool) -> tuple[ByteBudget, int]:
-        """Return the budget of a response and the bytes to count. Readers of a public one share its bytes."""
+        """Return the budget of a response and the bytes to count.
+
+        All readers of a public response share its bytes. So only the bytes in the queue of granian count.
+        """
         return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
 
 
@@ -195,15 +198,15 @@ def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes
-READ_ON_FOR: Final = 4  # seconds
+READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes of a body that are read and dropped
+READ_ON_FOR: Final = 4  # seconds in which they are read
 READ_ON_AFTER_408: Final = 1  # seconds: the body already had its time
 READ_ON_AT_ONCE: Final = 256  # bodies of a process; with more, connections close at once
-KERNEL_BUFFERS: Final = 64 * 1024  # bytes of a body, even if nobody reads
+KERNEL_BUFFERS: Final = 64 * 1024  # bytes of a body that the kernel takes even if nobody reads them
 
 
 class IncomingBody:
-    """An ASGI `receive` for a body that is large or of unknown length, which can drain the rest."""
+    """An ASGI `receive` for a body that is large or of unknown length. It can drain the rest of the body."""
 
     draining = 0  # bodies that this process is reading on
 

@@ -1,8 +1,6 @@
 """The context of a request: what the middleware reads from the ASGI scope and computes from it.
 
-Handlers and the log use it.
-
-Only this module looks up strings in an ASGI scope.
+Handlers and the log use the context. Only this module reads the keys of an ASGI scope.
 """
 
 import re
@@ -20,7 +18,7 @@ from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 from app.live.hub import Hub
 
-_KEY: Final = "taskward"
+_SCOPE_KEY: Final = "taskward"
 _DIGITS: Final = len(str(KERNEL_BUFFERS))
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -58,12 +56,12 @@ class RequestContext:
     peer: str
     trace_id: str | None = None
     span: Any = None
-    route: str | None = None  # its path template
+    route: str | None = None  # the path template of the matched route
     principal: Principal | None = None
     rate_limit: QuotaState | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
-    turn: Turn | None = None  # the request has it from the parsing of a large body until the response
+    turn: Turn | None = None  # of a large body: kept from parsing until the response
     stream_began: float | None = None  # seconds of `perf_counter`; None: the response is no event stream
 
     def end_turn(self) -> None:
@@ -86,7 +84,7 @@ class RequestContext:
 
     @property
     def tasks(self) -> TaskService:
-        """The user's tasks."""
+        """A service for the user's tasks, with a new unit of work."""
         return self.app.unit_of_work_of(self.user_id).tasks
 
     @property
@@ -108,7 +106,7 @@ class RequestContext:
         digits = len(length)
         return digits > _DIGITS or (digits == _DIGITS and length.isdigit() and int(length) > KERNEL_BUFFERS)
 
-    def first(self, name: bytes) -> str | None:
+    def first_line(self, name: bytes) -> str | None:
         """Return the first line of a header; None if it is absent."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
@@ -123,13 +121,13 @@ class RequestContext:
         return [value.decode("latin-1") for key, value in self.header_lines if key == name]
 
 
-def begin(scope: Any, app: AppState) -> RequestContext | None:
-    """Make the context of a request; None for the events of a lifespan."""
+def make_context(scope: Any, app: AppState) -> RequestContext | None:
+    """Make the context of an HTTP request; None if the scope is of anything else, such as a lifespan."""
     if scope["type"] != "http":
         return None
     lines, client = scope["headers"], scope.get("client")
     headers = dict(reversed(lines))
-    context = scope[_KEY] = RequestContext(
+    context = scope[_SCOPE_KEY] = RequestContext(
         app,
         read_request_id(headers.get(b"x-request-id", b"")),
         scope["method"],
@@ -145,7 +143,7 @@ def begin(scope: Any, app: AppState) -> RequestContext | None:
 
 def context_of(scope: Any) -> RequestContext:
     """Return the context of a request."""
-    context: RequestContext = scope[_KEY]
+    context: RequestContext = scope[_SCOPE_KEY]
     return context
 
 
@@ -162,5 +160,5 @@ def add_route(scope: Any) -> tuple[RequestContext, BaseRouteHandler, Mapping[str
 
 
 def read_request_id(sent: bytes) -> str:
-    """Return the client's request id, which links their log with ours. If it is invalid: random."""
+    """Return the request id that the client sent, or a random one if it is absent or invalid."""
     return sent.decode() if sent and _REQUEST_ID.fullmatch(sent) else f"{getrandbits(128):032x}"

@@ -14,7 +14,7 @@ from app.api.responses import get_public
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'; img-src 'self' data:"  # data: the arrows in its style sheet
+    " form-action 'none'; frame-ancestors 'none'; img-src 'self' data:"  # data: Swagger UI's arrows
 )
 HEADERS: Final = {
     "referrer-policy": "no-referrer",
@@ -39,21 +39,21 @@ class Asset:
         self.media_type = media_type
         self._bytes = content
         self._hash = sha256(self._bytes).hexdigest()[:16]
-        self._small: bytes | None = None
+        self._gzipped: bytes | None = None
 
     def respond(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the bytes, as gzip where the client accepts it; 304 if the client has them already."""
-        small = "gzip" in request.headers.get("accept-encoding", "")
-        etag = f'"{self._hash}{"-gzip" if small else ""}"'  # strong: one for each form (RFC 9110 §8.8.3.3)
+        accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
+        etag = f'"{self._hash}{"-gzip" if accepts_gzip else ""}"'  # one for each form (RFC 9110 §8.8.3.3)
         headers = {**HEADERS, "etag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers=headers)
-        if not small:
+        if not accepts_gzip:
             return Response(self._bytes, headers=headers, media_type=self.media_type)
-        if self._small is None:
-            self._small = gzip.compress(self._bytes, mtime=0)
+        if self._gzipped is None:
+            self._gzipped = gzip.compress(self._bytes, mtime=0)
         headers["content-encoding"] = "gzip"
-        return Response(self._small, headers=headers, media_type=self.media_type)
+        return Response(self._gzipped, headers=headers, media_type=self.media_type)
 
 
 _STATIC: Final = files("app.api").joinpath("static")
@@ -64,23 +64,23 @@ _ASSETS: Final = {
 
 
 @get_public("/docs", include_in_schema=False)
-async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Serve the page."""
+async def serve_page(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Serve the documentation page."""
     return _ASSETS["docs.html"].respond(request)
 
 
 @get_public("/docs/{name:str}", include_in_schema=False)
-async def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-    """Serve one of its files."""
+async def serve_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
+    """Serve a file of the documentation page."""
     if name not in _ASSETS:
         raise NotFoundException
     return _ASSETS[name].respond(request)
 
 
 @get_public("/", include_in_schema=False)
-async def home() -> Redirect:
-    """Redirect a browser from `/` to the page."""
+async def redirect_to_page() -> Redirect:
+    """Redirect a browser from `/` to the documentation page."""
     return Redirect("/docs")
 
 
-DOCS_HANDLERS: Final = [docs, asset, home]
+DOCS_HANDLERS: Final = [serve_page, serve_asset, redirect_to_page]

@@ -50,13 +50,13 @@ MIN_READ_INTERVAL: Final = 0.25  # seconds between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
 PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a single change
 FIRST_CHANGES: Final = 20
-"""Changes in the first page after the stream was up to date. Its size decides about the next page."""
+"""Changes in the first page after the stream was up to date. The size of a page limits the next."""
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
 BACKOFF: Final = (1.0, 30.0)
 """Seconds until the next read while the database is unavailable: at first, and at most."""
 LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
-"""Where clients that use Python's `splitlines` end a line too, though the standard does not."""
+"""Characters that end a line in Python's `splitlines`, which some clients use, but not in the standard."""
 
 
 def read_since(request: TaskRequest) -> ChangesToken | None:
@@ -120,7 +120,7 @@ class EventStream(JsonResponse[str]):
             follower = _Follower(self._context, stream, send)
             await follower.find_position(self._since)
             self._context.stream_began = perf_counter()
-            # An open stream is mostly idle, so it is no small request for which long work pauses.
+            # An open stream is mostly idle: long work need not pause for it.
             SMALL_REQUESTS.count -= 1
             watching = asyncio.create_task(_watch_client(receive, stream))
             try:
@@ -137,7 +137,7 @@ class EventStream(JsonResponse[str]):
 
 
 async def _watch_client(receive: Receive, stream: Stream) -> None:
-    """End the stream when the client disconnects. granian shows it here only: `send` does not fail.
+    """End the stream when the client disconnects. granian reports that only here: `send` does not fail.
 
     A body has no meaning here (RFC 9110 §9.3.1). One that does not arrive in a single message ends the
     stream, because that body might never end.
@@ -174,7 +174,7 @@ class _Follower:
         self._hub = context.app.hub
         self._stream = stream
         self._bearer = bearer_token(context.lines(b"authorization"))
-        self._pass_on = send
+        self._asgi_send = send
         self._position = ChangesToken(0)
         self._page: ChangesPage | None = None  # read, and not sent yet
         self._live_sent = True  # the value in the client's last `live` event; without one it assumes true
@@ -187,8 +187,8 @@ class _Follower:
     async def find_position(self, since: ChangesToken | None) -> None:
         """Find the client's position in the feed. Read new changes, unless it is known that there are none.
 
-        `head`: where the owner's feed ended when this process last knew it. `mark`: what this process knew of
-        the owner's changes before the read.
+        `head`: where the owner's feed ends; None: unknown. `mark`: what this process knew of the owner's
+        changes before the read.
         """
         head = self._hub.head_of(self._context.user_id)
         if since is None and head is None:
@@ -202,7 +202,7 @@ class _Follower:
     async def follow(self) -> None:
         """Send events until the stream ends. If the client still reads, a last event gives the reason."""
         try:
-            await self._send(self._event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY)))  # noqa: S311 - spreads load
+            await self._send(self._encode_event("ready", {"reach": self._hub.reach}, retry=randint(*RETRY)))  # noqa: S311 - spreads load
             await self._send_page()
             while not self._stream.gone:
                 await self._do_next()
@@ -229,15 +229,15 @@ class _Follower:
             raise _StreamEnds("too-long")
         if self._live_sent != self._hub.live:
             self._live_sent = self._hub.live
-            await self._send(event("live", {"live": self._live_sent}))
+            await self._send(encode_event("live", {"live": self._live_sent}))
         elif self._stream.changed and now >= read_at:
             await self._read_again()
         elif now >= heartbeat_at:
             await self._verify()
             await self._write(HEARTBEAT_LINE)
         else:
-            due = min(heartbeat_at, self._ends_at, read_at if self._stream.changed else self._ends_at)
-            await self._stream.wait(due - now)
+            next_at = min(heartbeat_at, self._ends_at, read_at if self._stream.changed else self._ends_at)
+            await self._stream.wait(next_at - now)
 
     async def _read_again(self) -> None:
         """Read the feed and send what is new. If the database is unavailable, wait longer each time."""
@@ -279,14 +279,14 @@ class _Follower:
             return
         self._position = page.next
         token = cursors.write_token(page.next, self._context.user_id)
-        changes = self._event("changes", schemas.encode_changes(page.changes, token, more=page.more))
+        changes = self._encode_event("changes", schemas.encode_changes(page.changes, token, more=page.more))
         del page
         await self._send(changes)
 
-    def _event(self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None) -> bytes:
+    def _encode_event(self, name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None) -> bytes:
         """Return an event whose id is the position in the feed."""
         position = cursors.write_token(self._position, self._context.user_id)
-        return event(name, data, retry=retry, event_id=position)
+        return encode_event(name, data, retry=retry, event_id=position)
 
     async def _send(self, data: bytes) -> None:
         await self._verify()
@@ -306,7 +306,7 @@ class _Follower:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 for begin in range(0, len(data), PIECE):
-                    await self._pass_on(_piece(data[begin : begin + PIECE]))
+                    await self._asgi_send(_piece(data[begin : begin + PIECE]))
         except TimeoutError:
             raise _ClientTooSlow from None
         self._sent_at = monotonic()
@@ -315,11 +315,11 @@ class _Follower:
         """Send the last event and end the response."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT):
-                await self._pass_on(_piece(event(name, data, retry=retry)))
-                await self._pass_on(_piece(b"", more=False))
+                await self._asgi_send(_piece(encode_event(name, data, retry=retry)))
+                await self._asgi_send(_piece(b"", more=False))
 
 
-def event(
+def encode_event(
     name: str, data: "dict[str, Any] | bytes", *, retry: int | None = None, event_id: str | None = None
 ) -> bytes:
     """Return an event (WHATWG HTML, server-sent events). A client can connect again with `event_id`."""
@@ -334,7 +334,7 @@ def event(
 
 
 def _escape_line_ends(json_text: bytes) -> bytes:
-    """Escape the characters at which some clients end a line. JSON has them in texts only."""
+    """Escape the characters at which some clients end a line. In JSON they occur only in strings."""
     for end, escape in LINE_ENDS:
         json_text = json_text.replace(end, escape)
     return json_text

@@ -12,46 +12,46 @@ from app.api.responses import get_public
 
 log = structlog.get_logger()
 
-Part = Callable[[], Awaitable[str | None]]
+PartCheck = Callable[[], Awaitable[str | None]]
 """Returns why a part is unavailable, or None."""
 
-NOW: Final = {"cache-control": "no-store"}
+NO_STORE: Final = {"cache-control": "no-store"}
 
 
 @get_public("/health", **operations.HEALTH)
 async def alive() -> Response[dict[str, str]]:
     """Answer 200: the process is alive."""
-    return Response({"status": "ok"}, headers=NOW)
+    return Response({"status": "ok"}, headers=NO_STORE)
 
 
-def readiness(parts: Mapping[str, Part], *, optional: Mapping[str, Part]) -> HTTPRouteHandler:
+def readiness(parts: Mapping[str, PartCheck], *, optional: Mapping[str, PartCheck]) -> HTTPRouteHandler:
     """Make the handler that checks every part. The reason of a failure goes to the log only.
 
     Requests can be served without an optional part. Such a part logs its own failures.
     """
-    known: dict[str, str | None] = dict.fromkeys(parts)
+    last_reasons: dict[str, str | None] = dict.fromkeys(parts)
 
     def log_change(part: str, reason: str | None) -> None:
-        if reason != known[part]:  # log changes only: probes come each second
+        if reason != last_reasons[part]:  # log changes only: probes come each second
             write = log.warning if reason else log.info
             write("part unavailable" if reason else "part available again", part=part, reason=reason)
-            known[part] = reason
+            last_reasons[part] = reason
 
     @get_public("/health/ready", **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
         states = {}
-        for name, trouble in parts.items():
-            reason = await trouble()
+        for name, check in parts.items():
+            reason = await check()
             log_change(name, reason)
             states[name] = "ok" if reason is None else "unavailable"
         healthy = set(states.values()) <= {"ok"}
-        for name, trouble in optional.items():
-            states[name] = "ok" if await trouble() is None else "unavailable"
+        for name, check in optional.items():
+            states[name] = "ok" if await check() is None else "unavailable"
         return Response(
             {"status": "ok" if healthy else "unavailable", **states},
             status_code=200 if healthy else 503,
-            headers=NOW if healthy else {**NOW, "retry-after": "1"},
+            headers=NO_STORE if healthy else {**NO_STORE, "retry-after": "1"},
         )
 
     return ready

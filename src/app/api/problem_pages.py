@@ -11,13 +11,13 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from app.api.middleware.response_headers import PROBLEMS_PATH
-from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, TASK_EXISTS, Problem, of_status
+from app.api.problems import DETAILS, PRECONDITION_REQUIRED, PROBLEMS, TASK_EXISTS, Problem, problem_of_status
 from app.api.responses import get_public
 
 HTML: Final = "text/html"  # Litestar adds the character set
 HEADERS: Final = {"cache-control": "no-cache", "referrer-policy": "no-referrer"}
-PLAIN: Final = sorted(
-    (TASK_EXISTS, *(of_status(status) for status in DETAILS if isinstance(status, HTTPStatus))),
+WITHOUT_SLUG: Final = sorted(
+    (TASK_EXISTS, *(problem_of_status(status) for status in DETAILS if isinstance(status, HTTPStatus))),
     key=lambda problem: problem.status,
 )
 """Problems without a slug: their type is `about:blank`."""
@@ -49,21 +49,24 @@ def _page_of(problems: Sequence[Problem]) -> bytes:
     """Return the page of a type. `problems`: this type, once for each cause."""
     first = problems[0]
     status = f"{first.status.value} {first.status.phrase}"
-    lines = [f"<code>{first.slug}</code>, status {status}", *(_text(one.detail) for one in problems)]
+    lines = [f"<code>{first.slug}</code>, status {status}", *(_as_html(one.detail) for one in problems)]
     return _page(first.title, "\n".join(f"      <p>{line}</p>" for line in lines))
 
 
 def _index_of(types: Mapping[str, Sequence[Problem]]) -> bytes:
     rows = [
         f'        <dt><a href="{PROBLEMS_PATH}/{slug}">{slug}</a>, {problems[0].status.value}</dt>'
-        + "".join(f"<dd>{_text(one.detail)}</dd>" for one in problems)
+        + "".join(f"<dd>{_as_html(one.detail)}</dd>" for one in problems)
         for slug, problems in types.items()
     ]
-    rows += [f"        <dt>about:blank, {one.status.value}</dt><dd>{_text(one.detail)}</dd>" for one in PLAIN]
+    rows += [
+        f"        <dt>about:blank, {one.status.value}</dt><dd>{_as_html(one.detail)}</dd>"
+        for one in WITHOUT_SLUG
+    ]
     return _page("Problems", "      <dl>\n" + "\n".join(rows) + "\n      </dl>")
 
 
-def _text(detail: str) -> str:
+def _as_html(detail: str) -> str:
     """Return HTML with text between backticks as `<code>`."""
     parts = escape(detail).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

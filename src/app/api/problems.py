@@ -31,7 +31,7 @@ class Problem:
     status: HTTPStatus
     slug: str  # the tail of the problem's `type`; empty: about:blank
     title: str  # the same for every occurrence (RFC 9457 §3.1.3)
-    detail: str  # what the client's user can do
+    detail: str  # what happened, and what to do
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -266,7 +266,7 @@ class ProblemResponse(JsonResponse[schemas.Problem]):
             type=type_of(problem, context.app.problem_base),
             title=problem.title,
             status=status,
-            detail=detail or (with_place(errors[0]) if errors else problem.detail),
+            detail=detail or (detail_with_place(errors[0]) if errors else problem.detail),
             instance=context.instance,
             request_id=context.request_id,
             errors=tuple(errors),
@@ -307,17 +307,20 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
 
 
 def _problem_of_precondition(expected: frozenset[int]) -> Problem:
-    """Return what to answer if a task has none of the expected versions: not every such task has changed."""
+    """Return the problem for a task that has none of the expected versions.
+
+    If `If-Match` was missing, or the task was expected not to exist, the reason is not a change.
+    """
     if isinstance(expected, MissingVersions):
         return PRECONDITION_REQUIRED
     return TASK_EXISTS if isinstance(expected, NoTask) else PROBLEMS[domain.TaskChanged]
 
 
 def _explain_tags(sent: str) -> str:
-    """Say why entity tags match no task: to read the task again does not help their client."""
+    """Explain entity tags that can match no task: reading the task again would not help the client."""
     return (
         f"`If-Match` was `{quote(sent)}`, which no task ever matches. A weak entity tag never matches (RFC "
-        '9110 §13.1.1), nor does one that this service did not make: its tags are versions, as `"3"`. '
+        '9110 §13.1.1), nor does one of another service: the tags of this one are versions, as `"3"`. '
         "Nothing was written."
     )
 
@@ -331,32 +334,32 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Prob
     """Answer an HTTP error, such as an unknown route, a wrong method, or a body that is too large."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if "allow" in headers:
-        headers["allow"] = allowed(headers["allow"].split(", "))
-    problem = of_status(HTTPStatus(error.status_code))
+        headers["allow"] = allow_header(headers["allow"].split(", "))
+    problem = problem_of_status(HTTPStatus(error.status_code))
     detail = error.detail if isinstance(error, MediaTypeRefused) else DETAILS.get(type(error), "")
     return ProblemResponse(context_of(request.scope), problem, headers, detail=detail)
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
-    """Answer a bug with 500. Its position goes to the log; the client gets no detail."""
+    """Answer a bug with 500. Its place in the code goes to the log; the client gets no detail."""
     log.error("unexpected error", error=logs.describe_error(error))
-    return ProblemResponse(context_of(request.scope), of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
+    return ProblemResponse(context_of(request.scope), problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
-def of_status(status: HTTPStatus) -> Problem:
+def problem_of_status(status: HTTPStatus) -> Problem:
     """Return the `about:blank` problem of a status (RFC 9457 §4.2.1)."""
     is_too_large = status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     title = "Content Too Large" if is_too_large else status.phrase  # RFC 9110
     return Problem(status, "", title, DETAILS.get(status, DETAILS[HTTPStatus.BAD_REQUEST]))
 
 
-def allowed(methods: Sequence[str]) -> str:
+def allow_header(methods: Sequence[str]) -> str:
     """Return the value of `Allow`, with HEAD wherever GET is, and OPTIONS everywhere."""
     every = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return ", ".join(sorted(every))
 
 
-def with_place(error: FieldError) -> str:
+def detail_with_place(error: FieldError) -> str:
     """Return a validation error with its place, for `detail`: many clients show `detail` alone."""
     place = error.pointer.removeprefix("/") or ("body" if error.in_ == "body" else error.in_)
     return f"{place}: {error.detail}"

@@ -1,6 +1,6 @@
 """Responses from JSON bytes, and the route decorators for handlers that return them.
 
-Litestar computes some values at each request that never change. They are cached here
+Litestar computes some values for each request, although they never change. They are cached here
 (docs/decisions/0005-the-hot-path.md; benchmarks/measurements.md has figures).
 """
 
@@ -44,7 +44,7 @@ class JsonResponse(Response[T]):
         """Return itself, because no layer adds headers or cookies to it."""
         return self
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI says
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the response."""
         entity_headers = [self.content_type, (b"content-length", b"%d" % len(self.body))] if self.body else []
         start: HTTPResponseStartEvent = {
@@ -63,7 +63,7 @@ class Route(HTTPRouteHandler):
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
-        """Return the handlers, cached at the first request. Litestar resolves them at each."""
+        """Return the handlers, cached at the first request. Litestar would resolve them for each."""
         if self._exception_handlers is None:
             self._exception_handlers = super().resolve_exception_handlers()
         return self._exception_handlers
@@ -76,7 +76,7 @@ class Route(HTTPRouteHandler):
 
 
 class PublicRoute(Route):
-    """A handler that needs no token. Only this class makes a handler public: no list of paths does."""
+    """A handler that needs no token. There is no other way to make a handler public."""
 
 
 get, post, put, patch, delete = (

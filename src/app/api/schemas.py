@@ -1,4 +1,4 @@
-"""Shapes of JSON on the wire. The rules are in `app.domain`."""
+"""The JSON objects in responses. `app.domain` has the rules of their values."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from app.domain.tags import TAG_MAX
 
 
 class Task(Struct, frozen=True):
-    """A task. PostgreSQL writes its JSON. `app.api.task_fields` describes the members for the document."""
+    """A task. PostgreSQL writes its JSON. `app.api.task_fields` describes the members for OpenAPI."""
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""The fields of a task as JSON: one description each, for bodies, batches and the OpenAPI document."""
+"""The fields of a task in JSON. Bodies, batches and the OpenAPI document use the same descriptions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class TaskField:
 
     @property
     def schema(self) -> Schema | Reference:
-        """Its schema in bodies and responses; with examples if clients set it."""
+        """Its schema in bodies and responses; with examples if clients can set the field."""
         if self.read is None or isinstance(self.type, Reference):
             return self.type
         return replace(self.type, examples=[*self.examples])
@@ -70,7 +70,7 @@ def _read_due(value: object) -> Due | None:
         return None
     if not isinstance(value, str):
         raise ValueError(NO_DATE_OR_TIME)  # noqa: TRY004 - field readers raise ValueError
-    if not value:  # as a form sends an empty field
+    if not value:  # a form sends an empty field like this
         raise ValueError(f"{NO_DATE_OR_TIME}; null means no due date")
     return Due.parse(value)
 

@@ -23,10 +23,10 @@ from app.api.requests.request import (
 from app.api.requests.task_bodies import (
     read_completion,
     read_move,
-    read_named,
     read_new_task,
     read_patch,
     read_removal,
+    read_target,
     read_task_id,
     read_update,
 )
@@ -55,7 +55,7 @@ class TaskController(Controller):
             return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
         page = await tasks.list(query.selection, limit=query.limit, after=query.after)
         list_etag = _etag_of_list(request, page.revision)
-        return JsonResponse(page.json, headers=((b"etag", list_etag), *_next(request, page, query)))
+        return JsonResponse(page.json, headers=((b"etag", list_etag), *_link_to_next(request, page, query)))
 
     @get("/summary", **operations.SUMMARY)
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
@@ -138,7 +138,7 @@ class TaskController(Controller):
     @post("/{task_id:str}/restore", **operations.RESTORE)
     async def restore_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Take a task out of the trash."""
-        target = await read_named(request)
+        target = await read_target(request)
         return _task_response(await request.context.tasks.restore(target.task_id, target.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
@@ -164,15 +164,15 @@ def _task_response(
 
 
 def _etag_of_list(request: TaskRequest, revision: int) -> bytes:
-    """Return the entity tag of all pages of a list.
+    """Return the entity tag of all lists of a person, which is the same for all pages and filters.
 
-    It includes the owner: `me` can be two people in one browser.
+    It has a hash of the owner, because in one browser `me` can be two people, one after the other.
     """
-    whose = blake2b(request.context.user_id.encode(), digest_size=8).hexdigest()
-    return f'"{whose}.{revision}"'.encode()
+    owner_hash = blake2b(request.context.user_id.encode(), digest_size=8).hexdigest()
+    return f'"{owner_hash}.{revision}"'.encode()
 
 
-def _next(request: TaskRequest, page: Page, query: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
+def _link_to_next(request: TaskRequest, page: Page, query: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
     """Return a `Link` to the next page (RFC 8288), if there is one."""
     if page.next is None:
         return ()

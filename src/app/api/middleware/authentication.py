@@ -1,4 +1,4 @@
-"""Authentication: a request needs a valid token, and its path must be of the token's user."""
+"""Authentication: a request needs a valid token, and its path must name the token's user."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""The client's address of a request, for the rate limit per address.
+"""The address of the client that sent a request, for the rate limit per address.
 
 Any client can send `X-Forwarded-For`. Each proxy appends the address of its own client on the right. So the
 header is read from the right, for as long as a trusted proxy added the entry.
@@ -13,24 +13,26 @@ from app.api.context import RequestContext
 from app.settings.rate_limits import Network
 
 IPV6_PREFIX: Final = 64  # bits: one IPv6 customer can use any address in such a network (RFC 6177)
-KNOWN: Final = 4096  # cached peer addresses
+CACHED_PEERS_MAX: Final = 4096
 
 Address = IPv4Address | IPv6Address
 
 
 class ClientAddresses:
-    """Finds the client's address of a request, behind trusted proxies."""
+    """Finds the address of the client that sent a request, behind trusted proxies."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
-        self._address_of_peer = lru_cache(KNOWN)(lambda peer: self._behind(peer, ()) or "unknown")
+        self._address_of_peer = lru_cache(CACHED_PEERS_MAX)(
+            lambda peer: self._client_behind(peer, ()) or "unknown"
+        )
 
     def address_of(self, context: RequestContext) -> str:
         """Return the client's IPv4 address or its IPv6 network of 64 bits; `unknown` without either."""
         if not self._trusted:
             return self._address_of_peer(context.peer)
         forwarded = ",".join(context.lines(b"x-forwarded-for"))
-        return self._behind(context.peer, forwarded.split(",")) or "unknown"
+        return self._client_behind(context.peer, forwarded.split(",")) or "unknown"
 
     def is_direct(self, context: RequestContext) -> bool:
         """Return whether the connection is the client's own, and not one of a trusted proxy."""
@@ -42,16 +44,16 @@ class ClientAddresses:
             return False
         return context.lines(b"x-forwarded-proto") == ["https"]
 
-    def _behind(self, peer: str, chain: Sequence[str]) -> str | None:
+    def _client_behind(self, peer: str, chain: Sequence[str]) -> str | None:
         """Return the rightmost address that is not a trusted proxy; the leftmost if all are.
 
         Stop before an entry that is no address.
         """
         last = parse_address(peer)
-        for word in reversed(chain):
+        for entry in reversed(chain):
             if not self._trusts(last):
                 break
-            found = parse_address(word.strip(" \t"))
+            found = parse_address(entry.strip(" \t"))
             if found is None:
                 break
             last = found

@@ -15,12 +15,12 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
 from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody
-from app.api.context import AppState, RequestContext, answer_as_get, begin
+from app.api.context import AppState, RequestContext, answer_as_get, make_context
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
 from app.api.middleware.telemetry import Telemetry
 from app.api.openapi.document import Document
-from app.api.problems import PROBLEMS, ProblemResponse, allowed, of_status
+from app.api.problems import PROBLEMS, ProblemResponse, allow_header, problem_of_status
 from app.domain.errors import TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.event_loop import SMALL_REQUESTS
@@ -66,7 +66,7 @@ class Edge:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 - steps in their order
         """Answer one request. Pass lifespan events on."""
-        context = begin(scope, self.app_state)
+        context = make_context(scope, self.app_state)
         if context is None:
             await self.litestar(scope, receive, send)
             return
@@ -81,7 +81,7 @@ class Edge:
         if self._worker.leaving:
             extra.append(CONNECTION_CLOSE)
         status = 0
-        delayed_start: Message | None = None  # of a large response: sent once the body has room
+        delayed_start: Message | None = None  # of a large response: sent with the body, if memory allows it
 
         def answer(message: Message) -> Awaitable[None]:
             nonlocal status, delayed_start
@@ -95,7 +95,7 @@ class Edge:
                 ]
                 if method != "HEAD" and _is_large(message):
                     delayed_start = message
-                    return _nothing()
+                    return _do_nothing()
             elif message["type"] == "http.response.body":
                 if method == "HEAD":
                     message = {**message, "body": b""}  # the response to GET, without its body
@@ -140,21 +140,22 @@ class Edge:
             if self._clients.is_direct(context):
                 headers["connection"] = "close"
             await ProblemResponse(context, PROBLEMS[TooManyRequests], headers)(scope, receive, answer)
-        elif not self._is_ours(context):
-            problem = of_status(HTTPStatus.BAD_REQUEST)
+        elif not self._has_allowed_host(context):
+            problem = problem_of_status(HTTPStatus.BAD_REQUEST)
             detail = "Send one `Host` header with a host name of this service."
             await ProblemResponse(context, problem, detail=detail)(scope, receive, answer)
         elif context.method == "OPTIONS" and (methods := self._methods_of(context.path)):
             origin = context.headers.get(b"origin")
             preflight = b"access-control-request-method" in context.headers
             more = self._cors.preflight(origin, methods) if preflight and origin else []
-            await empty(answer, [(b"allow", methods.encode()), *more])
+            await send_no_content(answer, [(b"allow", methods.encode()), *more])
         else:
             if context.method == "HEAD":
                 answer_as_get(scope)
             await self.litestar(scope, receive, answer)
 
-    def _is_ours(self, context: RequestContext) -> bool:
+    def _has_allowed_host(self, context: RequestContext) -> bool:
+        """Return whether the request names an allowed host, or is a health probe."""
         if self._hosts is None or context.path in _HEALTH:
             return True
         lines = context.lines(b"host")
@@ -169,7 +170,7 @@ class Edge:
         """Return every method of a path, separated by commas; an empty string for an unknown path."""
         path = path.rstrip("/") or "/"
         found = next((methods for pattern, methods in self._methods if pattern.fullmatch(path)), ())
-        return allowed(sorted(found)) if found else ""
+        return allow_header(sorted(found)) if found else ""
 
 
 def _is_large(start: Message) -> bool:
@@ -180,11 +181,11 @@ def _is_large(start: Message) -> bool:
     return False
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     pass
 
 
-async def empty(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+async def send_no_content(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
     """Send 204 with headers and no body."""
     await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

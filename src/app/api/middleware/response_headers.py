@@ -23,14 +23,14 @@ PROBLEMS_PATH: Final = "/problems"
 
 PAGE_PATHS: Final = ("/docs", PROBLEMS_PATH)
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-SEALED: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-PAGE: Final = (b"content-security-policy", POLICY.encode())
+API_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+PAGE_POLICY: Final = (b"content-security-policy", POLICY.encode())
 TLS_ONLY: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds: two years
 
 
 def security_headers(path: str, *, secure: bool) -> Headers:
     """Return the security headers. HSTS is sent over TLS only (RFC 6797 §7.2)."""
-    policy = PAGE if path.startswith(PAGE_PATHS) else SEALED
+    policy = PAGE_POLICY if path.startswith(PAGE_PATHS) else API_POLICY
     return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]
 
 
@@ -42,7 +42,7 @@ ALLOWED_HEADERS: Final = (
     b" Last-Event-ID, X-Request-ID, traceparent, tracestate"
 )
 PREFLIGHT_LIFETIME: Final = b"600"  # seconds
-ANY: Final = "*."
+WILDCARD: Final = "*."
 LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # one part of a host name, as browsers write it
 VARY: Final = (b"vary", b"Origin")
 
@@ -61,22 +61,24 @@ class Cors:
     def __init__(self, origins: Iterable[str]) -> None:
         listed = list(origins)
         self._allowed = {
-            origin.encode(): _headers_of_allowed(origin.encode()) for origin in listed if ANY not in origin
-        }
-        self._any_label = [
-            re.compile(re.escape(origin).replace(re.escape(ANY), f"{LABEL}\\.", 1).encode())
+            origin.encode(): _headers_of_allowed(origin.encode())
             for origin in listed
-            if ANY in origin
+            if WILDCARD not in origin
+        }
+        self._wildcard_patterns = [
+            re.compile(re.escape(origin).replace(re.escape(WILDCARD), f"{LABEL}\\.", 1).encode())
+            for origin in listed
+            if WILDCARD in origin
         ]
         self._reported: set[bytes] = set()
-        self._others: Headers = [VARY] if listed else []
+        self._for_other_origins: Headers = [VARY] if listed else []
 
     def headers(self, origin: bytes | None) -> Headers:
         """Return the CORS headers of a response. Only an allowed origin may read it."""
         if origin is None:
-            return self._others
+            return self._for_other_origins
         return self._allowed.get(origin) or (
-            _headers_of_allowed(origin) if self._matches_wildcard(origin) else self._others
+            _headers_of_allowed(origin) if self._matches_wildcard(origin) else self._for_other_origins
         )
 
     def preflight(self, origin: bytes, methods: str) -> Headers:
@@ -101,7 +103,7 @@ class Cors:
 
     def _matches_wildcard(self, origin: bytes) -> bool:
         """Return whether an origin matches a wildcard entry."""
-        return any(pattern.fullmatch(origin) for pattern in self._any_label)
+        return any(pattern.fullmatch(origin) for pattern in self._wildcard_patterns)
 
 
 def _headers_of_allowed(origin: bytes) -> Headers:

@@ -28,15 +28,15 @@ OTHER: Final = "_OTHER"  # OpenTelemetry's name for unknown methods, which clien
 class Telemetry:
     """Records the start and the end of each request. The outermost middleware calls it."""
 
-    def __init__(self, counts: "Metrics | None" = None, spans: "Tracing | None" = None) -> None:
+    def __init__(self, metrics: "Metrics | None" = None, tracing: "Tracing | None" = None) -> None:
         self._in_flight = 0
-        self._counts = counts
-        self._spans = spans
+        self._metrics = metrics
+        self._tracing = tracing
 
     def start_failures_at_zero(self, routes: Iterable[BaseRoute]) -> None:
         """Start the series of failures of these routes at 0."""
-        if self._counts is not None:
-            self._counts.start_failures_at_zero(
+        if self._metrics is not None:
+            self._metrics.start_failures_at_zero(
                 (route.path_format, method)
                 for route in routes
                 if isinstance(route, HTTPRoute)
@@ -54,22 +54,22 @@ class Telemetry:
             return {"taskward_http_requests_in_flight": self._in_flight, **read()}
 
         copying = (
-            None if self._counts is None else asyncio.create_task(self._counts.copy_for_ever(read_gauges))
+            None if self._metrics is None else asyncio.create_task(self._metrics.copy_for_ever(read_gauges))
         )
         try:
             yield
         finally:
             if copying is not None:
                 copying.cancel()
-            if self._spans is not None:
-                self._spans.close()
+            if self._tracing is not None:
+                self._tracing.close()
 
     def start(self, context: RequestContext) -> float:
         """Record the start of a request. Return its time, for `end`."""
         began = perf_counter()
         self._in_flight += 1
-        if self._spans is not None:
-            context.span, context.trace_id = self._spans.start(context.headers)
+        if self._tracing is not None:
+            context.span, context.trace_id = self._tracing.start(context.headers)
         elif (sent := context.headers.get(b"traceparent")) is not None:
             context.trace_id = trace_id_of(sent)
         return began
@@ -84,14 +84,14 @@ class Telemetry:
         logs.log_request(
             context.request_id, context.trace_id, user_id, method, route, status, problem, seconds * 1000
         )
-        if self._counts is not None:
+        if self._metrics is not None:
             if context.stream_began is not None:  # an event stream lasts for minutes, which is not slow
                 seconds = context.stream_began - began
-            self._counts.record(route, method, status, seconds)
+            self._metrics.record(route, method, status, seconds)
             if problem is not None:
-                self._counts.count_problem(problem)
-        if self._spans is not None:
-            self._spans.end(context.span, method, route, status)
+                self._metrics.count_problem(problem)
+        if self._tracing is not None:
+            self._tracing.end(context.span, method, route, status)
 
 
 def trace_id_of(traceparent: bytes) -> str | None:

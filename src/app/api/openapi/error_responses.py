@@ -15,7 +15,7 @@ from app.api.problems import (
     PROBLEMS,
     TASK_EXISTS,
     Problem,
-    of_status,
+    problem_of_status,
     type_of,
 )
 from app.api.requests.idempotency import KEY_HEADER
@@ -132,12 +132,12 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
     406: (
         "`Accept` allows none of the media types of the response",
-        _example(of_status(HTTPStatus.NOT_ACCEPTABLE)),
+        _example(problem_of_status(HTTPStatus.NOT_ACCEPTABLE)),
         {},
     ),
     408: (
         "The body did not arrive in time",
-        _example(of_status(HTTPStatus.REQUEST_TIMEOUT)),
+        _example(problem_of_status(HTTPStatus.REQUEST_TIMEOUT)),
         {"Connection": "`close`"},
     ),
     409: (
@@ -167,10 +167,14 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
     ),
     413: (
         "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
-        _example(of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
+        _example(problem_of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
         {},
     ),
-    415: ("The body is not `application/json`", _example(of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)), {}),
+    415: (
+        "The body is not `application/json`",
+        _example(problem_of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+        {},
+    ),
     422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), {}),
     428: (
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
@@ -189,7 +193,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
         },
         {**_RETRY, **_LIMITS},
     ),
-    500: ("A bug", _example(of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
+    500: ("A bug", _example(problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
     503: (
         "Try again later. Nothing was written, unless the type is `outcome-unknown`",
         {

@@ -8,7 +8,7 @@ from typing import Final
 from litestar.exceptions import HTTPException
 
 from app.api.requests.conditional import read_versions
-from app.api.requests.idempotency import canonical
+from app.api.requests.idempotency import canonical_json
 from app.api.requests.request import TaskRequest
 from app.api.requests.task_bodies import BODY_MAX, read_id
 from app.api.requests.validation import ErrorCollector, FieldReader, Members, kind
@@ -22,8 +22,8 @@ from app.strict_json import PartTooLong
 IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
-Made = tuple[Callable[[Members], Command], Members]
-"""A command's constructor and its members. It is called only after the whole batch has passed validation."""
+CommandParts = tuple[Callable[[Members], Command], Members]
+"""A constructor and its arguments. It is called only after the whole batch has passed validation."""
 
 
 async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Command], IdempotentRequest | None]:
@@ -36,40 +36,40 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     """
     errors = ErrorCollector(request)
     errors.query()
-    key = errors.key()
-    turns, read = TimeSlice(), []
+    key = errors.idempotency_key()
+    time_slice, read = TimeSlice(), []
     try:
-        content = await errors.json_in_slices(body, turns, part_max=BODY_MAX)
+        content = await errors.json_in_slices(body, time_slice, part_max=BODY_MAX)
     except PartTooLong as error:
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
     members = errors.members(content, {"operations": _operations})
     operations = members.get("operations", [])
     if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
-    default = MissingVersions() if request.context.app.require_if_match else None
-    for number, one in enumerate(operations):
-        read.append(_read(errors.within(f"/operations/{number}"), one, default))
-        await turns.yield_to_others()
+    default_if_match = MissingVersions() if request.context.app.require_if_match else None
+    for number, operation in enumerate(operations):
+        read.append(_read_operation(errors.within(f"/operations/{number}"), operation, default_if_match))
+        await time_slice.yield_to_others()
     _add_duplicate_ids(errors, read)
     errors.raise_any()
     commands = []
     for make, members in filter(None, read):
         commands.append(make(members))
-        await turns.yield_to_others()
+        await time_slice.yield_to_others()
     if key is None:
         return commands, None
-    return commands, IdempotentRequest("batch", key, await _fingerprint(operations, turns))
+    return commands, IdempotentRequest("batch", key, await _fingerprint(operations, time_slice))
 
 
-async def _fingerprint(operations: Sequence[object], turns: TimeSlice) -> bytes:
+async def _fingerprint(operations: Sequence[object], time_slice: TimeSlice) -> bytes:
     """Return the fingerprint of a batch: that of its whole body, computed operation by operation."""
-    found = sha256(b'{"operations":')
-    for number, one in enumerate(operations):
-        found.update(b"," if number else b"[")
-        found.update(canonical(one))
-        await turns.yield_to_others()
-    found.update(b"]}")
-    return found.digest()
+    digest = sha256(b'{"operations":')
+    for number, operation in enumerate(operations):
+        digest.update(b"," if number else b"[")
+        digest.update(canonical_json(operation))
+        await time_slice.yield_to_others()
+    digest.update(b"]}")
+    return digest.digest()
 
 
 def form_of(commands: Iterable[Command]) -> ResponseForm:
@@ -78,7 +78,7 @@ def form_of(commands: Iterable[Command]) -> ResponseForm:
     return ResponseForm(texts=tuple(results.split(_TASK)))
 
 
-_TASK: Final = b"\0"
+_TASK: Final = b"\0"  # in the place of a task's JSON, until the response is written
 
 
 def _result(command: Command) -> bytes:
@@ -93,7 +93,9 @@ def _operations(value: object) -> list[object]:
     return value
 
 
-def _read(errors: ErrorCollector, operation: object, default: Versions | None) -> Made | None:
+def _read_operation(
+    errors: ErrorCollector, operation: object, default_if_match: Versions | None
+) -> CommandParts | None:
     if not isinstance(operation, dict):
         errors.add("", f"must be an object, not {kind(operation)}")
         return None
@@ -103,16 +105,16 @@ def _read(errors: ErrorCollector, operation: object, default: Versions | None) -
         return None
     make, fields, needed = _KINDS[op]
     sent = {name: value for name, value in operation.items() if name != "op"}
-    members = errors.members(sent, fields, empty=CLEARED if op == "update" else None)
+    members = errors.members(sent, fields, null_values=CLEARED if op == "update" else None)
     if needed not in members and not errors.has(f"/{needed}"):
         errors.add(f"/{needed}", "must be given")
-    errors.rules(members)
+    errors.add_broken_rules(members)
     if "if_match" in fields:
-        members.setdefault("if_match", default)
+        members.setdefault("if_match", default_if_match)
     return make, members
 
 
-def _add_duplicate_ids(errors: ErrorCollector, read: Iterable[Made | None]) -> None:
+def _add_duplicate_ids(errors: ErrorCollector, read: Iterable[CommandParts | None]) -> None:
     first: dict[TaskId, int] = {}
     for number, entry in enumerate(read):
         task_id = entry and entry[1].get("id")

@@ -18,7 +18,7 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 def read_expected_versions(request: TaskRequest, errors: ErrorCollector) -> Versions | None:
     """Return the versions that a write expects; None: any.
 
-    `If-None-Match: *` means that the task must not exist (§13.1.2). It matches no version: 412.
+    `If-None-Match: *` means that the task must not exist (§13.1.2). So a write to an existing task gets 412.
     """
     if_none_match = _header(request, b"if-none-match")
     expected = read_if_match(request, errors)

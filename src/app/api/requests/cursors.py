@@ -1,8 +1,8 @@
 """Pagination cursors and tokens of changes: opaque strings.
 
-A cursor is bound to an owner, an order and the filters of a list, a token to an owner.
+A cursor is bound to an owner, an order and the filters of a list. A token is bound to an owner.
 
-A cursor contains the sort key (up to 1,200 bytes of a title's), not only the id of the last task. So paging
+A cursor contains the sort key (of a title at most 1,200 bytes), not only the id of the last task. So paging
 continues when that task was deleted or moved. A checksum detects a cursor that was changed or belongs to
 another list. It is not a signature, because a cursor grants no access: the statement reads the requesting
 owner's rows only.
@@ -24,8 +24,8 @@ from app.domain.task_list import Bookmark, Key, Order, Selection
 CURSOR_MAX: Final = 1_700  # characters
 _CHECKSUM, _ID, _MOMENT = 14, 16, 8  # bytes
 _REVISION: Final = 7  # bytes; not 8: earlier versions wrote a time of 8 bytes, which must be refused
-_NUMBER: Final = 8  # bytes
-UNKNOWN_PLACE: Final = (
+_NUMBER: Final = 8  # bytes of each revision in a token
+NOT_ISSUED: Final = (
     "is not a token that this service gave out: read all changes without `since`, and continue from `next`"
 )
 TOKEN_LENGTH: Final = 62  # characters
@@ -36,8 +36,8 @@ _FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}", re.ASCII)
 
 def write(bookmark: Bookmark, owner: UserId, selection: Selection) -> str:
     """Return the cursor of a bookmark in an owner's list, for a `Link`."""
-    place = bookmark.id.bytes + _key_bytes(bookmark.key, selection.order)
-    return _write(place, _list_of(owner, selection))
+    payload = bookmark.id.bytes + _key_bytes(bookmark.key, selection.order)
+    return _encode(payload, _scope_of_list(owner, selection))
 
 
 def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
@@ -49,19 +49,19 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
     """
     if not _FORM.fullmatch(cursor):
         raise ValueError("is not a cursor that this service gave out")
-    place = _read(cursor, _list_of(owner, selection))
-    if place is None:
+    payload = _decode(cursor, _scope_of_list(owner, selection))
+    if payload is None:
         raise ValueError("belongs to another list, or to this one with other parameters, or was changed")
     try:
-        return Bookmark(TaskId(UUID(bytes=place[:_ID])), _read_key(place[_ID:], selection.order))
+        return Bookmark(TaskId(UUID(bytes=payload[:_ID])), _read_key(payload[_ID:], selection.order))
     except (ValueError, OverflowError):
         raise ValueError("is not a cursor that this service gave out") from None
 
 
 def write_token(token: ChangesToken, owner: UserId) -> str:
-    """Return the text of a token of an owner's changes."""
-    place = token.revision.to_bytes(_NUMBER) + token.id.bytes + token.base.to_bytes(_NUMBER)
-    return _write(place, _changes_of(owner))
+    """Return a token of an owner's changes as text."""
+    payload = token.revision.to_bytes(_NUMBER) + token.id.bytes + token.base.to_bytes(_NUMBER)
+    return _encode(payload, _scope_of_changes(owner))
 
 
 def read_token(text: str, owner: UserId) -> ChangesToken:
@@ -72,36 +72,37 @@ def read_token(text: str, owner: UserId) -> ChangesToken:
 
     """
     if not _TOKEN_FORM.fullmatch(text):
-        raise ValueError(UNKNOWN_PLACE)
-    place = _read(text, _changes_of(owner))
-    if place is None:
+        raise ValueError(NOT_ISSUED)
+    payload = _decode(text, _scope_of_changes(owner))
+    if payload is None:
         raise ValueError("belongs to another person, or was changed")
-    revision, base = int.from_bytes(place[:_NUMBER]), int.from_bytes(place[-_NUMBER:])
+    revision, base = int.from_bytes(payload[:_NUMBER]), int.from_bytes(payload[-_NUMBER:])
     if max(revision, base) >= REVISION_END:
-        raise ValueError(UNKNOWN_PLACE)
-    return ChangesToken(revision, UUID(bytes=place[_NUMBER:-_NUMBER]), base)
+        raise ValueError(NOT_ISSUED)
+    return ChangesToken(revision, UUID(bytes=payload[_NUMBER:-_NUMBER]), base)
 
 
-def _list_of(owner: UserId, selection: Selection) -> bytes:
+def _scope_of_list(owner: UserId, selection: Selection) -> bytes:
     return f"{owner}\0{selection.as_conditions()}\0".encode()
 
 
-def _changes_of(owner: UserId) -> bytes:
+def _scope_of_changes(owner: UserId) -> bytes:
     return f"{owner}\0changes\0".encode()
 
 
-def _write(place: bytes, bound: bytes) -> str:
-    return urlsafe_b64encode(_checksum(place, bound) + place).decode().rstrip("=")
+def _encode(payload: bytes, scope: bytes) -> str:
+    return urlsafe_b64encode(_checksum(payload, scope) + payload).decode().rstrip("=")
 
 
-def _read(text: str, bound: bytes) -> bytes | None:
+def _decode(text: str, scope: bytes) -> bytes | None:
+    """Return the payload of a text; None if the text was not encoded for this scope."""
     raw = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) % 4 != 1 else b""
-    place = raw[_CHECKSUM:]
-    return place if raw[:_CHECKSUM] == _checksum(place, bound) and _write(place, bound) == text else None
+    payload = raw[_CHECKSUM:]
+    return payload if _encode(payload, scope) == text else None
 
 
-def _checksum(place: bytes, bound: bytes) -> bytes:
-    return blake2b(bound + place, digest_size=_CHECKSUM).digest()
+def _checksum(payload: bytes, scope: bytes) -> bytes:
+    return blake2b(scope + payload, digest_size=_CHECKSUM).digest()
 
 
 def _key_bytes(key: Key, order: Order) -> bytes:

@@ -62,10 +62,10 @@ def idempotent_request(route: str, key: str | None, content: object) -> Idempote
     """Return the request with its key and the fingerprint of its parsed body; None without a key."""
     if key is None:
         return None
-    return IdempotentRequest(route, key, sha256(canonical(content)).digest())
+    return IdempotentRequest(route, key, sha256(canonical_json(content)).digest())
 
 
-def canonical(content: object) -> bytes:
+def canonical_json(content: object) -> bytes:
     """Return a parsed body as JSON, the same for all its spellings."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
@@ -76,7 +76,7 @@ async def run_once(
     act: Callable[[TaskService], Awaitable[JsonResponse[T]]],
     form: ResponseForm,
 ) -> JsonResponse[T]:
-    """Run a request, once if it has a key. On a repeat, return the stored response.
+    """Run a request. If it has a key, run it only once: on a repeat, return the stored response.
 
     `form`: what is known of the response in advance.
 
@@ -90,8 +90,8 @@ async def run_once(
         return await act(unit_of_work.once(keyed, form))
     except AlreadyDone as again:
         stored = again.response
-        return JsonResponse(stored.body, status=stored.status, headers=(*_on_the_wire(stored), REPLAYED))
+        return JsonResponse(stored.body, status=stored.status, headers=(*_encode_headers(stored), REPLAYED))
 
 
-def _on_the_wire(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:
+def _encode_headers(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in stored.headers)

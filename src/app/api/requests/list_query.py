@@ -24,13 +24,13 @@ SORTS: Final = {
 }
 UTC: Final = "UTC"
 COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
-"""Parameters with few values, the same for all people. Only queries of these are cached."""
+"""Parameters with few values, the same for all people. Only queries of these and `limit` are cached."""
 
-KNOWN_MAX: Final = 1_000  # cached queries
-KNOWN_LENGTH: Final = 200  # bytes; a longer query is not cached
+CACHED_MAX: Final = 1_000  # cached queries
+CACHED_LENGTH_MAX: Final = 200  # bytes; a longer query is not cached
 T = TypeVar("T")
 
-_known: dict[bytes, "ListRequest"] = {}
+_cached: dict[bytes, "ListRequest"] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def read_list(request: TaskRequest) -> ListRequest:
 
     """
     query = request.context.query
-    if (known := _known.get(query)) is not None:
-        return known
+    if (cached := _cached.get(query)) is not None:
+        return cached
     parsed = _read(request)
     common = parsed.after is None and all(name in COMMON for name, _ in parsed.parameters)
-    if common and len(query) <= KNOWN_LENGTH:
-        if len(_known) >= KNOWN_MAX:
-            _known.clear()
-        _known[query] = parsed
+    if common and len(query) <= CACHED_LENGTH_MAX:
+        if len(_cached) >= CACHED_MAX:
+            _cached.clear()
+        _cached[query] = parsed
     return parsed
 
 
@@ -79,8 +79,9 @@ def _read(request: TaskRequest) -> ListRequest:
             values |= _read_or_collect(errors, name, reader, text) or {}
     if tags := _tags([text for name, text in pairs if name == "tag"], errors):
         values["tags"] = tags
-    for other in values.keys() & {"due_before", "due_after"} if "without_due" in values else ():
-        errors.add("/due", f"contradicts {other}", "query")
+    if "without_due" in values:
+        for other in values.keys() & {"due_before", "due_after"}:
+            errors.add("/due", f"contradicts {other}", "query")
     limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
     errors.raise_any()
     selection = Selection(**values) if values else NEWEST
@@ -157,7 +158,7 @@ def _tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
 def _sort(text: str) -> dict[str, Any]:
     if text not in SORTS:
         raise ValueError(
-            f"must be one of {', '.join(order.value for order in Order)}, for descending with - before"
+            f"must be one of {', '.join(order.value for order in Order)}; `-` before it means descending"
             + ("; a list has one sort key only" if "," in text else hint(text, SORTS, {}))
         )
     return SORTS[text]

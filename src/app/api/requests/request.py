@@ -14,14 +14,14 @@ from litestar.exceptions import ClientException, HTTPException, InternalServerEx
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty, Receive, Scope, Send
 
-from app.api.backpressure import Full
+from app.api.backpressure import ReachedLimit
 from app.api.context import context_of
 from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
 from app.domain.task_list import PAGE_BYTES
 from app.event_loop import SMALL_REQUESTS, TimeSlice
 from app.quoting import quote
 
-LENGTH_DIGITS: Final = 18
+LENGTH_DIGITS: Final = 18  # of Content-Length
 SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
 COSTLY_BODY: Final = 2 * 1024
 """Bytes. So much text that is not ASCII takes milliseconds to prepare for searches."""
@@ -38,7 +38,7 @@ class TaskRequest(Request[Any, Any, Any]):
         self.context = context_of(scope)
 
     async def body(self) -> bytes:
-        """Return the whole body, without Litestar's object of all headers and its generator.
+        """Return the whole body.
 
         Raises:
             ClientException: Content-Length is not a number.
@@ -50,7 +50,7 @@ class TaskRequest(Request[Any, Any, Any]):
         """
         if self._body is Empty:
             limit = self.route_handler.resolve_request_max_body_size() or 0
-            content_length = self.context.first(b"content-length") or "0"
+            content_length = self.context.first_line(b"content-length") or "0"
             if not content_length.isdecimal() or len(content_length) > LENGTH_DIGITS:
                 raise ClientException
             if int(content_length) > limit:
@@ -78,7 +78,7 @@ class TaskRequest(Request[Any, Any, Any]):
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
         if full := bodies.limit_reached(context.user_id, more):
-            raise TooManyBodies if full is Full.PERSON else TooBusy
+            raise TooManyBodies if full is ReachedLimit.PERSON else TooBusy
         bodies.take(context.user_id, more)
         if not context.body_held:  # from now on it is a large request
             SMALL_REQUESTS.count -= 1
@@ -88,8 +88,7 @@ class TaskRequest(Request[Any, Any, Any]):
 def check_room_for_response(request: TaskRequest) -> None:
     """Refuse a write before it runs if its response may be large and earlier ones have not been read.
 
-    Once the write is done, its response is always sent. What other people's clients have not read refuses no
-    write.
+    Once the write is done, its response is always sent. Unread responses of other people refuse no write.
 
     Raises:
         TooManyUnreadResponses: the user has no room left for a page.
@@ -136,8 +135,8 @@ class MediaTypeRefused(HTTPException):
 async def json_body(request: TaskRequest, *types: str, optional: bool = False, many: bool = False) -> bytes:
     """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
-    It may be empty. If it is `optional` and empty, any `Content-Type` is valid, because some clients always
-    send one. `many`: it has many parts, so even a small one takes long.
+    The body may be empty. If it is `optional` and empty, any `Content-Type` is valid, because some clients
+    always send one. `many`: the body has many parts, so even a small one takes long.
 
     Raises:
         HTTPException: 400, 408, 413 or 415.
@@ -145,14 +144,14 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False, m
 
     """
     context = request.context
-    content_type, coding = context.first(b"content-type"), context.first(b"content-encoding")
+    content_type, coding = context.first_line(b"content-type"), context.first_line(b"content-encoding")
     headers = context.headers
     empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
     accepted = types or (JSON,)
     type_ok = empty if content_type is None else _is_one_of(accepted, content_type)
     if empty and (optional or (type_ok and coding is None)):
         return b""
-    if coding is not None and coding.strip(" 	").lower() != "identity":
+    if coding is not None and coding.strip(" \t").lower() != "identity":
         raise ContentCodingRefused
     if not (type_ok or optional):
         raise MediaTypeRefused(content_type, accepted)

@@ -1,4 +1,4 @@
-"""Reading requests to tasks. Each function collects all validation errors and raises InvalidRequest."""
+"""Reading requests about tasks. Each function collects all validation errors and raises InvalidRequest."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +32,7 @@ async def read_task_id(request: TaskRequest) -> TaskId:
     return errors.value_or_raise(task_id)
 
 
-async def read_named(request: TaskRequest) -> TaskTarget:
+async def read_target(request: TaskRequest) -> TaskTarget:
     """Read the target of a write without parameters or a body."""
     errors = ErrorCollector(request)
     errors.query()
@@ -52,7 +52,7 @@ async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentReques
     """Read a task to create."""
     errors = ErrorCollector(request)
     errors.query()
-    key = errors.key()
+    key = errors.idempotency_key()
     content = errors.json(await json_body(request))
     members = errors.members(content, READERS)
     if "title" not in members and not (errors.has("/title") or errors.has("")):
@@ -72,7 +72,7 @@ async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     content = errors.json(await json_body(request))
     members = errors.members(content, READERS, ignored=READ_ONLY)
     for name, in_path in (("id", str(target.task_id)), ("user_id", request.context.user_id)):
-        if name in members and not same(members.pop(name), in_path, ignoring_case=name == "id"):
+        if name in members and not _matches_path(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
     return _changes(errors, target, {name: value for name, value in members.items() if name in READERS})
 
@@ -83,7 +83,7 @@ async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     target = _target(request, errors)
     errors.query()
     content = errors.json(await json_body(request, MERGE_PATCH, JSON))
-    return _changes(errors, target, errors.members(content, READERS, empty=CLEARED))
+    return _changes(errors, target, errors.members(content, READERS, null_values=CLEARED))
 
 
 async def read_completion(
@@ -93,7 +93,7 @@ async def read_completion(
     errors = ErrorCollector(request)
     target = _target(request, errors)
     errors.query()
-    key = errors.key()
+    key = errors.idempotency_key()
     body = await json_body(request, optional=True)
     content = errors.json(body) if body.strip() else None
     members = {} if content is None else errors.members(content, {"completed": READERS["completed"]})
@@ -116,9 +116,9 @@ async def read_move(request: TaskRequest) -> Move:
     return Move(target.task_id, beside, side == "before", target.if_match)
 
 
-def same(sent: object, right: str, *, ignoring_case: bool) -> bool:
+def _matches_path(sent: object, in_path: str, *, ignoring_case: bool) -> bool:
     """Return whether a member has the same value as the path."""
-    return sent == right or (ignoring_case and isinstance(sent, str) and sent.lower() == right)
+    return sent == in_path or (ignoring_case and isinstance(sent, str) and sent.lower() == in_path)
 
 
 def _target(request: TaskRequest, errors: ErrorCollector) -> TaskTarget:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 ERRORS_MAX: Final = 100
-HINTS_MAX: Final = 10  # errors of a request with a hint: comparing names takes longer than all other checks
+HINTS_MAX: Final = 10  # errors with a hint in a request: comparing names takes longer than all other checks
 PARAMETERS_MAX: Final = 100  # in a query; a list with every filter and 20 tags has far fewer
 READ_ONLY: Final = frozenset({"user_id", *Task.__slots__} - {*TaskChanges.__slots__})
 """The fields of a task that only the server sets."""
@@ -107,7 +107,7 @@ class ErrorCollector:
             seen.add(name)
         return pairs
 
-    def key(self) -> str | None:
+    def idempotency_key(self) -> str | None:
         """Read the idempotency key, if there is one (`app.api.requests.idempotency`)."""
         try:
             return read_key(self._request.context.lines(KEY_HEADER.lower().encode()))
@@ -123,9 +123,9 @@ class ErrorCollector:
         try:
             return strict_json.loads(body)
         except strict_json.NotStrictJson as error:
-            return self._no_json(error)
+            return self._add_json_error(error)
 
-    async def json_in_slices(self, body: bytes, turns: TimeSlice, *, part_max: int) -> object:
+    async def json_in_slices(self, body: bytes, time_slice: TimeSlice, *, part_max: int) -> object:
         """Parse the body as `json` does, and let other work run between the items of its arrays.
 
         Raises:
@@ -135,11 +135,11 @@ class ErrorCollector:
         if not body:
             return self.json(body)
         try:
-            return await strict_json.loads_in_slices(body, turns.yield_to_others, part_max=part_max)
+            return await strict_json.loads_in_slices(body, time_slice.yield_to_others, part_max=part_max)
         except strict_json.NotStrictJson as error:
-            return self._no_json(error)
+            return self._add_json_error(error)
 
-    def _no_json(self, error: strict_json.NotStrictJson) -> object:
+    def _add_json_error(self, error: strict_json.NotStrictJson) -> object:
         self.add("", f"cannot be read as JSON: {error}")
         return {}
 
@@ -149,11 +149,12 @@ class ErrorCollector:
         fields: Mapping[str, FieldReader],
         *,
         ignored: Collection[str] = (),
-        empty: Mapping[str, object] | None = None,
+        null_values: Mapping[str, object] | None = None,
     ) -> Members:
         """Read a JSON object. Return its valid and its ignored members; add an error for each other one.
 
-        `fields` has a reader for each known member. `empty` has the values that null means for some of them.
+        `fields` has a reader for each known member. `null_values` has the values that null means for some of
+        them.
         """
         if not isinstance(value, dict):
             self.add("", f"must be an object, not {kind(value)}")
@@ -162,8 +163,8 @@ class ErrorCollector:
         for name, member in value.items():
             if name in fields:
                 try:
-                    if member is None and empty is not None and name in empty:
-                        members[name] = empty[name]
+                    if member is None and null_values is not None and name in null_values:
+                        members[name] = null_values[name]
                     else:
                         members[name] = fields[name](member)
                 except ItemError as wrong:
@@ -181,7 +182,7 @@ class ErrorCollector:
     def _hint(self, name: str, known: Collection[str], others: Mapping[str, str]) -> str:
         return hint(name, known, others) if len(self._found) < HINTS_MAX else ""
 
-    def rules(self, members: Members) -> None:
+    def add_broken_rules(self, members: Members) -> None:
         """Add an error for each domain rule that the members break."""
         for broken in broken_rules(members):
             self.add(f"/{broken.field}", broken.rule)
@@ -192,7 +193,7 @@ class ErrorCollector:
         Without an error the rules are not checked here: the domain checks them and uses the same texts.
         """
         if self._found:
-            self.rules(members)
+            self.add_broken_rules(members)
             self.raise_any()
 
 
