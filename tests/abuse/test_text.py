@@ -12,7 +12,7 @@ import pytest
 
 from tests.abuse.bodies import BATCHES, COSTLIEST, REFUSED_BATCHES, REFUSED_BODIES, TASKS, batch_of, to_json
 from tests.abuse.hog import hogging
-from tests.abuse.honest import honest_person, windows
+from tests.abuse.honest import Measured, Window, honest_person, until_good, windows
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.servers.service import Service
@@ -39,6 +39,10 @@ def send(
     return answer.status, time.monotonic() - began
 
 
+def is_at_once(measured: Measured) -> bool:
+    return measured.median < 0.1 and measured.worst < 0.3
+
+
 def with_key(headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, "idempotency-key": str(uuid4())}
 
@@ -47,14 +51,16 @@ def with_key(headers: Mapping[str, str]) -> dict[str, str]:
 def test_while_the_largest_batch_is_validated_the_same_worker_sends_other_responses_at_once(
     default_service: Service, name: str
 ) -> None:
-    body, headers, rounds, statuses = BATCHES[name], default_service.headers(someone()), [], []
+    body, headers, statuses = BATCHES[name], default_service.headers(someone()), list[int]()
 
-    for _ in range(ROUNDS):
+    def send_batch() -> Measured:
         with honest_person(default_service, "/health") as measured:
             statuses.append(send(default_service, "POST", "/batch", body, with_key(headers))[0])
-        rounds.append(measured)
+        return measured
 
-    assert statuses == [200] * ROUNDS
+    rounds = until_good(send_batch, is_at_once, at_most=ROUNDS)
+
+    assert statuses == [200] * len(rounds)
     assert all(measured.share_answered == 1 for measured in rounds)
     assert min(measured.median for measured in rounds) < 0.1
     assert min(measured.worst for measured in rounds) < 0.3  # the machine may be busy in other rounds
@@ -64,7 +70,7 @@ def test_while_the_largest_batch_is_validated_the_same_worker_sends_other_respon
 def test_while_the_slowest_bodies_are_refused_the_same_worker_sends_other_responses_at_once(
     default_service: Service,
 ) -> None:
-    headers, rounds, statuses = default_service.headers(someone()), [], []
+    headers, statuses = default_service.headers(someone()), list[int]()
     update = batch_of({"op": "update", "description": COSTLIEST, "title": "x"}, ids=True)
     attacks = [
         *(("POST", "/batch", body) for body in REFUSED_BATCHES.values()),
@@ -74,10 +80,12 @@ def test_while_the_slowest_bodies_are_refused_the_same_worker_sends_other_respon
         ("POST", "/batch", update),
     ]
 
-    for _ in range(3):
+    def attack() -> Measured:
         with honest_person(default_service, "/health") as measured:
-            statuses += [send(default_service, *request, headers)[0] for request in attacks]
-        rounds.append(measured)
+            statuses.extend(send(default_service, *request, headers)[0] for request in attacks)
+        return measured
+
+    rounds = until_good(attack, is_at_once, at_most=3)
 
     assert set(statuses) == {400, 404, 413}
     assert all(measured.share_answered == 1 for measured in rounds)
@@ -145,6 +153,7 @@ def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
     measured = windows(
         default_service,
         lambda: hogging(default_service, hog, at_once=8, paths=[path], bodies=[*bodies.values()]),
+        lambda window: window.abused.median < 0.06 and window.abused.p99 < 1 and is_fair(window),
     )
 
     figures = "; ".join(map(str, measured))
@@ -154,4 +163,8 @@ def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
         figures
     )  # seconds; 0.22 if all take turns at once
     assert min(each.abused.p99 for each in measured) < 1, figures
-    assert any(each.abused.p99 <= max(3 * each.quiet.p99, QUICK) for each in measured), figures
+    assert any(map(is_fair, measured)), figures
+
+
+def is_fair(window: Window) -> bool:
+    return window.abused.p99 <= max(3 * window.quiet.p99, QUICK)
