@@ -34,13 +34,28 @@ texts = st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_f
 binaries = st.binary(max_size=8) | st.sampled_from(STRANGE_BYTES)
 
 
+CHANGES = ("put in", "put in", "take out", "double", "repeat the end")
+changes = st.sampled_from(CHANGES)
+
+
 @st.composite
 def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
-    """The good value, unchanged or with up to `most` parts removed, doubled or replaced."""
+    """The good value, unchanged or with up to `most` parts removed, doubled or replaced.
+
+    A kind of change is drawn first: a strategy made for each draw would take most of the time.
+    """
     for _ in range(draw(st.integers(0, most))):
         start = draw(st.integers(0, len(good)))
         end = min(len(good), start + draw(st.integers(0, 12)))
-        piece = draw(pieces | st.just(good[:0]) | st.just(good[start:end] * 2) | st.just(good[end:]))
+        match draw(changes):
+            case "put in":
+                piece = draw(pieces)
+            case "take out":
+                piece = good[:0]
+            case "double":
+                piece = good[start:end] * 2
+            case _:
+                piece = good[end:]
         good = good[:start] + piece + good[end:]
     return good
 
@@ -56,23 +71,34 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@st.composite
-def objects_near(draw: st.DrawFn, good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def objects_near(good: Sequence[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """One of these objects, with up to three members changed, removed or added."""
-    value = dict(draw(st.sampled_from(good)))
+    objects = st.sampled_from(good)
     names = st.sampled_from(sorted({name for each in good for name in each})) | texts
-    for _ in range(draw(st.integers(0, 3))):
-        name = draw(names)
-        if draw(st.booleans()):
-            value.pop(name, None)
-        else:
-            value[name] = draw(json_values | st.sampled_from([v for each in good for v in each.values()]))
-    return value
+    values = json_values | st.sampled_from([value for each in good for value in each.values()])
+
+    @st.composite
+    def near(draw: st.DrawFn) -> dict[str, Any]:
+        value = dict(draw(objects))
+        for _ in range(draw(st.integers(0, 3))):
+            name = draw(names)
+            if draw(st.booleans()):
+                value.pop(name, None)
+            else:
+                value[name] = draw(values)
+        return value
+
+    return near()
 
 
-@st.composite
-def json_near(draw: st.DrawFn, good: Sequence[dict[str, Any]]) -> bytes:
+def json_near(good: Sequence[dict[str, Any]]) -> st.SearchStrategy[bytes]:
     """JSON of such an object; in half of the cases its bytes are changed as well."""
-    raw = json.dumps(draw(objects_near(good)), ensure_ascii=draw(st.booleans()))
-    written = raw.encode("utf-8", "surrogatepass")
-    return draw(st.just(written) | changed(written, binaries))
+    objects = objects_near(good)
+
+    @st.composite
+    def near(draw: st.DrawFn) -> bytes:
+        raw = json.dumps(draw(objects), ensure_ascii=draw(st.booleans()))
+        written = raw.encode("utf-8", "surrogatepass")
+        return draw(changed(written, binaries)) if draw(st.booleans()) else written
+
+    return near()
