@@ -18,7 +18,7 @@ from app.domain.task_list import NEWEST
 from app.domain.task_service import TaskService
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, temporary
@@ -88,7 +88,7 @@ async def _check(url: str) -> None:
     """Check that row-level security holds without the predicate, and that the service shows ann only hers."""
     connection = await asyncpg.connect(url)
     try:
-        if found := await gaps(connection):
+        if found := await find_gaps(connection):
             raise DrillFailed(f"a wall is down: {found[0]}")
         for owner, count in TASKS.items():
             async with connection.transaction():

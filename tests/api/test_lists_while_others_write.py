@@ -79,7 +79,7 @@ async def _rush(mine: NeonTaskRepository, ids: list[TaskId], seed: int) -> None:
                 await mine.add(task := task_made(dice.randrange(200)), at_most=MANY * 2)
                 await mine.purge(task.id)
             case 1:
-                moving = update_of(("position",)).act  # a move may find no room, and so write them all
+                moving = update_of(("position",)).change  # a move may find no room, and so write them all
                 await mine._session.one(moving, task_id=dice.choice(ids), position=made.position, at=now)
             case _:
                 changes = TaskChanges(

@@ -14,7 +14,7 @@ import pytest
 
 from app.infra.migrations.rls_setup import ForeignView
 from app.infra.migrations.run import downgrade, upgrade
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 from app.infra.purge import CannotPurge, expect_purge_possible, purge_trash
 from app.settings.database_address import DatabaseAddress
 from dev.binaries import _of_the_package, _of_the_system, major
@@ -256,6 +256,6 @@ async def test_migrate_repairs_a_database_that_was_changed_by_hand(postgres: Pos
 
     connection = await asyncpg.connect(url)
     try:
-        assert await gaps(connection) == []
+        assert await find_gaps(connection) == []
     finally:
         await connection.close()

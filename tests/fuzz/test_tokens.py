@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwk import InvalidJwks, Key, read
+from app.infra.auth.jwk import InvalidJwks, Key, read_key_set
 from app.infra.auth.jwt_claims import TIME_MAX, Claims, decode_unverified, is_subject, read_claims
 from app.infra.auth.jwt_verifier import refuse_outside_lifetime
 from tests.fuzz.effort import effort
@@ -105,7 +105,7 @@ def test_any_document_like_a_key_set_is_refused_or_has_keys_that_refuse_a_bad_si
         document = data.draw(changed(document, st.binary(max_size=6)))
 
     try:
-        found = read(document)
+        found = read_key_set(document)
     except InvalidJwks:
         return
 

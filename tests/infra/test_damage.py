@@ -18,7 +18,7 @@ from app.composition import compose
 from app.domain.errors import DatabaseNotSetUp
 from app.infra.auth.jwt_verifier import TokenCache, issue_token
 from app.infra.gauges import sample_gauges
-from app.infra.migrations.rls_setup import CannotMend
+from app.infra.migrations.rls_setup import CannotRepair
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import PING, Database
 from app.infra.statements.owner_scope import Statement
@@ -207,7 +207,7 @@ async def test_a_worker_that_starts_with_broken_row_level_security_serves_no_req
 async def test_migrate_reports_a_missing_table_in_one_sentence(postgres: PostgresServer, url: str) -> None:
     postgres.query("DROP VIEW own_tasks; DROP TABLE tasks", name_of(url))
 
-    with pytest.raises(CannotMend, match=r"the table tasks is missing, .*: restore a backup"):
+    with pytest.raises(CannotRepair, match=r"the table tasks is missing, .*: restore a backup"):
         await upgrade(DatabaseAddress.parse(url))
 
 
@@ -218,7 +218,7 @@ async def test_a_view_of_another_role_is_reported_with_the_command_that_a_superu
     postgres.query(f"CREATE ROLE other_{name}; ALTER VIEW own_tasks OWNER TO other_{name}", name)
     async with open_database(url) as database:
         trouble = await database.trouble()
-        with pytest.raises(CannotMend) as refused:
+        with pytest.raises(CannotRepair) as refused:
             await upgrade(DatabaseAddress.parse(url))
         await change(postgres, url, str(refused.value).split("repair it with: ")[1])
         repaired = await database.trouble()

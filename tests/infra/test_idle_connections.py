@@ -37,13 +37,13 @@ def be_idle(database: Database, seconds: float) -> None:
 
 
 async def test_the_first_request_after_two_idle_minutes_opens_no_connection(database: Database) -> None:
-    warm = database._checkout.idle()
+    warm = database._checkout.acquire_idle()
     assert warm is not None
     database._checkout.release(warm)
 
     be_idle(database, TWO_MINUTES)
 
-    assert database._checkout.idle() is warm
+    assert database._checkout.acquire_idle() is warm
 
 
 async def test_a_connection_that_no_request_uses_is_closed_after_its_idle_time(database: Database) -> None:
@@ -55,7 +55,7 @@ async def test_a_connection_that_no_request_uses_is_closed_after_its_idle_time(d
 async def test_the_kernel_closes_an_idle_connection_a_minute_after_its_peer_disappeared(
     database: Database,
 ) -> None:
-    connection = database._checkout.idle()
+    connection = database._checkout.acquire_idle()
     assert connection is not None
     transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]
     opened = transport.get_extra_info("socket")

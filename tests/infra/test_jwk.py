@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import NotAuthenticated
-from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, find_key, read
+from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, find_key, read_key_set
 from tests.support.signing import ALGORITHMS, SigningKey, written
 
 OURS = SigningKey("ours").public
@@ -36,16 +36,16 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("member", PASSED_OVER.values(), ids=PASSED_OVER)
 def test_a_key_for_another_use_is_ignored(member: dict[str, Any]) -> None:
-    assert [key.key_id for key in read(written(member, OURS))] == ["ours"]
+    assert [key.key_id for key in read_key_set(written(member, OURS))] == ["ours"]
     with pytest.raises(InvalidJwks, match="no key that can verify"):
-        read(written(member))
+        read_key_set(written(member))
 
 
 @pytest.mark.parametrize(
     "more", [{"use": "sig"}, {"key_ops": ["verify"]}, {"extra": {"any": [1]}}, {"x5c": ["AAAA"]}], ids=str
 )
 def test_a_signing_key_of_a_supported_algorithm_is_read(more: dict[str, Any]) -> None:
-    assert [key.key_id for key in read(written(OURS | more))] == ["ours"]
+    assert [key.key_id for key in read_key_set(written(OURS | more))] == ["ours"]
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -72,18 +72,18 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("document", "why"), REFUSED.values(), ids=REFUSED)
 def test_a_document_that_is_no_valid_key_set_is_refused_completely(document: bytes, why: str) -> None:
     with pytest.raises(InvalidJwks, match=why):
-        read(document)
+        read_key_set(document)
 
 
 def test_a_key_may_share_its_id_with_a_key_for_another_use() -> None:
-    found = read(written(OURS, OURS | {"use": "enc"}))
+    found = read_key_set(written(OURS, OURS | {"use": "enc"}))
 
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
-    (found,) = read(written(SigningKey("x", algorithm).public))
+    (found,) = read_key_set(written(SigningKey("x", algorithm).public))
 
     assert found.algorithms == (algorithm,)
 
@@ -92,22 +92,22 @@ def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
 def test_a_key_without_alg_allows_the_algorithms_of_its_type(algorithm: str) -> None:
     bare = {name: value for name, value in SigningKey("x", algorithm).public.items() if name != "alg"}
 
-    (found,) = read(written(bare))
+    (found,) = read_key_set(written(bare))
 
     assert found.algorithms == (("RS256", "PS256") if bare["kty"] == "RSA" else (algorithm,))
 
 
 def test_a_token_without_kid_uses_the_only_key_that_fits() -> None:
-    keys = read(written(OURS, RSA))
+    keys = read_key_set(written(OURS, RSA))
 
     assert find_key(keys, None, "EdDSA") is keys[0]
     assert find_key(keys, None, "ES256") is None
     with pytest.raises(NotAuthenticated, match="several"):
-        find_key(read(written(OURS, ONE)), None, "EdDSA")
+        find_key(read_key_set(written(OURS, ONE)), None, "EdDSA")
 
 
 def test_a_token_with_kid_uses_that_key_or_none() -> None:
-    keys = read(written(OURS, ONE))
+    keys = read_key_set(written(OURS, ONE))
 
     assert find_key(keys, "x", "EdDSA") is keys[1]
     assert find_key(keys, "y", "EdDSA") is None

@@ -18,7 +18,7 @@ from app.domain.task import TaskChanges
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.statements.owner_scope import Statement
-from app.infra.statements.revision import HOLD
+from app.infra.statements.revision import LOCK_OWNER
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
 from tests.support.keyed import keyed, until_waiting
@@ -120,7 +120,7 @@ async def test_a_permanent_deletion_that_waited_also_empties_a_response_stored_m
     same = TaskChanges(title=task.title)
 
     async with database.transaction() as transaction:
-        await OwnerSession(transaction, owner=ann).one(HOLD)
+        await OwnerSession(transaction, owner=ann).one(LOCK_OWNER)
         delete = asyncio.create_task(mine.purge(task.id))
         await until_waiting(database, 1)
         await keyed(transaction, ann, "new", at=tomorrow, quota=one).change(task.id, same, at=tomorrow)

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.infra.migrations import versions
-from app.infra.migrations.run import _config, _connected, _patiently, downgrade, upgrade, waiting
+from app.infra.migrations.run import _config, _connected, _with_retries, downgrade, upgrade, waiting
 from app.infra.migrations.schema_version import VERSION_TABLE, is_current
 from app.infra.postgres.connect import connect, driver_arguments
 from app.infra.tables import OwnedRow
@@ -190,7 +190,7 @@ async def test_each_migration_only_expands_so_that_the_previous_version_still_wo
     before: dict[str, tuple[str, bool, bool]] = {}
     for migration in MIGRATIONS:
         revision = migration.partition(":")[0]
-        await _patiently(address, partial(to, revision=revision))
+        await _with_retries(address, partial(to, revision=revision))
         after = await columns(address)
         broken += [f"{revision}: {name} is gone" for name in before.keys() - after.keys()]
         for name, (kind, nullable, default) in after.items():

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.infra.postgres.row_security import APP, CONDITION, OWN_ROWS
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 from app.infra.statements.lists import Shape, page_of
 from dev.postgres import PostgresServer
 from tests.conftest import environment_for
@@ -55,7 +55,7 @@ async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_parti
     ann = someone()
     try:
         await connection.execute(REBUILD)
-        assert await gaps(connection) == []
+        assert await find_gaps(connection) == []
 
         with serving(environment_for(url), tmp_path) as service:
             used_by_many(service, ann)

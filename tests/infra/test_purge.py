@@ -15,7 +15,7 @@ from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.purge import delete_old_responses, purge_trash
 from app.infra.statements.owner_scope import Statement
-from app.infra.statements.revision import HOLD
+from app.infra.statements.revision import LOCK_OWNER
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
@@ -63,7 +63,7 @@ async def test_a_purge_deletes_old_trash_of_all_owners_and_returns_the_number(
 async def test_a_purge_deletes_stored_responses_older_than_a_day_of_all_owners_and_no_others(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.infra.purge.HOARDERS", 1)
+    monkeypatch.setattr("app.infra.purge.RESPONSES_BATCH", 1)
     now = datetime.now(UTC)
     ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
     owners = [someone("ann"), someone("bob")]
@@ -86,7 +86,7 @@ async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_o
     await keyed(database, ann, "old", at=now - timedelta(hours=25)).add(TaskFactory.build(), at_most=MANY)
 
     async with database.transaction() as transaction:
-        await OwnerSession(transaction, owner=ann).one(HOLD)
+        await OwnerSession(transaction, owner=ann).one(LOCK_OWNER)
         forgetting = asyncio.create_task(delete_old_responses(DatabaseAddress.parse(database_url)))
         await until_waiting(database, 1)
         held = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})

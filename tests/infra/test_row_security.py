@@ -30,7 +30,7 @@ from app.infra.migrations.run import upgrade
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import TABLES
-from app.infra.postgres.row_security_check import _leaks, gaps
+from app.infra.postgres.row_security_check import _find_leak, find_gaps
 from app.infra.postgres.session import Row, Session
 from app.infra.statements import keyed_writes, tasks
 from app.infra.statements.lists import Shape, page_of
@@ -332,10 +332,10 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
         for number in range(7):  # from the sixth run on PostgreSQL may use a generic plan
             for statement in (
                 tasks.SHOW,
-                tasks.update_of(("title",)).act,
-                tasks.toggle(conditional=False).act,
-                tasks.trash(conditional=False).act,
-                tasks.restore(conditional=False).act,
+                tasks.update_of(("title",)).change,
+                tasks.toggle(conditional=False).change,
+                tasks.trash(conditional=False).change,
+                tasks.restore(conditional=False).change,
                 keyed_writes.update_of(("title",), conditional=False),
                 keyed_writes.toggle(conditional=False),
                 keyed_writes.READ_STATE,
@@ -445,7 +445,7 @@ async def test_migrate_repairs_every_breach_or_reports_why_it_cannot(
         return
     connection = await asyncpg.connect(url)
     try:
-        left = await gaps(connection)
+        left = await find_gaps(connection)
     finally:
         await connection.close()
 
@@ -461,14 +461,14 @@ async def test_each_breach_of_row_level_security_is_reported_with_the_statement_
     postgres.query(breach, url.rpartition("/")[2])
     connection = await asyncpg.connect(url)
     try:
-        found = await gaps(connection)
+        found = await find_gaps(connection)
         for gap in found:
             await repair_as_printed(connection, url, gap.repair)
-        for gap in await gaps(connection):
+        for gap in await find_gaps(connection):
             await repair_as_printed(connection, url, gap.repair)
 
         assert any(gap.repair.startswith(repair) for gap in found)
-        assert await gaps(connection) == []
+        assert await find_gaps(connection) == []
     finally:
         await connection.close()
 
@@ -495,14 +495,14 @@ async def test_a_view_that_shows_rows_without_an_owner_is_detected_by_reading_it
         await Planted(database).plant()
     connection = await asyncpg.connect(url)
     try:
-        whole = await _leaks(connection, "own_tasks")
+        whole = await _find_leak(connection, "own_tasks")
         postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
-        leaking = await _leaks(connection, "own_tasks")
+        leaking = await _find_leak(connection, "own_tasks")
     finally:
         await connection.close()
 
     assert whole == []
-    assert [gap.what for gap in leaking] == ["own_tasks shows rows to nobody"]
+    assert [gap.what for gap in leaking] == ["own_tasks shows rows without an owner"]
 
 
 async def test_the_application_role_may_create_nothing_after_a_migration(postgres: PostgresServer) -> None:

@@ -11,11 +11,11 @@ from asyncpg import DuplicateTableError, PostgresError
 from app.cli.connection_errors import connection_error, explain_unfit_role, explain_unreachable
 from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
-from app.infra.migrations.rls_setup import CannotMend
+from app.infra.migrations.rls_setup import CannotRepair
 from app.infra.postgres.connect import means_unreachable
 from app.infra.postgres.connector import Connector
 from app.infra.postgres.row_security import APP, MAINTENANCE
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 from app.settings import SettingsError
 from app.settings.database_address import DatabaseAddress
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     address = read_maintained_database("migrate")
     try:
         return asyncio.run(_migrate(address, arguments))
-    except (CommandError, CannotMend) as error:
+    except (CommandError, CannotRepair) as error:
         sys.exit(f"app migrate: {error}")
     except (OSError, TimeoutError, PostgresError) as error:
         unfit = None if arguments.check else _explain_role(address, error)
@@ -101,7 +101,7 @@ async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> i
         print(f"repaired {line}")
     connection = await Connector(address).connect()
     try:
-        found = await gaps(connection)
+        found = await find_gaps(connection)
     finally:
         await connection.close()
     for gap in found:

@@ -13,7 +13,7 @@ from asyncpg import exceptions as pg
 from app.cli.connection_errors import connection_error, explain_unreachable
 from app.infra.migrations.schema_version import is_current
 from app.infra.postgres.connector import ADVICE, Connector
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 from app.settings import Settings, SettingsError, near_misses, read_database
 from app.settings.addresses import is_loopback
 from app.settings.database_address import DatabaseAddress, difference
@@ -149,7 +149,7 @@ async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> 
         async with asyncio.timeout(PATIENCE):
             connection = await connector.connect()
             try:
-                found = await gaps(connection)
+                found = await find_gaps(connection)
                 current = await is_current(connection)
             finally:
                 await connection.close()

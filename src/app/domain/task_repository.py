@@ -100,7 +100,8 @@ class TaskRepository(Protocol):
         """Move a task right before or right after another one in the manual order, and return it.
 
         No other task is written, except if there is no room between two positions: then the tasks around them
-        get new positions in the same order. Racing moves run one after the other.
+        get new positions in the same order. Tasks in the trash keep theirs. Racing moves run one after the
+        other.
 
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.

@@ -20,7 +20,14 @@ from app.infra.postgres.connector import Connector
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
-from app.infra.statements.backfill import COUNT, READ, SLICE, SOURCES, WRITE, WRITE_WITHOUT_REVISION
+from app.infra.statements.backfill import (
+    INCREMENT_REVISION,
+    READ,
+    SLICE,
+    SOURCES,
+    WRITE,
+    WRITE_WITHOUT_REVISION,
+)
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
@@ -35,7 +42,7 @@ _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY us
 async def backfill_derived_columns(address: DatabaseAddress, *, stamp: bool = True) -> int:
     """Update the derived columns of each task where they are wrong. Return the number of updated tasks.
 
-    `stamp`: whether tasks have a revision, since migration 0007.
+    `stamp`: whether the table has the column `revision`, which migration 0007 adds.
     """
     write = WRITE if stamp else WRITE_WITHOUT_REVISION
     connection = await Connector(address).connect()
@@ -67,10 +74,10 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
             stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
             written = []
             if stale:
-                (counted,) = await own.rows(COUNT)  # locks the owner's row: nothing else writes their tasks
-                at = counted["revision"]
+                # This locks the owner's row, so nobody else writes the tasks.
+                (counted,) = await own.rows(INCREMENT_REVISION)
                 written = [
-                    await own.one(write, task_id=task_id, revision=at, **values)
+                    await own.one(write, task_id=task_id, revision=counted["revision"], **values)
                     for task_id, values in stale.items()
                 ]
         total += len(written) - written.count(None)

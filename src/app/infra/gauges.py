@@ -10,11 +10,11 @@ from app.live.hub import Hub
 
 
 def sample_gauges(
-    database: Database, keys: Jwks | None, tokens: TokenCache, shared: RequestCounter | None, hub: Hub
+    database: Database, keys: Jwks | None, tokens: TokenCache, store: RequestCounter | None, hub: Hub
 ) -> dict[str, float]:
     """Return the gauges, by the names of `app.metrics`. Parts that are not in use are left out."""
     pool = database.counts()
-    read = {
+    gauges = {
         "taskward_workers": 1.0,
         "taskward_database_pool_size": pool.size,
         "taskward_database_connections_lent": pool.in_use,
@@ -30,14 +30,14 @@ def sample_gauges(
     }
     if keys is not None:
         age = keys.age
-        read |= {
+        gauges |= {
             "taskward_keys": keys.count,
             "taskward_keys_last_success_timestamp_seconds": 0.0 if age is None else time.time() - age,
             "taskward_keys_fetches_total": keys.fetches,
             "taskward_keys_fetch_failures_total": keys.failures,
         }
-    if shared is not None:
-        read["taskward_rate_limit_store_up"] = float(shared.trouble is None)
+    if store is not None:
+        gauges["taskward_rate_limit_store_up"] = float(store.trouble is None)
     if hub.store_connected is not None:
-        read["taskward_live_store_up"] = float(hub.live)
-    return read
+        gauges["taskward_live_store_up"] = float(hub.live)
+    return gauges

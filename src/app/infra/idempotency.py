@@ -21,10 +21,10 @@ from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row, Session
 from app.infra.statements import idempotency, keyed_writes
 from app.infra.statements.owner_scope import Statement
-from app.infra.statements.revision import HOLD
+from app.infra.statements.revision import LOCK_OWNER
 from app.infra.task_rows import ATTEMPTS
 
-DEFAULT = StorageQuota()
+DEFAULT_QUOTA = StorageQuota()
 
 
 class KeyedWrites:
@@ -38,7 +38,7 @@ class KeyedWrites:
         request: IdempotentRequest,
         form: ResponseForm,
         at: datetime,
-        quota: StorageQuota = DEFAULT,
+        quota: StorageQuota = DEFAULT_QUOTA,
     ) -> None:
         self.owner = owner
         self._session = OwnerSession(connection, owner=owner)
@@ -57,10 +57,11 @@ class KeyedWrites:
     ) -> Sequence[Row]:
         """Do the work on these tasks and store its response, in one statement. Return a row for each task.
 
-        `check` looks at the tasks, and the count of all, after a write that was not done. It raises why.
+        If the write was not done, `check` gets the rows of the tasks, with the number of all tasks of the
+        owner, and raises the reason.
 
         Raises:
-            AlreadyDone, KeyReused, ResponseGone, KeyInFlight, TooManyKeys: as `UnitOfWork.once` has it.
+            AlreadyDone, KeyReused, ResponseGone, KeyInFlight, TooManyKeys: see `UnitOfWork.once`.
 
         """
         key = {"route": self._request.route, "key": self._request.key, "since": self._since}
@@ -81,13 +82,13 @@ class KeyedWrites:
                 raise
             if rows and rows[0]["done"]:
                 return rows
-            self._expect_new(rows)
+            self._raise_if_stored(rows)
             seen = await self._session.rows(keyed_writes.READ_STATE, ids=ids, **key)
-            self._expect_new(seen)
-            await self._prepare_again(rows, seen, check)
+            self._raise_if_stored(seen)
+            await self._prepare_next_attempt(rows, seen, check)
         raise RuntimeError("a write matched no row for no known reason")
 
-    async def _prepare_again(
+    async def _prepare_next_attempt(
         self, rows: Sequence[Row], seen: Sequence[Row], check: Callable[[Sequence[Row]], None]
     ) -> None:
         """Raise the reason why a write was not done, or provide what it lacked: room, or the owner's row."""
@@ -97,12 +98,12 @@ class KeyedWrites:
             return
         check(seen)
         if owner["count"] is None:
-            await self._session.rows(HOLD)
+            await self._session.rows(LOCK_OWNER)
         elif rows and owner["kept_bytes"] + rows[0]["size"] > self._quota.body_bytes:
             await self._make_room(rows[0]["size"])
 
-    def _expect_new(self, rows: Sequence[Row]) -> None:
-        """Raise what a request gets if a response is stored under its key."""
+    def _raise_if_stored(self, rows: Sequence[Row]) -> None:
+        """Raise the fitting error if a response is stored under the key of the request."""
         if not rows or rows[0]["fingerprint"] is None:
             return
         (row,) = rows
@@ -114,7 +115,7 @@ class KeyedWrites:
         raise AlreadyDone(StoredResponse(row["status"], headers, row["body"]))
 
     async def _make_room(self, size: int) -> None:
-        """Make room by counting again: the count may be too large, and expired responses take no room.
+        """Count the stored responses again. The old count may be too large, for example with expired ones.
 
         `size`: the bytes that the new response needs.
 
@@ -123,7 +124,7 @@ class KeyedWrites:
 
         """
         async with self._session.transaction() as session:
-            await session.rows(HOLD)
+            await session.rows(LOCK_OWNER)
             (counted,) = await session.rows(idempotency.COUNT_ANEW, since=self._since)
             too_many = counted["kept_answers"] + 1 - self._quota.responses
             too_much = counted["kept_bytes"] + size - self._quota.body_bytes
@@ -131,5 +132,5 @@ class KeyedWrites:
                 values = {"since": self._since, "responses": too_many, "bytes": too_much}
                 (after,) = await session.rows(idempotency.ROOM_AFTER, **values)
                 seconds = ceil(after["seconds"] or 0)
-                # A response that was stored after this request began could give a moment more than a day.
+                # A response that was stored after this request began would give slightly more than a day.
                 raise TooManyKeys(min(max(1, seconds), int(RETENTION.total_seconds())))

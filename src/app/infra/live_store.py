@@ -1,8 +1,8 @@
 """Announcements of changes between machines, by the publish and subscribe commands of Valkey or Redis.
 
 A message has the hashes of the owners whose tasks changed within 20 ms. The store keeps no messages, so some
-are lost while a connection is down. Therefore each subscription that is confirmed, each publish after one
-that failed, and each start of a process makes every stream look for changes.
+are lost while a connection is down. So every stream looks for changes after each confirmed subscription,
+after the first publish that follows a failed one, and after each start of a process.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PING: Final = 3.0  # seconds of silence until the subscription is checked, and f
 RETRY: Final = 1.0  # seconds between attempts to connect
 SENDER: Final = 8  # bytes: a process ignores its own messages
 DIGEST: Final = 16  # bytes
-UNUSABLE: Final = (RedisError, OSError, TimeoutError)
+STORE_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
 class LiveStore:
@@ -40,7 +40,7 @@ class LiveStore:
         self._sender = token_bytes(SENDER)
         self._connections = _connections(url, ca_file)
         self._collected: set[bytes] = set()
-        self._some = asyncio.Event()
+        self._has_collected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._troubles: dict[str, str] = {}
         hub.use_store(self._publish)
@@ -62,19 +62,19 @@ class LiveStore:
 
     def _publish(self, digest: bytes) -> None:
         self._collected.add(digest)
-        self._some.set()
+        self._has_collected.set()
 
     async def _send(self) -> None:
         """Publish what was collected, over one connection for as long as it works."""
-        missed = True  # a process that was here before may have died before it published
+        missed = True  # a process that ran before this one may have died before it published
         while True:
             connection = _new_connection(self._connections)
             try:
                 while True:
                     if not missed:
-                        await self._some.wait()
+                        await self._has_collected.wait()
                         await asyncio.sleep(COLLECT)
-                    self._some.clear()
+                    self._has_collected.clear()
                     digests = b"" if missed else b"".join(self._collected)
                     self._collected.clear()
                     missed = True
@@ -83,7 +83,7 @@ class LiveStore:
                         await connection.read_response()
                     missed = False
                     self._note("publish", None)
-            except UNUSABLE as error:
+            except STORE_ERRORS as error:
                 self._note("publish", error)
             finally:
                 await _drop(connection)
@@ -100,15 +100,15 @@ class LiveStore:
                 self._note("subscribe", None)
                 self._hub.set_store_connected(True)
                 while True:
-                    self._take(await _next_reply(connection))
-            except UNUSABLE as error:
+                    self._handle(await _next_reply(connection))
+            except STORE_ERRORS as error:
                 self._note("subscribe", error)
             finally:
                 self._hub.set_store_connected(False)
                 await _drop(connection)
             await asyncio.sleep(RETRY)
 
-    def _take(self, reply: object) -> None:
+    def _handle(self, reply: object) -> None:
         match reply:
             case [b"message", _, bytes(data)] if not data.startswith(self._sender):
                 digests = data[SENDER:]
@@ -142,7 +142,7 @@ async def _next_reply(connection: AbstractConnection) -> object:
 
 
 async def _drop(connection: AbstractConnection) -> None:
-    with suppress(*UNUSABLE):
+    with suppress(*STORE_ERRORS):
         await connection.disconnect(nowait=True)
 
 
@@ -159,8 +159,8 @@ def _connections(url: str, ca_file: str | None) -> ConnectionPool:
 def _new_connection(connections: ConnectionPool) -> AbstractConnection:
     """Return a connection that opens itself at its first command.
 
-    Not redis-py's own client for subscriptions: that one subscribes again without saying so, and what was
-    published in between is lost.
+    The subscription client of redis-py is not used: it subscribes again without a report, and messages that
+    were published in between are lost.
     """
     return connections.make_connection()  # type: ignore[no-any-return,no-untyped-call]  # redis-py's
 
@@ -172,7 +172,7 @@ async def announce_everyone(url: str, ca_file: str | None, patience: float) -> s
         async with asyncio.timeout(patience):
             await connection.send_command("PUBLISH", CHANNEL, token_bytes(SENDER))
             await connection.read_response()
-    except UNUSABLE as error:
+    except STORE_ERRORS as error:
         return explain_redis_error(url, error, setting="LIVE_STORE")
     finally:
         await _drop(connection)

@@ -9,34 +9,34 @@ from app.domain.task import Shown, require_version
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
 from app.infra.statements import manual_order
-from app.infra.statements.revision import HOLD
+from app.infra.statements.revision import LOCK_OWNER
 from app.infra.statements.tasks import SHOW
 from app.infra.task_rows import shown
 
 
 async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
-    """Move a task: read, then write if nothing was written since. If that fails, lock the owner first."""
+    """Move a task: read, then write unless another write came in between. Then lock the owner and repeat."""
     seen = await _read_neighbours(session, move)
     if (moved := await _put(session, move, seen, at=at)) is not None:
         return moved
     async with session.transaction() as transaction:
-        await transaction.one(HOLD)
+        await transaction.one(LOCK_OWNER)
         seen = await _read_neighbours(transaction, move)
         if (moved := await _put(transaction, move, seen, at=at)) is not None:
             return moved
-        await _spread(transaction, move, seen["there"], at=at)
+        await _spread(transaction, move, seen["target_position"], at=at)
         (row,) = await transaction.rows(SHOW, task_id=move.task_id)
         return shown(row)
 
 
 async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
-    """Return the positions of both tasks and of the neighbour, or raise why the move is refused."""
+    """Return the positions of both tasks and of the neighbour, or raise the reason for a refusal."""
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
     (seen,) = await session.rows(statement, task_id=move.task_id, beside=move.beside)
     if seen["json"] is None:
         raise TaskNotFound(move.task_id)
     require_version(seen["version"], move.if_match)
-    if seen["there"] is None or move.beside == move.task_id:
+    if seen["target_position"] is None or move.beside == move.task_id:
         fault = "names the task itself" if move.beside == move.task_id else "names no task in this list"
         raise InvalidTask((BrokenRule("before" if move.before else "after", fault),))
     return seen
@@ -44,9 +44,9 @@ async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
 
 async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) -> Shown | None:
     """Write the position of the task. None: there is no room, or another request has written since."""
-    neighbour, there = seen["neighbour"], seen["there"]
-    low, high = (neighbour, there) if move.before else (there, neighbour)
-    if _is_between(seen["stands"], low, high):
+    neighbour, target = seen["neighbour_position"], seen["target_position"]
+    low, high = (neighbour, target) if move.before else (target, neighbour)
+    if _is_between(seen["position"], low, high):
         return shown(seen)
     position = between(low, high, at)
     if position is None:
@@ -56,15 +56,15 @@ async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) ->
     return shown(row) if row is not None else None
 
 
-async def _spread(session: OwnerSession, move: Move, there: Position, *, at: datetime) -> None:
-    """Write new positions of the tasks around the place: of as few as needed."""
+async def _spread(session: OwnerSession, move: Move, target: Position, *, at: datetime) -> None:
+    """Write new positions for the tasks around `target`: for as few as needed."""
     pair = [move.task_id, move.beside] if move.before else [move.beside, move.task_id]
     for reach, longest in REACHES:
-        values = {"task_id": move.task_id, "beside": move.beside, "position": there, "limit": reach + 1}
+        values = {"task_id": move.task_id, "beside": move.beside, "position": target, "limit": reach + 1}
         before = await session.rows(manual_order.NEAREST_BEFORE, **values)
         after = await session.rows(manual_order.NEAREST_AFTER, **values)
-        low = first = before[-1]["position"] if before else there
-        high = last = after[-1]["position"] if after else there
+        low = first = before[-1]["position"] if before else target
+        high = last = after[-1]["position"] if after else target
         if len(before) <= reach:
             low = between(None, first, at)
         if len(after) <= reach:
@@ -76,5 +76,5 @@ async def _spread(session: OwnerSession, move: Move, there: Position, *, at: dat
     raise RuntimeError("a whole list has no room for new positions")
 
 
-def _is_between(stands: Position, low: Position | None, high: Position | None) -> bool:
-    return (low or "") < stands and (high is None or stands < high)
+def _is_between(position: Position, low: Position | None, high: Position | None) -> bool:
+    return (low or "") < position and (high is None or position < high)

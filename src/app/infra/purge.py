@@ -21,8 +21,8 @@ from app.infra.statements import idempotency, tombstones
 from app.settings.database_address import DatabaseAddress
 
 BATCH: Final = 200  # owners in one transaction
-HOARDERS: Final = 20  # owners in one transaction that deletes responses: each may have thousands
-PIECE: Final = 1_000  # tasks of one statement; tombstones beyond their limit are dropped between them
+RESPONSES_BATCH: Final = 20  # owners in one transaction that deletes responses: each may have thousands
+PIECE: Final = 1_000  # tasks of one statement; each statement drops tombstones beyond their limit
 ROLE: Final = MAINTENANCE
 
 _LOCK_OWNERS: Final = """
@@ -30,7 +30,7 @@ SELECT user_id FROM task_owners WHERE user_id IN (
     SELECT DISTINCT user_id FROM tasks WHERE trashed_at < $1 ORDER BY user_id LIMIT $2
 ) ORDER BY user_id FOR UPDATE
 """
-_DELETE: Final = """
+_DELETE_TASKS: Final = """
 WITH gone AS (
     DELETE FROM tasks WHERE user_id = ANY($1) AND trashed_at < $2 RETURNING user_id, id
 ), counted AS (
@@ -40,8 +40,8 @@ WITH gone AS (
 )
 SELECT user_id, array_agg(id) AS ids FROM gone GROUP BY user_id
 """
-# Its owner's own requests delete old responses too, and hold the owner's row meanwhile.
-_FORGET: Final = """
+# Requests of an owner also delete old responses, and lock the owner's row first, as this statement does.
+_DELETE_RESPONSES: Final = """
 WITH owners AS (
     SELECT user_id FROM task_owners WHERE user_id IN (
         SELECT DISTINCT user_id FROM kept_answers ORDER BY user_id LIMIT $1
@@ -63,10 +63,10 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
             raise CannotPurge("the database has no tables of Taskward yet: run `app migrate`")
         async with connection.transaction(readonly=True):
             await connection.execute("SET LOCAL intervalstyle = 'postgres'")  # as the policies are written
-            stands = await connection.fetchval(f"SELECT {maintenance_is_set_up()}")
-        if not stands:
+            is_set_up = await connection.fetchval(f"SELECT {maintenance_is_set_up()}")
+        if not is_set_up:
             raise CannotPurge(
-                f"{ROLE} lacks policies or grants, or others hide rows from it: run `app migrate`"
+                f"{ROLE} lacks policies or grants, or other policies hide rows from it: run `app migrate`"
             )
     finally:
         await connection.close()
@@ -83,7 +83,7 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                 owners = [row["user_id"] for row in await connection.fetch(_LOCK_OWNERS, before, BATCH)]
                 if not owners:
                     return total
-                deleted = await connection.fetch(_DELETE, owners, before)
+                deleted = await connection.fetch(_DELETE_TASKS, owners, before)
                 await connection.execute("SET LOCAL ROLE NONE")
                 for row in deleted:
                     await _finish(connection, row["user_id"], row["ids"])
@@ -98,7 +98,9 @@ async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> N
     for begin in range(0, len(ids), PIECE):
         piece = ids[begin : begin + PIECE]
         await transaction.rows(tombstones.WRITE, ids=piece)
-        await transaction.rows(idempotency.END, ids=piece, patterns=[f"%{task_id}%" for task_id in piece])
+        await transaction.rows(
+            idempotency.EMPTY_RESPONSES, ids=piece, patterns=[f"%{task_id}%" for task_id in piece]
+        )
 
 
 async def delete_old_responses(address: DatabaseAddress) -> None:
@@ -109,6 +111,6 @@ async def delete_old_responses(address: DatabaseAddress) -> None:
         while deleted != "DELETE 0":
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {ROLE}")
-                deleted = await connection.execute(_FORGET, HOARDERS)
+                deleted = await connection.execute(_DELETE_RESPONSES, RESPONSES_BATCH)
     finally:
         await connection.close()

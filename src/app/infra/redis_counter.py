@@ -22,14 +22,14 @@ log = structlog.get_logger()
 
 PATIENCE: Final = 0.5  # seconds for the store to respond
 CONNECTIONS: Final = 8  # connections of a process, opened on demand
-RETRY: Final = 1.0  # seconds between checks whether it is back
+RETRY: Final = 1.0  # seconds between checks whether the store is back
 PREFIX: Final = "taskward"
-PROBE: Final = "probe"  # a name of nobody: only a real count shows whether counting works
-UNUSABLE: Final = (StorageError, OSError, TimeoutError)
+PROBE: Final = "probe"  # the name that `probe` counts: only a real count shows whether counting works
+STORE_ERRORS: Final = (StorageError, OSError, TimeoutError)
 
 
 class RedisCounter:
-    """Counts in the store, or in `own` while the store is down."""
+    """Counts in the store, or in `own`, the counter of this process, while the store is down."""
 
     def __init__(self, url: str, own: RequestCounter, *, ca_file: str | None = None) -> None:
         scheme, _, address = url.partition("://")
@@ -43,9 +43,9 @@ class RedisCounter:
             **({} if ca_file is None else {"ssl_ca_certs": ca_file}),
         )
         self._own = own
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._free_connections = asyncio.Semaphore(CONNECTIONS)
         self._starting: asyncio.Task[None] | None = None
-        self._searching: asyncio.Task[None] | None = None
+        self._waiting_for_store: asyncio.Task[None] | None = None
         self._trouble: str | None = None
 
     @property
@@ -54,13 +54,14 @@ class RedisCounter:
         return self._trouble
 
     async def add(self, name: str, number: int, window: int) -> int:
-        async with self._places:  # no time limit: waiting for a free connection is not the store's fault
-            if self._searching is None:
+        # No time limit here: waiting for a free connection is not the store's fault.
+        async with self._free_connections:
+            if self._waiting_for_store is None:
                 try:
                     async with asyncio.timeout(PATIENCE):
-                        return await self._storage.incr(f"{_hidden(name)}:{number}", window)
-                except UNUSABLE as error:
-                    self._lost(explain_redis_error(self._url, error))
+                        return await self._storage.incr(f"{_hash(name)}:{number}", window)
+                except STORE_ERRORS as error:
+                    self._note_loss(explain_redis_error(self._url, error))
         return await self._own.add(name, number, window)
 
     async def start(self) -> None:
@@ -68,7 +69,7 @@ class RedisCounter:
         self._starting = asyncio.create_task(self._probe_at_start())
 
     async def close(self) -> None:
-        for task in (self._starting, self._searching):
+        for task in (self._starting, self._waiting_for_store):
             if task is not None:
                 task.cancel()
         await self._storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]  # that of redis-py
@@ -78,21 +79,21 @@ class RedisCounter:
         try:
             async with asyncio.timeout(patience):
                 await self._storage.incr(PROBE, 1)
-        except UNUSABLE as error:
+        except STORE_ERRORS as error:
             return explain_redis_error(self._url, error)
         return None
 
     async def _probe_at_start(self) -> None:
         if (trouble := await self.probe()) is not None:
-            self._lost(trouble)
+            self._note_loss(trouble)
 
-    def _lost(self, trouble: str) -> None:
-        if self._searching is None:  # the first of the waiting requests reports it
+    def _note_loss(self, trouble: str) -> None:
+        if self._waiting_for_store is None:  # the first of the waiting requests reports it
             self._trouble = trouble
             log.warning("rate limits are not shared: their store is unavailable", reason=trouble)
-            self._searching = asyncio.create_task(self._until_it_is_back())
+            self._waiting_for_store = asyncio.create_task(self._wait_for_store())
 
-    async def _until_it_is_back(self) -> None:
+    async def _wait_for_store(self) -> None:
         for attempt in count():
             trouble = await self.probe()
             if trouble is None:
@@ -101,10 +102,10 @@ class RedisCounter:
                 log.warning("rate limits are still not shared", reason=trouble)
             self._trouble = trouble
             await asyncio.sleep(RETRY)
-        self._searching = self._trouble = None
+        self._waiting_for_store = self._trouble = None
         log.warning("rate limits are shared again: their store is back")
 
 
-def _hidden(name: str) -> str:
-    """Return a short hash of a name: operators can read the store."""
+def _hash(name: str) -> str:
+    """Return a short hash of a name, because operators can read the store."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

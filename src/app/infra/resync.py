@@ -1,8 +1,8 @@
 """Maintenance: makes every token of changes and every entity tag of a list invalid.
 
-A database that was restored from a backup goes back to old revisions, and then reaches revisions again that
-clients know, with other changes. So all revisions are raised above those that the lost database had.
-Versions of tasks go back too: a task's next change skips some (`app.infra.statements.tasks.stamps_of`).
+A database that was restored from a backup has old revisions. Later it would reach revisions that clients
+already know, with other changes. So all revisions are raised above those that the lost database had. The
+versions of tasks are old too: the next change of a task skips some (`app.infra.statements.tasks.stamps_of`).
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ RETURNING task_owners.user_id
 
 
 async def raise_revisions(address: DatabaseAddress) -> int:
-    """Raise every owner's revision, and their floor to it. Return the number of owners."""
+    """Raise every owner's revision, and set the floor to it. Return the number of owners."""
     connection = await Connector(address).connect()
     try:
         total, last = 0, ""

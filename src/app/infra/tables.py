@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 USER_ID_MAX: Final = 255  # characters
 NOW: Final = text("now()")
-NOTHING: Final = text("''")
+EMPTY_TEXT: Final = text("''")
 NO_TEXTS: Final = text("'{}'")
 
 ORDERS: Final = {
@@ -33,8 +33,8 @@ ORDERS: Final = {
     "title": "title_key",
     "position": "position",
 }
-"""The column of each order of a list. Under row-level security an index needs a type with leakproof
-comparison, and all of these have one."""
+"""The column of each order of a list. Under row-level security PostgreSQL uses an index only if the
+comparison of the type is leakproof. All of these are."""
 
 
 class OwnedRow(CommonTableAttributes, DeclarativeBase):
@@ -67,7 +67,7 @@ class TaskOwnerRow(OwnedRow):
 
     revision: Mapped[int] = mapped_column(BigInteger)  # incremented by each write, in its transaction
     tasks: Mapped[int]  # the number of tasks, including the trash
-    # Rows of `kept_answers`, perhaps also deleted ones: a request that finds the quota full counts again.
+    # Rows of `kept_answers`, or a larger number: a request that finds the quota full counts again.
     kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
     kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     floor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # `app.domain.changes`
@@ -95,10 +95,10 @@ class TaskRow(OwnedRow):
     completed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))
     trashed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))  # None: not in the trash
     title_key: Mapped[str] = mapped_column(
-        Text(collation="C"), server_default=NOTHING
+        Text(collation="C"), server_default=EMPTY_TEXT
     )  # `domain.text.sort_key`
-    title_words: Mapped[str] = mapped_column(Text, server_default=NOTHING)  # `domain.text.searchable`
-    description_words: Mapped[str] = mapped_column(Text, server_default=NOTHING)
+    title_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)  # `domain.text.searchable`
+    description_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
     # The owner's revision of the last write; 0: written before migration 0007.
     revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
@@ -107,7 +107,7 @@ class TaskRow(OwnedRow):
     def __table_args__(cls) -> tuple[Any, ...]:
         """Return the checks of the values, and an index for each order (`app.infra.statements.lists`).
 
-        PostgreSQL prepares each check anew for each write. `user_id` has none: the owner's row has one.
+        Each check costs time at each write. `user_id` needs none here, because the owner's row has one.
         """
         alive, trashed = text("trashed_at IS NULL"), text("trashed_at IS NOT NULL")
         paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]

@@ -14,8 +14,8 @@ from app.event_loop import TimeSlice
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
 from app.infra.statements import batch as statements
-from app.infra.statements.revision import HOLD
-from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of, shown
+from app.infra.statements.revision import LOCK_OWNER
+from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of_task, shown
 
 _KINDS: Final[Mapping[type, str]] = {Change: "change", Trash: "trash", Restore: "restore"}
 
@@ -39,7 +39,7 @@ class Batch:
         return [None if isinstance(one, Trash) else shown_by_id[_id(one)] for one in self.operations]
 
     def check(self, seen: Sequence[Row]) -> None:
-        """Raise what speaks against an operation, if anything does: `seen` are the tasks as they are."""
+        """Raise the refusal if an operation must be refused. `seen` has the rows of the tasks."""
         tasks = {row["id"]: row for row in seen}
         refusals: dict[int, DomainError] = {}
         for number, one in enumerate(self.operations):
@@ -59,15 +59,15 @@ class Batch:
 
 
 async def prepare(operations: Sequence[Operation], *, at: datetime, at_most: int) -> Batch:
-    """Return the batch. To find the words of long texts takes a while, so others get their turns."""
-    turns, rows, place = TimeSlice(), [], count(1)
+    """Return the batch. Finding the words of long texts takes time, so other requests run in between."""
+    time_slice, rows, place = TimeSlice(), [], count(1)
     for operation in operations:
         row = _row(operation)
         if not isinstance(operation, Trash):
             row["place"] = next(place)
-        text = json.dumps(row, default=str, ensure_ascii=False)  # default: ids, moments
+        text = json.dumps(row, default=str, ensure_ascii=False)  # `default` is for ids and times
         rows.append(text.encode())
-        await turns.yield_to_others()
+        await time_slice.yield_to_others()
     created = sum(isinstance(one, Task) for one in operations)
     values: dict[str, object] = {
         "given": b"[%b]" % b",".join(rows),
@@ -79,7 +79,7 @@ async def prepare(operations: Sequence[Operation], *, at: datetime, at_most: int
 
 
 async def apply(session: OwnerSession, batch: Batch) -> Sequence[Shown | None]:
-    """Do all of it, or raise and do nothing."""
+    """Do all operations, or raise and do none."""
     for _ in range(ATTEMPTS):
         done = await session.rows(statements.APPLY, **batch.values)
         if done and done[0]["done"]:
@@ -87,7 +87,7 @@ async def apply(session: OwnerSession, batch: Batch) -> Sequence[Shown | None]:
         seen = await session.rows(statements.READ_STATE, ids=batch.ids)
         batch.check(seen)
         if seen[0]["count"] is None:
-            await session.rows(HOLD)
+            await session.rows(LOCK_OWNER)
     raise RuntimeError("a write matched no row for no known reason")
 
 
@@ -97,7 +97,7 @@ def _id(operation: Operation) -> TaskId:
 
 def _row(operation: Operation) -> dict[str, Any]:
     if isinstance(operation, Task):
-        return {"id": operation.id, "kind": "create", **columns_of(operation)}
+        return {"id": operation.id, "kind": "create", **columns_of_task(operation)}
     row: dict[str, Any] = {"id": operation.task_id, "kind": _KINDS[type(operation)]}
     if operation.if_match is not None:
         row["versions"] = sorted(operation.if_match)

@@ -5,7 +5,7 @@ from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.session import Row
 from app.infra.statements.changes import PAGE, STATE
 
-BEGINNING = ChangesToken(0, base=2**63 - 2)  # of a full walk: no tombstone
+BEGINNING = ChangesToken(0, base=2**63 - 2)  # of a full walk, which needs no tombstone
 
 
 def values_of(since: ChangesToken | None, limit: int) -> dict[str, object]:
@@ -24,8 +24,8 @@ def values_of(since: ChangesToken | None, limit: int) -> dict[str, object]:
 async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
     """Read a page. If it is too large, read it again with a quarter of its changes.
 
-    A client that has read everything and comes again mostly finds nothing new. So its owner's row is read
-    first, which costs PostgreSQL a small part of reading a page.
+    A client that has read everything mostly finds nothing new when it comes again. So the owner's row is read
+    first, which costs PostgreSQL much less than reading a page.
     """
     if since is not None and since.id == FIRST_ID:
         revision = _readable_revision(await session.one(STATE), since)

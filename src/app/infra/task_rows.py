@@ -8,13 +8,13 @@ from app.domain.task import Shown, Task, TaskId, Versions, require_version
 from app.domain.text import searchable, sort_key
 from app.infra.postgres.session import Row
 
-ATTEMPTS: Final = 20  # at a write that somebody else's comes between again and again
+ATTEMPTS: Final = 20  # of one write, if other writes of the same tasks come in between
 NOT_GIVEN = frozenset({"id", "trashed_at"})
 """Fields without a column value in a new row: the id is a parameter, and a new task is not trashed."""
 _GIVEN: Final = tuple(name for name in Task.__slots__ if name not in NOT_GIVEN)
 
 
-def columns_of(task: Task) -> dict[str, Any]:
+def columns_of_task(task: Task) -> dict[str, Any]:
     """Return the columns of a whole task."""
     return columns({name: getattr(task, name) for name in _GIVEN})
 

@@ -24,9 +24,9 @@ from app.infra.postgres.session import Row, Session, Trace, TracedSession
 from app.infra.statements import keyed_writes, tasks
 from app.infra.statements.batch import APPLY_KEYED
 from app.infra.statements.owner_scope import Statement
-from app.infra.statements.revision import HOLD
+from app.infra.statements.revision import LOCK_OWNER
 from app.infra.statements.tasks import Write
-from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of, shown
+from app.infra.task_rows import ATTEMPTS, check_preconditions, columns, columns_of_task, shown
 
 
 class NeonTaskRepository:
@@ -36,7 +36,7 @@ class NeonTaskRepository:
         self._session = OwnerSession(connection, owner=owner)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        row = await self._session.one(tasks.INSERT, **columns_of(task), task_id=task.id, at_most=at_most)
+        row = await self._session.one(tasks.INSERT, **columns_of_task(task), task_id=task.id, at_most=at_most)
         if row is None:
             raise TooManyTasks(at_most)
         return shown(row)
@@ -83,12 +83,12 @@ class NeonTaskRepository:
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
         values = {"task_id": task_id, "versions": sorted(if_match or ())}
-        if await self._session.one(write.act, **values) is not None:
+        if await self._session.one(write.change, **values) is not None:
             return
-        seen = await self._session.one(write.look, **values)
+        seen = await self._session.one(write.read_state, **values)
         check_preconditions(seen, task_id, if_match, trashed=None)
-        async with self._session.transaction() as session:  # somebody else wrote meanwhile: now nobody can
-            await session.one(HOLD)
+        async with self._session.transaction() as session:  # another write came in between: lock it out
+            await session.one(LOCK_OWNER)
             await self._written(write, task_id, if_match, trashed=None, session=session)
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
@@ -110,15 +110,15 @@ class NeonTaskRepository:
         session: OwnerSession | None = None,
         **values: object,
     ) -> Shown:
-        """Write, or raise why it is not possible. If every condition holds a moment later, try again."""
+        """Write, or raise the reason why not. If all conditions hold when the task is read again, retry."""
         if if_match is not None:
             values["versions"] = sorted(if_match)
         session = session or self._session
         for _ in range(ATTEMPTS):
-            row = await session.one(write.act, task_id=task_id, **values)
+            row = await session.one(write.change, task_id=task_id, **values)
             if row is not None:
                 return shown(row)
-            seen = await session.one(write.look, task_id=task_id, **values)
+            seen = await session.one(write.read_state, task_id=task_id, **values)
             task = check_preconditions(seen, task_id, if_match, trashed=trashed)
             if seen and not seen["differs"]:
                 return task
@@ -126,7 +126,7 @@ class NeonTaskRepository:
 
 
 class NeonKeyedTaskRepository(NeonTaskRepository):
-    """The same tasks for one `add`, `change`, `toggle` or `apply` under a key, which stores its response."""
+    """The repository for one `add`, `change`, `toggle` or `apply` under a key. It stores the response."""
 
     def __init__(self, connection: Session, writes: KeyedWrites) -> None:
         super().__init__(connection, owner=writes.owner)
@@ -137,7 +137,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
             if (seen[0]["count"] or 0) >= at_most:
                 raise TooManyTasks(at_most)
 
-        values = columns_of(task) | {"task_id": task.id, "at_most": at_most}
+        values = columns_of_task(task) | {"task_id": task.id, "at_most": at_most}
         (row,) = await self._writes.run(keyed_writes.CREATE, [task.id], check, **values)
         return shown(row)
 
@@ -174,10 +174,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeonUnitsOfWork:
-    """Makes the unit of work of each request: the one place where a request gets its rows.
-
-    The owner is the user of the verified token.
-    """
+    """Makes the unit of work of each request. The owner is the user of the verified token."""
 
     database: Database
     concurrency: PersonConcurrency

@@ -10,7 +10,7 @@ from app import strict_json
 from app.domain.errors import NotAuthenticated
 
 RSA_MIN: Final = 2048  # bits, RFC 7518 §3.3
-BY_CURVE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
+ALGORITHMS_BY_KEY_TYPE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
     ("OKP", "Ed25519"): ("EdDSA",),
     ("EC", "P-256"): ("ES256",),
     ("EC", "P-384"): ("ES384",),
@@ -29,17 +29,17 @@ class Key:
     """A public key."""
 
     key_id: str | None
-    algorithms: tuple[str, ...]  # the key decides, never the token
-    material: Any  # what PyJWT takes
-    written: str  # its members as text, to compare it with the previous set
+    algorithms: tuple[str, ...]  # decided by the key, never by the token
+    material: Any  # the key object of PyJWT
+    written: str  # its members as text, to compare this set with the previous one
 
 
-def read(document: bytes) -> tuple[Key, ...]:
-    """Return the keys that can verify.
+def read_key_set(document: bytes) -> tuple[Key, ...]:
+    """Return the keys that can verify a token.
 
-    Issuers publish keys of other kinds and for other uses. Such a key is skipped (RFC 7517 §5). A set with a
-    secret key is refused: everybody who can read the address could sign. A set with two usable keys of one id
-    is refused too, since the choice would be chance. (Better Auth sometimes makes two keys, with two ids.)
+    Issuers also publish keys of other kinds and for other uses. Such a key is skipped (RFC 7517 §5). A set
+    with a secret key is refused: everybody who can read the set could sign tokens. A set in which two usable
+    keys have the same id is refused too, because the id does not say which one to use.
 
     Raises:
         InvalidJwks: the set is refused, or has no key that can verify.
@@ -56,7 +56,7 @@ def read(document: bytes) -> tuple[Key, ...]:
     keys = [key for member in members if (key := _key(member)) is not None]
     ids = [key.key_id for key in keys if key.key_id is not None]
     if len(ids) != len(set(ids)):
-        raise InvalidJwks("it holds two keys of one id")
+        raise InvalidJwks("it holds two keys with the same id")
     if not keys:
         raise InvalidJwks("it holds no key that can verify")
     return tuple(keys)
@@ -83,7 +83,7 @@ def _key(member: dict[str, Any]) -> Key | None:
     kind, curve = member.get("kty"), member.get("crv")
     if not isinstance(kind, str) or not isinstance(curve, str | None):
         return None
-    algorithms = BY_CURVE.get((kind, None if kind == "RSA" else curve), ())
+    algorithms = ALGORITHMS_BY_KEY_TYPE.get((kind, None if kind == "RSA" else curve), ())
     if "alg" in member:
         algorithms = tuple(name for name in algorithms if name == member["alg"])
     operations = member.get("key_ops", ["verify"])

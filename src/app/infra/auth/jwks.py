@@ -1,8 +1,8 @@
 """The public keys of the token issuer, cached in memory and fetched in the background.
 
-A known key never waits for the network. An unknown key is fetched at once, because Better Auth signs with
-a new key before a refresh could have seen it. Waiting requests share one fetch, and an allowance limits the
-number of fetches. If the issuer is down, the last good keys stay valid for a day.
+A token with a known key never waits for the network. For an unknown key the set is fetched at once, because
+Better Auth signs with a new key before the next refresh. Waiting requests share one fetch, and an allowance
+limits the number of fetches. If the issuer is down, the last good keys stay valid for a day.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Jwks:
         self, url: str, *, clock: Callable[[], float] = time.monotonic, refresh: float = REFRESH
     ) -> None:
         self.fetches = self.failures = 0
-        self.generation = 0  # grows when a key leaves the set: its tokens are no longer valid
+        self.generation = 0  # grows when a key leaves the set, because tokens of that key are no longer valid
         self._url = url
         self._clock = clock
         self._refresh = refresh
@@ -94,7 +94,7 @@ class Jwks:
         """
         key = find_key(self._keys, key_id, algorithm)
         if key is None and self._fetching is not None:
-            await self._wait_for(self._fetching)  # it may have started before the key was made
+            await self._wait_for(self._fetching)  # this fetch may have started before the key was made
             key = find_key(self._keys, key_id, algorithm)
         if key is None:
             await self._wait_for(self._fetching or self._start_fetch_within_allowance())
@@ -108,7 +108,7 @@ class Jwks:
             raise self._unavailable("the keys are not being fetched: not started, or closed")
         if not self._allowance.take():
             if self.ready and not self._trouble:
-                raise TooManyRequests(math.ceil(self._allowance.wait()))
+                raise TooManyRequests(math.ceil(self._allowance.seconds_until_next()))
             raise self._unavailable("too many requests for unknown keys")
         return self._start_fetch(self._fetcher)
 
@@ -123,8 +123,8 @@ class Jwks:
             raise self._unavailable(f"the keys cannot be fetched: {trouble}")
 
     def _unavailable(self, reason: str) -> KeysUnavailable:
-        # Without keys they are fetched every second.
-        seconds = self._allowance.wait() if self.ready else RETRY
+        # Without keys, the refresh fetches the set every RETRY seconds.
+        seconds = self._allowance.seconds_until_next() if self.ready else RETRY
         return KeysUnavailable(reason, retry_after=max(1, math.ceil(seconds)))
 
     async def _fetch(self, fetcher: Fetcher) -> str:
@@ -132,7 +132,7 @@ class Jwks:
         trouble = ""
         self.fetches += 1
         try:
-            self._take_over(await fetcher.fetch())
+            self._replace_keys(await fetcher.fetch())
         except (CannotFetch, InvalidJwks) as error:
             trouble = str(error)
         except Exception as error:  # noqa: BLE001 - a bug here must not end refreshing
@@ -143,7 +143,7 @@ class Jwks:
         if trouble:
             self.failures += 1
         if trouble and self._clock() - self._fetched >= LIFETIME:
-            self._take_over(())
+            self._replace_keys(())
         if trouble != self._trouble:
             write = log.warning if trouble else log.info
             event = "keys not fetched" if trouble else "keys fetched again"
@@ -151,7 +151,7 @@ class Jwks:
         self._trouble = trouble
         return trouble
 
-    def _take_over(self, keys: tuple[Key, ...]) -> None:
+    def _replace_keys(self, keys: tuple[Key, ...]) -> None:
         if {key.written for key in self._keys} - {key.written for key in keys}:
             self.generation += 1
         self._keys = keys

@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from app.infra.auth.jwk import Key, read
+from app.infra.auth.jwk import Key, read_key_set
 
 TIMEOUT: Final = 1.5  # seconds for the whole fetch; recovery within 2 s is promised
 SIZE_MAX: Final = 64 * 1024  # bytes
@@ -21,7 +21,7 @@ class CannotFetch(Exception):
 
 
 class Fetcher:
-    """Fetches the keys. It follows no redirect and uses no proxy, because the URL is what is trusted."""
+    """Fetches the keys. It follows no redirect and uses no proxy, because only the URL is trusted."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -30,7 +30,7 @@ class Fetcher:
             follow_redirects=False,
             trust_env=False,
             verify=ssl.create_default_context(),
-            limits=httpx.Limits(max_keepalive_connections=0),  # it would be idle for minutes
+            limits=httpx.Limits(max_keepalive_connections=0),  # a kept connection would be idle for minutes
             headers={"accept": "application/json", "accept-encoding": "identity"},
         )
 
@@ -46,7 +46,7 @@ class Fetcher:
                 document = await self._body(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # a TimeoutError is an OSError
             raise CannotFetch(f"{self._url} did not answer ({type(error).__name__})") from error
-        return read(document)
+        return read_key_set(document)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -67,23 +67,23 @@ class Fetcher:
 
 
 class Allowance:
-    """A token bucket: a burst, then one per `PAUSE`, so that unknown keys cause no flood of fetches."""
+    """A token bucket of fetches: a burst, then one per `PAUSE`. So unknown keys cause no flood of fetches."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._left = float(BURST)
         self._at = clock()
 
-    def wait(self) -> float:
-        """Return the seconds until a token is available."""
+    def seconds_until_next(self) -> float:
+        """Return the seconds until a fetch is allowed; 0: now."""
         now = self._clock()
         self._left = min(BURST, self._left + (now - self._at) / PAUSE)
         self._at = now
         return 0.0 if self._left >= 1 else (1 - self._left) * PAUSE
 
     def take(self) -> bool:
-        """Take a token. Return False if there is none."""
-        if self.wait() > 0:
+        """Use one fetch. Return False if none is allowed now."""
+        if self.seconds_until_next() > 0:
             return False
         self._left -= 1
         return True

@@ -38,7 +38,7 @@ class Claims:
 
     subject: str
     expires: float  # seconds since 1970
-    not_before: float  # seconds since 1970; 0 if absent
+    not_before: float  # seconds since 1970: the later of `nbf` and `iat`; 0 if both are absent
 
 
 def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
@@ -83,7 +83,7 @@ def is_subject(text: str) -> bool:
 def _decode_part(part: str) -> bytes:
     try:
         raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-        # Not exact: padding, spare bits, other letters.
+        # Python accepts padding, spare bits and other letters; a token must not have them.
         exact = urlsafe_b64encode(raw).rstrip(b"=") == part.encode("ascii")
     except ValueError:
         exact = False

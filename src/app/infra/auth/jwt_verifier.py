@@ -1,7 +1,7 @@
-"""Bearer tokens: valid if one of our keys signed them, for this service, and they have not expired.
+"""Verifies bearer tokens: a trusted key signed them, they are for this service, and they have not expired.
 
-The algorithm belongs to the key, and the token has no choice: a key of the JWKS allows the algorithms that it
-is made for, and the shared secret allows HS256 alone (RFC 8725 §3.1). Verified tokens are cached: verifying
+The key decides the algorithm, and the token cannot choose: a key of the JWKS allows the algorithms that it is
+made for, and the shared secret allows HS256 alone (RFC 8725 §3.1). Verified tokens are cached: verifying
 an Ed25519 signature costs ten times as much as a look-up.
 """
 
@@ -27,7 +27,7 @@ from app.infra.auth.jwt_claims import (
 )
 from app.settings.auth import AuthSettings
 
-SIZE: Final = 10_000  # tokens
+CACHE_SIZE: Final = 10_000  # tokens
 
 Entry = tuple[Claims, Principal]
 
@@ -35,11 +35,11 @@ Entry = tuple[Claims, Principal]
 class TokenCache:
     """Cache of verified tokens, by hash. Failures are not cached.
 
-    It belongs to a generation of the keys: when a key leaves the set, the cache is emptied. The caller checks
+    When a key leaves the set, the generation of the keys grows, and the cache is emptied. The caller checks
     the times of a token at each use.
     """
 
-    def __init__(self, size: int = SIZE) -> None:
+    def __init__(self, size: int = CACHE_SIZE) -> None:
         self.hits = self.misses = 0
         self._size = size
         self._generation = 0
@@ -72,7 +72,7 @@ class TokenCache:
 
 
 def _hash(token: str) -> bytes:
-    """Return the cache key of a token. The token itself is not stored, so a memory leak cannot expose it."""
+    """Return the cache key of a token. The token is not stored, so a memory dump does not contain it."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -103,7 +103,7 @@ class JwtVerifier:
         refuse_outside_lifetime(claims, self._now())
         self._check_signature(token, header, await self._keys_for(header))
         principal = Principal(UserId(claims.subject))
-        # Nothing was awaited since the key was found, so it is of this generation.
+        # Nothing was awaited since the key was found, so the key is of this generation.
         self.cache.put(token, self._generation, claims, principal)
         return principal
 
@@ -130,7 +130,7 @@ class JwtVerifier:
             jwt.decode(
                 token,
                 key,
-                algorithms=[header.algorithm],  # by now the key's own
+                algorithms=[header.algorithm],  # `find_key` has checked that the key allows it
                 issuer=self._auth.issuer,
                 audience=self._auth.audience,
                 leeway=LEEWAY,

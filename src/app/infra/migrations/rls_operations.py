@@ -25,7 +25,7 @@ def build_wall(table: str) -> None:
 
 
 def rebuild_view(table: str) -> None:
-    """Create the view again with all present columns. Others see the old one until COMMIT."""
+    """Create the view again with all columns of the table. Other sessions see the old view until COMMIT."""
     op.execute(f"DROP VIEW IF EXISTS own_{table}")
     rls_setup.create_view(op.get_bind(), table)
 
@@ -37,7 +37,7 @@ def show_new_columns(table: str) -> None:
 
 @contextmanager
 def as_table_owner(table: str) -> Iterator[None]:
-    """Let the migration see every row: under FORCE row-level security even the table's owner sees none."""
+    """Let the migration see every row. It runs as the table's owner, whom FORCE row-level security binds."""
     op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     yield
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

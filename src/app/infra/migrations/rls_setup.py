@@ -1,8 +1,8 @@
 """Repairs row-level security: creates missing roles, policies, grants and views.
 
-Migrations create them once. `app migrate` calls `make_whole` afterwards, so that a database that was restored
-or changed by hand ends up like a migrated one. Roles belong to the whole cluster: an existing role is used as
-it is (and refused if it could bypass a policy), and no role is ever dropped.
+Migrations create them once. `app migrate` calls `repair_row_security` afterwards, so that a database that was
+restored or changed by hand ends up like a migrated one. Roles belong to the whole cluster: an existing role
+is used as it is (and refused if it could bypass a policy), and no role is ever dropped.
 """
 
 from collections.abc import Collection
@@ -18,28 +18,28 @@ from app.infra.postgres.row_security import (
     TABLES,
     VERBS,
     create_policy,
-    may,
+    has_rights,
     policy_exists,
 )
-from app.infra.postgres.row_security_check import foreign_owner, has_our_definition
+from app.infra.postgres.row_security_check import describe_foreign_owner, has_our_definition
 
 _ACT_AS: Final = "CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END"
 _ALL_VERBS: Final = ", ".join(VERBS)
 
 
-class CannotMend(Exception):
-    """A person has to repair something first; the message says how."""
+class CannotRepair(Exception):
+    """An operator must repair something first; the message says how."""
 
 
-class ForeignView(CannotMend):
+class ForeignView(CannotRepair):
     """A relation of another program has the name of one of our views; the message names it."""
 
 
-def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list[str]:
+def repair_row_security(connection: Connection, tables: Collection[str] = TABLES) -> list[str]:
     """Create all missing parts of these tables, and return their names. Runs in the caller's transaction.
 
     Raises:
-        CannotMend: nothing was done.
+        CannotRepair: nothing was done.
         DBAPIError: this login lacks a right.
     """
     refuse_foreign_views(connection)
@@ -54,7 +54,7 @@ def make_whole(connection: Connection, tables: Collection[str] = TABLES) -> list
             drop = f"DROP POLICY IF EXISTS {policy.name} ON {policy.table}"
             repair.apply(f"the policy {policy.name} on {policy.table}", drop, create_policy(policy))
     for grant in GRANTS:
-        held = may(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)
+        held = has_rights(f"'{grant.role}'::regrole::oid", grant.table, grant.verbs)
         if grant.table in tables and not repair.holds(held):
             statement = f"GRANT {', '.join(grant.verbs)} ON {grant.table} TO {grant.role}"
             repair.apply(f"the rights of {grant.role} on {grant.table}", statement)
@@ -94,7 +94,7 @@ def _repair_role(repair: _Repair, role: str) -> None:
 
 def _repair_table(repair: _Repair, table: str) -> None:
     if not repair.holds(f"to_regclass('{table}') IS NOT NULL"):
-        raise CannotMend(f"the table {table} is missing, and its migration was applied: restore a backup")
+        raise CannotRepair(f"the table {table} is missing, and its migration was applied: restore a backup")
     for column, verb in (("relrowsecurity", "ENABLE"), ("relforcerowsecurity", "FORCE")):
         if not repair.holds(f"{column} FROM pg_class WHERE oid = '{table}'::regclass"):
             alter = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
@@ -111,7 +111,7 @@ def ensure_role(connection: Connection, role: str = APP) -> None:
                 BEGIN
                     CREATE ROLE {role} NOLOGIN;
                 EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                    NULL;  -- made by a migration of another database at the same moment
+                    NULL;  -- the migration of another database made it at the same moment
                 END;
             END IF;
             IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}'
@@ -134,7 +134,7 @@ def create_view(connection: Connection, table: str) -> None:
 
 
 def give_to_role(connection: Connection, view: str) -> None:
-    """Make the application role the view's owner. Meanwhile the role needs CREATE on the schema."""
+    """Make the application role the view's owner. For that moment the role needs CREATE on the schema."""
     schema, may_create = connection.exec_driver_sql(
         f"SELECT quote_ident(current_schema()), has_schema_privilege('{APP}', current_schema(), 'CREATE')"
     ).one()
@@ -171,9 +171,8 @@ def _repair_view(repair: _Repair, table: str) -> None:
     if not repair.holds(f"relowner = '{APP}'::regrole {of_view}"):
         if not repair.holds(f"pg_has_role(relowner, 'USAGE') {of_view}"):
             owner = repair.connection.exec_driver_sql(f"SELECT pg_get_userbyid(relowner) {of_view}").scalar()
-            raise ForeignView(
-                f"{foreign_owner(view, str(owner))}; repair it with: ALTER VIEW {view} OWNER TO {APP}"
-            )
+            fault = describe_foreign_owner(view, str(owner))
+            raise ForeignView(f"{fault}; repair it with: ALTER VIEW {view} OWNER TO {APP}")
         give_to_role(repair.connection, view)
         repair.apply(f"the owner of {view}")
     if repair.holds(f"reloptions IS NOT NULL {of_view}"):
@@ -182,7 +181,7 @@ def _repair_view(repair: _Repair, table: str) -> None:
     if not repair.holds(f"({_columns_of(table)}) = ({_columns_of(view)})"):
         replace = f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}"  # noqa: S608 - constants of ours
         repair.apply(f"the columns of {view}", replace)
-    if not repair.holds(may("current_user::regrole::oid", view, VERBS)):
+    if not repair.holds(has_rights("current_user::regrole::oid", view, VERBS)):
         grant = f"GRANT {_ALL_VERBS} ON {view} TO CURRENT_USER"
         repair.apply(f"the rights of this login on {view}", grant)
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.infra.backfill import backfill_derived_columns
-from app.infra.migrations.rls_setup import make_whole, refuse_foreign_views
+from app.infra.migrations.rls_setup import refuse_foreign_views, repair_row_security
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connector import Connector
 from app.infra.postgres.row_security import TABLES
@@ -23,9 +23,9 @@ from app.settings.database_address import DatabaseAddress
 T = TypeVar("T")
 
 FIRST_DERIVED: Final = "0002"  # computes the derived columns of existing rows by this version's rule
-BEFORE_DERIVED_ANEW: Final = "0005"
-DERIVED_ANEW: Final = "0006"
-TABLES_BEFORE: Final = ("task_owners", "tasks", "kept_answers")  # those of 0005; later ones do not exist then
+NEW_RULE: Final = "0006"  # from here on, the derived columns follow a new rule
+BEFORE_NEW_RULE: Final = "0005"
+TABLES_BEFORE: Final = ("task_owners", "tasks", "kept_answers")  # the tables that exist after 0005
 ATTEMPTS: Final = 5  # migrations of two databases may change the roles of the cluster at the same time
 
 
@@ -36,7 +36,7 @@ async def waiting(address: DatabaseAddress) -> list[str]:
     """
     scripts = ScriptDirectory.from_config(_config())
 
-    def look(connection: Connection) -> list[str]:
+    def find_missing(connection: Connection) -> list[str]:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         applied = set(context.get_current_heads())
         known = {script.revision for script in scripts.walk_revisions()}
@@ -45,7 +45,7 @@ async def waiting(address: DatabaseAddress) -> list[str]:
         missing = scripts.iterate_revisions("heads", tuple(applied) or "base")
         return [f"{script.revision}: {script.doc}" for script in reversed(list(missing))]
 
-    return await _connected(address, look)
+    return await _connected(address, find_missing)
 
 
 async def upgrade(
@@ -60,8 +60,8 @@ async def upgrade(
     """
     before = await waiting(address)
     revisions = {each.partition(":")[0] for each in before}
-    if DERIVED_ANEW in revisions and FIRST_DERIVED not in revisions:
-        await _upgrade(address, report, to=BEFORE_DERIVED_ANEW, tables=TABLES_BEFORE)
+    if NEW_RULE in revisions and FIRST_DERIVED not in revisions:
+        await _upgrade(address, report, to=BEFORE_NEW_RULE, tables=TABLES_BEFORE)
         await _derive(address, report, stamp=False)
     await _upgrade(address, report, to="head")
     if derive:
@@ -80,18 +80,18 @@ async def _upgrade(
     def act(connection: Connection) -> list[str]:
         refuse_foreign_views(connection)
         command.upgrade(_config(connection), to)
-        return make_whole(connection, tables)
+        return repair_row_security(connection, tables)
 
-    for each in await _patiently(address, act):
+    for each in await _with_retries(address, act):
         report(each)
 
 
 async def downgrade(address: DatabaseAddress, *, to: str) -> None:
     """Downgrade to a revision, or to `base`. Tables and columns of later revisions lose their data."""
-    await _patiently(address, lambda connection: command.downgrade(_config(connection), to))
+    await _with_retries(address, lambda connection: command.downgrade(_config(connection), to))
 
 
-async def _patiently(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
+async def _with_retries(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return await _connected(address, act)

@@ -10,7 +10,7 @@ from asyncpg import InsufficientPrivilegeError, UndefinedTableError
 
 from app.infra.postgres.connect import Connection
 
-VERSION_TABLE: Final = "taskward_version"  # its own table, so that another project's Alembic is not disturbed
+VERSION_TABLE: Final = "taskward_version"  # not Alembic's default, which another project may use
 _SCRIPTS: Final = Path(__file__).parent / "versions"
 LATEST: Final = max(script.stem for script in _SCRIPTS.glob("[0-9]*.py"))
 """The newest migration, by its file: `<revision>_<name>`."""

@@ -1,4 +1,4 @@
-"""Opening connections to the address as pasted, and what the driver's errors mean."""
+"""Opens connections to an address, and says what the errors of the driver mean."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each tim
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """The kernel probes an idle connection after 30 s, and closes it after a minute without an answer (tcp(7)).
 
-The other kernel answers, or Neon's proxy does, so a suspended compute stays suspended.
+The kernel of the other side answers, or Neon's proxy, so a suspended compute stays suspended.
 """
 
 NOT_YET: Final = (
@@ -44,7 +44,7 @@ UNREACHABLE: Final = (
     TimeoutError,
     OSError,
     pg.InterfaceError,  # the connection is closed
-    pg.InternalClientError,  # the connection is about to close, see `means_unsent`
+    pg.InternalClientError,  # the connection will close soon, see `means_unsent`
     pg.PostgresConnectionError,  # class 08
     pg.InsufficientResourcesError,  # class 53: disk full, too many connections
     pg.OperatorInterventionError,  # class 57: shutdown, cancelled
@@ -73,13 +73,13 @@ class NamingConnection(asyncpg.Connection):
         **options: Any,
     ) -> Any:
         if use_cache and not named:
-            named = name_of(query)
+            named = statement_name(query)
         get = super()._get_statement  # type: ignore[misc]  # the driver's stubs leave it out
         return await get(query, timeout, named=named, use_cache=use_cache, **options)
 
 
 @lru_cache(maxsize=2048)
-def name_of(sql: str) -> str:
+def statement_name(sql: str) -> str:
     """Return the name of a prepared statement. PostgreSQL allows 63 bytes."""
     return f"taskward_{blake2b(sql.encode(), digest_size=16).hexdigest()}"
 
@@ -133,7 +133,7 @@ async def connect(
         else:
             _keep_alive(connection)
             if address.pooled:
-                _set_nothing(connection)
+                _keep_jit_unset(connection)
             return connection
         await asyncio.sleep(pause)
         pause *= 2
@@ -149,7 +149,7 @@ def _keep_alive(connection: Connection) -> None:
             opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _set_nothing(connection: Connection) -> None:
+def _keep_jit_unset(connection: Connection) -> None:
     """Keep the driver from SETting `jit` when it first meets a type. The driver has no option for that."""
     connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
@@ -198,7 +198,7 @@ def means_unreachable(error: BaseException) -> bool:
 def means_undone(error: BaseException) -> bool:
     """Return whether the server reported that the statement failed, so nothing was done.
 
-    FATAL does not tell that: a server process may have committed just before it was terminated.
+    A FATAL error does not prove that: a server process may have committed just before it was terminated.
     """
     return isinstance(error, pg.PostgresError) and getattr(error, "severity_en", None) == "ERROR"
 

@@ -1,8 +1,9 @@
 """Opens connections in the right mode: to PostgreSQL itself, or to a transaction pooler.
 
 A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections. A
-SET would stay there and affect other clients, so behind a pooler nothing is SET. A prepared statement could
-be missing there, or belong to another client, unless the pooler tracks them. The first connection tests that.
+SET would stay on that connection and affect other clients, so behind a pooler nothing is SET. A prepared
+statement could be missing on the next server connection, or belong to another client. Only a pooler that
+tracks prepared statements prevents that; the first connection tests whether it does.
 
 `pgbouncer=true` in the address announces a pooler. Without it the first connection detects one: the
 cancellation key (BackendKeyData) of PostgreSQL has the id of the server process, and that of a pooler does
@@ -18,8 +19,8 @@ import asyncpg
 from app.infra.postgres.connect import Connection, connect, tracks_prepared_statements
 from app.settings.database_address import DatabaseAddress
 
-ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false where sessions are kept)"
-ARRIVED: Final = "current_setting('plan_cache_mode') = 'force_generic_plan'"
+ADVICE: Final = "add pgbouncer=true to DATABASE_URL (pgbouncer=false if the pooler is in session mode)"
+SETTINGS_ARRIVED: Final = "current_setting('plan_cache_mode') = 'force_generic_plan'"
 
 
 def session_settings(statement_timeout: float | None) -> dict[str, str]:
@@ -44,11 +45,11 @@ class Connector:
         address: DatabaseAddress,
         *,
         statement_timeout: float | None = None,  # seconds; None leaves the server's own
-        report: Callable[[str], None] = lambda _: None,  # called once if a pooler is detected, with the sign
+        report: Callable[[str], None] = lambda _: None,  # gets the evidence once, if a pooler is detected
     ) -> None:
         self.address = address
         self._settings = session_settings(statement_timeout)
-        self._sets_at_startup: bool | None = None  # whether the start-up message can; None: unknown
+        self._sets_at_startup: bool | None = None  # whether the start-up message can set them; None: unknown
         self._report = report
         self._prepared: bool | None = None  # whether the pooler tracks prepared statements; None: unknown
 
@@ -71,8 +72,8 @@ class Connector:
                 self._note_pooler("the cancellation key is not that of its server process")
         return await self._connect_through_pooler()
 
-    def statement_lost(self, sign: str) -> None:
-        """Never prepare statements again, since a pooler does not track them. Report that once."""
+    def stop_preparing(self, sign: str) -> None:
+        """Never prepare statements again, because a pooler does not track them. Report that once."""
         if self.prepares:
             self._prepared = False
             self._note_pooler(sign)
@@ -113,7 +114,7 @@ class Connector:
             connection = await connect(self.address)
         try:
             if self._sets_at_startup is None:
-                self._sets_at_startup = await self._selects(connection, "1", ARRIVED)
+                self._sets_at_startup = await self._selects(connection, "1", SETTINGS_ARRIVED)
             if self._sets_at_startup or await self._selects(connection, self._set_configs()):
                 return connection
         except BaseException:

@@ -29,7 +29,7 @@ from app.settings.database_address import DatabaseAddress
 
 
 class Deadlines:
-    """The deadline of each running statement, and the task that waits for it."""
+    """The deadlines of running statements. A task whose statement is late gets cancelled."""
 
     def __init__(self) -> None:
         self._until: dict[Connection, tuple[float, asyncio.Task[object] | None]] = {}
@@ -40,13 +40,13 @@ class Deadlines:
         """Cancel the running task at this time of the loop's clock, unless `unwatch` comes first."""
         self._until[connection] = until, asyncio.current_task()
         if self._timer is None or until < self._next:
-            self._look_at(until)
+            self._set_timer(until)
 
     def unwatch(self, connection: Connection) -> bool:
         """Stop watching a connection. Return whether its deadline has passed."""
         return self._until.pop(connection, None) is None
 
-    def _look_at(self, moment: float) -> None:
+    def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._next = moment
@@ -61,14 +61,14 @@ class Deadlines:
                 if task is not None:
                     task.cancel()  # asyncpg then sends a CancelRequest
         if self._until:
-            self._look_at(min(until for until, _ in self._until.values()))
+            self._set_timer(min(until for until, _ in self._until.values()))
 
 
 def error_at_deadline(caught: BaseException) -> BaseException:
-    """Return the error to report for one that came up when the deadline of the running task had passed."""
+    """Return the error to report, if the deadline of the running task had passed when `caught` was raised."""
     task = asyncio.current_task()
     if task is not None and task.uncancel() > 0 and not isinstance(caught, Exception):
-        return caught  # the task was also cancelled by another caller
+        return caught  # somebody else has cancelled the task too
     return caught if means_undone(caught) else TimeoutError()
 
 
@@ -136,9 +136,9 @@ class Database:
         """
         until = until or self.deadline()
         arguments = [values[name] for name in statement.names]
-        again, mixed_up = True, 3  # retries: after a lost connection; after a pooler error
+        retries_if_lost, retries_behind_pooler = 1, 3
         while True:
-            connection = self._checkout.idle()
+            connection = self._checkout.acquire_idle()
             if connection is None:
                 connection = await self._acquire(self._checkout.acquire(until, rank))
             ends = until
@@ -153,10 +153,10 @@ class Database:
                 if ends < until and isinstance(error, TimeoutError):
                     raise SearchTooSlow(f"a search took more than {statement.budget} s") from error
                 lost = means_lost(error) and (statement.reads or means_unsent(error))
-                if means_pooler(error) and mixed_up:  # the statement was not executed
-                    mixed_up -= 1
-                elif lost and again:
-                    again = False
+                if means_pooler(error) and retries_behind_pooler:  # the statement was not executed
+                    retries_behind_pooler -= 1
+                elif lost and retries_if_lost:
+                    retries_if_lost -= 1
                 else:
                     await self._expect_set_up(error, until)
                     self._raise_domain_error(error, may_be_done=not statement.reads)
@@ -210,7 +210,7 @@ class Database:
                 self._probing = asyncio.get_running_loop().create_task(self._probe())
             probing = self._probing
             await asyncio.wait([probing])
-            # Requests may have set `_trouble` meanwhile, because of what one statement met.
+            # Not `_trouble`: a request may have set it in between, because one statement failed.
             found = self._trouble if probing.cancelled() else probing.result()
         return found or self.walls_trouble
 
@@ -248,7 +248,7 @@ class Database:
 
     def _raise_domain_error(self, error: BaseException, *, may_be_done: bool) -> None:
         """Raise the domain's error for an error of the database. Leave any other error to the caller."""
-        if isinstance(error, PoolExhausted):  # the database is not in trouble: others use it
+        if isinstance(error, PoolExhausted):  # no trouble of the database: other requests use it
             raise DatabaseUnavailable(f"PoolExhausted: {error}") from error
         if isinstance(error, DatabaseUnavailable):
             self._trouble = error.reason

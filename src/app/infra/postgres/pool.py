@@ -37,7 +37,7 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """At most `size` connections. The one used last is acquired first, so that few stay in use."""
+    """At most `size` connections. The one that was used last is acquired first, so the others become idle."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[Connection]], *, size: int, idle_lifetime: float
@@ -45,7 +45,7 @@ class Pool:
         self._connect = connect
         self._size = size
         self._idle_lifetime = idle_lifetime  # seconds
-        self._idle: list[tuple[Connection, float]] = []  # with the time since when
+        self._idle: list[tuple[Connection, float]] = []  # each with the time of its last release
         self._in_use: set[Connection] = set()
         self._retired: set[Connection] = set()  # in use, to be closed at release
         self._retirements = 0
@@ -89,7 +89,7 @@ class Pool:
                 return connection
 
     def release(self, connection: Connection) -> None:
-        """Return a connection to the pool. A closed one makes room for another."""
+        """Return a connection to the pool. If it is closed, another one may be opened."""
         if self._retired and connection in self._retired:
             self._retired.discard(connection)
             connection.terminate()
@@ -115,22 +115,22 @@ class Pool:
         """
         self._in_use.discard(connection)
         self._retired.discard(connection)
-        if connection.is_closed() or len(self._closing) >= 2 * self._size:  # up to `size` of them were idle
+        if connection.is_closed() or len(self._closing) >= 2 * self._size:
             connection.terminate()
         else:
             self._close_gracefully(connection)
         self._wait_queue.serve(None)
 
-    def distrust(self) -> None:
-        """Close idle connections: if one is broken, the others may be broken too."""
+    def close_idle(self) -> None:
+        """Close all idle connections."""
         for connection, _ in self._idle:
             self._close_gracefully(connection)
         self._idle.clear()
 
     def retire(self) -> None:
-        """Close idle connections and those that are opening now, and those in use when they are released."""
+        """Close all connections: idle ones now, opening ones once open, used ones at their release."""
         self._retirements += 1
-        self.distrust()
+        self.close_idle()
         self._retired.update(self._in_use)
 
     async def close(self) -> None:
@@ -138,7 +138,7 @@ class Pool:
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        self.distrust()
+        self.close_idle()
         for connection in self._in_use:
             connection.terminate()
         while self._wait_queue.serve(None):
@@ -158,7 +158,7 @@ class Pool:
         return connection
 
     async def _connect_unretired(self) -> Connection:
-        """Open a connection. If `retire` was called meanwhile, it is outdated: open another."""
+        """Open a connection. If `retire` was called in the meantime, close it and open another one."""
         while True:
             retirements = self._retirements
             connection = await self._connect()
@@ -167,7 +167,7 @@ class Pool:
             connection.terminate()
 
     async def _wait_for_turn(self, rank: int) -> "Connection | None":
-        """Wait for a connection, or for None: room to open one."""
+        """Wait for a connection. Return None if the caller may open one."""
         turn = self._wait_queue.join(rank)
         try:
             return await turn
@@ -183,7 +183,7 @@ class Pool:
             self._wait_queue.leave(turn)
 
     def _close_unused(self) -> None:
-        """Close connections that a burst of requests left behind, so that the server need not hold them."""
+        """Close connections that no request has used for a while, for example after a burst of requests."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() - self._idle_lifetime
         for connection, since in self._idle:
@@ -243,7 +243,7 @@ class Checkout:
         """Whether a connection prepares each statement once and runs it by name."""
         return self._connector.prepares
 
-    def idle(self) -> "Connection | None":
+    def acquire_idle(self) -> "Connection | None":
         """Return an idle connection, if there is one. The caller releases it."""
         return self._pool.acquire_idle() if self.wall.has_passed and self._pool is not None else None
 
@@ -268,7 +268,7 @@ class Checkout:
                 except BaseException as error:
                     connection.terminate()
                     self.release(connection, error)
-                    if not means_pooler(error):  # the next connection prepares no statements
+                    if not means_pooler(error):  # else retry: the next connection prepares no statements
                         raise
                 else:
                     return connection
@@ -277,8 +277,9 @@ class Checkout:
         """Run a statement on a new connection: those of the pool may all be busy.
 
         Raises:
-            DatabaseNotSetUp: row-level security is broken. TimeoutError, OSError, asyncpg.PostgresError,
-            asyncpg.InterfaceError: the database does not respond.
+            DatabaseNotSetUp: row-level security is broken.
+            TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database does not
+                respond.
         """
         async with asyncio.timeout_at(until):
             connection = await self._connector.connect()
@@ -293,7 +294,7 @@ class Checkout:
     async def acquire_with_transaction(self, until: float, rank: int = 1) -> Connection:
         """Return a connection in a transaction. If the first connection is broken, try another one."""
         for may_retry in (True, False):
-            connection = self.idle() or await self.acquire(until, rank)
+            connection = self.acquire_idle() or await self.acquire(until, rank)
             try:
                 async with asyncio.timeout_at(until):
                     await connection.execute("BEGIN")
@@ -320,10 +321,10 @@ class Checkout:
 
     def _release_after(self, error: BaseException, connection: Connection, pool: Pool) -> None:
         if isinstance(error, Exception) and means_lost(error):
-            pool.distrust()  # other idle connections may be broken too
+            pool.close_idle()  # other idle connections may be broken too
         if isinstance(error, Exception) and means_pooler(error):
-            self._connector.statement_lost(type(error).__name__)
-            pool.retire()  # each has prepared statements
+            self._connector.stop_preparing(type(error).__name__)
+            pool.retire()  # each connection has prepared statements
         if isinstance(error, asyncpg.InternalClientError):
             connection.terminate()  # otherwise closing would wait beyond the deadline
         if isinstance(error, TimeoutError | asyncio.CancelledError):
@@ -337,7 +338,7 @@ class Checkout:
 
     async def _check_when_due(self) -> None:
         """Check row-level security again, on an open connection that a statement just used."""
-        connection = self.idle()
+        connection = self.acquire_idle()
         if connection is None:  # none is idle: check after the next statement
             self.wall.due = True
             return

@@ -1,14 +1,15 @@
 """Policies and grants of row-level security, as data, and the SQL conditions that check them.
 
-`app migrate` creates what is missing (`app.infra.migrations.rls_setup`). The start checks those for requests
-(`app.infra.postgres.row_security_check`), and a purge its own (`app.infra.purge`).
+`app migrate` creates what is missing (`app.infra.migrations.rls_setup`). The service checks at its start
+those that requests need (`app.infra.postgres.row_security_check`). A purge checks those that it needs
+(`app.infra.purge`).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-APP: Final = "taskward_app"  # owns the views that requests use
-MAINTENANCE: Final = "taskward_maintenance"  # deletes old trash and responses of all owners
+APP: Final = "taskward_app"  # the role that owns the views that requests use
+MAINTENANCE: Final = "taskward_maintenance"  # the role that deletes old trash and responses of all owners
 TABLES: Final = ("task_owners", "tasks", "kept_answers", "ended_tasks")
 """All tables of `app.infra.tables`. Importing that module would double the time of the start."""
 
@@ -79,7 +80,7 @@ def policy_exists(policy: Policy) -> str:
     )
 
 
-def may(role: str, relation: str, verbs: tuple[str, ...]) -> str:
+def has_rights(role: str, relation: str, verbs: tuple[str, ...]) -> str:
     """Return the SQL condition that is true if a role has these rights. `role` is SQL for a role's OID."""
     return "(" + " AND ".join(_has(role, relation, verb) for verb in verbs) + ")"
 
@@ -92,7 +93,7 @@ def maintenance_is_set_up() -> str:
         f"EXISTS (SELECT FROM pg_roles WHERE oid = {role} AND NOT rolsuper AND NOT rolbypassrls)",
         f"has_schema_privilege({role}, current_schema(), 'USAGE')",
         *(policy_exists(policy) for policy in POLICIES if policy.role == MAINTENANCE),
-        *(may(role, grant.table, grant.verbs) for grant in GRANTS if grant.role == MAINTENANCE),
+        *(has_rights(role, grant.table, grant.verbs) for grant in GRANTS if grant.role == MAINTENANCE),
         f"NOT EXISTS (SELECT FROM pg_policy WHERE NOT polpermissive AND polrelid IN ({tables}))",
     )
     return " AND ".join(f"coalesce({condition}, false)" for condition in conditions)

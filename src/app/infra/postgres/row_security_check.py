@@ -1,8 +1,8 @@
-"""Checks the second wall: row-level security, which needs no owner predicate to hide rows.
+"""Checks the second wall: row-level security, which hides rows even without the owner predicate.
 
 The view `own_tasks` belongs to the role `taskward_app`, which cannot log in and cannot bypass a policy.
-PostgreSQL checks a view with the rights of its owner. So even a superuser-like login role (such as Neon's)
-sees only what the policy allows.
+PostgreSQL checks a view with the rights of its owner. So even a login role that may bypass row-level security
+(such as Neon's) sees only the rows that the policy allows.
 """
 
 import re
@@ -13,7 +13,7 @@ from uuid import uuid4
 from app.infra.postgres.connect import Connection
 from app.infra.postgres.row_security import APP, CONDITION, OWN_ROWS, TABLES, VERBS
 
-NOBODY: Final = "nobody-" + uuid4().hex  # an owner without rows
+NO_OWNER: Final = "nobody-" + uuid4().hex  # a user id that has no rows
 MIGRATE: Final = "app migrate"
 
 
@@ -30,17 +30,18 @@ class Gap:
 
 _STATE: Final = """
 SELECT to_regclass('taskward_version') IS NOT NULL AS migrated,
-       r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin AS powerful,
+       r.oid IS NOT NULL AS role, r.rolsuper OR r.rolbypassrls OR r.rolcanlogin AS can_bypass,
        t.oid IS NOT NULL AS "table", t.relrowsecurity AS enabled, t.relforcerowsecurity AS forced,
-       v.oid IS NOT NULL AS view, v.relowner = r.oid AS owned,
-       pg_get_userbyid(v.relowner) AS owner, pg_has_role(t.relowner, v.relowner, 'USAGE') AS yielding,
+       v.oid IS NOT NULL AS view, v.relowner = r.oid AS app_owns_view,
+       pg_get_userbyid(v.relowner) AS view_owner,
+       pg_has_role(t.relowner, v.relowner, 'USAGE') AS migrate_can_take_view,
        EXISTS (SELECT FROM pg_options_to_table(v.reloptions)
-               WHERE option_name = 'security_invoker' AND option_value::boolean) AS invoker,
-       has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS used,
-       (SELECT bool_and(has_table_privilege(r.oid, t.oid, verb)) FROM unnest($3::text[]) verb) AS granted,
-       (SELECT bool_and(has_table_privilege(v.oid, verb)) FROM unnest($3::text[]) verb) AS ours,
+               WHERE option_name = 'security_invoker' AND option_value::boolean) AS security_invoker,
+       has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS app_may_use_schema,
+       (SELECT bool_and(has_table_privilege(r.oid, t.oid, verb)) FROM unnest($3::text[]) verb) AS app_may_use,
+       (SELECT bool_and(has_table_privilege(v.oid, verb)) FROM unnest($3::text[]) verb) AS login_may_use,
        quote_ident(current_user) AS login, NOT v.relhastriggers
-       AND (SELECT count(*) FROM pg_rewrite WHERE ev_class = v.oid) = 1 AS plain,
+       AND (SELECT count(*) FROM pg_rewrite WHERE ev_class = v.oid) = 1 AS has_no_other_rules,
        CASE v.relkind WHEN 'v' THEN pg_get_viewdef(v.oid) ELSE '' END AS definition
 FROM (SELECT) AS nothing
 LEFT JOIN pg_roles r ON r.rolname = $1
@@ -58,21 +59,21 @@ WHERE polrelid = to_regclass($2)
 """
 
 
-def foreign_owner(view: str, owner: str) -> str:
+def describe_foreign_owner(view: str, owner: str) -> str:
     """Return the fault that a view belongs to a role from which `app migrate` cannot take it."""
     return f"{view} belongs to {owner}, and only a superuser can give it to {APP}"
 
 
-async def gaps(connection: Connection) -> list[Gap]:
+async def find_gaps(connection: Connection) -> list[Gap]:
     """Return all faults of row-level security; an empty list if there are none."""
-    return [gap for table in TABLES for gap in await _gaps(connection, table)]
+    return [gap for table in TABLES for gap in await _find_gaps_of(connection, table)]
 
 
-async def _gaps(connection: Connection, table: str) -> list[Gap]:
+async def _find_gaps_of(connection: Connection, table: str) -> list[Gap]:
     (state,) = await connection.fetch(_STATE, APP, table, list(VERBS))
     view = f"own_{table}"
     if not state["migrated"]:
-        return [Gap(f"the table {table} and its wall are not there yet", MIGRATE)]
+        return [Gap(f"the table {table} does not exist yet", MIGRATE)]
     if not state["table"]:
         return [Gap(f"the table {table} is missing", "a restore of a backup")]
     parts = ((state["role"], f"the role {APP}"), (state["view"], f"the view {view}"))
@@ -81,8 +82,8 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
     login, grant = state["login"], f"GRANT {', '.join(VERBS)}"
     checks = (
         (
-            not state["powerful"],
-            f"{APP} can pass the wall",
+            not state["can_bypass"],
+            f"{APP} can bypass row-level security",
             f"ALTER ROLE {APP} NOLOGIN NOSUPERUSER NOBYPASSRLS",
         ),
         (
@@ -92,41 +93,41 @@ async def _gaps(connection: Connection, table: str) -> list[Gap]:
         ),
         (
             state["forced"],
-            f"{table} does not bind its owner",
+            f"row-level security of {table} does not bind its owner",
             f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         ),
-        (state["owned"] or not state["yielding"], f"{view} is not {APP}'s", MIGRATE),
+        (state["app_owns_view"] or not state["migrate_can_take_view"], f"{view} is not {APP}'s", MIGRATE),
         (
-            state["owned"] or state["yielding"],
-            foreign_owner(view, state["owner"]),
+            state["app_owns_view"] or state["migrate_can_take_view"],
+            describe_foreign_owner(view, state["view_owner"]),
             f"ALTER VIEW {view} OWNER TO {APP}",
         ),
-        (state["used"], f"{APP} may not use the schema of {table}", MIGRATE),
-        (state["granted"], f"{APP} lacks rights on {table}", MIGRATE),
-        (state["ours"], f"{login} lacks rights on {view}", f"{grant} ON {view} TO {login}"),
+        (state["app_may_use_schema"], f"{APP} may not use the schema of {table}", MIGRATE),
+        (state["app_may_use"], f"{APP} lacks rights on {table}", MIGRATE),
+        (state["login_may_use"], f"{login} lacks rights on {view}", f"{grant} ON {view} TO {login}"),
         (
-            has_our_definition(state["definition"], table) and state["plain"],
+            has_our_definition(state["definition"], table) and state["has_no_other_rules"],
             f"{view} shows something else than {table}",
             f"DROP VIEW {view}",
         ),
         (
-            not state["invoker"],
+            not state["security_invoker"],
             f"{view} reads with its caller's rights",
             f"ALTER VIEW {view} RESET (security_invoker)",
         ),
     )
     found = [Gap(what, repair) for holds, what, repair in checks if not holds]
-    found += await _policy_gaps(connection, table)
-    return found or await _leaks(connection, view)
+    found += await _find_policy_gaps(connection, table)
+    return found or await _find_leak(connection, view)
 
 
-async def _leaks(connection: Connection, view: str) -> list[Gap]:
+async def _find_leak(connection: Connection, view: str) -> list[Gap]:
     """Read the view itself. Without an owner, or with an owner without rows, it must show nothing."""
     rows = f"SELECT EXISTS (SELECT FROM {view}"  # noqa: S608 - a constant of ours
     set_owner = "(SELECT set_config('app.user_id', $1, true)) IS NOT NULL"
     shown = [await connection.fetchval(f"{rows})")]
-    shown += [await connection.fetchval(f"{rows} WHERE {set_owner})", owner) for owner in ("", NOBODY)]
-    return [Gap(f"{view} shows rows to nobody", f"DROP VIEW {view}")] if any(shown) else []
+    shown += [await connection.fetchval(f"{rows} WHERE {set_owner})", owner) for owner in ("", NO_OWNER)]
+    return [Gap(f"{view} shows rows without an owner", f"DROP VIEW {view}")] if any(shown) else []
 
 
 def has_our_definition(definition: str, table: str) -> bool:
@@ -135,7 +136,7 @@ def has_our_definition(definition: str, table: str) -> bool:
     return re.fullmatch(rf"SELECT( \w+ ?,)* \w+ FROM {table} ?;", re.sub(r" +", " ", plain)) is not None
 
 
-async def _policy_gaps(connection: Connection, table: str) -> list[Gap]:
+async def _find_policy_gaps(connection: Connection, table: str) -> list[Gap]:
     found = []
     ours = False
     for policy in await connection.fetch(_POLICIES, APP, table):

@@ -12,7 +12,7 @@ import structlog
 
 from app.domain.errors import DatabaseNotSetUp
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.row_security_check import gaps
+from app.infra.postgres.row_security_check import find_gaps
 
 log = structlog.get_logger()
 
@@ -21,11 +21,11 @@ CHECK_TIMEOUT: Final = 5.0  # seconds; no request waits for such a check
 
 
 class RowSecurityWatch:
-    """The result of the last check."""
+    """Runs checks, and keeps the result of the last one."""
 
     def __init__(self) -> None:
         self.has_passed = False  # whether a check has ever passed; before that no statement may run
-        self.due = False  # the last check is a minute old
+        self.due = False  # whether the last check is a minute old
         self._gaps: Sequence[str] = ()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -38,7 +38,7 @@ class RowSecurityWatch:
         """Run a check, and log what has changed."""
         self._schedule_next()
         async with connection.transaction(readonly=True):
-            found = [str(gap) for gap in await gaps(connection)]
+            found = [str(gap) for gap in await find_gaps(connection)]
         if found and found != self._gaps:
             log.error("wall down", gaps=found)
         elif self._gaps and not found:

@@ -1,4 +1,4 @@
-"""Queue for pooled connections, limited in length and time.
+"""Queue of requests that wait for a connection of the pool, limited in length and time.
 
 A person's first statement goes before anybody's second, so people with many statements do not make the others
 wait. Among equals, the oldest goes first.
@@ -59,7 +59,7 @@ class WaitQueue:
         turn: Turn = asyncio.get_running_loop().create_future()
         self._ranks[turn] = rank
         self._lines.setdefault(rank, OrderedDict())[turn] = None
-        self._be_patient(turn)
+        self._start_timer(turn)
         return turn
 
     def leave(self, turn: Turn) -> None:
@@ -91,12 +91,12 @@ class WaitQueue:
         if not youngest.done():
             youngest.set_exception(PoolExhausted("requests of people with fewer statements took all places"))
 
-    def _be_patient(self, turn: Turn) -> None:
-        self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, turn)
+    def _start_timer(self, turn: Turn) -> None:
+        self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._refuse_late, turn)
 
-    def _turn_away(self, turn: Turn) -> None:
+    def _refuse_late(self, turn: Turn) -> None:
         if self._may_wait_longer():
-            self._be_patient(turn)  # it keeps its place
+            self._start_timer(turn)  # it keeps its place
             return
         self.leave(turn)
         if not turn.done():

@@ -13,7 +13,7 @@ SOURCES: Final = ("title", "description", "tags")
 
 
 def _read() -> Statement:
-    """Return the statement that reads a slice. ASCII rows are left out: their columns never change."""
+    """Return the statement that reads a slice. It skips ASCII rows: each rule gives them the same values."""
     nothing = literal_column("''", Text)
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
@@ -49,7 +49,7 @@ WRITE: Final = _write(stamp=True)
 WRITE_WITHOUT_REVISION: Final = _write(stamp=False)
 """For a database before migration 0007, where tasks have no revision."""
 
-COUNT: Final = compile_sql(
+INCREMENT_REVISION: Final = compile_sql(
     update(OWNERS)
     .values(revision=OWNERS.c.revision + ONE)
     .where(*owner_scope(OWNERS))

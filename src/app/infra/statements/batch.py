@@ -69,7 +69,7 @@ ENDING: Final = bindparam("ending", type_=LargeBinary)
 def _given() -> TableValuedAlias:
     """Return the operations as rows. A member that is not there is NULL.
 
-    They are bytes: the driver would encode a text of some MB in one go.
+    The parameter is bytes, because the driver would block the event loop while it encodes a long text.
     """
     given = func.convert_from(bindparam("given", type_=LargeBinary), _text("UTF8"))
     rows = cast(given, postgresql.JSONB)
@@ -89,11 +89,11 @@ def _text(text: str) -> ColumnElement[str]:
     return literal_column(f"'{text}'", Text)
 
 
-def _about(given: Subquery) -> tuple[ColumnElement[Any], ...]:
+def _kind_and_place(given: Subquery) -> tuple[ColumnElement[Any], ...]:
     return given.c.kind, given.c.place
 
 
-def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
+def _changed_tasks(given: Subquery, held: CTE) -> Select[Any]:
     """Return the existing tasks with their new values, and lock them."""
     kind = given.c.kind
 
@@ -113,7 +113,11 @@ def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
     row = {c.name: new.get(c.name, c) for c in TASKS.c}
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
     return (
-        select(*(value.label(name) for name, value in row.items()), *_about(given), differs.label("differs"))
+        select(
+            *(value.label(name) for name, value in row.items()),
+            *_kind_and_place(given),
+            differs.label("differs"),
+        )
         .where(
             *owner_scope(TASKS),
             TASKS.c.id == given.c.id,
@@ -126,12 +130,12 @@ def _of_tasks(given: Subquery, held: CTE) -> Select[Any]:
     )
 
 
-def _new(given: Subquery, held: CTE) -> Select[Any]:
+def _created_tasks(given: Subquery, held: CTE) -> Select[Any]:
     row: dict[str, ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
     row |= {"user_id": OWNER, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
-    row["revision"] = held.c.revision  # the next one is stamped
+    row["revision"] = held.c.revision  # not stored: `_writes` sets the next revision
     values = (row[c.name].label(c.name) for c in TASKS.c)
-    return select(*values, *_about(given), true().label("differs")).where(
+    return select(*values, *_kind_and_place(given), true().label("differs")).where(
         given.c.kind == _text("create"), held.c.revision.is_not(None)
     )
 
@@ -141,12 +145,15 @@ def _room() -> ColumnElement[bool]:
 
 
 def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
-    """Return the new rows with their JSON, whether all were met, and whether any differs, as 0 or 1."""
-    # PostgreSQL does not know these limits when it plans, and expects a tenth of the rows from each: one, of
-    # the hundred that it expects from JSON. So it looks up each task, and does not read all of the owner's.
+    """Return the new rows with their JSON, whether each operation has one, and 1 if any differs, else 0."""
+    # When PostgreSQL plans, it does not know these two limits, and expects that each keeps a tenth of the
+    # rows: of the 100 rows that it expects from JSON, one. So it looks up each task, and does not read all
+    # tasks.
     few = select(_given()).limit(select(COUNT).scalar_subquery()).subquery("few")
     given = select(few).limit(select(COUNT).scalar_subquery()).subquery("given")
-    rows = union_all(select(_of_tasks(given, held).subquery("found")), _new(given, held)).subquery("next")
+    rows = union_all(
+        select(_changed_tasks(given, held).subquery("found")), _created_tasks(given, held)
+    ).subquery("next")
     next_tasks = select(*rows.c, task_json(rows).label("json")).cte("next_tasks")
     met = select(func.count()).select_from(next_tasks)
     changed = met.where(next_tasks.c.differs).scalar_subquery()
@@ -214,7 +221,7 @@ APPLY: Final = _apply()
 """`id`, `json` and `version` of each task, and `done`: whether all operations are done. If not, none is."""
 
 APPLY_KEYED: Final = _apply_keyed()
-"""The same under a key, as `app.infra.statements.keyed_writes` has it."""
+"""The same under a key; see `app.infra.statements.keyed_writes`."""
 
 
 def _read_state() -> Statement:

@@ -29,7 +29,8 @@ from app.infra.statements.tasks import ALIVE, DERIVED, TASKS, TRASHED
 from app.infra.statements.tombstones import ENDED
 
 COLUMNS: Final = tuple(c.name for c in TASKS.c if c.name not in DERIVED)
-"""JSON is written of what is merged: its expression is large, and PostgreSQL prepares each at each run."""
+"""The columns that each range reads. JSON is built once, from the merged rows: its expression is large, and
+PostgreSQL prepares each copy of it at each run."""
 
 
 def _column_of_tombstone(name: str) -> ColumnElement[Any]:
@@ -71,5 +72,6 @@ STATE: Final = compile_sql(_STATE)
 PAGE: Final = _page()
 """One row: the owner's `revision` and `floor`, the place of the page's last change, and the changes `shown`.
 
-There is one more than the page has, if there are more. NULL: none. `TOO_LARGE`: too many bytes.
+If there are more changes than the page has, `shown` has one more. NULL: no change. `TOO_LARGE`: too many
+bytes.
 """

@@ -31,7 +31,7 @@ from app.infra.tables import StoredResponseRow
 RESPONSES: Final = view_of(StoredResponseRow)
 GONE: Final = 410
 """The status of a response that was emptied: only its key is left."""
-NOTHING: Final = literal_column("0", Integer)
+ZERO: Final = literal_column("0", Integer)
 BYTES_MAX: Final = bindparam("bytes_at_most", type_=BigInteger)
 RESPONSES_MAX: Final = bindparam("responses_at_most", type_=Integer)
 SINCE: Final = bindparam("since", type_=RESPONSES.c.kept_at.type)
@@ -49,8 +49,8 @@ def key_hash() -> ColumnElement[int]:
 
 
 def forget_old(*conditions: ColumnElement[bool]) -> CTE:
-    """Return the part of a statement that deletes the old responses, and not this key's."""
-    # PostgreSQL may apply either of two changes to one row in one statement: this key's row is the INSERT's.
+    """Return the part of a statement that deletes old responses, except the one under this key."""
+    # In the same statement the INSERT replaces that row. A statement must not change one row twice.
     place = tuple_(RESPONSES.c.route, RESPONSES.c.key)
     another = place != tuple_(value_of_response("route"), value_of_response("key"))
     old = (*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE)
@@ -60,9 +60,9 @@ def forget_old(*conditions: ColumnElement[bool]) -> CTE:
 def _count_anew() -> Statement:
     young = (*owner_scope(RESPONSES), RESPONSES.c.kept_at > SINCE)
     counts = {
-        "revision": OWNERS.c.revision + ONE,  # while it stays the same, the count of responses only grows
+        "revision": OWNERS.c.revision + ONE,  # so a purge sees that the counts have changed
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
-        "kept_bytes": select(func.coalesce(func.sum(_size()), NOTHING)).where(*young).scalar_subquery(),
+        "kept_bytes": select(func.coalesce(func.sum(_size()), ZERO)).where(*young).scalar_subquery(),
     }
     forgotten = (
         delete(RESPONSES).where(*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE).cte("forgotten")
@@ -117,6 +117,6 @@ def empty_responses(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Up
     return update(RESPONSES).values(nothing).where(*owner_scope(RESPONSES), shown)
 
 
-END: Final = compile_sql(
+EMPTY_RESPONSES: Final = compile_sql(
     empty_responses(bindparam("ids", type_=ARRAY(Uuid)), bindparam("patterns", type_=ARRAY(Text)))
 )

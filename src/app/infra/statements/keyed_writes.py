@@ -4,8 +4,8 @@ A statement reads the stored response first. If there is one, nothing else happe
 Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it
 computes the tasks as they will be (`next_tasks`) and their JSON, and stores the response, if the quota has
 room for it. All other writes depend on that part. After its wait, the second request has a snapshot that is
-too old to show the first one's response, but its INSERT conflicts with it: nothing is stored or done, and the
-caller reads the response.
+too old to show the first response. But its INSERT conflicts with that response, so nothing is stored or done,
+and the caller reads the response.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ STORED: Final = ("fingerprint", "status", "headers", "body")
 
 
 def read_stored() -> CTE:
-    """Return the part that reads the response under the key, if it is young.
+    """Return the part that reads the response under the key, if it has not expired.
 
     The ORDER BY makes PostgreSQL use the primary key. With `=` it may choose the index on `kept_at`, which is
     good for few responses, and read all responses of the owner.
@@ -99,7 +99,7 @@ def _limit_wait() -> ColumnElement[bool]:
 
 def hold_owner(response: CTE, *conditions: ColumnElement[bool]) -> CTE:
     """Return the part that locks the owner's row, if nothing is stored and there is room for one more."""
-    free = (_limit_wait(), *owner_scope(OWNERS), OWNERS.c.kept_answers < RESPONSES_MAX, ~_any(response))
+    free = (_limit_wait(), *owner_scope(OWNERS), OWNERS.c.kept_answers < RESPONSES_MAX, ~_has_rows(response))
     held = select(OWNERS.c.revision, OWNERS.c.kept_bytes).where(*free, *conditions)
     return held.with_for_update().cte("held")
 
@@ -154,19 +154,19 @@ def result_of(
 
     Its rows are the tasks, each with `done`: whether the write happened; or the stored response.
     """
-    is_done = _any(counted).label("done")
+    is_done = _has_rows(counted).label("done")
     tasks = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, size.label("size"), is_done)
-    return compile_sql(_or_stored(tasks, response).add_cte(*parts, forget_old(_any(counted))))
+    return compile_sql(_or_stored(tasks, response).add_cte(*parts, forget_old(_has_rows(counted))))
 
 
 def _or_stored(rows: Select[Any], response: CTE) -> CompoundSelect[Any]:
     """Return these rows, or the response that is stored under the key."""
     nothing = (null().cast(RESPONSES.c[name].type).label(name) for name in STORED)
     stored = select(*(null() for _ in rows.selected_columns), *(response.c[name] for name in STORED))
-    return union_all(rows.add_columns(*nothing).where(~_any(response)), stored)
+    return union_all(rows.add_columns(*nothing).where(~_has_rows(response)), stored)
 
 
-def _any(rows: FromClause) -> ColumnElement[bool]:
+def _has_rows(rows: FromClause) -> ColumnElement[bool]:
     return exists(select(literal_column("1")).select_from(rows))
 
 

@@ -1,8 +1,8 @@
 """Statements that read a page of a list: one per shape of list, made at first use.
 
 SQLAlchemy compiles a statement in 3 to 15 ms, and people choose among thousands of combinations of filters.
-So it compiles a template for each of some hundred orders and directions, and each filter once. To make a
-statement of them takes 0.2 ms.
+So it compiles a template for each order and direction (some hundred), and each filter once. A statement is
+put together from them in 0.2 ms.
 
 A page begins with a row comparison, `(key, id) >= (…)`, so that an index reads only the rows of the page. The
 comparison is not strict, and starts at the next id. For `>` PostgreSQL estimates from the first column alone:
@@ -86,7 +86,7 @@ CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
 }
 
 
-FILTERS: Final = "/* filters */"  # in a template
+FILTERS: Final = "/* filters */"  # the place of the filters in a template
 
 
 def _text(condition: ColumnElement[bool]) -> str:
@@ -94,15 +94,17 @@ def _text(condition: ColumnElement[bool]) -> str:
     return str(condition.compile(dialect=DIALECT))
 
 
-def _has(title: ColumnElement[str], description: ColumnElement[str]) -> ColumnElement[bool]:
+def _contains(title: ColumnElement[str], description: ColumnElement[str]) -> ColumnElement[bool]:
     sought = bindparam("sought", type_=Text)
-    nowhere = literal_column("0", Integer)
-    return or_(func.strpos(title, sought) > nowhere, func.strpos(description, sought) > nowhere).self_group()
+    not_found = literal_column("0", Integer)
+    return or_(
+        func.strpos(title, sought) > not_found, func.strpos(description, sought) > not_found
+    ).self_group()
 
 
 FILTER_TEXTS: Final = {name: _text(condition) for name, condition in CONDITIONS.items()}
-WORD: Final = _text(_has(TASKS.c.title_words, TASKS.c.description_words))
-VERBATIM: Final = _text(_has(TASKS.c.title, TASKS.c.description))
+WORD: Final = _text(_contains(TASKS.c.title_words, TASKS.c.description_words))
+VERBATIM: Final = _text(_contains(TASKS.c.title, TASKS.c.description))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def page_of(shape: Shape) -> Statement:
     READ_MAX, `shown` has NULL in its place, and PostgreSQL does not read its text. In both cases the caller
     reads again, with fewer tasks.
 
-    A filter by `completed` makes a statement of its own, so that even a generic plan uses the right index.
+    A filter by `completed` is part of the template, so that even a generic plan uses the right index.
     """
     filters = _filters_of(shape)
     completed = tuple(name for name in shape.conditions if name == "completed")
@@ -146,7 +148,7 @@ def page_of(shape: Shape) -> Statement:
 
 
 def _filters_of(shape: Shape) -> list[tuple[str, str]]:
-    """Return each filter of a shape but `completed`: the name of its value, and its SQL with `$1`."""
+    """Return each filter of a shape except `completed`: the name of its value, and its SQL with `$1`."""
     words = [(f"word{number}", WORD) for number in range(shape.words)]
     verbatim = [("verbatim", VERBATIM)] if shape.verbatim else []
     return [(name, FILTER_TEXTS[name]) for name in shape.conditions if name != "completed"] + words + verbatim
@@ -190,10 +192,10 @@ def _part(core: Shape, conditions: list[ColumnElement[bool]], *, filtered: bool)
 
 
 def _parts(core: Shape) -> list[list[ColumnElement[bool]]]:
-    """Return the conditions of each part of the list that is left to read, the parts in their order.
+    """Return the conditions of each part of the list that the page may read, in the order of the list.
 
-    Only by due date are there two: with a date and without. PostgreSQL reads the second when the first
-    has not filled the page.
+    Only a list by due date has two parts: tasks with a date, then tasks without. PostgreSQL reads the second
+    part only if the first one does not fill the page.
     """
     beyond = le if core.descending else ge
     key = TASKS.c[ORDERS[core.order]]

@@ -34,9 +34,10 @@ BESIDE: Final = bindparam("beside", type_=Uuid)
 PLACE: Final = ("position", "id")
 
 
-def _neighbours(there: ColumnElement[str], *, before: bool) -> Select[Any]:
-    place, beside = tuple_(TASKS.c.position, TASKS.c.id), tuple_(there, BESIDE)
-    beyond = place < beside if before else place > beside
+def _neighbours(position: ColumnElement[str], *, before: bool) -> Select[Any]:
+    """Return the tasks on one side of a position, without the task to move."""
+    place, target = tuple_(TASKS.c.position, TASKS.c.id), tuple_(position, BESIDE)
+    beyond = place < target if before else place > target
     return select(TASKS.c.position, TASKS.c.id).where(*owner_scope(TASKS), TASKS.c.id != TASK_ID, beyond)
 
 
@@ -47,14 +48,15 @@ def _neighbours_statement(*, before: bool) -> Statement:
     task to move were not in the list. The result has exactly one row.
     """
     alive = (*owner_scope(TASKS), ALIVE)
-    moved = select(TASKS.c.position.label("stands"), *SHOWN).where(*alive, TASKS.c.id == TASK_ID)
-    there = select(TASKS.c.position.label("there")).where(*alive, TASKS.c.id == BESIDE).cte("beside")
-    near = _neighbours(select(there.c.there).scalar_subquery(), before=before).where(ALIVE)
+    moved = select(TASKS.c.position, *SHOWN).where(*alive, TASKS.c.id == TASK_ID)
+    target_position = TASKS.c.position.label("target_position")
+    target = select(target_position).where(*alive, TASKS.c.id == BESIDE).cte("target")
+    near = _neighbours(select(target.c.target_position).scalar_subquery(), before=before).where(ALIVE)
     neighbour = merge(near, order=PLACE, descending=before, limit=ONE).cte("near")
     found = (
         moved.cte("moved"),
-        there,
-        select(neighbour.c.position.label("neighbour")).cte("neighbour"),
+        target,
+        select(neighbour.c.position.label("neighbour_position")).cte("neighbour"),
         select(OWNERS.c.revision).where(*owner_scope(OWNERS)).cte("owner"),
     )
     return one_row_of(*found)
@@ -65,7 +67,7 @@ AFTER: Final = _neighbours_statement(before=False)
 
 
 def _put() -> Statement:
-    """Return the statement that gives a task its position, if its owner's tasks are as they were seen."""
+    """Return the statement that gives a task its position, unless the owner has written since the read."""
     seen = bindparam("revision", type_=BigInteger)
     counted = (
         update(OWNERS)

@@ -74,15 +74,15 @@ def set_owner() -> ColumnElement[bool]:
 
 
 def one_row_of(*parts: CTE) -> Statement:
-    """Return the statement of `beside`."""
+    """Return the compiled SELECT of `beside`."""
     return compile_sql(beside(*parts))
 
 
 def beside(*parts: CTE) -> Select[Any]:
-    """Put the rows of several parts, none or one each, beside each other. There is always one row.
+    """Join the rows of several parts into one row. A part without a row gives NULL in its columns.
 
-    PostgreSQL runs a CTE that calls `set_config` by itself. A subquery would become a part of the join, which
-    sets the owner after the scan.
+    The parts are CTEs, because PostgreSQL runs a CTE that calls `set_config` separately. It would merge a
+    subquery into the join, and set the owner after the scan.
     """
     source: FromClause = select(literal_column("1")).subquery("one")
     for part in parts:

@@ -19,14 +19,14 @@ RESYNC_STEP: Final = 2**32
 """What `app resync` adds to revisions: more than the writes of one owner between a backup and its restore."""
 TASKS_MAX: Final = bindparam("at_most", type_=Integer)
 START: Final = literal_column("(extract(epoch FROM now()) * 1000000)::bigint", BigInteger)
-"""The first revision of an owner, in microseconds, and their floor.
+"""The first revision of an owner, and the first floor: microseconds since 1970.
 
-A database that was restored may have lost the owner. Then their revisions begin above all that they had, so
-tokens and entity tags of before are not valid.
+A database that was restored may have lost an owner. The new revisions of that owner then begin above all lost
+ones, so older tokens and entity tags are not valid.
 """
 
 
-def _first(tasks: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
+def _insert_owner(tasks: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
     """Return the INSERT of an owner's row."""
     values: dict[str, ColumnElement[Any]] = {
         "user_id": OWNER,
@@ -38,16 +38,16 @@ def _first(tasks: ColumnElement[int], *conditions: ColumnElement[bool]) -> Inser
     return insert(OWNERS).from_select(list(values), row)
 
 
-def _hold() -> Statement:
+def _lock_owner() -> Statement:
     nothing = literal_column("0", Integer)
-    new = _first(nothing)
+    new = _insert_owner(nothing)
     same = {"revision": OWNERS.c.revision}
     held = new.on_conflict_do_update(index_elements=[OWNERS.c.user_id], set_=same)
     return compile_sql(held.returning(OWNERS.c.tasks, OWNERS.c.kept_answers))
 
 
-HOLD: Final = _hold()
-"""Locks the owner's row: until the transaction ends, no other write of this owner runs."""
+LOCK_OWNER: Final = _lock_owner()
+"""Locks the owner's row, and makes it if it is missing. No other write of this owner runs until COMMIT."""
 
 
 def count_new_task() -> CTE:
@@ -63,7 +63,7 @@ def count_change(condition: ColumnElement[bool]) -> CTE:
 def _counted(*conditions: ColumnElement[bool], tasks: ColumnElement[int], while_: Any = None) -> CTE:
     columns = OWNERS.c
     return (
-        _first(ONE, *conditions)
+        _insert_owner(ONE, *conditions)
         .on_conflict_do_update(
             index_elements=[columns.user_id],
             set_={"revision": columns.revision + ONE, "tasks": tasks},

@@ -1,7 +1,7 @@
 """Tasks as JSON, written by PostgreSQL. A task that is only shown does not become an object first.
 
 This is the hot path (docs/decisions/0005-the-hot-path.md has the figures). The shape is that of
-`app.api.task_fields`; `tests/contracts/` holds the two equal.
+`app.api.task_fields`; `tests/contracts/` compares the two.
 """
 
 from collections.abc import Iterable, Mapping

@@ -46,7 +46,7 @@ ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ANYTHING: Final = literal_column("'%'", Text)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
-VERSIONS_SKIPPED: Final = 2**20  # more than one task gets between a backup and its restore
+VERSIONS_SKIPPED: Final = 2**20  # for each resync: more than one task gets between a backup and its restore
 RESYNCS_MAX: Final = 1_000  # versions stay below 2**31
 
 NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
@@ -62,8 +62,8 @@ SHOW: Final = compile_sql(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id =
 class Write:
     """A change of one task, and the SELECT that chooses between 404, 412 and 409 if it matched no row."""
 
-    act: Statement
-    look: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from what is there
+    change: Statement
+    read_state: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from the task
 
 
 def value_of(name: str) -> ColumnElement[Any]:
@@ -79,9 +79,9 @@ def differs_from(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool
 def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
     """Return the values that every change of a task sets, with the owner's revision.
 
-    A restored database reaches versions again that clients know, with other contents. So the first change
-    after an `app resync` skips the versions that the lost database may have given to the task. A task without
-    a revision may seem to have missed many of them.
+    A restored database would reach versions that clients already know, with other contents. So the first
+    change after an `app resync` skips the versions that the lost database may have given to the task. A task
+    with revision 0 would count too many resyncs, so RESYNCS_MAX limits their number.
     """
     one, step, skipped, most = (
         literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
@@ -150,8 +150,8 @@ def restore(*, conditional: bool) -> Write:
 def purge(*, conditional: bool) -> Write:
     """Return the write that deletes a task permanently, and every stored response that shows it.
 
-    It sees the responses that were stored before it began, so it does nothing if the owner's row was changed
-    while it waited for that row's lock. What is counted is what is gone.
+    The statement sees only responses that were stored before it began. So it does nothing if the owner's row
+    was changed while it waited for the lock of that row.
     """
     counts = select(OWNERS.c.revision, OWNERS.c.kept_answers.label("responses")).where(*owner_scope(OWNERS))
     seen, held = counts.cte("seen"), counts.with_for_update().cte("held")

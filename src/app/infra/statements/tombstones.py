@@ -47,7 +47,7 @@ def _number(value: int) -> ColumnElement[int]:
 def drop_old(new: ColumnElement[int], *conditions: ColumnElement[bool]) -> CTE:
     """Return the CTE that drops the oldest tombstones, before a number of new ones is written.
 
-    The owner's row must be held, and not have changed since the statement began.
+    The owner's row must be locked, and must not have changed since the statement began.
     """
     place, mine = (ENDED.c.revision, ENDED.c.id), owner_scope(ENDED)
     there = select(OWNERS.c.tombstones).where(*owner_scope(OWNERS)).scalar_subquery()
@@ -97,4 +97,4 @@ def _write() -> Any:
 
 
 WRITE: Final = _write()
-"""Writes tombstones of tasks at the owner's present revision. The owner's row must be held."""
+"""Writes tombstones of tasks at the owner's current revision. The owner's row must be locked."""

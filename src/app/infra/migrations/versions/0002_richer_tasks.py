@@ -14,7 +14,7 @@ down_revision = "0001"
 ORDERS = ("id", "updated_at", "due_at", "priority", "title_key", "position")
 BATCH = 1000  # rows
 
-# An order of one's own begins with the newest first, as `app.domain.position` has it.
+# The manual order begins with the newest task; see `app.domain.position`.
 POSITION = """
 UPDATE tasks SET completed_at = CASE WHEN completed THEN updated_at END, position =
     lpad(to_hex(72057594037927935 - (extract(epoch FROM created_at) * 1000000)::bigint), 14, '0')

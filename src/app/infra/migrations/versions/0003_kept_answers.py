@@ -1,4 +1,4 @@
-"""what requests with a key were answered, for whoever repeats them"""
+"""stored responses to requests with an Idempotency-Key"""
 
 import sqlalchemy as sa
 from alembic import op

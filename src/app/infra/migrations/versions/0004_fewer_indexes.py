@@ -1,4 +1,4 @@
-"""one index for each order of lists: what is done and what is not are merged"""
+"""one index for each order of lists: completed and open tasks are merged"""
 
 from alembic import op
 from sqlalchemy import text
@@ -6,18 +6,18 @@ from sqlalchemy import text
 revision = "0004"
 down_revision = "0003"
 
-# The version before goes on running: it reads such lists whole and sorts them, until it is gone.
+# The previous version still works on this database: it reads whole lists and sorts them.
 KEYS = ("updated_at", "due_at", "priority", "title_key", "position")
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # better to be tried again than to hold everybody up
+    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
     for key in KEYS:
         op.drop_index(f"ix_tasks_{key}_id")
 
 
 def downgrade() -> None:
-    # Writes wait while the indexes are made.
+    # Writes wait until the indexes are built.
     for key in KEYS:
         op.create_index(
             f"ix_tasks_{key}_id", "tasks", ["user_id", key, "id"], postgresql_where=text("trashed_at IS NULL")

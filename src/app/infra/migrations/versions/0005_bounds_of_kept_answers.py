@@ -1,4 +1,4 @@
-"""how much is kept of each owner's answers, and which tasks they show"""
+"""the number and the bytes of each owner's stored responses, and the tasks that each response shows"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,7 +24,7 @@ CHECKS = {
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # better to be tried again than to hold everybody up
+    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
     for name, kind in (("kept_answers", sa.Integer()), ("kept_bytes", sa.BigInteger())):
         op.add_column("task_owners", sa.Column(name, kind, server_default=sa.text("0"), nullable=False))
     op.add_column("kept_answers", sa.Column("task_ids", ARRAY(sa.Uuid())))

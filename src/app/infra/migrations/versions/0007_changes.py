@@ -1,7 +1,7 @@
-"""revisions of tasks, and tombstones of those that are deleted permanently
+"""revisions of tasks, and tombstones of tasks that are deleted permanently
 
-Tasks of before have revision 0. The version before goes on running: it does not stamp what it writes, so a
-client misses that until `app resync`. It reads the order `updated` whole and sorts it.
+Existing tasks get revision 0. The previous version still works on this database. It sets no revision, so
+clients miss its changes until `app resync`. It reads whole lists in the order `updated`, and sorts them.
 """
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name=op.f("ck_ended_tasks_user_id")),
         sa.PrimaryKeyConstraint("user_id", "revision", "id", name="pk_ended_tasks"),
     )
-    # Writes wait while the indexes are made.
+    # Writes wait until the indexes are built.
     op.create_index(
         "ix_tasks_completed_revision_id",
         "tasks",

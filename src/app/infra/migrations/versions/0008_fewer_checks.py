@@ -1,7 +1,7 @@
-"""no checks of what the service itself writes into each task and each stored response
+"""no checks of values that the service itself chooses in each task and each stored response
 
-PostgreSQL prepares every check anew for each statement that writes. Nobody chooses the route and the ids of a
-stored response, and the owner's row, which each write needs, checks the length of `user_id`.
+PostgreSQL prepares every check again for each statement that writes. Clients cannot choose the route and the
+ids of a stored response. The length of `user_id` is checked in the owner's row, which each write needs.
 """
 
 from alembic import op
