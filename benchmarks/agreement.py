@@ -15,18 +15,20 @@ WRONG: Final[tuple[dict[str, Any], ...]] = (
     {"title": "x", "description": "x" * 10_001},
     {"title": "x", "completed": "maybe"},
 )
-"""Tasks that a server with any checks refuses."""
+"""Bodies that a server with validation refuses."""
 
 
 class Disagreement(Exception):
     """A server answers something else than it should."""
 
 
-def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> list[Any]:
-    """Return what a server says of the data set, in a form that can be compared.
+def collect_answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> list[Any]:
+    """Return a server's responses about the data set, in a form that can be compared.
+
+    `checks`: whether the server validates bodies.
 
     Raises:
-        Disagreement: it lets somebody in whom it should not, or a toggle does not toggle.
+        Disagreement: it accepts a request that it must refuse, or a write does not do what it should.
     """
     with httpx.Client(base_url=url, timeout=10) as client:
 
@@ -49,14 +51,14 @@ def answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> l
         # Bob writes, so that Ann's tasks stay comparable.
         task = f"{bob.path}/{bob.task_ids[0]}"
         first, second = (
-            _expect("toggle", ask("PATCH", f"{task}/complete", bob.token), 200).json() for _ in "12"
+            _expect("toggle", ask("PATCH", f"{task}/complete", bob.token), 200).json() for _ in range(2)
         )
         if first["completed"] is second["completed"] or second != ask("GET", task, bob.token).json():
-            raise Disagreement("a toggle does not turn a task around")
+            raise Disagreement("a toggle does not change `completed`")
         body = {"title": TITLE, "description": 'A "quote", an é\nand 日本'}
         created = _expect("create", ask("POST", bob.path, bob.token, json=body), 201).json()
         if _plain(created) != _plain(ask("GET", f"{bob.path}/{created['id']}", bob.token).json()):
-            raise Disagreement("a created task is not what was answered")
+            raise Disagreement("a created task differs from the response to its creation")
         servers_own = {"id": "", "position": "", "created_at": "", "updated_at": ""}
         return [*bodies, {**created, **servers_own}, sorted(first)]
 
@@ -68,7 +70,7 @@ def _expect(what: str, response: httpx.Response, status: int) -> httpx.Response:
 
 
 def _plain(value: Any) -> Any:
-    """Write moments alike, `.5Z` and `.500000+00:00`, to the millisecond: JavaScript has no more."""
+    """Write all times in one format, to the millisecond, because JavaScript has no finer times."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {

@@ -46,8 +46,8 @@ class Bed:
     commands: dict[Server, list[str]]  # of every server that can be measured here
 
     @classmethod
-    def made(cls, chosen: BenchSettings, stack: ExitStack) -> "Bed":
-        """Install, start and fill."""
+    def make(cls, chosen: BenchSettings, stack: ExitStack) -> "Bed":
+        """Install the servers, start PostgreSQL, and fill the data set."""
         STATE.mkdir(parents=True, exist_ok=True)
         commands = _installed(chosen)
         postgres = stack.enter_context(_database_server())
@@ -62,12 +62,10 @@ class Bed:
     @property
     def is_whole(self) -> bool:
         """Whether nothing was left out, so that the figures may stand in the README."""
-        whole = BenchSettings.from_env({})
-        chosen = self.chosen
-        complete = {server.name for server in self.commands} >= set(
-            whole.servers
-        ) and chosen.scenes == whole.scenes
-        return complete and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
+        whole, chosen = BenchSettings.from_env({}), self.chosen
+        all_servers = {server.name for server in self.commands} >= set(whole.servers)
+        all_scenes = chosen.scenes == whole.scenes
+        return all_servers and all_scenes and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
 
     def refuse_without_wrk(self) -> None:
         """Raise an error if wrk is not installed.
@@ -83,7 +81,7 @@ class Bed:
     def measure(
         self, started: Running, requests: Sequence[Request], *, seconds: float, warm_up: float = WARM_UP
     ) -> Figures:
-        """Warm the server up, then load it.
+        """Warm the server up, then load it, and return the figures.
 
         Raises:
             LoadFailed: not every answer was a success.

@@ -1,4 +1,4 @@
-"""The chart: CPU of each server per request. One SVG, which follows the reader's light or dark."""
+"""The chart: CPU of each server per request. One SVG, for the light and the dark theme of the reader."""
 
 from html import escape
 from typing import Any, Final
@@ -33,10 +33,10 @@ STYLE: Final = """
 """
 
 
-def drawn(report: Report, machine: dict[str, Any]) -> str:
+def draw(report: Report, machine: dict[str, Any]) -> str:
     """Return the chart as SVG.
 
-    A bar is the median. The thin line over its end goes from the least round to the greatest.
+    A bar is the median. The thin line over its end goes from the smallest to the largest figure of a round.
     """
     most = max(measured.figures.cpu for measured in report.measured)
     scale = (WIDTH - LEFT - RIGHT) / most
@@ -69,7 +69,7 @@ def drawn(report: Report, machine: dict[str, Any]) -> str:
 
 
 def _bar(report: Report, scene: str, variant: str, y: float, scale: float) -> str:
-    rounds = report.each(variant, scene).values()
+    rounds = report.by_round(variant, scene).values()
     value = report.median(variant, scene)
     middle = y + BAR / 2
     least, most = LEFT + min(rounds) * scale, LEFT + max(rounds) * scale

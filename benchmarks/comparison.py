@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import chart, dataset, machine, readme, results
-from benchmarks.agreement import Disagreement, answers
+from benchmarks.agreement import Disagreement, collect_answers
 from benchmarks.bed import Bed
-from benchmarks.extras import Extras, measured_extras
+from benchmarks.extras import Extras, measure_extras
 from benchmarks.measuring import Measured
 from benchmarks.report import Report
 from benchmarks.running import DidNotStart
@@ -20,21 +20,21 @@ from dev.steps import progress, step
 def run(chosen: BenchSettings, stack: ExitStack) -> None:
     """Prepare, compare, measure, write."""
     print("Taskward beside its peers\n", flush=True)
-    bed = Bed.made(chosen, stack)
+    bed = Bed.make(chosen, stack)
     compare(bed)
     bed.refuse_without_wrk()
     measured, starts = rounds(bed)
     report = Report(measured)
-    extras = measured_extras(bed) if TASKWARD in bed.commands and not chosen.route else None
+    extras = measure_extras(bed) if TASKWARD in bed.commands and not chosen.route else None
     print(*report.table(base=TASKWARD.title), *(extras.lines() if extras else ()), sep="\n")
     write(bed, report, starts, extras)
 
 
 def compare(bed: Bed) -> None:
-    """See that every server answers the same request alike; leave out a peer that does not start.
+    """Check that all servers give the same responses. Leave out a peer that does not start.
 
     Raises:
-        Disagreement: naming the servers.
+        Disagreement: two servers differ; the message names them.
     """
     ann, bob = bed.owners[:2]
     forged = ann.token[:-8] + ("A" * 8 if not ann.token.endswith("A" * 8) else "B" * 8)
@@ -43,7 +43,8 @@ def compare(bed: Bed) -> None:
         for server in list(bed.commands):
             try:
                 with bed.started(server) as started:
-                    answered[server.title] = answers(started.url, ann, bob, forged, checks=server.checks)
+                    found = collect_answers(started.url, ann, bob, forged, checks=server.checks)
+                    answered[server.title] = found
             except Disagreement as error:
                 raise Disagreement(f"{server.title}: {error}") from error
             except DidNotStart as error:
@@ -81,13 +82,13 @@ def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
 
 
 def scenes_of(server: Server, chosen: BenchSettings) -> list[str]:
-    """Return the scenes that a server can play: the peers know no Idempotency-Key and no changes."""
+    """Return the scenes that a server can play: the peers have no Idempotency-Key and no changes."""
     return [scene for scene in chosen.scenes if scene not in OURS or server.plays(scene)]
 
 
 def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extras | None) -> None:
-    """Keep the figures and draw the chart; the README gets its table from a whole run only."""
-    where = machine.described(bed)
+    """Write the figures and draw the chart. Only a complete run replaces the tables of the README."""
+    where = machine.describe_run(bed)
     found = {
         **where,
         "settings": bed.chosen.as_json(),
@@ -102,7 +103,7 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
     results.write(name, found)
     print(f"\nWritten: {results.FOLDER / name}")
     if not route:
-        results.FOLDER.joinpath("chart.svg").write_text(chart.drawn(report, where))
+        results.FOLDER.joinpath("chart.svg").write_text(chart.draw(report, where))
     if bed.is_whole and (extras or route in readme.ROUTES):
         readme.put(route or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page)
         if not route:

@@ -16,8 +16,8 @@ from dev.steps import CannotRun
 from tests.support import certificates
 from tests.support.servers.pgbouncer import FORGETS_STATEMENTS, KEEPS_STATEMENTS, newer, pgbouncer
 
-STATEMENTS: Final = {"1": KEEPS_STATEMENTS, "forgets": FORGETS_STATEMENTS}
-TLS: Final = "sslmode=require"  # as every driver of a server knows it
+POOLER_SETTINGS: Final = {"1": KEEPS_STATEMENTS, "forgets": FORGETS_STATEMENTS}
+TLS: Final = "sslmode=require"  # the drivers of all servers understand it
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _pooler(url: str, statements: str, *, ours: bool) -> Iterator[str]:
         folder = Path(name)
         authority = certificates.make(folder, "127.0.0.1")
         settings = {
-            **STATEMENTS[statements],
+            **POOLER_SETTINGS[statements],
             "client_tls_sslmode": "require",
             "client_tls_cert_file": str(folder / "server.crt"),
             "client_tls_key_file": str(folder / "server.key"),

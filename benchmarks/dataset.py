@@ -14,15 +14,15 @@ from dev.postgres import LOGIN, PostgresServer
 from dev.steps import progress
 
 TASKS_EACH: Final = 200
-ASKERS: Final = 50  # people who send requests; always as many, so that only the other rows differ
+SENDERS: Final = 50  # people who send requests: the same number in each data set
 CHUNK: Final = 50_000  # rows of one INSERT
-VERSION: Final = "3"  # changes when the rows do
+VERSION: Final = "3"  # must change when FILL gives other rows
 
 HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
-"""Owners of another size in the heavy data set: to each, one task in so many."""
+"""Owners with longer lists in the heavy data set. 100: each hundredth task belongs to this owner."""
 
-# Everybody writes in turns, so one person's rows lie far apart in the table, as they do in life. Times are
-# whole milliseconds, which is all that JavaScript's Date can hold.
+# All owners write in turn, so the rows of one person are far apart in the table, as in production. Times are
+# whole milliseconds, because JavaScript's Date has no finer times.
 FILL: Final = """
 INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at, completed_at,
                    priority, tags, tag_keys, position, title_key, title_words, description_words)
@@ -47,7 +47,8 @@ INSERT INTO task_owners (user_id, revision, tasks)
 SELECT user_id, {FIRST_REVISION}, count(*) FROM tasks GROUP BY user_id
 """  # noqa: S608 - a number of ours
 
-# A task's number, which says whether it was filled as completed, is known by the moment of its making.
+# FILL computes `created_at` and `completed` from the number of a task, so `created_at` gives the old
+# `completed`.
 RESTORE: Final = """
 UPDATE {table} SET completed = was, completed_at = CASE WHEN was THEN created_at END,
                    updated_at = created_at, version = 1{more}
@@ -62,7 +63,7 @@ FROM (SELECT user_id, count(*) AS tasks FROM tasks GROUP BY user_id) AS counted
 WHERE counted.user_id = task_owners.user_id AND task_owners.revision > {FIRST_REVISION}
 """  # noqa: S608 - a number of ours
 
-# Peers have the same tasks in a table as plain as theirs would be: what is shown, and one index.
+# Peers have the same tasks in a simple table: only the shown columns, and one index.
 PEER: Final = "bench_peer"
 PLAIN: Final = """
 CREATE SCHEMA plain;
@@ -87,12 +88,12 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """The database."""
+        """The name of the database."""
         return f"bench_{self.tasks}{'_heavy' if self.heavy else ''}_v{VERSION}"
 
     @property
     def url(self) -> str:
-        """Its address, for a login like Neon's: row-level security binds it through the view only."""
+        """The URL for Taskward. As on Neon, row-level security binds its role only through the views."""
         return self.server.url_of(self.name)
 
     @property
@@ -107,7 +108,7 @@ class Dataset:
 
     @property
     def owner(self) -> str:
-        """Whose the n-th task is, in SQL."""
+        """The SQL expression for the owner of the n-th task."""
         anybody = f"md5((n % {self.owners})::text)"
         if not self.heavy:
             return anybody
@@ -118,7 +119,7 @@ class Dataset:
 
 
 def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Dataset:
-    """Return the data set of so many tasks; make it, showing progress, where it is not there yet."""
+    """Return the data set with this number of tasks. Make it if it is missing, and print the progress."""
     dataset = Dataset(tasks, server, heavy)
     known = server.query(
         f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{dataset.name}'"  # noqa: S608 - a name of ours
@@ -132,7 +133,7 @@ def ensure(server: PostgresServer, tasks: int, *, heavy: bool = False) -> Datase
         asyncio.run(_fill(dataset))
         server.query(f"COMMENT ON DATABASE {dataset.name} IS 'complete'")
     else:
-        asyncio.run(restore(dataset))  # a run may have been cut off
+        asyncio.run(restore(dataset))  # the last run may have been interrupted
     return dataset
 
 
@@ -160,14 +161,14 @@ async def _fill(dataset: Dataset) -> None:
 
 
 async def some_owners(dataset: Dataset, token_of: Callable[[str], str]) -> list[Owner]:
-    """Return the people who ask, with their tasks' ids and a token each."""
-    step = max(dataset.owners // ASKERS, 1)
+    """Return the people who send requests, each with a token and the ids of their tasks."""
+    step = max(dataset.owners // SENDERS, 1)
     names = "SELECT md5((n * $1)::text) FROM generate_series(0, $2 - 1) n"
-    return await _owners(dataset, token_of, names, step, ASKERS)
+    return await _owners(dataset, token_of, names, step, SENDERS)
 
 
 async def heavy_owners(dataset: Dataset, token_of: Callable[[str], str]) -> list[Owner]:
-    """Return the people of another size, the one with the fewest tasks first."""
+    """Return the owners with longer lists, the one with the fewest tasks first."""
     return await _owners(dataset, token_of, "SELECT unnest($1::text[])", list(HEAVY))
 
 

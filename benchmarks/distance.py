@@ -16,7 +16,7 @@ from dev.children import prepare
 
 @contextmanager
 def far(port: int, seconds: float) -> Iterator[int]:
-    """Start the proxy in a process of its own, which is not part of any figure; yield its port."""
+    """Start the proxy and yield its port. Its process is not part of any figure."""
     command = [sys.executable, "-m", __name__, str(port), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=prepare()) as proxy:  # noqa: S603, PLW1509 - ours, no threads
         assert proxy.stdout is not None  # noqa: S101 - it is piped
@@ -28,8 +28,8 @@ def far(port: int, seconds: float) -> Iterator[int]:
 
 async def _serve(port: int, seconds: float) -> None:
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_pass_on(reader, there[1], seconds), _pass_on(there[0], writer, seconds))
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pass_on(reader, far_writer, seconds), _pass_on(far_reader, writer, seconds))
 
     server = await asyncio.start_server(join, "127.0.0.1")
     print(server.sockets[0].getsockname()[1], flush=True)

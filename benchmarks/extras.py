@@ -26,7 +26,7 @@ LIST: Final = "list 50"
 BESIDE: Final = "read one beside idle streams"
 TWO_WORKERS: Final = "two workers"
 STREAMS: Final = "idle streams"
-NEW_TOKENS: Final = 8_000  # more than the load can send in their second
+NEW_TOKENS: Final = 8_000  # more than the load can send in one second, so each is used once
 MANY: Final = 100_000  # requests during which memory should stay constant
 HALF: Final = MANY // 2
 SECONDS: Final = 2
@@ -40,7 +40,7 @@ class Extras:
     memory: dict[str, float]
 
     def lines(self) -> Iterator[str]:
-        """Say it, for the terminal and the README alike."""
+        """Yield the sentences for the terminal and the README."""
         report = self.report
         hs256, eddsa = ALGORITHMS
         cached = report.ratio(eddsa, hs256, CACHED)
@@ -60,21 +60,23 @@ class Extras:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it all."""
+        """Return all figures."""
         return {"memory_of_a_worker_mb": self.memory, **self.report.as_json()}
 
-    def _all(self, variant: str) -> float:
+    def _total_cpu(self, variant: str) -> float:
         parts = ("cpu", "database_cpu", "client_cpu")
         return sum(self.report.median(variant, LIST, part) for part in parts)
 
     def _busy(self, variant: str) -> float:
-        return self.report.median(variant, LIST, "rate") * self._all(variant) / 1e6 / (os.cpu_count() or 1)
+        return (
+            self.report.median(variant, LIST, "rate") * self._total_cpu(variant) / 1e6 / (os.cpu_count() or 1)
+        )
 
     def _share(self, variant: str, part: str) -> float:
-        return self.report.median(variant, LIST, part) / self._all(variant)
+        return self.report.median(variant, LIST, part) / self._total_cpu(variant)
 
 
-def measured_extras(bed: Bed) -> Extras:
+def measure_extras(bed: Bed) -> Extras:
     """Measure Taskward's extra scenes, and the memory of a worker."""
     with ExitStack() as stack:
         issuers = {name: stack.enter_context(issuer_of(name)) for name in ALGORITHMS}
@@ -143,7 +145,7 @@ def idle_streams(url: str, issuer: Issuer, count: int) -> Iterator[None]:
 
 
 def _memory(bed: Bed, issuer: Issuer) -> dict[str, float]:
-    """Send many requests of every kind that reads, and measure the memory of the worker meanwhile."""
+    """Send many reading requests, and measure the memory of the worker in between."""
     requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(CACHED, bed.owners, issuer, 0)]
     seen: dict[str, float] = {}
     with bed.started(TASKWARD, issuer=issuer) as started:

@@ -24,12 +24,12 @@ from dev.steps import progress
 
 SMALL: Final = 10_000
 PAGE: Final = 50
-DEEP: Final = 1_000  # a page, counted from one
+DEEP: Final = 1_000  # the number of a page, from 1
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Something that grew, and the smaller one that it is compared with."""
+    """A table or list of some size, and the title of the smaller one that it is compared with."""
 
     title: str
     base: str
@@ -40,11 +40,11 @@ class Size:
 def run(chosen: BenchSettings, stack: ExitStack) -> None:
     """Prepare, measure, write."""
     print("Taskward as it grows\n", flush=True)
-    bed = Bed.made(replace(chosen, servers=(TASKWARD.name,), tasks=SMALL), stack)
+    bed = Bed.make(replace(chosen, servers=(TASKWARD.name,), tasks=SMALL), stack)
     bed.refuse_without_wrk()
     sizes = [*_sets(bed), *_owners(bed)]
     report = Report(list(_rounds(bed, sizes)))
-    where = machine.described(bed)
+    where = machine.describe_run(bed)
     table = readme.growth(report, {size.title: size.base for size in sizes}, where)
     print(f"\n{table}")
     results.write("growth.json", {**where, "settings": chosen.as_json(), **report.as_json()})
@@ -52,7 +52,7 @@ def run(chosen: BenchSettings, stack: ExitStack) -> None:
 
 
 def _sets(bed: Bed) -> Iterator[Size]:
-    """Return the same people in ever larger tables."""
+    """Yield the same people in larger and larger tables."""
     base = f"{SMALL:,} tasks in all"
     for tasks in sorted({SMALL, TASKS, bed.chosen.more_tasks} - {0}):
         data = dataset.ensure(bed.postgres, tasks)
@@ -62,7 +62,7 @@ def _sets(bed: Bed) -> Iterator[Size]:
 
 
 def _owners(bed: Bed) -> Iterator[Size]:
-    """Return people with longer and longer lists, and a late page of the last person's list."""
+    """Yield people with longer and longer lists, and a late page of the longest list."""
     data = dataset.ensure(bed.postgres, TASKS, heavy=True)
     owners = asyncio.run(dataset.heavy_owners(data, bed.issuer.token))
     titles = [f"{len(owner.task_ids):,} tasks of one owner" for owner in owners]
@@ -75,7 +75,7 @@ def _owners(bed: Bed) -> Iterator[Size]:
 
 
 def _deep(owner: Owner) -> Request:
-    """Ask for a page far down, as the `Link` of the page before it does."""
+    """Return the request for page DEEP, as in the `Link` header of the page before it."""
     above = Bookmark(TaskId(UUID(owner.task_ids[(DEEP - 1) * PAGE - 1])))
     cursor = cursors.write(above, UserId(owner.user_id), NEWEST)
     query = urlencode({"limit": PAGE, "cursor": cursor})
@@ -83,7 +83,7 @@ def _deep(owner: Owner) -> Request:
 
 
 def _rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
-    """Go through all sizes in every round."""
+    """Measure all sizes in every round."""
     turns = [(number, size) for number in range(bed.chosen.rounds) for size in sizes]
     for turn, (number, size) in enumerate(turns):
         progress(f"round {number + 1} of {bed.chosen.rounds}: {size.title}", turn / len(turns))

@@ -30,7 +30,7 @@ class Load:
 
 
 class LoadFailed(Exception):
-    """The figures mean nothing: some requests were refused or got no answer."""
+    """The load has no usable figures: some requests were refused or got no answer."""
 
 
 def find_wrk() -> str | None:
@@ -39,7 +39,7 @@ def find_wrk() -> str | None:
 
 
 def send(requests: Sequence[Request], url: str, *, seconds: float, clients: int) -> Load:
-    """Send the requests over and over, by so many clients, each with one request in progress.
+    """Send the requests again and again. Each of the clients has one request in progress.
 
     Raises:
         LoadFailed: not every answer was a success.

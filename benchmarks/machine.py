@@ -22,8 +22,8 @@ THEIRS: Final = ("fastapi", "sqlmodel", "sqlalchemy", "uvicorn", "asyncpg", "gra
 HONO: Final = ("hono", "postgres", "jose")
 
 
-def described(bed: Bed) -> dict[str, Any]:
-    """Return all facts about the machine."""
+def describe_run(bed: Bed) -> dict[str, Any]:
+    """Return the time, the commit, the machine and the versions of a run."""
     return {
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
@@ -36,7 +36,7 @@ def described(bed: Bed) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             "postgresql": bed.postgres.query("SHOW server_version").partition(" ")[0],
-            "node": _says("node", "--version").removeprefix("v"),
+            "node": _output_of("node", "--version").removeprefix("v"),
             "wrk": _wrk(),
             "taskward": {name: version(name) for name in OURS},
             "fastapi": _locked("fastapi_sqlmodel"),
@@ -47,7 +47,7 @@ def described(bed: Bed) -> dict[str, Any]:
 
 
 def in_words(where: dict[str, Any]) -> str:
-    """Return the facts as one line."""
+    """Return the result of `describe_run` as one line."""
     machine, versions = where["machine"], where["versions"]
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gb']:.0f} GB,"
@@ -63,10 +63,10 @@ def place() -> str:
 
 
 def commit() -> str:
-    """Return the commit that is checked out, and whether anything but results differs from it."""
-    name = _says("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    """Return the current commit, with a note if a file other than the results differs from it."""
+    name = _output_of("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     ignored = (":!README.md", ":!benchmarks/README.md", ":!benchmarks/*.json", ":!benchmarks/*.svg")
-    changed = _says("git", "-C", str(ROOT), "status", "--porcelain", "--", ".", *ignored)
+    changed = _output_of("git", "-C", str(ROOT), "status", "--porcelain", "--", ".", *ignored)
     return f"{name or 'unknown'}{' with changes' if changed else ''}"
 
 
@@ -77,7 +77,7 @@ def _processor() -> str:
 
 
 def _wrk() -> str:
-    found = re.match(r"wrk (\S+)", _says(find_wrk() or "", "--version"))
+    found = re.match(r"wrk (\S+)", _output_of(find_wrk() or "", "--version"))
     return found[1] if found else ""
 
 
@@ -93,7 +93,7 @@ def _locked_by_npm() -> dict[str, str]:
     return {name: number for name, number in re.findall(r'"([@\w/-]+)": "(\d[\w.]*)"', lock) if name in HONO}
 
 
-def _says(program: str, *arguments: str) -> str:
+def _output_of(program: str, *arguments: str) -> str:
     path = shutil.which(program)
     if path is None:
         return ""

@@ -26,11 +26,11 @@ COSTS: Final = {
     "WAL, bytes": "wal",
 }
 ROUTES: Final = ("pooler", "distance-5")  # to the database, besides the direct one; each has its own table
-NOISE: Final = 1.02  # what differs by less is the same
+NOISE: Final = 1.02  # a ratio up to this counts as equal
 
 
 def put(mark: str, text: str, file: Path = README) -> None:
-    """Put a text between a file's marks."""
+    """Replace the text between the two marks of a file."""
     begin, end = f"<!-- {mark}: written by a run -->", f"<!-- /{mark} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     before = file.read_text()
@@ -47,7 +47,7 @@ def comparison(
     chosen: BenchSettings,
     where: dict[str, Any],
 ) -> str:
-    """Write Taskward beside its peers."""
+    """Return the table that compares Taskward with its peers, and the sentences below it."""
     rounds = len({m.round for m in report.measured})
     how = (
         f"Medians of {rounds} rounds; each measured every server once. {chosen.clients} clients,"
@@ -69,7 +69,9 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
 
     def ratios(scene: str, figure: str) -> list[str]:
         others = {
-            v for v in report.variants_of(scene) if v != ours and all(report.each(v, scene, figure).values())
+            v
+            for v in report.variants_of(scene)
+            if v != ours and all(report.by_round(v, scene, figure).values())
         }
         return [str(report.ratio(ours, v, scene, figure)) if v in others else "" for v in variants]
 
@@ -110,7 +112,7 @@ def _not_better(report: Report) -> Iterator[str]:
 
 
 def _only_ours(report: Report) -> Iterator[str]:
-    """Compare what only Taskward can do with what it resembles: a key with none, changes with a list."""
+    """Compare each scene of Taskward alone with a similar scene (`OURS`)."""
     for scene, plain in OURS.items():
         if {scene, plain} <= set(report.scenes):
             cost, compared = (report.median(TASKWARD.title, each, "total_cpu") for each in (scene, plain))
@@ -119,7 +121,7 @@ def _only_ours(report: Report) -> Iterator[str]:
 
 
 def figures(report: Report, where: dict[str, Any]) -> str:
-    """Write the README's small table: one row a scene, the whole CPU and Taskward's ratio to it."""
+    """Return the README's small table: for each scene the total CPU, and the ratio of Taskward's to it."""
     ours = TASKWARD.title
     lines = [
         f"| CPU of server and PostgreSQL together, µs a request | {' | '.join(report.variants)} |",
@@ -142,7 +144,7 @@ def figures(report: Report, where: dict[str, Any]) -> str:
 
 
 def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> str:
-    """Write Taskward beside itself: each size, and what it takes of the smaller one it is compared with."""
+    """Return the table of `make bench-growth`: each size, and its ratio to the smaller one."""
     figures = {"CPU of the server, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
     heads = (f"{head} | ratio" for head in figures)
     lines = [f"| | {' | '.join(heads)} |", "|---|--:|--:|--:|--:|"]

@@ -30,7 +30,7 @@ class Ratio:
     greatest: float
 
     def __str__(self) -> str:
-        """Write it as people read ratios."""
+        """Return the ratio as text, with its range in brackets."""
         return f"{self.of_medians:.2f} ({self.least:.2f} to {self.greatest:.2f})"
 
 
@@ -47,10 +47,10 @@ class Report:
         return any((m.variant, m.scene) == (variant, scene) for m in self.measured)
 
     def variants_of(self, scene: str) -> list[str]:
-        """Return the variants that played a scene."""
+        """Return the variants that were measured in a scene."""
         return [variant for variant in self.variants if self.has(variant, scene)]
 
-    def each(self, variant: str, scene: str, figure: str = "cpu") -> dict[int, float]:
+    def by_round(self, variant: str, scene: str, figure: str = "cpu") -> dict[int, float]:
         """Return a figure of every round, by the round's number."""
         return {
             m.round: getattr(m.figures, figure)
@@ -59,17 +59,17 @@ class Report:
         }
 
     def median(self, variant: str, scene: str, figure: str = "cpu") -> float:
-        """Return the middle one of all rounds."""
-        return median(self.each(variant, scene, figure).values())
+        """Return the median of all rounds."""
+        return median(self.by_round(variant, scene, figure).values())
 
     def ratio(self, variant: str, other: str, scene: str, figure: str = "cpu") -> Ratio:
         """Compare two variants in one scene, round by round."""
-        ours, theirs = self.each(variant, scene, figure), self.each(other, scene, figure)
+        ours, theirs = self.by_round(variant, scene, figure), self.by_round(other, scene, figure)
         rounds = [ours[number] / theirs[number] for number in ours.keys() & theirs.keys()]
         return Ratio(median(ours.values()) / median(theirs.values()), min(rounds), max(rounds))
 
     def table(self, *, base: str) -> Iterable[str]:
-        """Write the figures, a block for each scene, with the base's whole cost as a part of each other's."""
+        """Yield the lines of a table: a block for each scene, with ratios of the base's total CPU."""
         width = max(len(name) for name in (*self.variants, *(TITLES.get(s, s) for s in self.scenes)))
         for scene in self.scenes:
             heads = "".join(f"{head:>16}" for head in COLUMNS)
@@ -84,7 +84,7 @@ class Report:
                 yield f"{variant:<{width}}{cells}{ratio}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return medians and every single figure."""
+        """Return the medians, and the figures of each round."""
         names = [*(field.name for field in fields(Figures)), "total_cpu"]
         medians = {
             scene: {
@@ -96,7 +96,7 @@ class Report:
         return {"medians": medians, "rounds": [asdict(m) for m in self.measured]}
 
     def ratios(self, base: str, figure: str) -> dict[str, dict[str, Any]]:
-        """Return a figure of the base as a part of each other's, by scene."""
+        """Return, for each scene, the ratio of the base's figure to that of each other variant."""
         return {
             scene: {
                 other: asdict(self.ratio(base, other, scene, figure))

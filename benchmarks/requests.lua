@@ -1,6 +1,6 @@
--- What wrk sends: the requests of a file, one after the other, again from the top when all were sent.
--- A line of the file is METHOD, path, token, body and "key" or nothing, with tabs between.
--- Keys begin with the second argument, which differs from load to load.
+-- wrk sends the requests of a file in their order, and then begins again at the first one.
+-- A line of the file has method, path, token, body, and "key" or nothing, separated by tabs.
+-- "key": each sending gets its own Idempotency-Key. All keys begin with the second argument, which differs for each run of wrk.
 
 local requests, next, keys = {}, 0, 0
 local prefix

@@ -1,4 +1,4 @@
-"""A server under measurement: its first answer, its CPU time, its memory."""
+"""Starts a server for a measurement, and reads its CPU time and memory."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ class Running:
     def memory(self) -> list[float]:
         """Return the memory of each of its processes, in MB, the greatest first.
 
-        What belongs to one process alone, and its part of what it shares (Linux: PSS).
+        On Linux this is PSS: the memory of one process alone, and its part of shared memory.
         """
         return sorted((_memory(process) for process in _family(self.root)), reverse=True)
 

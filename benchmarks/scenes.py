@@ -1,4 +1,4 @@
-"""The scenes: what people do all day, as requests."""
+"""The scenes: kinds of requests that people often send."""
 
 import json
 import random
@@ -10,8 +10,8 @@ from app.api.requests.cursors import write_token
 from app.domain.changes import ChangesToken
 from app.domain.identity import UserId
 
-FIRST_REVISION: Final = 1  # of everybody in the data set
-SAMPLE: Final = 1000  # requests of a scene that differ
+FIRST_REVISION: Final = 1  # of each owner in the data set
+SAMPLE: Final = 1000  # different requests of a scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Request:
     path: str
     token: str
     body: str = ""
-    keyed: bool = False  # whether each time that it is sent it has an Idempotency-Key of its own
+    keyed: bool = False  # whether each sending has its own Idempotency-Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ REPOSITORY: Final = PEERS.parent.parent
 BEFORE: Final = "before"
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
-POOL: Final = "10"  # connections that each may have; Taskward has ten by itself
+POOL: Final = "10"  # connections of each server; it is also Taskward's default
 QUOTAS: Final = {"MAX_TASKS": "10000000", "MAX_KEYS": "1000000", "MAX_KEPT_MB": "10000"}
-"""Of one person, so that a scene may write what it can."""
+"""Limits of one person, so high that no scene reaches them."""
 
 
 class NotInstalled(Exception):
@@ -30,14 +30,14 @@ class Server:
     name: str
     title: str
     install: Callable[[Path], list[str]]
-    """Makes it ready in a folder and returns the command that starts it; `{port}` is put in.
+    """Installs the server in a folder and returns the command that starts it, with `{port}` for the port.
 
     Raises NotInstalled.
     """
-    checks: bool = True  # whether it refuses a wrong body
+    checks: bool = True  # whether it refuses an invalid body
     cwd: Path = REPOSITORY
-    plays: Callable[[str], bool] = lambda _: False  # whether it plays a scene that only Taskward can
-    ours: bool = False  # Taskward: connects as a role that row-level security holds, and knows keys
+    plays: Callable[[str], bool] = lambda _: False  # whether it can play a scene of `scenes.OURS`
+    ours: bool = False  # Taskward, of this or another commit: it uses its own tables and login role
 
 
 def _taskward(_: Path) -> list[str]:
@@ -162,12 +162,12 @@ SERVERS: Final = (
 )
 
 
-LIMIT: Final = "1000000000/60"  # on, as it is in production, and never met
+RATE_LIMIT: Final = "1000000000/60"  # requests / seconds: counted as in production, but never reached
 
 
 def environment(database_url: str, port: int, more: Mapping[str, str]) -> dict[str, str]:
-    """Return a server's environment: its settings, and from our own environment only the path of programs."""
+    """Return a server's environment: its settings, and PATH, HOME and LANG of this process."""
     here = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     own = {"DATABASE_URL": database_url, "PORT": str(port), "POOL": POOL}
-    limits = {"RATE_LIMIT_PERSON": LIMIT, "RATE_LIMIT_ADDRESS": LIMIT, **QUOTAS}
+    limits = {"RATE_LIMIT_PERSON": RATE_LIMIT, "RATE_LIMIT_ADDRESS": RATE_LIMIT, **QUOTAS}
     return {**here, **own, **limits, **more}

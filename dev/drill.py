@@ -85,7 +85,7 @@ async def _fill(url: str) -> None:
 
 
 async def _check(url: str) -> None:
-    """Check that row-level security holds without the predicate, and that the service shows ann only hers."""
+    """Check that row-level security works alone, and that the service shows ann only her own tasks."""
     connection = await asyncpg.connect(url)
     try:
         if found := await find_gaps(connection):
@@ -103,7 +103,7 @@ async def _check(url: str) -> None:
     page = await NeonTaskRepository(database, owner=UserId("ann")).page(100, after=None, selection=NEWEST)
     await database.close()
     if page.json.count(b'"title":"ann ') != TASKS["ann"] or b"bob" in page.json:
-        raise DrillFailed("the service shows ann something else than her tasks")
+        raise DrillFailed("the service does not show ann exactly her own tasks")
 
 
 def _section() -> str:

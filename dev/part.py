@@ -1,4 +1,4 @@
-"""A program that `make run` starts: started, waited for, stopped, and never left behind."""
+"""Starts and stops one program of `make run`, and waits until it is ready."""
 
 import signal
 import subprocess
@@ -15,14 +15,14 @@ from dev.steps import CannotRun
 
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 15  # seconds
-END_TIMEOUT = 2  # seconds for the rest of what an ended program has printed
+END_TIMEOUT = 2  # seconds to read the last output of a program that has ended
 
 
 MAIL = "mail | "  # begins each line of a mail that Better Auth prints
 
 
 class Part:
-    """A child process, whose output goes to a file, or waits until it is to be shown."""
+    """A child process. Its output goes to a log file, or is kept until `show`."""
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], *, cwd: Path, log: Path | None = None
@@ -34,20 +34,20 @@ class Part:
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=_own(log) if log else subprocess.PIPE,
+            stdout=_open_private(log) if log else subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - `Output` starts a thread, and only the part that starts last has one
+            preexec_fn=prepare(on_parent_death=signal.SIGTERM),  # noqa: PLW1509 - only the part that starts last has a thread (`Output`)
         )
         self._output = None if log else Output(self._process.stdout)
         self._searched = 0  # bytes of the log that `show_mail` has read
 
     def show(self) -> None:
-        """Show what it printed and prints."""
+        """Show the output until now, and from now on."""
         if self._output is not None:
             self._output.show()
 
     def show_mail(self) -> None:
-        """Show the mail in its log that is new."""
+        """Show new mail in the log."""
         if self._log is None:
             return
         with self._log.open("rb") as log:
@@ -59,19 +59,19 @@ class Part:
                 print(line, flush=True)
 
     @property
-    def ended(self) -> int | None:
-        """Its exit status, once it has one."""
+    def exit_status(self) -> int | None:
+        """The exit status; None while the program runs."""
         return self._process.poll()
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Return when it is ready.
+        """Wait until the program is ready.
 
         Raises:
-            CannotRun: it ended instead, or takes too long.
+            CannotRun: it ended, or was not ready in time.
         """
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():
-            if self.ended is not None:
+            if self.exit_status is not None:
                 raise CannotRun(f"{self.name} did not start. {self.last_output()}".rstrip())
             if time.monotonic() > deadline:
                 raise CannotRun(
@@ -80,20 +80,20 @@ class Part:
             time.sleep(0.05)
 
     def last_output(self) -> str:
-        """Return the end of what it printed, where that was not shown."""
-        output = self._output.waiting() if self._output is not None else self._read_log()
+        """Return the end of the output that was not shown."""
+        output = self._output.hidden() if self._output is not None else self._read_log()
         return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""
 
     def printed(self, words: str) -> bool:
-        """Return whether these words are in its log. Without a log they never are."""
+        """Return whether the log has these words. False without a log."""
         return words in self._read_log()
 
     def _read_log(self) -> str:
         return "" if self._log is None else self._log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """Ask it to stop, and insist after a while."""
-        if self.ended is None:
+        """Stop the program. If it still runs after STOP_TIMEOUT, kill it."""
+        if self.exit_status is None:
             self._process.send_signal(signal.SIGTERM)
             try:
                 self._process.wait(STOP_TIMEOUT)
@@ -104,14 +104,14 @@ class Part:
             self._output.end()
 
 
-def _own(log: Path) -> IO[bytes]:
+def _open_private(log: Path) -> IO[bytes]:
     """Open a log that only this user can read: the mail in it has links that sign somebody in."""
     write_secret(log, "")
     return log.open("ab")
 
 
 class Output:
-    """What a program prints: kept until it is to be shown, so that it is not mixed with what we print."""
+    """The output of a program, kept until `show`, so that it is not mixed with the output of `make run`."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._stream = stream
@@ -122,21 +122,21 @@ class Output:
         self._reading.start()
 
     def show(self) -> None:
-        """Show what waits, and what comes from now on."""
+        """Show the kept output, and all output from now on."""
         with self._lock:
             self._shown = True
             sys.stdout.write("".join(self._kept))
             sys.stdout.flush()
             self._kept.clear()
 
-    def waiting(self) -> str:
-        """Return what was printed and not shown."""
+    def hidden(self) -> str:
+        """Return the output that was not shown."""
         self._reading.join(END_TIMEOUT)
         with self._lock:
             return "".join(self._kept)
 
     def end(self) -> None:
-        """Wait for its last words."""
+        """Wait until all output is read."""
         self._reading.join(END_TIMEOUT)
 
     def _read(self) -> None:

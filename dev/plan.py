@@ -15,22 +15,22 @@ from app.settings.environment import EnvironmentReader, number
 from app.settings.server import read_server
 from dev.steps import CannotRun
 
-TRUST = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")
+AUTH_SETTINGS = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")
 NODE_OLDEST = 20
-NOWHERE = "postgresql://taskward@127.0.0.1/taskward"  # until the embedded one is started
+PLACEHOLDER = "postgresql://taskward@127.0.0.1/taskward"  # until the embedded database is started
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The parts of `make run` with their commands and settings."""
 
-    embedded: bool  # a PostgreSQL of our own
-    node: str | None  # the program that runs Better Auth; None: it is not run here
-    no_node: str | None  # why it is not, if it should be
+    embedded: bool  # whether `make run` starts a PostgreSQL
+    node: str | None  # the program that runs Better Auth; None: `make run` does not start it
+    no_node: str | None  # why Better Auth cannot run, if `make run` should start it
     auth_port: int
     host: str
     port: int
-    env: dict[str, str]  # for the API; DATABASE_URL still to come if `embedded`
+    env: dict[str, str]  # for the API; DATABASE_URL is a placeholder if `embedded`
 
 
 def plan(given: Mapping[str, str], state: Path) -> Plan:
@@ -40,19 +40,19 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
         CannotRun: naming everything that is wrong with the environment.
     """
     env = dict(given)
-    own_auth = not any(env.get(name) for name in TRUST)
+    own_auth = not any(env.get(name) for name in AUTH_SETTINGS)
     embedded = not env.get("DATABASE_URL")
     node, no_node = find_node() if own_auth else (None, None)
     reader = EnvironmentReader(env)
     auth_port = reader.read("AUTH_PORT", number(1, 65535), 3000)
     if own_auth:
-        env.setdefault("BETTER_AUTH_SECRET", kept_secret(state))
-        here = f"http://localhost:{auth_port}"
-        # Without Node nobody serves keys: the secret alone is trusted, and `app token` signs with it.
-        env |= {"BETTER_AUTH_URL": here} if node else {"JWT_ISSUER": here, "JWT_AUDIENCE": here}
-        env.setdefault("CORS_ORIGINS", here)
+        env.setdefault("BETTER_AUTH_SECRET", read_or_make_secret(state))
+        auth_url = f"http://localhost:{auth_port}"
+        # Without Node.js there is no key set: the API trusts only the secret, with which `app token` signs.
+        env |= {"BETTER_AUTH_URL": auth_url} if node else {"JWT_ISSUER": auth_url, "JWT_AUDIENCE": auth_url}
+        env.setdefault("CORS_ORIGINS", auth_url)
     if embedded:
-        env["DATABASE_URL"] = NOWHERE
+        env["DATABASE_URL"] = PLACEHOLDER
     errors = reader.errors
     try:
         Settings.from_env(env)
@@ -81,8 +81,8 @@ def find_node() -> tuple[str | None, str | None]:
     return node, None
 
 
-def kept_secret(state: Path) -> str:
-    """Return this machine's own random secret, made once."""
+def read_or_make_secret(state: Path) -> str:
+    """Return the random secret of this state folder. Make it if it is missing."""
     file = state / "secret"
     if not file.exists():
         file.touch(mode=0o600)
@@ -91,7 +91,7 @@ def kept_secret(state: Path) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Return whether a port of this machine is nobody's."""
+    """Return whether no program uses a port of this machine."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,7 +1,7 @@
 """A private PostgreSQL: a cluster in a folder and a server on a local port.
 
-Its login role is like the one that Neon hands out: not a superuser, owner
-of its database, and not bound by row-level security, so that what works here works there.
+Its login role has the same rights as the login role of a Neon database: it is no superuser, owns its
+database, and may bypass row-level security. So what works here also works on Neon.
 """
 
 import os
@@ -16,41 +16,41 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dev import binaries, cluster
-from dev.children import prepare, unprivileged
+from dev.children import prepare, unprivileged_user
 from dev.cluster import CannotStart
 
 SUPERUSER = "postgres"
 LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
-HASTY = {
+NOT_DURABLE = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "jit": "off",  # else it compiles how the driver reads types: 0.1 s for each connection through a pooler
+    "jit": "off",  # else a query of the driver about types is compiled: 0.1 s for each connection of a pooler
 }
 """Settings of a server whose data nobody keeps."""
 
-_given: set[int] = set()
+_given_ports: set[int] = set()
 
 
 class PostgresServer:
-    """A cluster in `folder/postgres`, made when it is not there yet."""
+    """A server of the cluster in `folder/postgres`, which is made at the first start."""
 
     def __init__(
         self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, durable: bool = True
     ) -> None:
-        self._user = unprivileged()
+        self._user = unprivileged_user()
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.bin = cluster.reachable(binaries.find(), self._user)
+        self.bin = cluster.readable_programs(binaries.find(), self._user)
         self.data = cluster.data_folder(self._folder, self._user, durable=durable)
         self._durable = durable
         self.log = self._folder / "postgres.log"
         self.port = port or free_port()
-        self._settings = {} if durable else dict(HASTY)
+        self._settings = {} if durable else dict(NOT_DURABLE)
         self._settings |= settings or {}
-        self.through: tuple[str, ...] = ()  # programs that start the server in surroundings of its own
+        self.through: tuple[str, ...] = ()  # a command before the server's, such as `ip netns exec`
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -79,7 +79,7 @@ class PostgresServer:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                preexec_fn=prepare(self._user, on_parent_death=signal.SIGINT),  # noqa: PLW1509 - no threads here  # a fast shutdown
+                preexec_fn=prepare(self._user, on_parent_death=signal.SIGINT),  # noqa: PLW1509 - no threads here; SIGINT is a fast shutdown
             )
         self._wait_until_it_answers()
         self._make_login()
@@ -99,7 +99,7 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop the server and delete its data, including data outside the folder.
 
-        It stops at once: nobody needs what an orderly end would write.
+        The server stops at once, because nobody needs its data.
         """
         self.stop(signal.SIGQUIT)
         if self.data.parent != self._folder:
@@ -108,7 +108,7 @@ class PostgresServer:
         shutil.rmtree(self.data, ignore_errors=True)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop and start it, on the same port."""
+        """Stop and start the server, on the same port."""
         self.stop(how)
         self.start()
 
@@ -133,7 +133,7 @@ class PostgresServer:
         return self.url_of(name)
 
     def make_role(self, role: str, options: str) -> None:
-        """Make a login role with a password of its own, or a new one where it is not kept here."""
+        """Make a login role with its own password. If the password's file is missing, set a new password."""
         known = self.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'")  # noqa: S608 - a constant of ours
         kept = self._password_file(role)
         if known and kept.exists():
@@ -141,7 +141,8 @@ class PostgresServer:
         password = secrets.token_urlsafe(24)
         verb = "ALTER" if known else "CREATE"
         self.query(f"{verb} ROLE {role} LOGIN {options} PASSWORD '{password}'", stdin=True)
-        cluster.write_secret(kept, password)  # last: a start that is killed before makes another password
+        # Written last: if this run is killed before, the next start sets another password.
+        cluster.write_secret(kept, password)
 
     def query(self, sql: str, database: str = "postgres", *, stdin: bool = False) -> str:
         """Run SQL as the superuser, by psql, and return what it prints.
@@ -176,7 +177,7 @@ class PostgresServer:
         return self._folder / f"{role}.password"
 
     def _refuse_a_second_server(self) -> None:
-        """Tell a live server on our data from what a killed one left behind."""
+        """Raise CannotStart if a server runs on this data. A lock file of a killed server does not count."""
         lock = self.data / "postmaster.pid"
         try:
             pid = int(lock.read_text().splitlines()[0])
@@ -224,20 +225,20 @@ def temporary(folder: Path) -> Iterator[PostgresServer]:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses, below those that the system gives out by itself.
+    """Return a free port, below the ports that the system chooses by itself.
 
-    No process gets a port twice, since the server that had it may be down for a moment. Workers of the tests
-    have a range each, for the same reason.
+    A process never gets a port twice, because the server that had it may be down for a moment. For the same
+    reason each worker of the tests has its own range.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
         port = 20000 + 1500 * (worker % 8) + secrets.randbelow(1500)
-        if port in _given:
+        if port in _given_ports:
             continue
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _given.add(port)
+        _given_ports.add(port)
         return port

@@ -88,7 +88,7 @@ def _line(text: str, position: int) -> int:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """Replace the text of each line by a backquote. The number of lines stays, so line numbers stay right."""
+    """Replace the text of each line by a backquote. The number of lines, and so each line number, stays."""
     return re.sub(r"[^\n]+", "`", match[0])
 
 

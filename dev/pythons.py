@@ -22,7 +22,7 @@ Version = tuple[int, int]
 
 
 def main() -> int:
-    """Test on each; return the exit status."""
+    """Run the tests on each other Python; return the exit status."""
     mine = sys.version_info[:2]
     others = {version: path for version, path in sorted(find_pythons().items()) if version != mine}
     failed = [version for version, path in others.items() if not passes(version, path)]

@@ -1,8 +1,8 @@
 """The database roles of `make run`, one for each part, as docs/operations.md advises.
 
 The superuser only makes the others. `taskward` owns the database and migrates it, `taskward_serving` is the
-API's, and `better_auth` has a schema to itself. The last two do not see each other's rows, and neither may
-become another role.
+API's, and `better_auth` has its own schema. The last two cannot see each other's rows, and neither of them
+may become another role.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ AUTH: Final = "better_auth"  # the role and its schema
 SERVING: Final = "taskward_serving"
 WEAK: Final = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
 
-# They were the owner's, in `public`, where an older version made `.state/`.
+# Better Auth's tables. If an older version made `.state/`, they are in `public` and belong to `taskward`.
 AUTH_TABLES: Final = ("user", "session", "account", "verification", "jwks")
 
 _AUTH_SCHEMA: Final = f"""
@@ -44,7 +44,7 @@ def prepare_auth(server: PostgresServer) -> str:
 
 
 def prepare_serving(server: PostgresServer) -> str:
-    """Make the API's role, give it what it needs of the migrated tables, and return its address."""
+    """Make the API's role, grant it the rights that it needs, and return its address."""
     server.make_role(SERVING, WEAK)
     server.query(_SERVING_RIGHTS, LOGIN, stdin=True)
     return server.url_of(LOGIN, role=SERVING)

@@ -27,7 +27,7 @@ from dev.steps import CannotRun, step
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_SHARED = ("DATABASE_URL_DIRECT", "AUTH_DATABASE_URL")  # a part gets only the address that it uses
-KEPT = (
+SETTINGS_OF_COMMANDS = (  # of `app token`, `migrate` and `purge`
     "DATABASE_URL",
     "DATABASE_URL_DIRECT",
     "BETTER_AUTH_URL",
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
-    """Start the parts, each when those it needs are ready; `running` stops them in reverse order."""
+    """Start each part when the parts that it needs are ready. `running` stops them in reverse order."""
     print("Taskward", flush=True)
     env, parts = chosen.env, []
     if chosen.embedded:
@@ -96,7 +96,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
             auth.wait_until(lambda: auth.printed("listening on"))
         parts.append(auth)
     if sys.stdout.isatty():
-        shared.setdefault("LOG_FORMAT", "console")  # it sees a pipe
+        shared.setdefault("LOG_FORMAT", "console")  # the API itself sees only a pipe
     api = Part("the API", [sys.executable, "-m", "app", "serve"], shared, cwd=ROOT)
     running.callback(api.stop)
     with step("API"):
@@ -131,7 +131,7 @@ def migrate(chosen: Plan) -> None:
         if may_change or chosen.node:
             why = explain_unreachable(address, error)
             raise CannotRun(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
-        # Only the API runs: it starts, answers 503, and serves as soon as the database is there.
+        # Nothing else needs the database at the start. The API answers 503 until the database is there.
     if missing:
         raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
 
@@ -151,7 +151,7 @@ def greet(chosen: Plan) -> None:
 
 
 def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
-    """Wait until a part ends, our folder disappears, or our parent ends (`kill -9` of make sends no signal).
+    """Wait until a part ends, the state folder is removed, or the parent ends (`kill -9` of make).
 
     Raises:
         CannotRun: naming the part that ended, or the folder that was removed.
@@ -159,17 +159,18 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
     parent = os.getppid()
     while os.getppid() == parent:
         if os.fstat(lock.fileno()).st_nlink == 0:
-            raise CannotRun(f"{state} was removed while it ran, so all is stopped: start again to begin anew")
+            raise CannotRun(f"{state} was removed, so everything is stopped: start again with new data")
         for part in parts:
             part.show_mail()
-            if part.ended is not None:
-                raise CannotRun(f"{part.name} ended (status {part.ended}). {part.last_output()}".rstrip())
+            if (status := part.exit_status) is not None:
+                raise CannotRun(f"{part.name} ended (status {status}). {part.last_output()}".rstrip())
         time.sleep(0.25)
 
 
 def _keep_environment(state: Path, env: dict[str, str]) -> None:
     """Write the settings of `app token`, `migrate` and `purge` to a file that only this user can read."""
-    write_secret(state / "env", "".join(f"{name}={env[name]}\n" for name in KEPT if env.get(name)))
+    lines = [f"{name}={env[name]}\n" for name in SETTINGS_OF_COMMANDS if env.get(name)]
+    write_secret(state / "env", "".join(lines))
 
 
 @contextmanager

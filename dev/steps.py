@@ -12,7 +12,7 @@ class CannotRun(Exception):
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Print a step: its time once it is done, or that it failed."""
+    """Print a step, and at its end the time that it took, or that it failed."""
     began = time.monotonic()
     live = sys.stdout.isatty()
     back = "\r" if live else ""

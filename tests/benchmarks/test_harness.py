@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from benchmarks import chart, load, readme
-from benchmarks.agreement import Disagreement, answers
+from benchmarks.agreement import Disagreement, collect_answers
 from benchmarks.comparison import scenes_of
 from benchmarks.distance import far
 from benchmarks.extras import idle_streams
@@ -218,12 +218,12 @@ def test_a_server_that_does_not_start_is_reported_with_its_output(program: str, 
 
 def test_a_server_that_lets_everybody_in_is_not_measured() -> None:
     with answering(200) as url, pytest.raises(Disagreement, match="a forged token got 200, not 401"):
-        answers(url, ANN, BOB, "forged", checks=True)
+        collect_answers(url, ANN, BOB, "forged", checks=True)
 
 
 def test_a_server_that_shows_another_persons_list_is_not_measured() -> None:
     with answering(401, 200) as url, pytest.raises(Disagreement, match="another's list got 200, not 403"):
-        answers(url, ANN, BOB, "forged", checks=True)
+        collect_answers(url, ANN, BOB, "forged", checks=True)
 
 
 def test_all_invalid_settings_of_a_run_are_reported_at_once() -> None:
@@ -334,7 +334,7 @@ def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
 def test_the_chart_has_a_bar_for_each_server_as_long_as_its_figure() -> None:
     report = Report([*measured("Taskward", 50, 50), *measured("A & B", 100, 100)])
 
-    drawn = ET.fromstring(chart.drawn(report, WHERE))  # noqa: S314 - ours
+    drawn = ET.fromstring(chart.draw(report, WHERE))  # noqa: S314 - ours
 
     bars = [rect for rect in drawn.iter("{http://www.w3.org/2000/svg}rect") if rect.get("class") != "paper"]
     assert [rect.get("class") for rect in bars] == ["ours", "theirs"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dev.children import unprivileged
+from dev.children import unprivileged_user
 from dev.postgres import PostgresServer
 
 SIZE: Final = 48  # MB: a new database takes about 8
@@ -30,7 +30,7 @@ def in_a_small_place(folder: Path) -> tuple[str, ...]:
         NotHere: this machine does not allow it.
 
     """
-    user = unprivileged()
+    user = unprivileged_user()
     uid, gid = (user.pw_uid, user.pw_gid) if user else (os.getuid(), os.getgid())
     folder.mkdir()
     os.chown(folder, uid, gid)

@@ -68,7 +68,7 @@ def test_no_port_is_given_out_twice_nor_to_two_workers_of_the_tests(monkeypatch:
     ports = list[int]()
     for worker in ("gw1", "gw2"):
         monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
-        monkeypatch.setattr(postgres, "_given", set())
+        monkeypatch.setattr(postgres, "_given_ports", set())
         ports += [free_port() for _ in range(600)]  # of the 1,500 that a worker has
 
     assert len(set(ports)) == len(ports)

@@ -262,7 +262,7 @@ def test_given_its_folder_is_removed_then_make_run_reports_it_and_stops_within_s
 
         assert run.wait_for_end() == 1
         assert time.monotonic() - began < 8
-        assert f"{state} was removed while it ran, so all is stopped: start again to begin anew" in run.output
+        assert f"{state} was removed, so everything is stopped: start again with new data" in run.output
         assert "Traceback" not in run.output
         assert all_ended(run), run.processes()
         assert outside is None or not outside.exists()

@@ -11,7 +11,7 @@ import pytest
 
 from app.infra.postgres.connect import connect, driver_arguments
 from app.settings.database_address import DatabaseAddress
-from dev.children import unprivileged
+from dev.children import unprivileged_user
 from dev.cluster import CannotStart
 from dev.postgres import PostgresServer
 from tests.support import certificates
@@ -27,7 +27,7 @@ def tls_server(folder: Path, *names: str) -> Iterator[tuple[PostgresServer, Path
     keys = server.data.parent / "tls"
     keys.mkdir(exist_ok=True)
     authority = certificates.make(keys, *names)
-    user = unprivileged()
+    user = unprivileged_user()
     for file in (keys, *keys.iterdir()):
         if user is not None:
             os.chown(file, user.pw_uid, user.pw_gid)

@@ -1,7 +1,7 @@
-"""The same API with nothing around it: what physics allows in Python.
+"""Four operations of the API (list, create, read, complete) with as little CPU as Python allows.
 
-A bare ASGI function, asyncpg, msgspec, and a cache of verified tokens. No framework, no second wall, no
-validation, no error documents, no log: not something to run.
+A bare ASGI function, asyncpg, msgspec, and a cache of verified tokens. It has no framework, no row-level
+security, no error documents and no log, and hardly any validation: do not use it in production.
 """
 
 import json

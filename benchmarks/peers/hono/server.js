@@ -1,4 +1,4 @@
-/** The same API as a TypeScript team would write it: Hono, postgres.js and jose. */
+/** Four operations of the API (list, create, read, complete) in Hono, postgres.js and jose, as a TypeScript team would write them. */
 
 import { randomUUID } from "node:crypto";
 import { serve } from "@hono/node-server";
@@ -10,7 +10,7 @@ import postgres from "postgres";
 const { BETTER_AUTH_SECRET, DATABASE_URL, JWKS_URL, JWT_AUDIENCE, JWT_ISSUER, POOL, PORT } = process.env;
 
 const sql = postgres(DATABASE_URL, { max: Number(POOL) });
-// Imported once: jose imports bytes anew for every token.
+// Imported once: jose would import a key of bytes again for each token.
 const hmac = { name: "HMAC", hash: "SHA-256" };
 const keys = JWKS_URL
   ? createRemoteJWKSet(new URL(JWKS_URL))

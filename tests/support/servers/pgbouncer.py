@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dev.children import prepare, unprivileged
+from dev.children import prepare, unprivileged_user
 from dev.postgres import free_port
 
 NO_SETTINGS: Final[Mapping[str, str]] = {}
@@ -55,7 +55,7 @@ class PgBouncer:
     ) -> None:
         program = program or installed()
         url = urlsplit(database_url)
-        name, self._port, self._user = url.path.removeprefix("/"), free_port(), unprivileged()
+        name, self._port, self._user = url.path.removeprefix("/"), free_port(), unprivileged_user()
         folder.mkdir(exist_ok=True)
         (folder / "users.txt").write_text(f'"{url.username}" "{url.password}"\n')
         (folder / "pgbouncer.ini").write_text(
