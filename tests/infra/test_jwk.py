@@ -59,8 +59,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "null among the keys": (written(OURS, None), "not a key set"),
     "no keys": (written(), "no key that can verify"),
     "a shared secret": (written(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
-    "two keys of one id": (written(OURS, ONE | {"kid": "ours"}), "two keys of one id"),
-    "one key twice": (written(OURS, OURS), "two keys of one id"),
+    "two keys with the same id": (written(OURS, ONE | {"kid": "ours"}), "two keys with the same id"),
+    "one key twice": (written(OURS, OURS), "two keys with the same id"),
     **{
         f"a private key, by its {name}": (written(OURS, ONE | {name: "AAAA"}), "secret keys")
         for name in sorted(SECRET_MEMBERS)
