@@ -1,5 +1,5 @@
 /**
- * How many requests an address may send, and how many run at once, of an address and of all. This is decided before
+ * Limits how many requests an address may send, and how many run at once, of one address and of all. This comes before
  * Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it would
  * keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their quotas would
  * keep everybody waiting too: addresses take turns, and requests with a session go before those without.
@@ -16,7 +16,7 @@ const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too
 const AUTH_REQUESTS_MAX = { max: 150, window: 10 }; // to Better Auth, to paths that it does not have too
 const AT_ONCE = 8; // requests of an address
 const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
-const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, where both wait
+const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, if both kinds wait
 const WAITING_MAX = 100; // requests of an address
 
 /** Headers that a page of a trusted origin may send. */
@@ -29,7 +29,7 @@ type Runs = Exclude<Kind, "nowhere">;
 interface Waiting {
   readonly line: Line;
   readonly kind: Runs;
-  /** Whether it has one of the places for what Better Auth works on. */
+  /** Whether it has one of the places at Better Auth. */
   hasPlace: boolean;
   readonly begin: () => void;
 }
@@ -92,10 +92,11 @@ export function boundAddresses(
 const waitingOf = ({ waiting: { page, signedIn, others } }: Line): number => page.size + signedIn.size + others.size;
 
 /**
- * Which requests run. One for a file of the page waits only for others of its address. What Better Auth works on has
- * few places: a free one goes to the address whose turn it is, among those of whom a request with a session waits.
- * One begins in a turn of the event loop. Better Auth answers many requests without leaving the turn, so if all that
- * came were begun, a turn would take as long as they all take, and a request that asks the database needs many turns.
+ * Decides which requests run. A request for a file of the page waits only for requests of its own address. Requests to
+ * Better Auth share few places. A free place goes to the address whose turn it is, first among addresses with a waiting
+ * request that has a session. Only one request begins in a turn of the event loop. Better Auth answers many requests
+ * without leaving the turn, so many together would make the turn long, and a request that queries the database needs
+ * many turns.
  */
 class Places {
   readonly #atOnce: number;
@@ -103,7 +104,7 @@ class Places {
   #taken = 0;
   #begun = 0;
   #isPlanned = false;
-  /** The addresses of whom a request waits for a place, in the order of their turns. */
+  /** The addresses that have a request waiting for a place, in the order of their turns. */
   readonly #turns = { signedIn: new Set<Line>(), others: new Set<Line>() };
 
   constructor(atOnce: number, authAtOnce: number) {
@@ -111,7 +112,7 @@ class Places {
     this.#authAtOnce = authAtOnce;
   }
 
-  /** Whether a request begins at once. If so, it runs from now on. */
+  /** Counts a request as running if it need not wait. Returns whether that is so. */
   take({ line, kind }: Waiting): boolean {
     if (kind !== "page" || line.running >= this.#atOnce) return false;
     line.running += 1;
@@ -138,7 +139,7 @@ class Places {
     this.leave(request);
   }
 
-  /** A request runs on without a place, or no more. */
+  /** Frees the place of a request that continues without it or is over. */
   leave(request: Waiting): void {
     if (request.hasPlace) this.#taken -= 1;
     request.hasPlace = false;
@@ -194,8 +195,8 @@ class Places {
 }
 
 /**
- * A refusal. That of a preflight from a trusted origin succeeds, because the browser shows the page no status of a
- * preflight that fails: the request behind it gets the 429.
+ * Sends 429. A preflight from a trusted origin gets 204 instead, because a page cannot see the status of a preflight
+ * that fails. The request after the preflight gets the 429.
  */
 function refuse(
   request: IncomingMessage,
@@ -219,7 +220,7 @@ function refuse(
   answer(request, response, 429, headers, TOO_MANY, origins);
 }
 
-/** A fixed response, which a page of a trusted origin can read: it takes some tens of microseconds. */
+/** Sends a fixed response, which a page of a trusted origin can read. This takes some tens of microseconds. */
 function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -263,8 +264,8 @@ function whenOver({ socket }: IncomingMessage, response: ServerResponse, end: ()
 }
 
 /**
- * Returns what reads the client's address, as Better Auth does: the rightmost address that is not one of our proxies.
- * The result is its network, or that of the proxy that names no address.
+ * Returns a function that reads the client's address as Better Auth does: the rightmost address that is not one of our
+ * proxies. The function returns the network of this address, or of the last proxy if that names no client.
  */
 export function clientReader(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trustedProxies);
@@ -276,7 +277,7 @@ export function clientReader(trustedProxies: readonly string[]): (request: Incom
     while (end > 0 && client && isProxy(client)) {
       const start = chain.lastIndexOf(",", end - 1) + 1;
       const hop = chain.slice(start, end).trim();
-      if (hop && (!isIP(hop) || hop.includes("%"))) break; // a list of networks takes no zone
+      if (hop && (!isIP(hop) || hop.includes("%"))) break; // `BlockList` accepts no zone
       client = hop || client;
       end = start - 1;
     }

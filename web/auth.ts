@@ -13,11 +13,11 @@ import { signInThrottle } from "./sign-in-throttle.ts";
 const DAY = 24 * 60 * 60; // seconds
 const EMAIL_MAX = 254; // characters (RFC 5321 §4.5.3.1.3, less the angle brackets)
 const NAME_MAX = 100; // characters
-const NO_NAME = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u; // controls, and what turns the direction of the text around
+const NO_NAME = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u; // control characters, and those that change the direction of the text
 const IMAGE_MAX = 2_000; // characters of its address
 const USER_AGENT_MAX = 256; // characters
 const SESSIONS_MAX = 50; // of one person; the oldest ends
-const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 }; // on one path, as Better Auth has it for sign-in
+const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 }; // requests on one path; Better Auth's own limit for sign-in
 
 /** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
@@ -28,7 +28,7 @@ export const tokens = () =>
     jwks: {
       keyPairConfig: { alg: "EdDSA", crv: "Ed25519" },
       rotationInterval: 30 * DAY,
-      gracePeriod: 30 * DAY, // old keys are served for this long, so that no token dies before its time
+      gracePeriod: 30 * DAY, // old keys are still served for this long, so each token is valid until it expires
     },
     jwt: {
       expirationTime: "15m",
@@ -62,7 +62,7 @@ export function authOptions(
     advanced: {
       useSecureCookies: settings.baseUrl.startsWith("https:"),
       ipAddress: { ipAddressHeaders: [CLIENT_ADDRESS], trustedProxies: [...settings.trustedProxies] },
-      // An answer does not wait for a mail: its time would show whether the address is known.
+      // A response does not wait for a mail. Otherwise its time would show whether the address is known.
       backgroundTasks: { handler: (task) => void task },
     },
     databaseHooks: {
@@ -90,8 +90,8 @@ export function authOptions(
 }
 
 /**
- * Where an address must be verified, sign-up answers the same whether an account has it or not, and only the mail
- * says which it is.
+ * If addresses must be verified, sign-up gives the same response whether an account has the address or not. Only the
+ * mail says which.
  */
 function mails(settings: Settings, send: SendMail) {
   return {
@@ -106,7 +106,7 @@ function mails(settings: Settings, send: SendMail) {
         }),
     },
     emailVerification: {
-      expiresIn: MAIL_WINDOW, // where no more mails come, the link of the last one still works
+      expiresIn: MAIL_WINDOW, // while the limit stops further mails, the link of the last one still works
       sendOnSignUp: settings.verifyEmail,
       sendOnSignIn: settings.verifyEmail, // the first mail may be lost
       autoSignInAfterVerification: true,
@@ -120,9 +120,9 @@ function mails(settings: Settings, send: SendMail) {
   } satisfies Partial<BetterAuthOptions>;
 }
 
-/** Counts of requests with a bound on their number: Better Auth's own grow with each path that somebody makes up. */
+/** Counts requests, with a limit on the number of counts: Better Auth's own counts grow with each invented path. */
 function boundedCounts() {
-  const counts = new RateLimiter(); // who ends the counts of others has 170 addresses, and gains nothing by it
+  const counts = new RateLimiter(); // to push out the counts of others takes 170 addresses, and gains nothing
   return {
     consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
       const wait = counts.take(key, quota);
@@ -137,7 +137,7 @@ interface Profile {
   readonly image?: string | null | undefined;
 }
 
-/** A name and the address of a picture, not the picture: both are in each answer about the session. */
+/** Limits the name and the picture's address, because each response about the session has them. Refuses a picture. */
 function refuseLargeProfile({ email, name, image }: Profile): void {
   if (email !== undefined && email.length > EMAIL_MAX)
     throw new APIError("BAD_REQUEST", { message: `An e-mail address has at most ${EMAIL_MAX} characters.` });
@@ -146,7 +146,9 @@ function refuseLargeProfile({ email, name, image }: Profile): void {
   if (name !== undefined && [...name].length > NAME_MAX)
     throw new APIError("BAD_REQUEST", { message: `A name has at most ${NAME_MAX} characters.` });
   if (image && (image.length > IMAGE_MAX || !/^https?:/i.test(image)))
-    throw new APIError("BAD_REQUEST", { message: "A picture is an https address of at most 2,000 characters." });
+    throw new APIError("BAD_REQUEST", {
+      message: "A picture is an http or https address of at most 2,000 characters.",
+    });
 }
 
 export const createAuth = (settings: Settings, database: BetterAuthOptions["database"]) =>

@@ -18,8 +18,8 @@ interface Endpoint {
 export type HasRoute = (method: string, path: string) => boolean;
 
 /**
- * Returns whether Better Auth may have an endpoint for a request. It has none where this says no. Where this says yes,
- * Better Auth decides: an endpoint whose path has a parameter counts with all paths that begin as its own.
+ * Returns a function that says whether Better Auth may have an endpoint for a request. If it returns false, there is
+ * none. If it returns true, Better Auth decides: of a path with a parameter only the beginning is compared.
  */
 export function routesOf(api: object, disabledPaths: readonly string[] = []): HasRoute {
   const fixed = new Set<string>();
@@ -31,7 +31,7 @@ export function routesOf(api: object, disabledPaths: readonly string[] = []): Ha
   };
   for (const { path, options } of Object.values(api) as readonly Endpoint[])
     if (path) for (const method of [options?.method ?? METHODS].flat()) add(method, path);
-  for (const path of disabledPaths) for (const method of METHODS) add(method, path); // whose 404 has a body
+  for (const path of disabledPaths) for (const method of METHODS) add(method, path); // Better Auth's 404 for them has a body
   return (method, path) => {
     if (!path.startsWith(`${BASE}/`)) return false;
     const asked = `${method} ${path.slice(BASE.length).replace(/\/+$/, "")}`;
@@ -40,8 +40,8 @@ export function routesOf(api: object, disabledPaths: readonly string[] = []): Ha
 }
 
 /**
- * Returns whether a request has a session token with our signature, in the cookie or as a bearer token. The session
- * may be over, and Better Auth still decides: this says only who goes first.
+ * Returns a function that says whether a request has a session token with our signature, in the cookie or as a bearer
+ * token. It only decides which requests go first. Better Auth checks whether the session has ended.
  */
 export function sessionReader(secret: string, cookieName: string): (headers: IncomingMessage["headers"]) => boolean {
   return ({ cookie, authorization }) =>
@@ -73,12 +73,12 @@ function decode(text: string): string {
 
 /** Whether a text is `value.signature`: the signature is the HMAC-SHA256 of the value, in base64 with its padding. */
 function isSigned(text: string, secret: string): boolean {
-  const dot = text.indexOf("."); // a session token has no other; the signed cookie of a known device has
+  const dot = text.indexOf("."); // a session token has only this dot; the cookie of a known device has another one
   const signature = text.slice(dot + 1);
   if (dot < 1 || signature.length !== 44) return false;
   const expected = createHmac("sha256", secret).update(text.slice(0, dot)).digest();
   try {
-    const given = Buffer.from(atob(signature), "latin1"); // which takes what Better Auth's `atob` takes
+    const given = Buffer.from(atob(signature), "latin1"); // accepts the same texts as Better Auth
     return given.length === expected.length && timingSafeEqual(given, expected);
   } catch {
     return false;
@@ -86,8 +86,8 @@ function isSigned(text: string, secret: string): boolean {
 }
 
 /**
- * What a request asks for: what Better Auth works on, with a session or without one; a path that Better Auth does not
- * have; anything else, mostly a file of the page.
+ * The kind of a request. `signedIn` and `others` go to Better Auth, with and without a session. `nowhere` has a path
+ * that Better Auth does not have. `page` is anything else, mostly a file of the page.
  */
 export type Kind = "signedIn" | "others" | "nowhere" | "page";
 
@@ -98,7 +98,7 @@ export function kindReader(
   return ({ method = "", url = "", headers }) => {
     const whole = url.startsWith("/") ? `http://localhost${url}` : url;
     const path = URL.canParse(whole) ? new URL(whole).pathname : "";
-    const isOfAuth = [path, url].some((each) => withoutEscapes(each).startsWith(`${BASE}/`)); // Hono takes escapes
+    const isOfAuth = [path, url].some((each) => withoutEscapes(each).startsWith(`${BASE}/`)); // Hono decodes escapes
     if (!isOfAuth || !METHODS.includes(method)) return "page";
     if (!hasRoute(method, path)) return "nowhere";
     return hasSession(headers) ? "signedIn" : "others";

@@ -1,15 +1,15 @@
-/** What one connection, one address and all of them may take of the HTTP server. */
+/** Limits of the HTTP server: for one connection, for one address, and for all connections. */
 
 import type { IncomingMessage, RequestListener, Server, ServerOptions } from "node:http";
 import { BlockList, isIP, type Socket } from "node:net";
 import { toBits } from "./settings.ts";
 
 const CONNECTIONS_MAX = 2_000;
-const PER_ADDRESS_MAX = 100; // of IPv6: of its first 64 bits; a proxy of ours, which speaks for many, is not counted
+const PER_ADDRESS_MAX = 100; // for IPv6 of a network of 64 bits; connections of our own proxies are not counted
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
 
-/** Milliseconds for a head, for a whole request, and between two of them: a slow sender ends like one that sends nothing. */
+/** Milliseconds for a head, for a whole request, and between two requests. A slow sender is cut off like a silent one. */
 export const serverOptions: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
@@ -19,7 +19,7 @@ export const serverOptions: ServerOptions = {
 
 /**
  * Returns a listener that passes on few requests of a connection at once, and ends a connection with more. Node emits
- * all requests that a connection has sent, also before it has read any response.
+ * all requests that a client has sent, even if the client has read no response.
  */
 export function boundPipelines(listener: RequestListener): RequestListener {
   const underWay = new WeakMap<Socket, number>();
@@ -60,8 +60,8 @@ export function boundConnections(
 }
 
 /**
- * Returns what admits a connection. For each one too many it ends the one that has waited longest for a whole request:
- * so nobody closes the server to others by connections that ask for nothing.
+ * Returns a function that admits a connection. If there are too many, it closes the one that has been without a complete
+ * request for longest. So idle connections cannot block the server.
  */
 function admission(server: Server, connectionsMax: number): (socket: Socket) => void {
   /** Connections and their running request, in the order in which they were opened or last got a response. */
@@ -85,7 +85,7 @@ function admission(server: Server, connectionsMax: number): (socket: Socket) => 
   };
 }
 
-/** An IPv6 address counts with its first 64 bits, which one customer has. */
+/** Returns the first 64 bits of an IPv6 address, which is the network of one customer; an IPv4 address unchanged. */
 export function networkOf(address: string): string {
   const isIPv6 = isIP(address) === 6 && !address.startsWith("::ffff:");
   return isIPv6 ? toBits(address.split("%")[0] ?? "").slice(0, 64) : address;

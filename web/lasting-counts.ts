@@ -1,8 +1,8 @@
 /**
- * Counts of one quota in memory that is fixed: none ends before its time, however many keys somebody makes up.
+ * Counts of one quota in a fixed amount of memory. No count ends early, however many keys a client invents.
  *
- * A key counts in one of 262,144 places, and a secret chooses which. Keys that share a place share its quota. That
- * takes many of them: 36,000 wrong passwords an hour, all that two cores can check, use a place 0.14 times.
+ * A hash with a secret assigns each key to one of 262,144 places. Keys in one place share its quota. That is rare: two
+ * cores can check at most 36,000 wrong passwords an hour, which is 0.14 for each place.
  */
 
 import { createHmac, randomBytes } from "node:crypto";
@@ -32,7 +32,7 @@ export class LastingCounts {
     this.#ends = new Float64Array(places);
   }
 
-  /** Uses the quota of a key once. Returns 0, or after how many seconds it is worth trying again. */
+  /** Uses the quota of a key once. Returns 0, or the seconds until the quota is free again. */
   take(key: string): number {
     const place = this.#placeOf(key);
     const now = this.#clock();

@@ -13,14 +13,14 @@ export type SendMail = (mail: Mail) => Promise<void>;
 
 const MARK = "mail | "; // begins each printed line: `make run` shows these lines of the log
 
-/** Seconds. A link in a mail works for as long: strangers who use up the mails of an address leave its owner one. */
+/** Seconds of a mail quota and of a link's life: if strangers use up an address's mails, its owner still has a link. */
 export const MAIL_WINDOW = 60 * 60;
 
-const LINE_MAX = 2_000; // characters: a link holds what a client sends
+const LINE_MAX = 2_000; // characters, because a link contains text of the client
 
-const PER_RECIPIENT = { max: 5, window: MAIL_WINDOW }; // of one subject: anybody can have mail sent to any address
+const PER_RECIPIENT = { max: 5, window: MAIL_WINDOW }; // mails of one subject, because anybody can cause mails to any address
 
-/** Bounds what one address is sent. */
+/** Limits the mails to one address. */
 export function limitMails(send: SendMail): SendMail {
   const sent = new LastingCounts(PER_RECIPIENT);
   return async (mail) => {
@@ -28,7 +28,7 @@ export function limitMails(send: SendMail): SendMail {
   };
 }
 
-/** The place to call your mail service. */
+/** Prints a mail. Replace this function by one that calls your mail service. */
 export const printMail: SendMail = async ({ to, subject, text }) => {
   const lines = [`To: ${to}`, `Subject: ${subject}`, "", ...text.split("\n")];
   console.log(lines.map((line) => MARK + toPlainText(line, LINE_MAX)).join("\n"));

@@ -1,4 +1,4 @@
-/** Counts in memory, with a bound on how many there are: for one process, as this server is. */
+/** Counts the uses of quotas in the memory of this process, with a limit on the number of counts. */
 
 import { createHash } from "node:crypto";
 
@@ -25,7 +25,7 @@ export class RateLimiter {
     this.#keysMax = keysMax;
   }
 
-  /** Uses the quota of a key once. Returns 0, or after how many seconds it is worth asking again. */
+  /** Uses the quota of a key once. Returns 0, or the seconds until the quota is free again. */
   take(key: string, quota: Quota): number {
     const short = shorten(key);
     const now = this.#clock();
@@ -51,7 +51,7 @@ export class RateLimiter {
     return this.#counts.size;
   }
 
-  /** The oldest count ends where there are too many. */
+  /** Removes the oldest counts if there are too many. */
   #makeRoom(): void {
     for (const key of this.#counts.keys()) {
       if (this.#counts.size < this.#keysMax) return;
@@ -60,7 +60,7 @@ export class RateLimiter {
   }
 }
 
-/** A key of any length in 64 characters or fewer, so that nobody chooses how much memory a count takes. */
+/** Shortens a key to at most 64 characters, so a client cannot choose how much memory a count takes. */
 function shorten(key: string): string {
   return key.length <= 64 ? key : createHash("sha256").update(key).digest("base64");
 }

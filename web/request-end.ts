@@ -1,6 +1,6 @@
 /**
- * What is to be done when a request has its answer, also where Better Auth runs no hook any more (503, 500), and how a
- * request that only waits lets others work (`address-limits.ts`).
+ * Runs functions when a request has its response, even if Better Auth runs no hook for it (503, 500). Also lets a
+ * request that only waits give up its place (`address-limits.ts`).
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -9,7 +9,7 @@ type End = (status: number) => void;
 
 const requests = new AsyncLocalStorage<End[]>();
 
-/** Answers a request, and then does all that `atEnd` was given meanwhile. */
+/** Answers a request, and then calls all functions that `atEnd` was given meanwhile. */
 export async function untilEnd(answer: () => Promise<Response>): Promise<Response> {
   const ends: End[] = [];
   let status = 500;
@@ -31,8 +31,8 @@ export function atEnd(end: End): void {
 
 const places = new AsyncLocalStorage<() => void>();
 
-/** Runs a request that has a place, which `leave` gives to another. */
+/** Runs a request that has a place. `leave` gives the place to another request. */
 export const withPlace = (leave: () => void, run: () => void): void => places.run(leave, run);
 
-/** The request under way gives up its place: what it does from here on has a bound of its own, or takes no work. */
+/** The running request gives up its place, because the rest of its work has another limit, or it only waits. */
 export const leavePlace = (): void => places.getStore()?.();

@@ -1,4 +1,4 @@
-/** Giving out the page that `npm run build` made: its files for ever, its HTML anew each time. */
+/** Serves the page that `npm run build` made. Browsers cache its files for ever, and check its HTML each time. */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -64,8 +64,8 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseU
 }
 
 /**
- * The values of `Host` that mean this machine as `localhost` does, if the page is there. At these addresses nobody could
- * sign in: they are other origins, which neither Better Auth nor the API trusts.
+ * The values of `Host` that mean the same machine as `localhost`, if the page is at `localhost`. They are redirected:
+ * nobody could sign in there, because neither Better Auth nor the API trusts these origins.
  */
 function numberedAddresses(baseUrl: string): ReadonlySet<string> {
   const { hostname, host } = new URL(baseUrl);
@@ -73,7 +73,7 @@ function numberedAddresses(baseUrl: string): ReadonlySet<string> {
   return new Set(others.map((address) => host.replace("localhost", address)));
 }
 
-/** Returns the first encoding that the client accepts: they are in the order of their size. */
+/** Returns the first encoding that the client accepts. `supports` has them in the order of size. */
 const smallest: NonNullable<Parameters<typeof accepts>[1]["match"]> = (accepted, { supports, default: otherwise }) =>
   supports.find((encoding) => accepted.some(({ type, q }) => type === encoding && q > 0)) ?? otherwise;
 
@@ -83,8 +83,8 @@ interface BuiltFile {
 }
 
 /**
- * Reads the built files, by their paths. A file that is opened for each request stays open if its client goes away
- * before it has read the response.
+ * Reads the built files into memory, by their paths. A file opened for each request would stay open if a client
+ * disconnects before it has read the response.
  */
 function readBuilt(): ReadonlyMap<string, BuiltFile> {
   const assets = existsSync(join(BUILT, "assets")) ? readdirSync(join(BUILT, "assets")) : [];

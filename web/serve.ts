@@ -45,7 +45,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => W
     query_timeout: DATABASE_TIMEOUT,
   });
   database.on("error", (error) => console.error(`database: ${error.message}`));
-  await reached(database);
+  await waitForDatabase(database);
   const auth = create(database);
   await migrate(auth.options);
 
@@ -61,7 +61,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => W
   const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);
-    limitConsole(); // not before: why it cannot start is logged in full
+    limitConsole(); // not earlier, so the reason of a failed start is logged in full
   });
   boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
@@ -121,8 +121,8 @@ const parts = (answer: Response): [BodyInit | null, ResponseInit] => [
 ];
 
 /**
- * A page has the cookie, which its scripts cannot read: they shall not read the same token in a header. Better Auth
- * refuses a browser's sign-in without `origin`.
+ * Removes the session token from a response to a page: its scripts cannot read the cookie, and must not read the same
+ * token in a header. Better Auth refuses a browser's sign-in without `origin`.
  */
 function withoutSessionToken({ headers }: Request, answer: Response): void {
   if (!headers.has("origin") && !headers.has("cookie")) return;
@@ -130,13 +130,13 @@ function withoutSessionToken({ headers }: Request, answer: Response): void {
   answer.headers.delete("access-control-expose-headers"); // it names nothing else
 }
 
-/** Waits until a whole step is over: making an account takes longer than finding that there is one. */
+/** Waits for the end of a step, so the time does not show whether sign-up made an account: that takes longer. */
 async function hideTime(began: number): Promise<void> {
   leavePlace();
   await new Promise((resolve) => setTimeout(resolve, restOfStep(performance.now() - began)));
 }
 
-/** After so many milliseconds, how many are left until the step of sign-up is over. */
+/** Returns the milliseconds that are left of the step of sign-up. */
 export const restOfStep = (elapsed: number): number => SIGN_UP_STEP - (elapsed % SIGN_UP_STEP);
 
 /** With `MIGRATE=0` the server changes no table. If a table is missing, it exits. */
@@ -150,7 +150,7 @@ async function migrate(options: BetterAuthOptions): Promise<void> {
   await runMigrations();
 }
 
-async function reached(database: pg.Pool): Promise<void> {
+async function waitForDatabase(database: pg.Pool): Promise<void> {
   const deadline = Date.now() + PATIENCE;
   let waits = false;
   for (;;) {

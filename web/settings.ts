@@ -16,7 +16,7 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   /** Whether an e-mail address is verified before its account can be used. */
   readonly verifyEmail: boolean;
-  /** Pages that may ask. */
+  /** The origins of pages that may send requests. */
   readonly trustedOrigins: readonly string[];
 }
 
@@ -46,13 +46,13 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     .split(",")
     .map((origin) => origin.trim())
     .filter(Boolean);
-  if (baseUrl && !speaks(baseUrl, "http:", "https:"))
+  if (baseUrl && !isUrlOf(baseUrl, "http:", "https:"))
     faults.push("BETTER_AUTH_URL is not a URL like https://app.example.com");
-  if (!speaks(apiUrl, "http:", "https:")) faults.push("API_URL is not a URL like https://tasks.example.com");
-  if (databaseUrl && !speaks(databaseUrl, "postgresql:", "postgres:"))
+  if (!isUrlOf(apiUrl, "http:", "https:")) faults.push("API_URL is not a URL like https://tasks.example.com");
+  if (databaseUrl && !isUrlOf(databaseUrl, "postgresql:", "postgres:"))
     faults.push("DATABASE_URL is not a URL like postgresql://user:password@host/database");
   for (const origin of trustedOrigins)
-    if (!speaks(origin, "http:", "https:") || new URL(origin).origin !== origin)
+    if (!isUrlOf(origin, "http:", "https:") || new URL(origin).origin !== origin)
       faults.push(`TRUSTED_ORIGINS names ${origin}, which is not an origin like https://app.example.com`);
   if (secret && Buffer.byteLength(secret) < 32) faults.push("BETTER_AUTH_SECRET is shorter than 32 bytes");
   if (!Number.isInteger(port) || port < 1 || port > 65535) faults.push("AUTH_PORT is not a port");
@@ -63,7 +63,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedProxies, verifyEmail, trustedOrigins };
 }
 
-/** What is wrong with a network, in the words of the API, which has the same setting. */
+/** Returns what is wrong with a network, in the same words as the API, which has the same setting. */
 function networkFault(text: string): string | null {
   const [address = "", length, more] = text.split("/");
   const size = { 4: 32, 6: 128 }[isIP(address)];
@@ -73,7 +73,7 @@ function networkFault(text: string): string | null {
   return toBits(address).includes("1", bits) ? `${text} has host bits set` : null;
 }
 
-/** An address as `0` and `1`. */
+/** Returns the bits of an IP address, as text of `0` and `1`. */
 export function toBits(address: string): string {
   if (isIP(address) === 4)
     return address
@@ -88,7 +88,7 @@ export function toBits(address: string): string {
     .join("");
 }
 
-/** Whether an address is whole, and of one of these protocols: `localhost:3000` parses too, as protocol `localhost:`. */
-function speaks(address: string, ...protocols: readonly string[]): boolean {
+/** Whether a text is a URL with a host and one of these protocols. `localhost:3000` has the protocol `localhost:`. */
+function isUrlOf(address: string, ...protocols: readonly string[]): boolean {
   return URL.canParse(address) && protocols.includes(new URL(address).protocol) && new URL(address).hostname !== "";
 }

@@ -1,11 +1,11 @@
 /**
  * A Better Auth plugin that slows down guessing one account's password, from all addresses together.
  *
- * It counts wrong passwords: of an account at one address, of an account at all addresses, of an account on a device
- * on which it has signed in before, and of a session that changes its password. Such a device has a signed cookie and counts by itself, so nobody can lock
- * a person out of their own devices (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). The cookie
- * outlives a restart of this server, and people who share an address do not share it. The answers are the same
- * whether the account exists or not.
+ * It counts wrong passwords: of an account at one address, of an account at all addresses, of an account on a known
+ * device, and of a session that changes its password. A device is known if the account has signed in there before. It
+ * has a signed cookie and a count of its own, so nobody can lock a person out of their own devices (OWASP, "Slow Down
+ * Online Guessing Attacks with Device Cookies"). The cookie outlives a restart of this server, and people who share an
+ * address do not share it. The responses are the same whether the account exists or not.
  */
 
 import { createHash, randomUUID } from "node:crypto";
@@ -68,13 +68,13 @@ export function signInThrottle(): BetterAuthPlugin {
   };
 }
 
-/** A short name of the account of an address, `null` where the body holds none. */
+/** Returns a hash of an e-mail address, which names its account; `null` if the body has no address. */
 export function accountOf(email: unknown): string | null {
   if (typeof email !== "string") return null;
   return createHash("sha256").update(email.toLowerCase()).digest("base64url").slice(0, 22);
 }
 
-/** The random name of this device, where this account has signed in on it before. */
+/** Returns the random name of this device; `null` if this account has not signed in on it before. */
 export async function knownDevice(ctx: Context, account: string): Promise<string | null> {
   const cookie = ctx.context.createAuthCookie(COOKIE);
   const value = await ctx.getSignedCookie(cookie.name, ctx.context.secret);
@@ -82,7 +82,7 @@ export async function knownDevice(ctx: Context, account: string): Promise<string
   return owner === account && device ? device : null;
 }
 
-/** Uses each quota once, and gives all back where the answer does not say that the password was wrong. */
+/** Uses each quota once, and gives all back if the response has another status than `wrong`. */
 function takeQuotas(uses: readonly Use[], wrong: number): void {
   for (const [index, [counts, key]] of uses.entries()) {
     const wait = counts.take(key);

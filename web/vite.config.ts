@@ -1,4 +1,4 @@
-/** Builds the page, which `serve.ts` gives out, each file also packed by brotli and gzip. */
+/** Builds the page, which `serve-page.ts` serves. Scripts and style sheets are also compressed with brotli and gzip. */
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -146,7 +146,7 @@ async def test_a_person_can_use_search_tags_the_trash_and_the_manual_order(site:
     await expect(ann.done("Buy milk")).to_be_visible()
 
 
-TYPE_ON_AS_SOON_AS_IT_IS_SAVED = """
+FOCUS_NEW_TASK_WHEN_SAVED = """
     new MutationObserver((_, watching) => {
         if (document.querySelector(".editor") || !document.querySelector(".task")) return;
         watching.disconnect();
@@ -164,7 +164,7 @@ async def test_after_saving_the_task_has_the_focus_unless_the_person_already_typ
     ann = await Visitor.signed_up(page, site)
     await ann.add("Water the plants")
     await ann.edit("Water the plants", Notes="The fern too")
-    await page.evaluate(TYPE_ON_AS_SOON_AS_IT_IS_SAVED % str(writes_on).lower())
+    await page.evaluate(FOCUS_NEW_TASK_WHEN_SAVED % str(writes_on).lower())
 
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".editor")).to_have_count(0)
@@ -380,12 +380,12 @@ async def test_the_page_says_that_the_server_is_unreachable_and_works_again_afte
             async with page.expect_response(lambda answer: answer.url.endswith("/complete")):
                 await ann.done("Water the plants").check()  # shown as done before the server has answered
             await page.reload()
-            assert await _settled(ann) == ["Written while it was away"]
+            assert await titles_when_loaded(ann) == ["Written while it was away"]
             await ann.show("Done")
             await expect(ann.done("Water the plants")).to_be_checked()
 
 
-async def _settled(person: Visitor) -> list[Any]:
+async def titles_when_loaded(person: Visitor) -> list[Any]:
     await expect(person.page.locator(".task")).not_to_have_count(0)
     return list(await person.titles())
 

@@ -1,4 +1,4 @@
-"""The page loses nothing that a person typed or saved: the page in a real browser, with two browsers where two are needed."""
+"""The page loses nothing that a person typed or saved, tested in one or two real browsers."""
 
 import asyncio
 import time
@@ -62,7 +62,7 @@ async def page(context: BrowserContext, site: Site) -> AsyncIterator[Page]:
 
 
 async def ask(page: Page, site: Site, method: str, path: str, body: object = None) -> Any:
-    """Let this person ask the API from elsewhere, as another device of theirs would."""
+    """Send a request of this person to the API, as another device of the person would."""
     return await page.evaluate(
         """async ([api, method, path, body]) => {
           const {token} = await (await fetch("/api/auth/token")).json();
@@ -83,7 +83,7 @@ async def task_of(page: Page, site: Site, title: str) -> Any:
 
 
 async def without_stream(page: Page) -> None:
-    """Let no event stream reach this page."""
+    """Block the event stream of this page."""
     await page.route("**/api/me/tasks/events?*", lambda route: route.abort())
 
 
@@ -223,7 +223,7 @@ async def test_edits_of_different_fields_are_merged_and_for_the_same_field_the_p
 
 
 async def in_conflict(page: Page, site: Site) -> Visitor:
-    """Show a conflict about the title of a task, which the API has as "theirs", while another task is written."""
+    """Show a conflict about a title, which is "theirs" in the API, while the field for a new task has text."""
     ann = await Visitor.signed_up(page, site)
     await ann.add("Beside it", "first")
     task = await task_of(page, site, "first")
@@ -339,7 +339,7 @@ async def test_a_row_with_a_render_error_shows_its_typed_text_and_the_other_rows
         }"""
     )
 
-    await page.get_by_role("button", name="Cancel").click()  # a question opens, and throws
+    await page.get_by_role("button", name="Cancel").click()  # opens a dialog, which throws
 
     await expect(row(page, "Something went wrong")).to_be_visible()
     await expect(page.get_by_label("What you wrote")).to_have_value("Call home\na long story")
@@ -440,7 +440,7 @@ async def test_the_undo_bar_disappears_if_the_task_was_restored_or_deleted_forev
     for title, method, path in (("gone", "DELETE", "?permanent=true"), ("back", "POST", "/restore")):
         await page.get_by_role("button", name=f"Delete {title}").click()
         await expect(page.locator(".notice")).to_contain_text(f"“{title}” is in the trash")
-        await page.wait_for_timeout(300)  # its own change does not take the bar away
+        await page.wait_for_timeout(300)  # the page's own change does not remove the bar
         await expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
         await ask(page, site, method, f"/{tasks[title]}{path}")

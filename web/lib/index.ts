@@ -28,7 +28,7 @@ export type TaskUpdate = Schemas["TaskUpdate"];
 export type BatchOperation = Schemas["Batch"]["operations"][number];
 export type BatchResults = Schemas["BatchResults"];
 export type Summary = Json<"summarizeTasks">;
-/** A task that was written, as it is now, also in the trash. `task: null`: it was deleted permanently. */
+/** A task that changed, in its current state, also if it is in the trash. `task: null`: it was deleted permanently. */
 export type Change = Schemas["Change"];
 /** Filters, `sort` and `limit` of a list. */
 export type ListQuery = Omit<NonNullable<operations["listTasks"]["parameters"]["query"]>, "cursor">;
@@ -65,8 +65,8 @@ const PROBLEM_TYPES = [
   // This client's.
   "not-understood", // a success that the API did not send, such as the sign-in page of a network
   "offline", // no response arrived
-  "other-user", // not the person that the screen belongs to is signed in: nothing was sent
-  "sign-in-unavailable", // Better Auth gave no token for another reason than that nobody is signed in
+  "other-user", // somebody else than the user of the screen is signed in: nothing was sent
+  "sign-in-unavailable", // Better Auth failed, so there is no token
   "signed-out", // nobody is signed in
   "timeout", // no response arrived in time
   // Any other: see `status`.
@@ -93,8 +93,8 @@ export interface ProblemFields {
 }
 
 /**
- * The error of a call (RFC 9457). Branch on `type` or `status`; show `detail` to people. For a mistake in `baseUrl`, in
- * `auth` or in its code a call rejects with a `TypeError` or a `ReferenceError` instead.
+ * The error of a call (RFC 9457). Branch on `type` or `status`; show `detail` to people. If `baseUrl` or `auth` is
+ * wrong, or your function `auth` has a bug, a call rejects with a `TypeError` or a `ReferenceError` instead.
  */
 export class Problem extends Error {
   override readonly name = "Problem";
@@ -145,7 +145,7 @@ export const isProblem = (error: unknown): error is Problem => error instanceof 
 /** Nobody is signed in: ask the person to sign in. */
 export const isSignedOut = (error: unknown): error is Problem => isProblem(error) && error.type === "signed-out";
 
-/** Not the person that the screen belongs to is signed in: nothing was sent. */
+/** Somebody else than the user of the screen is signed in: nothing was sent. */
 export const isOtherUser = (error: unknown): error is Problem => isProblem(error) && error.type === "other-user";
 
 /** The task has changed since it was read: nothing was written. Read it again, and show both versions. */
@@ -183,13 +183,13 @@ const offline = (cause: unknown): Problem =>
   );
 
 /**
- * Says what is wrong with an address that a developer set; `null`: nothing. The calls reject with it. Without this check
- * they would reject as if the server were away. `isInPage`: an address may begin where that of the page does.
+ * Returns the error with which calls reject if a developer set a wrong address; `null` if the address is right. Without
+ * this check they would reject as if the server were down. `mayBeRelative`: the address may lack the origin.
  */
-function mistakeIn(name: string, address: unknown, isInPage: boolean): TypeError | null {
+function mistakeIn(name: string, address: unknown, mayBeRelative: boolean): TypeError | null {
   const isAbsolute = typeof address === "string" && /^https?:\/\/[^/?#]/i.test(address);
   const isRelative = typeof address === "string" && !/^[a-z][a-z\d+.-]*:/i.test(address);
-  if (isAbsolute || (isRelative && isInPage)) return null;
+  if (isAbsolute || (isRelative && mayBeRelative)) return null;
   const shown = typeof address === "string" ? JSON.stringify(address) : String(address);
   return new TypeError(`\`${name}\` is ${shown}: set it to an address that begins with http:// or https://`);
 }
@@ -272,18 +272,18 @@ export interface WriteOptions extends CallOptions {
   readonly ifVersion?: number | undefined;
 }
 
-/** Changes since a token: `for await (const { id, task } of changes)`. One may come again. After a 410, begin with an empty copy. */
+/** Changes since a token: `for await (const { id, task } of changes)`. A change may come again. After a 410, begin with an empty copy. */
 export interface Changes extends AsyncIterable<Change> {
-  /** The place of your copy after the loop: store it, and pass it to the next `api.changes(since)`. */
+  /** The token of your copy after the loop: store it, and pass it to the next `api.changes(since)`. */
   readonly since: string | null;
 }
 
 export interface LiveOptions extends CallOptions {
-  /** The token of your copy. Without it changes come from now on, or with `onAll` after all tasks. */
+  /** The token of your copy. Without a token, changes come from now on; with `onAll`, all tasks come first. */
   readonly since?: string | null | undefined;
-  /** There is no copy, or it is too old to update: these are all tasks, those in the trash too. They replace it. */
+  /** Called if there is no copy, or it is too old to update. Replace it by these tasks: all, those in the trash too. */
   readonly onAll?: ((tasks: Task[]) => void) | undefined;
-  /** Without `onAll`: changes before now are unknown. Read again what you show. Called at the beginning too. */
+  /** Without `onAll`: called at the beginning, and if changes may have been missed. Read again what you show. */
   readonly onResync?: (() => void) | undefined;
   /** Every change before this token has been passed on: store it with your copy. */
   readonly onSince?: ((since: string) => void) | undefined;
@@ -330,7 +330,7 @@ interface Tokens {
 
 const ATTEMPTS = 4;
 const PAUSE = 500; // milliseconds before the second attempt; doubled each time
-const PAUSE_MAX = 10_000; // milliseconds; a person decides on a longer wait
+const PAUSE_MAX = 10_000; // milliseconds; the call rejects instead of a longer pause
 const IDEMPOTENT = ["GET", "PUT", "DELETE"]; // RFC 9110 §9.2.2
 const DIRECT = { redirect: "manual" } as RequestInit; // Cloudflare Workers have no "error"; React Native's types no `redirect`
 
@@ -339,7 +339,7 @@ export type Api = ReturnType<typeof createApi>;
 function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: ApiOptions) {
   const send: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init));
   const sleep = options.sleep ?? ((milliseconds) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)));
-  // Your own `fetch` may know what to do with an address that no other knows.
+  // Your own `fetch` may understand a relative address where there is no page.
   const mistake = mistakeIn("baseUrl", baseUrl, globals.location !== undefined || options.fetch !== undefined);
   const base = `${String(baseUrl).replace(/\/+$/, "")}/api/me/tasks`;
 
@@ -444,7 +444,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     return page;
   }
 
-  /** Opens an event stream. What it gives out ends with the signal. */
+  /** Opens an event stream, which ends when the signal is aborted. */
   async function openStream(user: string | null, since: string, signal: AbortSignal): Promise<Opened> {
     const url = `${base}/events${queryString({ since })}`;
     return sendAuthorized(user, { signal, isWrite: false }, async (token) => {
@@ -631,11 +631,11 @@ interface Opened extends Answer {
   readonly refuse: () => void;
 }
 
-/** What following needs of the API. */
+/** The part of the API that following the changes uses. */
 interface Feed {
   readonly address: string;
   readonly sleep: (milliseconds: number) => Promise<void>;
-  /** Gets a token, if it is this user's, and says whose it is; `null` where there is no page. */
+  /** Checks that nobody else than this user is signed in, and returns the user; `null` where there is no page. */
   readonly userOf: (user: string | null, signal: AbortSignal) => Promise<string | null>;
   readonly read: (since: string | null, options: ChangesOptions) => Promise<ChangesPage>;
   readonly open: (
@@ -649,7 +649,7 @@ const EVENT_STREAM = "text/event-stream";
 const NOW = "now";
 const SILENCE = 40_000; // milliseconds without a byte, after which a stream is dead: the server sends one each 15 s
 const HIDDEN = 60_000; // milliseconds for which a hidden page keeps its stream
-const RETRY = 1_000; // milliseconds before the first new attempt; doubled each time, and the server may say another
+const RETRY = 1_000; // milliseconds before the first new attempt; doubled each time; the server may set another
 const RETRY_MAX = 30_000; // milliseconds
 
 class ReadChanges implements Changes {
@@ -668,12 +668,12 @@ class ReadChanges implements Changes {
     do {
       page = await this.#feed.read(this.since, this.#options);
       yield* page.changes;
-      this.since = page.next; // after the last of them: a loop that was left gets the whole page again
+      this.since = page.next; // after the page's last change: a loop that was left earlier gets the whole page again
     } while (page.more);
   }
 }
 
-/** What the page with the stream sends to the others: where it is, and how it got there. */
+/** What the page with the stream sends to the others: its token, and the changes since its previous token, `from`. */
 interface Step {
   readonly at: string;
   readonly from?: string;
@@ -690,15 +690,15 @@ interface Pace {
 
 /**
  * Follows the changes for one page. One page of a browser has the stream: the one that holds a lock. It sends what
- * arrives to the others. A page that is at another place in the feed reads the feed itself, so nothing depends on a
- * message that was lost.
+ * arrives to the others. A page that has another token than `from` reads the feed itself, so a lost message loses no
+ * change.
  */
 class Live {
   readonly #feed: Feed;
   readonly #onChange: (change: Change) => void;
   readonly #options: LiveOptions;
-  #user: string | null = null; // a person who signs in later gets nothing of this
-  #at: string | null; // null: from now on
+  #user: string | null = null; // the changes of nobody else are passed on
+  #at: string | null; // the token of the last change that was passed on; null: changes come from now on
   #channel: Channel<Shared> | null = null;
   #isLive: boolean | null = null; // null: not known yet
   #isReading = false;
@@ -757,7 +757,7 @@ class Live {
     }
   }
 
-  /** Reads all tasks where there is no copy. Without a copy to keep, the stream says where now is. */
+  /** Reads all tasks if there is no copy. Without `onAll` it does nothing: the stream begins with the current token. */
   async #findPlace(signal: AbortSignal): Promise<void> {
     const { onAll } = this.#options;
     if (this.#at !== null || !onAll) return;
@@ -793,7 +793,7 @@ class Live {
     this.#channel?.postMessage({ isLive });
   }
 
-  /** Begins here, where nothing before is known. */
+  /** Begins at this token. The changes before it are unknown. */
   #begin(at: string): void {
     callHandler(() => this.#options.onResync?.());
     this.#arrive(at);
@@ -824,7 +824,7 @@ class Live {
     if (this.#at === null) this.#channel?.postMessage({ isNew: true });
   }
 
-  /** Does something until it succeeds, or cannot. */
+  /** Repeats the work until it succeeds, or until an error shows that no repetition can. */
   async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     for (let failures = 0; ; failures += 1)
       try {
@@ -936,11 +936,11 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
   }
 }
 
-/** Waits for an event of a target for which a condition holds; never where it has none. */
-function happening(target: Partial<Listening> | undefined, type: string, isIt: () => boolean) {
+/** Waits for an event of a target at which a condition holds. Without a target it waits forever. */
+function happening(target: Partial<Listening> | undefined, type: string, condition: () => boolean) {
   let end = (): void => undefined;
   const promise = new Promise<void>((resolve) => {
-    const listener = () => isIt() && resolve();
+    const listener = () => condition() && resolve();
     target?.addEventListener?.(type, listener);
     end = () => target?.removeEventListener?.(type, listener);
   });
@@ -956,7 +956,7 @@ async function shown(signal?: AbortSignal): Promise<void> {
   await race(promise, signal).finally(end);
 }
 
-/** Works until the page has been hidden for a minute. */
+/** Runs the work until the page has been hidden for a minute. */
 async function whileShown(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<never>,
@@ -965,11 +965,11 @@ async function whileShown(
   let timer: ReturnType<typeof setTimeout> | null = null;
   const clear = () => timer !== null && clearTimeout(timer);
   await endable(signal, async (until, end) => {
-    const look = () => {
+    const updateTimer = () => {
       clear();
       timer = isShown() ? null : setTimeout(end, HIDDEN);
     };
-    document?.addEventListener("visibilitychange", look);
+    document?.addEventListener("visibilitychange", updateTimer);
     try {
       await race(work(until), until);
     } catch (error) {
@@ -977,12 +977,12 @@ async function whileShown(
       if (!until.aborted) throw error;
     } finally {
       clear();
-      document?.removeEventListener("visibilitychange", look);
+      document?.removeEventListener("visibilitychange", updateTimer);
     }
   });
 }
 
-/** Works with a signal of its own, which is aborted with another one, by `end`, and when the work is done. */
+/** Runs the work with a new signal. It is aborted with the given signal, by `end`, or when the work is done. */
 async function endable<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal, end: () => void) => Promise<T>,
@@ -1002,8 +1002,8 @@ async function endable<T>(
 // -------------------------------------------------------------------------------------------------- pages: who is here
 
 /**
- * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. An error that shows
- * a mistake in its code is passed on as it is.
+ * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. The calls pass on an
+ * error of a bug in this function unchanged.
  */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;
 
@@ -1028,7 +1028,7 @@ export interface TaskwardOptions {
   /** The person is signed in again, here or in another tab: waiting calls continue. */
   readonly onSignedIn?: () => void;
   /**
-   * Not the person that the screen belongs to is signed in. Without this handler the page is reloaded. With it: clear
+   * Somebody else than the user of the screen is signed in. Without this handler the page is reloaded. With it: clear
    * the screen and all stored tasks, then call `session.cleared()`. Until then every call rejects.
    */
   readonly onOtherUser?: () => void;
@@ -1041,7 +1041,7 @@ export interface TaskwardOptions {
 export interface Session {
   /** The user that the screen belongs to: the first one since the page was loaded, or since `cleared()`. */
   readonly user: string | null;
-  /** Call it once the screen shows nothing of the person before. It then belongs to this user, or to the next one. */
+  /** Call it when the screen shows nothing of the previous person. It then belongs to this user, or to the next one. */
   cleared(user?: string): void;
   /** Call it when somebody else may be signed in. Not needed with a Better Auth client. */
   changed(): void;
@@ -1116,7 +1116,7 @@ interface Gate {
  * The token of a page. It is fetched at the first call, kept in memory only, and renewed before it expires.
  *
  * Its age is measured with a monotonic clock, and its lifetime is `exp` minus `iat`. So a wrong date on the device does
- * no harm. It is dropped whenever somebody else may be signed in.
+ * no harm. The token is dropped whenever somebody else may be signed in.
  */
 class PageSession implements Session, Tokens {
   readonly #options: TaskwardOptions;
@@ -1129,7 +1129,7 @@ class PageSession implements Session, Tokens {
   /** The time between two changes of who is signed in. A token that was requested in an earlier epoch is dropped. */
   #epoch = { signedOut: false };
   #latest: string | null = null; // the token that was fetched last in this epoch
-  /** The user that the screen belongs to. A sign-out does not change it: what they typed is still there. */
+  /** The user that the screen belongs to. A sign-out does not change it, because the screen still has their text. */
   #screen: string | null = null;
   /** Who is signed in, as far as is known. */
   #known: string | null = null;
@@ -1173,7 +1173,7 @@ class PageSession implements Session, Tokens {
     if (this.#held?.token === token) this.#held = null;
   }
 
-  /** Ends the session, unless the refused token is not the latest one. */
+  /** Ends the session if the refused token is the latest one. */
   expire(token: string | null = this.#latest, cause?: unknown): void {
     if (token !== this.#latest || this.#gate) return;
     const waits = this.#options.whenSignedOut === "wait";
@@ -1290,8 +1290,8 @@ class PageSession implements Session, Tokens {
   async #waitForAnnouncement(milliseconds = ANNOUNCEMENT): Promise<void> {
     if (!this.#client) return;
     await pause(milliseconds);
-    const looking = this.#refetching?.promise;
-    if (looking) await withTimeout(TOKEN_TIMEOUT, undefined, () => looking).catch(() => undefined);
+    const refetched = this.#refetching?.promise;
+    if (refetched) await withTimeout(TOKEN_TIMEOUT, undefined, () => refetched).catch(() => undefined);
   }
 
   /** Somebody else may be signed in: the next call gets a new token. */
@@ -1443,7 +1443,7 @@ async function tokenOf(client: BetterAuth, signal: AbortSignal): Promise<string 
   return (data as { token?: string } | null)?.token ?? "";
 }
 
-/** Gets a token within TOKEN_TIMEOUT. Rejects with a `Problem`, or with the error of a mistake in your function. */
+/** Gets a token within TOKEN_TIMEOUT. Rejects with a `Problem`, or with the error of a bug in your function. */
 async function fetchToken(getToken: GetToken): Promise<string | null> {
   try {
     return await withTimeout(TOKEN_TIMEOUT, undefined, getToken);
@@ -1453,8 +1453,8 @@ async function fetchToken(getToken: GetToken): Promise<string | null> {
 }
 
 /**
- * Whether a function that gets tokens failed for a mistake in its code, or in an address that it uses. No other error
- * says that: by its type alone, `fetch` fails in the same way if there is no connection.
+ * Whether a function that gets tokens failed because of a bug, or of an address that is not a URL. The message of a
+ * `TypeError` decides, because `fetch` rejects with a `TypeError` too if there is no connection.
  */
 function isMistake(error: unknown): boolean {
   const { name, message } = (error ?? {}) as Partial<Error>;
@@ -1477,7 +1477,7 @@ function claimsOf(token: string): { sub?: unknown; iat?: unknown; exp?: unknown 
     const bytes = Array.from(globals.atob(part.replace(/-/g, "+").replace(/_/g, "/")), (character) =>
       character.charCodeAt(0),
     );
-    const text = bytes.map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""); // of UTF-8
+    const text = bytes.map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""); // the bytes are UTF-8
     return (parseObject(decodeURIComponent(text)) ?? {}) as { sub?: unknown };
   } catch {
     return {};

@@ -20,7 +20,7 @@ import type { Kind } from "../before-auth.ts";
 import { boundPipelines } from "../connections.ts";
 import { leavePlace } from "../request-end.ts";
 
-const WITHIN = { timeout: 15_000 }; // milliseconds: a request that is not answered hangs no test
+const WITHIN = { timeout: 15_000 }; // milliseconds, so a request without a response does not hang a test
 
 type Bounds = Parameters<typeof boundAddresses>[2];
 
@@ -324,7 +324,7 @@ test("a file of the page, or a path that Better Auth does not have, waits for no
   assert.equal(begun.join(" "), "/p1 /s1");
 });
 
-test("one whose client has left before its turn gives up its turn", async () => {
+test("a request whose client has left before its turn gives up its turn", async () => {
   const { begun, ask, end } = toAuth();
   for (let n = 1; n <= 3; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
   await turns();
@@ -337,7 +337,7 @@ test("one whose client has left before its turn gives up its turn", async () => 
 });
 
 test(
-  "a path that Better Auth does not have is answered as Better Auth does, and counts as one of its own",
+  "a path that Better Auth does not have gets the same 404 as from Better Auth, and counts as a request to it",
   WITHIN,
   async (t) => {
     const { server, begun } = await given(t, {
@@ -366,7 +366,7 @@ test(
   },
 );
 
-test("without bounds of their own there are 150 requests to Better Auth in ten seconds, and 8 at once", async () => {
+test("by default an address may send 150 requests to Better Auth in ten seconds, and 8 of all run at once", async () => {
   const { begun, ask, end } = toAuth({ authAtOnce: undefined });
   for (let n = 0; n < 9; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
   await turns();
@@ -383,7 +383,7 @@ test("without bounds of their own there are 150 requests to Better Auth in ten s
 
 for (const [peer, forwarded, client] of [
   ["192.0.2.1", undefined, "192.0.2.1"],
-  ["192.0.2.1", "203.0.113.9", "192.0.2.1"], // it is no proxy of ours
+  ["192.0.2.1", "203.0.113.9", "192.0.2.1"], // the peer is none of our proxies
   ["10.0.0.1", undefined, "10.0.0.1"],
   ["10.0.0.1", "203.0.113.9", "203.0.113.9"],
   ["10.0.0.1", "198.51.100.7, 203.0.113.9", "203.0.113.9"], // the client made up the first

@@ -35,7 +35,7 @@ for (const [scheme, settings, prefix] of [
   ["http", {}, ""],
   ["https", HTTPS, "__Secure-"],
 ] as const)
-  test(`behind ${scheme}, a session token counts as signed where Better Auth finds the session, and nowhere else`, async () => {
+  test(`behind ${scheme}, a session token counts as signed exactly if Better Auth finds the session`, async () => {
     const { name, token, read, hasSession } = await signedIn(settings);
     assert.equal(name, `${prefix}better-auth.session_token`);
     const encoded = encodeURIComponent(token);
@@ -54,7 +54,7 @@ for (const [scheme, settings, prefix] of [
       `${name}=${encodeURIComponent(encoded)}`,
       `${name}=${wrong}`,
       `${name}=${changed(encoded, value.length + 9)}`,
-      `${name}=${value}.${changed(signature, 42)}`, // of its last sign, two bits count for nothing
+      `${name}=${value}.${changed(signature, 42)}`, // two bits of the last character have no effect
       `${name}=${value}.${signature.slice(0, 42)}${String.fromCharCode(signature.charCodeAt(42) + 1)}=`,
       `${name}=${value}.${signature.slice(0, 43)}`,
       `${name}=${value}.${signature}=`,

@@ -1,4 +1,4 @@
-/** A team's own client of Better Auth is followed, so that nobody's words get into another person's list. */
+/** With a team's own client of Better Auth, no text of a person gets into another person's list. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ const PASSWORD = "correct horse";
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 let count = 0;
 
-/** Waits until something is so; a second is long for a Better Auth in memory. */
+/** Waits until a condition holds, for a second at most. */
 async function until(holds: () => boolean): Promise<void> {
   for (let tries = 0; !holds(); tries += 1) {
     if (tries === 200) assert.fail(`not within a second: ${holds}`);
@@ -189,7 +189,7 @@ for (const [what, answer] of [
   ["fails", () => Promise.resolve(Response.json({}, { status: 500 }))],
   ["cannot be reached", () => Promise.reject(new TypeError("fetch failed"))],
 ] as const)
-  test(`what waits goes on where the session ${what} right after the sign-in`, async () => {
+  test(`waiting calls continue if the request for the session ${what} right after the sign-in`, async () => {
     const here = browser();
     const ann = await signUp(here.page(), "ann");
     await here.page().signOut();
@@ -237,9 +237,12 @@ test("a busy sign-in service is a problem with `retryAfter`", async () => {
 for (const [what, answer] of [
   ["is away", () => Promise.reject(new TypeError("fetch failed"))],
   ["fails", async () => Response.json({}, { status: 500 })],
-  ["is a hotel's network", async () => new Response("<h1>Wi-Fi</h1>", { headers: { "content-type": "text/html" } })],
+  [
+    "is hidden by a hotel's network",
+    async () => new Response("<h1>Wi-Fi</h1>", { headers: { "content-type": "text/html" } }),
+  ],
 ] as const)
-  test(`a sign-in service that ${what} is no end of a session`, async () => {
+  test(`a sign-in service that ${what} does not end the session`, async () => {
     const { api, heard } = opened({ ...browser(), page: () => clientOf(answer) }, { sleep: async () => undefined });
 
     await assert.rejects(api.list(), (error) => isProblem(error) && !isSignedOut(error));

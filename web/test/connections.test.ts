@@ -48,7 +48,7 @@ test("a connection whose response nobody reads is closed, and a slow reader gets
 
   assert.ok(ended >= SILENCE);
   assert.ok(taken > LARGE.length);
-  assert.ok(performance.now() - began > SILENCE); // it read for longer than a connection may be silent
+  assert.ok(performance.now() - began > SILENCE); // the reader took longer than a connection may be silent
   client.destroy();
   for (const server of servers) server.close();
 });
@@ -77,7 +77,7 @@ test("by default a connection may be silent for 30 seconds", () => {
   assert.equal(given().timeout, 30_000);
 });
 
-/** Connections to a server, each opened after the one before; those that are named send that. */
+/** Opens a connection for each text, one after the other. A connection sends its text, unless that is empty. */
 async function opened(server: Server, sends: readonly string[]): Promise<Socket[]> {
   if (!server.listening) await once(server.listen(0, "127.0.0.1"), "listening");
   const clients: Socket[] = [];

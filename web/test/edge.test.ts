@@ -12,7 +12,7 @@ import ts from "typescript";
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const TOKEN = `x.${encode({ sub: "ann", iat: 0, exp: 900 })}.x`;
 
-/** Better Auth and the API: one task in two pages, and nobody without a cookie. */
+/** Better Auth and the API: two pages with one task each. Without the cookie nobody is signed in. */
 const server = createServer((request, response) => {
   const json = (status: number, body: unknown, headers = {}) =>
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));

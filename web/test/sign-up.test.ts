@@ -48,7 +48,7 @@ test("an e-mail address gets five mails of a kind in an hour, and each address c
     [
       "ann@example.com: Confirm your e-mail address",
       ...Array<string>(5).fill("ann@example.com: You have an account already"),
-      "ann@example.com: Confirm your e-mail address", // no number of the other kind holds it back
+      "ann@example.com: Confirm your e-mail address", // mails of the other kind do not count
       "bob@example.com: Confirm your e-mail address",
     ],
   );

@@ -14,7 +14,7 @@ from tests.e2e.front_ends.next_site import NextApp
 from tests.e2e.front_ends.site import Site
 from tests.support.servers.oauth_provider import OAuthProvider, oauth_provider
 
-PATIENCE = 30_000  # milliseconds, on a machine that does other things too
+PATIENCE = 30_000  # milliseconds, for a busy machine
 expect.set_options(timeout=PATIENCE)
 NewBrowser = Callable[..., Awaitable[BrowserContext]]
 

@@ -1,4 +1,4 @@
-"""People at the Next.js app: at the pages of the documentation, and at a page that a team has itself."""
+"""Visitors of the Next.js app: of the documentation's pages, and of a team's own page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,7 @@ class Visitor:
         return visitor
 
     async def sign_in(self, page: Page | None = None) -> None:
-        """Sign in, where the sign-in form is."""
+        """Sign in with the form on this page, or on the given page."""
         where = Visitor(page or self.page, self.site, self.email)
         await where._enter("Sign in")
 
@@ -108,7 +108,7 @@ class Team:
         await self.sees_status(f"kept {title}")
 
     async def mark_page(self) -> None:
-        """Mark this page, so that another in its place is noticed."""
+        """Set a flag on `window`, which is lost if the page is loaded again."""
         await self.page.evaluate("window.isMarked = true")
 
     async def wait_for_reload(self) -> None:

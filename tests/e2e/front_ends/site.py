@@ -1,4 +1,4 @@
-"""An app that runs, with the API behind it, whose databases a test can look into."""
+"""A running app with the API behind it. A test can read the databases of both."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,11 +25,11 @@ class Site:
         return int(self.api_env["PORT"])
 
     def start_api(self) -> None:
-        """Serve the API, always at the same port."""
+        """Start the API, always at the same port."""
         self.running.enter_context(serving(self.api_env, self.folder))
 
     def stop_api(self) -> None:
-        """End the API."""
+        """Stop the API."""
         self.running.close()
 
     def titles_of(self, email: str) -> list[str]:

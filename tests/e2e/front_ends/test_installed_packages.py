@@ -1,4 +1,4 @@
-"""What docs/front-ends.md says to install is what the apps of these tests are locked to."""
+"""The apps of these tests have the packages that docs/front-ends.md installs."""
 
 import json
 import shlex
@@ -32,7 +32,7 @@ def test_the_app_has_the_packages_that_the_documentation_installs(
     assert set(words) <= {*package["dependencies"], *package["devDependencies"]}
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="other people's front ends need Node.js and npm")
+@pytest.mark.skipif(shutil.which("npm") is None, reason="the documented front ends need Node.js and npm")
 async def test_the_documentation_sets_the_overrides_that_the_app_is_locked_with(
     documented: dict[str, Section], tmp_path: Path
 ) -> None:

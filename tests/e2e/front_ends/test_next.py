@@ -1,6 +1,6 @@
 """A Next.js app made of the generator's files and the blocks of docs/front-ends.md, in a real Chromium.
 
-The page `/team` is a team's own: it has a client of Better Auth already, with its own ways to sign in.
+The page `/team` is that of a team which already has its own client of Better Auth and other ways to sign in.
 """
 
 import asyncio
@@ -313,7 +313,7 @@ async def test_given_an_unreachable_or_silent_api_then_every_call_ends_and_typed
 
 @asynccontextmanager
 async def silent(port: int) -> AsyncIterator[None]:
-    """Let a server be there that takes what it is sent, and never answers."""
+    """Run a server that reads all requests and never responds."""
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -13,7 +13,7 @@ from tests.support.servers.better_auth import better_auth
 from tests.support.servers.migrated import migrated_database
 
 DOCUMENTED_AUTH, DOCUMENTED_API = "http://localhost:3000", "http://127.0.0.1:8000"
-"""Where the documentation's vite.config.ts has the two servers."""
+"""The addresses of the two servers in the documentation's vite.config.ts."""
 
 
 def replace(file: Path, texts: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import { type FormEvent, useEffect, useState } from "react";
 import { createTaskward, isProblem } from "@/lib/taskward";
 
 const authClient = createAuthClient({ basePath: "/api/team-auth", plugins: [passkeyClient()] });
-let clear: (() => void) | null = null; // the page that clears itself says how; the other one is loaded anew
+let clear: (() => void) | null = null; // with `?clears` the page clears its screen; otherwise it is reloaded
 const { api, session } = createTaskward({
   auth: authClient,
   baseUrl: "",

@@ -1,4 +1,4 @@
-// A mistake that people make: a server that renders asks with the client of pages. Test code, not documentation.
+// A common mistake: a page rendered by the server uses the client for browsers. Test code, not documentation.
 import { createAuthClient } from "better-auth/client";
 import { connection } from "next/server";
 import { Suspense } from "react";
