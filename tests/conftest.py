@@ -1,4 +1,4 @@
-"""Fixtures that every suite shares. Servers are real, and made in temporary places."""
+"""Fixtures for all tests. They start real servers in temporary folders."""
 
 import gc
 import os
@@ -49,7 +49,7 @@ LONGEST = (  # the most CPU time first
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Show progress by file where files run side by side."""
+    """Show the progress by file if several workers run the files."""
     if getattr(config.option, "numprocesses", None):
         config.pluginmanager.register(FileProgress(config))
 
@@ -147,13 +147,13 @@ async def full_people(database_url: str) -> AsyncIterator[People]:
 
 @pytest.fixture(scope="session")
 def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service in a process of its own, on a real socket."""
+    """The service in its own process, with a real socket."""
     with serving(environment_for(database_url), tmp_path_factory.mktemp("service")) as running_service:
         yield running_service
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A Chromium, to open a context in for each test."""
+    """A Chromium. Each test opens its own context."""
     async with chromium() as browser:
         yield browser

@@ -11,7 +11,7 @@ from app.infra.auth.jwt_verifier import issue_token
 from tests import conftest
 from tests.support import log_search_hooks
 from tests.support.factories import NewTaskFactory, TaskFactory, someone
-from tests.support.log_search import LogSearch, listening_to_requests
+from tests.support.log_search import LogSearch, recording_requests
 from tests.support.people import TRUST
 
 ROOT = Path(__file__).parent.parent
@@ -32,13 +32,13 @@ PLANTED = {
     "a factory's description": f"({TaskFactory.build().description})",
     "a password in an address": "cannot connect to postgresql://ann:hunter2@localhost:5432/db",
     "a secret": "secret=only-for-these-tests",
-    "a token of no shape": "token=opaque-token",
+    "a token that is no JWT": "token=opaque-token",
     "a title": "'said at the top' is refused",
     "a title in a batch": "'said in a batch' is refused",
     "a description": "more of it",
     "a tag": "tägged so",
     "a tag in JSON": r"t\u00e4gged so",
-    "a word looked for": "q='looked for words'",
+    "a search word": "q='looked for words'",
     "an owner": "opaque owner",
     "an owner as it is in the path": "opaque%20owner",
 }
@@ -54,7 +54,7 @@ HARMLESS = (
 
 @pytest.fixture(scope="module")
 def search() -> LogSearch:
-    """A search that knows the values of one request."""
+    """A search for the private values of one request, and for one secret."""
     search = LogSearch()
     search.note("only-for-these-tests")
     headers = {"authorization": "Bearer opaque-token"}
@@ -72,20 +72,20 @@ def test_a_value_that_is_not_personal_is_not_found(search: LogSearch, line: str)
     assert not list(search.private_in(line))
 
 
-async def test_requests_of_sync_and_async_clients_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[httpx.Request] = []
-    monkeypatch.setattr(LogSearch, "note_request", lambda _, request: heard.append(request))
+async def test_requests_of_sync_and_async_clients_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[httpx.Request] = []
+    monkeypatch.setattr(LogSearch, "note_request", lambda _, request: recorded.append(request))
     transport = httpx.MockTransport(lambda _: httpx.Response(204))
 
-    with listening_to_requests():
+    with recording_requests():
         httpx.Client(transport=transport).get("http://testserver/1")
         async with httpx.AsyncClient(transport=transport) as client:
             await client.get("http://testserver/2")
 
-    assert {request.url.path for request in heard} == {"/1", "/2"}
+    assert {request.url.path for request in recorded} == {"/1", "/2"}
 
 
-def test_every_run_of_these_tests_has_each_hook() -> None:
+def test_conftest_has_each_hook_of_the_search() -> None:
     hooks = {
         name: hook for name, hook in vars(log_search_hooks).items() if name.startswith(("pytest_", "_rec"))
     }

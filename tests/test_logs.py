@@ -1,4 +1,4 @@
-"""The log: the place of an error, a hash of the person's id, and no personal data."""
+"""The log has the place of an error and a hash of the person's id, but no personal data."""
 
 import asyncio
 import json
@@ -41,6 +41,7 @@ def test_an_error_of_the_code_is_reported_with_its_message(error: Exception) -> 
 
 @pytest.fixture
 def _default_log() -> Iterator[None]:
+    """Restore the default log after the test."""
     yield
     logs.configure("info", "json")
 
@@ -57,32 +58,35 @@ def test_a_person_has_the_same_hash_as_long_as_the_key_stays_the_same() -> None:
     assert pseudonym_of("ann") == first
 
 
-@pytest.mark.parametrize("nothing", [True, False])
-async def test_the_log_line_of_a_request_is_json(nothing: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("absent", [True, False])
+async def test_the_log_line_of_a_request_is_json(
+    absent: bool,  # noqa: FBT001
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     logs.configure("info", "json")
 
     logs.log_request(
         "id",
-        None if nothing else "a" * 32,
-        None if nothing else 'ann "the" \\ admin\n',
+        None if absent else "a" * 32,
+        None if absent else 'ann "the" \\ admin\n',
         "GET",
-        None if nothing else "/api/{user_id}/tasks",
+        None if absent else "/api/{user_id}/tasks",
         200,
-        None if nothing else "task-not-found",
+        None if absent else "task-not-found",
         1.2345,
     )
 
     line = json.loads(capsys.readouterr().out)
     assert (line["request_id"], line["milliseconds"], line["level"]) == ("id", 1.23, "info")
     fields = line["trace_id"], line["user"], line["route"], line["problem"]
-    assert all(value is None for value in fields) if nothing else None not in fields
+    assert all(value is None for value in fields) if absent else None not in fields
     assert "ann" not in str(line)
     assert datetime.now(UTC) - datetime.fromisoformat(line["timestamp"]) < timedelta(seconds=5)
 
 
 @pytest.fixture
 def log_file(tmp_path: Path) -> Iterator[TextIO]:
-    """A file to write to."""
+    """A file to which standard output is redirected."""
     with (tmp_path / "log").open("w") as file:
         yield file
 
@@ -174,7 +178,7 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_
     ]
 
 
-ENDLESS = {
+UNBOUNDED = {
     "OPTIONS": (None, "OPTIONS", "/api/{user_id}/tasks", 204),
     "a health probe": (None, "GET", "/health", 200),
     "a path that does not exist": (None, "GET", None, 404),
@@ -209,18 +213,18 @@ def flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return log_many
 
 
-@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("kind", UNBOUNDED)
 async def test_requests_that_no_rate_limit_bounds_have_a_limited_number_of_lines_per_second_and_a_count(
     flood: Callable[..., list[Any]], kind: str
 ) -> None:
-    first = flood(LINES_MAX, *ENDLESS[kind])
-    *second, count = flood(LINES_MAX + 812, *ENDLESS[kind])
-    *third, again = flood(LINES_MAX + 1, *ENDLESS[kind])
+    first = flood(LINES_MAX, *UNBOUNDED[kind])
+    *second, count = flood(LINES_MAX + 812, *UNBOUNDED[kind])
+    *third, again = flood(LINES_MAX + 1, *UNBOUNDED[kind])
 
     assert [len(lines) for lines in (first, second, third)] == [LINES_MAX] * 3
     assert {line["event"] for line in (*first, *second, *third)} == {"request"}
     assert (count["event"], count["left_out"]) == ("request lines left out", 812)
-    assert count["statuses"] == {str(ENDLESS[kind][3]): 812}
+    assert count["statuses"] == {str(UNBOUNDED[kind][3]): 812}
     assert again["left_out"] == 1
 
 
@@ -246,7 +250,7 @@ async def test_the_reason_of_a_refused_token_counts_as_a_line_too(flood: Callabl
     assert (count["left_out"], later["event"]) == (1, "request")
 
 
-@pytest.mark.usefixtures("flood")  # which stops the clock
+@pytest.mark.usefixtures("flood")  # stops the clock
 async def test_the_number_of_lines_left_out_is_reported_soon_and_without_a_request_id(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Text of a client in a message or a log line: bounded, and without control characters."""
+"""A client's text in a message or a log line is cut, and has no control characters."""
 
 import pytest
 
@@ -18,6 +18,6 @@ from app.quoting import QUOTED_MAX, quote
         ("x" * (QUOTED_MAX + 1), "x" * QUOTED_MAX + "…"),
     ],
 )
-def test_characters_that_are_not_printable_are_escaped(sent: str, quoted: str) -> None:
+def test_characters_that_are_not_printable_are_escaped_and_a_long_text_is_cut(sent: str, quoted: str) -> None:
     assert quote(sent) == quoted
     quote(sent).encode()  # half a surrogate pair would raise an error here

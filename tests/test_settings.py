@@ -1,4 +1,4 @@
-"""Settings: everything wrong is named at once, and nothing has a secret for a default."""
+"""Settings: all errors are reported at once, and no secret has a default."""
 
 from pathlib import Path
 
@@ -150,12 +150,12 @@ def test_each_missing_or_invalid_variable_is_reported(env: dict[str, str], varia
         "https://host/db",
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+def test_an_invalid_database_url_is_refused(url: str) -> None:
     with pytest.raises(MalformedAddress):
         DatabaseAddress.parse(url)
 
 
-def test_limits_a_store_and_proxies_are_read() -> None:
+def test_rate_limits_their_store_and_trusted_proxies_are_read() -> None:
     limits = Settings.from_env(
         {
             **GOOD,
@@ -176,7 +176,9 @@ def test_limits_a_store_and_proxies_are_read() -> None:
     assert "hunter2" not in repr(limits)
 
 
-def test_a_store_without_a_port_uses_the_default_port_and_its_authority_is_a_file(tmp_path: Path) -> None:
+def test_a_store_url_without_a_port_gets_the_default_port_and_its_certificate_authority_is_a_file(
+    tmp_path: Path,
+) -> None:
     (authority := tmp_path / "root.crt").touch()
 
     limits = Settings.from_env(

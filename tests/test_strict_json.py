@@ -114,7 +114,7 @@ json_values = st.recursive(
 
 
 def depth(value: Any) -> int:
-    """Return how many arrays and objects are within each other."""
+    """Return how deeply arrays and objects are nested."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
@@ -153,7 +153,7 @@ HALF = 128 * 1024
 LONG = {
     "quotes that are escaped, then brackets": b'"' + b'\\"' * HALF + b"[" * 33,
     "brackets, then quotes that are escaped": b"[" * 33 + b'"' + b'\\"' * HALF,
-    "strings that begin and begin": b'"a' * HALF + b"[" * 33,
+    "many short strings, one after the other": b'"a' * HALF + b"[" * 33,
     "backslashes": b"[" * 33 + b'"' + b"\\" * 2 * HALF,
     "brackets that open": b"[" * 2 * HALF,
     "brackets that open and close": b"[" * HALF + b"]" * HALF,
@@ -179,7 +179,10 @@ def in_slices(text: bytes, part_max: int = 10**7) -> object:
 
 
 def verdict(read: Any, text: bytes) -> Any:
-    """Return the value, or that there is none. Of two errors in one text, each reader may name the other."""
+    """Return the value, or `NotStrictJson` if the text is refused.
+
+    The message is left out: if a text has two errors, the two readers may report different ones.
+    """
     try:
         return read(text)
     except NotStrictJson:
@@ -275,7 +278,7 @@ async def test_other_work_runs_between_two_items(monkeypatch: pytest.MonkeyPatch
 
 
 def seconds_of(text: bytes) -> float:
-    """Return how long it takes at least to judge a text, in seconds of the processor."""
+    """Return the lowest CPU time of three reads of a text, in seconds."""
     took = []
     for _ in range(3):
         began = time.process_time()

@@ -1,7 +1,8 @@
-"""Long work shares the event loop: with all else, and with other long work.
+"""Long work shares the event loop with requests and with other long work.
 
-Faults put in on purpose, each found by a test: everybody goes on in the next round; who gave up is called, and
-nobody after; no rest between slices; the same rest after every slice; the long rest without a small request.
+These faults were tried, and a test failed for each: all long work continues in the next round; cancelled work gets the
+next turn, and then no other work does; no rest between slices; the same rest after every slice; the long rest although
+no small request is in progress.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from app.event_loop import REST_PER_WORK, SMALL_REQUESTS, TimeSlice
 
 WORKERS, PIECES = 8, 5
 REST = 0.01  # seconds
-LONG = 0.005  # seconds
+LONG = 0.005  # seconds of one slice
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ async def test_each_round_of_the_event_loop_runs_one_slice_of_long_work() -> Non
         by_round.append(len(done) - before)
 
     assert max(by_round) == 1
-    assert done == [*range(WORKERS)] * PIECES  # each in its turn
+    assert done == [*range(WORKERS)] * PIECES  # in turns
 
 
 async def test_the_event_loop_is_free_for_a_while_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +100,7 @@ class Slices:
 
     @property
     def rests(self) -> list[float]:
-        """Return each rest in lengths of the slice before it."""
+        """Each rest, divided by the length of the slice before it."""
         return [(after - ended) / (ended - began) for (began, ended), (after, _) in pairwise(self.times)]
 
 
@@ -116,7 +117,7 @@ async def test_while_a_small_request_is_in_progress_the_loop_is_free_three_times
 
 async def test_without_small_requests_long_work_continues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.event_loop.REST_PER_WORK", 10_000)
-    monkeypatch.setattr(SMALL_REQUESTS, "count", 0)  # whatever tests before this one left
+    monkeypatch.setattr(SMALL_REQUESTS, "count", 0)  # earlier tests may have left another number
 
     async with asyncio.timeout(5):
         await Slices().work()

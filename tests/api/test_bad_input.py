@@ -16,7 +16,7 @@ DEEP = b"[" * 100_000
 UNREADABLE = {
     "nothing": b"",
     "no JSON": b"title=x",
-    "half of it": b'{"title": "x"',
+    "half of an object": b'{"title": "x"',
     "not UTF-8": b'{"title": "\xff"}',
     "UTF-16": '{"title": "x"}'.encode("utf-16"),
     "a byte order mark": b'\xef\xbb\xbf{"title": "x"}',
@@ -57,7 +57,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-async def sent(person: Person, body: bytes, method: str = "POST", path: str = "", **headers: str) -> Any:
+async def send(person: Person, body: bytes, method: str = "POST", path: str = "", **headers: str) -> Any:
     headers = {"content-type": "application/json", **headers}
     return await person.ask(method, path, content=body, headers=headers)
 
@@ -66,7 +66,7 @@ async def sent(person: Person, body: bytes, method: str = "POST", path: str = ""
 async def test_a_body_that_is_not_a_json_object_is_refused(people: People, body: bytes) -> None:
     ann = people.one()
 
-    response = await sent(ann, body)
+    response = await send(ann, body)
 
     problem = response.json()
     assert response.status_code == 400
@@ -174,7 +174,7 @@ async def test_a_body_over_256_kb_is_too_large(people: People) -> None:
     ann = people.one()
     body = json.dumps({"title": "x", "description": "y" * 256 * 1024}).encode()
 
-    assert (await sent(ann, body)).status_code == 413
+    assert (await send(ann, body)).status_code == 413
 
 
 async def test_a_body_over_256_kb_in_chunks_is_too_large(people: People) -> None:
@@ -215,7 +215,7 @@ async def test_a_body_without_a_media_type_or_with_a_content_coding_is_refused(p
     assert response.json()["detail"].startswith(
         "The body has no `Content-Type`. Send it as `application/json`"
     )
-    assert (await sent(ann, b'{"title":"x"}', **{"content-encoding": "gzip"})).status_code == 415
+    assert (await send(ann, b'{"title":"x"}', **{"content-encoding": "gzip"})).status_code == 415
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ async def test_a_body_without_a_media_type_or_with_a_content_coding_is_refused(p
     ],
 )
 async def test_every_spelling_of_the_json_media_type_is_accepted(people: People, kind: str) -> None:
-    response = await sent(people.one(), b'{"title":"x"}', **{"content-type": kind})
+    response = await send(people.one(), b'{"title":"x"}', **{"content-type": kind})
 
     assert response.status_code == 201
 
@@ -248,7 +248,7 @@ names = st.sampled_from(["title", "description", "completed", "id", "user_id", "
 async def test_any_body_creates_a_task_or_gets_a_problem(people: People, body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    response = await sent(people.one(), raw)
+    response = await send(people.one(), raw)
 
     assert response.status_code in (201, 400)
     if response.status_code == 400:

@@ -17,7 +17,7 @@ from tests.conftest import environment_for
 from tests.support.in_process import client_of
 from tests.support.people import ORIGIN, TRUST
 from tests.support.servers.jwks import jwks_server
-from tests.support.signing import SigningKey, shared
+from tests.support.signing import SigningKey, sign_with_secret
 
 
 def good_token() -> str:
@@ -25,7 +25,7 @@ def good_token() -> str:
 
 
 def bad_tokens() -> dict[str, str]:
-    """Make a token of each kind. Those made with the module would have expired at the end of a long run."""
+    """Make a bad token of each kind. Each test makes new ones: tokens made at the import could expire in a long run."""
     now = int(time.time())
     claims = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": now, "exp": now + 900}
     return {
@@ -34,44 +34,44 @@ def bad_tokens() -> dict[str, str]:
         "three parts of noise": "a.b.c",
         "too long": "a" * 9000,
         "forged": good_token()[:-4] + "AAAA",
-        "of another secret": shared(claims, secret=b"another" * 9),
-        "expired": shared(claims | {"exp": now - 60}),
-        "of another issuer": shared(claims | {"iss": "https://evil.example.com"}),
-        "for another audience": shared(claims | {"aud": "x"}),
-        "of nobody": shared(claims | {"sub": ""}),
+        "of another secret": sign_with_secret(claims, secret=b"another" * 9),
+        "expired": sign_with_secret(claims | {"exp": now - 60}),
+        "of another issuer": sign_with_secret(claims | {"iss": "https://evil.example.com"}),
+        "for another audience": sign_with_secret(claims | {"aud": "x"}),
+        "of nobody": sign_with_secret(claims | {"sub": ""}),
         "of an unknown key": SigningKey("unknown").sign(claims),
-        "without algorithm": shared(claims, alg="none"),
+        "without algorithm": sign_with_secret(claims, alg="none"),
     }
 
 
 @dataclass
-class Doorbell:
-    """Something that listens where a database would, and counts who comes."""
+class FakeDatabase:
+    """Listens in place of a database, and counts and closes connections."""
 
     url: str = ""
-    rung: int = 0
+    connections: int = 0
 
-    def ring(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.rung += 1
+    def accept(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         writer.close()
 
 
 @asynccontextmanager
-async def client_of_a_doorbell() -> AsyncIterator[tuple[httpx.AsyncClient, Doorbell]]:
-    bell = Doorbell()
-    server = await asyncio.start_server(bell.ring, "127.0.0.1", 0)
+async def client_and_fake_database() -> AsyncIterator[tuple[httpx.AsyncClient, FakeDatabase]]:
+    database = FakeDatabase()
+    server = await asyncio.start_server(database.accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with jwks_server(SigningKey("known").public) as keys:
         env = environment_for(f"postgresql://ann@127.0.0.1:{port}/x", JWKS_URL=keys.url)
         async with client_of(compose(Settings.from_env(env))) as client:
-            yield client, bell
+            yield client, database
     server.close()
     await server.wait_closed()
 
 
 @pytest.mark.parametrize("name", ["of another issuer", "for another audience"])
 async def test_only_the_log_has_the_expected_claim(name: str) -> None:
-    async with client_of_a_doorbell() as (client, _):
+    async with client_and_fake_database() as (client, _):
         with capture_logs() as logged:
             response = await client.get(
                 "/api/me/tasks", headers={"authorization": f"Bearer {bad_tokens()[name]}"}
@@ -84,14 +84,14 @@ async def test_only_the_log_has_the_expected_claim(name: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_invalid_token_uses_no_database_connection(method: str) -> None:
-    async with client_of_a_doorbell() as (client, bell):
+    async with client_and_fake_database() as (client, database):
         for name, token in bad_tokens().items():
             headers = {"authorization": f"Bearer {token}"} if token else {}
             response = await client.request(method, "/api/me/tasks", headers=headers)
             assert response.status_code == 401, name
-        assert bell.rung == 0
+        assert database.connections == 0
 
         good = await client.get("/api/me/tasks", headers={"authorization": f"Bearer {good_token()}"})
 
         assert good.status_code == 503  # the database is down: the bad tokens were refused without it
-        assert bell.rung > 0
+        assert database.connections > 0

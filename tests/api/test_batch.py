@@ -24,7 +24,7 @@ async def batch(person: Person, *operations: Any, **arguments: Any) -> Any:
 
 
 def places(answer: Any) -> set[str]:
-    return {fault["pointer"] for fault in answer.json()["errors"]}
+    return {error["pointer"] for error in answer.json()["errors"]}
 
 
 async def test_results_of_all_kinds_of_operations_are_in_the_requested_order(people: People) -> None:
@@ -128,21 +128,25 @@ async def test_restoring_a_task_that_is_not_in_the_trash_gets_409_with_its_index
     assert len(await ann.titles()) == 1
 
 
-async def test_a_batch_into_a_full_list_gets_409_and_creates_nothing(database_url: str) -> None:
+async def test_a_full_list_gives_409_a_missing_if_match_428_and_an_absent_task_404(database_url: str) -> None:
     settings = Settings.from_env(environment_for(database_url, MAX_TASKS="3", REQUIRE_IF_MATCH="1"))
     async with client_of(compose(settings)) as client:
         ann = People(client).one()
         task = await ann.create()
 
         full = await batch(ann, *({"op": "create", "title": "x"} for _ in range(3)))
-        unsaid = await batch(ann, {"op": "complete", "id": task["id"]})
+        without_if_match = await batch(ann, {"op": "complete", "id": task["id"]})
         absent = await batch(ann, {"op": "complete", "id": ID})
-        whichever = await batch(ann, {"op": "complete", "id": task["id"], "if_match": "*"})
+        any_version = await batch(ann, {"op": "complete", "id": task["id"], "if_match": "*"})
 
     assert (full.status_code, full.json()["type"]) == (409, "/problems/too-many-tasks")
-    assert (unsaid.status_code, places(unsaid), unsaid.headers["etag"]) == (428, {"/operations/0"}, '"1"')
+    assert (without_if_match.status_code, places(without_if_match), without_if_match.headers["etag"]) == (
+        428,
+        {"/operations/0"},
+        '"1"',
+    )
     assert absent.status_code == 404
-    assert whichever.status_code == 200
+    assert any_version.status_code == 200
 
 
 WRONG: dict[str, tuple[Any, set[str]]] = {
@@ -190,7 +194,7 @@ WRONG: dict[str, tuple[Any, set[str]]] = {
             *("/operations/2/title", "/operations/2/completed"),
         },
     ),
-    "no id and no tag": (
+    "a malformed id and entity tag": (
         {
             "operations": [
                 {"op": "delete", "id": "x", "if_match": "1"},
@@ -220,7 +224,7 @@ async def test_every_error_is_reported_with_its_index(people: People, body: Any,
     assert await ann.titles() == []
 
 
-async def test_a_malformed_key_is_one_of_the_reported_errors(people: People) -> None:
+async def test_a_malformed_idempotency_key_is_one_of_the_reported_errors(people: People) -> None:
     answer = await batch(people.one(), {"op": "create"}, headers={"idempotency-key": '"'})
 
     assert (answer.status_code, places(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
@@ -233,10 +237,10 @@ async def test_a_batch_of_two_megabytes_is_accepted_and_a_larger_one_refused(peo
     full = body + b" " * (2 * 1024 * 1024 - len(body))
     headers = {"content-type": "application/json"}
 
-    over = await ann.ask("POST", "batch", content=full + b" ", headers=headers)
-    well = await ann.ask("POST", "batch", content=full, headers=headers)
+    refused = await ann.ask("POST", "batch", content=full + b" ", headers=headers)
+    accepted = await ann.ask("POST", "batch", content=full, headers=headers)
 
-    assert (over.status_code, well.status_code) == (413, 200)
+    assert (refused.status_code, accepted.status_code) == (413, 200)
     created = await ann.ask("GET", "summary")
     assert created.json()["open"] == 100
 
@@ -251,7 +255,7 @@ async def test_one_operation_of_more_than_256_kilobytes_is_413_before_its_errors
     assert (await batch(ann, small, large)).status_code == 413
 
 
-async def test_a_batch_with_a_key_is_done_once(people: People) -> None:
+async def test_a_batch_with_an_idempotency_key_is_done_once(people: People) -> None:
     ann, key = people.one(), {"idempotency-key": f'"{uuid4()}"'}
     create = {"op": "create", "title": "x"}
 

@@ -1,4 +1,4 @@
-"""Caching (RFC 9111): a private cache stores responses and revalidates them; no shared cache, no problem response."""
+"""Caching (RFC 9111): only a private cache may store tasks, and must revalidate them. No cache stores an error."""
 
 import pytest
 

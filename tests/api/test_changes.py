@@ -1,4 +1,4 @@
-"""`GET …/tasks/changes`: a client that reads it gets all tasks, and each wrong request is refused with a place."""
+"""`GET …/tasks/changes`: a client that follows the feed gets every task, and each wrong parameter is reported with its place."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 
 
 async def follow(person: Person, follower: Follower, *, limit: int = 200) -> list[Any]:
-    """Let a client read all that is new by `next`. Return the responses."""
+    """Read pages until there are no more changes. Return the responses."""
     responses = []
     while True:
         since = "" if follower.token is None else f"&since={follower.token}"
@@ -109,9 +109,9 @@ async def test_a_token_above_the_revision_or_below_the_floor_gets_410(
 
 async def test_a_forged_token_without_a_valid_revision_is_refused(people: People) -> None:
     ann = people.one()
-    made = cursors.write_token(ChangesToken(2**62), UserId(ann.user_id))
+    token = cursors.write_token(ChangesToken(2**62), UserId(ann.user_id))
 
-    assert (await ann.ask("GET", f"changes?since={made}")).status_code == 400
+    assert (await ann.ask("GET", f"changes?since={token}")).status_code == 400
 
 
 async def test_a_page_of_changes_ends_at_1_mb_and_the_next_page_has_the_rest(people: People) -> None:
@@ -126,4 +126,4 @@ async def test_a_page_of_changes_ends_at_1_mb_and_the_next_page_has_the_rest(peo
 
     assert len(responses) > 1
     assert max(len(response.content) for response in responses) < 1.1 * 2**20
-    assert len(follower.copy) == len(follower.met) == 80
+    assert len(follower.copy) == len(follower.received) == 80

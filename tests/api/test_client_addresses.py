@@ -1,4 +1,4 @@
-"""Client address of a request: only our own proxies are trusted, read from the right."""
+"""The client address of a request. `X-Forwarded-For` counts only from a trusted proxy, and is read from the right."""
 
 from ipaddress import ip_network
 
@@ -31,14 +31,18 @@ def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ())
         (None, "unknown"),
     ],
 )
-@pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
+@pytest.mark.parametrize(
+    "clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["no proxy", "proxies"]
+)
 def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
     clients: ClientAddresses, peer: str | None, name: str
 ) -> None:
     assert clients.address_of(request_from(peer)) == name
 
 
-@pytest.mark.parametrize("clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["alone", "behind"])
+@pytest.mark.parametrize(
+    "clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["no proxy", "proxies"]
+)
 def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAddresses) -> None:
     assert clients.address_of(request_from("192.0.2.9", "192.0.2.1")) == "192.0.2.9"
 
@@ -53,7 +57,7 @@ def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAd
         (["2001:db8:1:2::3"], "2001:db8:1:2::/64"),
         (["::ffff:192.0.2.1"], "192.0.2.1"),
         (["[::ffff:192.0.2.1]:80"], "192.0.2.1"),
-        (["203.0.113.5, 192.0.2.1"], "192.0.2.1"),  # the left one is what the client says of itself
+        (["203.0.113.5, 192.0.2.1"], "192.0.2.1"),  # the client itself may have sent the left one
         (["203.0.113.5,192.0.2.1 ,\t10.1.1.1"], "192.0.2.1"),
         (["203.0.113.5", "192.0.2.1, 10.1.1.1", "10.2.2.2"], "192.0.2.1"),
         (["192.0.2.1, ::ffff:10.1.1.1, 2001:db8:ffff::1"], "192.0.2.1"),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 WRITES: Mapping[str, tuple[str, str, Any]] = {
     "put": ("PUT", "{id}", {"title": "y"}),
     "patch": ("PATCH", "{id}", {"title": "y"}),
-    "patch of nothing": ("PATCH", "{id}", {}),
+    "empty patch": ("PATCH", "{id}", {}),
     "toggle": ("PATCH", "{id}/complete", None),
     "complete": ("PATCH", "{id}/complete", {"completed": True}),
     "move": ("POST", "{id}/move", "beside"),
@@ -22,10 +22,12 @@ WRITES: Mapping[str, tuple[str, str, Any]] = {
     "purge": ("DELETE", "{id}?permanent=true", None),
     "restore": ("POST", "{id}/restore", None),
 }
-DONE = dict.fromkeys(WRITES, (200, 204)) | {"restore": (409,)}  # it is not in the trash: judged last
+SUCCESS = dict.fromkeys(WRITES, (200, 204)) | {
+    "restore": (409,)
+}  # the task is not in the trash, which is checked after `If-Match`
 
 
-async def written(
+async def send_write(
     person: Person, write: str, task_id: object, beside: object, if_match: str | bytes | None
 ) -> Any:
     method, path, body = WRITES[write]
@@ -44,7 +46,7 @@ async def test_given_an_old_version_then_a_write_gets_412_and_writes_nothing(
     task, other = await ann.create(), await ann.create()
     before = (await ann.ask("PATCH", task["id"], json={"title": "seen by nobody"})).json()
 
-    response = await written(ann, write, task["id"], other["id"], '"1"')
+    response = await send_write(ann, write, task["id"], other["id"], '"1"')
 
     assert response.status_code == 412
     assert response.headers["etag"] == '"2"'
@@ -60,9 +62,9 @@ async def test_given_the_current_version_then_the_write_is_done(
     ann = people.one()
     task, other = await ann.create(), await ann.create()
 
-    response = await written(ann, write, task["id"], other["id"], if_match)
+    response = await send_write(ann, write, task["id"], other["id"], if_match)
 
-    assert response.status_code in DONE[write]
+    assert response.status_code in SUCCESS[write]
 
 
 @pytest.mark.parametrize("if_match", ['W/"1"', '"01"', '"2"', '"x"', '""', '"1', "1", '"1" "2"'])
@@ -72,7 +74,7 @@ async def test_a_weak_or_different_etag_gets_412_and_a_malformed_one_400(
     ann = people.one()
     task = await ann.create()
 
-    response = await written(ann, "toggle", task["id"], None, if_match)
+    response = await send_write(ann, "toggle", task["id"], None, if_match)
 
     malformed = if_match in ('"1', "1", '"1" "2"')
     assert response.status_code == (400 if malformed else 412)
@@ -89,7 +91,7 @@ async def test_an_etag_that_can_never_match_gets_412_with_that_reason(people: Pe
     batch = {"operations": [{"op": "complete", "id": task["id"], "if_match": if_match}]}
     shown = {'"\x80"': '"\\x80"', f'"{"x" * 500}"': f'"{"x" * 99}…'}.get(if_match, if_match)
 
-    of_one = await written(ann, "patch", task["id"], None, if_match.encode("latin-1"))
+    of_one = await send_write(ann, "patch", task["id"], None, if_match.encode("latin-1"))
     of_batch = await ann.ask("POST", "batch", json=batch)
 
     assert (of_one.status_code, of_batch.status_code) == (412, 412)
@@ -104,13 +106,13 @@ async def test_an_etag_of_an_old_version_gets_412_because_the_task_changed(peopl
     ann = people.one()
     task = await ann.create()
 
-    response = await written(ann, "patch", task["id"], None, 'W/"1", "2"')
+    response = await send_write(ann, "patch", task["id"], None, 'W/"1", "2"')
 
     assert response.status_code == 412
     assert response.json()["detail"].startswith("The task was changed after you read it")
 
 
-async def test_a_version_in_a_body_does_not_stop_a_write(people: People) -> None:
+async def test_a_version_in_a_body_is_refused_by_patch_and_ignored_by_put(people: People) -> None:
     ann = people.one()
     task = await ann.create("first")
     await ann.ask("PATCH", task["id"], json={"title": "second"})
@@ -127,7 +129,7 @@ async def test_an_absent_task_gets_404_with_any_if_match(people: People, write: 
     ann = people.one()
     other = await ann.create()
 
-    assert (await written(ann, write, a_task_id(), other["id"], '"1"')).status_code == 404
+    assert (await send_write(ann, write, a_task_id(), other["id"], '"1"')).status_code == 404
 
 
 async def test_every_response_with_one_task_has_its_version_as_etag(people: People) -> None:
@@ -177,16 +179,16 @@ async def test_given_require_if_match_then_a_write_without_it_gets_428_and_an_ab
     ann = careful_people.one()
     task, other = await ann.create(), await ann.create()
 
-    refused = await written(ann, write, task["id"], other["id"], None)
-    absent = await written(ann, write, a_task_id(), other["id"], None)
-    accepted = await written(ann, write, task["id"], other["id"], "*")
+    refused = await send_write(ann, write, task["id"], other["id"], None)
+    absent = await send_write(ann, write, a_task_id(), other["id"], None)
+    accepted = await send_write(ann, write, task["id"], other["id"], "*")
 
     assert (refused.status_code, absent.status_code) == (428, 404)
     assert (refused.headers["etag"], refused.json()["type"]) == (
         '"1"',
         "/problems/if-match-required",
     )
-    assert accepted.status_code in DONE[write]
+    assert accepted.status_code in SUCCESS[write]
 
 
 @pytest.mark.quiet

@@ -1,4 +1,4 @@
-"""`CORS_ORIGINS=https://*.example.com`: pages of any one label may send requests, as previews of a front end do, and no others."""
+"""`CORS_ORIGINS=https://*.example.com` allows origins with exactly one label for the `*`, as previews of a front end have."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ PREFLIGHT = {"access-control-request-method": "POST"}
 
 @pytest.fixture(scope="module")
 async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that receives requests from previews of a front end."""
+    """A client of a service with wildcards in `CORS_ORIGINS`."""
     listed = "https://app.example.com,https://*.previews.example.com,http://*.localhost:3000"
     app = compose(Settings.from_env(environment_for(database_url, CORS_ORIGINS=listed)))
     async with client_of(app) as client:
@@ -82,7 +82,7 @@ async def test_a_page_of_any_other_origin_may_not_send_requests(
 
 
 def preflights(*origins: str | bytes) -> list[dict[str, object]]:
-    """Send a preflight of each origin to a new service, and return the lines about origins."""
+    """Answer a preflight of each origin, and return the lines of the log."""
     cors = Cors(["https://app.example.com"])
     with capture_logs() as logged:
         for origin in origins:

@@ -1,4 +1,4 @@
-"""Requests for events that are refused. tests/e2e/test_event_streams.py has the streams."""
+"""Requests for an event stream that are refused, and HEAD. tests/e2e/test_event_streams.py opens streams."""
 
 import asyncio
 
@@ -15,10 +15,10 @@ NOW = "events?since=now"
 
 
 async def ask(person: Person, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    """Send a request. Fail in time if a stream is opened instead of refused."""
+    """Send a request. Fail after 20 seconds if the service opens a stream instead."""
     async with asyncio.timeout(20):
         return await person.ask(
-            method, path, headers={name.replace("_", "-"): it for name, it in headers.items()}
+            method, path, headers={name.replace("_", "-"): value for name, value in headers.items()}
         )
 
 
@@ -30,7 +30,7 @@ async def test_a_request_without_since_and_last_event_id_is_refused(people: Peop
     refused = await ask(people.one(), "events")
 
     assert refused.status_code == 400
-    assert [(fault["pointer"], fault["in"]) for fault in refused.json()["errors"]] == [("/since", "query")]
+    assert [(error["pointer"], error["in"]) for error in refused.json()["errors"]] == [("/since", "query")]
 
 
 @pytest.mark.parametrize("since", ["", "x", "NOW", "now ", "A" * 3000, "%00", "%ff"])
@@ -69,7 +69,7 @@ async def test_an_unknown_or_repeated_parameter_is_refused(people: People, query
     assert (await ask(people.one(), f"events?{query}")).status_code == 400
 
 
-async def test_a_token_above_the_revision_gets_410_with_the_advice_to_read_all_again(
+async def test_a_token_above_the_revision_gets_410(
     people: People,
 ) -> None:
     ann = people.one()

@@ -1,6 +1,6 @@
-"""Random histories by two owners: the service and a simple model, side by side, agree after every step.
+"""Random histories of requests by two people: the service and a simple model agree after every step.
 
-How they were seen to find a fault in each verb: `docs/decisions/0008-histories.md`.
+`docs/decisions/0008-histories.md` lists the faults that were tried. This test found each of them.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 HISTORIES = 200
 STEPS = 24
-SHORT = 14  # characters of a position: between two there is room for few, so that all are spread now and then
+SHORT = 14  # characters of a position; with this limit, tasks are often spread
 
 
 class Histories(Batches, Writes, Reads, Changes):
@@ -30,7 +30,7 @@ class Histories(Batches, Writes, Reads, Changes):
 
 @pytest.fixture
 async def migrated(postgres: PostgresServer) -> str:
-    """A database of their own: in it, the trash of all owners is deleted again and again."""
+    """A separate database, because the histories delete the trash of all owners."""
     return await migrated_database(postgres)
 
 

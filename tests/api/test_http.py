@@ -68,8 +68,8 @@ async def test_head_gets_the_headers_of_get_without_the_body(people: People, pat
 
     assert head.content == b""
     assert head.status_code == got.status_code == 200
-    same = ("content-type", "content-length")
-    assert [head.headers[name] for name in same] == [got.headers[name] for name in same]
+    names = ("content-type", "content-length")
+    assert [head.headers[name] for name in names] == [got.headers[name] for name in names]
 
 
 async def test_a_stopping_service_writes_all_lines_of_its_log(
@@ -79,9 +79,9 @@ async def test_a_stopping_service_writes_all_lines_of_its_log(
     logs.configure("info", "json")
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         await client.get("/health")
-        waiting = logs._pending
+        pending = logs._pending
 
-    assert waiting > 0
+    assert pending > 0
     assert logs._pending == 0
 
 
@@ -239,8 +239,8 @@ async def test_every_response_and_every_error_can_be_read_by_an_allowed_origin(
 
 
 @pytest.fixture
-async def named(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service that allows some host names only."""
+async def limited_hosts(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service with `ALLOWED_HOSTS`."""
     env = environment_for(database_url, ALLOWED_HOSTS="api.example.com, *.example.org, [::1]")
     app = compose(Settings.from_env(env))
     async with client_of(app) as client:
@@ -248,14 +248,16 @@ async def named(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("host", ["api.example.com", "API.example.com:8000", "a.b.example.org", "[::1]:80"])
-async def test_a_request_for_an_allowed_host_name_is_answered(named: httpx.AsyncClient, host: str) -> None:
-    assert (await named.get("/openapi.json", headers={"host": host})).status_code == 200
+async def test_a_request_for_an_allowed_host_name_is_answered(
+    limited_hosts: httpx.AsyncClient, host: str
+) -> None:
+    assert (await limited_hosts.get("/openapi.json", headers={"host": host})).status_code == 200
 
 
-async def test_two_host_headers_are_refused_with_what_to_send(named: httpx.AsyncClient) -> None:
+async def test_two_host_headers_are_refused_with_what_to_send(limited_hosts: httpx.AsyncClient) -> None:
     hosts = [("host", "api.example.com"), ("host", "a.example.org")]
 
-    response = await named.get("/openapi.json", headers=hosts)
+    response = await limited_hosts.get("/openapi.json", headers=hosts)
 
     assert response.status_code == 400
     assert response.json()["detail"] == "Send one `Host` header with a host name of this service."
@@ -265,10 +267,10 @@ async def test_two_host_headers_are_refused_with_what_to_send(named: httpx.Async
     "host", ["evil.example", "example.org", "api.example.com.evil.example", "evilexample.org", ""]
 )
 async def test_a_request_for_another_host_name_is_refused_but_health_is_reported(
-    named: httpx.AsyncClient, host: str
+    limited_hosts: httpx.AsyncClient, host: str
 ) -> None:
-    response = await named.get("/openapi.json", headers={"host": host})
+    response = await limited_hosts.get("/openapi.json", headers={"host": host})
 
     assert response.status_code == 400
     assert "Host" in response.json()["detail"]
-    assert (await named.get("/health", headers={"host": host})).status_code == 200
+    assert (await limited_hosts.get("/health", headers={"host": host})).status_code == 200

@@ -1,4 +1,4 @@
-"""HTTP as clients speak it: each habit of a public client, and the answer that it needs."""
+"""HTTP as existing clients use it: a habit of a client, and the response that the client needs."""
 
 import gzip
 import json
@@ -137,12 +137,12 @@ async def test_if_none_match_star_stops_each_write_of_an_existing_task(people: P
 
     assert (response.status_code, response.headers["etag"]) == (412, '"1"')
     assert (response.json()["type"], response.json()["title"]) == ("about:blank", "Precondition Failed")
-    assert "The task exists" in response.json()["detail"]  # and has not changed
+    assert "The task exists" in response.json()["detail"]
     assert (await ann.ask("GET", task["id"])).json() == task
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_if_none_match_with_one_version_does_not_stop_a_write(people: People, name: str) -> None:
+async def test_if_none_match_with_a_version_is_refused_for_a_write(people: People, name: str) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -174,7 +174,7 @@ async def test_a_listed_origin_may_send_credentials_and_another_may_not(people: 
 
 
 @pytest.mark.parametrize("name", ["create", "PUT", "PATCH", "complete", "move", "batch"])
-async def test_a_compressed_body_is_refused_by_its_coding(people: People, name: str) -> None:
+async def test_a_compressed_body_is_refused_because_of_its_content_coding(people: People, name: str) -> None:
     ann = people.one()
     task = await ann.create()
     paths = {"create": ("POST", ""), "batch": ("POST", "batch")}

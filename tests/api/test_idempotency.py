@@ -28,20 +28,20 @@ pytestmark = pytest.mark.server
 TITLE = {"title": "water the plants"}
 
 
-def keyed(key: str | None = None) -> dict[str, str]:
-    """Return the header with this key, or with a new one."""
+def key_header(key: str | None = None) -> dict[str, str]:
+    """Return the header `Idempotency-Key` with this key, or with a new one."""
     return {"idempotency-key": f'"{uuid4()}"' if key is None else key}
 
 
 def comparable(response: httpx.Response) -> tuple[Any, ...]:
-    """Return a response without its per-request headers and without the header that marks a stored response."""
+    """Return a response without the headers that differ if it is sent again."""
     own = ("x-request-id", "ratelimit", "idempotency-replayed")
     headers = {name: value for name, value in response.headers.items() if name not in own}
     return response.status_code, headers, response.content
 
 
 async def test_a_repeated_request_gets_the_first_response_and_idempotency_replayed(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
 
     first = await ann.ask("POST", json=TITLE, headers=key)
     again = await ann.ask("POST", json=TITLE, headers=key)
@@ -55,7 +55,7 @@ async def test_a_repeated_request_gets_the_first_response_and_idempotency_replay
 async def test_a_repeated_request_gets_the_first_response_even_if_the_task_has_changed(
     people: People,
 ) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     first = await ann.ask("POST", json=TITLE, headers=key)
     await ann.ask("PUT", first.json()["id"], json={"title": "changed"})
     await ann.ask("DELETE", first.json()["id"])
@@ -67,7 +67,7 @@ async def test_a_repeated_request_gets_the_first_response_even_if_the_task_has_c
 
 
 async def test_a_toggle_with_a_key_is_done_once(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     path = f"{(await ann.create())['id']}/complete"
 
     first = await ann.ask("PATCH", path, headers=key)
@@ -79,8 +79,8 @@ async def test_a_toggle_with_a_key_is_done_once(people: People) -> None:
     assert (await ann.ask("GET")).json()[0]["completed"] is False
 
 
-async def test_the_same_key_for_another_task_is_another_key(people: People) -> None:
-    ann, key = people.one(), keyed()
+async def test_the_same_key_can_be_used_for_another_task(people: People) -> None:
+    ann, key = people.one(), key_header()
 
     for title in ("a", "b"):
         task = await ann.create(title)
@@ -89,7 +89,7 @@ async def test_the_same_key_for_another_task_is_another_key(people: People) -> N
 
 
 async def test_two_people_may_choose_the_same_key(people: People) -> None:
-    key = keyed()
+    key = key_header()
     answers = [await person.ask("POST", json=TITLE, headers=key) for person in (people.one(), people.one())]
 
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -97,7 +97,7 @@ async def test_two_people_may_choose_the_same_key(people: People) -> None:
 
 
 async def test_me_and_the_user_id_share_the_same_keys(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
 
     first = await ann.ask("POST", json=TITLE, headers=key)
     again = await ann.ask("POST", "/api/me/tasks", json=TITLE, headers=key)
@@ -107,7 +107,7 @@ async def test_me_and_the_user_id_share_the_same_keys(people: People) -> None:
 
 @pytest.mark.parametrize("body", [b"", b" ", b"null", b" null "])
 async def test_a_toggle_with_an_empty_body_and_a_key_runs_once(people: People, body: bytes) -> None:
-    ann, key = people.one(), {**keyed(), "content-type": "application/json"}
+    ann, key = people.one(), {**key_header(), "content-type": "application/json"}
     path = f"{(await ann.create())['id']}/complete"
 
     first = await ann.ask("PATCH", path, content=body, headers=key)
@@ -123,7 +123,7 @@ async def test_a_toggle_with_an_empty_body_and_a_key_runs_once(people: People, b
 async def test_a_body_with_another_order_of_members_or_other_spaces_is_the_same_request(
     people: People, body: bytes
 ) -> None:
-    ann, key = people.one(), keyed() | {"content-type": "application/json"}
+    ann, key = people.one(), key_header() | {"content-type": "application/json"}
     first = await ann.ask("POST", content=b'{"title":"x","completed":false}', headers=key)
 
     again = await ann.ask("POST", content=body, headers=key)
@@ -132,7 +132,7 @@ async def test_a_body_with_another_order_of_members_or_other_spaces_is_the_same_
 
 
 async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     await ann.ask("POST", json=TITLE, headers=key)
 
     other = await ann.ask("POST", json={"title": "other"}, headers=key)
@@ -143,7 +143,7 @@ async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people
 
 
 async def test_a_toggle_and_a_set_with_one_key_are_different_requests(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     path = f"{(await ann.create())['id']}/complete"
     await ann.ask("PATCH", path, headers=key)
 
@@ -153,7 +153,7 @@ async def test_a_toggle_and_a_set_with_one_key_are_different_requests(people: Pe
 
 
 async def test_an_error_response_is_not_stored_under_the_key(people: People) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     missing = await ann.ask("PATCH", f"{a_task_id()}/complete", headers=key)
     wrong = await ann.ask("POST", json={"title": " "}, headers=key)
 
@@ -162,12 +162,12 @@ async def test_an_error_response_is_not_stored_under_the_key(people: People) -> 
     assert (missing.status_code, wrong.status_code, right.status_code) == (404, 400, 201)
 
 
-async def test_a_refusal_in_the_transaction_undoes_it_and_does_not_use_up_the_key(
+async def test_a_request_refused_in_the_transaction_does_not_use_up_its_key(
     database_url: str,
 ) -> None:
     settings = Settings.from_env(environment_for(database_url, MAX_TASKS="1"))
     async with client_of(compose(settings)) as client:
-        ann, key = People(client).one(), keyed()
+        ann, key = People(client).one(), key_header()
         first = await ann.create()
 
         full = await ann.ask("POST", json=TITLE, headers=key)
@@ -193,7 +193,7 @@ async def test_a_malformed_key_is_reported_together_with_the_other_errors(
     answer = await ann.ask("POST", json={"title": ""}, headers={"idempotency-key": key})
 
     assert answer.status_code == 400
-    places = {(fault["pointer"], fault.get("in", "body")) for fault in answer.json()["errors"]}
+    places = {(error["pointer"], error.get("in", "body")) for error in answer.json()["errors"]}
     assert places == {("/Idempotency-Key", "header"), ("/title", "body")}
 
 
@@ -213,8 +213,8 @@ async def test_two_idempotency_keys_are_refused(people: People) -> None:
 async def test_a_bare_key_and_the_same_key_in_quotes_are_equal(people: People, one: str, other: str) -> None:
     ann = people.one()
 
-    first = await ann.ask("POST", json=TITLE, headers=keyed(one))
-    again = await ann.ask("POST", json=TITLE, headers=keyed(other))
+    first = await ann.ask("POST", json=TITLE, headers=key_header(one))
+    again = await ann.ask("POST", json=TITLE, headers=key_header(other))
 
     assert comparable(again) == comparable(first)
 
@@ -222,32 +222,32 @@ async def test_a_bare_key_and_the_same_key_in_quotes_are_equal(people: People, o
 async def test_a_quoted_key_may_contain_escaped_characters(people: People) -> None:
     ann = people.one()
     for key in ('"a \\" b"', '"a \\\\ b"', f'"{"x" * 255}"'):
-        first = await ann.ask("POST", json=TITLE, headers=keyed(key))
+        first = await ann.ask("POST", json=TITLE, headers=key_header(key))
         assert first.status_code == 201
-        assert comparable(await ann.ask("POST", json=TITLE, headers=keyed(key))) == comparable(first)
+        assert comparable(await ann.ask("POST", json=TITLE, headers=key_header(key))) == comparable(first)
 
 
 async def fifty_at_once(ann: Person) -> None:
-    """Send one request fifty times at once, and hold the answers to what is promised of them."""
-    key = keyed()
+    """Send one request fifty times at once, and check every response."""
+    key = key_header()
 
     answers = await asyncio.gather(*(ann.ask("POST", json=TITLE, headers=key) for _ in range(50)))
 
-    made = [answer for answer in answers if answer.status_code == 201]
+    created = [answer for answer in answers if answer.status_code == 201]
     in_flight = [answer for answer in answers if answer.status_code == 409]
-    assert len(made) + len(in_flight) == 50
-    assert {comparable(answer)[2] for answer in made} == {made[0].content}
+    assert len(created) + len(in_flight) == 50
+    assert {comparable(answer)[2] for answer in created} == {created[0].content}
     for refused in in_flight:
         assert refused.json()["type"] == "/problems/key-in-flight"
         assert refused.headers["retry-after"] == "1"
-        assert comparable(await ann.ask("POST", json=TITLE, headers=key)) == comparable(made[0])
+        assert comparable(await ann.ask("POST", json=TITLE, headers=key)) == comparable(created[0])
     assert len(await ann.titles()) == 1
 
 
 async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_get_its_response_or_a_retry(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
+    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
 
     await fifty_at_once(people.one())
 
@@ -256,7 +256,7 @@ async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_g
 async def test_through_a_transaction_pooler_fifty_identical_requests_create_one_task_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
+    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
     with pgbouncer(database_url, tmp_path) as through:
         env = environment_for(f"{through}?pgbouncer=true", REQUEST_TIMEOUT="30")
         app = compose(Settings.from_env(env))
@@ -266,8 +266,8 @@ async def test_through_a_transaction_pooler_fifty_identical_requests_create_one_
 
 
 @asynccontextmanager
-async def held(database_url: str, ann: Person) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Lock her row, and yield what lets go of it."""
+async def locked_owner(database_url: str, ann: Person) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Lock Ann's row in `task_owners`, and yield the function that unlocks it."""
     blocker = await asyncpg.connect(database_url)
     transaction = blocker.transaction()
     await transaction.start()
@@ -278,8 +278,8 @@ async def held(database_url: str, ann: Person) -> AsyncIterator[Callable[[], Awa
         await blocker.close()
 
 
-async def waiting(database_url: str, count: int) -> None:
-    """Return as soon as this many statements wait for a lock."""
+async def until_blocked(database_url: str, count: int) -> None:
+    """Wait until at least this many statements wait for a lock."""
     connection = await asyncpg.connect(database_url)
     try:
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH %'"
@@ -293,36 +293,35 @@ async def waiting(database_url: str, count: int) -> None:
 async def test_while_the_first_request_runs_the_second_waits_and_gets_the_same_response(
     people: People, database_url: str, postgres: PostgresServer
 ) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     path = f"{(await ann.create())['id']}/complete"
 
-    async with held(database_url, ann) as let_go:
+    async with locked_owner(database_url, ann) as unlock:
         both = [asyncio.create_task(ann.ask("PATCH", path, headers=key)) for _ in range(2)]
-        await waiting(database_url, 2)
-        await let_go()
+        await until_blocked(database_url, 2)
+        await unlock()
         answers = [await each for each in both]
 
     assert comparable(answers[0]) == comparable(answers[1])
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]
     assert (await ann.ask("GET")).json()[0]["completed"] is True
-    assert ann.user_id not in postgres.log.read_text(
-        errors="replace"
-    )  # as an error of PostgreSQL would have it
+    log = postgres.log.read_text(errors="replace")
+    assert ann.user_id not in log  # PostgreSQL would quote it in an error about a duplicate key
 
 
 async def test_a_repeated_request_that_waited_too_long_is_refused_and_the_first_one_continues(
     people: People, database_url: str
 ) -> None:
-    ann, key = people.one(), keyed()
+    ann, key = people.one(), key_header()
     await ann.create()
 
-    async with held(database_url, ann) as let_go:
+    async with locked_owner(database_url, ann) as unlock:
         first = asyncio.create_task(ann.ask("POST", json=TITLE, headers=key))
-        await waiting(database_url, 1)
+        await until_blocked(database_url, 1)
         second = await ann.ask("POST", json=TITLE, headers=key)
         other = await people.one().ask("POST", json=TITLE, headers=key)
         was_waiting = not first.done()
-        await let_go()
+        await unlock()
 
     assert (second.status_code, second.headers["retry-after"]) == (409, "1")
     assert second.json()["type"] == "/problems/key-in-flight"
@@ -333,7 +332,7 @@ async def test_a_repeated_request_that_waited_too_long_is_refused_and_the_first_
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -344,6 +343,7 @@ class Clock:
 
 @pytest.fixture
 async def timed(database_url: str) -> AsyncIterator[tuple[Person, Clock]]:
+    """A person of a service whose clock the test sets."""
     clock = Clock()
     app = compose(Settings.from_env(environment_for(database_url)), clock=clock)
     async with client_of(app) as client:
@@ -351,7 +351,7 @@ async def timed(database_url: str) -> AsyncIterator[tuple[Person, Clock]]:
 
 
 async def test_a_response_is_stored_for_a_day(timed: tuple[Person, Clock]) -> None:
-    (ann, clock), key = timed, keyed()
+    (ann, clock), key = timed, key_header()
     first = await ann.ask("POST", json=TITLE, headers=key)
 
     clock.now = NOON + timedelta(hours=24) - timedelta(microseconds=1)
@@ -371,12 +371,12 @@ async def test_a_new_stored_response_deletes_old_ones_of_the_same_owner_only(
     ann, clock = timed
     bob = People(ann.client).one("bob")
     for person in (ann, ann, bob):
-        await person.ask("POST", json=TITLE, headers=keyed())
+        await person.ask("POST", json=TITLE, headers=key_header())
     clock.now = NOON + timedelta(hours=1)
-    await ann.ask("POST", json=TITLE, headers=keyed())
+    await ann.ask("POST", json=TITLE, headers=key_header())
     clock.now = NOON + timedelta(hours=24)
 
-    await ann.ask("POST", json=TITLE, headers=keyed())
+    await ann.ask("POST", json=TITLE, headers=key_header())
 
     kept = f"""SELECT json_object_agg(user_id, n) FROM (SELECT user_id, count(*) n FROM kept_answers
               WHERE user_id IN ('{ann.user_id}', '{bob.user_id}') GROUP BY 1) x"""

@@ -32,13 +32,13 @@ REFUSED = {
     "a date for due": ("due=2026-01-01", {"/due"}),
     "a moment without an offset": ("due_before=2026-01-01T00:00:00", {"/due_before"}),
     "a plus that is a space": ("due_after=2026-01-01T00:00:00+01:00", {"/due_after"}),
-    "a day that is not there": ("updated_since=2026-02-30", {"/updated_since"}),
+    "a day that does not exist": ("updated_since=2026-02-30", {"/updated_since"}),
     "none and a time": ("due=none&due_before=2026-01-01&due_after=2026-01-01", {"/due"}),
     "a blank tag": ("tag=%20", {"/tag"}),
     "a long tag": (f"tag={'x' * 51}", {"/tag"}),
     "21 tags": ("&".join(f"tag={n}" for n in range(21)), {"/tag"}),
     "NUL in a tag": ("tag=a%00", {"/tag"}),
-    "nothing to look for": ("q=", {"/q"}),
+    "an empty search": ("q=", {"/q"}),
     "blank words": ("q=%20%09", {"/q"}),
     "NUL in words": ("q=a%00b", {"/q"}),
     "too long a search": (f"q={'x' * 501}", {"/q"}),
@@ -80,14 +80,14 @@ async def test_filters_order_and_search_words_can_be_combined_and_are_in_the_lin
         "&due_after=2026-01-30T23:59:59%2B00:00&due_before=2026-02-01&updated_since=2020-01-01&limit=1"
     )
 
-    met, path = [], f"/api/me/tasks?{query}"
+    titles, path = [], f"/api/me/tasks?{query}"
     while path:
         response = await ann.ask("GET", path)
         assert response.status_code == 200, response.text
-        met += [task["title"] for task in response.json()]
+        titles += [task["title"] for task in response.json()]
         path = response.links.get("next", {}).get("url", "")
 
-    assert met == ["a milk", "b milk", "c milk"]
+    assert titles == ["a milk", "b milk", "c milk"]
 
 
 async def test_the_trash_is_listed_on_request(people: People) -> None:
@@ -121,7 +121,7 @@ async def test_a_cursor_is_valid_for_its_own_list_with_any_limit_and_for_no_othe
 
     good = await ann.ask("GET", "/api/me/tasks", params={**right, "limit": "2"})
     refused = [
-        await bob.ask("GET", "/api/me/tasks", params={**right, "limit": "2"}),  # word for word
+        await bob.ask("GET", "/api/me/tasks", params={**right, "limit": "2"}),  # the same query
         *[
             await ann.ask("GET", "/api/me/tasks", params={**right, **other})
             for other in ({"sort": f"-{sort}"}, {"completed": "true"}, {"q": "task"}, {"trashed": "true"})
@@ -188,8 +188,8 @@ async def test_two_spellings_of_one_tag_in_one_body_are_refused_with_their_place
     people: People, method: str
 ) -> None:
     ann = people.one()
-    made = await ann.create(tags=["x"])
-    path = "/api/me/tasks" if method == "POST" else f"/api/me/tasks/{made['id']}"
+    task = await ann.create(tags=["x"])
+    path = "/api/me/tasks" if method == "POST" else f"/api/me/tasks/{task['id']}"
 
     response = await ann.ask(method, path, json={"title": "x", "tags": ["\u2764", "x", "\u2764\ufe0f"]})
 
@@ -223,8 +223,10 @@ async def test_the_longest_cursor_is_short_enough_for_any_url(people: People) ->
     assert (response.status_code, len(response.json())) == (200, 1)
 
 
-async def test_a_title_with_the_longest_sort_key_of_the_longest_user_id_can_be_stored(people: People) -> None:
-    ann = people.one("\U0001f331" * 222)  # with what `someone` adds, 255 characters
+async def test_a_title_with_the_longest_sort_key_and_the_longest_user_id_can_be_stored(
+    people: People,
+) -> None:
+    ann = people.one("\U0001f331" * 222)  # 255 characters with those that `someone` adds
 
     task = await ann.create("\U00012345\U0001d15e" * 100 + "\U0001f331" * 55)
 

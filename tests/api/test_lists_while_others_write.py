@@ -1,4 +1,4 @@
-"""A walk and an entity tag, while other requests write at the same time."""
+"""All pages of a list, and its entity tag, while other requests write."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from tests.support.people import People
 
 pytestmark = pytest.mark.server
 
-STANDING, RESTLESS, CHANGES = 60, 40, 1_000
+UNCHANGED, CHANGED, CHANGES = 60, 40, 1_000
 
 
 @pytest.mark.parametrize("order", Order)
@@ -25,28 +25,28 @@ async def test_given_a_thousand_changes_during_a_paged_read_then_each_unchanged_
     database: Database, order: Order
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())
-    dice = random.Random(order.value)
-    tasks = [a_task(number, dice) for number in range(STANDING + RESTLESS)]
-    dice.shuffle(tasks)
+    rng = random.Random(order.value)
+    tasks = [a_task(number, rng) for number in range(UNCHANGED + CHANGED)]
+    rng.shuffle(tasks)
     for task in tasks:
         await mine.add(task, at_most=MANY * 2)
-    standing, restless = tasks[:STANDING], [task.id for task in tasks[STANDING:]]
-    still = [str(task.id) for task in standing]
+    unchanged, changed = tasks[:UNCHANGED], [task.id for task in tasks[UNCHANGED:]]
+    unchanged_ids = [str(task.id) for task in unchanged]
 
     async def walk(*, descending: bool) -> list[str]:
         selection = Selection(order=order, descending=descending)
-        met = await walked(mine, selection, dice.choice([1, 3, 7]))
-        return [task_id for task_id in met if task_id in still]
+        ids = await walked(mine, selection, rng.choice([1, 3, 7]))
+        return [task_id for task_id in ids if task_id in unchanged_ids]
 
     walks: list[list[str]] = []
-    changes = asyncio.gather(*(_rush(mine, restless, seed) for seed in range(4)))
+    changes = asyncio.gather(*(_change_often(mine, changed, seed) for seed in range(4)))
     while not changes.done() or not walks:
         walks += [await walk(descending=False), (await walk(descending=True))]
     await changes
-    quiet = [await walk(descending=False), await walk(descending=True)]
+    expected = [await walk(descending=False), await walk(descending=True)]
 
-    assert sorted(quiet[0]) == sorted(still)
-    assert [met for number, met in enumerate(walks) if met != quiet[number % 2]] == []
+    assert sorted(expected[0]) == sorted(unchanged_ids)
+    assert [ids for number, ids in enumerate(walks) if ids != expected[number % 2]] == []
 
 
 async def test_a_writer_that_commits_late_changes_the_lists_etag(people: People, database: Database) -> None:
@@ -68,21 +68,21 @@ async def test_a_writer_that_commits_late_changes_the_lists_etag(people: People,
     assert [found["title"] for found in after.json()] == ["meanwhile", "late"]
 
 
-async def _rush(mine: NeonTaskRepository, ids: list[TaskId], seed: int) -> None:
-    """Make a quarter of the changes: of what tasks are ordered by, with tasks that come and go."""
-    dice = random.Random(seed)
+async def _change_often(mine: NeonTaskRepository, ids: list[TaskId], seed: int) -> None:
+    """Make a quarter of the changes. Change what these tasks are sorted by, and add and purge other tasks."""
+    rng = random.Random(seed)
     for turn in range(CHANGES // 4):
-        now = later(dice.randrange(200))
-        made = a_task(turn, dice)
+        now = later(rng.randrange(200))
+        made = a_task(turn, rng)
         match turn % 5:
             case 0:
-                await mine.add(task := task_made(dice.randrange(200)), at_most=MANY * 2)
+                await mine.add(task := task_made(rng.randrange(200)), at_most=MANY * 2)
                 await mine.purge(task.id)
             case 1:
-                moving = update_of(("position",)).change  # a move may find no room, and so write them all
-                await mine._session.one(moving, task_id=dice.choice(ids), position=made.position, at=now)
+                moving = update_of(("position",)).change  # unlike `move`, writes one task only
+                await mine._session.one(moving, task_id=rng.choice(ids), position=made.position, at=now)
             case _:
                 changes = TaskChanges(
                     title=made.title, due=made.due, priority=made.priority, completed=made.completed
                 )
-                await mine.change(dice.choice(ids), changes, at=now)
+                await mine.change(rng.choice(ids), changes, at=now)

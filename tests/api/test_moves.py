@@ -14,30 +14,31 @@ pytestmark = pytest.mark.server
 
 
 async def order(person: Person) -> list[str]:
-    """Return the ids of one's tasks in one's own order."""
+    """Return the ids of the person's tasks in the manual order."""
     tasks = (await person.ask("GET", "?limit=200")).json()
     return [task["id"] for task in sorted(tasks, key=lambda task: (task["position"], task["id"]))]
 
 
-async def planted(person: Person, count: int) -> list[str]:
+async def create_tasks(person: Person, count: int) -> list[str]:
+    """Create tasks. Return their ids, the newest first."""
     return [(await person.create(str(number)))["id"] for number in range(count)][::-1]
 
 
 def moved(ids: list[str], task: str, side: str, beside: str) -> list[str]:
-    """Return what a list is after a move: the model."""
+    """Return the list that a move must give."""
     others = [one for one in ids if one != task]
     place = others.index(beside) + (side == "after")
     return [*others[:place], task, *others[place:]]
 
 
-def a_move(ids: list[str], chance: random.Random) -> tuple[str, str, str]:
-    task, beside = chance.sample(ids, 2)
-    return task, chance.choice(["before", "after"]), beside
+def random_move(ids: list[str], rng: random.Random) -> tuple[str, str, str]:
+    task, beside = rng.sample(ids, 2)
+    return task, rng.choice(["before", "after"]), beside
 
 
 async def test_new_tasks_come_first_and_a_move_puts_a_task_right_next_to_another(people: People) -> None:
     ann = people.one()
-    ids = await planted(ann, 4)
+    ids = await create_tasks(ann, 4)
     assert await order(ann) == ids
 
     for task, side, beside in ((3, "before", 0), (0, "after", 3), (1, "after", 2), (2, "before", 3)):
@@ -52,16 +53,16 @@ async def test_new_tasks_come_first_and_a_move_puts_a_task_right_next_to_another
 
 async def test_a_move_writes_one_task_and_a_move_to_its_own_place_writes_none(people: People) -> None:
     ann = people.one()
-    ids = await planted(ann, 3)
+    ids = await create_tasks(ann, 3)
     before = {task["id"]: task for task in (await ann.ask("GET")).json()}
 
-    stayed = (await ann.ask("POST", f"{ids[0]}/move", json={"before": ids[1]})).json()
-    went = (await ann.ask("POST", f"{ids[0]}/move", json={"after": ids[2]})).json()
+    unmoved = (await ann.ask("POST", f"{ids[0]}/move", json={"before": ids[1]})).json()
+    moved_task = (await ann.ask("POST", f"{ids[0]}/move", json={"after": ids[2]})).json()
 
     after = {task["id"]: task for task in (await ann.ask("GET")).json()}
-    assert stayed == before[ids[0]]
-    assert after == {**before, ids[0]: went}
-    assert went["version"] == 2
+    assert unmoved == before[ids[0]]
+    assert after == {**before, ids[0]: moved_task}
+    assert moved_task["version"] == 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ async def test_a_move_without_a_valid_neighbour_is_refused_with_its_place(
     response = await ann.ask("POST", f"{task['id']}/move", json=body)
 
     assert response.status_code == 400
-    assert pointer in {fault["pointer"] for fault in response.json()["errors"]}
+    assert pointer in {error["pointer"] for error in response.json()["errors"]}
     assert (await ann.ask("GET")).json() == [task]
 
 
@@ -98,7 +99,7 @@ async def test_a_thousand_moves_within_ten_tasks_by_two_racing_clients_are_done_
     people: People,
 ) -> None:
     ann = people.one()
-    model, chance = await planted(ann, 10), random.Random(1)
+    model, rng = await create_tasks(ann, 10), random.Random(1)
 
     async def client(move: tuple[str, str, str]) -> int:
         task, side, beside = move
@@ -107,7 +108,7 @@ async def test_a_thousand_moves_within_ten_tasks_by_two_racing_clients_are_done_
         return len(response.json()["position"])
 
     for _ in range(500):
-        one, other = (a_move(model, chance) for _ in range(2))
+        one, other = (random_move(model, rng) for _ in range(2))
         lengths = await asyncio.gather(client(one), client(other))
         assert max(lengths) <= POSITION_MAX
         seen = await order(ann)
@@ -117,7 +118,7 @@ async def test_a_thousand_moves_within_ten_tasks_by_two_racing_clients_are_done_
 
 async def test_a_move_without_room_spreads_tasks_in_their_order(people: People) -> None:
     ann = people.one()
-    ids = await planted(ann, 3)
+    ids = await create_tasks(ann, 3)
     model = list(ids)
 
     for number in range(700):  # each halves the room before the last one

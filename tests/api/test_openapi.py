@@ -211,7 +211,7 @@ def test_problems_of_one_type_have_one_title_and_one_status() -> None:
     assert len(shown) == len({problem.slug for problem in PROBLEMS.values()})
 
 
-def test_an_operation_that_is_new_shows_the_errors_of_its_method_its_parameters_and_its_body() -> None:
+def test_a_new_operation_shows_the_errors_of_its_method_its_parameters_and_its_body() -> None:
     read, write = Operation(operation_id="newRead"), Operation(operation_id="newWrite")
     write.parameters = [Parameter(name="Idempotency-Key", param_in="header")]
     write.request_body = RequestBody(content={})
@@ -262,7 +262,7 @@ async def test_each_large_response_to_get_can_be_refused_and_the_document_says_s
 
 @asynccontextmanager
 async def unread(large: LargeResponses, *people: str) -> AsyncIterator[None]:
-    """Let each of these people have as many bytes that their clients do not read as one may have."""
+    """Let each of these people have as many unread bytes as a person may have, until the block ends."""
 
     async def never(message: Any) -> None:
         await asyncio.Event().wait()
@@ -278,17 +278,17 @@ async def unread(large: LargeResponses, *people: str) -> AsyncIterator[None]:
     await asyncio.gather(*sending, return_exceptions=True)
 
 
-def test_whatever_describes_the_410_of_changes_names_both_causes() -> None:
+def test_each_description_of_the_410_of_changes_names_both_causes() -> None:
     page = (DOCS / "api.md").read_text()
-    told = [
+    descriptions = [
         *re.findall(r"^.*(?:410 `changes-gone`|^\| `resync` \|).*$", page, re.MULTILINE),
         *(OWNED[name]["responses"]["410"]["description"] for name in ("listChanges", "streamEvents")),
         OWNED["listChanges"]["description"],
         PROBLEMS[ChangesGone].detail,
     ]
 
-    assert len(told) == 6
-    assert [text for text in told if "too old" not in text or "restored a backup" not in text] == []
+    assert len(descriptions) == 6
+    assert [text for text in descriptions if "too old" not in text or "restored a backup" not in text] == []
 
 
 def test_every_reference_has_a_target() -> None:
@@ -298,7 +298,7 @@ def test_every_reference_has_a_target() -> None:
     assert named <= set(DOCUMENT["components"]["schemas"])
 
 
-def test_the_limits_in_the_document_are_those_of_the_domain() -> None:
+def test_the_document_has_the_limits_of_a_title() -> None:
     title = DOCUMENT["components"]["schemas"]["TaskCreate"]["properties"]["title"]
 
     assert (title["minLength"], title["maxLength"]) == (1, 255)
@@ -307,7 +307,7 @@ def test_the_limits_in_the_document_are_those_of_the_domain() -> None:
 def test_no_member_of_a_body_or_a_response_has_a_default() -> None:
     text = json.dumps({**DOCUMENT["components"]["schemas"], "Sort": None})
 
-    assert '"default"' not in text  # a generated client sends it, and so wipes what was there
+    assert '"default"' not in text  # a generated client would send the default and overwrite the stored value
 
 
 def test_only_members_that_may_be_absent_from_a_response_are_not_required() -> None:
@@ -356,7 +356,7 @@ def test_the_documentation_page_fills_in_only_the_user_id(name: str) -> None:
     assert filled == {"user_id"}
 
 
-OTHERS = ("streamEvents", "summarizeTasks")  # whose responses are no JSON of tasks
+OTHERS = ("streamEvents", "summarizeTasks")  # their responses have no JSON of tasks
 
 
 @pytest.mark.parametrize("name", [name for name, _ in RESPONSES if name in OWNED and name not in OTHERS])

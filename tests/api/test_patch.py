@@ -9,7 +9,7 @@ from tests.support.people import People
 pytestmark = pytest.mark.server
 
 FULL: dict[str, Any] = {"description": "d", "due": "2026-01-31", "priority": "high", "tags": ["a"]}
-OURS = ("version", "updated_at")
+SET_BY_SERVER = ("version", "updated_at")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_a_patch_changes_the_given_fields_only(
     assert response.status_code == 200
     assert changed["version"] == 2
     assert changed["updated_at"] > task["updated_at"]
-    assert changed == {**task, **expected, **{name: changed[name] for name in OURS}}
+    assert changed == {**task, **expected, **{name: changed[name] for name in SET_BY_SERVER}}
 
 
 @pytest.mark.parametrize("patch", [{}, {"title": " x "}, FULL, {"completed": False}])
@@ -74,7 +74,7 @@ async def test_an_invalid_value_is_refused_with_its_place(people: People, patch:
     response = await ann.ask("PATCH", task["id"], json=patch)
 
     assert response.status_code == 400
-    assert [fault["pointer"] for fault in response.json()["errors"]] == [pointer]
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
     assert (await ann.ask("GET", task["id"])).json() == task
 
 

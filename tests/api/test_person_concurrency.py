@@ -1,7 +1,7 @@
 """The limits on one person's concurrent statements and large bodies, as clients see them.
 
-Faults put in on purpose, each found by a test: no limit on a person's statements; large bodies side by side; no
-end to the wait for a turn; rows made within the transaction of a key.
+These faults were tried, and a test failed for each: no limit on a person's statements; two large bodies of a person at
+once; an endless wait for a turn; the rows of a batch prepared inside its transaction.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.support.people import People
 pytestmark = pytest.mark.server
 
 RUNNING = 2  # PERSON_CONCURRENCY
-REFUSED = 5
+REFUSED = 5  # requests for which the queue has no place
 
 
 async def test_given_blocked_statements_of_one_person_then_others_and_readiness_get_responses(
@@ -69,8 +69,8 @@ REFUSED_BODY = {"unknown": "x" * SMALL_BODY}
 
 
 @asynccontextmanager
-async def holding(database_url: str, user_id: str) -> AsyncIterator[None]:
-    """Hold the row that each write of a person takes."""
+async def locked_owner(database_url: str, user_id: str) -> AsyncIterator[None]:
+    """Lock the row in `task_owners` that each write of the person locks, until the block ends."""
     holder = await asyncpg.connect(database_url)
     try:
         async with holder.transaction():
@@ -80,7 +80,8 @@ async def holding(database_url: str, user_id: str) -> AsyncIterator[None]:
         await holder.close()
 
 
-async def until_statements_wait(database_url: str, count: int = 1) -> None:
+async def until_blocked(database_url: str, count: int = 1) -> None:
+    """Wait until at least this many statements wait for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     connection = await asyncpg.connect(database_url)
     try:
@@ -108,9 +109,9 @@ async def test_given_a_blocked_large_body_then_only_the_next_large_body_of_its_p
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann, bob = People(client).one(), People(client).one()
         await ann.create()
-        async with holding(database_url, ann.user_id):
+        async with locked_owner(database_url, ann.user_id):
             first = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
-            await until_statements_wait(database_url)
+            await until_blocked(database_url)
             second = asyncio.create_task(ann.ask(method, path, json=REFUSED_BODY))
             small = await ann.ask("POST", "batch", json={"operations": [{"op": "create"}]})
             others = await bob.ask(method, path, json=REFUSED_BODY)
@@ -118,7 +119,7 @@ async def test_given_a_blocked_large_body_then_only_the_next_large_body_of_its_p
         statuses = [(await each).status_code for each in (first, second)]
 
     assert (small.status_code, others.status_code) == (400, 400)
-    assert not done  # without turns it is refused within milliseconds
+    assert not done  # it waits for its turn; without turns it would be refused within milliseconds
     assert statuses == [200, 400]
 
 
@@ -129,9 +130,9 @@ async def test_a_large_batch_that_waits_too_long_for_its_turn_is_refused_with_a_
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann = People(client).one()
         await ann.create()
-        async with holding(database_url, ann.user_id):
+        async with locked_owner(database_url, ann.user_id):
             first = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
-            await until_statements_wait(database_url)
+            await until_blocked(database_url)
             second = await ann.ask("POST", "batch", json=BATCH)
         statuses = [(await first).status_code, (await ann.ask("POST", "batch", json=BATCH)).status_code]
 
@@ -147,12 +148,12 @@ async def test_a_request_counts_as_small_while_it_is_in_progress_unless_its_body
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann = People(client).one()
         await ann.create()
-        async with holding(database_url, ann.user_id):
+        async with locked_owner(database_url, ann.user_id):
             large = asyncio.create_task(ann.ask("POST", "batch", json=BATCH))
-            await until_statements_wait(database_url)
+            await until_blocked(database_url)
             with_large = SMALL_REQUESTS.count
             small = asyncio.create_task(ann.create())
-            await until_statements_wait(database_url, 2)
+            await until_blocked(database_url, 2)
             with_both = SMALL_REQUESTS.count
         await asyncio.gather(large, small)
 
@@ -160,7 +161,7 @@ async def test_a_request_counts_as_small_while_it_is_in_progress_unless_its_body
 
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "one"}], ids=["without a key", "with a key"])
-async def test_the_rows_of_a_batch_are_made_before_its_transaction(
+async def test_the_rows_of_a_batch_are_prepared_before_its_transaction(
     database_url: str, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     transactions: list[int] = []

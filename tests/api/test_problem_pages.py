@@ -1,4 +1,4 @@
-"""The `type` of a problem is an address that a person can open."""
+"""The `type` of a problem is the URL of a page that explains the problem."""
 
 import httpx
 import pytest
@@ -39,7 +39,7 @@ async def test_each_type_has_a_page_with_its_title_its_status_and_what_to_do(
         assert part.replace("'", "&#x27;") in page.text
 
 
-async def test_the_list_of_problems_leads_to_each_page(client: httpx.AsyncClient) -> None:
+async def test_the_list_of_problems_links_to_each_page(client: httpx.AsyncClient) -> None:
     page = await client.get("/problems")
 
     for problem in EVERY:
@@ -59,7 +59,7 @@ async def test_the_list_of_problems_explains_the_412_of_a_task_that_exists(
     assert f"<dt>about:blank, 412</dt><dd>{refused.json()['detail'].split('`')[0]}" in page.text
 
 
-async def test_a_page_runs_no_script_and_its_style_sheet_is_there(client: httpx.AsyncClient) -> None:
+async def test_a_page_runs_no_script_and_its_style_sheet_exists(client: httpx.AsyncClient) -> None:
     page, style = await client.get("/problems"), await client.get("/docs/problems.css")
 
     assert "<script" not in page.text

@@ -24,15 +24,15 @@ PeopleWith = Callable[..., AbstractAsyncContextManager[People]]
 
 @pytest.fixture
 def people_with(database_url: str) -> PeopleWith:
-    """Everybody, at a service with settings of its own."""
+    """Starts a service with more settings, and makes people who use it."""
 
     @asynccontextmanager
-    async def made(**env: str) -> AsyncIterator[People]:
+    async def start(**env: str) -> AsyncIterator[People]:
         app = compose(Settings.from_env(environment_for(database_url, **env)))
         async with client_of(app) as client:
             yield People(client)
 
-    return made
+    return start
 
 
 async def test_a_person_can_send_as_many_requests_as_the_policy_says_and_then_gets_429(
@@ -93,7 +93,7 @@ async def test_a_403_or_401_is_not_replaced_by_429(people_with: PeopleWith) -> N
         assert (await people.client.get("/api/me/tasks")).status_code == 401
 
 
-async def test_429_is_reported_before_what_is_wrong_with_the_request(people_with: PeopleWith) -> None:
+async def test_429_is_reported_before_the_errors_of_the_request(people_with: PeopleWith) -> None:
     async with people_with(RATE_LIMIT_PERSON="1" + HOUR) as people:
         ann = people.one()
         await ann.ask("GET")
@@ -189,7 +189,9 @@ async def test_clients_behind_a_trusted_proxy_are_counted_separately(people_with
 
         assert await status_of("192.0.2.1") == 404
         assert await status_of("192.0.2.2") == 404
-        assert await status_of("192.0.2.7, 192.0.2.1") == 429  # what it says of itself is not believed
+        assert (
+            await status_of("192.0.2.7, 192.0.2.1") == 429
+        )  # the left address is ignored: the client can send any
 
 
 @pytest.mark.parametrize(("proxies", "connection"), [("", "close"), ("127.0.0.0/8", None)])

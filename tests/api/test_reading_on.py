@@ -1,4 +1,4 @@
-"""A process reads on for a bounded number of bodies after their responses."""
+"""After an early response the rest of the body is read and dropped, for a limited number of bodies at once."""
 
 import asyncio
 

@@ -1,8 +1,7 @@
 """How the body of a request is received, and how a batch is read.
 
-Faults put in on purpose, each found by a test: the announced length not looked at; a client that left taken for
-the end; no turn for others after an operation was parsed, read, made or hashed; the fingerprint of the operations
-alone.
+These faults were tried, and a test failed for each: `Content-Length` not checked; a disconnect taken for the end of the
+body; no turn for other work after an operation was parsed, read, made or hashed; a fingerprint of the operations alone.
 """
 
 import json
@@ -21,7 +20,7 @@ BODY_MAX = 10  # bytes
 
 
 def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskRequest, list[dict[str, Any]]]:
-    """Make a request, and the messages that it has not received yet."""
+    """Return a request, and the list of the messages that it has not received yet."""
     left = list(messages)
 
     async def receive() -> dict[str, Any]:
@@ -103,6 +102,6 @@ async def test_a_batch_has_the_fingerprint_of_its_whole_body() -> None:
     batch = {"operations": [CREATE, {**CREATE, "tags": ["x"]}]}
     body = json.dumps(batch, indent=1, ensure_ascii=False).encode()
 
-    _, keyed = await read_batch(request, body)
+    _, key = await read_batch(request, body)
 
-    assert keyed == idempotent_request("batch", "x", batch)
+    assert key == idempotent_request("batch", "x", batch)

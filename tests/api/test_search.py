@@ -1,4 +1,4 @@
-"""Searching: what is typed is only ever words, whatever it looks like. Each input with what it must find."""
+"""A search text is only words: no character in it is syntax. `FOUND` has search texts and the tasks that each must find."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ FOUND: dict[str, str] = {
     "m": "milk beijing",
     "  milk \t egg  ": "milk",
     "milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk milk mi": "milk",
-    # what is syntax elsewhere
+    # syntax of other search engines
     "milk & eggs": "milk",
     "milk | eggs": "milk",
     "milk | call": "",
@@ -95,7 +95,7 @@ FOUND: dict[str, str] = {
     "นม": "thai",
     # Hangul has spaces
     "우유 사": "korean",
-    # no word at all: as it stands
+    # no word at all: the text itself is searched for
     "?": "marks",
     "?!": "marks",
     "...": "marks",
@@ -105,8 +105,8 @@ FOUND: dict[str, str] = {
 
 
 @dataclass
-class Library:
-    """Somebody who has all these tasks."""
+class Searcher:
+    """A person who has all tasks of `TASKS`."""
 
     owner: Person
     names: dict[str, str]
@@ -121,24 +121,24 @@ class Library:
 
 
 @pytest.fixture(scope="module")
-async def library(people: People) -> Library:
-    """One person with all tasks of the table, and another who has the same."""
+async def searcher(people: People) -> Searcher:
+    """A person with all tasks of `TASKS`. Another person has the same tasks, which must not be found."""
     ann, bob = people.one("ann"), people.one("bob")
     names = {}
     for name, (title, description) in TASKS.items():
         await bob.create(title, description=description)
         names[(await ann.create(title, description=description))["id"]] = name
-    return Library(ann, names)
+    return Searcher(ann, names)
 
 
 @pytest.mark.parametrize(("query", "expected"), FOUND.items())
-async def test_a_search_finds_the_expected_titles(library: Library, query: str, expected: str) -> None:
-    assert await library.found(query) == set(expected.split())
+async def test_a_search_finds_the_expected_titles(searcher: Searcher, query: str, expected: str) -> None:
+    assert await searcher.found(query) == set(expected.split())
 
 
 @pytest.mark.parametrize("query", ["x" * 10_000, "milk " * 2_000, "🌱" * 501, "%" * 10_000], ids=range(4))
-async def test_a_search_of_ten_thousand_characters_is_refused_at_once(library: Library, query: str) -> None:
-    response = await library.search(query)
+async def test_a_search_text_of_more_than_500_characters_is_refused(searcher: Searcher, query: str) -> None:
+    response = await searcher.search(query)
 
     assert response.status_code == 400
     assert response.json()["errors"] == [
@@ -146,13 +146,13 @@ async def test_a_search_of_ten_thousand_characters_is_refused_at_once(library: L
     ]
 
 
-async def test_a_search_finds_a_task_by_its_changed_words(library: Library) -> None:
-    task = await library.owner.create("Unicorn", description="pony")
-    library.names[task["id"]] = "new"
+async def test_a_search_finds_a_task_by_its_changed_words(searcher: Searcher) -> None:
+    task = await searcher.owner.create("Unicorn", description="pony")
+    searcher.names[task["id"]] = "new"
 
-    before = [await library.found(query) for query in ("unicorn", "pony", "zebra")]
-    await library.owner.ask("PATCH", task["id"], json={"title": "Zebra", "description": None})
-    after = [await library.found(query) for query in ("unicorn", "pony", "zebra")]
+    before = [await searcher.found(query) for query in ("unicorn", "pony", "zebra")]
+    await searcher.owner.ask("PATCH", task["id"], json={"title": "Zebra", "description": None})
+    after = [await searcher.found(query) for query in ("unicorn", "pony", "zebra")]
 
     assert before == [{"new"}, {"new"}, set()]
     assert after == [set(), set(), {"new"}]

@@ -11,11 +11,11 @@ from tests.support.people import People
 
 pytestmark = pytest.mark.server
 
-SEALED = "default-src 'none'; frame-ancestors 'none'"
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 async def every_kind(people: People) -> list[httpx.Response]:
-    """Ask for one answer of each kind."""
+    """Return one response of each kind."""
     ann = people.one()
     task = await ann.create()
     return [
@@ -42,7 +42,7 @@ async def test_every_response_forbids_sniffing_scripts_and_frames(people: People
     statuses = [answer.status_code for answer in answers]
     assert statuses == [200, 200, 304, 204, 400, 401, 403, 404, 405, 204, 200, 200, 200, 302]
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
-    assert {answer.headers["content-security-policy"] for answer in answers} == {SEALED}
+    assert {answer.headers["content-security-policy"] for answer in answers} == {API_POLICY}
     assert not [answer for answer in answers if "strict-transport-security" in answer.headers]
 
 

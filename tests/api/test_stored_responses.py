@@ -1,4 +1,4 @@
-"""Responses stored under an `Idempotency-Key`: bounded, and nothing of a task that was deleted permanently."""
+"""Responses stored for an `Idempotency-Key` are limited, and lose the contents of a task that is deleted permanently."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,10 +24,10 @@ from tests.support.servers.pgbouncer import pgbouncer
 pytestmark = pytest.mark.server
 
 DAY: Final = 24 * 60 * 60  # seconds
-MANY: Final = "type", "/problems/too-many-keys"
+TOO_MANY_KEYS: Final = "type", "/problems/too-many-keys"
 
 
-def keyed(key: str | None = None) -> dict[str, str]:
+def key_header(key: str | None = None) -> dict[str, str]:
     return {"idempotency-key": key or str(uuid4())}
 
 
@@ -39,8 +39,8 @@ async def a_person(database_url: str, **settings: str) -> AsyncIterator[Person]:
 
 
 async def fifty_at_once(ann: Person, at_most: int) -> None:
-    """Create fifty tasks at once, each under a key of its own, and hold the answers to the bound."""
-    keys = [keyed() for _ in range(50)]
+    """Create fifty tasks at once, each with its own key, and check that exactly `at_most` are created."""
+    keys = [key_header() for _ in range(50)]
 
     answers = await asyncio.gather(
         *(ann.ask("POST", json={"title": key["idempotency-key"]}, headers=key) for key in keys)
@@ -50,7 +50,7 @@ async def fifty_at_once(ann: Person, at_most: int) -> None:
     assert [answer.status_code for answer in answers].count(201) == at_most
     assert len(refused) == 50 - at_most
     for answer in refused:
-        assert MANY in answer.json().items()
+        assert TOO_MANY_KEYS in answer.json().items()
         assert DAY - 60 < int(answer.headers["retry-after"]) <= DAY
     assert len(await ann.titles()) == at_most
     for key, answer in zip(keys, answers, strict=True):
@@ -62,7 +62,7 @@ async def fifty_at_once(ann: Person, at_most: int) -> None:
 
 
 @pytest.mark.quiet
-async def test_fifty_keys_at_once_fill_the_remaining_room_exactly(
+async def test_fifty_keys_at_once_reach_the_limit_exactly(
     database_url: str,
 ) -> None:
     async with a_person(database_url, MAX_KEYS="17") as ann:
@@ -70,47 +70,49 @@ async def test_fifty_keys_at_once_fill_the_remaining_room_exactly(
 
 
 @pytest.mark.quiet
-async def test_through_a_transaction_pooler_fifty_keys_at_once_fill_the_remaining_room_exactly_too(
+async def test_through_a_transaction_pooler_fifty_keys_at_once_reach_the_limit_exactly_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # a busy machine is not what is tested
+    monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
     with pgbouncer(database_url, tmp_path) as through:
         async with a_person(f"{through}?pgbouncer=true", MAX_KEYS="17", REQUEST_TIMEOUT="30") as ann:
             await fifty_at_once(ann, 17)
 
 
-async def test_large_responses_at_once_fill_the_remaining_room_exactly(
+async def test_large_stored_responses_at_once_reach_the_limit_exactly(
     database_url: str,
 ) -> None:
     large = {"operations": [{"op": "create", "title": "x", "description": "y" * 9_900}] * 100}
     async with a_person(database_url, MAX_KEPT_MB="8") as ann:
         answers = []
-        for _ in range(3):  # more at once would be too much under way
+        for _ in range(3):  # more at once would exceed the limit of large bodies
             answers += await asyncio.gather(
-                *(ann.ask("POST", "batch", json=large, headers=keyed()) for _ in range(4))
+                *(ann.ask("POST", "batch", json=large, headers=key_header()) for _ in range(4))
             )
 
         done = [answer for answer in answers if answer.status_code == 200]
         refused = [answer for answer in answers if answer.status_code == 429]
-        small = await ann.ask("POST", json={"title": "x"}, headers=keyed())
+        small = await ann.ask("POST", json={"title": "x"}, headers=key_header())
 
     assert len(done) == 8 * 1024 * 1024 // len(done[0].content)
     assert len(done) + len(refused) == 12
-    assert all(MANY in answer.json().items() for answer in refused)
+    assert all(TOO_MANY_KEYS in answer.json().items() for answer in refused)
     assert small.status_code == 201
 
 
-async def test_given_no_free_keys_then_requests_without_a_key_succeed_as_usual(database_url: str) -> None:
+async def test_given_the_limit_of_keys_is_reached_then_requests_without_a_key_succeed(
+    database_url: str,
+) -> None:
     async with a_person(database_url, MAX_KEYS="1") as ann:
-        await ann.ask("POST", json={"title": "x"}, headers=keyed())
-        refused = await ann.ask("POST", json={"title": "x"}, headers=keyed())
+        await ann.ask("POST", json={"title": "x"}, headers=key_header())
+        refused = await ann.ask("POST", json={"title": "x"}, headers=key_header())
         done = await ann.ask("POST", json={"title": "x"})
 
     assert (refused.status_code, done.status_code) == (429, 201)
 
 
 async def rows_with(database_url: str, text: str) -> dict[str, int]:
-    """Return in how many rows of each table of the database a text is, as text or as bytes."""
+    """Return for each table the number of rows that contain a text, as text or as bytes."""
     connection = await asyncpg.connect(database_url)
     names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
     try:
@@ -136,7 +138,7 @@ async def test_after_a_permanent_deletion_no_row_has_a_word_of_the_task_and_its_
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
     create: Sent = ("POST", "", {"title": "x", "description": secret})
-    task_id = (await ann.ask(create[0], create[1], json=create[2], headers=keyed("k"))).json()["id"]
+    task_id = (await ann.ask(create[0], create[1], json=create[2], headers=key_header("k"))).json()["id"]
     other_id = (await ann.create("other"))["id"]
     complete: Sent = ("PATCH", f"{task_id}/complete", {"completed": True})
     batch: Sent = (
@@ -148,7 +150,7 @@ async def test_after_a_permanent_deletion_no_row_has_a_word_of_the_task_and_its_
     other: Sent = ("PATCH", f"{other_id}/complete", {"completed": True})
     answers = [
         await ann.ask(
-            method, path, json=body, headers=keyed("k" if path != "batch" or body is batch[2] else "l")
+            method, path, json=body, headers=key_header("k" if path != "batch" or body is batch[2] else "l")
         )
         for method, path, body in (complete, batch, again, other)
     ]
@@ -163,11 +165,11 @@ async def test_after_a_permanent_deletion_no_row_has_a_word_of_the_task_and_its_
 
     assert await rows_with(database_url, secret) == {}
     for (method, path, body), key in zip((create, complete, batch, again), "kkkl", strict=True):
-        answer = await ann.ask(method, path, json=body, headers=keyed(key))
+        answer = await ann.ask(method, path, json=body, headers=key_header(key))
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/answer-gone")
         assert secret not in answer.text
-    assert (await ann.ask("POST", json={"title": "y"}, headers=keyed("k"))).status_code == 422
-    assert (await ann.ask(*other[:2], json=other[2], headers=keyed("k"))).content == answers[3].content
+    assert (await ann.ask("POST", json={"title": "y"}, headers=key_header("k"))).status_code == 422
+    assert (await ann.ask(*other[:2], json=other[2], headers=key_header("k"))).content == answers[3].content
     assert await ann.titles() == ["other"]
 
 
@@ -175,15 +177,15 @@ async def test_a_permanent_deletion_also_deletes_responses_stored_by_the_previou
     people: People, database_url: str, postgres: PostgresServer
 ) -> None:
     ann, secret = people.one(), f"secret-{uuid4()}"
-    task = (await ann.ask("POST", json={"title": secret}, headers=keyed("k"))).json()
-    await ann.ask("POST", json={"title": "other"}, headers=keyed("l"))
+    task = (await ann.ask("POST", json={"title": secret}, headers=key_header("k"))).json()
+    await ann.ask("POST", json={"title": "other"}, headers=key_header("l"))
     name = database_url.rpartition("/")[2]
     postgres.query(f"UPDATE kept_answers SET task_ids = NULL WHERE user_id = '{ann.user_id}'", name)
 
     await ann.ask("DELETE", f"{task['id']}?permanent=true")
 
-    gone = await ann.ask("POST", json={"title": secret}, headers=keyed("k"))
-    kept = await ann.ask("POST", json={"title": "other"}, headers=keyed("l"))
+    gone = await ann.ask("POST", json={"title": secret}, headers=key_header("k"))
+    kept = await ann.ask("POST", json={"title": "other"}, headers=key_header("l"))
     assert await rows_with(database_url, secret) == {}
     assert (gone.status_code, kept.status_code) == (410, 201)
 
@@ -195,7 +197,9 @@ async def test_a_write_without_change_racing_a_permanent_delete_leaves_no_stored
     ann, secret = people.one(), f"secret-{uuid4()}"
     task_id = (await ann.ask("POST", json={"title": secret, "completed": True})).json()["id"]
     requests = {
-        "write": lambda: ann.ask("PATCH", f"{task_id}/complete", json={"completed": True}, headers=keyed()),
+        "write": lambda: ann.ask(
+            "PATCH", f"{task_id}/complete", json={"completed": True}, headers=key_header()
+        ),
         "delete": lambda: ann.ask("DELETE", f"{task_id}?permanent=true"),
     }
     blocker = await asyncpg.connect(database_url)
@@ -219,7 +223,7 @@ async def test_a_write_without_change_racing_a_permanent_delete_leaves_no_stored
 
 
 async def test_a_permanent_delete_keeps_the_stored_responses_of_other_people(people: People) -> None:
-    ann, bob, key = people.one(), people.one(str(someone("bob"))), keyed("k")
+    ann, bob, key = people.one(), people.one(str(someone("bob"))), key_header("k")
     task = (await ann.ask("POST", json={"title": "x"}, headers=key)).json()
     his = await bob.ask("POST", json={"title": "x"}, headers=key)
 

@@ -1,6 +1,6 @@
 """A field of a task is described once.
 
-Faults put in on purpose, each found by a test: a field without its reader, and one without its description.
+These faults were tried, and a test failed for each: a field without a reader, and one without a description.
 """
 
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The six routes, each: the good case, no token, another's list, another's task, each rule once."""
+"""The routes of a list and of one task: success, no token, another person's list or task, and invalid input."""
 
 from typing import Any
 from urllib.parse import quote
@@ -139,19 +139,19 @@ async def test_a_new_persons_list_is_empty(people: People) -> None:
     assert (await people.one().ask("GET")).text == "[]"
 
 
-async def test_following_link_shows_every_task_once(people: People) -> None:
+async def test_following_the_link_header_shows_every_task_once(people: People) -> None:
     ann = people.one()
     for number in range(7):
         await ann.create(str(number))
-    met, path, pages = [], "/api/me/tasks?limit=3", 0
+    titles, path, pages = [], "/api/me/tasks?limit=3", 0
 
     while path:
         response = await ann.ask("GET", path)
-        met += [task["title"] for task in response.json()]
+        titles += [task["title"] for task in response.json()]
         path = response.links.get("next", {}).get("url", "")
         pages += 1
 
-    assert met == ["6", "5", "4", "3", "2", "1", "0"]
+    assert titles == ["6", "5", "4", "3", "2", "1", "0"]
     assert pages == 3
 
 

@@ -7,7 +7,7 @@ from tests.support.people import People
 
 pytestmark = pytest.mark.server
 
-VERBS = {
+OPERATIONS = {
     "read": ("GET", "", None),
     "put": ("PUT", "", {"title": "y"}),
     "patch": ("PATCH", "", {"title": "y"}),
@@ -17,22 +17,22 @@ VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
-async def test_a_task_in_the_trash_gets_404_from_every_operation_but_restore_and_delete(
-    people: People, verb: str
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_a_task_in_the_trash_gets_404_from_every_operation_but_restore_and_permanent_delete(
+    people: People, operation: str
 ) -> None:
     ann = people.one()
     task = await ann.create()
     assert (await ann.ask("DELETE", task["id"])).status_code == 204
 
-    method, path, body = VERBS[verb]
+    method, path, body = OPERATIONS[operation]
     response = await ann.ask(method, f"{task['id']}{path}", **({"json": body} if body else {}))
 
     assert response.status_code == 404
     assert await ann.titles() == []
 
 
-async def test_a_restored_task_is_as_it_was(people: People) -> None:
+async def test_a_restored_task_has_all_its_old_fields_but_a_new_version(people: People) -> None:
     ann = people.one()
     task = await ann.create(
         "x", description="d", due="2026-01-31", priority="low", tags=["a"], completed=True

@@ -8,7 +8,7 @@ from app.domain.identity import UserId
 from app.domain.task_repository import TaskRepository
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
-from tests.support.fakes import MemoryTaskRepository, Shelf
+from tests.support.fakes import MemoryStore, MemoryTaskRepository
 
 RepositoryOf = Callable[[UserId], TaskRepository]
 
@@ -17,7 +17,7 @@ RepositoryOf = Callable[[UserId], TaskRepository]
 def repository_of(request: pytest.FixtureRequest) -> RepositoryOf:
     """A function that returns the repository of an owner; all of them share one store."""
     if request.param == "memory":
-        shelf = Shelf()
-        return lambda owner: MemoryTaskRepository(owner, shelf)
+        store = MemoryStore()
+        return lambda owner: MemoryTaskRepository(owner, store)
     database: Database = request.getfixturevalue("database")
     return lambda owner: NeonTaskRepository(database, owner=owner)

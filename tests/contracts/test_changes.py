@@ -35,9 +35,9 @@ async def add(mine: TaskRepository, count: int) -> list[Task]:
 
 async def follow(mine: TaskRepository, follower: Follower, *, limit: int = 200) -> list[str]:
     """Let a client read all new changes. Return the ids of their tasks."""
-    before = len(follower.met)
+    before = len(follower.received)
     await catch_up(partial(read_page, mine, follower, limit=limit))
-    return follower.met[before:]
+    return follower.received[before:]
 
 
 async def all_tasks(mine: TaskRepository) -> dict[str, object]:

@@ -21,7 +21,7 @@ from app.infra.tasks import NeonTaskRepository
 from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read
 from tests.support.factories import MANY, TaskFactory, later, someone, task_made
-from tests.support.fakes import MemoryTaskRepository, Shelf
+from tests.support.fakes import MemoryStore, MemoryTaskRepository
 
 FIVE: dict[str, dict[str, Any]] = {
     "a": {"title": "émile", "priority": 1, "updated": 5, "due": None, "position": "c"},
@@ -179,11 +179,11 @@ async def test_a_paged_read_continues_after_a_task_that_was_moved_or_deleted(
 async def test_postgresql_and_memory_return_the_same_list_for_any_query(database: Database) -> None:
     dice = random.Random(20260101)
     owner = someone()
-    shelf = Shelf()
+    store = MemoryStore()
     neon = NeonTaskRepository(database, owner=owner)
-    both: list[TaskRepository] = [MemoryTaskRepository(owner, shelf), neon]
+    both: list[TaskRepository] = [MemoryTaskRepository(owner, store), neon]
     await neon.add(first := a_task(80, dice), at_most=MANY)
-    shelf.revisions[owner] = await neon.revision() - 1  # PostgreSQL's first revision is the time
+    store.revisions[owner] = await neon.revision() - 1  # PostgreSQL's first revision is the time
     await both[0].add(first, at_most=MANY)
     for number in range(80):
         task = a_task(number, dice)

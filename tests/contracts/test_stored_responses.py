@@ -17,7 +17,7 @@ from app.infra.idempotency import KeyedWrites
 from app.infra.postgres.database import Database
 from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.support.fakes import MemoryKeyedTaskRepository, MemoryTaskRepository, Shelf
+from tests.support.fakes import MemoryKeyedTaskRepository, MemoryStore, MemoryTaskRepository
 
 QUOTA = StorageQuota(responses=3, body_bytes=100)
 LARGE = StorageQuota()
@@ -41,11 +41,11 @@ class Store:
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
-        shelf = Shelf()
+        store = MemoryStore()
         return Store(
-            lambda owner: MemoryTaskRepository(owner, shelf),
+            lambda owner: MemoryTaskRepository(owner, store),
             lambda owner, keyed, form, after, quota: MemoryKeyedTaskRepository(
-                owner, shelf, request=keyed, form=form, at=NOON + after, quota=quota
+                owner, store, request=keyed, form=form, at=NOON + after, quota=quota
             ),
         )
     database: Database = request.getfixturevalue("database")

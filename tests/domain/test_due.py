@@ -1,4 +1,4 @@
-"""A due date stays a date; a moment is kept as its instant."""
+"""A due date stays a date; a date-time is kept as an instant in UTC."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Errors of the domain that say when the same request may succeed."""
+"""Errors of the domain that tell the client when to try again."""
 
 import inspect
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import pytest
 from app.domain.errors import DomainError, RetryLater, TooManyStreams, Unavailable
 
 
-def with_a_wait(base: type[DomainError]) -> Iterator[type[DomainError]]:
-    """Yield each error that has a default of the seconds to wait."""
+def with_default(base: type[DomainError]) -> Iterator[type[DomainError]]:
+    """Yield each error class that has a default for `retry_after`."""
     for error in base.__subclasses__():
         if inspect.signature(error).parameters["retry_after"].default is not inspect.Parameter.empty:
             yield error
-        yield from with_a_wait(error)
+        yield from with_default(error)
 
 
 @pytest.mark.parametrize(
-    "error", [*with_a_wait(RetryLater), *with_a_wait(Unavailable)], ids=lambda error: error.__name__
+    "error", [*with_default(RetryLater), *with_default(Unavailable)], ids=lambda error: error.__name__
 )
 def test_an_error_raised_without_retry_after_uses_the_default_of_its_class(error: type[DomainError]) -> None:
     """If a class sets `retry_after` without `@dataclass`, its `__init__` still uses the default of its base."""

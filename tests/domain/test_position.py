@@ -1,4 +1,4 @@
-"""The manual order: between any two positions there is room, and new tasks come first."""
+"""The manual order: between any two positions a third one fits, and new tasks come first."""
 
 import random
 from datetime import timedelta
@@ -65,14 +65,14 @@ def test_two_racing_moves_to_one_place_differ_and_leave_room_between_them() -> N
 def test_halving_a_gap_repeatedly_ends_before_positions_are_too_long(
     end: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chance, count = random.Random(3), 0
-    monkeypatch.setattr("app.domain.position.random", chance.random)  # the same at each run
+    rng, count = random.Random(3), 0
+    monkeypatch.setattr("app.domain.position.random", rng.random)  # the same numbers at each run
     low, high = position_of_new(later(1)), position_of_new(NOON)
 
     while position := between(low, high, NOON):
         count += 1
         assert len(position) <= POSITION_MAX
-        if end == "low" or (end is None and chance.random() < 0.5):
+        if end == "low" or (end is None and rng.random() < 0.5):
             high = position
         else:
             low = position

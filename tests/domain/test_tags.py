@@ -1,4 +1,4 @@
-"""Tags are trimmed, in normal form C, kept in their case and order, and compared without case."""
+"""Tags are trimmed and composed (NFC). They keep their case and order, and are compared without case."""
 
 from functools import partial
 from unicodedata import normalize
@@ -48,7 +48,7 @@ def test_tags_at_the_limits_of_number_and_length_are_accepted() -> None:
 
 
 @given(st.text(min_size=1))
-def test_the_key_of_a_tag_ignores_case(tag: str) -> None:
+def test_the_key_of_a_tag_is_its_own_key_and_ignores_spaces_around_the_tag(tag: str) -> None:
     assert tag_key(tag) == tag_key(tag_key(tag)) == tag_key(f" {tag} ")
 
 
@@ -60,9 +60,9 @@ def test_all_spellings_of_a_tag_have_the_same_key(pieces: list[str], data: st.Da
     tag = "".join(pieces)
     composed, decomposed = partial(normalize, "NFC"), partial(normalize, "NFD")
     spelling = st.sampled_from((composed, decomposed, lambda text: decomposed(text).casefold()))
-    look = st.sampled_from(("", "\ufe0e", "\ufe0f"))
+    selector = st.sampled_from(("", "\ufe0e", "\ufe0f"))
 
-    other = data.draw(spelling)("".join(piece + data.draw(look) for piece in pieces))
+    other = data.draw(spelling)("".join(piece + data.draw(selector) for piece in pieces))
 
     assert tag_key(other) == tag_key(tag)
     assert words(other) == words(tag)

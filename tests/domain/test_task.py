@@ -1,4 +1,4 @@
-"""Rules that a task checks by itself."""
+"""The rules of one task: valid titles and descriptions, changes, and ids."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -50,7 +50,7 @@ def test_a_description_within_the_rules_is_kept_as_it_is(description: str | None
     assert NewTask(title="x", description=description).description == description
 
 
-def test_every_broken_rule_is_named_at_once() -> None:
+def test_all_broken_rules_are_reported_at_once() -> None:
     assert broken_by(title=" ", description="\0") == {"title", "description"}
 
 
@@ -61,7 +61,7 @@ def test_changes_obey_the_same_rules() -> None:
     assert [rule.field for rule in raised.value.broken] == ["title", "description"]
 
 
-def test_changes_name_only_the_given_fields() -> None:
+def test_changes_have_only_the_given_fields() -> None:
     assert TaskChanges().given_fields() == {}
     assert TaskChanges(title=" x ", description=None).given_fields() == {"title": "x", "description": None}
     assert TaskChanges(completed=False, title=KEEP).given_fields() == {"completed": False}
@@ -79,10 +79,10 @@ def test_any_title_is_refused_or_trimmed_and_can_be_stored(title: str) -> None:
     assert b"\0" not in kept.encode()
 
 
-@example(first=datetime(3999, 12, 31, 23, 59, 59, 999_997, UTC), apart=1)
-@given(first=moments, apart=st.integers(min_value=1, max_value=10**9))
-def test_ids_sort_by_the_time_of_their_creation(first: datetime, apart: int) -> None:
-    second = first + timedelta(microseconds=apart)
+@example(first=datetime(3999, 12, 31, 23, 59, 59, 999_997, UTC), microseconds=1)
+@given(first=moments, microseconds=st.integers(min_value=1, max_value=10**9))
+def test_ids_sort_by_the_time_of_their_creation(first: datetime, microseconds: int) -> None:
+    second = first + timedelta(microseconds=microseconds)
 
     assert new_task_id(first) < new_task_id(second)
 

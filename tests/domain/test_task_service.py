@@ -1,4 +1,4 @@
-"""What people can do with their tasks, over the repository in memory."""
+"""The use cases of `TaskService`, on the repository in memory."""
 
 from dataclasses import replace
 
@@ -82,7 +82,11 @@ async def test_an_empty_change_keeps_the_task_and_its_updated_at() -> None:
 @pytest.mark.parametrize(
     ("completed", "before", "after"), [(None, False, True), (None, True, False), (True, True, True)]
 )
-async def test_completing_toggles_or_sets(completed: bool | None, before: bool, after: bool) -> None:  # noqa: FBT001
+async def test_complete_sets_the_given_value_and_toggles_without_one(
+    completed: bool | None,  # noqa: FBT001
+    before: bool,  # noqa: FBT001
+    after: bool,  # noqa: FBT001
+) -> None:
     service = service_at(9)
     task_id, _ = await service.create(NewTaskFactory.build(completed=before))
 

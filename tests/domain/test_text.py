@@ -1,4 +1,4 @@
-"""Words and sort keys, for every possible text."""
+"""Words, searches and sort keys of any text."""
 
 import sys
 from unicodedata import category, normalize
@@ -21,13 +21,13 @@ def finds(search: Search, title: str) -> bool:
 
 
 @given(texts)
-def test_any_part_of_a_title_finds_it(title: str) -> None:
+def test_each_part_of_a_title_between_spaces_finds_the_title(title: str) -> None:
     for piece in title.split()[:SEARCH_WORDS_MAX]:
         assert finds(_search(piece), title), piece
 
 
 @given(texts)
-def test_all_words_of_a_title_find_it_in_any_order(title: str) -> None:
+def test_all_words_of_a_title_in_any_order_find_the_title(title: str) -> None:
     found = list(dict.fromkeys(words(title)))[: SEARCH_WORDS_MAX - 1]
 
     if found:
@@ -35,7 +35,7 @@ def test_all_words_of_a_title_find_it_in_any_order(title: str) -> None:
 
 
 @given(texts)
-def test_any_beginning_of_a_word_finds_it(title: str) -> None:
+def test_any_beginning_of_a_word_finds_the_title(title: str) -> None:
     for word in words(title)[:SEARCH_WORDS_MAX]:
         for length in range(1, len(word) + 1):
             if words(word[:length]) == [word[:length]]:  # a mark may be no word without its letter
@@ -43,7 +43,7 @@ def test_any_beginning_of_a_word_finds_it(title: str) -> None:
 
 
 @given(texts)
-def test_the_words_of_words_are_the_same_in_any_normal_form(text: str) -> None:
+def test_splitting_words_again_or_in_another_normal_form_gives_the_same_words(text: str) -> None:
     found = words(text)
 
     assert words(" ".join(found)) == found
@@ -52,7 +52,7 @@ def test_the_words_of_words_are_the_same_in_any_normal_form(text: str) -> None:
         assert words(normalize("NFKC", text)) == words(normalize("NFKD", text)) == found
 
 
-def test_the_words_of_the_words_of_each_character_are_the_same() -> None:
+def test_splitting_the_words_of_each_character_again_gives_the_same_words() -> None:
     for code in range(sys.maxunicode + 1):
         found = words(chr(code))
         assert words(" ".join(found)) == found, hex(code)
@@ -87,9 +87,7 @@ def test_a_sort_key_is_short_and_ignores_case(text: str) -> None:
     assert sort_key(text.upper().casefold()) == sort_key(text.upper())
 
 
-def test_words_without_spaces_between_them_match_anywhere_and_only_the_last_search_word_may_be_a_beginning() -> (
-    None
-):
+def test_an_unspaced_word_matches_anywhere_and_only_the_last_search_word_matches_as_a_prefix() -> None:
     assert set(Search.parse("buy 東京 mil").needles) == {" buy ", "東京", " mil"}
     assert UNSPACED.match("東京")
     assert Search.parse("?!").verbatim == "?!"

@@ -25,7 +25,7 @@ from tests.support.factories import someone
 from tests.support.people import TRUST
 from tests.support.processes import descriptors, memory
 from tests.support.servers.jwks import jwks_server
-from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.postgres_proxy import tcp_proxy
 from tests.support.servers.service import Service, serving
 from tests.support.signing import SigningKey
 
@@ -425,7 +425,7 @@ async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_databa
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     with (
-        wire_to(database_url) as wire,
+        tcp_proxy(database_url) as wire,
         serving(environment_for(wire.url, PYTHONPATH=str(ROOT)), tmp_path, under=HURRIED) as service,
     ):
         people = [service.headers(someone()) for _ in range(20)]

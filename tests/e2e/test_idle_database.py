@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import environment_for
-from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.postgres_proxy import tcp_proxy
 from tests.support.servers.service import serving
 
 pytestmark = pytest.mark.server
@@ -25,7 +25,7 @@ def test_health_checks_every_second_send_no_statement_to_the_database(
     database_url: str, tmp_path: Path
 ) -> None:
     with (
-        wire_to(database_url) as wire,
+        tcp_proxy(database_url) as wire,
         serving(environment_for(wire.url), tmp_path) as service,
         httpx.Client(base_url=service.url, timeout=5) as client,
     ):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import environment_for
 from tests.support.factories import someone
-from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.postgres_proxy import tcp_proxy
 from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
@@ -47,13 +47,13 @@ def test_given_the_service_is_killed_between_commit_and_response_then_the_same_k
         except httpx.TransportError as error:
             unanswered.append(type(error))
 
-    with wire_to(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+    with tcp_proxy(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
         use_a_key(service, ann)
         assert tasks_of(service, ann) == []
-        wire.holding.set()
+        wire.drop_confirmations.set()
         asking = threading.Thread(target=ask)
         asking.start()
-        assert wire.held.wait(5)
+        assert wire.confirmation_dropped.wait(5)
         service.kill()
         asking.join()
 
@@ -72,14 +72,14 @@ def test_given_the_database_connection_is_lost_after_commit_then_503_and_the_sam
     ann = someone()
     answers: list[httpx.Response] = []
 
-    with wire_to(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+    with tcp_proxy(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
         use_a_key(service, ann)
         assert tasks_of(service, ann) == []
-        wire.holding.set()
+        wire.drop_confirmations.set()
         asking = threading.Thread(target=lambda: answers.append(create(service, ann)))
         asking.start()
-        assert wire.held.wait(5)
-        wire.holding.clear()
+        assert wire.confirmation_dropped.wait(5)
+        wire.drop_confirmations.clear()
         wire.cut()
         asking.join()
         again = create(service, ann)

@@ -17,7 +17,7 @@ from tests.conftest import environment_for
 from tests.support.event_streams import create, event_stream
 from tests.support.factories import someone
 from tests.support.processes import workers
-from tests.support.servers.postgres_proxy import Wire, wire_to
+from tests.support.servers.postgres_proxy import TcpProxy, tcp_proxy
 from tests.support.servers.redis import Store, store_in
 from tests.support.servers.service import Service, serving
 
@@ -34,16 +34,16 @@ class Machines:
     here: Service
     there: Service
     store: Store
-    wire: Wire
-    store_wire: Wire
+    wire: TcpProxy
+    store_wire: TcpProxy
 
 
 @pytest.fixture(scope="module")
 def machines(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with ExitStack() as stack:
         store = stack.enter_context(store_in(tmp_path_factory.mktemp("store")))
-        wire = stack.enter_context(wire_to(database_url))
-        store_wire = stack.enter_context(wire_to(store.url))
+        wire = stack.enter_context(tcp_proxy(database_url))
+        store_wire = stack.enter_context(tcp_proxy(store.url))
         here, there = (
             stack.enter_context(
                 serving(environment_for(url, LIVE_STORE=store_url), tmp_path_factory.mktemp("service"))
@@ -78,7 +78,7 @@ async def test_given_the_store_fails_then_streams_get_live_false_and_later_the_m
     fail, recover = (
         (machines.store.kill, machines.store.start)
         if fault == "is killed"
-        else (machines.store_wire.losing.set, machines.store_wire.losing.clear)
+        else (machines.store_wire.drop_everything.set, machines.store_wire.drop_everything.clear)
     )
     ann = machines.here.headers(someone("ann"))
     async with event_stream(client, machines.there.url, ann) as stream:
@@ -110,12 +110,14 @@ async def test_given_a_worker_killed_between_commit_and_announcement_then_its_re
     await create(client, machines.here, ann, "first")
     async with event_stream(client, machines.there.url, ann) as stream:
         await stream.until_event("ready")
-        machines.wire.holding.set()
+        machines.wire.drop_confirmations.set()
         writing = threading.Thread(target=write)
         writing.start()
-        assert await asyncio.to_thread(machines.wire.held.wait, 20)  # committed, and the worker does not know
+        assert await asyncio.to_thread(
+            machines.wire.confirmation_dropped.wait, 20
+        )  # committed, and the worker does not know
         (worker,) = workers(machines.here)
         worker.kill()
-        machines.wire.holding.clear()
+        machines.wire.drop_confirmations.clear()
         await stream.until_title("committed", RECOVERY)
         await asyncio.to_thread(writing.join)

@@ -15,7 +15,7 @@ from app.infra.auth.jwt_verifier import refuse_outside_lifetime
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, json_near, objects_near, texts
 from tests.support.people import ORIGIN
-from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared, written
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, key_set, sign_with_secret
 
 HEADERS = ({"alg": "HS256"}, {"alg": "EdDSA", "kid": "one", "typ": "JWT"}, {"alg": "ES256", "crit": ["b64"]})
 PAYLOADS = (CLAIMS, {**CLAIMS, "aud": [ORIGIN, "x"], "nbf": NOW - 5.5, "jti": "7", "sub": "ä/ %?"})
@@ -61,7 +61,7 @@ def test_a_nearly_valid_token_is_refused_or_decoded_as_by_pyjwt(
         assert NOW - 30 <= claims.expires <= TIME_MAX
 
 
-@given(token=changed(shared(), texts) | changed(".".join([b64(b"{}")] * 3), texts) | texts)
+@given(token=changed(sign_with_secret(), texts) | changed(".".join([b64(b"{}")] * 3), texts) | texts)
 @example(token="")
 @example(token="..")
 @example(token="\ud800.\ud800.\ud800")
@@ -100,7 +100,7 @@ def test_any_document_like_a_key_set_is_refused_or_has_keys_that_refuse_a_bad_si
     corrupted: bool,  # noqa: FBT001 - drawn by hypothesis
     data: st.DataObject,
 ) -> None:
-    document = written(*keys)
+    document = key_set(*keys)
     if corrupted:
         document = data.draw(changed(document, st.binary(max_size=6)))
 
@@ -119,7 +119,7 @@ def assert_that_it_refuses_a_bad_signature(key: Key) -> None:
     assert set(key.algorithms) <= set(ALGORITHMS)
     for algorithm in key.algorithms:
         try:
-            jwt.decode(shared(alg=algorithm), key.material, algorithms=[algorithm], audience=ORIGIN)
+            jwt.decode(sign_with_secret(alg=algorithm), key.material, algorithms=[algorithm], audience=ORIGIN)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             continue
         raise AssertionError("a token with a bad signature was accepted")

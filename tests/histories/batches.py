@@ -91,11 +91,11 @@ class Batches(History):
         if one["op"] == "create":
             at = answered["created_at"]  # the creations of one batch are microseconds apart
             assert now <= at < to_rfc3339(datetime.fromisoformat(now) + timedelta(milliseconds=1))
-            return model.created(fields, answered, at)
+            return model.create(fields, answered, at)
         changes = {
             "update": fields,
             "complete": {"completed": True},
             "delete": {"trashed_at": now},
             "restore": {"trashed_at": None},
         }[one["op"]]
-        return model.changed(model.tasks[one["id"]], changes, now)
+        return model.change(model.tasks[one["id"]], changes, now)

@@ -26,7 +26,7 @@ class Changes(History):
         self.app.resync()
         self.resynced = {owner for owner, follower in self.followers.items() if follower.token}
         for model in self.models.values():
-            model.resynced()
+            model.resync()
 
     @invariant()
     def a_client_that_catches_up_has_every_task(self) -> None:

@@ -22,7 +22,7 @@ class Writes(History):
         now, model = self.tick(), self.models[owner]
         answer = self.ask(owner, "POST", json=fields, key=new_key(keyed=keyed))
         if self.outcome(answer, lambda: model.room_for(1)):
-            task = model.created(fields, answer.json(), now)
+            task = model.create(fields, answer.json(), now)
             self.check_task(answer, task)
             assert answer.headers["location"].endswith(f"/tasks/{task['id']}")
             assert model.manual_order()[0] == model.listed()[0]["id"] == task["id"]
@@ -43,7 +43,7 @@ class Writes(History):
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, method, task_id, if_match=if_match, json=sent)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
-            self.check_task(answer, model.changed(task, fields, now))
+            self.check_task(answer, model.change(task, fields, now))
 
     @rule(
         owner=owners,
@@ -67,7 +67,7 @@ class Writes(History):
         answer = self.ask(owner, "PATCH", f"{task_id}/complete", if_match=if_match, **once)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
             wanted = not task["completed"] if completed is None else completed
-            self.check_task(answer, model.changed(task, {"completed": wanted}, now))
+            self.check_task(answer, model.change(task, {"completed": wanted}, now))
 
     @rule(owner=owners, number=picks, kind=conditions, permanent=st.sampled_from([False, False, True]))
     def delete(self, owner: str, number: int, kind: str | None, permanent: bool) -> None:  # noqa: FBT001
@@ -78,9 +78,9 @@ class Writes(History):
         if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=where)):
             assert (answer.status_code, answer.content) == (204, b"")
             if permanent:
-                model.purged(task_id)
+                model.purge(task_id)
             else:
-                model.changed(task, {"trashed_at": now}, now)
+                model.change(task, {"trashed_at": now}, now)
 
     @rule(owner=owners, number=picks, kind=conditions)
     def restore(self, owner: str, number: int, kind: str | None) -> None:
@@ -90,7 +90,7 @@ class Writes(History):
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, "POST", f"{task_id}/restore", if_match=if_match)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=True)):
-            self.check_task(answer, model.changed(task, {"trashed_at": None}, now))
+            self.check_task(answer, model.change(task, {"trashed_at": None}, now))
 
     @rule(days=st.sampled_from([1, 1, 31]))
     def purge(self, days: int) -> None:
@@ -100,7 +100,7 @@ class Writes(History):
         long_ago = to_rfc3339(self.app.now - MONTH)
         for model in self.models.values():
             old = [task["id"] for task in model.listed(trashed="true") if task["trashed_at"] < long_ago]
-            model.purged(*old)
+            model.purge(*old)
 
     @rule(
         owner=owners,
@@ -143,7 +143,7 @@ class Writes(History):
         if all(
             answered[one]["position"] == model.tasks[one]["position"] for one in answered if one != task["id"]
         ):
-            model.changed(task, {"position": position}, now)
+            model.change(task, {"position": position}, now)
             return
         before, positions = model.tasks, {one: answered[one]["position"] for one in answered}
         ranked = [one for one in model.manual_order() if one != task["id"]]

@@ -23,7 +23,7 @@ from app.infra.tasks import NeonUnitsOfWork
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, someone
-from tests.support.servers.postgres_proxy import Wire, wire_to
+from tests.support.servers.postgres_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.server
 
@@ -32,17 +32,17 @@ CREATED = ResponseForm(201, location="/")
 
 @dataclass
 class Ann:
-    """A person. `heard` has one entry for each announcement: the person's revision that was committed then."""
+    """A person. `announced` has the person's committed revision at the moment of each announcement."""
 
     postgres: PostgresServer
     database: Database
     address: DatabaseAddress
     user_id: UserId = field(default_factory=someone)
-    heard: list[int] = field(default_factory=list)
+    announced: list[int] = field(default_factory=list)
 
     def announce(self, owner: UserId) -> None:
         assert owner == self.user_id
-        self.heard.append(self.revision())
+        self.announced.append(self.revision())
 
     def revision(self) -> int:
         query = f"SELECT revision FROM task_owners WHERE user_id = '{self.user_id}'"
@@ -64,7 +64,7 @@ class Ann:
     def tasks(self) -> TaskService:
         return self.unit_of_work.tasks
 
-    def keyed(self, key: str, form: ResponseForm) -> TaskService:
+    def with_key(self, key: str, form: ResponseForm) -> TaskService:
         return self.unit_of_work.once(IdempotentRequest("route", key, key.encode()), form)
 
 
@@ -87,62 +87,65 @@ async def test_each_kind_of_write_is_announced_after_its_commit(ann: Ann) -> Non
         "batch": lambda: ann.tasks.batch(
             [NewTask(title="four"), Change(two, TaskChanges(title="two, changed"))]
         ),
-        "keyed create": lambda: ann.keyed("a", CREATED).create(NewTask(title="five")),
-        "keyed toggle": lambda: ann.keyed("b", ResponseForm()).complete(two),
-        "keyed batch": lambda: ann.keyed("c", form_of(trashed)).batch(trashed),
+        "create with a key": lambda: ann.with_key("a", CREATED).create(NewTask(title="five")),
+        "toggle with a key": lambda: ann.with_key("b", ResponseForm()).complete(two),
+        "batch with a key": lambda: ann.with_key("c", form_of(trashed)).batch(trashed),
         "permanent delete": lambda: ann.tasks.remove(one, permanently=True),
     }
-    heard = {}
+    announced = {}
     for name, write in writes.items():
-        ann.heard.clear()
+        ann.announced.clear()
         await write()
         await asyncio.sleep(0)
-        heard[name] = ann.heard[-1:] == [ann.revision()]
+        announced[name] = ann.announced[-1:] == [ann.revision()]
 
-    assert heard == dict.fromkeys(writes, True)
+    assert announced == dict.fromkeys(writes, True)
 
 
 async def test_reads_are_not_announced(ann: Ann) -> None:
     one, _ = await ann.tasks.create(NewTask(title="one"))
     await asyncio.sleep(0)
-    ann.heard.clear()
+    ann.announced.clear()
 
     await ann.tasks.list()
     await ann.tasks.show(one)
     await ann.tasks.revision()
     await asyncio.sleep(0)
 
-    assert ann.heard == []
+    assert ann.announced == []
 
 
 @asynccontextmanager
 async def unconfirmed_write(
     postgres: PostgresServer, database_url: str
-) -> AsyncIterator[tuple[Ann, int, Wire, asyncio.Task[Any]]]:
-    """Begin a write whose COMMIT is not confirmed. Yield also the revision before it."""
-    with wire_to(database_url) as wire:
-        database = Database(DatabaseAddress.parse(wire.url))
+) -> AsyncIterator[tuple[Ann, int, TcpProxy, asyncio.Task[Any]]]:
+    """Begin a write whose COMMIT the proxy does not confirm.
+
+    Yield the person, their revision before the write, the proxy, and the task that writes.
+    """
+    with tcp_proxy(database_url) as proxy:
+        database = Database(DatabaseAddress.parse(proxy.url))
         await database.open()
         ann = Ann(postgres, database, DatabaseAddress.parse(database_url))
         await ann.tasks.create(NewTask(title="one"))
         await asyncio.sleep(0)
-        before = ann.heard.pop()
-        wire.holding.set()
-        creating = asyncio.create_task(ann.keyed("a", CREATED).create(NewTask(title="two")))
-        await asyncio.to_thread(wire.held.wait, 20)
-        yield ann, before, wire, creating
+        before = ann.announced.pop()
+        proxy.drop_confirmations.set()
+        creating = asyncio.create_task(ann.with_key("a", CREATED).create(NewTask(title="two")))
+        await asyncio.to_thread(proxy.confirmation_dropped.wait, 20)
+        yield ann, before, proxy, creating
         await database.close()
 
 
 async def test_a_write_whose_outcome_is_unknown_is_announced(
     postgres: PostgresServer, database_url: str
 ) -> None:
-    async with unconfirmed_write(postgres, database_url) as (ann, before, wire, creating):
-        wire.cut()
+    async with unconfirmed_write(postgres, database_url) as (ann, before, proxy, creating):
+        proxy.cut()
         with pytest.raises(OutcomeUnknown):
             await creating
 
-    assert ann.heard == [ann.revision()] != [before]
+    assert ann.announced == [ann.revision()] != [before]
 
 
 async def test_a_write_whose_client_disconnected_is_announced(
@@ -153,4 +156,4 @@ async def test_a_write_whose_client_disconnected_is_announced(
         with pytest.raises(asyncio.CancelledError):
             await creating
 
-    assert ann.heard == [ann.revision()] != [before]
+    assert ann.announced == [ann.revision()] != [before]

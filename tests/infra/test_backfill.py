@@ -1,4 +1,7 @@
-"""Keys and words that the version before wrote are derived anew, beside the service, and a stop loses nothing."""
+"""`app migrate` recomputes the keys of tags and the search words that the previous version wrote.
+
+The previous version can write meanwhile, and an interrupted run continues where it stopped.
+"""
 
 import asyncio
 import json
@@ -38,11 +41,11 @@ AFTER_0005 = sorted(
 )
 HEART, RED_HEART = "\u2764", "\u2764\ufe0f"
 UNEQUAL = "a =\u0338 b"  # decomposed
-OWNER = """
+INSERT_OWNER = """
 INSERT INTO task_owners (user_id, revision, tasks) VALUES ($1, 1, 1)
 ON CONFLICT (user_id) DO UPDATE SET revision = task_owners.revision + 1, tasks = task_owners.tasks + 1
 """
-OLD = """
+INSERT_TASK = """
 INSERT INTO tasks (user_id, id, title, position, tags, title_words, tag_keys)
 SELECT $1, $2, $3, 'a', $4::text[], $5, coalesce(array_agg(lower(t.tag) ORDER BY t.n), '{}')
 FROM unnest($4::text[]) WITH ORDINALITY t (tag, n)
@@ -50,25 +53,25 @@ FROM unnest($4::text[]) WITH ORDINALITY t (tag, n)
 
 
 @dataclass
-class Before:
-    """A database of the version before, with somebody's tasks. This version serves it after `migrate`."""
+class PreviousVersion:
+    """A database of the previous version. After `migrate` the current version serves it."""
 
     address: DatabaseAddress
     database: Database
-    superuser: Any  # who sees every row
+    superuser: Any  # a connection that sees the rows of all owners
 
-    def of(self, owner: Any) -> NeonTaskRepository:
+    def tasks_of(self, owner: Any) -> NeonTaskRepository:
         return NeonTaskRepository(self.database, owner=owner)
 
-    async def keep(self, owner: Any, title: str, tags: list[str], words: str) -> Task:
-        """Keep a task as the version before did."""
+    async def insert(self, owner: Any, title: str, tags: list[str], words: str) -> Task:
+        """Insert a task as the previous version did."""
         task = TaskFactory.build(title=title)
-        await self.superuser.execute(OWNER, owner)
-        await self.superuser.execute(OLD, owner, task.id, title, tags, words)
+        await self.superuser.execute(INSERT_OWNER, owner)
+        await self.superuser.execute(INSERT_TASK, owner, task.id, title, tags, words)
         return task
 
     async def migrate(self) -> list[str]:
-        """Apply the migrations after 0005, and serve. Return what was repaired."""
+        """Apply the migrations after 0005, and open the database. Return what the migrations repaired."""
         repaired: list[str] = []
         applied = await upgrade(self.address, repaired.append)
         assert [name.split(":")[0] for name in applied] == AFTER_0005
@@ -89,7 +92,7 @@ class Before:
         return revision
 
     async def write(self, owner: Any) -> None:
-        """Write as the version before did, beside what the superuser holds."""
+        """Write as the previous version does. Fail if the owner's row is locked for 5 seconds."""
         connection = await asyncpg.connect(**driver_arguments(self.address))
         await connection.execute(f"SET lock_timeout = '5s'; SET app.user_id = '{owner}'")
         await connection.execute("UPDATE own_task_owners SET revision = revision + 1")
@@ -97,59 +100,60 @@ class Before:
 
 
 @pytest.fixture
-async def before(postgres: PostgresServer) -> AsyncIterator[Before]:
+async def previous(postgres: PostgresServer) -> AsyncIterator[PreviousVersion]:
     url = postgres.new_database()
     address = DatabaseAddress.parse(url)
     await upgrade(address)
     await downgrade(address, to="0005")
     database = Database(address)
     superuser = await asyncpg.connect(postgres.url_of(address.database))
-    yield Before(address, database, superuser)
+    yield PreviousVersion(address, database, superuser)
     await superuser.close()
     await database.close()
 
 
-async def found(mine: NeonTaskRepository, **selection: Any) -> set[str]:
+async def find(mine: NeonTaskRepository, **selection: Any) -> set[str]:
+    """Return the ids of the selected tasks."""
     page = await mine.page(9, after=None, selection=Selection(**selection))
     return {task["id"] for task in read(page)}
 
 
 async def test_after_the_migration_rows_of_the_previous_version_are_found_in_every_spelling(
-    before: Before,
+    previous: PreviousVersion,
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
-    with_look = await before.keep(ann, "x", [RED_HEART, "İstanbul"], " x ")
-    unequal = await before.keep(ann, UNEQUAL, [HEART], " a \u0338 b ")
-    plain = await before.keep(bob, "x", ["Home"], " x ")
-    mine, theirs = before.of(ann), before.of(bob)
-    revisions = await before.revision_of(ann), await before.revision_of(bob)
+    with_selector = await previous.insert(ann, "x", [RED_HEART, "İstanbul"], " x ")
+    unequal = await previous.insert(ann, UNEQUAL, [HEART], " a \u0338 b ")
+    plain = await previous.insert(bob, "x", ["Home"], " x ")
+    mine, theirs = previous.tasks_of(ann), previous.tasks_of(bob)
+    revisions = await previous.revision_of(ann), await previous.revision_of(bob)
 
-    assert await before.migrate() == ["the keys and words of 2 tasks"]
+    assert await previous.migrate() == ["the keys and words of 2 tasks"]
     for tag, tasks in {
-        HEART: [with_look, unequal],
-        RED_HEART: [with_look, unequal],
-        "istanbul": [with_look],
+        HEART: [with_selector, unequal],
+        RED_HEART: [with_selector, unequal],
+        "istanbul": [with_selector],
     }.items():
-        assert await found(mine, tags=(tag_key(tag),)) == {str(task.id) for task in tasks}, tag
+        assert await find(mine, tags=(tag_key(tag),)) == {str(task.id) for task in tasks}, tag
     for word in ("≠", "=\u0338"):
-        assert await found(mine, search=Search.parse(word)) == {str(unequal.id)}, word
-    shown = await mine.show(with_look.id)
+        assert await find(mine, search=Search.parse(word)) == {str(unequal.id)}, word
+    shown = await mine.show(with_selector.id)
     assert (shown.version, json.loads(shown.json)["tags"]) == (1, [RED_HEART, "İstanbul"])
-    assert await found(theirs, tags=("home",)) == {str(plain.id)}
-    # Lists of whose rows differed are other lists now, and nobody else's.
+    assert await find(theirs, tags=("home",)) == {str(plain.id)}
+    # The lists of Ann changed, those of Bob did not.
     assert await mine.revision() > revisions[0]
     assert await theirs.revision() == revisions[1]
 
 
 async def test_a_task_with_two_spellings_of_one_tag_keeps_the_first_and_counts_once(
-    before: Before,
+    previous: PreviousVersion,
 ) -> None:
     ann = someone("ann")
-    task = await before.keep(ann, "x", ["a", RED_HEART, HEART, "İstanbul", "istanbul"], " x ")
+    task = await previous.insert(ann, "x", ["a", RED_HEART, HEART, "İstanbul", "istanbul"], " x ")
 
-    await before.migrate()
+    await previous.migrate()
 
-    mine = before.of(ann)
+    mine = previous.tasks_of(ann)
     seen = json.loads((await mine.show(task.id)).json)
     assert (seen["tags"], seen["version"]) == (["a", RED_HEART, "İstanbul"], 2)
     summary = await mine.summary(Day.at(later(0), ZoneInfo("UTC")))
@@ -158,52 +162,52 @@ async def test_a_task_with_two_spellings_of_one_tag_keeps_the_first_and_counts_o
 
 
 async def test_every_slice_of_a_long_list_is_recomputed_and_a_second_run_changes_nothing(
-    before: Before, monkeypatch: pytest.MonkeyPatch
+    previous: PreviousVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "OWNERS_AT_ONCE", 1)
     ann, bob = someone("ann"), someone("bob")
     for owner in (ann, bob):
-        await before.keep(owner, UNEQUAL, [RED_HEART], " a \u0338 b ")
-    await before.superuser.execute(
+        await previous.insert(owner, UNEQUAL, [RED_HEART], " a \u0338 b ")
+    await previous.superuser.execute(
         """INSERT INTO tasks (user_id, id, title, position, tags, tag_keys)
            SELECT $1, gen_random_uuid(), 'x', 'a', ARRAY[$2], ARRAY[$2] FROM generate_series(1, $3)""",
         ann, RED_HEART, SLICE,
     )  # fmt: skip
 
-    assert await backfill_derived_columns(before.address, stamp=False) == SLICE + 2
-    assert await backfill_derived_columns(before.address, stamp=False) == 0
-    assert await before.keys_of(bob) == [tag_key(HEART)]
+    assert await backfill_derived_columns(previous.address, stamp=False) == SLICE + 2
+    assert await backfill_derived_columns(previous.address, stamp=False) == 0
+    assert await previous.keys_of(bob) == [tag_key(HEART)]
 
 
 async def test_the_backfill_waits_for_running_writes_and_continues_after_a_stop_with_the_rest(
-    before: Before,
+    previous: PreviousVersion,
 ) -> None:
     ann, bob = sorted((someone("ann"), someone("bob")))
     for owner in (ann, bob):
-        await before.keep(owner, "x", [RED_HEART], " x ")
+        await previous.insert(owner, "x", [RED_HEART], " x ")
 
-    async with writing(before, bob):
-        migration = asyncio.create_task(upgrade(before.address))
-        await blocked(before)
-        # Ann's are done and free, and the migration is not applied yet.
-        await before.write(ann)
-        assert await before.keys_of(ann) == [tag_key(HEART)]
+    async with writing(previous, bob):
+        migration = asyncio.create_task(upgrade(previous.address))
+        await until_blocked(previous)
+        # The tasks of Ann are recomputed and unlocked, although the migration has not ended.
+        await previous.write(ann)
+        assert await previous.keys_of(ann) == [tag_key(HEART)]
         migration.cancel()
         with pytest.raises(asyncio.CancelledError):
             await migration
 
-    assert await before.migrate() == ["the keys and words of 1 task"]
+    assert await previous.migrate() == ["the keys and words of 1 task"]
 
 
 async def test_the_backfill_reads_a_task_again_that_changed_between_its_read_and_write(
-    before: Before,
+    previous: PreviousVersion,
 ) -> None:
     ann = someone("ann")
-    task = await before.keep(ann, "x", [RED_HEART], " x ")
+    task = await previous.insert(ann, "x", [RED_HEART], " x ")
 
-    async with writing(before, ann) as connection:
-        deriving = asyncio.create_task(backfill_derived_columns(before.address, stamp=False))
-        await blocked(before)
+    async with writing(previous, ann) as connection:
+        deriving = asyncio.create_task(backfill_derived_columns(previous.address, stamp=False))
+        await until_blocked(previous)
         await connection.execute(
             "UPDATE tasks SET title = $2, title_words = 'old', version = version + 1 WHERE id = $1",
             task.id,
@@ -211,21 +215,21 @@ async def test_the_backfill_reads_a_task_again_that_changed_between_its_read_and
         )
 
     assert await deriving == 1
-    await before.migrate()
-    assert await found(before.of(ann), search=Search.parse("≠")) == {str(task.id)}
+    await previous.migrate()
+    assert await find(previous.tasks_of(ann), search=Search.parse("≠")) == {str(task.id)}
 
 
 @asynccontextmanager
-async def writing(before: Before, owner: Any) -> AsyncIterator[Any]:
-    """Hold an owner as a write of the version before does, and commit."""
-    async with before.superuser.transaction():
-        await before.superuser.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", owner)
-        yield before.superuser
+async def writing(previous: PreviousVersion, owner: Any) -> AsyncIterator[Any]:
+    """Lock an owner's row as a write of the previous version does. Commit when the block ends."""
+    async with previous.superuser.transaction():
+        await previous.superuser.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", owner)
+        yield previous.superuser
 
 
-async def blocked(before: Before) -> None:
-    """Wait until somebody waits for a lock in this database."""
+async def until_blocked(previous: PreviousVersion) -> None:
+    """Wait until a statement waits for a lock in this database."""
     waiting = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND a.datname = current_database()"
     async with asyncio.timeout(20):
-        while not await before.superuser.fetchval(waiting):  # noqa: ASYNC110 - another process waits
+        while not await previous.superuser.fetchval(waiting):  # noqa: ASYNC110 - another process waits
             await asyncio.sleep(0.02)

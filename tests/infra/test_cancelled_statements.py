@@ -1,4 +1,4 @@
-"""A statement that is cut off ends in the database too: directly, through a transaction pooler, and over TLS."""
+"""A statement that the service no longer waits for is cancelled in the database: directly, through a transaction pooler, and over TLS."""
 
 import asyncio
 import time
@@ -31,10 +31,10 @@ pytestmark = pytest.mark.server
 
 SLOW = Statement("SELECT pg_sleep(30)", ())
 ONE_SECOND = Statement("SELECT pg_sleep(1)", ())
-OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cut' AND state <> 'idle'"
+COUNT_ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cut' AND state <> 'idle'"
 
 
-@pytest.fixture(params=["directly", "through a pooler", "through a pooler that no address names"])
+@pytest.fixture(params=["directly", "through a pooler", "through a pooler that the URL does not name"])
 def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[DatabaseAddress]:
     url = f"{database_url}?application_name=cut"
     if request.param == "directly":
@@ -58,12 +58,12 @@ async def open_database(address: DatabaseAddress, *, pool_size: int = 10) -> Asy
         await database.close()
 
 
-async def active(url: str) -> int:
-    """Wait at most two seconds until no server process of ours is active. Return how many still are."""
+async def still_active(url: str) -> int:
+    """Wait at most two seconds until none of our server processes is active. Return how many still are."""
     connection = await asyncpg.connect(url)
     try:
         deadline = time.monotonic() + 2
-        while (count := await connection.fetchval(OURS)) and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event for it
+        while (count := await connection.fetchval(COUNT_ACTIVE)) and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
         return int(count)
     finally:
@@ -78,7 +78,7 @@ async def test_two_seconds_after_a_flood_of_slow_statements_none_is_active(
         answers = await asyncio.gather(*flood, return_exceptions=True)
 
         assert {type(answer) for answer in answers} == {DatabaseUnavailable}
-        assert await active(database_url) == 0
+        assert await still_active(database_url) == 0
         assert (await database.fetch(PING, {}))[0]
         assert database.counts().in_use == 0
 
@@ -96,7 +96,7 @@ async def test_a_transaction_past_its_deadline_and_a_cancelled_request_cancel_th
         await asyncio.wait([asking])
 
         assert asking.cancelled()
-        assert await active(database_url) == 0
+        assert await still_active(database_url) == 0
 
 
 async def test_a_search_ends_after_its_time_limit_and_the_database_still_counts_as_available(
@@ -106,7 +106,7 @@ async def test_a_search_ends_after_its_time_limit_and_the_database_still_counts_
         with pytest.raises(SearchTooSlow):
             await database.fetch(replace_budget(SLOW, 0.3), {})
 
-        assert await active(database_url) == 0
+        assert await still_active(database_url) == 0
         assert database._trouble is None
 
 
@@ -122,7 +122,7 @@ async def test_a_summary_ends_after_its_time_limit(
         with pytest.raises(SummaryTooSlow):
             await task_lists.summary(session, Day.at(datetime.now(UTC), ZoneInfo("UTC")))
 
-        assert await active(database_url) == 0
+        assert await still_active(database_url) == 0
         assert database._trouble is None
 
 
@@ -144,9 +144,11 @@ async def test_a_request_past_its_deadline_gets_its_response_before_its_statemen
         with pytest.raises(DatabaseUnavailable):
             await database.fetch(ONE_SECOND, {}, until=database.deadline() - 1.7)
 
-        await asyncio.wait_for(cancelling.wait(), 1)  # it is sent meanwhile, and never answered
+        await asyncio.wait_for(
+            cancelling.wait(), 1
+        )  # the cancel request is sent in the background, and never answered
         assert (await database.fetch(PING, {}))[0]
-        assert await active(database_url) == 0  # so that it is not there for the next test
+        assert await still_active(database_url) == 0  # the next test must not count it
 
 
 async def test_readiness_responds_even_if_the_pool_is_full(database_url: str) -> None:
@@ -164,10 +166,10 @@ async def test_readiness_responds_even_if_the_pool_is_full(database_url: str) ->
 
 @asynccontextmanager
 async def full_database(database_url: str) -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
-    """Open a database with one connection, which runs a slow statement, and yield what ends that statement."""
+    """Open a database with one connection, which runs a slow statement. Yield also the function that ends the statement."""
     async with open_database(DatabaseAddress.parse(database_url), pool_size=1) as database:
         holding = asyncio.create_task(database.fetch(SLOW, {}))
-        await asyncio.sleep(0)  # it takes the connection
+        await asyncio.sleep(0)  # the statement takes the connection
 
         async def end() -> None:
             holding.cancel()
@@ -177,7 +179,7 @@ async def full_database(database_url: str) -> AsyncIterator[tuple[Database, Call
         await end()
 
 
-async def until_it_waits(database: Database) -> None:
+async def until_a_request_waits(database: Database) -> None:
     """Wait until a request waits for a connection."""
     async with asyncio.timeout(5):
         while not database.counts().waiting:  # noqa: ASYNC110 - there is no event for it
@@ -196,14 +198,16 @@ async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_
 ) -> None:
     async with full_database(database_url) as (database, end):
         waiting = asyncio.create_task(database.fetch(PING, {}))
-        await until_it_waits(database)
+        await until_a_request_waits(database)
 
         with pytest.raises(DatabaseUnavailable):
             await database.fetch(PING, {})
         with pytest.raises(DatabaseUnavailable):
             async with database.transaction():
                 pass
-        first = asyncio.create_task(database.fetch(PING, {}, rank=0))  # takes the place of the waiting one
+        first = asyncio.create_task(
+            database.fetch(PING, {}, rank=0)
+        )  # takes the place of the request that waits
         with pytest.raises(DatabaseUnavailable):
             await waiting
         marked = database._trouble
@@ -214,7 +218,7 @@ async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_
     assert (marked, trouble) == (None, None)
 
 
-async def test_given_nothing_became_free_in_time_then_the_database_is_not_in_trouble(
+async def test_given_no_connection_became_free_in_time_then_the_database_is_not_in_trouble(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.01)
@@ -231,9 +235,9 @@ async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_
 ) -> None:
     async with full_database(database_url) as (database, end):
         refused = asyncio.create_task(database.fetch(PING, {}))
-        await until_it_waits(database)
+        await until_a_request_waits(database)
         first = asyncio.create_task(database.fetch(PING, {}, rank=0))
-        await asyncio.sleep(0)  # it takes the place
+        await asyncio.sleep(0)  # this one takes the place in the queue
 
         refused.cancel()
         await asyncio.wait([refused])
@@ -243,7 +247,7 @@ async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_
         assert (await first)[0]
 
 
-async def test_readiness_says_what_its_own_probe_found_not_what_requests_met_meanwhile(
+async def test_readiness_reports_the_result_of_its_own_probe_and_no_error_of_a_request(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(DatabaseAddress.parse(database_url)) as database:
@@ -268,7 +272,7 @@ async def test_over_tls_a_statement_is_cancelled_too(tmp_path_factory: pytest.Te
             with pytest.raises(DatabaseUnavailable):
                 await database.fetch(SLOW, {}, until=database.deadline() - 1.5)
 
-            assert await active(server.url) == 0
+            assert await still_active(server.url) == 0
 
 
 def server_address(server: PostgresServer, authority: Path) -> DatabaseAddress:

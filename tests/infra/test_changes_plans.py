@@ -36,7 +36,7 @@ INSERT INTO task_owners (user_id, revision, tasks) SELECT user_id, $1, count(*) 
 
 @pytest.fixture(scope="module")
 async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
-    """A connection to a database in which one person has ten thousand tasks, and others a thousand."""
+    """A connection to a database in which Ann has ten thousand tasks, and each of sixty others a thousand."""
     url = await migrated_database(postgres)
     connection = await asyncpg.connect(postgres.url_of(url.rpartition("/")[2]))
     await connection.execute(FILL.replace("$1", str(MANY)))

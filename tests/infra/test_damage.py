@@ -1,8 +1,8 @@
 """A database that is changed under a running service: missing parts are reported, and so is the repair.
 
-Faults put in on purpose, each found by a test: no check after an error (500); an undefined table reported as not
-set up although nothing is missing; the check of each minute left out; readiness from the last statement alone;
-rights given to every role of any view.
+These faults were tried, and a test failed for each: no check after an error (500); `DatabaseNotSetUp` for an undefined
+table although nothing is missing; no check every minute; readiness that only knows the last statement; rights on a
+recreated view for every role that had a right on any view.
 """
 
 import asyncio
@@ -48,13 +48,13 @@ DAMAGES = {
 
 @pytest.fixture
 def ann() -> dict[str, str]:
-    """The headers of somebody. A token that is made with the module is too old at the end of a long run."""
+    """Ann's headers, made for each test: a token made at the import could expire in a long run."""
     return {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 
 
 @pytest.fixture
 async def url(postgres: PostgresServer) -> str:
-    """A database of a test's own."""
+    """A database for one test."""
     return await migrated_database(postgres)
 
 
@@ -71,13 +71,13 @@ def name_of(url: str) -> str:
 
 
 async def change(postgres: PostgresServer, url: str, sql: str) -> None:
-    """Run SQL while the loop goes on: a check of a wall may hold a lock that the SQL waits for."""
+    """Run SQL in a thread, because the SQL may wait for a lock that a check in this event loop holds."""
     await asyncio.to_thread(postgres.query, sql, name_of(url))
 
 
-async def until(fact: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not fact():  # noqa: ASYNC110 - there is no event for it
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
@@ -85,7 +85,7 @@ def walls_up(database: Database) -> float:
     return sample_gauges(database, None, TokenCache(), None, HUB)["taskward_walls_up"]
 
 
-def of(event: str, logged: list[Any]) -> list[Any]:
+def lines_of(event: str, logged: list[Any]) -> list[Any]:
     return [line for line in logged if line["event"] == event]
 
 
@@ -93,7 +93,7 @@ def of(event: str, logged: list[Any]) -> list[Any]:
 async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_and_readiness_unavailable(
     postgres: PostgresServer, url: str, ann: dict[str, str], sql: str, gap: str
 ) -> None:
-    keyed = ann | {"idempotency-key": '"one"'}
+    with_key = ann | {"idempotency-key": '"one"'}
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
         before = await client.get("/api/me/tasks", headers=ann)
         await change(postgres, url, sql)
@@ -101,7 +101,7 @@ async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_
             answers = [
                 await client.get("/api/me/tasks", headers=ann),
                 await client.post("/api/me/tasks", json={"title": "x"}, headers=ann),
-                await client.post("/api/me/tasks", json={"title": "x"}, headers=keyed),
+                await client.post("/api/me/tasks", json={"title": "x"}, headers=with_key),
             ]
             ready = await client.get("/health/ready")
 
@@ -112,9 +112,9 @@ async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_
         assert answer.headers["retry-after"] == "10"
         assert not any(word in answer.text for word in ("own_tasks", "taskward_app", "GRANT", "migrate"))
     assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
-    (down,) = of("wall down", logged)
+    (down,) = lines_of("wall down", logged)
     assert gap in down["gaps"]
-    assert of("unexpected error", logged) == []
+    assert lines_of("unexpected error", logged) == []
 
 
 async def test_given_a_repaired_schema_then_the_service_is_ready_and_serves_without_a_restart(
@@ -130,7 +130,7 @@ async def test_given_a_repaired_schema_then_the_service_is_ready_and_serves_with
         served = await client.get("/api/me/tasks", headers=ann)
 
     assert [answer.status_code for answer in (refused, ready, served)] == [503, 200, 200]
-    assert len(of("wall stands again", logged)) == 1
+    assert len(lines_of("wall stands again", logged)) == 1
 
 
 async def test_an_undefined_table_is_an_unexpected_error_if_the_schema_is_complete(url: str) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this module's own, not started."""
+    """A PostgreSQL for this module only, not started."""
     server = PostgresServer(tmp_path_factory.mktemp("own"), durable=False)
     yield server
     server.remove()

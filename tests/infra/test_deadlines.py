@@ -1,7 +1,7 @@
-"""Tasks that no longer wait when their time is up.
+"""`Deadlines` cancels a task that waits for a connection, when the task's deadline comes.
 
-Faults put in on purpose, each found by a test: no task cancelled; the timer left where it is for an earlier
-moment; no other moment looked for after the first; what was let go still watched.
+These faults were tried, and a test failed for each: no task cancelled; the timer not moved for an earlier deadline; no
+new timer after the first deadline; a connection watched after `unwatch`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from app.infra.postgres.database import Deadlines
 
 
 class Wait:
-    """A task that waits for a connection's answer, which never comes."""
+    """A task that waits for a response on a connection. The response never comes."""
 
     def __init__(self, deadlines: Deadlines, seconds: float) -> None:
         self.connection = cast("Connection", object())
@@ -27,15 +27,15 @@ class Wait:
         await asyncio.Event().wait()
 
 
-async def watched(deadlines: Deadlines, seconds: float) -> Wait:
+async def start_wait(deadlines: Deadlines, seconds: float) -> Wait:
     wait = Wait(deadlines, seconds)
-    await asyncio.sleep(0)  # so that it begins
+    await asyncio.sleep(0)  # the task starts
     return wait
 
 
-async def test_each_watched_connection_is_ended_at_its_own_deadline() -> None:
+async def test_each_task_is_cancelled_at_its_own_deadline() -> None:
     deadlines = Deadlines()
-    late, early = await watched(deadlines, 0.3), await watched(deadlines, 0.1)
+    late, early = await start_wait(deadlines, 0.3), await start_wait(deadlines, 0.1)
 
     seen = [(early.ended, late.ended)]
     for _ in range(2):
@@ -47,9 +47,9 @@ async def test_each_watched_connection_is_ended_at_its_own_deadline() -> None:
     assert deadlines.unwatch(late.connection)
 
 
-async def test_a_connection_released_in_time_is_not_ended() -> None:
+async def test_a_task_whose_connection_is_unwatched_in_time_is_not_cancelled() -> None:
     deadlines = Deadlines()
-    quick, other = await watched(deadlines, 0.05), await watched(deadlines, 0.05)
+    quick, other = await start_wait(deadlines, 0.05), await start_wait(deadlines, 0.05)
 
     assert not deadlines.unwatch(quick.connection)
     await asyncio.sleep(0.15)
@@ -58,9 +58,9 @@ async def test_a_connection_released_in_time_is_not_ended() -> None:
     assert other.ended
 
 
-async def test_a_deadline_in_the_past_ends_at_once() -> None:
+async def test_a_task_with_a_deadline_in_the_past_is_cancelled_at_once() -> None:
     deadlines = Deadlines()
-    late = await watched(deadlines, -1)
+    late = await start_wait(deadlines, -1)
 
     await asyncio.sleep(0.01)
 

@@ -1,7 +1,7 @@
 """Writers and followers at the same time: no change is missed, and none comes out of order.
 
-Faults put in on purpose, each found by a test: a revision that is read before the owner's row is locked; the id
-left out of a page's place.
+These faults were tried, and a test failed for each: the revision read before the owner's row is locked; a token without
+the id.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, TaskFactory, later, someone
 from tests.support.follower import Follower, catch_up, read_page
-from tests.support.keyed import keyed, until_waiting
+from tests.support.keyed import keyed, until_blocked
 from tests.support.servers.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
@@ -43,10 +43,10 @@ async def pooled(database: Database, database_url: str, tmp_path: Path) -> Async
 
 
 async def write(database: Database, owner: UserId, shared: list[TaskId], seed: int) -> None:
-    """Write all kinds of things, to tasks that the other writers change too."""
-    chance, mine = random.Random(seed), NeonTaskRepository(database, owner=owner)
+    """Run random writes of every kind, on tasks that the other writers change too."""
+    rng, mine = random.Random(seed), NeonTaskRepository(database, owner=owner)
     for number in range(WRITES):
-        task_id = chance.choice(shared)
+        task_id = rng.choice(shared)
         batch: list[Operation] = [TaskFactory.build() for _ in range(2)]
         batch.append(Change(task_id, TaskChanges(title=f"{seed} {number}")))
         acts: list[Callable[[], Coroutine[Any, Any, object]]] = [
@@ -60,7 +60,7 @@ async def write(database: Database, owner: UserId, shared: list[TaskId], seed: i
         ]
         weights = [4, 2, 3, 2, 2, 3, 1]
         try:
-            await chance.choices(acts, weights)[0]()
+            await rng.choices(acts, weights)[0]()
         except (TaskNotFound, NotInTrash):
             await mine.add(TaskFactory.build(), at_most=MANY)
 
@@ -103,44 +103,42 @@ async def test_no_follower_misses_a_change_of_eight_writers_and_each_gets_them_i
 
 
 WRITES_THAT_WAIT: dict[str, Callable[[Database, UserId, TaskId], Coroutine[Any, Any, object]]] = {
-    "add": lambda database, owner, _: of(database, owner).add(TaskFactory.build(), at_most=MANY),
-    "change": lambda database, owner, task_id: of(database, owner).change(
+    "add": lambda database, owner, _: tasks_of(database, owner).add(TaskFactory.build(), at_most=MANY),
+    "change": lambda database, owner, task_id: tasks_of(database, owner).change(
         task_id, TaskChanges(title="x"), at=later(1)
     ),
-    "toggle": lambda database, owner, task_id: of(database, owner).toggle(task_id, at=later(1)),
-    "trash": lambda database, owner, task_id: of(database, owner).trash(task_id, at=later(1)),
-    "purge": lambda database, owner, task_id: of(database, owner).purge(task_id),
-    "batch": lambda database, owner, task_id: of(database, owner).apply(
+    "toggle": lambda database, owner, task_id: tasks_of(database, owner).toggle(task_id, at=later(1)),
+    "trash": lambda database, owner, task_id: tasks_of(database, owner).trash(task_id, at=later(1)),
+    "purge": lambda database, owner, task_id: tasks_of(database, owner).purge(task_id),
+    "batch": lambda database, owner, task_id: tasks_of(database, owner).apply(
         [TaskFactory.build(), Trash(task_id)], at=later(1), at_most=MANY
     ),
-    "add under a key": lambda database, owner, _: keyed(database, owner).add(
+    "add with a key": lambda database, owner, _: keyed(database, owner).add(
         TaskFactory.build(), at_most=MANY
     ),
-    "toggle under a key": lambda database, owner, task_id: keyed(database, owner).toggle(
-        task_id, at=later(1)
-    ),
+    "toggle with a key": lambda database, owner, task_id: keyed(database, owner).toggle(task_id, at=later(1)),
 }
 
 
-def of(database: Session, owner: UserId) -> NeonTaskRepository:
+def tasks_of(database: Session, owner: UserId) -> NeonTaskRepository:
     return NeonTaskRepository(database, owner=owner)
 
 
 @pytest.mark.parametrize("name", WRITES_THAT_WAIT)
 async def test_a_write_that_waited_for_another_comes_after_it(database: Database, name: str) -> None:
     owner, first, second = someone(), TaskFactory.build(), TaskFactory.build()
-    mine = of(database, owner)
+    mine = tasks_of(database, owner)
     for task in (first, second):
         await mine.add(task, at_most=MANY)
     before = await mine.revision()
 
     async with database.transaction() as transaction:
-        await of(transaction, owner).toggle(first.id, at=later(0))
+        await tasks_of(transaction, owner).toggle(first.id, at=later(0))
         waiting = asyncio.create_task(WRITES_THAT_WAIT[name](database, owner, second.id))
-        await until_waiting(database, 1)
+        await until_blocked(database, 1)
     await waiting
-    follower = Follower(ChangesToken.after_revision(before + 1))  # it knows the first write
+    follower = Follower(ChangesToken.after_revision(before + 1))  # a client that knows the first write
     await catch_up(partial(read_page, mine, follower))
 
-    assert follower.met != []
-    assert str(first.id) not in follower.met
+    assert follower.received != []
+    assert str(first.id) not in follower.received

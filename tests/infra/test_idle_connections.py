@@ -1,6 +1,6 @@
 """Connections stay open between requests, and the kernel finds out which of them are dead.
 
-Faults put in on purpose, each found by a test: a lifetime of 60 s; no lifetime; no keepalive.
+These faults were tried, and a test failed for each: an idle lifetime of 60 s; no idle lifetime; no keepalive.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def be_idle(database: Database, seconds: float) -> None:
-    """Let the pool find connections that were idle for so long, as its timer does."""
+    """Make the idle connections this much older, and do what the pool's timer does."""
     pool = database._checkout._pool
     assert pool is not None
     pool._idle = [(connection, since - seconds) for connection, since in pool._idle]

@@ -1,4 +1,4 @@
-"""Which keys a document holds, what each allows, and which documents are refused whole."""
+"""Reading a key set: which keys are used, which algorithms each allows, and which documents are refused."""
 
 import json
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 
 from app.domain.errors import NotAuthenticated
 from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, find_key, read_key_set
-from tests.support.signing import ALGORITHMS, SigningKey, written
+from tests.support.signing import ALGORITHMS, SigningKey, key_set
 
 OURS = SigningKey("ours").public
 ONE = SigningKey("x").public
 RSA = SigningKey("rsa", "RS256").public
-PASSED_OVER: dict[str, dict[str, Any]] = {
+IGNORED: dict[str, dict[str, Any]] = {
     "of an unknown kind": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "x"},
     "of an unknown curve": {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "x"},
     "for agreeing on keys": {"kty": "OKP", "crv": "X25519", "x": ONE["x"], "kid": "x"},
@@ -34,38 +34,38 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("member", PASSED_OVER.values(), ids=PASSED_OVER)
-def test_a_key_for_another_use_is_ignored(member: dict[str, Any]) -> None:
-    assert [key.key_id for key in read_key_set(written(member, OURS))] == ["ours"]
+@pytest.mark.parametrize("member", IGNORED.values(), ids=IGNORED)
+def test_a_key_that_cannot_verify_is_ignored(member: dict[str, Any]) -> None:
+    assert [key.key_id for key in read_key_set(key_set(member, OURS))] == ["ours"]
     with pytest.raises(InvalidJwks, match="no key that can verify"):
-        read_key_set(written(member))
+        read_key_set(key_set(member))
 
 
 @pytest.mark.parametrize(
     "more", [{"use": "sig"}, {"key_ops": ["verify"]}, {"extra": {"any": [1]}}, {"x5c": ["AAAA"]}], ids=str
 )
 def test_a_signing_key_of_a_supported_algorithm_is_read(more: dict[str, Any]) -> None:
-    assert [key.key_id for key in read_key_set(written(OURS | more))] == ["ours"]
+    assert [key.key_id for key in read_key_set(key_set(OURS | more))] == ["ours"]
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "not JSON"),
     "a page": (b"<html>Sign in</html>", "not JSON"),
-    "UTF-16": (written(OURS).decode().encode("utf-16"), "not JSON"),
-    "a member named twice": (b'{"keys":[],' + written(OURS)[1:], "not JSON"),
+    "UTF-16": (key_set(OURS).decode().encode("utf-16"), "not JSON"),
+    "a member named twice": (b'{"keys":[],' + key_set(OURS)[1:], "not JSON"),
     "a list": (json.dumps([OURS]).encode(), "not a key set"),
     "another object": (b'{"error":"no"}', "not a key set"),
     "keys as an object": (json.dumps({"keys": {"a": OURS}}).encode(), "not a key set"),
-    "null among the keys": (written(OURS, None), "not a key set"),
-    "no keys": (written(), "no key that can verify"),
-    "a shared secret": (written(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
-    "two keys with the same id": (written(OURS, ONE | {"kid": "ours"}), "two keys with the same id"),
-    "one key twice": (written(OURS, OURS), "two keys with the same id"),
+    "null among the keys": (key_set(OURS, None), "not a key set"),
+    "no keys": (key_set(), "no key that can verify"),
+    "a shared secret": (key_set(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
+    "two keys with the same id": (key_set(OURS, ONE | {"kid": "ours"}), "two keys with the same id"),
+    "one key twice": (key_set(OURS, OURS), "two keys with the same id"),
     **{
-        f"a private key, by its {name}": (written(OURS, ONE | {name: "AAAA"}), "secret keys")
+        f"a private key, by its {name}": (key_set(OURS, ONE | {name: "AAAA"}), "secret keys")
         for name in sorted(SECRET_MEMBERS)
     },
-    "a private key of an unknown kind": (written(OURS, {"kty": "AKP", "priv": "AAAA"}), "secret keys"),
+    "a private key of an unknown kind": (key_set(OURS, {"kty": "AKP", "priv": "AAAA"}), "secret keys"),
 }
 
 
@@ -76,14 +76,14 @@ def test_a_document_that_is_no_valid_key_set_is_refused_completely(document: byt
 
 
 def test_a_key_may_share_its_id_with_a_key_for_another_use() -> None:
-    found = read_key_set(written(OURS, OURS | {"use": "enc"}))
+    found = read_key_set(key_set(OURS, OURS | {"use": "enc"}))
 
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
-    (found,) = read_key_set(written(SigningKey("x", algorithm).public))
+    (found,) = read_key_set(key_set(SigningKey("x", algorithm).public))
 
     assert found.algorithms == (algorithm,)
 
@@ -92,22 +92,22 @@ def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
 def test_a_key_without_alg_allows_the_algorithms_of_its_type(algorithm: str) -> None:
     bare = {name: value for name, value in SigningKey("x", algorithm).public.items() if name != "alg"}
 
-    (found,) = read_key_set(written(bare))
+    (found,) = read_key_set(key_set(bare))
 
     assert found.algorithms == (("RS256", "PS256") if bare["kty"] == "RSA" else (algorithm,))
 
 
 def test_a_token_without_kid_uses_the_only_key_that_fits() -> None:
-    keys = read_key_set(written(OURS, RSA))
+    keys = read_key_set(key_set(OURS, RSA))
 
     assert find_key(keys, None, "EdDSA") is keys[0]
     assert find_key(keys, None, "ES256") is None
     with pytest.raises(NotAuthenticated, match="several"):
-        find_key(read_key_set(written(OURS, ONE)), None, "EdDSA")
+        find_key(read_key_set(key_set(OURS, ONE)), None, "EdDSA")
 
 
 def test_a_token_with_kid_uses_that_key_or_none() -> None:
-    keys = read_key_set(written(OURS, ONE))
+    keys = read_key_set(key_set(OURS, ONE))
 
     assert find_key(keys, "x", "EdDSA") is keys[1]
     assert find_key(keys, "y", "EdDSA") is None

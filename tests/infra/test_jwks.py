@@ -1,4 +1,4 @@
-"""Keys: at hand for every request, fetched beside it, and never lost for an issuer that is down."""
+"""The key set is in memory for each request, is fetched in the background, and stays while the issuer is down."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ A_DAY = 24 * 3600.0  # seconds
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -28,19 +28,19 @@ class Clock:
         return self.now
 
 
-async def until_next_request(server: JwksServer) -> None:
-    """Wait until a whole fetch is over that began after now."""
+async def until_next_fetch(server: JwksServer) -> None:
+    """Wait until a fetch that began after this call is over."""
     before = server.requests
     await until(lambda: server.requests > before + 1)
 
 
-def at_once(finding: Coroutine[Any, Any, object]) -> bool:
-    """Return whether it ends without waiting for anything."""
+def at_once(search: Coroutine[Any, Any, object]) -> bool:
+    """Return whether the coroutine ends without waiting for anything."""
     try:
-        finding.send(None)
+        search.send(None)
     except StopIteration:
         return True
-    finding.close()
+    search.close()
     return False
 
 
@@ -92,7 +92,7 @@ async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_fet
 
 async def test_a_new_key_is_fetched_even_in_the_moment_in_which_another_fetch_ends() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server, wait=False) as fetched:
-        while not fetched.ready:  # noqa: ASYNC110 - to be there in the very turn of the loop
+        while not fetched.ready:  # noqa: ASYNC110 - to continue in the same round of the event loop
             await asyncio.sleep(0)
         server.keys.append(NEW.public)
 
@@ -157,7 +157,9 @@ async def test_a_flood_of_one_minute_causes_eight_fetches_and_failed_ones_count(
                 with pytest.raises(KeysUnavailable):
                     await fetched.find(f"unknown-{number}", "EdDSA")
 
-        assert fetched.fetches - 1 == 8  # the server may miss one that ends too early on a busy machine
+        assert (
+            fetched.fetches - 1 == 8
+        )  # the server's own count misses a fetch that ends too early on a busy machine
 
 
 async def test_after_a_quiet_hour_no_more_than_one_burst_of_fetches_is_allowed() -> None:
@@ -184,13 +186,13 @@ async def test_given_a_flood_when_a_key_is_rotated_then_its_tokens_are_accepted_
 
         clock.now += raised.value.retry_after
         with pytest.raises(NotAuthenticated):
-            await fetched.find("unknown", "EdDSA")  # the flood takes what there is
+            await fetched.find("unknown", "EdDSA")  # the flood uses the fetch that is allowed now
 
         await fetched.find("new", "EdDSA")
         assert raised.value.retry_after <= 10
 
 
-async def test_given_a_flood_that_left_no_fetch_then_a_new_key_is_accepted_when_its_429_says_and_not_before() -> (
+async def test_given_a_flood_that_left_no_fetch_then_a_new_key_is_accepted_after_its_retry_after_and_not_before() -> (
     None
 ):
     clock = Clock()
@@ -225,7 +227,9 @@ async def test_given_an_unreachable_issuer_then_a_known_key_is_accepted_and_an_u
         assert await fetched.find("old", "EdDSA")
 
 
-async def test_given_no_keys_at_all_then_it_recovers_by_itself_within_two_seconds() -> None:
+async def test_given_no_keys_at_all_then_the_key_set_is_fetched_within_two_seconds_of_the_issuers_return() -> (
+    None
+):
     async with jwks_server(OLD.public) as server:
         server.behaviour = "500"
         async with fetched_from(server, wait=False) as fetched:
@@ -286,7 +290,7 @@ async def test_the_set_is_fetched_again_in_the_background_after_every_kind_of_fa
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.05) as fetched:
         for behaviour in ("500", "reset", "html"):
             server.behaviour = behaviour
-            await until_next_request(server)
+            await until_next_fetch(server)
         with monkeypatch.context() as patched:
             patched.setattr(Fetcher, "fetch", _bug)
             await until(lambda: "unexpected" in fetched._trouble)
@@ -302,12 +306,12 @@ async def test_the_set_is_fetched_about_every_five_minutes_and_every_second_with
     pauses: list[float] = []
     sleep = asyncio.sleep
 
-    async def noted(seconds: float) -> None:
-        if seconds > 0.5:  # not one of the test's own
+    async def record_and_sleep(seconds: float) -> None:
+        if seconds > 0.5:  # not a pause of the test itself
             pauses.append(seconds)
         await sleep(min(seconds, 0.01))
 
-    monkeypatch.setattr(asyncio, "sleep", noted)
+    monkeypatch.setattr(asyncio, "sleep", record_and_sleep)
     async with jwks_server(OLD.public) as server, fetched_from(server):
         await until(lambda: len(pauses) > 20)
         with_keys = pauses[:20]
@@ -320,7 +324,7 @@ async def test_the_set_is_fetched_about_every_five_minutes_and_every_second_with
     assert max(pauses[:3]) <= 1
 
 
-async def test_given_no_keys_and_an_issuer_that_hangs_then_it_recovers_within_two_seconds_of_its_return() -> (
+async def test_given_no_keys_and_an_issuer_that_hangs_then_keys_are_fetched_within_two_seconds_of_its_return() -> (
     None
 ):
     async with jwks_server(OLD.public) as server:
@@ -362,7 +366,7 @@ async def test_without_the_issuer_known_keys_are_valid_for_a_day() -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server, clock=clock, refresh=0.05) as fetched:
         server.behaviour = "500"
         clock.now += A_DAY - 1
-        await until_next_request(server)
+        await until_next_fetch(server)
         assert fetched.ready
         before = fetched.generation
 

@@ -1,4 +1,4 @@
-"""The document of keys comes from the one configured address, within bounds, or not at all."""
+"""The key set is fetched only from the configured URL, and within limits of size and time."""
 
 import asyncio
 import ssl
@@ -124,7 +124,7 @@ async def test_the_certificate_of_the_issuer_is_verified(
         await fetcher.close()
 
 
-async def test_a_bad_document_and_a_missing_one_are_distinguished() -> None:
+async def test_a_key_set_without_keys_raises_invalid_jwks() -> None:
     async with jwks_server() as server:
         fetcher = Fetcher(server.url)
 

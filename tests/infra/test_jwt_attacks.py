@@ -1,4 +1,4 @@
-"""The attacks of RFC 8725 and its errata: each of these tokens is good but for one lie."""
+"""The attacks of RFC 8725 and its errata: each token is valid except for one part."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,10 +14,10 @@ from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_verifier import JwtVerifier
 from tests.support.people import TRUST
 from tests.support.servers.jwks import fetched_from, jwks_server
-from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, shared
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, sign_with_secret
 
 KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
-FOES = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
+ATTACKERS_KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
 HEADER, BODY = b'{"alg":"%s","kid":"EdDSA"}', json.dumps(CLAIMS).encode()
 
 
@@ -49,7 +49,7 @@ async def test_a_token_that_nobody_signed_is_refused(algorithm: str, verifier: J
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_signature_of_an_unknown_key_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
-    assert "signature" in await refused(verifier, FOES[algorithm].sign())
+    assert "signature" in await refused(verifier, ATTACKERS_KEYS[algorithm].sign())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -68,11 +68,11 @@ async def test_a_token_with_the_payload_of_another_is_refused(algorithm: str, ve
     assert "signature" in await refused(verifier, f"{header}.{body}.{signature}")
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("with_kid", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_public_key_is_not_accepted_as_the_shared_secret(
     algorithm: str,
-    named: bool,  # noqa: FBT001 - a case
+    with_kid: bool,  # noqa: FBT001 - a case
     verifier: JwtVerifier,
 ) -> None:
     public = KEYS[algorithm].private.public_key()
@@ -87,25 +87,25 @@ async def test_a_public_key_is_not_accepted_as_the_shared_secret(
         *(jwk[part].encode() for part in ("x", "n") if part in jwk),
     ]
 
-    header: dict[str, Any] = {"kid": algorithm} if named else {}
+    header: dict[str, Any] = {"kid": algorithm} if with_kid else {}
     for secret in secrets:
-        await refused(verifier, shared(secret=secret, **header))
+        await refused(verifier, sign_with_secret(secret=secret, **header))
 
 
 async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: Jwks) -> None:
     both = JwtVerifier(TRUST, keys, now=lambda: NOW)
 
-    assert "another algorithm" in await refused(both, shared(kid="EdDSA"))
+    assert "another algorithm" in await refused(both, sign_with_secret(kid="EdDSA"))
 
 
-@pytest.mark.parametrize("named", ALGORITHMS)
+@pytest.mark.parametrize("kid", ALGORITHMS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_key_of_another_type_is_refused_for_any_alg_of_the_token(
-    algorithm: str, named: str, verifier: JwtVerifier
+    algorithm: str, kid: str, verifier: JwtVerifier
 ) -> None:
-    token = KEYS[algorithm].sign(kid=named)
+    token = KEYS[algorithm].sign(kid=kid)
 
-    if algorithm == named:
+    if algorithm == kid:
         assert (await verifier.verify(token)).user_id == "ann"
     else:
         assert "another algorithm" in await refused(verifier, token)
@@ -122,7 +122,7 @@ async def test_a_key_for_one_rsa_algorithm_is_refused_for_another(verifier: JwtV
 @pytest.mark.parametrize(
     "header",
     [
-        {"jwk": FOES["EdDSA"].public},
+        {"jwk": ATTACKERS_KEYS["EdDSA"].public},
         {"jku": "https://evil.example/jwks"},
         {"x5u": "https://evil.example/certificate"},
         {"x5c": ["AAAA"]},
@@ -132,7 +132,7 @@ async def test_a_key_for_one_rsa_algorithm_is_refused_for_another(verifier: JwtV
 async def test_a_key_in_the_header_of_a_token_is_ignored(
     header: dict[str, Any], verifier: JwtVerifier
 ) -> None:
-    assert "signature" in await refused(verifier, FOES["EdDSA"].sign(**header))
+    assert "signature" in await refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(**header))
     assert (await verifier.verify(KEYS["EdDSA"].sign(**header))).user_id == "ann"
 
 
@@ -148,7 +148,7 @@ async def test_a_hostile_key_id_is_only_ever_compared(key_id: str, keys: Jwks) -
 
     verifier = JwtVerifier(TRUST, OnlyCompared("http://127.0.0.1:1/"), now=lambda: NOW)
 
-    assert await refused(verifier, FOES["EdDSA"].sign(kid=key_id)) == "unknown"
+    assert await refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(kid=key_id)) == "unknown"
 
 
 async def test_a_token_within_a_token_is_refused(verifier: JwtVerifier) -> None:
@@ -166,10 +166,10 @@ async def test_an_encrypted_token_is_refused(verifier: JwtVerifier) -> None:
 
 
 async def test_tokens_signed_with_the_same_secret_for_other_purposes_are_refused() -> None:
-    """As Better Auth makes them: for mail verification, and as a cache of the session."""
+    """Better Auth signs such tokens for mail verification and for its cache of the session."""
     only_secret = JwtVerifier(TRUST, None, now=lambda: NOW)
     times = {"iat": NOW, "exp": NOW + 3600}
 
-    await refused(only_secret, shared({"email": "ann@example.com", "userId": "ann", **times}))
-    await refused(only_secret, shared({"session": {"token": "x"}, "user": {"id": "ann"}, **times}))
-    await refused(only_secret, shared(CLAIMS | {"aud": "better-auth:session-cache"}))
+    await refused(only_secret, sign_with_secret({"email": "ann@example.com", "userId": "ann", **times}))
+    await refused(only_secret, sign_with_secret({"session": {"token": "x"}, "user": {"id": "ann"}, **times}))
+    await refused(only_secret, sign_with_secret(CLAIMS | {"aud": "better-auth:session-cache"}))

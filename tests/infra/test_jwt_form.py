@@ -1,6 +1,7 @@
-"""The required form and claims of a token. All tokens here have a valid signature, so nothing else refuses them.
+"""The required form and claims of a token.
 
-Each is refused for its own reason, so that no check stands in for another.
+A token here has a valid signature if its form allows one. Each test compares the reason of the refusal, because another
+check could refuse the token too.
 """
 
 import json
@@ -12,7 +13,7 @@ from app.domain.errors import NotAuthenticated
 from app.infra.auth.jwt_claims import KID_MAX, LEEWAY, SUBJECT_MAX, TIME_MAX, TOKEN_MAX
 from app.infra.auth.jwt_verifier import JwtVerifier
 from tests.support.people import ORIGIN, TRUST
-from tests.support.signing import CLAIMS, NOW, b64, shared, signed
+from tests.support.signing import CLAIMS, NOW, b64, sign_bytes, sign_with_secret
 
 ABSENT = object()
 ISSUER, AUDIENCE, SUBJECT = "another issuer", "another audience", "no acceptable subject"
@@ -91,7 +92,7 @@ async def test_a_claim_that_is_absent_wrong_or_of_a_wrong_type_is_refused(
     if value is ABSENT:
         del claims[name]
 
-    assert why in await why_refused(shared(claims))
+    assert why in await why_refused(sign_with_secret(claims))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ async def test_a_claim_that_is_absent_wrong_or_of_a_wrong_type_is_refused(
     ],
 )
 async def test_the_reason_names_the_expected_issuer_or_audience(claim: str, reason: str) -> None:
-    assert await why_refused(shared(CLAIMS | {claim: "https://evil.example"})) == reason
+    assert await why_refused(sign_with_secret(CLAIMS | {claim: "https://evil.example"})) == reason
 
 
 @pytest.mark.parametrize(
@@ -124,13 +125,13 @@ async def test_the_reason_names_the_expected_issuer_or_audience(claim: str, reas
 async def test_a_claim_within_the_rules_is_accepted(change: dict[str, Any]) -> None:
     claims = CLAIMS | change
 
-    assert await verify(shared(claims)) == claims["sub"]
+    assert await verify(sign_with_secret(claims)) == claims["sub"]
 
 
 async def test_a_time_of_issue_is_optional() -> None:
     claims = {name: value for name, value in CLAIMS.items() if name != "iat"}
 
-    assert await verify(shared(claims))
+    assert await verify(sign_with_secret(claims))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ async def test_a_time_of_issue_is_optional() -> None:
 async def test_a_header_that_requires_an_unsupported_feature_is_refused(
     header: dict[str, Any], why: str
 ) -> None:
-    assert why in await why_refused(shared(**header))
+    assert why in await why_refused(sign_with_secret(**header))
 
 
 @pytest.mark.parametrize(
@@ -190,10 +191,10 @@ async def test_a_header_that_requires_an_unsupported_feature_is_refused(
     ids=lambda value: str(value)[:40],
 )
 async def test_a_header_within_the_rules_is_accepted(header: dict[str, Any]) -> None:
-    assert await verify(shared(**header))
+    assert await verify(sign_with_secret(**header))
 
 
-REST = json.dumps(CLAIMS).encode()[1:]
+REST = json.dumps(CLAIMS).encode()[1:]  # the claims without the first brace
 
 
 @pytest.mark.parametrize(
@@ -217,11 +218,11 @@ REST = json.dumps(CLAIMS).encode()[1:]
     ids=lambda value: repr(value)[:40],
 )
 async def test_ambiguous_json_in_a_token_is_refused(header: bytes, payload: bytes, why: str) -> None:
-    assert why in await why_refused(signed(header, payload))
+    assert why in await why_refused(sign_bytes(header, payload))
 
 
 def with_spare_bits(part: str) -> str:
-    """Write the same bytes otherwise: bits of the last letter that no byte uses."""
+    """Encode the same bytes differently: change bits of the last letter that belong to no byte."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     assert len(part) % 4
     return part[:-1] + letters[letters.index(part[-1]) + 1]
@@ -229,7 +230,7 @@ def with_spare_bits(part: str) -> str:
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["header", "payload", "signature"])
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda part: part + "=" * (-len(part) % 4),
         with_spare_bits,
@@ -238,15 +239,15 @@ def with_spare_bits(part: str) -> str:
         " {}".format,
         "{}*".format,
     ],
-    ids=["padding", "spare bits", "more padding", "a line's end", "a space", "another letter"],
+    ids=["padding", "spare bits", "more padding", "a line break", "a space", "another letter"],
 )
-async def test_a_part_that_is_not_exactly_base64url_is_refused(place: int, spoil: Any) -> None:
+async def test_a_part_that_is_not_exactly_base64url_is_refused(place: int, corrupt: Any) -> None:
     header, claims = json.dumps({"alg": "HS256"}).encode(), json.dumps(CLAIMS).encode()
     header, claims = header + b" " * (1 - len(header) % 3), claims + b" " * ((1 - len(claims)) % 3)
-    parts = signed(header, claims).split(".")
+    parts = sign_bytes(header, claims).split(".")
     assert await verify(".".join(parts))
 
-    parts[place] = spoil(parts[place])
+    parts[place] = corrupt(parts[place])
 
     assert "base64url" in await why_refused(".".join(parts))
 
@@ -257,43 +258,43 @@ async def test_the_other_base64_alphabet_is_refused() -> None:
         for number in range(1000)
         if "_" in b64(text := json.dumps(CLAIMS | {"x": f"???{number}"}).encode())
     )
-    header, body, signature = signed(b'{"alg":"HS256"}', payload).split(".")
+    header, body, signature = sign_bytes(b'{"alg":"HS256"}', payload).split(".")
 
     assert "base64url" in await why_refused(f"{header}.{body.replace('_', '/')}.{signature}")
 
 
 @pytest.mark.parametrize("token", ["", ".", "a.b", "{}.", "{}.e30", "e30.e30.e30.e30.e30", "{}" + ".e30" * 2])
 async def test_a_token_without_three_parts_is_refused(token: str) -> None:
-    assert "three parts" in await why_refused(token.format(shared()))
+    assert "three parts" in await why_refused(token.format(sign_with_secret()))
 
 
 @pytest.mark.parametrize("token", ["..", "e30..", ".e30.", "e30.e30.", "é.e30.e30", "e30.e30.\ud800"])
-async def test_an_empty_or_foreign_part_is_refused(token: str) -> None:
+async def test_a_part_that_is_empty_or_not_ascii_is_refused(token: str) -> None:
     assert "base64url" in await why_refused(token)
 
 
 async def test_a_token_over_8_kb_is_refused_before_it_is_read() -> None:
-    shortest = len(shared(CLAIMS | {"x": ""}))
-    fits = shared(CLAIMS | {"x": "y" * ((TOKEN_MAX - shortest) * 3 // 4 - 2)})
+    shortest = len(sign_with_secret(CLAIMS | {"x": ""}))
+    fits = sign_with_secret(CLAIMS | {"x": "y" * ((TOKEN_MAX - shortest) * 3 // 4 - 2)})
     assert TOKEN_MAX - 4 <= len(fits) <= TOKEN_MAX
     assert await verify(fits)
 
-    assert "too long" in await why_refused(shared(CLAIMS | {"x": "y" * (TOKEN_MAX * 3 // 4)}))
+    assert "too long" in await why_refused(sign_with_secret(CLAIMS | {"x": "y" * (TOKEN_MAX * 3 // 4)}))
 
 
 async def test_a_reason_never_quotes_the_token() -> None:
     hostile = "quoted-secret"
     tokens = [
-        shared(CLAIMS | {"sub": hostile + "\n"}),
-        shared(CLAIMS | {"iss": hostile}),
-        shared(CLAIMS | {"aud": hostile}),
-        shared(CLAIMS | {"exp": hostile}),
-        shared(CLAIMS, alg=hostile),
-        shared(CLAIMS, typ=hostile),
-        shared(CLAIMS, kid=[hostile]),
-        shared(CLAIMS, secret=b"another" * 9, kid=hostile),
-        signed(hostile.encode(), b"{}"),
-        signed(b'{"alg":"HS256"}', b'{"%s":1,"%s":1}' % (hostile.encode(), hostile.encode())),
+        sign_with_secret(CLAIMS | {"sub": hostile + "\n"}),
+        sign_with_secret(CLAIMS | {"iss": hostile}),
+        sign_with_secret(CLAIMS | {"aud": hostile}),
+        sign_with_secret(CLAIMS | {"exp": hostile}),
+        sign_with_secret(CLAIMS, alg=hostile),
+        sign_with_secret(CLAIMS, typ=hostile),
+        sign_with_secret(CLAIMS, kid=[hostile]),
+        sign_with_secret(CLAIMS, secret=b"another" * 9, kid=hostile),
+        sign_bytes(hostile.encode(), b"{}"),
+        sign_bytes(b'{"alg":"HS256"}', b'{"%s":1,"%s":1}' % (hostile.encode(), hostile.encode())),
     ]
 
     for token in tokens:

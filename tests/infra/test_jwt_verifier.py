@@ -15,10 +15,10 @@ from app.infra.auth.jwt_claims import SUBJECT_MAX
 from app.infra.auth.jwt_verifier import JwtVerifier, issue_token
 from tests.support.people import ORIGIN, TRUST
 from tests.support.servers.jwks import fetched_from, jwks_server
-from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, shared, signed
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, sign_bytes, sign_with_secret
 
 KEYS = {algorithm: SigningKey(algorithm, algorithm) for algorithm in ALGORITHMS}
-GOOD = {"shared": shared(), "EdDSA": KEYS["EdDSA"].sign()}
+GOOD = {"shared": sign_with_secret(), "EdDSA": KEYS["EdDSA"].sign()}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ async def test_a_token_of_each_algorithm_is_accepted(algorithm: str, verifier: J
 
 
 async def test_a_token_signed_with_the_shared_secret_is_accepted_if_a_secret_is_set(keys: Jwks) -> None:
-    token = shared()
+    token = sign_with_secret()
 
     assert (await JwtVerifier(TRUST, keys, now=lambda: NOW).verify(token)).user_id == "ann"
     assert (await JwtVerifier(TRUST, None, now=lambda: NOW).verify(token)).user_id == "ann"
@@ -57,9 +57,9 @@ async def test_the_current_and_the_previous_secret_are_accepted_and_no_third_one
     verifier = JwtVerifier(trust, None, now=lambda: NOW)
 
     for secret in (new, old):
-        assert (await verifier.verify(shared(secret=secret))).user_id == "ann"
+        assert (await verifier.verify(sign_with_secret(secret=secret))).user_id == "ann"
     with pytest.raises(NotAuthenticated, match="signature"):
-        await verifier.verify(shared(secret=b"a-third-one" * 4))
+        await verifier.verify(sign_with_secret(secret=b"a-third-one" * 4))
     assert jwt.decode(
         issue_token(trust, user_id="ann", lifetime=9), new, algorithms=["HS256"], audience=ORIGIN
     )
@@ -145,7 +145,7 @@ anything = st.recursive(
 async def test_a_signed_token_with_any_claims_gives_a_valid_subject_or_is_refused(
     header: dict[str, Any], claims: dict[str, Any], verifier: JwtVerifier
 ) -> None:
-    token = shared(CLAIMS | claims, **header)
+    token = sign_with_secret(CLAIMS | claims, **header)
 
     try:
         principal = await verifier.verify(token)
@@ -161,7 +161,7 @@ async def test_a_signed_token_with_any_claims_gives_a_valid_subject_or_is_refuse
 async def test_any_bytes_are_refused_signed_or_not(
     header: bytes, payload: bytes, token: str, verifier: JwtVerifier
 ) -> None:
-    for each in (signed(header, payload), signed(b'{"alg":"HS256"}', payload), token):
+    for each in (sign_bytes(header, payload), sign_bytes(b'{"alg":"HS256"}', payload), token):
         with pytest.raises(NotAuthenticated):
             await verifier.verify(each)
 

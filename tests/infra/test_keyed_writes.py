@@ -1,8 +1,7 @@
-"""Writes under a key: the response is stored by the statement that does the work, within exact bounds.
+"""Writes with an Idempotency-Key: the statement that does the work also stores the response, within exact limits.
 
-Faults put in on purpose, each found by a test: without the bounds on the bytes in
-`app.infra.statements.keyed_writes`, without `differs` in the count of the revision, without the condition of ON
-CONFLICT or with DO NOTHING instead, and without the revision in COUNT_ANEW.
+These faults were tried in `app.infra.statements.keyed_writes`, and a test failed for each: no limit of bytes; the revision
+incremented without `differs`; ON CONFLICT without its condition, or with DO NOTHING; COUNT_ANEW without the revision.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import LOCK_OWNER
 from app.infra.tasks import NeonTaskRepository
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.support.keyed import keyed, until_waiting
+from tests.support.keyed import keyed, until_blocked
 
 pytestmark = pytest.mark.server
 
@@ -78,9 +77,9 @@ async def test_the_response_of_a_write_without_change_is_stored_and_the_revision
 async def test_a_user_id_that_is_too_long_gets_no_row(database: Database) -> None:
     ann = UserId("x" * 256)
 
-    for hers in (NeonTaskRepository(database, owner=ann), keyed(database, ann)):
+    for tasks in (NeonTaskRepository(database, owner=ann), keyed(database, ann)):
         with pytest.raises(asyncpg.CheckViolationError):
-            await hers.add(TaskFactory.build(), at_most=MANY)
+            await tasks.add(TaskFactory.build(), at_most=MANY)
 
 
 async def test_a_refused_write_does_not_use_up_its_key(database: Database) -> None:
@@ -122,7 +121,7 @@ async def test_a_permanent_deletion_that_waited_also_empties_a_response_stored_m
     async with database.transaction() as transaction:
         await OwnerSession(transaction, owner=ann).one(LOCK_OWNER)
         delete = asyncio.create_task(mine.purge(task.id))
-        await until_waiting(database, 1)
+        await until_blocked(database, 1)
         await keyed(transaction, ann, "new", at=tomorrow, quota=one).change(task.id, same, at=tomorrow)
     await delete
 
@@ -143,12 +142,12 @@ async def test_a_permanent_deletion_can_lose_only_one_race_with_other_writes(
     async with database.transaction() as first, database.transaction() as second:
         await NeonTaskRepository(first, owner=ann).toggle(other.id, at=NOON)
         delete = asyncio.create_task(mine.purge(task.id))
-        await until_waiting(database, 1)
+        await until_blocked(database, 1)
         toggle = asyncio.create_task(NeonTaskRepository(second, owner=ann).toggle(other.id, at=NOON))
-        await until_waiting(database, 2)
+        await until_blocked(database, 2)
         await first.fetch(Statement("COMMIT", ()), {})
         await toggle
-        await until_waiting(database, 1)
+        await until_blocked(database, 1)
     await delete
 
     assert await mine.revision() == before + 3

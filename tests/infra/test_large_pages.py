@@ -1,4 +1,4 @@
-"""A page has at most 1 MB, with tasks of any size; the database reads at most 10 MB for it."""
+"""A page has at most 1 MB, whatever the size of its tasks. The database reads at most 10 MB for a page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ SELECTIONS = {
 }
 
 
-class Counting:
-    """A connection that counts what is read."""
+class RecordingSession:
+    """A session that keeps the rows of each statement."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,10 +47,10 @@ class Counting:
         return self._database.transaction()
 
 
-async def keep(
+async def add_tasks(
     database: Database, owner: UserId, descriptions: Sequence[str], *, trashed: bool = False
 ) -> None:
-    """Store tasks of every kind: each of SELECTIONS finds some and not others."""
+    """Add tasks, so that each of `SELECTIONS` selects some of them and not others."""
     mine = NeonTaskRepository(database, owner=owner)
     for number, description in enumerate(descriptions):
         task = TaskFactory.build(
@@ -66,7 +66,7 @@ async def keep(
             await mine.trash(task.id, at=NOON)
 
 
-async def walked(database: Database, owner: UserId, selection: Selection, limit: int) -> list[Page]:
+async def all_pages(database: Database, owner: UserId, selection: Selection, limit: int) -> list[Page]:
     mine, after = NeonTaskRepository(database, owner=owner), None
     pages: list[Page] = []
     while not pages or after is not None:
@@ -77,11 +77,11 @@ async def walked(database: Database, owner: UserId, selection: Selection, limit:
 
 @pytest.fixture(scope="module")
 async def owners(database: Database) -> dict[bool, UserId]:
-    """Two people with long tasks: in the list, and in the trash."""
+    """Two people with long tasks: False: in the list; True: in the trash."""
     found = {}
     for trashed in (False, True):
         found[trashed] = someone()
-        await keep(database, found[trashed], [LONGEST] * COUNT, trashed=trashed)
+        await add_tasks(database, found[trashed], [LONGEST] * COUNT, trashed=trashed)
     return found
 
 
@@ -90,9 +90,9 @@ async def owners(database: Database) -> dict[bool, UserId]:
 async def test_a_list_of_large_tasks_is_complete_and_no_page_has_more_than_1_mb(
     database: Database, owners: dict[bool, UserId], selection: Selection, limit: int
 ) -> None:
-    expected = await walked(database, owners[selection.trashed], selection, 10)
+    expected = await all_pages(database, owners[selection.trashed], selection, 10)
 
-    pages = await walked(database, owners[selection.trashed], selection, limit)
+    pages = await all_pages(database, owners[selection.trashed], selection, limit)
 
     assert [task for page in pages for task in json.loads(page.json)] == [
         task for page in expected for task in json.loads(page.json)
@@ -105,11 +105,11 @@ async def test_a_small_page_is_read_once_and_a_too_large_one_again_with_fewer_ta
     database: Database, owners: dict[bool, UserId]
 ) -> None:
     ann = someone()
-    await keep(database, ann, ["short"] * COUNT)
+    await add_tasks(database, ann, ["short"] * COUNT)
 
     reads = {}
     for owner in (ann, owners[False]):
-        connection = Counting(database)
+        connection = RecordingSession(database)
         await NeonTaskRepository(connection, owner=owner).page(200, after=None)
         reads[owner] = len(connection.rows)
 
@@ -127,9 +127,9 @@ async def test_the_database_sends_no_tasks_of_a_page_that_is_too_large(
     assert row["shown"] == []
 
 
-async def test_a_task_that_takes_more_than_its_share_is_not_read(database: Database) -> None:
+async def test_a_task_larger_than_its_share_of_10_mb_is_not_read(database: Database) -> None:
     ann = someone()
-    await keep(database, ann, [LONGEST, "short"])
+    await add_tasks(database, ann, [LONGEST, "short"])
 
     (among_many,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 1_001})
     (among_few,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 251})

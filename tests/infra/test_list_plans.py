@@ -1,8 +1,8 @@
-"""The rows that a page reads: in every order its own and one or two more; with filters, at most its owner's.
+"""A page in any order reads its own rows and at most two more. With filters, it reads only rows of its owner.
 
-Faults put in on purpose, each found by a test: `completed` taken out of the index of each order in
-`0002_richer_tasks`; the halves not limited; the comparison of rows written out with `OR`, or made strict; the
-parts by due date read as one.
+These faults were tried, and a test failed for each: `completed` removed from the indexes of `0002_richer_tasks`; no limit on
+the open and the completed half of a page; the row comparison written with `OR`, or made strict; tasks with and without due
+date read in one part.
 """
 
 import re
@@ -53,12 +53,12 @@ VALUES: Mapping[str, object] = {
 }
 
 OF_BOB, FEW = {**VALUES, "owner": "bob 7"}, MANY // 10
-"""A person with few tasks: for one who has a large part of them, reading the whole table costs no more."""
+"""Bob has few tasks. Ann has so many that PostgreSQL may as well read the whole table for her."""
 
 
 @pytest.fixture(scope="module")
 async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
-    """A connection to a database in which one person has ten thousand tasks, and others a thousand."""
+    """A connection to a database in which Ann has ten thousand tasks, and each of sixty others a thousand."""
     url = await migrated_database(postgres)
     connection = await asyncpg.connect(url)
     await connection.execute(FILL.replace("$1", str(MANY)))
@@ -68,7 +68,7 @@ async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
 
 
 async def _pages(connection: Any, shape: Shape, **values: object) -> list[tuple[Shape, dict[str, object]]]:
-    """Return the first page, and those that begin after 1,000 and 3,000 tasks."""
+    """Return the first page, and the pages after 1,000 and after 3,000 tasks, each with its values."""
     pages: list[tuple[Shape, dict[str, object]]] = [(shape, {**VALUES, **values, "limit": PAGE + 1})]
     for depth in (1000, 3000):
         statement = page_of(shape)
@@ -132,7 +132,7 @@ def test_the_statements_of_all_lists_are_built_from_few_templates() -> None:
     assert template_of.cache_info().currsize < 250
 
 
-def test_a_statement_of_a_new_kind_of_list_costs_a_tenth_of_compiling_one_at_most() -> None:
+def test_the_statement_of_a_new_kind_of_list_costs_at_most_a_tenth_of_compiling_one() -> None:
     shapes = [
         Shape(conditions=conditions, words=words, verbatim=True)
         for size in range(1, 7)

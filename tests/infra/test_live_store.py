@@ -62,9 +62,9 @@ async def machines(store: Store) -> AsyncIterator[list[Machine]]:
         machine.hub.close()
 
 
-async def until(fact: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not fact():  # noqa: ASYNC110 - there is no event to wait for
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -124,7 +124,7 @@ async def test_given_a_killed_store_then_hubs_are_not_live_and_streams_reread_wh
         await reset(stream)
         store.kill()
         await until(lambda: not there.hub.live)
-        here.hub.announce(ANN)  # nobody hears this one
+        here.hub.announce(ANN)  # no machine receives this one
         await asyncio.sleep(0.2)
         unheard = not stream.changed
         store.start()
@@ -185,7 +185,7 @@ async def test_given_only_the_subscription_is_lost_then_streams_reread_after_the
         with redis.Redis(port=store.port) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: not there.hub.live)
-        here.hub.announce(ANN)  # it is published, and nobody hears it
+        here.hub.announce(ANN)  # published, but the other machine does not receive it
 
         await until(lambda: there.hub.live and stream.changed)
         assert here.live.trouble is None

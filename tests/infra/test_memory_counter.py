@@ -1,4 +1,4 @@
-"""Counts of one process: bounded, whatever a flood makes up."""
+"""The counts of requests in one process need limited memory, even if a flood invents names."""
 
 import tracemalloc
 

@@ -30,7 +30,7 @@ MIGRATIONS = [
     for script in sorted(Path(versions.__file__).parent.glob("[0-9]*.py"))
 ]
 
-UNWALLED = """
+WITHOUT_ROW_LEVEL_SECURITY = """
 SELECT c.relname FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
@@ -82,9 +82,9 @@ async def test_every_table_with_an_owner_has_row_level_security(postgres: Postgr
     address = await migrated(postgres)
     connection = await asyncpg.connect(postgres.url_of(address.database))
     try:
-        assert await connection.fetch(UNWALLED) == []
+        assert await connection.fetch(WITHOUT_ROW_LEVEL_SECURITY) == []
         await connection.execute("CREATE TABLE forgotten (user_id text)")
-        assert [row["relname"] for row in await connection.fetch(UNWALLED)] == ["forgotten"]
+        assert [row["relname"] for row in await connection.fetch(WITHOUT_ROW_LEVEL_SECURITY)] == ["forgotten"]
     finally:
         await connection.close()
 
@@ -186,25 +186,27 @@ async def test_each_migration_only_expands_so_that_the_previous_version_still_wo
     postgres: PostgresServer,
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
-    broken: list[str] = []
+    violations: list[str] = []
     before: dict[str, tuple[str, bool, bool]] = {}
     for migration in MIGRATIONS:
         revision = migration.partition(":")[0]
-        await _with_retries(address, partial(to, revision=revision))
+        await _with_retries(address, partial(upgrade_to, revision=revision))
         after = await columns(address)
-        broken += [f"{revision}: {name} is gone" for name in before.keys() - after.keys()]
+        violations += [f"{revision}: {name} is gone" for name in before.keys() - after.keys()]
         for name, (kind, nullable, default) in after.items():
             if name not in before:
                 is_new_table = not any(known.startswith(name.partition(".")[0] + ".") for known in before)
                 if not (nullable or default or is_new_table):
-                    broken.append(f"{revision}: {name} must be written, which the version before does not")
+                    violations.append(
+                        f"{revision}: {name} is required, and the previous version does not write it"
+                    )
             elif before[name][0] != kind or (before[name][1] and not nullable):
-                broken.append(f"{revision}: {name} takes less than before")
+                violations.append(f"{revision}: {name} accepts fewer values than before")
         before = after
 
-    # Older than the first release, and older than the rule; it shows that a breach is found.
-    assert broken == ["0002: tasks.position must be written, which the version before does not"]
+    # This migration is older than the first release. It shows that the test finds a violation.
+    assert violations == ["0002: tasks.position is required, and the previous version does not write it"]
 
 
-def to(connection: Connection, *, revision: str) -> None:
+def upgrade_to(connection: Connection, *, revision: str) -> None:
     command.upgrade(_config(connection), revision)

@@ -58,7 +58,7 @@ async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_parti
         assert await find_gaps(connection) == []
 
         with serving(environment_for(url), tmp_path) as service:
-            used_by_many(service, ann)
+            use_as_many_people(service, ann)
 
         places = await connection.fetch("SELECT DISTINCT tableoid::regclass::text FROM tasks")
         assert len(places) > 1
@@ -71,7 +71,7 @@ async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_parti
         await connection.close()
 
 
-def used_by_many(service: Service, ann: str) -> None:
+def use_as_many_people(service: Service, ann: str) -> None:
     for person in (ann, *(someone() for _ in range(12))):
         with httpx.Client(base_url=service.url, headers=service.headers(person)) as client:
             task = client.post("/api/me/tasks", json={"title": "x"})

@@ -1,4 +1,4 @@
-"""At most so many statements of one person at once."""
+"""The limit on the concurrent statements of one person."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from app.infra.postgres import owner_session
 from app.infra.postgres.owner_session import QUEUE, PersonConcurrency
 
 ANN, BOB = UserId("ann"), UserId("bob")
-FAR = 1e9
+FAR = 1e9  # seconds: a deadline that no test reaches
 
 
 def test_one_person_runs_statements_up_to_the_limit_and_delays_nobody_else() -> None:

@@ -49,7 +49,7 @@ from app.domain.identity import UserId
 from app.settings.database_address import DatabaseAddress
 
 async def main(url, reads, owners):
-    connections = Database(DatabaseAddress.parse(url), timeout=60, pool_size=8)  # nobody waits in line
+    connections = Database(DatabaseAddress.parse(url), timeout=60, pool_size=8)  # no read waits for a connection
     await connections.open()
     async def read(number):
         owner = owners[number % len(owners)]
@@ -72,7 +72,7 @@ if sys.argv[3] == "prepare anyway":
 if sys.argv[3] == "learn nothing":
     database.means_pooler = pool.means_pooler = lambda error: False
 processes = []
-for _ in range(4):  # forks, as importing all that takes longer than the reads
+for _ in range(4):  # forks, because the imports take longer than the reads
     processes.append(os.fork())
     if processes[-1] == 0:
         asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[4:]))
@@ -91,13 +91,11 @@ async def read_by_four_processes(
         stderr=asyncio.subprocess.DEVNULL,
     )
     statuses, _ = await process.communicate()
-    return [
-        int(status) for status in statuses.splitlines()[-1].split()
-    ]  # the last line; the lines before it are the log
+    return [int(status) for status in statuses.splitlines()[-1].split()]  # the lines before are the log
 
 
-async def planted(database: Database) -> list[str]:
-    """Give each of several owners three tasks with their name for a title."""
+async def add_tasks(database: Database) -> list[str]:
+    """Add three tasks for each of several owners. The title is the owner's id. Return the owners."""
     owners = [someone(f"owner-{number}") for number in range(OWNERS)]
     for owner in owners:
         mine = NeonTaskRepository(database, owner=owner)
@@ -109,7 +107,7 @@ async def planted(database: Database) -> list[str]:
 async def test_two_thousand_reads_of_four_processes_over_two_connections_return_only_their_owners_rows(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    owners = await planted(database)
+    owners = await add_tasks(database)
 
     with pgbouncer(database_url, tmp_path) as through:
         assert await read_by_four_processes(f"{through}?pgbouncer=true", owners) == [0, 0, 0, 0]
@@ -118,7 +116,7 @@ async def test_two_thousand_reads_of_four_processes_over_two_connections_return_
 async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_pooler(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    owners = await planted(database)
+    owners = await add_tasks(database)
 
     with pgbouncer(database_url, tmp_path) as through:
         assert await read_by_four_processes(through, owners) == [0, 0, 0, 0]
@@ -127,8 +125,8 @@ async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_
 async def test_reads_fail_if_the_url_denies_the_pooler_and_errors_are_not_used_to_detect_it(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    """Shows that the tests above test something: with the statement cache on, PgBouncer 1.18 mixes answers up."""
-    owners = await planted(database)
+    """This shows that the tests above can fail: with a statement cache, PgBouncer 1.18 mixes up the rows."""
+    owners = await add_tasks(database)
 
     with pgbouncer(database_url, tmp_path) as through:
         statuses = await read_by_four_processes(f"{through}?pgbouncer=false", owners, "learn nothing")
@@ -176,13 +174,13 @@ async def test_the_driver_changes_no_session_setting_when_it_reads_a_new_type(
             assert await connection.fetchval("SELECT ARRAY[$1::uuid]", UUID(int=1)) == [UUID(int=1)]
         await connection.close()
 
-    assert any("typeinfo_tree" in query for query in queries)  # it looked the type up
+    assert any("typeinfo_tree" in query for query in queries)  # the driver looked the type up
     assert not [query for query in queries if "set_config" in query]
 
 
-OURS = ("plan_cache_mode", "statement_timeout", "idle_in_transaction_session_timeout")
-REFUSES = NO_SETTINGS  # PgBouncer's default: it refuses a connection that sends OURS in its start-up message
-DROPS = {"ignore_startup_parameters": ",".join(OURS)}
+SESSION_SETTINGS = ("plan_cache_mode", "statement_timeout", "idle_in_transaction_session_timeout")
+REFUSES = NO_SETTINGS  # PgBouncer's default: it refuses a connection that sends SESSION_SETTINGS in its start-up message
+DROPS = {"ignore_startup_parameters": ",".join(SESSION_SETTINGS)}
 either_way = pytest.mark.parametrize("settings", [REFUSES, DROPS], ids=["refuses", "drops"])
 
 
@@ -208,11 +206,13 @@ async def test_each_connection_to_a_session_pooler_has_the_session_settings(
     with pgbouncer(database_url, tmp_path, settings=settings) as through:
         connector = Connector(DatabaseAddress.parse(f"{through}?pgbouncer=false"), statement_timeout=2.7)
         opened = [await connector.connect() for _ in range(2)]
-        held = [[await connection.fetchval(f"SHOW {name}") for name in OURS] for connection in opened]
+        values = [
+            [await connection.fetchval(f"SHOW {name}") for name in SESSION_SETTINGS] for connection in opened
+        ]
         for connection in opened:
             await connection.close()
 
-    assert held == [["force_generic_plan", "2700ms", "2700ms"]] * 2
+    assert values == [["force_generic_plan", "2700ms", "2700ms"]] * 2
 
 
 async def test_each_direct_connection_has_the_session_settings(database_url: str) -> None:
@@ -220,9 +220,9 @@ async def test_each_direct_connection_has_the_session_settings(database_url: str
 
     for _ in range(2):
         connection = await connector.connect()
-        held = [await connection.fetchval(f"SHOW {name}") for name in OURS]
+        values = [await connection.fetchval(f"SHOW {name}") for name in SESSION_SETTINGS]
         await connection.close()
-        assert held == ["force_generic_plan", "2700ms", "2700ms"]
+        assert values == ["force_generic_plan", "2700ms", "2700ms"]
 
 
 async def test_postgresql_itself_is_not_taken_for_a_pooler(database_url: str) -> None:
@@ -343,11 +343,8 @@ def test_the_start_warns_that_a_pooler_was_detected_and_serves(database_url: str
         ("db.example.com", "?pgbouncer=true", True),
         ("db.example.com", "?pgbouncer=false", False),
         ("ep-x-pooler.aws.neon.tech", "", True),
-        (
-            "ep-x.aws.neon.tech",
-            "",
-            False,
-        ),  # Neon's proxy also replaces the cancel key, as a pooler does, but it keeps the session: it is none
+        # Neon's proxy replaces the cancel key, as a pooler does, but it is no pooler: it keeps the session.
+        ("ep-x.aws.neon.tech", "", False),
     ],
 )
 def test_a_database_url_names_a_pooler_denies_one_or_leaves_it_open(
@@ -414,7 +411,7 @@ async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepare
 async def test_four_processes_over_two_connections_with_kept_statements_return_only_their_owners_rows_during_ddl(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    owners = await planted(database)
+    owners = await add_tasks(database)
     change = "ALTER TABLE tasks ADD COLUMN new integer; ALTER TABLE tasks DROP COLUMN new"
 
     with pgbouncer(database_url, tmp_path, program=newer(), settings=KEEPS_STATEMENTS) as through:
@@ -434,7 +431,7 @@ async def test_four_processes_over_two_connections_with_kept_statements_return_o
 async def test_given_named_statements_on_an_old_pooler_then_every_request_returns_the_right_rows(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    owners = await planted(database)
+    owners = await add_tasks(database)
 
     with pgbouncer(database_url, tmp_path) as through:
         address = f"{through}?pgbouncer=true"

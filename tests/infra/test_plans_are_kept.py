@@ -1,6 +1,6 @@
 """PostgreSQL plans each statement of a request once for a connection, and then runs it without planning it again.
 
-Faults put in on purpose, each found by a test: `plan_cache_mode` not set for the session, or for the role behind
+These faults were tried, and a test failed for each: `plan_cache_mode` not set for the session; not set for the role behind
 the pooler.
 """
 
@@ -27,7 +27,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import LOGIN, PostgresServer
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
-from tests.support.keyed import under_a_key
+from tests.support.keyed import with_new_key
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.pgbouncer import KEEPS_STATEMENTS, newer, pgbouncer
 
@@ -38,7 +38,7 @@ PREPARED = """
 SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%own\\_%'
 """
 AFTER = Bookmark(TaskFactory.build().id)
-STALE = frozenset({9})
+OLD_VERSION = frozenset({9})
 
 Act = Callable[[NeonTaskRepository, Task], Awaitable[object]]
 
@@ -65,9 +65,9 @@ async def add_and_move(mine: NeonTaskRepository, task: Task) -> None:
 
 
 async def fail_to_toggle(mine: NeonTaskRepository, task: Task) -> None:
-    for stale in (mine, under_a_key(mine)):
+    for tasks in (mine, with_new_key(mine)):
         with suppress(TaskChanged):
-            await stale.toggle(task.id, at=NOON, if_match=STALE)
+            await tasks.toggle(task.id, at=NOON, if_match=OLD_VERSION)
 
 
 ACTS: dict[str, Act] = {
@@ -82,14 +82,14 @@ ACTS: dict[str, Act] = {
     "create": lambda mine, _: mine.add(TaskFactory.build(), at_most=MANY),
     "change": lambda mine, task: mine.change(task.id, change(task).changes, at=later(1)),
     "toggle": lambda mine, task: mine.toggle(task.id, at=NOON),
-    "toggle in vain": fail_to_toggle,
+    "toggle an old version": fail_to_toggle,
     "trash and restore": trash_and_restore,
     "delete permanently": add_and_delete_permanently,
     "move": add_and_move,
     "batch": lambda mine, task: mine.apply([change(task)], at=NOON, at_most=MANY),
-    "create under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),
-    "toggle under a key": lambda mine, task: under_a_key(mine).toggle(task.id, at=NOON),
-    "batch under a key": lambda mine, task: under_a_key(mine, ResponseForm(texts=(b"", b""))).apply(
+    "create with a key": lambda mine, _: with_new_key(mine).add(TaskFactory.build(), at_most=MANY),
+    "toggle with a key": lambda mine, task: with_new_key(mine).toggle(task.id, at=NOON),
+    "batch with a key": lambda mine, task: with_new_key(mine, ResponseForm(texts=(b"", b""))).apply(
         [change(task)], at=NOON, at_most=MANY
     ),
     "revision": lambda mine, _: mine.revision(),
@@ -123,7 +123,7 @@ async def one_connection(url: str) -> AsyncIterator[Database]:
 
 
 async def plans(database: Database) -> dict[str, tuple[int, int]]:
-    """Return how often each prepared statement ran by its generic plan, and how often by one of its own."""
+    """Return how often each prepared statement ran with its generic plan, and how often with a custom plan."""
     rows = await database.fetch(Statement(PREPARED, ()), {})
     return {row["statement"]: (row["generic_plans"], row["custom_plans"]) for row in rows}
 

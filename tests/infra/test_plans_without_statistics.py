@@ -1,6 +1,6 @@
-"""The rows that a move reads right after a person's tasks were created, before PostgreSQL has statistics of them.
+"""A move and a batch right after a person's tasks were created, before PostgreSQL has statistics of them, read few rows.
 
-Faults put in on purpose, each found by a test: both tasks looked for by one `IN`; a spread of all tasks.
+These faults were tried, and a test failed for each: one `IN` that finds both tasks of a move; a spread of all tasks.
 """
 
 from collections.abc import AsyncIterator
@@ -18,15 +18,15 @@ from app.infra.postgres.database import Database
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
-from tests.infra.test_plans import Explaining
+from tests.infra.test_plans import ExplainingSession
 from tests.support.factories import NOON
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
 TASKS = 20_000
-OTHERS = 3_000  # people, of ten tasks each
-TABLE = "ALTER TABLE tasks SET (autovacuum_enabled = off);"
+OTHERS = 3_000  # people with ten tasks each
+NO_AUTOVACUUM = "ALTER TABLE tasks SET (autovacuum_enabled = off);"
 OF_OTHERS = f"""
 INSERT INTO tasks (user_id, id, title, position, title_key)
 SELECT 'other-' || n % {OTHERS}, md5(n::text)::uuid, n::text, lpad(to_hex(n), 14, '0') || 'V', n::text
@@ -46,20 +46,20 @@ INSERT INTO tasks (user_id, id, title, position, title_key, trashed_at)
 SELECT 'ann', md5(n::text)::uuid, n::text, lpad(to_hex(15000), 14, '0') || 'V', n::text, now()
 FROM generate_series(1, {TASKS}) n;
 """
-SEEDS = {"no statistics": TABLE + OF_ANN, "statistics of others": TABLE + OF_OTHERS + OF_ANN}
+SEEDS = {"no statistics": NO_AUTOVACUUM + OF_ANN, "statistics of others": NO_AUTOVACUUM + OF_OTHERS + OF_ANN}
 BEFORE = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), before=True, if_match=None)
 
 
 @asynccontextmanager
-async def explained(postgres: PostgresServer, seed: str) -> AsyncIterator[Explaining]:
-    """A connection whose statements are explained, on a database of its own."""
+async def explaining_session(postgres: PostgresServer, seed: str) -> AsyncIterator[ExplainingSession]:
+    """Yield a session that explains its statements, on a new database."""
     url = await migrated_database(postgres)
     address = DatabaseAddress.parse(url)
     postgres.query(seed, address.database)
-    database, own = Database(address), await asyncpg.connect(url)
+    database, connection = Database(address), await asyncpg.connect(url)
     await database.open()
-    yield Explaining(database, own, [])
-    await own.close()
+    yield ExplainingSession(database, connection, [])
+    await connection.close()
     await database.close()
 
 
@@ -67,20 +67,22 @@ async def explained(postgres: PostgresServer, seed: str) -> AsyncIterator[Explai
 async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
     postgres: PostgresServer, seed: str
 ) -> None:
-    async with explained(postgres, seed) as explaining:
+    async with explaining_session(postgres, seed) as explaining:
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
 
     assert explaining.plans
-    assert max(plan.rows_read for plan in explaining.plans) <= 3  # of the task, the other, and the neighbour
+    assert (
+        max(plan.rows_read for plan in explaining.plans) <= 3
+    )  # the moved task, the one beside it, and the neighbour of that one
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
-async def test_a_move_without_room_among_20000_tasks_beside_a_large_trash_touches_only_those_around_the_place(
+async def test_a_move_without_room_among_20000_tasks_beside_a_large_trash_writes_only_the_tasks_around_the_place(
     postgres: PostgresServer, seed: str
 ) -> None:
-    async with explained(postgres, seed + NO_ROOM + TRASH) as explaining:
+    async with explaining_session(postgres, seed + NO_ROOM + TRASH) as explaining:
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
-        name = await explaining.own.fetchval("SELECT current_database()")
+        name = await explaining.connection.fetchval("SELECT current_database()")
         written = postgres.query("SELECT count(*) FROM tasks WHERE version > 1", name)
 
     reach, _ = REACHES[0]
@@ -93,8 +95,8 @@ async def test_a_batch_among_20000_tasks_without_statistics_reads_each_of_its_ta
     postgres: PostgresServer, seed: str
 ) -> None:
     changes = [Change(TaskId(UUID(int=number)), TaskChanges(title="x")) for number in (100, 200, 300)]
-    async with explained(postgres, seed) as explaining:
+    async with explaining_session(postgres, seed) as explaining:
         await NeonTaskRepository(explaining, owner=UserId("ann")).apply(changes, at=NOON, at_most=TASKS)
 
     assert explaining.plans
-    assert max(plan.rows_read for plan in explaining.plans) == 6  # to compute them, and to write them
+    assert max(plan.rows_read for plan in explaining.plans) == 6  # once to compute each, once to write it

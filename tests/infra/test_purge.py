@@ -1,4 +1,4 @@
-"""`app purge` deletes old trash of all owners, and nothing else."""
+"""`app purge` deletes old trash and old stored responses of all owners, and nothing else."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from app.infra.statements.revision import LOCK_OWNER
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import MANY, NOON, TaskFactory, later, someone
-from tests.support.keyed import keyed, until_waiting
+from tests.support.keyed import keyed, until_blocked
 from tests.support.servers.redis import store_in
 from tests.support.servers.service import app as run_app
 
@@ -30,7 +30,7 @@ LONG_AGO = NOON - timedelta(days=400)
 
 @pytest.fixture
 async def trashed(database: Database) -> list[tuple[NeonTaskRepository, list[Task]]]:
-    """Two owners, each with an old and a new task in the trash, and one alive."""
+    """Two owners, each with an old and a new task in the trash, and one task in the list."""
     made = []
     for name in ("ann", "bob"):
         mine = NeonTaskRepository(database, owner=someone(name))
@@ -48,15 +48,15 @@ async def test_a_purge_deletes_old_trash_of_all_owners_and_returns_the_number(
 ) -> None:
     before = [(await mine.page(9, after=None)).revision for mine, _ in trashed]
 
-    ended = await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
+    deleted = await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
-    assert ended == 2
-    for (mine, (old, new, alive)), revision in zip(trashed, before, strict=True):
+    assert deleted == 2
+    for (mine, (old, new, listed)), revision in zip(trashed, before, strict=True):
         with pytest.raises(TaskNotFound):
             await mine.restore(old.id, at=later(1))
-        await mine.show(alive.id)
+        await mine.show(listed.id)
         assert (await mine.page(9, after=None)).revision == revision + 1
-        await mine.add(TaskFactory.build(), at_most=3)  # the ended one no longer counts
+        await mine.add(TaskFactory.build(), at_most=3)  # the deleted task no longer counts
         await mine.restore(new.id, at=later(1))
 
 
@@ -87,13 +87,13 @@ async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_o
 
     async with database.transaction() as transaction:
         await OwnerSession(transaction, owner=ann).one(LOCK_OWNER)
-        forgetting = asyncio.create_task(delete_old_responses(DatabaseAddress.parse(database_url)))
-        await until_waiting(database, 1)
-        held = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
-    await forgetting
+        deleting = asyncio.create_task(delete_old_responses(DatabaseAddress.parse(database_url)))
+        await until_blocked(database, 1)
+        during = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
+    await deleting
 
-    left = await database.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
-    assert (len(held), len(left)) == (1, 0)
+    after = await database.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
+    assert (len(during), len(after)) == (1, 0)
 
 
 async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(
@@ -127,9 +127,9 @@ async def test_app_purge_prints_how_many_it_deleted(
     ).stdout == ("0 tasks deleted\n")
 
 
-@pytest.mark.parametrize("verb", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
-async def test_app_purge_makes_event_streams_read_the_feed(
-    database_url: str, trashed: list[object], tmp_path: Path, verb: tuple[str, ...]
+@pytest.mark.parametrize("command", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
+async def test_app_purge_and_app_resync_make_event_streams_read_the_feed(
+    database_url: str, trashed: list[object], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:
         streams = client.pubsub(ignore_subscribe_messages=True)
@@ -137,16 +137,16 @@ async def test_app_purge_makes_event_streams_read_the_feed(
         streams.get_message(timeout=5)
         env = {"DATABASE_URL": database_url, "LIVE_STORE": store.url}
 
-        done = await asyncio.to_thread(run_app, *verb, env=env, cwd=tmp_path)
+        done = await asyncio.to_thread(run_app, *command, env=env, cwd=tmp_path)
         message = streams.get_message(timeout=5)
         streams.close()
-    away = await asyncio.to_thread(run_app, "resync", env=env, cwd=tmp_path)
+    without_store = await asyncio.to_thread(run_app, "resync", env=env, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert message is not None
-    assert len(message["data"]) == SENDER  # no owner: all look
-    assert away.returncode == 0
-    assert "warning: event streams were not notified" in away.stderr
+    assert len(message["data"]) == SENDER  # no owner: every stream reads
+    assert without_store.returncode == 0
+    assert "warning: event streams were not notified" in without_store.stderr
 
 
 @pytest.mark.parametrize("age", ["30", "d", "-1d", "1w", "0d"])

@@ -1,4 +1,4 @@
-"""Counts in a real store that is killed, paused and started again."""
+"""Counting requests in a real store, which the tests kill, pause and start again."""
 
 import asyncio
 import signal
@@ -32,16 +32,16 @@ async def counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 def wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait for a store that is there, however busy the machine is."""
+    """Let requests wait long for the store, since the machine may be busy."""
     monkeypatch.setattr(redis_counter, "PATIENCE", 20.0)
 
 
 def wait_as_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait for a store that hangs no longer than they do in production."""
+    """Let requests wait for the store as long as in production."""
     monkeypatch.setattr(redis_counter, "PATIENCE", PATIENCE)
 
 
-async def until_it_is_back(counts: RedisCounter) -> None:
+async def until_store_is_back(counts: RedisCounter) -> None:
     async with asyncio.timeout(20):
         while counts.trouble is not None:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
@@ -60,7 +60,9 @@ async def test_a_burst_opens_few_connections(store: Store, counts: RedisCounter)
     await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
 
     with redis.Redis(port=store.port) as client:
-        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1  # and the one of this query
+        assert (
+            client.info("clients")["connected_clients"] <= CONNECTIONS + 1
+        )  # one is the connection of this query
 
 
 async def test_the_store_has_no_user_ids_or_addresses_and_each_count_expires_with_its_window(
@@ -74,7 +76,7 @@ async def test_the_store_has_no_user_ids_or_addresses_and_each_count_expires_wit
         assert 0 < client.ttl(key) <= 60
 
 
-async def test_given_a_killed_store_then_the_process_counts_itself_and_logs_it_once(
+async def test_given_a_killed_store_then_the_process_counts_alone_and_logs_the_loss_once(
     store: Store, counts: RedisCounter
 ) -> None:
     await counts.add("ann", 1, 60)
@@ -117,19 +119,19 @@ async def test_given_a_paused_store_then_only_the_requests_of_one_moment_wait(
     assert len(waited) == at_first
 
 
-async def test_given_the_store_is_back_then_it_counts_again_and_no_reply_is_mixed_up(
+async def test_given_the_store_is_back_then_the_store_counts_again_and_no_reply_is_mixed_up(
     store: Store, counts: RedisCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
     wait_as_in_production(monkeypatch)
     store.signal(signal.SIGSTOP)
-    await asyncio.gather(*(counts.add("bob", 1, 60) for _ in range(20)))  # their answers come too late
+    await asyncio.gather(*(counts.add("bob", 1, 60) for _ in range(20)))  # the replies to these come too late
     wait_long(monkeypatch)
 
     with capture_logs() as logged:
         store.signal(signal.SIGCONT)
-        await until_it_is_back(counts)
+        await until_store_is_back(counts)
         found = await asyncio.gather(*(counts.add(f"new {number}", 1, 60) for number in range(50)))
 
     assert set(found) == {1}
@@ -137,21 +139,23 @@ async def test_given_the_store_is_back_then_it_counts_again_and_no_reply_is_mixe
     assert [line["event"] for line in logged] == ["rate limits are shared again: their store is back"]
 
 
-async def test_given_a_restarted_store_then_it_counts_again(store: Store, counts: RedisCounter) -> None:
+async def test_given_a_restarted_store_then_the_store_counts_again(
+    store: Store, counts: RedisCounter
+) -> None:
     for _ in range(5):
         await counts.add("ann", 1, 60)
     store.kill()
     await counts.add("ann", 1, 60)
     store.start()
 
-    await until_it_is_back(counts)
+    await until_store_is_back(counts)
     await counts.add("ann", 1, 60)
 
     with redis.Redis(port=store.port) as client:
         assert len([key for key in client.scan_iter() if PROBE.encode() not in key]) == 1
 
 
-async def test_given_no_store_from_the_start_then_the_process_counts_itself(store: Store) -> None:
+async def test_given_no_store_from_the_start_then_the_process_counts_alone(store: Store) -> None:
     store.kill()
     counts = RedisCounter(store.url, MemoryCounter())
 

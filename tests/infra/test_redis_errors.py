@@ -22,7 +22,7 @@ from tests.support.servers.service import Service, serving
 pytestmark = pytest.mark.server
 
 PASSWORD = "hunter2"
-AWAY = "rate limits are not shared: their store is unavailable"
+UNAVAILABLE = "rate limits are not shared: their store is unavailable"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def store(folder: Path, tls_port: int) -> Iterator[Store]:
         yield store
 
 
-async def fault_of(url: str, ca_file: Path | None = None) -> str | None:
+async def error_of(url: str, ca_file: Path | None = None) -> str | None:
     counts = RedisCounter(url, MemoryCounter(), ca_file=None if ca_file is None else str(ca_file))
     try:
         return await counts.probe(2)
@@ -75,26 +75,26 @@ CAUSES = {
     " (self-signed certificate in certificate chain): check the host name, or set RATE_LIMIT_STORE_CA to the file of its CA",
     "rediss://:hunter2@localhost:{port}": "names localhost, which does not answer in time on port {port}: does it speak TLS there?",
     "redis://:hunter2@localhost:{tls_port}": "names localhost, with which the connection breaks",
-    "redis://:hunter2@localhost:{nobody}": "names localhost, where nothing listens on port {nobody}",
+    "redis://:hunter2@localhost:{unused}": "names localhost, where nothing listens on port {unused}",
     "redis://:hunter2@store.invalid:{port}": "names store.invalid, a name that cannot be looked up",
 }
 
 
 @pytest.mark.parametrize("url", CAUSES)
-async def test_each_wrong_store_is_reported_by_its_cause(store: Store, tls_port: int, url: str) -> None:
-    ports = {"port": store.port, "tls_port": tls_port, "nobody": free_port()}
+async def test_each_wrong_store_is_reported_with_its_cause(store: Store, tls_port: int, url: str) -> None:
+    ports = {"port": store.port, "tls_port": tls_port, "unused": free_port()}
 
-    fault = await fault_of(url.format(**ports))
+    error = await error_of(url.format(**ports))
 
-    assert fault == f"RATE_LIMIT_STORE {CAUSES[url].format(**ports)}"
-    assert PASSWORD not in fault
+    assert error == f"RATE_LIMIT_STORE {CAUSES[url].format(**ports)}"
+    assert PASSWORD not in error
 
 
 async def test_a_read_only_replica_is_reported_with_what_to_do(store: Store, folder: Path) -> None:
     (place := folder / "replica").mkdir()
     with store_in(place, "--replicaof", "127.0.0.1", str(store.port)) as replica:
         assert (
-            await fault_of(replica.url)
+            await error_of(replica.url)
             == "RATE_LIMIT_STORE names 127.0.0.1, a replica that only reads: name its primary"
         )
 
@@ -104,15 +104,15 @@ async def test_a_store_with_a_certificate_of_the_given_authority_is_accepted_onl
 ) -> None:
     url = f"valkeys://:{PASSWORD}@{{}}:{tls_port}/1"
 
-    assert await fault_of(url.format("localhost"), folder / "root.crt") is None
+    assert await error_of(url.format("localhost"), folder / "root.crt") is None
     assert "whose certificate is not valid for it" in str(
-        await fault_of(url.format("127.0.0.1"), folder / "root.crt")
+        await error_of(url.format("127.0.0.1"), folder / "root.crt")
     )
 
 
-def until(fact: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while not fact():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -147,7 +147,7 @@ def test_given_a_wrong_store_password_then_the_service_warns_serves_and_recovers
 
     cause = "RATE_LIMIT_STORE has a user or password that 127.0.0.1 refuses"
     assert f"warning: {cause}; until then each process counts requests by itself" in service.log.read_text()
-    assert [line["reason"] for line in lines_of(service) if line["event"] == AWAY] == [cause]
+    assert [line["reason"] for line in lines_of(service) if line["event"] == UNAVAILABLE] == [cause]
 
 
 def test_a_store_that_returns_with_another_password_is_reported_again(

@@ -1,4 +1,4 @@
-"""After a restore and `app resync`, no token of before is valid, and no entity tag of before matches other contents."""
+"""After a restore and `app resync`, old tokens are invalid, and an old entity tag never matches other contents."""
 
 import subprocess
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def served(url: str) -> AsyncIterator[People]:
 
 
 async def write(person: Person) -> list[tuple[str, str]]:
-    """Write something several times. Return the token and the list's entity tag after each write."""
+    """Write several times. Return the token and the list's entity tag after each write."""
     known = []
     for number in range(4):
         task = await person.create(f"task {number}")
@@ -53,7 +53,7 @@ async def edit(person: Person, task_id: str) -> list[str]:
 
 
 async def still_valid(person: Person, known: list[tuple[str, str]]) -> list[object]:
-    """Return the tokens that are not gone, and the entity tags that are answered with 304."""
+    """Return the tokens that do not get 410, and the entity tags that get 304."""
     found: list[object] = []
     for token, etag in known:
         changes = await person.ask("GET", f"changes?since={token}")
@@ -68,7 +68,7 @@ def back_up(postgres: PostgresServer, source: str, dump: Path) -> None:
     subprocess.run([postgres.bin / "pg_dump", "--format=custom", f"--file={dump}", source], check=True)
 
 
-def restored(postgres: PostgresServer, source: str, dump: Path) -> str:
+def restore(postgres: PostgresServer, source: str, dump: Path) -> str:
     """Restore a dump into a new database."""
     target = postgres.new_database()
     options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
@@ -88,16 +88,16 @@ async def test_tokens_and_etags_from_before_a_restore_are_invalid_after_it(
         back_up(postgres, superuser, dump)
         known += await write(ann)
         lost = await edit(ann, edited)
-        bob = people.one("bob")  # the backup does not know him
+        bob = people.one("bob")  # the backup has nothing of him
         of_bob = await write(bob)
 
-    target = restored(postgres, source, dump)
-    for verb in ("migrate", "resync"):
-        done = run_app(verb, env={"DATABASE_URL": target}, cwd=tmp_path)
+    target = restore(postgres, source, dump)
+    for command in ("migrate", "resync"):
+        done = run_app(command, env={"DATABASE_URL": target}, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    first, then = done.stdout.splitlines()
+    first, advice = done.stdout.splitlines()
     assert first == "the changes of 1 person must be read again"
-    assert then.startswith("restart `app serve` now")
+    assert advice.startswith("restart `app serve` now")
 
     async with served(target) as people:
         now = {name: Person(people.client, person.user_id) for name, person in (("ann", ann), ("bob", bob))}
@@ -141,7 +141,7 @@ async def test_every_change_of_a_task_skips_the_versions_that_a_lost_database_ma
             assert task["version"] // VERSIONS_SKIPPED == resyncs, path
 
 
-async def test_a_task_without_a_revision_of_an_owner_with_a_high_one_gets_a_version_of_32_bits(
+async def test_a_task_without_a_revision_gets_a_version_of_32_bits_although_its_owners_revision_is_higher(
     postgres: PostgresServer,
 ) -> None:
     url = await migrated_database(postgres)

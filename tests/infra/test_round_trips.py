@@ -1,9 +1,9 @@
 """The number of round trips to the database of each operation. OPERATIONS has the numbers.
 
-A round trip is a turn of direction on the wire: the client sends after the server has answered. All is warm: the
-connection is open, and it has prepared the statement before.
+A round trip begins when the client sends after the server has answered. Each operation is measured warm: the connection
+is open, and has prepared the statement before.
 
-A fault put in on purpose, and found: a statement more in the read of a task.
+This fault was tried, and a test failed: one more statement in the read of a task.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.support.factories import NOON, a_task_id
 from tests.support.in_process import client_of
 from tests.support.people import People, Person
 from tests.support.servers.pgbouncer import KEEPS_STATEMENTS, newer, pgbouncer
-from tests.support.servers.postgres_proxy import Wire, wire_to
+from tests.support.servers.postgres_proxy import TcpProxy, tcp_proxy
 
 pytestmark = pytest.mark.server
 
@@ -43,7 +43,7 @@ class Given:
     key: dict[str, str] = field(default_factory=lambda: {"idempotency-key": f'"{uuid4()}"'})
 
     @classmethod
-    async def made(cls, ann: Person) -> "Given":
+    async def create(cls, ann: Person) -> "Given":
         creates = [{"op": "create", "title": title, "tags": ["x"]} for title in "abcd"]
         created = (await ann.ask("POST", "batch", json={"operations": creates})).json()["results"]
         *ids, trashed = [result["task"]["id"] for result in created]
@@ -54,8 +54,8 @@ class Given:
 Send = Callable[[Given], Awaitable[httpx.Response]]
 
 
-class Row(NamedTuple):
-    """A request, and what it costs."""
+class Case(NamedTuple):
+    """A request, and its expected round trips and status."""
 
     round_trips: int
     send: Send
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 
 NEW = {"title": "water the plants"}
-STALE = {"if-match": '"9"'}
+OLD_VERSION = {"if-match": '"9"'}
 CURRENT = {"if-match": '"1"'}
 ABSENT_ID = str(a_task_id())
 
@@ -74,8 +74,8 @@ def send(method: str, path: str = "", **arguments: Any) -> Send:
     return lambda given: given.ann.ask(method, path.format(*given.ids, trashed=given.trashed), **arguments)
 
 
-def send_keyed(method: str, path: str = "", **arguments: Any) -> Send:
-    """Send a request under the key."""
+def send_with_key(method: str, path: str = "", **arguments: Any) -> Send:
+    """Send a request with the key."""
     return lambda given: given.ann.ask(method, path.format(*given.ids), headers=given.key, **arguments)
 
 
@@ -92,7 +92,7 @@ def batch(given: Given, key: dict[str, str] | None = None) -> Awaitable[httpx.Re
     return given.ann.ask("POST", "batch", json={"operations": operations}, headers=key or {})
 
 
-def keyed_batch(given: Given) -> Awaitable[httpx.Response]:
+def batch_with_key(given: Given) -> Awaitable[httpx.Response]:
     return batch(given, given.key)
 
 
@@ -101,7 +101,7 @@ def bad_batch(given: Given, key: dict[str, str] | None = None) -> Awaitable[http
     return given.ann.ask("POST", "batch", json={"operations": operations}, headers=key or {})
 
 
-def bad_keyed_batch(given: Given) -> Awaitable[httpx.Response]:
+def bad_batch_with_key(given: Given) -> Awaitable[httpx.Response]:
     return bad_batch(given, given.key)
 
 
@@ -110,7 +110,7 @@ async def next_page(given: Given) -> httpx.Response:
     return await given.ann.ask("GET", link)
 
 
-async def known(given: Given) -> httpx.Response:
+async def list_unchanged(given: Given) -> httpx.Response:
     etag = (await given.ann.ask("GET")).headers["etag"]
     return await given.ann.ask("GET", headers={"if-none-match": etag})
 
@@ -126,104 +126,106 @@ async def changes_of_a_write(given: Given) -> httpx.Response:
     return await given.ann.ask("GET", f"changes?since={token}")
 
 
-CREATE = send_keyed("POST", json=NEW)
-TOGGLE = send_keyed("PATCH", "{0}/complete")
+CREATE = send_with_key("POST", json=NEW)
+TOGGLE = send_with_key("PATCH", "{0}/complete")
 OPERATIONS = {
-    "ready": Row(0, send("GET", "/health/ready")),
-    "health": Row(0, send("GET", "/health")),
-    "listTasks": Row(1, send("GET")),
-    "listTasks, filtered": Row(1, send("GET", "?completed=false&sort=title")),
-    "listTasks, searched": Row(1, send("GET", "?q=a")),
-    "listTasks, of a tag": Row(1, send("GET", "?tag=x")),
-    "listTasks, the trash": Row(1, send("GET", "?trashed=true")),
-    "listTasks, a page and the next": Row(1 + 1, next_page),
-    "listTasks, and again while it is known": Row(1 + 1, known, 304),
-    "listChanges": Row(1, send("GET", "changes")),
-    "listChanges, and again with nothing new": Row(1 + 1, changes_of_nothing),
-    "listChanges, and again after a write": Row(1 + 1 + 2, changes_of_a_write),
-    "streamEvents, the headers": Row(0, send("HEAD", "events?since=now")),
-    "summarizeTasks": Row(1, send("GET", "summary")),
-    "getTask": Row(1, send("GET", "{0}")),
-    "getTask, that nobody has": Row(1, send("GET", ABSENT_ID), 404),
-    "createTask": Row(1, send("POST", json=NEW), 201),
-    "createTask, with a key": Row(1, CREATE, 201),
-    "createTask, again with its key": Row(1, CREATE, 201, CREATE),
-    "createTask, another with its key": Row(1, send_keyed("POST", json={"title": "x"}), 422, CREATE),
-    "completeTask": Row(1, send("PATCH", "{0}/complete")),
-    "completeTask, to a state": Row(1, send("PATCH", "{0}/complete", json={"completed": True})),
-    "completeTask, with a key": Row(1, TOGGLE),
-    "completeTask, again with its key": Row(1, TOGGLE, 200, TOGGLE),
-    "completeTask, stale": Row(2, send("PATCH", "{0}/complete", headers=STALE), 412),
-    "completeTask, that nobody has": Row(2, send("PATCH", f"{ABSENT_ID}/complete"), 404),
-    "patchTask": Row(1, send("PATCH", "{0}", json={"priority": "high"})),
-    "patchTask, current": Row(1, send("PATCH", "{0}", json={"title": "x"}, headers=CURRENT)),
-    "patchTask, stale": Row(2, send("PATCH", "{0}", json={"title": "x"}, headers=STALE), 412),
-    "patchTask, that nobody has": Row(2, send("PATCH", ABSENT_ID, json={"title": "x"}), 404),
-    "updateTask": Row(1, send("PUT", "{0}", json=NEW)),
-    "updateTask, stale": Row(2, send("PUT", "{0}", json=NEW, headers=STALE), 412),
-    "deleteTask": Row(1, send("DELETE", "{0}"), 204),
-    "deleteTask, stale": Row(2, send("DELETE", "{0}", headers=STALE), 412),
-    "deleteTask, that nobody has": Row(2, send("DELETE", ABSENT_ID), 404),
-    "deleteTask, permanently": Row(1, send("DELETE", "{0}?permanent=true"), 204),
-    "deleteTask, permanently, stale": Row(2, send("DELETE", "{0}?permanent=true", headers=STALE), 412),
-    "restoreTask": Row(1, send("POST", "{trashed}/restore")),
-    "restoreTask, that is not in the trash": Row(2, send("POST", "{0}/restore"), 409),
-    "moveTask": Row(2, move),
-    "moveTask, beside nobody's": Row(1, send("POST", "{0}/move", json={"after": ABSENT_ID}), 400),
-    "batchTasks, of three kinds": Row(1, batch),
-    "batchTasks, with a key": Row(1, keyed_batch),
-    "batchTasks, again with its key": Row(1, keyed_batch, 200, keyed_batch),
-    "batchTasks, with a task that nobody has": Row(2, bad_batch, 404),
-    "batchTasks, with a key and a task that nobody has": Row(2, bad_keyed_batch, 404),
+    "ready": Case(0, send("GET", "/health/ready")),
+    "health": Case(0, send("GET", "/health")),
+    "listTasks": Case(1, send("GET")),
+    "listTasks, filtered": Case(1, send("GET", "?completed=false&sort=title")),
+    "listTasks, searched": Case(1, send("GET", "?q=a")),
+    "listTasks, of a tag": Case(1, send("GET", "?tag=x")),
+    "listTasks, the trash": Case(1, send("GET", "?trashed=true")),
+    "listTasks, a page and the next": Case(1 + 1, next_page),
+    "listTasks, and again unchanged": Case(1 + 1, list_unchanged, 304),
+    "listChanges": Case(1, send("GET", "changes")),
+    "listChanges, and again with nothing new": Case(1 + 1, changes_of_nothing),
+    "listChanges, and again after a write": Case(1 + 1 + 2, changes_of_a_write),
+    "streamEvents, the headers": Case(0, send("HEAD", "events?since=now")),
+    "summarizeTasks": Case(1, send("GET", "summary")),
+    "getTask": Case(1, send("GET", "{0}")),
+    "getTask, an absent task": Case(1, send("GET", ABSENT_ID), 404),
+    "createTask": Case(1, send("POST", json=NEW), 201),
+    "createTask, with a key": Case(1, CREATE, 201),
+    "createTask, again with its key": Case(1, CREATE, 201, CREATE),
+    "createTask, another with its key": Case(1, send_with_key("POST", json={"title": "x"}), 422, CREATE),
+    "completeTask": Case(1, send("PATCH", "{0}/complete")),
+    "completeTask, to a state": Case(1, send("PATCH", "{0}/complete", json={"completed": True})),
+    "completeTask, with a key": Case(1, TOGGLE),
+    "completeTask, again with its key": Case(1, TOGGLE, 200, TOGGLE),
+    "completeTask, an old version": Case(2, send("PATCH", "{0}/complete", headers=OLD_VERSION), 412),
+    "completeTask, an absent task": Case(2, send("PATCH", f"{ABSENT_ID}/complete"), 404),
+    "patchTask": Case(1, send("PATCH", "{0}", json={"priority": "high"})),
+    "patchTask, current": Case(1, send("PATCH", "{0}", json={"title": "x"}, headers=CURRENT)),
+    "patchTask, an old version": Case(2, send("PATCH", "{0}", json={"title": "x"}, headers=OLD_VERSION), 412),
+    "patchTask, an absent task": Case(2, send("PATCH", ABSENT_ID, json={"title": "x"}), 404),
+    "updateTask": Case(1, send("PUT", "{0}", json=NEW)),
+    "updateTask, an old version": Case(2, send("PUT", "{0}", json=NEW, headers=OLD_VERSION), 412),
+    "deleteTask": Case(1, send("DELETE", "{0}"), 204),
+    "deleteTask, an old version": Case(2, send("DELETE", "{0}", headers=OLD_VERSION), 412),
+    "deleteTask, an absent task": Case(2, send("DELETE", ABSENT_ID), 404),
+    "deleteTask, permanently": Case(1, send("DELETE", "{0}?permanent=true"), 204),
+    "deleteTask, permanently, an old version": Case(
+        2, send("DELETE", "{0}?permanent=true", headers=OLD_VERSION), 412
+    ),
+    "restoreTask": Case(1, send("POST", "{trashed}/restore")),
+    "restoreTask, that is not in the trash": Case(2, send("POST", "{0}/restore"), 409),
+    "moveTask": Case(2, move),
+    "moveTask, beside an absent task": Case(1, send("POST", "{0}/move", json={"after": ABSENT_ID}), 400),
+    "batchTasks, of three kinds": Case(1, batch),
+    "batchTasks, with a key": Case(1, batch_with_key),
+    "batchTasks, again with its key": Case(1, batch_with_key, 200, batch_with_key),
+    "batchTasks, with an absent task": Case(2, bad_batch, 404),
+    "batchTasks, with a key and an absent task": Case(2, bad_batch_with_key, 404),
 }
 
 
 @pytest.fixture(scope="module", params=["PostgreSQL", "a pooler that keeps statements"])
-async def wire(
+async def proxy(
     request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Wire]:
-    """The wire between the application and what it connects to."""
+) -> AsyncIterator[TcpProxy]:
+    """A proxy in front of PostgreSQL or the pooler, which counts round trips."""
     if request.param == "PostgreSQL":
-        with wire_to(database_url) as wire:
-            yield wire
+        with tcp_proxy(database_url) as proxy:
+            yield proxy
         return
     folder = tmp_path_factory.mktemp("pgbouncer")
     with (
         pgbouncer(database_url, folder, program=newer(), settings=KEEPS_STATEMENTS) as through,
-        wire_to(f"{through}?pgbouncer=true") as wire,
+        tcp_proxy(f"{through}?pgbouncer=true") as proxy,
     ):
-        yield wire
+        yield proxy
 
 
 @pytest.fixture(scope="module")
-async def people(wire: Wire) -> AsyncIterator[People]:
-    """Everybody, at an application behind the wire."""
+async def people(proxy: TcpProxy) -> AsyncIterator[People]:
+    """Makes people who use an application that connects through the proxy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             row_security_watch, "CHECK_EVERY", 3600.0
         )  # else a slow run would count the round trips of a check
-        settings = Settings.from_env(environment_for(wire.url))
-        app = compose(settings, clock=lambda: NOON)  # a Thursday, so that no count depends on today
+        settings = Settings.from_env(environment_for(proxy.url))
+        app = compose(settings, clock=lambda: NOON)  # fixed, so that no result depends on today
         async with client_of(app) as client:
             yield People(client)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_each_operation_takes_its_expected_number_of_round_trips(
-    people: People, wire: Wire, name: str
+    people: People, proxy: TcpProxy, name: str
 ) -> None:
-    row, round_trips = OPERATIONS[name], 0
+    case, round_trips = OPERATIONS[name], 0
 
     for _ in ("cold", "warm"):
-        given = await Given.made(people.one())
-        if row.before is not None:
-            await row.before(given)
-        begun = len(wire.turns)
-        response = await row.send(given)
-        round_trips = len(wire.turns) - begun
-        assert response.status_code == row.status, response.text
+        given = await Given.create(people.one())
+        if case.before is not None:
+            await case.before(given)
+        begun = len(proxy.round_trips)
+        response = await case.send(given)
+        round_trips = len(proxy.round_trips) - begun
+        assert response.status_code == case.status, response.text
 
-    assert round_trips == row.round_trips  # of the warm run
+    assert round_trips == case.round_trips  # of the warm run
 
 
 def test_every_operation_of_the_api_has_an_expected_number_of_round_trips() -> None:
@@ -234,15 +236,15 @@ def test_every_operation_of_the_api_has_an_expected_number_of_round_trips() -> N
 
 
 async def test_opening_a_connection_takes_no_round_trips_beyond_authentication(
-    wire: Wire,
+    proxy: TcpProxy,
 ) -> None:
     """PostgreSQL's SCRAM takes three. This pooler takes a plain password, which takes two."""
-    connector = Connector(DatabaseAddress.parse(wire.url), statement_timeout=5)
-    await (await connector.connect()).close()  # the first of a process checks what is at the other end
-    begun = len(wire.turns)
+    connector = Connector(DatabaseAddress.parse(proxy.url), statement_timeout=5)
+    await (await connector.connect()).close()  # the first connection of a process also looks for a pooler
+    begun = len(proxy.round_trips)
 
     connection = await connector.connect()
 
-    opening = wire.turns[begun:]
+    opening = proxy.round_trips[begun:]
     await connection.close()
     assert len(opening) == (2 if connector.address.pooled else 3)

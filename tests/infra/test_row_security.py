@@ -1,7 +1,7 @@
 """Two walls between owners, each tested with the other one down.
 
-Faults put in on purpose, each found by a test: `user_id == OWNER` taken out of `app.infra.statements.owner_scope`
-(first wall), and `ENABLE ROW LEVEL SECURITY` taken out of `app.infra.migrations.rls_operations` (second wall).
+These faults were tried, and a test failed for each: no `user_id == OWNER` in `app.infra.statements.owner_scope` (the first
+wall); no `ENABLE ROW LEVEL SECURITY` in `app.infra.migrations.rls_operations` (the second wall).
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, someone
-from tests.support.keyed import keyed, under_a_key
+from tests.support.keyed import keyed, with_new_key
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
@@ -73,18 +73,18 @@ async def spread(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await mine.move(Move(task_id, min(others, key=lambda other: other.id).id, before=False), at=NOON)
 
 
-async def batch_under_a_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
+async def batch_with_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
     form = ResponseForm(texts=(b"", b"", b""))
     operations = (TaskFactory.build(), Change(task_id, TaskChanges(title="changed")))
-    await under_a_key(mine, form).apply(operations, at=NOON, at_most=MANY)
+    await with_new_key(mine, form).apply(operations, at=NOON, at_most=MANY)
 
 
-async def stale_under_a_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
+async def toggle_old_version_with_key(mine: NeonTaskRepository, task_id: TaskId) -> None:
     with pytest.raises(TaskChanged):
-        await under_a_key(mine).toggle(task_id, at=NOON, if_match=frozenset({99}))
+        await with_new_key(mine).toggle(task_id, at=NOON, if_match=frozenset({99}))
 
 
-ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
+OPERATIONS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = {
     "show": lambda mine, task_id: mine.show(task_id),
     "page": lambda mine, task_id: mine.page(1, after=Bookmark(TaskId(UUID(int=task_id.int + 1)))),
     "change": lambda mine, task_id: mine.change(task_id, TaskChanges(title="changed"), at=NOON),
@@ -98,51 +98,51 @@ ACTS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object]]] = 
         mine, TaskFactory.build(), Change(task_id, TaskChanges(title="changed"))
     ),
     "batch: trash and restore": trash_and_restore,
-    "add under a key": lambda mine, _: under_a_key(mine).add(TaskFactory.build(), at_most=MANY),
-    "change under a key": lambda mine, task_id: under_a_key(mine).change(
+    "add with a key": lambda mine, _: with_new_key(mine).add(TaskFactory.build(), at_most=MANY),
+    "change with a key": lambda mine, task_id: with_new_key(mine).change(
         task_id, TaskChanges(title="changed"), at=NOON
     ),
-    "toggle under a key": lambda mine, task_id: under_a_key(mine).toggle(task_id, at=NOON),
-    "batch under a key": batch_under_a_key,
-    "refused under a key": stale_under_a_key,
+    "toggle with a key": lambda mine, task_id: with_new_key(mine).toggle(task_id, at=NOON),
+    "batch with a key": batch_with_key,
+    "refused with a key": toggle_old_version_with_key,
 }
-"""Every verb on one task, and a page of the list."""
+"""Every operation on one task, and a page of the list."""
 
-IN_BATCH = [verb for verb in ACTS if verb.startswith("batch")]
+IN_BATCH = [operation for operation in OPERATIONS if operation.startswith("batch")]
 
 
-class Planted:
-    """Ann and Bob, each with two tasks; they even share the ids."""
+class TwoOwners:
+    """Ann and Bob, each with two tasks. Their tasks even have the same ids."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ann, self.bob = someone("ann"), someone("bob")
         self.tasks = [TaskFactory.build(title="x") for _ in range(2)]
 
-    def of(
+    def tasks_of(
         self, owner: UserId, connection: "Database | WithoutPredicate | None" = None
     ) -> NeonTaskRepository:
         return NeonTaskRepository(connection or self.database, owner=owner)
 
-    async def plant(self) -> None:
+    async def add_tasks(self) -> None:
         for owner in (self.ann, self.bob):
             for task in self.tasks:
-                await self.of(owner).add(task, at_most=MANY)
+                await self.tasks_of(owner).add(task, at_most=MANY)
 
-    async def all_of(self, owner: UserId) -> Page:
-        return await self.of(owner).page(10, after=None)
+    async def page_of_all(self, owner: UserId) -> Page:
+        return await self.tasks_of(owner).page(10, after=None)
 
 
 class WithoutPredicate:
-    """A connection that takes the owner's predicate out of every statement: the first wall down."""
+    """A session that removes the owner predicate from each statement, so the first wall is down."""
 
     def __init__(self, connection: Session) -> None:
         self._connection = connection
-        self.taken_out = 0
+        self.removed = 0
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         sql, count = re.subn(r" AND own_\w+\.user_id = \$\d+::\w+", "", statement.sql)
-        self.taken_out += count
+        self.removed += count
         return await self._connection.fetch(Statement(sql, statement.names), values)
 
     @asynccontextmanager
@@ -150,7 +150,7 @@ class WithoutPredicate:
         async with self._connection.transaction() as transaction:
             inner = WithoutPredicate(transaction)
             yield inner
-            self.taken_out += inner.taken_out
+            self.removed += inner.removed
 
 
 @asynccontextmanager
@@ -163,10 +163,10 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def row_level_security_down(postgres: PostgresServer, database: str) -> AsyncIterator[None]:
-    async def alter(verb: str) -> None:
-        """Do it while the loop goes on: a check of a wall may hold a lock that this waits for."""
+    async def alter(action: str) -> None:
+        """Run ALTER TABLE in a thread, because it may wait for a lock that a check in this event loop holds."""
         for table in TABLES:
-            sql = f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY"
+            sql = f"ALTER TABLE {table} {action} ROW LEVEL SECURITY"
             await asyncio.to_thread(postgres.query, sql, database)
 
     await alter("DISABLE")
@@ -176,65 +176,74 @@ async def row_level_security_down(postgres: PostgresServer, database: str) -> As
 
 @pytest.fixture(scope="module")
 async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
-    """A database of this module's own, whose walls are taken down and put up."""
+    """A database for this module, whose walls the tests take down and put up."""
     url = await migrated_database(postgres)
     async with open_database(url) as database:
-        await database.trouble()  # checks the second wall, once: while it is up
+        await database.trouble()  # checks the second wall while it is up; there is no second check
         yield database, url.rpartition("/")[2]
 
 
-@pytest.mark.parametrize("verb", ACTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_without_row_level_security_each_operation_still_affects_only_its_owners_rows(
-    postgres: PostgresServer, own: tuple[Database, str], verb: str
+    postgres: PostgresServer, own: tuple[Database, str], operation: str
 ) -> None:
     database, name = own
-    planted = Planted(database)
-    await planted.plant()
-    bobs = await planted.all_of(planted.bob)
+    owners = TwoOwners(database)
+    await owners.add_tasks()
+    bobs = await owners.page_of_all(owners.bob)
 
     async with row_level_security_down(postgres, name):
-        for task in planted.tasks:
-            await ACTS[verb](planted.of(planted.ann), task.id)
+        for task in owners.tasks:
+            await OPERATIONS[operation](owners.tasks_of(owners.ann), task.id)
 
-        assert await planted.all_of(planted.bob) == bobs
+        assert await owners.page_of_all(owners.bob) == bobs
 
 
-@pytest.mark.parametrize("verb", ACTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_without_the_owner_predicate_each_operation_still_affects_only_its_owners_rows(
-    own: tuple[Database, str], verb: str
+    own: tuple[Database, str], operation: str
 ) -> None:
     database, _ = own
-    planted = Planted(database)
-    await planted.plant()
-    bobs = await planted.all_of(planted.bob)
+    owners = TwoOwners(database)
+    await owners.add_tasks()
+    bobs = await owners.page_of_all(owners.bob)
     blind = WithoutPredicate(database)
 
-    for task in planted.tasks:
-        await ACTS[verb](planted.of(planted.ann, blind), task.id)
+    for task in owners.tasks:
+        await OPERATIONS[operation](owners.tasks_of(owners.ann, blind), task.id)
 
-    assert blind.taken_out > 0
-    assert await planted.all_of(planted.bob) == bobs
+    assert blind.removed > 0
+    assert await owners.page_of_all(owners.bob) == bobs
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_without_either_wall_no_rows_of_other_people_are_read(
+async def test_with_one_wall_down_no_rows_of_other_people_are_read(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
-    planted = Planted(database)
-    await planted.plant()
-    cid = planted.of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
+    owners = TwoOwners(database)
+    await owners.add_tasks()
+    cid = owners.tasks_of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
         changes = await cid.changes(None, limit=200)
         summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
-        keyed_verbs = ("change under a key", "toggle under a key")
-        for verb in ("show", "change", "toggle", "trash", "purge", "place", *keyed_verbs, *IN_BATCH):
+        operations_with_key = ("change with a key", "toggle with a key")
+        for operation in (
+            "show",
+            "change",
+            "toggle",
+            "trash",
+            "purge",
+            "place",
+            *operations_with_key,
+            *IN_BATCH,
+        ):
             with pytest.raises(TaskNotFound):
-                await ACTS[verb](cid, planted.tasks[0].id)
-        with pytest.raises(TaskNotFound):  # NotInTrash would mean that it sees the task
-            await cid.restore(planted.tasks[0].id, at=NOON)
+                await OPERATIONS[operation](cid, owners.tasks[0].id)
+        with pytest.raises(TaskNotFound):  # NotInTrash would mean that the statement saw the task
+            await cid.restore(owners.tasks[0].id, at=NOON)
 
     assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
     assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after_revision(0), False)
@@ -242,7 +251,7 @@ async def test_without_either_wall_no_rows_of_other_people_are_read(
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_without_either_wall_nobody_reads_or_deletes_stored_responses_of_other_people(
+async def test_with_one_wall_down_nobody_reads_or_deletes_stored_responses_of_other_people(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
@@ -257,9 +266,9 @@ async def test_without_either_wall_nobody_reads_or_deletes_stored_responses_of_o
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
         blind = WithoutPredicate(database) if wall == "predicate" else database
         before = await keyed(blind, ann, "key").toggle(task.id, at=later(1))
-        for key in ("key", "other"):  # bob has a response of the same age under this key
+        for key in ("key", "other"):  # Bob has a response of the same age for "key"
             await keyed(blind, ann, key, at=tomorrow, quota=two).toggle(task.id, at=later(2))
-        with pytest.raises(TooManyKeys):  # ann's responses are counted again, and her old ones deleted
+        with pytest.raises(TooManyKeys):  # Ann's responses are counted again, and her old ones deleted
             await keyed(blind, ann, "third", at=tomorrow, quota=two).toggle(task.id, at=later(3))
         await NeonTaskRepository(blind, owner=ann).purge(task.id)
 
@@ -271,17 +280,17 @@ async def test_without_either_wall_nobody_reads_or_deletes_stored_responses_of_o
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
-async def test_without_either_wall_nobody_reads_or_deletes_tombstones_of_other_people(
+async def test_with_one_wall_down_nobody_reads_or_deletes_tombstones_of_other_people(
     postgres: PostgresServer, own: tuple[Database, str], wall: str
 ) -> None:
     database, name = own
     ann, bob = someone("ann"), someone("bob")
-    ended, tasks = TaskFactory.build(), [TaskFactory.build() for _ in range(2)]
+    deleted, tasks = TaskFactory.build(), [TaskFactory.build() for _ in range(2)]
     for owner in (ann, bob):
         mine = NeonTaskRepository(database, owner=owner)
-        for task in (ended, *tasks):
+        for task in (deleted, *tasks):
             await mine.add(task, at_most=MANY)
-        await mine.purge(ended.id)
+        await mine.purge(deleted.id)
     postgres.query(
         f"UPDATE ended_tasks SET ended_at = now() - interval '91 days' WHERE user_id IN ('{ann}', '{bob}')",
         name,
@@ -325,8 +334,8 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
     own: tuple[Database, str], setting: dict[str, str], postgres: PostgresServer
 ) -> None:
     database, name = own
-    planted = Planted(database)
-    await planted.plant()
+    owners = TwoOwners(database)
+    await owners.add_tasks()
     connection = await asyncpg.connect(postgres.url_of(name), server_settings=setting)
     try:
         for number in range(7):  # from the sixth run on PostgreSQL may use a generic plan
@@ -343,14 +352,14 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
                 SUMMARY,
             ):
                 values = {
-                    "owner": planted.ann,
-                    "task_id": planted.tasks[0].id,
+                    "owner": owners.ann,
+                    "task_id": owners.tasks[0].id,
                     "title": str(number),
                     "at": NOON,
                 }
                 values |= {"route": "", "key": str(uuid4()), "fingerprint": b"", "status": 200, "headers": []}
                 values |= {"kept_at": NOON, "since": NOON, "responses_at_most": MANY, "bytes_at_most": 10**9}
-                values |= {"ids": [planted.tasks[0].id]}
+                values |= {"ids": [owners.tasks[0].id]}
                 values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1
@@ -363,10 +372,10 @@ async def test_a_statement_runs_for_the_sessions_owner_even_if_a_value_names_ano
     own: tuple[Database, str],
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
-    planted = TaskFactory.build()
-    await NeonTaskRepository(own[0], owner=bob).add(planted, at_most=MANY)
+    owners = TaskFactory.build()
+    await NeonTaskRepository(own[0], owner=bob).add(owners, at_most=MANY)
 
-    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=planted.id, owner=bob)
+    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=owners.id, owner=bob)
 
     assert row is None
 
@@ -380,9 +389,9 @@ async def test_the_application_role_sees_no_row_until_an_owner_is_set(
     own: tuple[Database, str], postgres: PostgresServer
 ) -> None:
     database, name = own
-    planted = Planted(database)
-    await planted.plant()
-    people = f"'{planted.ann}', '{planted.bob}'"
+    owners = TwoOwners(database)
+    await owners.add_tasks()
+    people = f"'{owners.ann}', '{owners.bob}'"
     seen = f"SELECT count(*) FROM tasks WHERE user_id IN ({people})"
 
     connection = await asyncpg.connect(postgres.url_of(name))
@@ -390,7 +399,7 @@ async def test_the_application_role_sees_no_row_until_an_owner_is_set(
         everything = await connection.fetchval(seen)
         await connection.execute("SET ROLE taskward_app")
         nothing = await connection.fetchval(seen)
-        await connection.execute(f"SET app.user_id = '{planted.ann}'")
+        await connection.execute(f"SET app.user_id = '{owners.ann}'")
         anns = await connection.fetchval(seen)
     finally:
         await connection.close()
@@ -492,16 +501,16 @@ async def test_a_view_that_shows_rows_without_an_owner_is_detected_by_reading_it
 ) -> None:
     url = await migrated_database(postgres)
     async with open_database(url) as database:
-        await Planted(database).plant()
+        await TwoOwners(database).add_tasks()
     connection = await asyncpg.connect(url)
     try:
-        whole = await _find_leak(connection, "own_tasks")
+        intact = await _find_leak(connection, "own_tasks")
         postgres.query("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", url.rpartition("/")[2])
         leaking = await _find_leak(connection, "own_tasks")
     finally:
         await connection.close()
 
-    assert whole == []
+    assert intact == []
     assert [gap.what for gap in leaking] == ["own_tasks shows rows without an owner"]
 
 

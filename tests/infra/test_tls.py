@@ -1,4 +1,4 @@
-"""With Neon's parameters in the address, the server's certificate and name are verified."""
+"""With Neon's parameters in the URL, the certificate and the name of the server are verified."""
 
 import os
 import ssl
@@ -17,12 +17,12 @@ from dev.postgres import PostgresServer
 from tests.support import certificates
 
 pytestmark = pytest.mark.server
-NEONS = "sslmode=require&channel_binding=require"
+NEON_PARAMETERS = "sslmode=require&channel_binding=require"
 
 
 @contextmanager
 def tls_server(folder: Path, *names: str) -> Iterator[tuple[PostgresServer, Path]]:
-    """Run a server with a certificate for these names; yield it, and its authority's file."""
+    """Run a server with a certificate for these names. Yield the server, and the file of its certificate authority."""
     server = PostgresServer(folder, durable=False)
     keys = server.data.parent / "tls"
     keys.mkdir(exist_ok=True)
@@ -56,17 +56,17 @@ async def test_a_certificate_of_a_trusted_authority_is_accepted_and_an_untrusted
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with tls_server(tmp_path_factory.mktemp("right"), "127.0.0.1") as (server, authority):
-        connection = await connect(address_of(server, f"{NEONS}&sslrootcert={authority}"))
+        connection = await connect(address_of(server, f"{NEON_PARAMETERS}&sslrootcert={authority}"))
         assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         await connection.close()
 
         with pytest.raises(ssl.SSLCertVerificationError):
-            await connect(address_of(server, NEONS))
+            await connect(address_of(server, NEON_PARAMETERS))
 
 
 async def test_a_certificate_of_another_name_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     with tls_server(tmp_path_factory.mktemp("wrong"), "another.example.com") as (server, authority):
-        address = address_of(server, f"{NEONS}&sslrootcert={authority}")
+        address = address_of(server, f"{NEON_PARAMETERS}&sslrootcert={authority}")
 
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect(address)
@@ -86,7 +86,9 @@ async def test_a_wrong_password_is_reported_at_once(postgres: PostgresServer) ->
 
 def test_certificates_are_read_again_only_after_their_file_has_changed(tmp_path: Path) -> None:
     authority = certificates.make(tmp_path, "one.example.com")
-    address = DatabaseAddress.parse(f"postgresql://ann:x@db.example.com/db?{NEONS}&sslrootcert={authority}")
+    address = DatabaseAddress.parse(
+        f"postgresql://ann:x@db.example.com/db?{NEON_PARAMETERS}&sslrootcert={authority}"
+    )
     first = driver_arguments(address)["ssl"]
     assert driver_arguments(address)["ssl"] is first
 

@@ -11,7 +11,7 @@ from app.infra.auth.jwt_claims import LEEWAY, Claims
 from app.infra.auth.jwt_verifier import JwtVerifier, TokenCache
 from tests.support.people import TRUST
 from tests.support.servers.jwks import fetched_from, jwks_server, until
-from tests.support.signing import CLAIMS, NOW, SigningKey, shared
+from tests.support.signing import CLAIMS, NOW, SigningKey, sign_with_secret
 
 ANN = Claims("ann", NOW + 900, 0), Principal(UserId("ann"))
 
@@ -19,7 +19,7 @@ ANN = Claims("ann", NOW + 900, 0), Principal(UserId("ann"))
 async def test_a_token_is_verified_once_and_then_remembered_without_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    token = shared()
+    token = sign_with_secret()
     verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
     first = await verifier.verify(token)
     monkeypatch.setattr(jwt, "decode", None)
@@ -33,7 +33,7 @@ async def test_a_token_is_verified_once_and_then_remembered_without_waiting(
 async def test_a_token_that_is_remembered_still_expires() -> None:
     clock = [float(NOW)]
     verifier = JwtVerifier(TRUST, None, now=lambda: clock[0])
-    token = shared()
+    token = sign_with_secret()
     await verifier.verify(token)
 
     clock[0] = CLAIMS["exp"] + LEEWAY
@@ -45,7 +45,7 @@ async def test_a_token_that_is_remembered_still_expires() -> None:
 async def test_a_token_that_is_remembered_is_not_accepted_before_its_time() -> None:
     clock = [float(NOW)]
     verifier = JwtVerifier(TRUST, None, now=lambda: clock[0])
-    token = shared(CLAIMS | {"nbf": NOW})
+    token = sign_with_secret(CLAIMS | {"nbf": NOW})
     await verifier.verify(token)
 
     clock[0] = NOW - LEEWAY - 1  # a clock that is set back
@@ -93,7 +93,7 @@ async def test_a_token_that_is_refused_is_not_remembered(bad: dict[str, Any]) ->
 
     for secret in (TRUST.secret or b"", b"another" * 9):
         with pytest.raises(NotAuthenticated):
-            await verifier.verify(shared(CLAIMS | bad, secret=secret))
+            await verifier.verify(sign_with_secret(CLAIMS | bad, secret=secret))
 
     assert len(verifier.cache) == 0
 
@@ -102,7 +102,7 @@ async def test_a_forged_token_is_not_remembered() -> None:
     verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
 
     with pytest.raises(NotAuthenticated):
-        await verifier.verify(shared(secret=b"another" * 9))
+        await verifier.verify(sign_with_secret(secret=b"another" * 9))
 
     assert len(verifier.cache) == 0
 
@@ -121,7 +121,7 @@ def test_given_more_tokens_than_fit_then_the_least_recently_used_are_dropped() -
 
 async def test_a_verifier_remembers_ten_thousand_tokens_at_most() -> None:
     verifier = JwtVerifier(TRUST, None, now=lambda: NOW)
-    await verifier.verify(shared())
+    await verifier.verify(sign_with_secret())
     for number in range(10_000):
         verifier.cache.put(str(number), 0, *ANN)
 

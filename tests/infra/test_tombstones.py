@@ -1,4 +1,4 @@
-"""Tombstones are bounded, and what is dropped raises the floor. Every write stamps its revision."""
+"""Tombstones are limited, and the floor rises when some are dropped. Each write gives its tasks the new revision."""
 
 import json
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ def mine(database: Database, ann: UserId) -> NeonTaskRepository:
 
 @pytest.fixture
 async def superuser(postgres: PostgresServer, database_url: str) -> AsyncIterator[Any]:
-    """A connection that sees every row."""
+    """A connection that sees the rows of all owners."""
     connection = await asyncpg.connect(postgres.url_of(DatabaseAddress.parse(database_url).database))
     yield connection
     await connection.close()
@@ -65,8 +65,8 @@ async def add(mine: NeonTaskRepository, count: int) -> list[Task]:
     return tasks
 
 
-async def have_tombstones(superuser: Any, owner: UserId, count: int, *, days: int) -> None:
-    """Give an owner tombstones of revisions 1, 2, … and a revision after them. Nothing was dropped yet."""
+async def add_tombstones(superuser: Any, owner: UserId, count: int, *, days: int) -> None:
+    """Give an owner a tombstone of each revision from 1 to `count`. None was dropped yet."""
     await superuser.execute(TOMBSTONES, owner, count, timedelta(days=days))
     await superuser.execute(
         "UPDATE task_owners SET tombstones = $2::int, revision = $2::int, floor = 0 WHERE user_id = $1",
@@ -76,7 +76,7 @@ async def have_tombstones(superuser: Any, owner: UserId, count: int, *, days: in
 
 
 async def state_of(superuser: Any, owner: UserId) -> tuple[int, int, int]:
-    """Return the floor, how many tombstones are counted, and how many there are."""
+    """Return the floor, the stored count of tombstones, and their real number."""
     row = await superuser.fetchrow("SELECT floor, tombstones FROM task_owners WHERE user_id = $1", owner)
     there = await superuser.fetchval("SELECT count(*) FROM ended_tasks WHERE user_id = $1", owner)
     return row["floor"], row["tombstones"], there
@@ -86,7 +86,7 @@ async def test_a_permanent_deletion_removes_up_to_a_hundred_more_tombstones_than
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     first, second, third = await add(mine, 3)
-    await have_tombstones(superuser, ann, DROPPED_AT_ONCE + 10, days=91)
+    await add_tombstones(superuser, ann, DROPPED_AT_ONCE + 10, days=91)
 
     await mine.purge(first.id)
     after_one = await state_of(superuser, ann)
@@ -104,7 +104,7 @@ async def test_young_tombstones_are_dropped_only_beyond_the_limit(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     first, second = await add(mine, 2)
-    await have_tombstones(superuser, ann, TOMBSTONES_MAX - 1, days=1)
+    await add_tombstones(superuser, ann, TOMBSTONES_MAX - 1, days=1)
 
     await mine.purge(first.id)
     full = await state_of(superuser, ann)
@@ -118,7 +118,7 @@ async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     (task,) = await add(mine, 1)
-    await have_tombstones(superuser, ann, 5, days=91)
+    await add_tombstones(superuser, ann, 5, days=91)
     await mine.purge(task.id)
 
     assert (await state_of(superuser, ann))[0] == 5
@@ -133,8 +133,8 @@ async def test_a_full_read_that_began_below_the_floor_gets_410_and_a_new_one_suc
     await add(mine, 3)
     follower = Follower()
     await read_page(mine, follower, limit=1)
-    (ended,) = await add(mine, 1)
-    await mine.purge(ended.id)
+    (deleted,) = await add(mine, 1)
+    await mine.purge(deleted.id)
     await read_page(mine, follower, limit=1)
     await superuser.execute(
         "UPDATE ended_tasks SET ended_at = now() - interval '91 days' WHERE user_id = $1", ann
@@ -145,7 +145,7 @@ async def test_a_full_read_that_began_below_the_floor_gets_410_and_a_new_one_suc
     with pytest.raises(ChangesGone):
         await read_page(mine, follower, limit=1)
     follower.begin_again()
-    for _ in range(2):  # an unchanged list is read again without an end to it
+    for _ in range(2):  # the second time there is nothing new
         await catch_up(partial(read_page, mine, follower, limit=1))
     assert len(follower.copy) == 3
 
@@ -158,12 +158,12 @@ async def test_app_purge_leaves_a_tombstone_of_each_task(
         await mine.trash(task.id, at=NOON - timedelta(days=400))
     follower = Follower()
     await catch_up(partial(read_page, mine, follower))
-    follower.met.clear()
+    follower.received.clear()
 
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
     await catch_up(partial(read_page, mine, follower, limit=1))
 
-    assert set(follower.met) == {str(task.id) for task in tasks[:2]}
+    assert set(follower.received) == {str(task.id) for task in tasks[:2]}
     assert set(follower.copy) == {str(tasks[2].id)}
     assert (await state_of(superuser, ann))[1:] == (2, 2)
 
@@ -186,7 +186,7 @@ async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_
     await mine.changes(ChangesToken.after_revision(floor), limit=1)
 
 
-async def test_writes_under_a_key_and_a_new_tag_key_reach_a_client(
+async def test_writes_with_an_idempotency_key_and_recomputed_tag_keys_reach_a_client(
     mine: NeonTaskRepository, superuser: Any, ann: UserId, database: Database, database_url: str
 ) -> None:
     (task,) = await add(mine, 1)
@@ -194,9 +194,9 @@ async def test_writes_under_a_key_and_a_new_tag_key_reach_a_client(
     await catch_up(partial(read_page, mine, follower))
 
     async def new_version() -> tuple[list[str], int]:
-        follower.met.clear()
+        follower.received.clear()
         await catch_up(partial(read_page, mine, follower))
-        return follower.met, follower.copy[str(task.id)]["version"]
+        return follower.received, follower.copy[str(task.id)]["version"]
 
     await keyed(database, ann).change(task.id, TaskChanges(title="x", tags=["❤", "a"]), at=later(1))
     assert await new_version() == ([str(task.id)], 2)
@@ -211,7 +211,7 @@ async def test_writes_under_a_key_and_a_new_tag_key_reach_a_client(
     assert await new_version() == ([str(task.id)], 4)
 
 
-async def test_a_batch_under_a_key_is_one_revision(
+async def test_a_batch_with_an_idempotency_key_is_one_revision(
     mine: NeonTaskRepository, ann: UserId, database: Database
 ) -> None:
     (task,) = await add(mine, 1)

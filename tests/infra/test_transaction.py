@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 async def single(database_url: str) -> AsyncIterator[Database]:
-    """A database with one connection: the next user of it meets any leftover state."""
+    """A database with one connection, so that the next statement meets any state that was left over."""
     database = Database(DatabaseAddress.parse(database_url), pool_size=1)
     await database.open()
     yield database
@@ -37,12 +37,12 @@ async def add_two(database: Database, owner: UserId, *, then: Exception | None =
             raise then
 
 
-async def tasks_of(database: Database, owner: UserId) -> int:
+async def count_tasks(database: Database, owner: UserId) -> int:
     return len(read(await NeonTaskRepository(database, owner=owner).page(10, after=None)))
 
 
-async def backend(database: Database) -> int:
-    """Return which server process is behind the one connection."""
+async def server_process(database: Database) -> int:
+    """Return the process id of the server process of the only connection."""
     connection = await database._checkout.acquire(database.deadline())
     try:
         return connection.get_server_pid()
@@ -55,21 +55,21 @@ async def test_statements_of_one_transaction_commit_together(single: Database) -
 
     await add_two(single, ann)
 
-    assert await tasks_of(single, ann) == 2
+    assert await count_tasks(single, ann) == 2
 
 
 async def test_a_refusal_undoes_the_transaction_and_the_connection_is_used_again(single: Database) -> None:
     ann = someone()
-    before = await backend(single)
+    before = await server_process(single)
 
     with pytest.raises(LookupError):
         await add_two(single, ann, then=LookupError())
 
-    assert await tasks_of(single, ann) == 0
-    assert await backend(single) == before
+    assert await count_tasks(single, ann) == 0
+    assert await server_process(single) == before
 
 
-async def test_a_statement_that_fails_undoes_what_went_before_it(single: Database) -> None:
+async def test_a_statement_that_fails_undoes_the_statements_before_it(single: Database) -> None:
     ann = someone()
     task = TaskFactory.build()
 
@@ -82,7 +82,7 @@ async def test_a_statement_that_fails_undoes_what_went_before_it(single: Databas
     with pytest.raises(asyncpg.UniqueViolationError):
         await add_it_twice()
 
-    assert await tasks_of(single, ann) == 0
+    assert await count_tasks(single, ann) == 0
 
 
 async def test_uncommitted_rows_are_invisible_to_others(database: Database) -> None:
@@ -90,9 +90,9 @@ async def test_uncommitted_rows_are_invisible_to_others(database: Database) -> N
 
     async with database.transaction() as transaction:
         await NeonTaskRepository(transaction, owner=ann).add(TaskFactory.build(), at_most=MANY)
-        seen = await tasks_of(database, ann)
+        seen = await count_tasks(database, ann)
 
-    assert (seen, await tasks_of(database, ann)) == (0, 1)
+    assert (seen, await count_tasks(database, ann)) == (0, 1)
 
 
 async def test_two_people_in_one_transaction_still_see_only_their_own_rows(single: Database) -> None:
@@ -122,9 +122,9 @@ async def test_a_transaction_past_its_deadline_is_undone_and_frees_its_connectio
         await add_two(single, ann)
 
     assert time.monotonic() - began < 1
-    assert await tasks_of(single, ann) == 2
+    assert await count_tasks(single, ann) == 2
     await held
-    assert await tasks_of(single, ann) == 2
+    assert await count_tasks(single, ann) == 2
 
 
 async def test_a_transaction_of_a_cancelled_request_is_undone_and_frees_its_connection(
@@ -145,14 +145,14 @@ async def test_a_transaction_of_a_cancelled_request_is_undone_and_frees_its_conn
     with pytest.raises(asyncio.CancelledError):
         await asking
 
-    assert await tasks_of(single, ann) == 0
+    assert await count_tasks(single, ann) == 0
 
 
 async def test_a_transaction_whose_server_process_dies_is_undone(
     single: Database, postgres: PostgresServer
 ) -> None:
     ann = someone()
-    process = await backend(single)
+    process = await server_process(single)
 
     async def be_cut_off() -> None:
         async with single.transaction() as transaction:
@@ -164,5 +164,5 @@ async def test_a_transaction_whose_server_process_dies_is_undone(
     with pytest.raises(DatabaseUnavailable):
         await be_cut_off()
 
-    assert await tasks_of(single, ann) == 0
-    assert await backend(single) != process
+    assert await count_tasks(single, ann) == 0
+    assert await server_process(single) != process

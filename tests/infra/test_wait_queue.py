@@ -1,7 +1,7 @@
 """The queue for a pool without a free connection.
 
-Faults put in on purpose, each found by a test: the length is ignored; nobody waits; waiting ends while connections
-are opened; a cancelled turn stays in the queue; the last one is served first.
+These faults were tried, and a test failed for each: the length is ignored; no request waits; a wait ends while connections
+are being opened; a cancelled turn stays in the queue; the newest turn is served first.
 """
 
 import asyncio
@@ -11,15 +11,16 @@ import pytest
 
 from app.infra.postgres.wait_queue import PoolExhausted, Turn, WaitQueue
 
-ONE: "object" = sentinel.connection
+CONNECTION: "object" = sentinel.connection
 
 
-def queue(length: int = 5, *, moving: bool = False) -> WaitQueue:
-    return WaitQueue(length, lambda: moving)
+def queue(length: int = 5, *, opening: bool = False) -> WaitQueue:
+    return WaitQueue(length, lambda: opening)
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for 0.05 seconds."""
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.05)
 
 
@@ -27,10 +28,10 @@ async def test_waiters_are_served_in_order_of_arrival() -> None:
     waiting = queue()
     first, second = waiting.join(), waiting.join()
 
-    assert waiting.serve(ONE)  # type: ignore[arg-type]  # in place of a connection
+    assert waiting.serve(CONNECTION)  # type: ignore[arg-type]  # in place of a connection
 
     assert (first.done(), second.done()) == (True, False)
-    assert first.result() is ONE
+    assert first.result() is CONNECTION
 
 
 async def test_a_first_statement_goes_before_anybodys_second_and_the_oldest_first_among_equals() -> None:
@@ -57,7 +58,7 @@ async def test_a_cancelled_first_statement_gives_its_turn_to_the_next() -> None:
 
 
 async def test_serving_an_empty_queue_does_nothing() -> None:
-    assert not queue().serve(ONE)  # type: ignore[arg-type]  # in place of a connection
+    assert not queue().serve(CONNECTION)  # type: ignore[arg-type]  # in place of a connection
 
 
 async def test_a_full_queue_refuses_at_once() -> None:
@@ -69,7 +70,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
         waiting.join()
 
 
-async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
+async def test_a_waiter_past_its_time_is_refused_and_leaves_its_place() -> None:
     waiting = queue(1)
 
     with pytest.raises(PoolExhausted):
@@ -80,7 +81,7 @@ async def test_a_waiter_past_its_time_is_refused_and_leaves_room() -> None:
 
 
 async def test_nobody_is_refused_while_connections_are_being_opened() -> None:
-    waiting = queue(moving=True)
+    waiting = queue(opening=True)
     turn = waiting.join()
 
     await asyncio.sleep(0.2)
@@ -142,7 +143,7 @@ async def test_given_a_full_queue_and_a_request_that_gave_up_then_its_place_is_t
     assert (len(waiting), serve_one(waiting, [newcomer])) == (1, newcomer)
 
 
-async def test_a_place_that_was_taken_is_not_given_up_again_after_its_time() -> None:
+async def test_a_request_that_lost_its_place_does_not_remove_the_newcomer_from_the_queue() -> None:
     waiting = queue(1)
     second = waiting.join(2)
     newcomer = waiting.join(1)
@@ -153,7 +154,7 @@ async def test_a_place_that_was_taken_is_not_given_up_again_after_its_time() -> 
     with pytest.raises(PoolExhausted):
         await second
     with pytest.raises(PoolExhausted):
-        await newcomer  # after its own time
+        await newcomer  # when its own time is over
     assert len(waiting) == 0
 
 

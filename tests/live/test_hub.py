@@ -43,7 +43,7 @@ async def test_an_announcement_wakes_every_stream_of_the_owner_and_no_other(hub:
         assert (one.changed, two.changed, other.changed) == (True, True, False)
 
 
-async def test_a_stream_is_woken_that_begins_to_wait_after_the_announcement(hub: Hub) -> None:
+async def test_a_stream_that_begins_to_wait_after_an_announcement_is_woken_at_once(hub: Hub) -> None:
     with hub.open(ANN) as stream:
         hub.announce(ANN)
         async with asyncio.timeout(5):
@@ -111,9 +111,9 @@ async def test_a_process_has_500_streams_and_a_stopping_one_takes_none(hub: Hub)
 
 
 def fill(hub: Hub, stack: ExitStack, *first: UserId) -> list[Stream]:
-    """Open streams for these people, and one for each of many others, until the process is full.
+    """Open a stream for each of `first`, and then for other people, until the process is full.
 
-    Return those of these people.
+    Return the streams of `first`.
     """
     streams = [stack.enter_context(hub.open(owner)) for owner in first]
     while len(hub) < PROCESS_MAX:
@@ -121,7 +121,7 @@ def fill(hub: Hub, stack: ExitStack, *first: UserId) -> list[Stream]:
     return streams
 
 
-async def test_in_a_full_process_a_first_stream_ends_the_youngest_of_the_person_with_the_most(
+async def test_in_a_full_process_a_first_stream_ends_the_youngest_stream_of_the_person_with_the_most(
     hub: Hub,
 ) -> None:
     with ExitStack() as stack:
@@ -133,11 +133,11 @@ async def test_in_a_full_process_a_first_stream_ends_the_youngest_of_the_person_
         assert not new.crowded_out
         assert len(hub) == PROCESS_MAX
         async with asyncio.timeout(5):
-            await streams[-1].wait(60)  # it was woken
+            await streams[-1].wait(60)  # returns at once, since the stream was woken
     assert len(hub) == 0
 
 
-async def test_a_stream_ends_for_somebody_with_two_fewer_and_not_for_somebody_with_one_fewer(
+async def test_in_a_full_process_a_stream_ends_for_a_person_with_two_fewer_streams_but_not_with_one_fewer(
     hub: Hub,
 ) -> None:
     with ExitStack() as stack:
@@ -151,7 +151,7 @@ async def test_a_stream_ends_for_somebody_with_two_fewer_and_not_for_somebody_wi
         assert [stream.crowded_out for stream in streams] == [False, False, True, False, False]
 
 
-async def test_somebody_whose_stream_ended_takes_nobodys_place_in_turn(hub: Hub) -> None:
+async def test_a_person_who_lost_a_stream_does_not_end_the_stream_of_another_person(hub: Hub) -> None:
     with ExitStack() as stack:
         everybody = [someone() for _ in range(PROCESS_MAX // PERSON_MAX)]
         streams = fill(hub, stack, *(owner for owner in everybody for _ in range(PERSON_MAX)))
@@ -167,7 +167,7 @@ async def test_somebody_whose_stream_ended_takes_nobodys_place_in_turn(hub: Hub)
     assert len(hub) == 0
 
 
-async def test_given_many_streams_that_have_not_ended_yet_then_no_other_has_to_end(hub: Hub) -> None:
+async def test_given_as_many_ending_streams_as_allowed_then_no_other_stream_is_ended(hub: Hub) -> None:
     with ExitStack() as stack:
         everybody = [someone() for _ in range(PROCESS_MAX // PERSON_MAX)]
         with ExitStack() as theirs:
@@ -179,10 +179,12 @@ async def test_given_many_streams_that_have_not_ended_yet_then_no_other_has_to_e
                 stack.enter_context(hub.open(ANN))
             assert sum(stream.crowded_out for stream in streams) == ENDING_MAX
         fill(hub, stack, ANN, ANN)
-        stack.enter_context(hub.open(BOB))  # those have ended
+        stack.enter_context(hub.open(BOB))  # the ending streams are closed now
 
 
-async def test_a_stream_that_was_crowded_out_reads_no_more_when_its_person_has_no_other(hub: Hub) -> None:
+async def test_a_stream_that_was_crowded_out_cannot_read_when_its_person_has_no_other_stream(
+    hub: Hub,
+) -> None:
     with ExitStack() as others:
         older, younger = hub.open(ANN), hub.open(ANN)
         older.__enter__()
@@ -285,7 +287,7 @@ async def test_the_streams_of_one_person_read_one_at_a_time_and_do_not_delay_tho
     assert entered == [ANN, BOB]
 
 
-async def test_given_reads_of_other_people_that_do_not_end_then_a_stream_gets_too_busy(
+async def test_given_a_read_of_a_person_that_does_not_end_then_their_next_read_gets_too_busy(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "READ_PATIENCE", 0.01)

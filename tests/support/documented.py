@@ -1,4 +1,4 @@
-"""Compares each error that a test receives with the OpenAPI document: it must show that type of problem."""
+"""Checks that the OpenAPI document has an example of each problem that a test receives."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from app.cli.openapi import render_document
 
 @lru_cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-    """Return each path as a pattern, those without a parameter in their last place first."""
+    """Return each path as a pattern. Paths with fewer parameters come first: `/tasks/{id}` also matches `/tasks/batch`."""
     paths = sorted(json.loads(render_document())["paths"].items(), key=lambda path: path[0].count("{"))
     return [(re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", path) + "/?"), item) for path, item in paths]
 
@@ -26,16 +26,16 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
 
 
 def slug_of(problem: dict[str, Any]) -> str:
-    """Return the tail of a problem's type, whatever its base is."""
+    """Return the last part of a problem's type, which is a URL."""
     kind: str = problem["type"].rpartition("/")[2]
     return kind
 
 
 def is_documented(operation: dict[str, Any], problem: dict[str, Any]) -> bool:
-    """Return whether an operation shows this type of problem under its status."""
-    answer = operation["responses"].get(str(problem["status"]))
-    shown = answer["content"][MEDIA_TYPE]["examples"].values() if answer else ()
-    return slug_of(problem) in {slug_of(example["value"]) for example in shown}
+    """Return whether the document has an example of this problem for the operation and the status."""
+    documented = operation["responses"].get(str(problem["status"]))
+    examples = documented["content"][MEDIA_TYPE]["examples"].values() if documented else ()
+    return slug_of(problem) in {slug_of(example["value"]) for example in examples}
 
 
 async def check_documented(response: httpx.Response) -> None:
@@ -45,5 +45,5 @@ async def check_documented(response: httpx.Response) -> None:
     if operation is None or response.headers.get("content-type") != MEDIA_TYPE:
         return
     problem = json.loads(await response.aread())
-    told = f"{operation['operationId']} can return {response.status_code} {slug_of(problem)}"
-    assert is_documented(operation, problem), f"{told}, which docs/openapi.json does not show"
+    occurrence = f"{operation['operationId']} can return {response.status_code} {slug_of(problem)}"
+    assert is_documented(operation, problem), f"{occurrence}, which docs/openapi.json does not show"

@@ -1,4 +1,4 @@
-"""A client of event streams, which keeps what arrives."""
+"""A client of event streams, which keeps the events that arrive."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import httpx
 
 from tests.support.servers.service import Service
 
-PATIENCE = 20  # seconds for what a busy machine does late
+PATIENCE = 20  # seconds, since the machine may be busy
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class EventReader:
                     fields = {}
                 self._arrived.set()
         except httpx.TransportError:
-            pass  # the server is gone
+            pass  # the connection is lost
         finally:
             self.ended = True
             self._arrived.set()
@@ -63,12 +63,12 @@ class EventReader:
         )
 
     def named(self, name: str) -> list[Event]:
-        """Return the events of a name."""
+        """Return the events with this name."""
         return [event for event in self.events if event.name == name]
 
     @property
     def tasks(self) -> dict[str, Any]:
-        """The latest state of each task that came."""
+        """The latest state of each task that arrived; None: deleted permanently."""
         pages = [event.data["changes"] for event in self.named("changes")]
         return {change["id"]: change["task"] for page in pages for change in page}
 
@@ -77,20 +77,20 @@ class EventReader:
         """The id of the last event that had one."""
         return [event.id for event in self.events if event.id is not None][-1]
 
-    async def until(self, fact: Callable[[], object], seconds: float = PATIENCE) -> None:
-        """Wait until a fact about what has arrived."""
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Wait until the condition is true. It is checked after each line that arrives."""
         async with asyncio.timeout(seconds):
-            while not fact():
+            while not condition():
                 self._arrived.clear()
                 await self._arrived.wait()
 
     async def until_event(self, name: str, seconds: float = PATIENCE) -> Event:
-        """Wait for the first event of a name, and return it."""
+        """Wait for the first event with this name, and return it."""
         await self.until(lambda: self.named(name), seconds)
         return self.named(name)[0]
 
     async def until_title(self, title: str, seconds: float = PATIENCE) -> None:
-        """Wait until a task with this title has come."""
+        """Wait until a task with this title has arrived."""
         await self.until(
             lambda: any(task and task["title"] == title for task in self.tasks.values()), seconds
         )
@@ -100,7 +100,7 @@ class EventReader:
 async def event_stream(
     client: httpx.AsyncClient, url: str, headers: dict[str, str], since: str | None = "now", **more: str
 ) -> AsyncIterator[EventReader]:
-    """Open a stream of one's own tasks, and read it in the background until the block ends."""
+    """Open the stream of a person's tasks, and read it in the background until the block ends."""
     query = {} if since is None else {"since": since}
     async with client.stream(
         "GET", f"{url}/api/me/tasks/events", params=query, headers={**headers, **more}, timeout=60

@@ -1,4 +1,4 @@
-"""Tasks as the API shows them, written without PostgreSQL: what `app.infra.statements.task_json` is held to."""
+"""The JSON of tasks, built in Python. Tests compare it with the JSON that PostgreSQL builds (`app.infra.statements.task_json`)."""
 
 import json
 from datetime import datetime
@@ -14,19 +14,19 @@ from app.domain.task_list import Page
 
 
 def wire_task(task: Task, owner: UserId) -> dict[str, Any]:
-    """Return what is shown of a task."""
+    """Return the members of a task's JSON."""
     members = {name: _json(getattr(task, name)) for name in Task.__slots__}
     return {"id": members.pop("id"), "user_id": owner, **members}
 
 
 def shown(task: Task, owner: UserId) -> Shown:
-    """Return a task as a repository shows it."""
+    """Return a task as a repository returns it."""
     return Shown(schemas.encode(wire_task(task, owner)), task.version)
 
 
-def read(seen: Shown | Page) -> Any:
-    """Read what a repository shows."""
-    return json.loads(seen.json)
+def read(result: Shown | Page) -> Any:
+    """Parse the JSON that a repository returned."""
+    return json.loads(result.json)
 
 
 def _json(value: Any) -> Any:

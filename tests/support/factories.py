@@ -1,4 +1,4 @@
-"""Valid values by default; a test says only what it is about."""
+"""Makes valid tasks and people. A test sets only the values that matter to it."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -10,17 +10,17 @@ from app.domain.identity import UserId
 from app.domain.position import position_of_new
 from app.domain.task import NewTask, Priority, Task, TaskId, new_task_id
 
-MANY = 1000  # tasks: more than any test keeps
+MANY = 1000  # tasks: a limit that no test reaches
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def someone(name: str = "ann") -> UserId:
-    """A person no other test has met: that is all the isolation owned data needs."""
+    """Return the id of a person whom no other test uses. So tests can share a database."""
     return UserId(f"{name}-{uuid4().hex}")
 
 
 def later(minutes: int) -> datetime:
-    """Return a moment after noon."""
+    """Return the moment that many minutes after noon."""
     return NOON + timedelta(minutes=minutes)
 
 
@@ -39,7 +39,7 @@ class NewTaskFactory(DataclassFactory[NewTask]):
 
 
 class TaskFactory(DataclassFactory[Task]):
-    """An open task, made at noon."""
+    """An open task, created at noon."""
 
     __random_seed__ = 1
     __use_defaults__ = True
@@ -59,6 +59,6 @@ class TaskFactory(DataclassFactory[Task]):
 
 
 def task_made(minutes: int) -> Task:
-    """Return a task made that many minutes after noon."""
+    """Return a task created that many minutes after noon."""
     now = later(minutes)
     return TaskFactory.build(id=new_task_id(now), created_at=now, updated_at=now)

@@ -50,19 +50,21 @@ from tests.support.selection import bookmark_of, comes_after, in_order, is_selec
 
 
 @dataclass
-class Shelf:
+class MemoryStore:
     """The data that all repositories in memory share."""
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
-    stamps: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # each task's last revision
+    stamps: dict[tuple[UserId, TaskId], int] = field(
+        default_factory=dict
+    )  # the revision of each task's last write
     tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # never dropped
-    floors: dict[UserId, int] = field(default_factory=dict)
+    floors: dict[UserId, int] = field(default_factory=dict)  # see `app.domain.changes`
     responses: dict[tuple[UserId, str, str], "Stored"] = field(default_factory=dict)
 
     @contextmanager
-    def all_or_nothing(self) -> Iterator["Shelf"]:
-        """Undo everything if an error ends the block; yield what it was before."""
+    def all_or_nothing(self) -> Iterator["MemoryStore"]:
+        """Undo every change if an error ends the block. Yield a copy of the data from before."""
         before = replace(self, **{name: dict(value) for name, value in vars(self).items()})
         try:
             yield before
@@ -73,11 +75,11 @@ class Shelf:
 
 @dataclass
 class Stored:
-    """The response to one request."""
+    """The stored response of an Idempotency-Key."""
 
     fingerprint: bytes
-    response: StoredResponse | None  # None: it is gone
-    shows: Collection[TaskId]
+    response: StoredResponse | None  # None: one of its tasks was deleted permanently
+    task_ids: Collection[TaskId]
     at: datetime
 
     @property
@@ -87,13 +89,13 @@ class Stored:
 
 @dataclass(frozen=True)
 class MemoryTaskRepository:
-    """The tasks of one owner, on a shelf that may be shared."""
+    """The tasks of one owner, in a store that repositories may share."""
 
     owner: UserId
-    shelf: Shelf = field(default_factory=Shelf)
+    store: MemoryStore = field(default_factory=MemoryStore)
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        if len(self._session()) >= at_most:
+        if len(self._own_tasks()) >= at_most:
             raise TooManyTasks(at_most)
         return self._put(task)
 
@@ -101,8 +103,8 @@ class MemoryTaskRepository:
         return shown(self._get(task_id), self.owner)
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        there = [task for task in self._session() if (task.trashed_at is not None) == selection.trashed]
-        revisions = {task.id: self.shelf.stamps[self.owner, task.id] for task in there}
+        there = [task for task in self._own_tasks() if (task.trashed_at is not None) == selection.trashed]
+        revisions = {task.id: self.store.stamps[self.owner, task.id] for task in there}
         found = [task for task in in_order(there, selection, revisions) if is_selected(task, selection)]
         if after is not None:
             found = [task for task in found if comes_after(task, after, selection, revisions)]
@@ -111,15 +113,15 @@ class MemoryTaskRepository:
         return Page(json, following, await self.revision())
 
     async def revision(self) -> int:
-        return self.shelf.revisions.get(self.owner, 0)
+        return self.store.revisions.get(self.owner, 0)
 
     async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
         revision = await self.revision()
         token = since or ChangesToken(0, base=revision)
-        token.require_readable(revision=revision, floor=self.shelf.floors.get(self.owner, 0))
-        places = [(self.shelf.stamps[self.owner, task.id], task.id) for task in self._session()]
+        token.require_readable(revision=revision, floor=self.store.floors.get(self.owner, 0))
+        places = [(self.store.stamps[self.owner, task.id], task.id) for task in self._own_tasks()]
         ended = [
-            (at, task_id) for (owner, task_id), at in self.shelf.tombstones.items() if owner == self.owner
+            (at, task_id) for (owner, task_id), at in self.store.tombstones.items() if owner == self.owner
         ]
         found = sorted(
             [place for place in places if place >= (token.revision, token.id)]
@@ -127,7 +129,7 @@ class MemoryTaskRepository:
         )
         changes = []
         for _, task_id in found[:limit]:
-            task = self.shelf.tasks.get((self.owner, task_id))
+            task = self.store.tasks.get((self.owner, task_id))
             changes.append({"id": str(task_id), "task": task and wire_task(task, self.owner)})
         more = len(found) > limit
         following = (
@@ -138,7 +140,7 @@ class MemoryTaskRepository:
         return ChangesPage(schemas.encode(changes), following, more)
 
     async def summary(self, day: Day) -> Summary:
-        return summary_of([task for task in self._session() if task.trashed_at is None], day)
+        return summary_of([task for task in self._own_tasks() if task.trashed_at is None], day)
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -156,12 +158,12 @@ class MemoryTaskRepository:
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         self._get(task_id, if_match, anywhere=True)
-        del self.shelf.tasks[self.owner, task_id]
-        del self.shelf.stamps[self.owner, task_id]
-        for (owner, _, _), stored in self.shelf.responses.items():
-            if owner == self.owner and task_id in stored.shows:
+        del self.store.tasks[self.owner, task_id]
+        del self.store.stamps[self.owner, task_id]
+        for (owner, _, _), stored in self.store.responses.items():
+            if owner == self.owner and task_id in stored.task_ids:
                 stored.response = None
-        self.shelf.tombstones[self.owner, task_id] = self._count()
+        self.store.tombstones[self.owner, task_id] = self._next_revision()
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         task = self._get(move.task_id, move.if_match)
@@ -185,7 +187,7 @@ class MemoryTaskRepository:
         order = [other for other in self._in_manual_order() if other is not task]
         place = order.index(anchor)
         order.insert(place + (0 if move.before else 1), task)
-        revision = self.shelf.revisions[self.owner]
+        revision = self.store.revisions[self.owner]
         for reach, longest in REACHES:
             first, last = max(place - reach, 0), min(place + 1 + reach, len(order) - 1)
             around = order[first : last + 1]
@@ -205,7 +207,7 @@ class MemoryTaskRepository:
     ) -> Sequence[Shown | None]:
         results: list[Shown | None] = []
         refusals: dict[int, DomainError] = {}
-        with self.shelf.all_or_nothing() as before:
+        with self.store.all_or_nothing() as before:
             for number, one in enumerate(operations):
                 try:
                     results.append(await self._apply(one, at=at))
@@ -213,7 +215,7 @@ class MemoryTaskRepository:
                     refusals[number] = refusal
             if refusals:
                 raise choose_refusal(refusals)
-            if any(isinstance(one, Task) for one in operations) and len(self._session()) > at_most:
+            if any(isinstance(one, Task) for one in operations) and len(self._own_tasks()) > at_most:
                 raise TooManyTasks(at_most)
         self._count_once_since(before.revisions.get(self.owner, 0))
         return results
@@ -231,14 +233,14 @@ class MemoryTaskRepository:
                 return None
 
     def _in_manual_order(self) -> list[Task]:
-        shown = [task for task in self._session() if task.trashed_at is None]
+        shown = [task for task in self._own_tasks() if task.trashed_at is None]
         return sorted(shown, key=lambda task: (task.position, task.id))
 
-    def _session(self) -> list[Task]:
-        return [task for (owner, _), task in self.shelf.tasks.items() if owner == self.owner]
+    def _own_tasks(self) -> list[Task]:
+        return [task for (owner, _), task in self.store.tasks.items() if owner == self.owner]
 
     def _get(self, task_id: TaskId, if_match: Versions | None = None, *, anywhere: bool = False) -> Task:
-        task = self.shelf.tasks.get((self.owner, task_id))
+        task = self.store.tasks.get((self.owner, task_id))
         if task is None:
             raise TaskNotFound(task_id)
         if not anywhere:
@@ -247,27 +249,27 @@ class MemoryTaskRepository:
         return task
 
     def _put(self, task: Task) -> Shown:
-        """Keep a task; one that is what it was is no change of its owner's."""
-        if self.shelf.tasks.get((self.owner, task.id)) != task:
-            self.shelf.tasks[self.owner, task.id] = task
-            self.shelf.stamps[self.owner, task.id] = self._count()
+        """Store a task. Increment the owner's revision only if the task differs from the stored one."""
+        if self.store.tasks.get((self.owner, task.id)) != task:
+            self.store.tasks[self.owner, task.id] = task
+            self.store.stamps[self.owner, task.id] = self._next_revision()
         return shown(task, self.owner)
 
-    def _count(self) -> int:
-        self.shelf.revisions[self.owner] = revision = self.shelf.revisions.get(self.owner, 0) + 1
+    def _next_revision(self) -> int:
+        self.store.revisions[self.owner] = revision = self.store.revisions.get(self.owner, 0) + 1
         return revision
 
     def _count_once_since(self, revision: int) -> None:
-        """Count all changes since a revision as one."""
-        for place, stamp in self.shelf.stamps.items():
+        """Count all changes after this revision as one."""
+        for place, stamp in self.store.stamps.items():
             if place[0] == self.owner:
-                self.shelf.stamps[place] = min(stamp, revision + 1)
-        self.shelf.revisions[self.owner] = min(self.shelf.revisions.get(self.owner, 0), revision + 1)
+                self.store.stamps[place] = min(stamp, revision + 1)
+        self.store.revisions[self.owner] = min(self.store.revisions.get(self.owner, 0), revision + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryKeyedTaskRepository(MemoryTaskRepository):
-    """The same tasks for one write under a key. No concurrent requests."""
+    """The same tasks, for one write with an Idempotency-Key. Not for concurrent requests."""
 
     request: IdempotentRequest
     form: ResponseForm
@@ -275,56 +277,57 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
     quota: StorageQuota
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        with self._once() as store:
-            return store({task.id: await super().add(task, at_most=at_most)})[task.id]
+        with self._once() as save:
+            return save({task.id: await super().add(task, at_most=at_most)})[task.id]
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
     ) -> Shown:
-        with self._once() as store:
-            return store({task_id: await super().change(task_id, changes, at=at, if_match=if_match)})[task_id]
+        with self._once() as save:
+            return save({task_id: await super().change(task_id, changes, at=at, if_match=if_match)})[task_id]
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        with self._once() as store:
-            return store({task_id: await super().toggle(task_id, at=at, if_match=if_match)})[task_id]
+        with self._once() as save:
+            return save({task_id: await super().toggle(task_id, at=at, if_match=if_match)})[task_id]
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
-        with self._once() as store:
+        with self._once() as save:
             done = await super().apply(operations, at=at, at_most=at_most)
             ids = [one.id if isinstance(one, Task) else one.task_id for one in operations]
-            store({task_id: task for task_id, task in zip(ids, done, strict=True) if task is not None})
+            save({task_id: task for task_id, task in zip(ids, done, strict=True) if task is not None})
             return done
 
     @contextmanager
     def _once(self) -> Iterator[Callable[[Mapping[TaskId, Shown]], Mapping[TaskId, Shown]]]:
+        """Raise `AlreadyDone` if the key has a response. Yield the function that stores one."""
         since, name = self.at - RETENTION, (self.owner, self.request.route, self.request.key)
-        young = {
+        recent = {
             key: stored
-            for key, stored in self.shelf.responses.items()
+            for key, stored in self.store.responses.items()
             if key[0] == self.owner and stored.at > since
         }
-        if (stored := young.get(name)) is not None:
+        if (stored := recent.get(name)) is not None:
             if stored.fingerprint != self.request.fingerprint:
                 raise KeyReused
             if stored.response is None:
                 raise ResponseGone
             raise AlreadyDone(stored.response)
-        self._expect_room(young.values(), 0, since)
+        self._check_quota(recent.values(), 0, since)
 
-        def store(tasks: Mapping[TaskId, Shown]) -> Mapping[TaskId, Shown]:
+        def save(tasks: Mapping[TaskId, Shown]) -> Mapping[TaskId, Shown]:
             body = self.form.body_of(task.json for task in tasks.values())
-            self._expect_room(young.values(), len(body), since)
+            self._check_quota(recent.values(), len(body), since)
             response = StoredResponse(self.form.status, (), body)
-            self.shelf.responses[name] = Stored(self.request.fingerprint, response, tasks.keys(), self.at)
+            self.store.responses[name] = Stored(self.request.fingerprint, response, tasks.keys(), self.at)
             return tasks
 
-        with self.shelf.all_or_nothing():
-            yield store
+        with self.store.all_or_nothing():
+            yield save
 
-    def _expect_room(self, young: Iterable[Stored], size: int, since: datetime) -> None:
-        by_age = sorted(young, key=lambda each: each.at)
+    def _check_quota(self, recent: Iterable[Stored], size: int, since: datetime) -> None:
+        by_age = sorted(recent, key=lambda each: each.at)
         for number, oldest in enumerate(by_age):
             left = by_age[number:]
             if len(left) < self.quota.responses and (
@@ -338,8 +341,8 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
             raise TooManyKeys(int((soonest - since).total_seconds()))
 
 
-class NameTagVerifier:
-    """Believes a token that is just a name."""
+class NameVerifier:
+    """Accepts a token that is just a name, and takes it as the user id."""
 
     async def verify(self, token: str) -> Principal:
         if not token.replace("-", "").isalnum():

@@ -1,4 +1,4 @@
-"""A client that keeps a copy of somebody's tasks by their changes."""
+"""A client that keeps a copy of a person's tasks up to date with the change feed."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,14 +16,14 @@ Json = dict[str, Any]
 class Follower:
     """The copy of one client: tasks by their id, and the token with which it continues."""
 
-    token: Any = None  # None: a full walk begins
+    token: Any = None  # None: read every task from the start
     copy: dict[str, Json] = field(default_factory=dict)
-    met: list[str] = field(default_factory=list)  # the ids of all changes, in order
+    received: list[str] = field(default_factory=list)  # the ids of all changes, in order
 
     def apply(self, page: Json) -> bool:
         """Apply a page of changes. Return whether there are more."""
         for change in page["changes"]:
-            self.met.append(change["id"])
+            self.received.append(change["id"])
             if change["task"] is None:
                 self.copy.pop(change["id"], None)
             else:
@@ -37,12 +37,12 @@ class Follower:
         self.token, self.copy = None, {}
 
     def clone(self) -> Self:
-        """Return a client that knows the same."""
+        """Return a second client with the same copy and token."""
         return deepcopy(self)
 
 
 def page_json(page: ChangesPage) -> Json:
-    """Return a page as clients see it; its token stays what it is."""
+    """Return a page as clients see it, except that `next` stays a `ChangesToken`."""
     return {"changes": json.loads(page.changes), "next": page.next, "more": page.more}
 
 

@@ -1,7 +1,7 @@
-"""Runs a command of the service with short times of its event streams: `python -m tests.support.hurried python -m app serve`.
+"""Runs `app` with short times for event streams: `python -m tests.support.hurried python -m app serve`.
 
-The workers are forked from this process, so they have these times too. The variables
-`STREAMS` (places of a process) and `LIFETIME` (seconds) replace them.
+The workers are forked from this process, so they have these times too. The variable `STREAMS` is the number of
+streams that a process allows, `LIFETIME` the seconds that a stream may stay open.
 """
 
 import os
@@ -20,5 +20,5 @@ if __name__ == "__main__":
     events.LIFETIME = LIFETIME  # type: ignore[misc]
     events.SEND_TIMEOUT = SEND_TIMEOUT  # type: ignore[misc]
     hub.PROCESS_MAX = int(os.environ.get("STREAMS", hub.PROCESS_MAX))  # type: ignore[misc]
-    sys.argv = sys.argv[3:]
+    sys.argv = sys.argv[3:]  # drops this module, `python` and `-m`
     main()

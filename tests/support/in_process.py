@@ -1,6 +1,6 @@
-"""The application in this process: its real self, spoken to without a socket.
+"""Runs the real application in the process of the test. Requests use no socket.
 
-Each error that it returns is compared with the OpenAPI document.
+Each error that the application returns is compared with the OpenAPI document.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from tests.support.documented import check_documented
 async def client_of(app: Edge) -> AsyncIterator[httpx.AsyncClient]:
     """Start the application, and stop it at the end.
 
-    Its lifespan is entered and left in one task of its own, as anyio demands; a fixture's two halves are two.
+    anyio demands that one task enters and leaves the lifespan, but pytest runs the two parts of a fixture in two tasks.
+    So a separate task does both.
     """
     started, stop = asyncio.Event(), asyncio.Event()
 
-    async def live() -> None:
+    async def run_lifespan() -> None:
         async with app.litestar.lifespan():
             started.set()
             await stop.wait()
 
-    living = asyncio.create_task(live())
+    lifespan = asyncio.create_task(run_lifespan())
     await started.wait()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
@@ -38,4 +39,4 @@ async def client_of(app: Edge) -> AsyncIterator[httpx.AsyncClient]:
             yield client
     finally:
         stop.set()
-        await living
+        await lifespan

@@ -1,4 +1,4 @@
-"""Writes under a key, without a request."""
+"""Writes with an Idempotency-Key, without HTTP."""
 
 import asyncio
 from datetime import datetime
@@ -27,19 +27,19 @@ def keyed(  # noqa: PLR0913 - keywords
     quota: StorageQuota = LARGE,
     form: ResponseForm = FORM,
 ) -> NeonKeyedTaskRepository:
-    """Return the tasks of an owner for one write under `key`; None: under a new key."""
+    """Return the tasks of an owner for one write with this Idempotency-Key; None: with a new key."""
     request = IdempotentRequest("create", key or str(uuid4()), b"x")
     writes = KeyedWrites(connection, owner=owner, request=request, form=form, at=at, quota=quota)
     return NeonKeyedTaskRepository(connection, writes)
 
 
-def under_a_key(mine: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
-    """Return the same tasks, on the same connection, for one write under a new key."""
+def with_new_key(mine: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
+    """Return the same tasks, on the same connection, for one write with a new Idempotency-Key."""
     return keyed(mine._session._connection, mine._session._owner, form=form)
 
 
-async def until_waiting(database: Database, count: int) -> None:
-    """Return as soon as this many statements wait for a lock."""
+async def until_blocked(database: Database, count: int) -> None:
+    """Wait until exactly this many statements wait for a lock."""
     query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with asyncio.timeout(5):
         while len(await database.fetch(Statement(query, ()), {})) != count:  # noqa: ASYNC110 - another process changes it

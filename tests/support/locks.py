@@ -1,4 +1,4 @@
-"""A lock on the tasks that a test holds as long as it likes, and statements that wait for it."""
+"""Locks the table `tasks`, and waits until a statement waits for the lock."""
 
 import threading
 import time
@@ -9,31 +9,31 @@ from dev.cluster import CannotStart
 from dev.postgres import PostgresServer
 
 PATIENCE = 20  # seconds
-FOR_THE_LOCK = "relation"
-HOLDER_SLEEPS = "PgSleep"
+TABLE_LOCK = "relation"  # this and the next one: values of `wait_event` in `pg_stat_activity`
+SLEEP = "PgSleep"
 
 
 @contextmanager
 def locked(postgres: PostgresServer, database: str) -> Iterator[None]:
-    """Hold a lock that every statement of a task meets, until the block ends."""
+    """Lock the table `tasks`, so that every statement on it waits. Unlock it when the block ends."""
 
     def hold() -> None:
-        with suppress(CannotStart):  # its server process is ended below
+        with suppress(CannotStart):  # the query fails, because its server process is ended below
             postgres.query("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(60)", database)
 
     holding = threading.Thread(target=hold)
     holding.start()
     try:
-        until_waiting(postgres, database, HOLDER_SLEEPS)
+        until_waiting(postgres, database, SLEEP)
         yield
     finally:
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        postgres.query(f"{ended} WHERE datname = '{database}' AND wait_event = '{HOLDER_SLEEPS}'")
+        terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        postgres.query(f"{terminate} WHERE datname = '{database}' AND wait_event = '{SLEEP}'")
         holding.join()
 
 
-def until_waiting(postgres: PostgresServer, database: str, event: str = FOR_THE_LOCK) -> None:
-    """Wait until a statement waits for this, in the words of `pg_stat_activity`."""
+def until_waiting(postgres: PostgresServer, database: str, event: str = TABLE_LOCK) -> None:
+    """Wait until a statement waits for this event."""
     waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = '{event}'"
     deadline = time.monotonic() + PATIENCE
     while postgres.query(waiting) == "0":

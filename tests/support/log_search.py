@@ -1,12 +1,12 @@
-"""Every line that the service logs in a run of the tests is searched for personal data.
+"""Searches every line that the service logs in a run of the tests for personal data.
 
-The log of each process of `tests.support.servers.service` comes here when it ends, and what the application in this process
-prints with each test. Whatever is found fails the run (the hooks are in `tests.support.log_search_hooks`).
+A process of `tests.support.servers.service` is searched when it ends, the output of the application in this process
+after each test. A finding fails the run (the hooks are in `tests.support.log_search_hooks`).
 
-What is private is known in two ways: by its shape (tokens, e-mail addresses, ids as `someone` invents them,
-addresses with a password), and for what the tests sent: the titles, descriptions, tags, words looked for,
-user ids and tokens of each request that goes through httpx, and what a visitor types. Shorter words than
-`SHORTEST` are left out, since they stand in lines by chance; so are other clients' words.
+Personal data is recognised in two ways. The first is its shape: tokens, e-mail addresses, ids that `someone` made, URLs with a
+password. The second is what the tests sent: the titles, descriptions, tags, search words, user ids and tokens of each request
+through httpx, and the titles that a visitor of the page typed. Values shorter than `SHORTEST` are not searched for, because
+lines contain them by chance. What other clients than httpx send is not known here.
 """
 
 import json
@@ -35,17 +35,20 @@ class LogSearch:
 
     def __init__(self) -> None:
         self.lines = 0
-        self.found: dict[str, str] = {}  # the line by what is wrong with it
-        self._words: dict[str, set[str]] = {}  # words by how they begin, since there are many, and many lines
+        self.found: dict[str, str] = {}  # finding: the first line that has it
+        self._words: dict[str, set[str]] = {}  # by their first `SHORTEST` characters, for a quick search
 
     def note(self, *words: str) -> None:
-        """Record a value that no log line may contain."""
-        for word in {*words, *(json.dumps(word)[1:-1] for word in words)}:  # as it stands, and as JSON has it
+        """Record values that no log line may contain."""
+        for word in {
+            *words,
+            *(json.dumps(word)[1:-1] for word in words),
+        }:  # unchanged, and escaped as in JSON
             if len(word) >= SHORTEST:
                 self._words.setdefault(word[:SHORTEST], set()).add(word)
 
     def note_request(self, request: httpx.Request) -> None:
-        """Remember the private values of a request."""
+        """Record the private values of a request."""
         self.note(request.headers.get("authorization", "").rpartition(" ")[2])
         self.note(*(value for name, value in parse_qsl(request.url.query.decode()) if name in ("q", "tag")))
         if owner := re.match(rb"/api/([^/]+)/tasks", request.url.raw_path):
@@ -56,7 +59,7 @@ class LogSearch:
             return
 
     def look_at(self, source: str, text: str) -> None:
-        """Search what was logged."""
+        """Search the text of a log."""
         lines = text.splitlines()
         self.lines += len(lines)
         for line in lines:
@@ -64,12 +67,12 @@ class LogSearch:
                 self.found.setdefault(f"{source}: {what}", line)
 
     def add(self, lines: int, found: dict[str, str]) -> None:
-        """Take over what another process searched, and found."""
+        """Add the results of another process."""
         self.lines += lines
         self.found |= found
 
     def private_in(self, line: str) -> Iterator[str]:
-        """Name what is private in a line."""
+        """Yield a description of each private value in a line."""
         yield from (what for what, shape in SHAPES.items() if shape.search(line))
         begins = self._words
         for start in range(len(line) - SHORTEST + 1):
@@ -92,15 +95,15 @@ LOGS: Final = LogSearch()
 
 
 @contextmanager
-def listening_to_requests() -> Iterator[None]:
-    """Observe every request of httpx, from any client."""
+def recording_requests() -> Iterator[None]:
+    """Record the private values of every request of httpx, from any client."""
     with pytest.MonkeyPatch.context() as patched:
         for client in (httpx.Client, httpx.AsyncClient):
-            patched.setattr(client, "send", _heard(client.send))
+            patched.setattr(client, "send", _recording(client.send))
         yield
 
 
-def _heard(send: Any) -> Any:
+def _recording(send: Any) -> Any:
     def send_and_note(client: Any, request: httpx.Request, **arguments: Any) -> Any:
         LOGS.note_request(request)
         return send(client, request, **arguments)

@@ -1,17 +1,17 @@
-"""What a run of pytest does to search the logs: `tests.conftest` has these hooks, and `-p` gives them to another run."""
+"""Hooks of pytest that search the logs. `tests.conftest` imports them; another run of pytest loads them with `-p`."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.log_search import LOGS, listening_to_requests
+from tests.support.log_search import LOGS, recording_requests
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _recorded_requests() -> Iterator[None]:
-    """Record what tests send to the service: no log line may contain it."""
-    with listening_to_requests():
+    """Record what tests send to the service, because no log line may contain it."""
+    with recording_requests():
         yield
 
 
@@ -31,13 +31,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker searched. One that crashed has failed the run already."""
+    """Add the results of a worker. A crashed worker has none, but it has already failed the run."""
     lines, found = getattr(node, "workeroutput", {}).get("logs", (0, {}))
     LOGS.add(lines, found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was searched, and what was found."""
+    """Print how many lines were searched, and the findings."""
     terminalreporter.write_line(
         f"{LOGS.lines} lines of logs searched, {len(LOGS.found)} private things found"
     )

@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE = 10  # seconds; what is not counted at the request is copied each second
+PATIENCE = 10  # seconds; the service publishes its gauges once a second
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def scraped(port: int) -> Samples:
-    """Read every sample, by name and labels."""
+    """Return every sample, by its name and labels."""
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5, verify=False).text  # noqa: S501 - plain HTTP
     families = text_string_to_metric_families(text)
     return {
@@ -24,13 +24,13 @@ def scraped(port: int) -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: Any) -> float:
-    """Add up the samples that have these labels at least."""
+    """Return the sum of the samples of this name that have at least these labels."""
     wanted = {(label, str(value)) for label, value in labels.items()}
     return sum(value for (found, labels), value in samples.items() if found == name and wanted <= labels)
 
 
 def eventually(port: int, holds: Callable[[Samples], bool]) -> Samples:
-    """Scrape until it holds."""
+    """Scrape until `holds(samples)` is true, and return these samples."""
     deadline = time.monotonic() + PATIENCE
     while not holds(samples := scraped(port)):
         assert time.monotonic() < deadline, {

@@ -14,7 +14,7 @@ from app.infra.statements.tasks import VERSIONS_SKIPPED
 Json = dict[str, Any]
 
 PRIORITIES = ("none", "low", "medium", "high")
-EMPTY: Json = {
+DEFAULTS: Json = {
     "description": None,
     "completed": False,
     "due": None,
@@ -22,17 +22,17 @@ EMPTY: Json = {
     "tags": [],
 }
 REFUSALS: Final = {"task-not-found": 404, "task-changed": 412, "not-in-trash": 409, "too-many-tasks": 409}
-"""The status of each, in the order of their checks."""
+"""The status of each refusal, in the order in which the service checks them."""
 
 
 def start(due: str) -> str:
     """Return the moment that a due date counts as."""
-    return f"{due}T00:00:00.000000Z"[: len("2026-01-01T00:00:00.000000Z")] if len(due) == 10 else due
+    return f"{due}T00:00:00.000000Z" if len(due) == len("2026-01-01") else due
 
 
 ORDERS: Mapping[str, Callable[[Json], Any]] = {
     "created": lambda task: task["id"],
-    "updated": lambda _: None,  # by the number of its last change, which the model knows
+    "updated": lambda _: None,  # not used: `Model.listed` sorts by the number of the last change
     "due": lambda task: task["due"] and start(task["due"]),
     "priority": lambda task: PRIORITIES.index(task["priority"]),
     "title": lambda task: sort_key(task["title"]),
@@ -47,7 +47,7 @@ FILTERS: Mapping[str, Callable[[Json, Any], bool]] = {
     "due_before": lambda task, value: bool(task["due"] and start(task["due"]) < start(value)),
     "due_after": lambda task, value: bool(task["due"] and start(task["due"]) > start(value)),
     "updated_since": lambda task, value: bool(task["updated_at"] >= value),
-    "q": lambda task, value: _is_found(task, value),  # noqa: PLW0108 - it comes later
+    "q": lambda task, value: _is_found(task, value),  # noqa: PLW0108 - defined below
 }
 
 
@@ -60,22 +60,25 @@ class Refusal(Exception):
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Return the order of errors. The service reports the least one."""
+        """The service reports the refusal with the lowest rank."""
         return list(REFUSALS).index(self.kind), self.operation or 0
 
 
 @dataclass
 class Model:
-    """One person's tasks, those in the trash too, and how often anything changed."""
+    """One person's tasks, with those in the trash, and the number of changes."""
 
     at_most: int
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
     stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
-    resyncs: Counter[str] = field(default_factory=Counter)  # since each task's last change
+    resyncs: Counter[str] = field(default_factory=Counter)  # how many since each task's last change
 
     def find(self, task_id: str, if_match: str | None = None, *, trashed: bool | None = False) -> Json:
-        """Return a task that may be written, or raise the first refusal in the contract's order."""
+        """Return a task that may be written, or raise the first refusal in the order of `REFUSALS`.
+
+        `trashed` is True if the task must be in the trash, False if it must not, None if both are allowed.
+        """
         task = self.tasks.get(task_id)
         if task is None or (trashed is False and task["trashed_at"]):
             raise Refusal("task-not-found")
@@ -86,22 +89,22 @@ class Model:
         return task
 
     def room_for(self, count: int) -> int:
-        """Return the number of tasks with `count` more, or refuse them."""
+        """Return the number of tasks after adding `count`, or raise the refusal."""
         if len(self.tasks) + count > self.at_most:
             raise Refusal("too-many-tasks")
         return len(self.tasks) + count
 
-    def created(self, fields: Json, answered: Json, now: str) -> Json:
-        """Store a new task. Values that only the server knows come from its response."""
-        own = {name: answered[name] for name in ("id", "user_id", "position")}
+    def create(self, fields: Json, response: Json, now: str) -> Json:
+        """Store a new task. Take the values that the server chooses from its response."""
+        own = {name: response[name] for name in ("id", "user_id", "position")}
         fixed = {"version": 1, "created_at": now, "updated_at": now, "trashed_at": None}
-        task = {**EMPTY, **fields, **own, **fixed}
+        task = {**DEFAULTS, **fields, **own, **fixed}
         task["completed_at"] = now if task["completed"] else None
         assert task["id"] not in self.tasks
         self._store(task)
         return task
 
-    def changed(self, task: Json, fields: Json, now: str) -> Json:
+    def change(self, task: Json, fields: Json, now: str) -> Json:
         """Apply the changes. If nothing differs, keep the task as it is."""
         after = {**task, **fields}
         if after == task:
@@ -118,13 +121,13 @@ class Model:
         self.changes += 1
         self.stamps[task["id"]] = self.changes
 
-    def resynced(self) -> None:
+    def resync(self) -> None:
         """Make every entity tag of a list invalid, as `app resync` does."""
         self.changes += 1
         self.resyncs.update(list(self.tasks))
 
     def count_once_since(self, changes: int) -> None:
-        """Count all changes since then as one."""
+        """Count all changes after this number as one."""
         self.changes = min(self.changes, changes + 1)
         self.stamps = {task_id: min(stamp, changes + 1) for task_id, stamp in self.stamps.items()}
 
@@ -132,11 +135,11 @@ class Model:
         """Give every task a new position, in one change."""
         changes = self.changes
         for task in list(self.tasks.values()):
-            self.changed(task, {"position": positions[task["id"]]}, now)
+            self.change(task, {"position": positions[task["id"]]}, now)
         self.changes = max(self.changes, changes + 1)
         self.count_once_since(changes)
 
-    def purged(self, *ids: str) -> None:
+    def purge(self, *ids: str) -> None:
         """Delete tasks permanently, in one change."""
         for task_id in ids:
             del self.tasks[task_id], self.stamps[task_id]
@@ -164,18 +167,18 @@ class Model:
         return sorted(rows, key=lambda task: task["due"] is None) if order == "due" else rows
 
     def summary(self, now: datetime, zone: str) -> Json:
-        """Count the tasks, in a time zone."""
+        """Count the tasks. The time zone decides which day is today."""
         tasks = self.listed()
         spellings: dict[str, str] = {}
         for tag in sorted((tag for task in tasks for tag in task["tags"]), reverse=True):
             spellings[tag.lower()] = tag
-        waiting = [task for task in tasks if not task["completed"]]
+        unfinished = [task for task in tasks if not task["completed"]]
         here = now.astimezone(ZoneInfo(zone))
         return {
-            "open": len(waiting),
-            "done": len(tasks) - len(waiting),
-            "overdue": sum(_is_over(task["due"], now, here) for task in waiting),
-            "due_today": sum(_day(task["due"], here) == here.date() for task in waiting),
+            "open": len(unfinished),
+            "done": len(tasks) - len(unfinished),
+            "overdue": sum(_is_over(task["due"], now, here) for task in unfinished),
+            "due_today": sum(_day(task["due"], here) == here.date() for task in unfinished),
             "tags": [_count(key, spellings[key], tasks) for key in sorted(spellings)],
             "tags_left_out": 0,
         }

@@ -7,7 +7,7 @@ from typing import Any, Final
 from app.infra.statements.owner_scope import Statement
 
 KINDS: Final = ("force_custom_plan", "force_generic_plan")
-"""A plan for the given values, and one for any values. PostgreSQL may use the second one from the sixth run on."""
+"""A plan for the given values, and a plan for any values. PostgreSQL may use the second kind from the sixth run on."""
 
 
 class Plan:
@@ -63,7 +63,7 @@ def _literal(value: object) -> str:
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if node["Node Type"] == "Bitmap Index Scan":
-        return  # its rows are those of the heap scan above it
+        return  # its parent, the heap scan, has the same rows
     yield node
     for child in node.get("Plans", ()):
         yield from _nodes(child)

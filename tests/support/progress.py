@@ -1,6 +1,6 @@
-"""Progress of tests that run side by side: a line for each file that is done, and how long it took.
+"""Shows the progress of tests that run in several workers: a line with the seconds of each file that is done.
 
-pytest's own dots tell nothing there: they come from all workers at once.
+pytest's own dots would say nothing, because they come from all workers at once.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ class FileProgress:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
-        """Count what there is to do: each worker has collected the same."""
+        """Count the tests of each file. Each worker has collected the same tests."""
         self._all = Counter(map(_file_of, ids))
         self._left = self._all.copy()
 

@@ -10,7 +10,7 @@ from app.api.requests.request import TaskRequest
 from app.domain.identity import Principal, UserId
 from app.live.change_marks import ChangeMarks
 from app.live.hub import Hub
-from tests.support.fakes import NameTagVerifier
+from tests.support.fakes import NameVerifier
 
 ANN = UserId("ann")
 Lines = list[tuple[bytes, bytes]]
@@ -34,7 +34,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     body_max: int = 0,
     peer: str | None = None,
 ) -> TaskRequest:
-    """Make a request of Ann; `must_match`: where `If-Match` is required."""
+    """Make a request of Ann; `must_match`: the service requires `If-Match`."""
     scope: Any = {
         "type": "http",
         "method": "GET",
@@ -57,7 +57,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         require_if_match=must_match,
         body_timeout=10,
         hub=Hub(ChangeMarks(is_shared=False)),
-        verifier=NameTagVerifier(),
+        verifier=NameVerifier(),
         shutdown_delay=0,
     )
     make_context(scope, state)

@@ -28,7 +28,7 @@ async def main() -> None:
                             for scheme in ("light", "dark"):
                                 await page.emulate_media(color_scheme=scheme)
                                 await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
-                        print(f"  ✓ {name}", flush=True)  # noqa: T201 - it speaks to a person
+                        print(f"  ✓ {name}", flush=True)  # noqa: T201 - progress for the person who runs this
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which tasks are selected, in which order, and how many there are: as plain Python, to hold SQL to it."""
+"""Selects, sorts and counts tasks in plain Python. Tests compare the results of the SQL with these."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC

@@ -1,4 +1,4 @@
-"""Keys that sign, and tokens that no library would sign."""
+"""Keys that sign tokens, and tokens that no library would sign."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ CLAIMS: dict[str, Any] = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW
 
 
 class SigningKey:
-    """A key pair of an issuer, made when it is first needed: an RSA key takes a moment."""
+    """A key pair of an issuer. It is generated at its first use, because an RSA key takes a moment."""
 
     def __init__(self, key_id: str = "one", algorithm: str = "EdDSA", *, bits: int = 2048) -> None:
         self.key_id = key_id
@@ -39,8 +39,8 @@ class SigningKey:
     def public(self) -> dict[str, Any]:
         """The public key, as Better Auth serves it."""
         kind = jwt.get_algorithm_by_name(self.algorithm)
-        written = kind.to_jwk(self.private.public_key(), as_dict=True)
-        bare = {name: value for name, value in written.items() if name != "key_ops"}
+        jwk = kind.to_jwk(self.private.public_key(), as_dict=True)
+        bare = {name: value for name, value in jwk.items() if name != "key_ops"}
         return {**bare, "kid": self.key_id, "alg": self.algorithm}
 
     def sign(self, claims: dict[str, Any] = CLAIMS, *, algorithm: str | None = None, **header: Any) -> str:
@@ -51,22 +51,22 @@ class SigningKey:
         return jwt.encode(claims, self.private, algorithm or self.algorithm, headers=members)
 
 
-def written(*members: Any) -> bytes:
-    """Write a key set."""
+def key_set(*members: Any) -> bytes:
+    """Return a key set with these keys."""
     return json.dumps({"keys": members}).encode()
 
 
 def b64(data: bytes) -> str:
-    """Write bytes as a part of a token."""
+    """Encode bytes as a part of a token."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def signed(header: bytes, payload: bytes, secret: bytes = SECRET) -> str:
-    """Sign any bytes with HS256."""
+def sign_bytes(header: bytes, payload: bytes, secret: bytes = SECRET) -> str:
+    """Return a token with any bytes as header and payload, signed with HS256."""
     start = f"{b64(header)}.{b64(payload)}"
     return f"{start}.{b64(hmac.digest(secret, start.encode(), hashlib.sha256))}"
 
 
-def shared(claims: dict[str, Any] = CLAIMS, *, secret: bytes = SECRET, **header: Any) -> str:
-    """Sign a token with the shared secret, with any header."""
-    return signed(json.dumps({"alg": "HS256", **header}).encode(), json.dumps(claims).encode(), secret)
+def sign_with_secret(claims: dict[str, Any] = CLAIMS, *, secret: bytes = SECRET, **header: Any) -> str:
+    """Return a token with any header, signed with the shared secret."""
+    return sign_bytes(json.dumps({"alg": "HS256", **header}).encode(), json.dumps(claims).encode(), secret)

@@ -19,7 +19,7 @@ from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.processes import START
 from tests.support.event_streams import EventReader, event_stream
 from tests.support.processes import workers
-from tests.support.servers.postgres_proxy import wire_to
+from tests.support.servers.postgres_proxy import tcp_proxy
 from tests.support.servers.redis import store_in
 from tests.support.servers.service import Service
 
@@ -74,7 +74,7 @@ def live_store(harness: Harness) -> None:
 def worker_killed_unannounced(harness: Harness) -> None:
     title, (owner,) = f"committed {uuid4().hex}", new_people(1)
     with ExitStack() as stack:
-        wire = stack.enter_context(wire_to(harness.database_url))
+        wire = stack.enter_context(tcp_proxy(harness.database_url))
         service = stack.enter_context(harness.serving(wire.url, {"WEB_CONCURRENCY": "2"}))
         with harness.under_load(service, after=4.0) as load:
             write(service, owner, "first")  # the next one is a single statement
@@ -82,13 +82,13 @@ def worker_killed_unannounced(harness: Harness) -> None:
             connection, writer = connection_elsewhere(service, than=port_of_stream(stream))
             harness.background.run(load.pause())  # the wire holds every confirmation
             with harness.fault():
-                wire.holding.set()
+                wire.drop_confirmations.set()
                 headers = {**service.headers(owner), "idempotency-key": "once"}
                 headers["content-type"] = "application/json"
                 connection.request("POST", "/api/me/tasks", json.dumps({"title": title}), headers)
                 wait_until(lambda: harness.sql(f"SELECT count(*) FROM tasks WHERE title = '{title}'") == "1")
                 writer.kill()
-                wire.holding.clear()
+                wire.drop_confirmations.clear()
             harness.background.run(load.resume())
             heard = wait_until(lambda: title in titles(stream))
         harness.promise(

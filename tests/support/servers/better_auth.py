@@ -1,4 +1,4 @@
-"""A real Better Auth, from npm, on a real PostgreSQL, in the variants that `web/test/server.ts` knows."""
+"""A real Better Auth on a real PostgreSQL. `web/test/server.ts` has its variants."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ WEB = Path(__file__).parents[3] / "web"
 START_TIMEOUT = 60  # seconds
 MAIL_TIMEOUT = 5  # seconds
 REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
-"""What a bundle of ES modules needs for packages in CommonJS."""
+"""Defines `require` in a bundle of ES modules, for packages in CommonJS."""
 NO_SETTINGS: Mapping[str, str] = {}
 
 
@@ -40,7 +40,7 @@ class SignedIn:
     client: httpx.AsyncClient
     user_id: str
     session_token: str
-    cookies: tuple[str, ...]  # as they were set
+    cookies: tuple[str, ...]  # values of `Set-Cookie`
 
     async def token(self) -> str:
         """Ask for a JWT, as a front end does."""
@@ -65,12 +65,12 @@ class BetterAuth:
 
     @property
     def jwks_trust(self) -> AuthSettings:
-        """Settings of a verifier that accepts the server's keys."""
+        """Settings of a verifier that accepts tokens signed with the server's keys."""
         return AuthSettings(issuer=self.url, audience=self.url, jwks_url=f"{self.url}/api/auth/jwks")
 
     @property
     def secret_trust(self) -> AuthSettings:
-        """Settings of a verifier that accepts the server's secret."""
+        """Settings of a verifier that accepts tokens signed with the server's secret."""
         return AuthSettings(issuer=self.url, audience=self.url, secret=self.secret.encode())
 
     async def sign_up(self, name: str = "ann") -> SignedIn:
@@ -89,7 +89,7 @@ class BetterAuth:
         return SignedIn(self.client, response.json()["user"]["id"], session_token, cookies)
 
     async def mailed_link(self, email: str) -> str:
-        """Wait for a mail to somebody, and return its link."""
+        """Wait for a mail to this address, and return its link."""
         deadline = time.monotonic() + MAIL_TIMEOUT
         while True:
             for mail in reversed("\n".join(self.printed).split("mail | To: ")[1:]):
@@ -100,10 +100,10 @@ class BetterAuth:
 
 
 def bundled_server() -> Path:
-    """Bundle `web/test/server.ts` with all that it imports, unless it is bundled already.
+    """Bundle `web/test/server.ts` with everything that it imports, unless the bundle is up to date.
 
-    It starts in a fifth of the time: Node.js reads one file instead of 800. How `web/server.ts` itself
-    is started, `tests/e2e/test_sign_in_server.py` tests.
+    The bundle starts in a fifth of the time, because Node.js reads one file instead of 800.
+    `tests/e2e/test_sign_in_server.py` tests the start of `web/server.ts` itself.
     """
     bundle = WEB / "node_modules" / ".cache" / "test-server.mjs"
     sources = (*WEB.glob("*.ts"), WEB / "test" / "server.ts", WEB / "package-lock.json")
@@ -111,16 +111,16 @@ def bundled_server() -> Path:
         return bundle
     bundle.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
-        made = Path(folder) / bundle.name
+        new_bundle = Path(folder) / bundle.name
         command = [
-            *("node_modules/.bin/esbuild", "test/server.ts", f"--outfile={made}"),
+            *("node_modules/.bin/esbuild", "test/server.ts", f"--outfile={new_bundle}"),
             *("--bundle", "--platform=node", "--format=esm", "--external:pg-native", "--sourcemap=inline"),
             f"--define:import.meta.dirname={json.dumps(str(WEB))}",  # where the page is
             f"--banner:js={REQUIRE}",
             "--log-level=error",
         ]
         subprocess.run(command, cwd=WEB, check=True)
-        made.replace(bundle)  # at once: workers of the tests may bundle side by side
+        new_bundle.replace(bundle)  # atomic, because several test workers may bundle at once
     return bundle
 
 
@@ -134,7 +134,7 @@ async def better_auth(
     settings: Mapping[str, str] = NO_SETTINGS,
     **variant: Any,
 ) -> AsyncIterator[BetterAuth]:
-    """Start a server on a database of its own, and stop it at the end; a second time: with port and secret."""
+    """Start a server on its own database, and stop it at the end. To start it again, pass its port and secret."""
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
         pytest.skip("Better Auth needs Node, and `make setup`")

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 LEAN = Path(__file__).parent / "chromium.sh"
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first one is Chromium without its window, menus and extensions: two thirds of the processor time."""
+"""The first one found is used. `chromium-headless-shell` has no window, menus or extensions, and uses two thirds of the CPU time."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,7 +25,7 @@ QUIET = [
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Start a browser. Each of its contexts has cookies and storage of its own, as another person's browser has."""
+    """Start a browser. Each context has its own cookies and storage, like the browser of another person."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("Chromium is not installed")

@@ -1,7 +1,7 @@
-"""Starts `app` as a fork of a process that has imported it: in a tenth of the processor time of a new interpreter.
+"""Starts `app` as a fork of a process that has imported it. This takes a tenth of the CPU time of a new interpreter.
 
-What starts is a process with its own environment, folder, files and process group, and runs `app` from its first
-line on. Only the imports are done before. A test whose subject is the start itself uses a new interpreter.
+The fork has its own environment, folder, files and process group, and runs `app` from its first line on. Only the
+imports are done before. A test of the start itself uses a new interpreter.
 """
 
 import atexit
@@ -25,9 +25,9 @@ from dev.children import prepare
 
 ROOT: Final = Path(__file__).parents[3]
 READ_AT_START: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_", "TZ", "LANGUAGE")
-"""Beginnings of variables that an interpreter or a library reads before `app` runs."""
+"""Prefixes of variables that an interpreter or a library reads before `app` runs."""
 READ_AT_IMPORT: Final = ("app.main", "prometheus_client", "opentelemetry.sdk")
-"""Modules that read the environment when they are imported: each process imports them itself."""
+"""Modules that read the environment when they are imported. So each fork must import them itself."""
 MODULES: Final = (
     *(f"app.cli.{verb}" for verb in ("serve", "migrate", "purge", "openapi", "token")),
     "app.composition",
@@ -38,7 +38,7 @@ _one_at_a_time: Final = Lock()
 
 
 class ForkedApp:
-    """A running `app`, with what tests use of `subprocess.Popen`."""
+    """A running `app`, with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, pid: int, status: socket.socket) -> None:
         self.pid = pid
@@ -56,16 +56,16 @@ class ForkedApp:
         if self.returncode is None:
             self._status.settimeout(timeout)
             try:
-                said = self._status.recv(MESSAGE)
+                message = self._status.recv(MESSAGE)
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired("app", timeout or 0) from None
             self._status.close()
-            assert said, "the process that forks has ended"
-            self.returncode = int(said)
+            assert message, "the process that forks has ended"
+            self.returncode = int(message)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.poll() is None:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
@@ -98,7 +98,7 @@ def start(
 
 @cache
 def _forking_process() -> socket.socket:
-    """Start the process that forks, once. It ends, and its forks with it, when this socket is closed."""
+    """Start the process that forks, once. The process and its forks end when this socket is closed."""
     control, its_control = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with its_control:
         process = subprocess.Popen(
@@ -120,7 +120,7 @@ def _forking_process() -> socket.socket:
 
 
 class _Forks:
-    """The process that forks: its requests, and its forks that run."""
+    """The loop of the process that forks: it reads requests, forks, and reports the end of each fork."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -180,7 +180,7 @@ class _Forks:
         self._selector.unregister(process)
         os.close(process)
         _, ended = os.waitpid(pid, 0)
-        with suppress(OSError), status:  # a test that waits no longer has closed its end
+        with suppress(OSError), status:  # the test no longer waits, and has closed its socket
             status.send(str(os.waitstatus_to_exitcode(ended)).encode())
 
 

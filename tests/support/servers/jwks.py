@@ -1,4 +1,4 @@
-"""A server of keys whose behaviour a test switches while it runs."""
+"""A server of a key set. A test can change its behaviour while it runs."""
 
 import asyncio
 import gzip
@@ -11,25 +11,25 @@ from typing import Any, Final
 
 from app.infra.auth.jwks import Jwks
 from tests.support.servers.tcp import listening
-from tests.support.signing import written
+from tests.support.signing import key_set
 
 Keys = list[dict[str, Any]]
 
 BODIES: Final[dict[str, Callable[[Keys], bytes]]] = {
-    "good": lambda keys: written(*keys),
-    "packed": lambda keys: gzip.compress(written(*keys)),
-    "huge": lambda keys: written(*keys) + b" " * 20_000_000,
+    "good": lambda keys: key_set(*keys),
+    "packed": lambda keys: gzip.compress(key_set(*keys)),
+    "huge": lambda keys: key_set(*keys) + b" " * 20_000_000,
     "html": lambda _: b"<html>Sign in</html>",
     "nothing": lambda _: b"",
     "empty": lambda _: b'{"keys":[]}',
     "a list": lambda keys: json.dumps(keys).encode(),
     "no keys": lambda _: b"{}",
-    "no object": lambda keys: written(*keys, None),
-    "utf-16": lambda keys: written(*keys).decode().encode("utf-16"),
-    "twice named": lambda keys: written(*keys).replace(b"{", b'{"keys":[],', 1),
-    "secret kind": lambda keys: written(*keys, {"kty": "oct", "kid": "x", "alg": "HS256"}),
-    "private": lambda keys: written(*({**key, "d": "AAAA"} for key in keys)),
-    "same id": lambda keys: written(*keys, *keys),
+    "no object": lambda keys: key_set(*keys, None),
+    "utf-16": lambda keys: key_set(*keys).decode().encode("utf-16"),
+    "twice named": lambda keys: key_set(*keys).replace(b"{", b'{"keys":[],', 1),
+    "secret kind": lambda keys: key_set(*keys, {"kty": "oct", "kid": "x", "alg": "HS256"}),
+    "private": lambda keys: key_set(*({**key, "d": "AAAA"} for key in keys)),
+    "same id": lambda keys: key_set(*keys, *keys),
 }
 
 
@@ -99,7 +99,7 @@ class JwksServer:
 
 @asynccontextmanager
 async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: Any) -> AsyncIterator[Jwks]:
-    """Start a key set on a server, and wait until it has keys."""
+    """Start the client of a key server, and wait until it has keys."""
     keys = Jwks(server.url, **arguments)
     await keys.start()
     try:
@@ -110,10 +110,10 @@ async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: An
         await keys.close()
 
 
-async def until(fact: Callable[[], bool], *, seconds: float = 2) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 2) -> None:
     """Wait until a condition is true."""
     async with asyncio.timeout(seconds):
-        while not fact():  # noqa: ASYNC110 - there is no event for it
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 

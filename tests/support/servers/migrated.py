@@ -1,4 +1,4 @@
-"""Databases with our tables."""
+"""Migrated databases."""
 
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -11,9 +11,9 @@ _templates: Final = WeakKeyDictionary[PostgresServer, str]()
 
 
 async def migrated_database(server: PostgresServer) -> str:
-    """Make a database that is migrated and empty, and return its address.
+    """Make a database that is migrated and empty, and return its URL.
 
-    It is a copy of the first one, which nobody uses: a copy takes a third of the time of a migration.
+    It is a copy of a migrated database that no test uses: a copy takes a third of the time of a migration.
     """
     if server not in _templates:
         first = server.new_database()

@@ -1,4 +1,4 @@
-"""An OAuth 2.0 provider that signs everybody in at once, as one person. It takes the place of Google or of a company's provider."""
+"""A fake OAuth 2.0 provider, in place of Google or a company's provider. It always signs in the same person, without a password."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.support.servers.tcp import listening
 
 @dataclass
 class OAuthProvider:
-    """The provider, with the address of its one person."""
+    """The provider, with the e-mail address of its only person."""
 
     url: str = ""
     email: str = "ann@company.example"

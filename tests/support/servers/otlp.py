@@ -1,4 +1,4 @@
-"""A receiver of traces: OTLP over HTTP, as a collector speaks it, in a thread."""
+"""A receiver of traces in a thread. Like a collector, it speaks OTLP over HTTP."""
 
 import gzip
 import threading
@@ -32,7 +32,7 @@ class Receiver:
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
 
     def named(self, name: str, count: int = 1) -> list[Span]:
-        """Wait for as many spans of a name."""
+        """Wait for this many spans with the name, and return them."""
         deadline = time.monotonic() + PATIENCE
         while len(found := [span for span in self.spans if span.name == name]) < count:
             assert time.monotonic() < deadline, [span.name for span in self.spans]
@@ -47,7 +47,7 @@ def attributes(span: Span) -> dict[str, str | int]:
 
 @contextmanager
 def receiving(*, hang: bool = False) -> Iterator[Receiver]:
-    """Receive on a port of this machine; or take connections and never answer."""
+    """Receive on a local port; `hang`: read requests and never answer."""
     receiver, over = Receiver(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):

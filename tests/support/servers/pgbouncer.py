@@ -1,6 +1,6 @@
-"""A real PgBouncer in transaction mode, before a real PostgreSQL: the installed one, or a newer one.
+"""A real PgBouncer in transaction mode, in front of a real PostgreSQL: the installed PgBouncer, or a newer one.
 
-From 1.21 on PgBouncer can keep prepared statements, as Neon's pooler does. `.ci/newer-pgbouncer` unpacks one.
+From 1.21 on PgBouncer can keep prepared statements, as Neon's pooler does. `.ci/newer-pgbouncer` unpacks such a version.
 """
 
 import os
@@ -20,12 +20,14 @@ from dev.children import prepare, unprivileged_user
 from dev.postgres import free_port
 
 NO_SETTINGS: Final[Mapping[str, str]] = {}
-KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}  # of the newer one
-FORGETS_STATEMENTS: Final = {"max_prepared_statements": "0"}  # of the newer one, as the installed one does
+KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}  # only for the newer one
+FORGETS_STATEMENTS: Final = {
+    "max_prepared_statements": "0"
+}  # only for the newer one; the installed one always forgets them
 
 
 def installed() -> str:
-    """Return the machine's own PgBouncer."""
+    """Return the path of the PgBouncer that is installed on the machine."""
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         pytest.skip("PgBouncer is not installed")
@@ -33,7 +35,7 @@ def installed() -> str:
 
 
 def newer() -> str:
-    """Return the PgBouncer that keeps prepared statements."""
+    """Return the path of the PgBouncer that can keep prepared statements."""
     cache = "/var/cache" if os.geteuid() == 0 else os.environ.get("XDG_CACHE_HOME", "~/.cache")
     program = Path(cache).expanduser() / "taskward/pgbouncer-1.24/pgbouncer"
     if not program.exists():
@@ -94,7 +96,7 @@ class PgBouncer:
         raise AssertionError(self._log.read_text())
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does."""
+        """Kill it with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -116,7 +118,7 @@ def pgbouncer(
     program: str | None = None,
     settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[str]:
-    """Start it on this database; yield the same address through it."""
+    """Start it in front of this database, and yield the URL of the database through it."""
     with PgBouncer(
         database_url,
         folder,

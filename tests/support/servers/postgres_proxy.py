@@ -1,4 +1,4 @@
-"""A wire to a server that can hold back the confirmation of a write, or lose everything that is sent."""
+"""A TCP proxy that can drop the confirmation of a write, or everything that is sent."""
 
 import socket
 import threading
@@ -8,55 +8,55 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 CONFIRMED = b"SELECT 1\x00Z\x00\x00\x00\x05I"
-"""A statement returned one row, and its transaction has ended: the writes with a key end like this."""
+"""PostgreSQL's last bytes for a statement that returned one row and whose transaction has ended, as each write with an Idempotency-Key."""
 
 
 @dataclass
-class Wire:
-    """Forwards everything, until a test makes it hold."""
+class TcpProxy:
+    """Forwards everything, until a test sets `drop_confirmations` or `drop_everything`."""
 
     url: str
-    holding: threading.Event = field(default_factory=threading.Event)
-    held: threading.Event = field(
-        default_factory=threading.Event
-    )  # a write was confirmed, and that is not passed on
-    losing: threading.Event = field(default_factory=threading.Event)  # nothing arrives, and nothing is closed
+    drop_confirmations: threading.Event = field(default_factory=threading.Event)
+    confirmation_dropped: threading.Event = field(default_factory=threading.Event)
+    drop_everything: threading.Event = field(default_factory=threading.Event)  # connections stay open
     sent: list[bytes] = field(default_factory=list)  # what was sent to the database
-    turns: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in their order
+    round_trips: list[socket.socket] = field(default_factory=list)  # the client of each one, in order
     _ends: list[socket.socket] = field(default_factory=list)
 
     def cut(self) -> None:
-        """Close every connection that there is."""
+        """Close every open connection."""
         for end in self._ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def join(self, client: socket.socket, server: socket.socket) -> None:
+    def connect(self, client: socket.socket, server: socket.socket) -> None:
         """Pass bytes on in both directions."""
         self._ends += [client, server]
-        answered = threading.Event()  # the server has spoken last
+        answered = threading.Event()  # set while the last bytes came from the server
         answered.set()
 
-        def hear_client(data: bytes) -> None:
+        def observe_client(data: bytes) -> None:
             self.sent.append(data)
             if answered.is_set():
                 answered.clear()
-                self.turns.append(client)
+                self.round_trips.append(client)
 
-        for source, target, hear in (
-            (client, server, hear_client),
+        for source, target, observe in (
+            (client, server, observe_client),
             (server, client, lambda _: answered.set()),
         ):
-            threading.Thread(target=self._pass_on, args=(source, target, hear), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(source, target, observe), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, hear: Callable[[bytes], None]) -> None:
+    def _pass_on(
+        self, source: socket.socket, target: socket.socket, observe: Callable[[bytes], None]
+    ) -> None:
         with source, suppress(OSError):
             while data := source.recv(65536):
-                hear(data)
-                if self.losing.is_set():
+                observe(data)
+                if self.drop_everything.is_set():
                     continue
-                if self.holding.is_set() and CONFIRMED in data:
-                    self.held.set()
+                if self.drop_confirmations.is_set() and CONFIRMED in data:
+                    self.confirmation_dropped.set()
                     continue
                 target.sendall(data)
         with suppress(OSError):
@@ -64,20 +64,20 @@ class Wire:
 
 
 @contextmanager
-def wire_to(url: str) -> Iterator[Wire]:
-    """Listen, and connect each client to the server at this address."""
+def tcp_proxy(url: str) -> Iterator[TcpProxy]:
+    """Listen, and connect each client to the server of this URL."""
     there = urlsplit(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        wire = Wire(url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
+        proxy = TcpProxy(url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
 
         def accept() -> None:
             with suppress(OSError):
                 while True:
                     client, _ = listener.accept()
-                    wire.join(client, socket.create_connection((there.hostname or "", there.port or 0)))
+                    proxy.connect(client, socket.create_connection((there.hostname or "", there.port or 0)))
 
         threading.Thread(target=accept, daemon=True).start()
-        yield wire
-        wire.cut()
+        yield proxy
+        proxy.cut()
         listener.shutdown(socket.SHUT_RDWR)

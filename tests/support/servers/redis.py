@@ -1,4 +1,4 @@
-"""A real Redis, to be stopped, paused and started again."""
+"""A real Redis that tests stop, pause and start again."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ class Store:
         raise AssertionError((self.folder / "store.log").read_text())
 
     def signal(self, number: signal.Signals) -> None:
-        """Pause it, or let it go on."""
+        """Send a signal: SIGSTOP pauses the store, SIGCONT continues it."""
         assert self.process is not None
         os.kill(self.process.pid, number)
 
@@ -66,7 +66,7 @@ class Store:
 
 @contextmanager
 def store_in(folder: Path, *options: str) -> Iterator[Store]:
-    """Start one with the server's options; it ends with the block."""
+    """Start a store with these options of the server, and kill it when the block ends."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("neither Redis nor Valkey is installed")

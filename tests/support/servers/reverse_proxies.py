@@ -1,4 +1,4 @@
-"""The proxies of docs/examples/, in front of a service: the same files, with other ports, certificates and folders."""
+"""Runs the proxies of docs/examples/ in front of a service. Only ports, certificates and folders differ from the examples."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.support.servers.service import BARE, Service
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 NAME = "tasks.example.com"
-START = 20  # seconds
+START_TIMEOUT = 20  # seconds
 NGINX_FOLDERS = "".join(
     f"{kind}_temp_path {{folder}}/nginx-{kind};\n"
     for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -64,7 +64,7 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     port = free_port()
     changes = {
         "http {\n": "http {\n" + NGINX_FOLDERS.format(folder=folder),
-        "listen 443 ssl": f"listen 127.0.0.1:{port} sndbuf=64k ssl",  # as on a network that is not this machine's
+        "listen 443 ssl": f"listen 127.0.0.1:{port} sndbuf=64k ssl",  # a small buffer: the local network would take megabytes
         "127.0.0.1:8000": service.url.removeprefix("http://"),
         "/etc/ssl/tasks.example.com.crt": f"{folder}/server.crt",
         "/etc/ssl/private/tasks.example.com.key": f"{folder}/server.key",
@@ -72,7 +72,7 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
     (folder / "nginx.conf").write_text(edited("nginx.conf", changes))
     process = f"daemon off; pid {folder}/nginx.pid; error_log stderr;"
     if os.geteuid() == 0:
-        process += " user root;"  # else its workers may not write into the folder
+        process += " user root;"  # other users cannot write into the folder
     command = [program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", process]
     with _running(command, folder, port) as proxy:
         yield proxy
@@ -115,7 +115,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[ReversePro
 
 
 def _wait_until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
             proxy.ask("/health")
@@ -128,7 +128,7 @@ def _wait_until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes
 
 
 def program(name: str) -> str:
-    """Return where a program is."""
+    """Return the path of a program."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     assert found, f"{name} is not installed: `.ci/run` installs it"
     return found

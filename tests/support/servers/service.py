@@ -23,7 +23,7 @@ from tests.support.servers.forked_app import ForkedApp, can_fork, start
 
 START_TIMEOUT = 30  # seconds
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-"""The environment without what a developer's own settings may have left in it."""
+"""The environment without the settings that a developer may have exported."""
 Process: TypeAlias = "subprocess.Popen[bytes] | ForkedApp"
 
 
@@ -36,7 +36,7 @@ class Service:
     log: Path
 
     def kill(self) -> None:
-        """End it and its workers, in the middle of whatever they do."""
+        """Send SIGKILL to the main process and its workers."""
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def token(self, user_id: str) -> str:
@@ -51,7 +51,7 @@ class Service:
 def app(
     *arguments: str, env: Mapping[str, str], cwd: Path, under: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command line to its end; `under` is a command that runs another."""
+    """Run `app` with these arguments, and wait for its end. `under` is a command that runs `app`, like `faketime`."""
     env = {**BARE, "PORT": str(free_port()), **env}
     with TemporaryFile() as output, TemporaryFile() as errors:
         process: Process
@@ -64,12 +64,12 @@ def app(
             returncode = process.wait(60)
         finally:
             process.kill()
-        said = []
+        texts = []
         for file in (output, errors):
             file.seek(0)
-            said.append(file.read().decode())
-    done = subprocess.CompletedProcess(arguments, returncode, *said)
-    if arguments[0] != "token":  # whose whole purpose is to tell one
+            texts.append(file.read().decode())
+    done = subprocess.CompletedProcess(arguments, returncode, *texts)
+    if arguments[0] != "token":  # `app token` prints a token on purpose
         LOGS.look_at(f"app {arguments[0]}", done.stdout + done.stderr)
     return done
 
@@ -83,10 +83,10 @@ def serving(
     under: Sequence[str] = (),
     stdout: int | None = None,
 ) -> Iterator[Service]:
-    """Serve, in a folder without a `.env`, until the end; `under` is a command that runs another.
+    """Run `app serve` in a folder without a `.env`, until the block ends. `under` is a command that runs it.
 
-    Standard output goes to the log, as standard error does, or to the descriptor `stdout`. Without `wait`
-    the start is what is tested: a new interpreter begins.
+    Standard error goes to the log. So does standard output, unless `stdout` is a descriptor. `wait=False` is for
+    tests of the start: a new interpreter runs, and nothing waits until it answers.
     """
     LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"

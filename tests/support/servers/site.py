@@ -1,4 +1,4 @@
-"""The page with everything behind it: a real Better Auth, the API in a process of its own, PostgreSQL."""
+"""The page and its servers: a real Better Auth, the API in its own process, and PostgreSQL."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -35,18 +35,18 @@ class Site:
 
     @contextmanager
     def api(self) -> Iterator[Service]:
-        """Serve the API, until the end; a second time on the same port."""
+        """Serve the API until the block ends. Each call uses the same port."""
         with serving(self.env, self.folder) as service:
             yield service
 
     async def end_sessions(self) -> None:
-        """Remove every session, as an operator might."""
+        """Delete every session from Better Auth's database."""
         self.postgres.query("DELETE FROM session", self.database)
 
 
 @asynccontextmanager
 async def site_of(postgres: PostgresServer, folder: Path, **variant: Any) -> AsyncIterator[Site]:
-    """Start everything but the API, in the order in which it needs each other."""
+    """Start everything except the API, which `Site.api` starts."""
     if not (WEB / "dist" / "index.html").exists():
         pytest.skip("needs the page, which `make setup` builds")
     api_port, tasks, people = free_port(), await migrated_database(postgres), postgres.new_database()
@@ -70,7 +70,7 @@ class Visitor:
 
     @classmethod
     async def signed_up(cls, page: Page, site: Site, name: str = "Ann") -> "Visitor":
-        """Make an account, as a person does."""
+        """Make an account in the page."""
         visitor = cls(page, site, f"{name.lower()}-{uuid4().hex[:8]}@example.com")
         await page.goto(site.url)
         await page.get_by_role("button", name="Make an account").click()
@@ -82,14 +82,14 @@ class Visitor:
         return visitor
 
     async def sign_in(self) -> None:
-        """Sign in with what was chosen at first."""
+        """Sign in with the visitor's e-mail address and password."""
         await self.page.get_by_label("E-mail").fill(self.email)
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(self.page.get_by_label("New task")).to_be_visible()
 
     async def add(self, *titles: str) -> None:
-        """Write tasks down, each with Enter, and see them kept."""
+        """Type the titles of new tasks, each with Enter, and wait until each is saved."""
         LOGS.note(*titles)
         for title in titles:
             await self.page.get_by_label("New task").fill(title)
@@ -97,20 +97,20 @@ class Visitor:
             await expect(self.done(title)).to_be_enabled()
 
     def done(self, title: str) -> Any:
-        """Return the box that says whether a task is done."""
+        """Return the checkbox of a task."""
         return self.page.get_by_role("checkbox", name=f"Done: {title}", exact=True)
 
     async def show(self, which: str) -> None:
-        """Choose which tasks are shown."""
+        """Press the button that chooses which tasks the list shows."""
         await self.page.get_by_role("group", name="Which tasks").get_by_role("button", name=which).click()
 
     async def titles(self) -> list[str]:
-        """Return what the list shows."""
+        """Return the titles in the list."""
         texts = await self.page.locator(".task .title").all_inner_texts()
         return [text.removesuffix(", edit").removesuffix("\n, edit").strip() for text in texts]
 
     async def edit(self, title: str, **fields: str) -> None:
-        """Open a task, write, and leave it open."""
+        """Open a task in the editor and fill in fields, without saving."""
         await self.page.locator(".task .title").filter(has_text=title).click()
         for label, value in fields.items():
             field = self.page.locator(".editor").get_by_label(label)

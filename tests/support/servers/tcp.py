@@ -11,7 +11,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(serve: Serve, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve on this port, or on one that is free, and yield it; open connections are closed at the end."""
+    """Serve on this port (0: a free one), and yield the port. Close open connections at the end."""
     tasks: set[asyncio.Future[Any]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
