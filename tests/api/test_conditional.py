@@ -22,9 +22,8 @@ WRITES: Mapping[str, tuple[str, str, Any]] = {
     "purge": ("DELETE", "{id}?permanent=true", None),
     "restore": ("POST", "{id}/restore", None),
 }
-SUCCESS = dict.fromkeys(WRITES, (200, 204)) | {
-    "restore": (409,)
-}  # the task is not in the trash, which is checked after `If-Match`
+# A restore gets 409, because the task is not in the trash. The service checks this after `If-Match`.
+SUCCESS = dict.fromkeys(WRITES, (200, 204)) | {"restore": (409,)}
 
 
 async def send_write(

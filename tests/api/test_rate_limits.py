@@ -189,9 +189,8 @@ async def test_clients_behind_a_trusted_proxy_are_counted_separately(people_with
 
         assert await status_of("192.0.2.1") == 404
         assert await status_of("192.0.2.2") == 404
-        assert (
-            await status_of("192.0.2.7, 192.0.2.1") == 429
-        )  # the left address is ignored: the client can send any
+        # The left address is ignored: the client can send any.
+        assert await status_of("192.0.2.7, 192.0.2.1") == 429
 
 
 @pytest.mark.parametrize(("proxies", "connection"), [("", "close"), ("127.0.0.0/8", None)])

@@ -97,10 +97,8 @@ def test_a_text_that_grows_too_much_in_normal_form_is_refused() -> None:
     [
         ("\ufdfa", 18),
         ("\ufb03", 3),  # a ligature of three letters
-        (
-            "e" * 127 + "e\u0323\u0302\u0301",
-            129,
-        ),  # the marks compose with the letter, also where two pieces of the text meet
+        # The marks compose with the letter, also where two pieces of the text meet.
+        ("e" * 127 + "e\u0323\u0302\u0301", 129),
         ("\u1100\u1161\u11a8", 1),  # a Hangul syllable
     ],
 )

@@ -113,9 +113,8 @@ async def test_given_a_worker_killed_between_commit_and_announcement_then_its_re
         machines.wire.drop_confirmations.set()
         writing = threading.Thread(target=write)
         writing.start()
-        assert await asyncio.to_thread(
-            machines.wire.confirmation_dropped.wait, 20
-        )  # committed, and the worker does not know
+        # Committed, and the worker does not know.
+        assert await asyncio.to_thread(machines.wire.confirmation_dropped.wait, 20)
         (worker,) = workers(machines.here)
         worker.kill()
         machines.wire.drop_confirmations.clear()

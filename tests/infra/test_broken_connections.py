@@ -176,9 +176,8 @@ async def test_an_error_that_arrives_at_the_deadline_is_reported_as_that_error(
     faulty: FaultyDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(faulty) as database:
-        monkeypatch.setattr(
-            Deadlines, "unwatch", lambda *_: True
-        )  # as if the deadline came at the same moment
+        # As if the deadline came at the same moment.
+        monkeypatch.setattr(Deadlines, "unwatch", lambda *_: True)
         with pytest.raises(DivisionByZeroError):
             await database.fetch(Statement("SELECT 1 / 0", ()), {})
 
@@ -221,9 +220,8 @@ async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and
         ann = someone()
         await open_connections(database, 6)
 
-        assert (
-            faulty.end_processes("idle") >= 6
-        )  # the event loop did not run since, so the pool has not noticed
+        # The event loop did not run since, so the pool has not noticed.
+        assert faulty.end_processes("idle") >= 6
 
         assert read(await NeonTaskRepository(database, owner=ann).page(1, after=None)) == []
         await open_connections(database, 6)

@@ -144,9 +144,8 @@ async def test_a_request_past_its_deadline_gets_its_response_before_its_statemen
         with pytest.raises(DatabaseUnavailable):
             await database.fetch(ONE_SECOND, {}, until=database.deadline() - 1.7)
 
-        await asyncio.wait_for(
-            cancelling.wait(), 1
-        )  # the cancel request is sent in the background, and never answered
+        # The cancel request is sent in the background, and never answered.
+        await asyncio.wait_for(cancelling.wait(), 1)
         assert (await database.fetch(PING, {}))[0]
         assert await still_active(database_url) == 0  # the next test must not count it
 
@@ -205,9 +204,8 @@ async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_
         with pytest.raises(DatabaseUnavailable):
             async with database.transaction():
                 pass
-        first = asyncio.create_task(
-            database.fetch(PING, {}, rank=0)
-        )  # takes the place of the request that waits
+        # Takes the place of the request that waits.
+        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
         with pytest.raises(DatabaseUnavailable):
             await waiting
         marked = database._trouble

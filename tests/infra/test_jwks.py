@@ -157,9 +157,8 @@ async def test_a_flood_of_one_minute_causes_eight_fetches_and_failed_ones_count(
                 with pytest.raises(KeysUnavailable):
                     await fetched.find(f"unknown-{number}", "EdDSA")
 
-        assert (
-            fetched.fetches - 1 == 8
-        )  # the server's own count misses a fetch that ends too early on a busy machine
+        # The server's own count misses a fetch that ends too early on a busy machine.
+        assert fetched.fetches - 1 == 8
 
 
 async def test_after_a_quiet_hour_no_more_than_one_burst_of_fetches_is_allowed() -> None:

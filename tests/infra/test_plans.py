@@ -54,9 +54,8 @@ INSERT INTO ended_tasks (user_id, revision, id)
 SELECT user_id, n, md5(user_id || n)::uuid FROM task_owners, generate_series(1, 20) AS n WHERE user_id <> '{ANN}'
 """
 
-OWNER = re.compile(
-    r"\(user_id = \(?(\$\d+|'ann')"
-)  # the owner predicate, with a parameter or with the id of Ann
+# The owner predicate, with a parameter or with the id of Ann.
+OWNER = re.compile(r"\(user_id = \(?(\$\d+|'ann')")
 
 Act = Callable[[NeonTaskRepository, TaskId], Awaitable[object]]
 
@@ -110,9 +109,8 @@ def faults(plan: Plan, *, most: int) -> list[str]:
     """Return the faults of a plan."""
     found = ["Sort"] if plan.sorts else []
     for scan in plan.scans:
-        condition = scan.get("Index Cond") or scan.get(
-            "Recheck Cond"
-        )  # a bitmap scan also reads an index range
+        # A bitmap scan also reads an index range.
+        condition = scan.get("Index Cond") or scan.get("Recheck Cond")
         where = f"{scan['Node Type']} on {scan['Relation Name']}: {condition}"
         if not (scan["Node Type"].startswith(("Index", "Bitmap")) and OWNER.search(where)):
             found.append(where)

@@ -71,9 +71,8 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
 
     assert explaining.plans
-    assert (
-        max(plan.rows_read for plan in explaining.plans) <= 3
-    )  # the moved task, the one beside it, and the neighbour of that one
+    # These are the moved task, the one beside it, and the neighbour of that one.
+    assert max(plan.rows_read for plan in explaining.plans) <= 3
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)

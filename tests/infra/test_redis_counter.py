@@ -60,9 +60,8 @@ async def test_a_burst_opens_few_connections(store: Store, counts: RedisCounter)
     await asyncio.gather(*(counts.add("ann", 1, 60) for _ in range(200)))
 
     with redis.Redis(port=store.port) as client:
-        assert (
-            client.info("clients")["connected_clients"] <= CONNECTIONS + 1
-        )  # one is the connection of this query
+        # The one more is the connection of this query.
+        assert client.info("clients")["connected_clients"] <= CONNECTIONS + 1
 
 
 async def test_the_store_has_no_user_ids_or_addresses_and_each_count_expires_with_its_window(

@@ -201,9 +201,8 @@ async def proxy(
 async def people(proxy: TcpProxy) -> AsyncIterator[People]:
     """Makes people who use an application that connects through the proxy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            row_security_watch, "CHECK_EVERY", 3600.0
-        )  # else a slow run would count the round trips of a check
+        # Otherwise a slow run would count the round trips of a check.
+        patch.setattr(row_security_watch, "CHECK_EVERY", 3600.0)
         settings = Settings.from_env(environment_for(proxy.url))
         app = compose(settings, clock=lambda: NOON)  # fixed, so that no result depends on today
         async with client_of(app) as client:

@@ -372,10 +372,10 @@ async def test_a_statement_runs_for_the_sessions_owner_even_if_a_value_names_ano
     own: tuple[Database, str],
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
-    owners = TaskFactory.build()
-    await NeonTaskRepository(own[0], owner=bob).add(owners, at_most=MANY)
+    bobs = TaskFactory.build()
+    await NeonTaskRepository(own[0], owner=bob).add(bobs, at_most=MANY)
 
-    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=owners.id, owner=bob)
+    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=bobs.id, owner=bob)
 
     assert row is None
 

@@ -55,9 +55,7 @@ class MemoryStore:
 
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
-    stamps: dict[tuple[UserId, TaskId], int] = field(
-        default_factory=dict
-    )  # the revision of each task's last write
+    stamps: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # revision of the last write
     tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # never dropped
     floors: dict[UserId, int] = field(default_factory=dict)  # see `app.domain.changes`
     responses: dict[tuple[UserId, str, str], "Stored"] = field(default_factory=dict)

@@ -17,11 +17,8 @@ from tests.support import certificates
 from tests.support.servers.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
 
 CAP = 64
-ONE, SAME_NETWORK, OTHER_NETWORK = (
-    "fd00:1::1",
-    "fd00:1:0:0:8000::1",
-    "fd00:1:0:1::1",
-)  # the second shares 64 bits with ONE, the third 63
+# The second shares 64 bits with ONE, the third 63.
+ONE, SAME_NETWORK, OTHER_NETWORK = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"
 PORT = 8099
 UNFINISHED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
 

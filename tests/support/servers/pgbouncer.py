@@ -21,9 +21,8 @@ from dev.postgres import free_port
 
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}  # only for the newer one
-FORGETS_STATEMENTS: Final = {
-    "max_prepared_statements": "0"
-}  # only for the newer one; the installed one always forgets them
+# Only for the newer one; the installed one always forgets them.
+FORGETS_STATEMENTS: Final = {"max_prepared_statements": "0"}
 
 
 def installed() -> str:
