@@ -89,7 +89,9 @@ async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_o
         await OwnerSession(transaction, owner=ann).one(LOCK_OWNER)
         deleting = asyncio.create_task(delete_old_responses(DatabaseAddress.parse(database_url)))
         await until_blocked(database, 1)
-        during = await transaction.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
+        during = await transaction.fetch(
+            Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {}
+        )
     await deleting
 
     after = await database.fetch(Statement(f"SELECT FROM kept_answers WHERE user_id = '{ann}'", ()), {})
