@@ -32,7 +32,7 @@ def readiness(parts: Mapping[str, PartCheck], *, optional: Mapping[str, PartChec
     last_reasons: dict[str, str | None] = dict.fromkeys(parts)
 
     def log_change(part: str, reason: str | None) -> None:
-        if reason != last_reasons[part]:  # log changes only: probes come each second
+        if reason != last_reasons[part]:  # log changes only, because probes come each second
             write = log.warning if reason else log.info
             write("part unavailable" if reason else "part available again", part=part, reason=reason)
             last_reasons[part] = reason

@@ -23,7 +23,7 @@ IF_MATCH_MAX: Final = 1_000  # characters
 BATCH_MAX: Final = 2 * 1024 * 1024  # bytes; each operation may be as large as any other body
 
 CommandParts = tuple[Callable[[Members], Command], Members]
-"""A constructor and its arguments. It is called only after the whole batch has passed validation."""
+"""A constructor and its arguments. The constructor is called only after the whole batch is valid."""
 
 
 async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Command], IdempotentRequest | None]:
