@@ -22,6 +22,9 @@ const WAITING_MAX = 100; // requests of an address
 /** Headers that a page of a trusted origin may send. */
 export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
 
+/** Headers of a refusal that a page of a trusted origin may read, beside those that every page may read. */
+export const EXPOSED_HEADERS = "Retry-After, X-Retry-After";
+
 const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
 
 type Runs = Exclude<Kind, "nowhere">;
@@ -229,7 +232,7 @@ function answer(
   body: string,
   origins: ReadonlySet<string>,
 ): void {
-  allow(request, response, origins);
+  if (allow(request, response, origins)) response.setHeader("access-control-expose-headers", EXPOSED_HEADERS);
   response.writeHead(status, {
     ...headers,
     "content-length": String(body.length),
@@ -239,11 +242,17 @@ function answer(
   response.end(body);
 }
 
-function allow({ headers: { origin } }: IncomingMessage, response: ServerResponse, origins: ReadonlySet<string>): void {
+/** Lets a page of a trusted origin read a response. Returns whether the request comes from one. */
+function allow(
+  { headers: { origin } }: IncomingMessage,
+  response: ServerResponse,
+  origins: ReadonlySet<string>,
+): boolean {
   if (origins.size > 0) response.setHeader("vary", "Origin");
-  if (origin === undefined || !origins.has(origin)) return;
+  if (origin === undefined || !origins.has(origin)) return false;
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-allow-credentials", "true");
+  return true;
 }
 
 /**

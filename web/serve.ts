@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
-import { boundAddresses, CROSS_ORIGIN_HEADERS } from "./address-limits.ts";
+import { boundAddresses, CROSS_ORIGIN_HEADERS, EXPOSED_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { kindReader, routesOf, sessionReader } from "./before-auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
@@ -98,6 +98,7 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
     answer.headers.set("x-content-type-options", "nosniff");
     const wait = answer.headers.get("x-retry-after");
     if (wait) answer.headers.set("retry-after", wait); // the standard name (RFC 9110 §10.2.3)
+    if (answer.headers.has("retry-after")) answer.headers.set("access-control-expose-headers", EXPOSED_HEADERS);
     return answer;
   });
   return app;

@@ -408,6 +408,7 @@ async def test_given_email_verification_then_the_page_explains_it_and_the_mailed
         await expect(page.get_by_role("status")).to_have_text(
             "Look into your mail: open the link that was sent to ann@example.com, and you are signed in."
         )
+        await expect(page.get_by_role("status")).to_be_focused()
         await page.get_by_role("button", name="Sign in instead").click()
         await page.get_by_label("E-mail").fill("ann@example.com")
         await page.get_by_label("Password").fill(PASSWORD)

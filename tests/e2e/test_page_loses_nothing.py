@@ -354,7 +354,8 @@ async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reload
 ) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Beside it", "Call home")
-    await page.get_by_label("New task").fill("half a thought")
+    too_long = "half a thought" * 20
+    await page.get_by_label("New task").fill(too_long)
     await ann.edit("Call home", Notes="a long story")
     await page.evaluate(  # the notice waits this long, and is outside the rows
         """() => {
@@ -366,10 +367,10 @@ async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reload
         }"""
     )
 
-    await page.get_by_role("button", name="Delete Beside it").click()
+    await page.get_by_role("button", name="Add", exact=True).click()
 
     await expect(page.locator("main [role=alert]").filter(has_text="Something went wrong")).to_be_visible()
-    await expect(page.get_by_label("What you wrote")).to_have_value("half a thought\nCall home\na long story")
+    await expect(page.get_by_label("What you wrote")).to_have_value(f"{too_long}\nCall home\na long story")
     await page.get_by_role("button", name="Load the page again").click()
     await expect(ann.done("Call home")).to_be_visible()
 
@@ -430,7 +431,7 @@ async def test_show_all_for_a_tag_keeps_the_focus_on_the_filter(site: Site, page
     await expect(page.get_by_role("button", name="Open", exact=True)).to_be_focused()
 
 
-async def test_the_undo_bar_disappears_if_the_task_was_restored_or_deleted_forever_elsewhere(
+async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsewhere(
     site: Site, page: Page
 ) -> None:
     async with streaming(page):
@@ -439,8 +440,8 @@ async def test_the_undo_bar_disappears_if_the_task_was_restored_or_deleted_forev
     tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
     for title, method, path in (("gone", "DELETE", "?permanent=true"), ("back", "POST", "/restore")):
         await page.get_by_role("button", name=f"Delete {title}").click()
-        await expect(page.locator(".notice")).to_contain_text(f"“{title}” is in the trash")
-        await page.wait_for_timeout(300)  # the page's own change does not remove the bar
+        await expect(page.locator(".undo")).to_contain_text(f"“{title}” is in the trash")
+        await page.wait_for_timeout(300)  # the page's own change does not remove the row
         await expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
         await ask(page, site, method, f"/{tasks[title]}{path}")

@@ -1,27 +1,43 @@
 /** What happened, in a sentence, and what the person can do. */
 
-import { useEffect } from "react";
-import type { Task } from "../lib";
+import { useEffect, useRef, useState } from "react";
 import { Words } from "./words";
 
 export interface Notice {
   readonly title?: string; // of the task that it is about
   readonly text: string; // begins in lower case behind a title
   readonly action?: { readonly label: string; readonly run: () => void };
-  readonly undoes?: Task; // the task before it was moved to the trash, where the action brings it back
 }
 
 const STAYS = 10_000; // milliseconds
 
 export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null; readonly onClose: () => void }) {
+  const [isUsed, setUsed] = useState(false); // the pointer or the focus is in it
+  const bar = useRef<HTMLDivElement>(null);
+
   useEffect(() => {
-    if (!notice) return;
+    if (!notice || isUsed) return;
     const timer = setTimeout(onClose, STAYS);
     return () => clearTimeout(timer);
-  }, [notice, onClose]);
+  }, [notice, isUsed, onClose]);
+
+  useEffect(() => {
+    if (notice && bar.current) scrollFrom(bar.current);
+    if (!notice) setUsed(false); // what leaves the page says nothing of it
+  }, [notice]);
 
   return (
-    <div className="notice" role="status" aria-live="polite" data-shown={notice !== null}>
+    <div
+      ref={bar}
+      className="notice"
+      role="status"
+      aria-live="polite"
+      data-shown={notice !== null}
+      onPointerEnter={() => setUsed(true)}
+      onPointerLeave={() => setUsed(false)}
+      onFocus={() => setUsed(true)}
+      onBlur={() => setUsed(false)}
+    >
       {notice && (
         <>
           <span className="text" key={`${notice.title} ${notice.text}`}>
@@ -50,4 +66,12 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
       )}
     </div>
   );
+}
+
+/** Scrolls the page if the bar covers what has the focus, or the buttons of its form. */
+function scrollFrom(bar: Element): void {
+  const focused = document.activeElement;
+  const inUse = focused?.closest("form")?.querySelector(".buttons") ?? focused;
+  if (inUse && inUse !== document.body && inUse.getBoundingClientRect().bottom > bar.getBoundingClientRect().top)
+    inUse.scrollIntoView({ block: "nearest" });
 }

@@ -1,7 +1,6 @@
 /** Signing in, and making an account. */
 
-import { type FormEvent, useId, useRef, useState } from "react";
-import { flushSync } from "react-dom";
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { isProblem } from "../lib";
 import { signIn, signUp } from "./account";
 
@@ -26,21 +25,25 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
   const [isBusy, setBusy] = useState(false);
   const [mailedTo, setMailedTo] = useState("");
   const form = useRef<HTMLFormElement>(null);
+  const sent = useRef<HTMLParagraphElement>(null);
   const message = useId();
 
-  /** Shows one of the two forms, and focuses its first field. */
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another form begins with its first field
+  useEffect(() => {
+    const first = form.current?.querySelector("input") ?? sent.current;
+    first?.focus();
+  }, [isNew, mailedTo]);
+
   function show(isNewAccount: boolean) {
-    flushSync(() => {
-      setNew(isNewAccount);
-      setWrong(NOTHING);
-      setMailedTo("");
-      setBusy(false);
-    });
-    form.current?.querySelector("input")?.focus();
+    setNew(isNewAccount);
+    setWrong(NOTHING);
+    setMailedTo("");
+    setBusy(false);
   }
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
+    if (isBusy) return;
     const values = new FormData(event.currentTarget);
     const text = (name: string) => String(values.get(name) ?? "").trim();
     const credentials = { email: text("email"), password: String(values.get("password") ?? "") };
@@ -66,7 +69,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
     return (
       <main className="card">
         <h1>Taskward</h1>
-        <p className="lead" role="status">
+        <p className="lead" role="status" ref={sent} tabIndex={-1}>
           Look into your mail: open the link that was sent to {mailedTo}, and you are signed in.
         </p>
         {location.hostname === "localhost" && <p>Under make run the mail is in the terminal.</p>}
@@ -95,7 +98,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
         <p className="wrong" role="alert" id={message}>
           {wrong.text}
         </p>
-        <button type="submit" className="primary" disabled={isBusy}>
+        <button type="submit" className="primary" aria-disabled={isBusy}>
           {isNew ? "Sign up" : "Sign in"}
         </button>
       </form>

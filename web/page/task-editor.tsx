@@ -217,7 +217,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
         {message.text}
       </p>
       <div className="buttons" ref={buttons}>
-        <button type="submit" className="primary" disabled={isBusy}>
+        <button type="submit" className="primary" aria-disabled={isBusy}>
           {isGone ? "Save as a new task" : "Save"}
         </button>
         <button type="button" className="link" onClick={leave}>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Task } from "../lib";
 import { Confirm } from "./confirm";
 import { dueInWords } from "./due";
-import { focusNeighbour, focusTask } from "./focus";
+import { focusTask, useRow } from "./focus";
 import { TaskEditor } from "./task-editor";
 import { DRAFT, type useTasks } from "./use-tasks";
 import { Words } from "./words";
@@ -22,7 +22,7 @@ interface Props {
 export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGone }: Props) {
   const [isEditing, setEditing] = useState(false);
   const [isEnding, setEnding] = useState(false);
-  const row = useRef<HTMLLIElement>(null);
+  const row = useRow(onLastGone);
   const isDraft = task.id.startsWith(DRAFT);
 
   const { keep } = list;
@@ -36,15 +36,14 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
     wasEditing.current = isEditing;
   }, [isEditing, task.id]);
 
-  /** Gives the focus to the neighbour before this row leaves the list. */
-  function leave(act: () => Promise<void>) {
-    if (row.current && !focusNeighbour(row.current)) onLastGone();
-    void act();
+  function move(by: -1 | 1) {
+    void list.move(task, by);
+    requestAnimationFrame(() => row.current?.scrollIntoView({ block: "nearest" })); // it keeps the focus
   }
 
   if (isEditing)
     return (
-      <li className="task" id={`task-${task.id}`}>
+      <li className="task" id={`task-${task.id}`} ref={row}>
         <TaskEditor
           task={task}
           onSave={list.save}
@@ -88,7 +87,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
       </div>
       {isTrash ? (
         <div className="actions">
-          <button type="button" onClick={() => leave(() => list.restore(task))} aria-label={`Restore ${task.title}`}>
+          <button type="button" onClick={() => void list.restore(task)} aria-label={`Restore ${task.title}`}>
             Restore
           </button>
           <button
@@ -107,7 +106,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
               onKeep={() => setEnding(false)}
               onAct={() => {
                 setEnding(false);
-                leave(() => list.end(task));
+                void list.end(task);
               }}
             >
               “<Words text={task.title} />” will be gone, and nobody can bring it back.
@@ -118,10 +117,10 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
         <div className="actions">
           {isOwnOrder && (
             <>
-              <button type="button" onClick={() => void list.move(task, -1)} aria-label={`Move ${task.title} up`}>
+              <button type="button" onClick={() => move(-1)} aria-label={`Move ${task.title} up`}>
                 ↑
               </button>
-              <button type="button" onClick={() => void list.move(task, 1)} aria-label={`Move ${task.title} down`}>
+              <button type="button" onClick={() => move(1)} aria-label={`Move ${task.title} down`}>
                 ↓
               </button>
             </>
@@ -130,7 +129,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
             type="button"
             aria-label={`Delete ${task.title}`}
             disabled={isDraft}
-            onClick={() => leave(() => list.remove(task))}
+            onClick={() => void list.remove(task)}
           >
             ✕
           </button>

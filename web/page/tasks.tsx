@@ -1,12 +1,14 @@
 /** One person's tasks. */
 
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, Fragment, useCallback, useEffect, useRef, useState } from "react";
 import type { Api, ListQuery, Task } from "../lib";
 import type { Person } from "./account";
 import { Boundary, BrokenRow } from "./boundary";
 import { Skeleton } from "./loading";
 import { type Notice, NoticeBar } from "./notice";
+import { Said, useSaid } from "./said";
 import { TaskRow } from "./task-row";
+import { UndoRow } from "./undo";
 import { useNow } from "./use-now";
 import { useTasks } from "./use-tasks";
 import { explain, isWorthRepeating, Words } from "./words";
@@ -41,14 +43,30 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const query = useSettled(words.trim(), TYPING);
-  const list = useTasks(api, selected(filter, order, query, tag), setNotice);
+  const [said, say] = useSaid();
+  const list = useTasks(api, selected(filter, order, query, tag), { notify: setNotice, say });
   const isLate = useSettled(!list.isLive, RECONNECTING);
   const now = useNow();
   const input = useRef<HTMLInputElement>(null);
   const filters = useRef<HTMLFieldSetElement>(null);
   const end = useRef<HTMLDivElement>(null);
   const isTrash = filter === "trash";
+  const closeNotice = useCallback(() => setNotice(null), []);
   const focusFilter = () => filters.current?.querySelector<HTMLElement>('[aria-pressed="true"]')?.focus();
+
+  /** Focuses what is there when the last task has left the list. */
+  function focusElsewhere() {
+    requestAnimationFrame(() => {
+      if (document.activeElement !== document.body) return;
+      const undo = document.querySelector<HTMLElement>(".undo button");
+      if (undo) undo.focus();
+      else focusFilter();
+    });
+  }
+
+  const { undo } = list;
+  const undoAfter = list.tasks.find(({ id }) => id === undo?.after)?.id ?? null;
+  const undoRow = undo && <UndoRow key={undo.task.id} undo={undo} onLastGone={focusElsewhere} />;
 
   async function leave() {
     try {
@@ -194,22 +212,27 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
       )}
 
       <ul className="tasks" aria-label={`${FILTERS[filter]} tasks`}>
+        {undoAfter === null && undoRow}
         {list.tasks.map((task: Task) => (
-          <Boundary key={task.id} instead={(again) => <BrokenRow id={task.id} onAgain={again} />}>
-            <TaskRow
-              task={task}
-              list={list}
-              now={now}
-              isTrash={isTrash}
-              isOwnOrder={order === "position" && query === "" && !isTrash}
-              onTag={setTag}
-              onLastGone={() => (input.current ? input.current.focus() : focusFilter())}
-            />
-          </Boundary>
+          <Fragment key={task.id}>
+            <Boundary instead={(again) => <BrokenRow id={task.id} onAgain={again} />}>
+              <TaskRow
+                task={task}
+                list={list}
+                now={now}
+                isTrash={isTrash}
+                isOwnOrder={order === "position" && query === "" && !isTrash}
+                onTag={setTag}
+                onLastGone={focusElsewhere}
+              />
+            </Boundary>
+            {undoAfter === task.id && undoRow}
+          </Fragment>
         ))}
       </ul>
       <div ref={end} aria-hidden="true" />
-      <NoticeBar notice={notice} onClose={() => setNotice(null)} />
+      <Said said={said} />
+      <NoticeBar notice={notice} onClose={closeNotice} />
     </main>
   );
 }

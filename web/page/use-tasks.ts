@@ -1,6 +1,7 @@
 /** The tasks on the screen: changed at once, and put back where the server refuses. */
 
-import { type Dispatch, type SetStateAction, useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import {
   type Api,
   type Change,
@@ -16,8 +17,9 @@ import {
   type TaskPatch,
 } from "../lib";
 import { belongs, placed } from "./arrange";
-import { focusTask } from "./focus";
+import { focusRow, isWriting } from "./focus";
 import type { Notice } from "./notice";
+import { UNDO_KEYS, type Undo } from "./undo";
 import { explain, type FieldErrors, fieldErrors, isWorthRepeating } from "./words";
 
 interface Shown {
@@ -41,7 +43,13 @@ const WAS_DELETED = "was deleted, in another window or on another device.";
 const WAS_RESTORED = "was already restored, in another window or on another device.";
 let drafts = 0;
 
-export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetStateAction<Notice | null>>) {
+interface Hears {
+  readonly notify: (notice: Notice) => void; // shows it
+  readonly say: (text: string) => void; // to who does not see the list
+}
+
+export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears) {
+  const [undo, setUndo] = useState<Undo | null>(null);
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
@@ -115,6 +123,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
 
   useEffect(() => {
     setShown((before) => ({ ...before, phase: before.tasks.length > 0 ? before.phase : "loading" }));
+    setUndo(null); // its place was in another list
     void load();
     return () => loading.current?.abort();
   }, [load]);
@@ -144,7 +153,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
   useEffect(() => {
     const leaving = new AbortController();
     const follow = (change: Change) => {
-      notify((notice) => (notice?.undoes && isUndone(notice.undoes, change) ? null : notice));
+      setUndo((undo) => (undo && isUndone(undo.task, change) ? null : undo));
       held.current.set(change.id, change);
       showHeld.current();
     };
@@ -155,7 +164,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
     // Without a stream the list is read again on coming back.
     api.live(follow, { onResync, onLive: setLive, signal: leaving.signal }).catch(() => undefined);
     return () => leaving.abort();
-  }, [api, notify]);
+  }, [api]);
 
   /** Keeps a task as and where it is while its form is open. Returns what ends that. */
   const keep = useCallback((id: string) => {
@@ -209,6 +218,7 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
 
   return {
     ...shown,
+    undo,
     isLive,
     keep,
     reload: () => load(),
@@ -229,7 +239,8 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
         unsure.current.delete(text);
         setTasks(without(draft.id));
         place(made);
-        if (!belongs(made, selection)) notify({ title: made.title, text: "was added. This list does not show it." });
+        if (belongs(made, selection)) say(`“${made.title}” was added.`);
+        else notify({ title: made.title, text: "was added. This list does not show it." });
         return true;
       } catch (error) {
         if (key && isProblem(error) && (error.status === 0 || error.status === 503)) unsure.current.set(text, key);
@@ -275,14 +286,25 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
     forget: ({ id }: Task) => setTasks(without(id)),
 
     async remove(task: Task) {
-      const done = await actWithout("is still there.", task, () => api.remove(task.id).then(() => true));
-      if (!done) return;
-      const undo = async () => {
-        notify(null);
+      const at = shown.tasks.findIndex(({ id }) => id === task.id);
+      const after = shown.tasks[at - 1]?.id ?? null;
+      const removed = actWithout("is still there.", task, () => api.remove(task.id).then(() => true));
+      let isRunning = false;
+      const run = async () => {
+        if (isRunning) return;
+        isRunning = true;
+        if (!(await removed)) return;
         try {
-          place(await write(() => api.restore(task.id)));
-          focusTask(task.id);
+          const back = await write(() => api.restore(task.id));
+          const mayTakeFocus = !isWriting(document.activeElement);
+          flushSync(() => {
+            place(back);
+            setUndo(none);
+          });
+          if (mayTakeFocus) focusRow(task.id);
+          say(`“${task.title}” is back.`);
         } catch (error) {
+          setUndo(none);
           const isRestored = isProblem(error) && error.type === "not-in-trash";
           const isGone = isProblem(error) && error.status === 404;
           const text = isRestored ? WAS_RESTORED : isGone ? WAS_DELETED : `is still in the trash. ${explain(error)}`;
@@ -290,27 +312,30 @@ export function useTasks(api: Api, selection: ListQuery, notify: Dispatch<SetSta
           if (isRestored) await refresh();
         }
       };
-      notify({
-        title: task.title,
-        text: "is in the trash.",
-        action: { label: "Undo", run: () => void undo() },
-        undoes: task,
-      });
+      const mine: Undo = { task, after, run: () => void run() };
+      const none = (now: Undo | null) => (now === mine ? null : now);
+      setUndo(mine);
+      if (await removed) say(`“${task.title}” is in the trash. ${UNDO_KEYS} undoes it.`);
+      else setUndo(none);
     },
 
     async restore(task: Task) {
-      await actWithout("is still in the trash.", task, () => api.restore(task.id));
+      if (await actWithout("is still in the trash.", task, () => api.restore(task.id)))
+        say(`“${task.title}” was restored.`);
     },
 
     async end(task: Task) {
-      await actWithout("is still in the trash.", task, () => api.remove(task.id, { permanent: true }).then(() => true));
+      const send = () => api.remove(task.id, { permanent: true }).then(() => true);
+      if (await actWithout("is still in the trash.", task, send)) say(`“${task.title}” was deleted forever.`);
     },
 
     /** Moves a task one place up or down in the manual order. */
     async move(task: Task, by: -1 | 1) {
       const at = shown.tasks.findIndex(({ id }) => id === task.id);
       const beside = shown.tasks[at + by];
-      if (!beside) return;
+      if (!beside) return say(`“${task.title}” is ${by < 0 ? "the first" : "the last"} one.`);
+      const of = shown.next ? "" : ` of ${shown.tasks.length}`;
+      say(`“${task.title}”, position ${at + by + 1}${of}.`);
       const to = by < 0 ? { before: beside.id } : { after: beside.id };
       const moved = await act(task, "was not moved.", shifted(task.id, by), shifted(task.id, by < 0 ? 1 : -1), () =>
         api.move(task.id, to),

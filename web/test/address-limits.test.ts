@@ -109,7 +109,8 @@ test(
       "access-control-allow-credentials": "true",
       vary: "Origin",
     };
-    assert.deepEqual([trusted.statusCode, corsOf(trusted)], [429, cors]);
+    const readable = { ...cors, "access-control-expose-headers": "Retry-After, X-Retry-After" };
+    assert.deepEqual([trusted.statusCode, corsOf(trusted)], [429, readable]);
     const allowed = { ...cors, "access-control-allow-headers": "Content-Type,Authorization" };
     assert.deepEqual([preflight.statusCode, corsOf(preflight)], [204, allowed]);
     for (const other of others) assert.deepEqual([other.statusCode, corsOf(other)], [429, { vary: "Origin" }]);

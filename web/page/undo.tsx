@@ -1,0 +1,50 @@
+/** What stands in place of a task that was moved to the trash, until the person does something else. */
+
+import { useEffect } from "react";
+import type { Task } from "../lib";
+import { isWriting, useRow } from "./focus";
+import { Words } from "./words";
+
+export interface Undo {
+  readonly task: Task; // before it was moved to the trash
+  readonly after: string | null; // the id of the task above it; `null`: it was the first one
+  readonly run: () => void;
+}
+
+export const UNDO_KEYS = navigator.userAgent.includes("Mac") ? "⌘Z" : "Ctrl+Z";
+
+interface Props {
+  readonly undo: Undo;
+  readonly onLastGone: () => void; // it left the list, had the focus, and there is no task
+}
+
+export function UndoRow({ undo, onLastGone }: Props) {
+  const row = useRow(onLastGone);
+
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (!isUndo(event) || isWriting(event.target) || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      undo.run();
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, [undo]);
+
+  return (
+    <li className="undo" ref={row}>
+      <span>
+        “<Words text={undo.task.title} />” is in the trash.
+      </span>
+      <button type="button" className="link" aria-keyshortcuts="Control+Z Meta+Z" onClick={undo.run}>
+        Undo
+      </button>
+      <kbd>{UNDO_KEYS}</kbd>
+    </li>
+  );
+}
+
+function isUndo({ key, code, ctrlKey, metaKey, shiftKey, altKey }: KeyboardEvent): boolean {
+  const isZ = key.toLowerCase() === "z" || (code === "KeyZ" && !/^[a-z]$/i.test(key)); // on a Greek keyboard it is "ζ"
+  return isZ && ctrlKey !== metaKey && !shiftKey && !altKey;
+}
