@@ -46,7 +46,7 @@ def title_of(page: Page, title: str) -> Any:
 
 
 def said(page: Page) -> Any:
-    """Return what a screen reader is told of the list."""
+    """Return what a screen reader announces about the list."""
     return page.locator(".said[role=status]")
 
 
