@@ -1,9 +1,9 @@
 /**
- * An ESLint rule: no API that the oldest browsers served lack, nor one that plain http lacks.
+ * An ESLint rule that reports each API which the oldest supported browsers lack, or which is missing on plain http.
  *
- * It follows the types, so it sees members of values (`params.size`), which plugins that read names alone do not.
- * TypeScript says where an API is declared, and whether it needs a secure context; MDN's data say since when browsers
- * have it. An API that the data do not have is a report too.
+ * It uses the types, so it sees members of values (`params.size`). Plugins that read only names do not see them.
+ * TypeScript says where an API is declared, and whether it needs a secure context. MDN's data say which browsers have
+ * it. The rule also reports an API that the data do not have.
  */
 
 import { createRequire } from "node:module";
@@ -51,7 +51,7 @@ export default ESLintUtils.RuleCreator.withoutDocs({
       else if (!statement && isOfClass(declaration)) context.report({ node, messageId: "unknown", data: { api } });
     }
 
-    /** Tells whether a value has this member: an interface without one is the shape of an argument, such as `RequestInit`. */
+    /** Returns whether the member's owner exists as a value. Otherwise it is the shape of an argument, such as `RequestInit`. */
     function isOfClass({ parent }: ts.Declaration): boolean {
       if (!ts.isInterfaceDeclaration(parent)) return true;
       const symbol = checker.getSymbolAtLocation(parent.name);
@@ -86,7 +86,7 @@ export default ESLintUtils.RuleCreator.withoutDocs({
   },
 });
 
-/** Tells whether the code goes on by `?.` where this member is missing. */
+/** Returns whether the code continues with `?.` if this member is missing. */
 function isGuarded({ parent: access }: TSESTree.Node): boolean {
   if (access?.type !== AST_NODE_TYPES.MemberExpression) return false;
   const { parent } = access;

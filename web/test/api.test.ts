@@ -1,4 +1,4 @@
-/** What `lib/` promises, with a fetch and a clock of the test's own. */
+/** What `lib/` promises, with a `fetch` and a clock that the tests control. */
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
@@ -28,7 +28,7 @@ interface Sent {
 
 type Answer = () => Response | Promise<Response>;
 
-/** A token of somebody that lives for a while; each call makes another one. */
+/** Makes a token of a person with this lifetime; each call makes another one. */
 function tokens(user = "ann", life = 15 * MINUTE, now = Date.now()) {
   let count = 0;
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -45,7 +45,7 @@ const json = (value: unknown, status = 200, headers: Record<string, string> = {}
     headers: { "content-type": "application/json", ...headers },
   });
 
-/** An API whose server answers what the test says, in that order; the last answer stays. */
+/** An API whose server sends the responses of the test in this order, and repeats the last one. */
 function given(answers: Answer[], options: Partial<TaskwardOptions> = {}, token: () => string | null = tokens()) {
   const sent: Sent[] = [];
   const slept: number[] = [];
@@ -113,7 +113,7 @@ test("a token is renewed shortly before it expires, by the times in the token", 
 });
 
 for (const hours of [-2, 2])
-  test(`a device whose date is ${hours} hours off notices nothing`, async () => {
+  test(`a wrong date of a device, ${hours} hours off, has no effect`, async () => {
     const { api, state } = given([() => json([])], {}, tokens("ann", 15 * MINUTE, Date.now() + hours * 60 * MINUTE));
 
     await api.list();
@@ -381,7 +381,7 @@ for (const [what, body] of [
   ["nothing", ""],
   ["another shape", "[1]"],
 ] as const)
-  test(`an error that answers ${what} is still a problem`, async () => {
+  test(`an error response with ${what} as its body is still a problem`, async () => {
     const { api } = given([() => new Response(body, { status: 502, statusText: "Bad Gateway" })]);
 
     await assert.rejects(api.get("1"), (error: Problem) => {

@@ -1,4 +1,4 @@
-/** The lint of our own rules: each finds what is planted for it, and nothing else. */
+/** Our own lint rules: each reports exactly the errors that `planted/` has for it. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** How `lib/` follows the changes: against a server that speaks server-sent events, with a clock of the test's own. */
+/** How `lib/` follows the changes, with a server of server-sent events and a clock that the tests control. */
 
 import assert from "node:assert/strict";
 import { setMaxListeners } from "node:events";
@@ -84,7 +84,7 @@ function answer(response: ServerResponse, status: number, body: object, headers:
 
 const gone: Answer = (response) => answer(response, 410, { type: "/problems/changes-gone", title: "x", detail: "x" });
 
-/** Answers one after the other; the last one stays. */
+/** Sends one response after the other, and repeats the last one. */
 function inTurn(...answers: Answer[]): Answer {
   return (response, since) => (answers.length > 1 ? answers.shift() : answers[0])?.(response, since);
 }
@@ -124,7 +124,7 @@ function changed(): void {
   for (const look of looks) look();
 }
 
-/** Waits for a fact; a test that waits in vain is ended by its limit. */
+/** Waits until a condition holds; the time limit of the test ends a wait without success. */
 async function until(isIt: () => boolean): Promise<void> {
   if (isIt()) return;
   await new Promise<void>((resolve) => {
@@ -399,7 +399,7 @@ test("a page that is hidden for a minute closes its stream, and continues when i
     document.visibilityState = "hidden";
     fireEvent("visibilitychange");
     mock.timers.tick(30_000);
-    streams[0]?.response.write(changes("t1", "a")); // else its silence would end it
+    streams[0]?.response.write(changes("t1", "a")); // otherwise the silence would end the stream
     await until(() => heard.includes("t1"));
     await turn();
     mock.timers.tick(29_000);
@@ -455,7 +455,7 @@ test("a stream that is silent for 40 seconds is opened again", LIMIT, async () =
 });
 
 for (const status of [400, 403, 404, 406])
-  test(`${status} ends it: no other attempt would change that`, LIMIT, async () => {
+  test(`${status} ends the call without another attempt`, LIMIT, async () => {
     onStream = (response) => answer(response, status, { title: "x", detail: "x" });
 
     const { failed } = following({ since: "t0" });

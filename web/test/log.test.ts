@@ -1,4 +1,4 @@
-/** What `log.ts` writes of what a client sends. */
+/** What `log.ts` writes of the text that a client sends. */
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";

@@ -1,4 +1,4 @@
-/** What `lib/` promises when things happen in between: a late answer, a sign-out, an abort. */
+/** What `lib/` promises if something happens during a call: a late response, a sign-out, an abort. */
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
@@ -22,7 +22,7 @@ const busy = (seconds: number) => () =>
   Response.json({ title: "Busy", detail: "x" }, { status: 503, headers: { "retry-after": String(seconds) } });
 const hasStatus = (status: number) => (error: unknown) => isProblem(error) && error.status === status;
 
-/** An answer that comes when the test says so. */
+/** A response that arrives when the test says so. */
 function late<T>() {
   let come: (value: T) => void = () => undefined;
   const promise = new Promise<T>((resolve) => {

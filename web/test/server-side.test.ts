@@ -1,4 +1,4 @@
-/** Where there is no page nothing waits, nothing is kept, and nobody gets what another visitor has. */
+/** Outside a page no call waits, nothing is kept, and no visitor gets the data of another visitor. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -117,7 +117,7 @@ test("Better Auth at another URL gets the visitor's cookie and no other header",
   assert.equal(requests[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
 });
 
-test("Cloudflare Workers, which refuse a fetch that makes a redirect an error, are served", async () => {
+test("the client works in Cloudflare Workers, whose `fetch` cannot make a redirect an error", async () => {
   const worker: typeof fetch = async (_, { redirect = "follow" } = {}) => {
     if (!["follow", "manual"].includes(redirect)) throw new TypeError("Invalid redirect value");
     return Response.json({ token: tokenOf("ann"), id: "1" });
@@ -145,7 +145,7 @@ for (const baseUrl of [
   "ftp://tasks.example.com",
   "http://",
 ])
-  test(`the address ${baseUrl} of the API is a developer's mistake, and no lost connection`, async () => {
+  test(`the address ${baseUrl} of the API is reported as a developer's mistake, not as a lost connection`, async () => {
     const options = { baseUrl: baseUrl as string };
     const apis = [
       apiFor(requestOf("ann"), { auth, ...options }),
@@ -172,14 +172,14 @@ test("a page that is rendered on a server with a path as its URL still gets 401"
   await assert.rejects(api.list(), isSignedOut);
 });
 
-test("your own fetch may take a path", async () => {
+test("your own `fetch` may accept a path as its URL", async () => {
   const api = apiFor(requestOf("ann"), { auth, baseUrl: "/tasks", fetch: async () => Response.json([]) });
 
   assert.deepEqual((await api.list()).tasks, []);
 });
 
 for (const address of [undefined, "localhost:3000/api/auth"])
-  test(`the address ${address} of Better Auth is a developer's mistake too`, async () => {
+  test(`the address ${address} of Better Auth is reported as a developer's mistake too`, async () => {
     const api = apiFor(requestOf("ann"), { auth: address as string, baseUrl: BASE });
 
     await assert.rejects(api.list(), { name: "TypeError", message: /^`auth` is .*https:\/\/$/ });

@@ -1,4 +1,4 @@
-/** How often one account's password may be guessed, and who is not kept out by somebody else's guesses. */
+/** How often one account's password may be guessed, and that guesses of others do not lock out the account's owner. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

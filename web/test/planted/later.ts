@@ -1,4 +1,4 @@
-/** What the lint has to see, each line marked with what it is to say; and lines on which it has to be silent. */
+/** Lines that the lint must report, each marked with the id of its message, and lines that it must not report. */
 
 declare const params: URLSearchParams;
 declare const maybe: { readonly sizes?: readonly number[] };
