@@ -184,7 +184,9 @@ async def test_a_search_or_a_summary_without_a_turn_is_told_so_and_the_database_
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The share has no place here: as if all its places, and those to wait, were taken by others."""
-    monkeypatch.setattr("app.infra.postgres.database.SlowShare", lambda size: SlowShare(0))
+    monkeypatch.setattr(
+        "app.infra.postgres.database.SlowShare", lambda size, used_time: SlowShare(0, used_time)
+    )
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann = People(client).one()
         await ann.create(title="milk")

@@ -25,6 +25,7 @@ from app.infra.statements.summary import SUMMARY
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.infra.test_tls import tls_server
+from tests.support.factories import someone
 from tests.support.servers.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
@@ -196,16 +197,15 @@ async def test_given_a_full_queue_then_requests_are_refused_and_the_database_is_
     database_url: str,
 ) -> None:
     async with full_database(database_url) as (database, end):
-        waiting = asyncio.create_task(database.fetch(PING, {}))
+        waiting = asyncio.create_task(database.fetch(PING, {}, person=someone(), running=1))
         await until_a_request_waits(database)
 
         with pytest.raises(DatabaseUnavailable):
-            await database.fetch(PING, {})
+            await database.fetch(PING, {}, person=someone(), running=1)
         with pytest.raises(DatabaseUnavailable):
-            async with database.transaction():
+            async with database.transaction(person=someone(), running=1):
                 pass
-        # Takes the place of the request that waits.
-        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
+        first = asyncio.create_task(database.fetch(PING, {}))  # takes the place of the waiting one
         with pytest.raises(DatabaseUnavailable):
             await waiting
         marked = database._trouble
@@ -232,10 +232,10 @@ async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_
     database_url: str,
 ) -> None:
     async with full_database(database_url) as (database, end):
-        refused = asyncio.create_task(database.fetch(PING, {}))
+        refused = asyncio.create_task(database.fetch(PING, {}, person=someone(), running=1))
         await until_a_request_waits(database)
-        first = asyncio.create_task(database.fetch(PING, {}, rank=0))
-        await asyncio.sleep(0)  # this one takes the place in the queue
+        first = asyncio.create_task(database.fetch(PING, {}))
+        await asyncio.sleep(0)  # it takes the place
 
         refused.cancel()
         await asyncio.wait([refused])

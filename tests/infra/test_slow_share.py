@@ -7,7 +7,8 @@ import pytest
 
 from app.domain.errors import TooManySearches
 from app.domain.identity import UserId
-from app.infra.postgres.slow_share import HALF_LIFE, PEOPLE_MAX, QUEUE, SlowShare
+from app.infra.postgres.slow_share import QUEUE, SlowShare
+from app.infra.postgres.used_time import UsedTime
 from tests.support.factories import someone
 
 ANN, BOB = someone("ann"), someone("bob")
@@ -16,14 +17,14 @@ ANN, BOB = someone("ann"), someone("bob")
 class Statement:
     """A slow statement of a person, which runs until `end`."""
 
-    def __init__(self, share: SlowShare, person: UserId, *, rank: int = 1, seconds: float = 60) -> None:
+    def __init__(self, share: SlowShare, person: UserId, *, running: int = 0, seconds: float = 60) -> None:
         self.runs = False
         self._end = asyncio.Event()
         until = asyncio.get_running_loop().time() + seconds
-        self.task = asyncio.create_task(self._run(share, person, rank, until))
+        self.task = asyncio.create_task(self._run(share, person, running, until))
 
-    async def _run(self, share: SlowShare, person: UserId, rank: int, until: float) -> None:
-        async with share.turn(person, rank=rank, until=until):
+    async def _run(self, share: SlowShare, person: UserId, running: int, until: float) -> None:
+        async with share.turn(person, running=running, until=until):
             self.runs = True
             await self._end.wait()
 
@@ -39,14 +40,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def took(share: SlowShare, person: UserId, seconds: float, *, ago: float = 0) -> None:
-    """Let a person have taken some seconds of the share, some time ago."""
-    now = asyncio.get_running_loop().time() - ago
-    share._remember(person, now - seconds, now)
-
-
 async def test_as_many_run_as_the_share_has_and_the_next_one_runs_when_one_ends() -> None:
-    share = SlowShare(2)
+    share = SlowShare(2, UsedTime())
     statements = [Statement(share, someone()) for _ in range(3)]
     await settle()
     before = [each.runs for each in statements]
@@ -59,7 +54,7 @@ async def test_as_many_run_as_the_share_has_and_the_next_one_runs_when_one_ends(
 
 
 async def test_after_all_ended_as_many_may_run_as_before() -> None:
-    share = SlowShare(1)
+    share = SlowShare(1, UsedTime())
     for _ in range(3):
         statements = [Statement(share, someone()) for _ in range(3)]
         await settle()
@@ -69,9 +64,9 @@ async def test_after_all_ended_as_many_may_run_as_before() -> None:
 
 
 async def test_a_first_statement_goes_before_anybodys_second() -> None:
-    share = SlowShare(1)
+    share = SlowShare(1, UsedTime())
     running = Statement(share, ANN)
-    second, first = Statement(share, ANN, rank=2), Statement(share, BOB)
+    second, first = Statement(share, ANN, running=1), Statement(share, BOB)
     await settle()
 
     await running.end()
@@ -81,9 +76,12 @@ async def test_a_first_statement_goes_before_anybodys_second() -> None:
     await second.end()
 
 
-async def test_somebody_who_took_seconds_of_the_share_goes_after_somebody_who_took_none() -> None:
-    share = SlowShare(1)
-    took(share, ANN, 2)
+async def test_somebody_whose_statements_used_seconds_goes_after_somebody_whose_statements_used_none() -> (
+    None
+):
+    used_time = UsedTime()
+    share = SlowShare(1, used_time)
+    used_time.add(ANN, 2)
     running = Statement(share, someone())
     slow, quick = Statement(share, ANN), Statement(share, BOB)
     await settle()
@@ -96,53 +94,8 @@ async def test_somebody_who_took_seconds_of_the_share_goes_after_somebody_who_to
     await slow.end()
 
 
-async def test_the_time_of_a_statement_in_the_share_counts_and_that_of_waiting_does_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = asyncio.get_running_loop().time
-    ahead = 0.0
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock() + ahead)
-    share = SlowShare(1)
-    running, waiting = Statement(share, ANN), Statement(share, BOB)
-    await settle()
-
-    ahead = 10.0
-    await running.end()
-    ahead = 15.0
-    await waiting.end()
-
-    assert [round(share._taken[person][0]) for person in (ANN, BOB)] == [10, 5]
-
-
-async def test_what_somebody_took_is_forgotten_after_some_minutes() -> None:
-    share = SlowShare(1)
-    took(share, ANN, 60, ago=10 * HALF_LIFE)
-    running = Statement(share, someone())
-    earlier, later = Statement(share, ANN), Statement(share, BOB)
-    await settle()
-
-    await running.end()
-
-    assert (earlier.runs, later.runs) == (True, False)
-    await earlier.end()
-    await later.end()
-
-
-async def test_people_with_quick_statements_are_not_remembered_and_others_up_to_a_number() -> None:
-    share = SlowShare(1)
-    quick = Statement(share, ANN)
-    await settle()
-    await quick.end()
-    assert not share._taken
-
-    for _ in range(PEOPLE_MAX + 1):
-        took(share, someone(), 1)
-
-    assert len(share._taken) == PEOPLE_MAX
-
-
 async def test_a_statement_that_waits_past_its_deadline_is_refused_and_leaves_its_place() -> None:
-    share = SlowShare(1)
+    share = SlowShare(1, UsedTime())
     running, late = Statement(share, ANN), Statement(share, BOB, seconds=0.01)
 
     with pytest.raises(TooManySearches):
@@ -160,7 +113,7 @@ async def test_a_statement_waits_longer_than_a_request_waits_for_a_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("app.infra.postgres.wait_queue.PATIENCE", 0.01)
-    share = SlowShare(1)
+    share = SlowShare(1, UsedTime())
     running, waiting = Statement(share, ANN), Statement(share, BOB)
     await asyncio.sleep(0.05)
 
@@ -170,8 +123,8 @@ async def test_a_statement_waits_longer_than_a_request_waits_for_a_connection(
     await waiting.end()
 
 
-async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused() -> None:
-    share = SlowShare(1)
+async def test_given_a_full_queue_then_a_newcomer_without_a_shorter_delay_is_refused() -> None:
+    share = SlowShare(1, UsedTime())
     running = Statement(share, ANN)
     waiting = [Statement(share, someone()) for _ in range(QUEUE)]
     await settle()
@@ -185,8 +138,8 @@ async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused
 
 
 async def test_a_caller_who_gives_up_at_the_moment_of_its_turn_passes_the_turn_on() -> None:
-    share = SlowShare(1)
-    async with share.turn(ANN, rank=1, until=asyncio.get_running_loop().time() + 60):
+    share = SlowShare(1, UsedTime())
+    async with share.turn(ANN, running=0, until=asyncio.get_running_loop().time() + 60):
         gone, waiting = (Statement(share, someone()) for _ in range(2))
         await settle()
     gone.task.cancel()

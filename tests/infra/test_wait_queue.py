@@ -34,26 +34,31 @@ async def test_waiters_are_served_in_order_of_arrival() -> None:
     assert first.result() is CONNECTION
 
 
-async def test_a_first_statement_goes_before_anybodys_second_and_the_oldest_first_among_equals() -> None:
+async def test_a_request_with_a_delay_goes_after_those_that_join_within_the_delay_and_before_later_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     waiting = queue()
-    turns = {name: waiting.join(rank) for name, rank in [("4th", 4), ("2nd", 2), ("1st", 1), ("1st too", 1)]}
-    served = []
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    delayed = waiting.join(1.0)
+    now += 0.9
+    within = waiting.join()
+    now += 0.2
+    after = waiting.join()
 
-    while waiting.serve(None):
-        served += [name for name, turn in turns.items() if turn.done() and name not in served]
-
-    assert served == ["1st", "1st too", "2nd", "4th"]
+    assert [serve_one(waiting, [delayed, within, after]) for _ in range(3)] == [within, delayed, after]
 
 
-async def test_a_cancelled_first_statement_gives_its_turn_to_the_next() -> None:
+async def test_a_cancelled_request_gives_its_turn_to_the_next() -> None:
     waiting = queue()
-    second, first, cancelled = waiting.join(2), waiting.join(1), waiting.join(1)
+    delayed, first, cancelled = waiting.join(0.5), waiting.join(), waiting.join()
     waiting.leave(first)
     cancelled.cancel()
 
     assert waiting.serve(None)
 
-    assert (second.done(), first.done(), len(waiting)) == (True, False, 0)
+    assert (delayed.done(), first.done(), len(waiting)) == (True, False, 0)
     assert not waiting.serve(None)
 
 
@@ -100,13 +105,13 @@ async def test_a_cancelled_waiter_is_not_served() -> None:
     assert there.done()
 
 
-async def test_given_a_full_queue_then_a_first_statement_takes_the_place_of_the_youngest_of_the_highest_rank() -> (
+async def test_given_a_full_queue_then_a_newcomer_takes_the_place_of_the_youngest_with_the_longest_delay() -> (
     None
 ):
     waiting = queue(4)
-    first, fourth, third, fourth_too = (waiting.join(rank) for rank in (1, 4, 3, 4))
+    first, fourth, third, fourth_too = (waiting.join(delay) for delay in (0, 0.75, 0.5, 0.75))
 
-    newcomer = waiting.join(1)
+    newcomer = waiting.join()
 
     with pytest.raises(PoolExhausted):
         await fourth_too
@@ -120,15 +125,15 @@ async def test_given_a_full_queue_then_a_first_statement_takes_the_place_of_the_
     ]
 
 
-@pytest.mark.parametrize("rank", [3, 4])
-async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused_and_nobody_else(
-    rank: int,
+@pytest.mark.parametrize("delay", [0.5, 0.75])
+async def test_given_a_full_queue_then_a_newcomer_with_the_longest_delay_is_refused_and_nobody_else(
+    delay: float,
 ) -> None:
     waiting = queue(2)
-    turns = [waiting.join(1), waiting.join(3)]
+    turns = [waiting.join(), waiting.join(0.5)]
 
     with pytest.raises(PoolExhausted):
-        waiting.join(rank)
+        waiting.join(delay)
 
     assert [turn.done() for turn in turns] == [False, False]
     assert len(waiting) == 2
@@ -136,17 +141,17 @@ async def test_given_a_full_queue_then_a_newcomer_of_the_highest_rank_is_refused
 
 async def test_given_a_full_queue_and_a_request_that_gave_up_then_its_place_is_taken() -> None:
     waiting = queue(1)
-    waiting.join(2).cancel()
+    waiting.join(0.5).cancel()
 
-    newcomer = waiting.join(1)
+    newcomer = waiting.join()
 
     assert (len(waiting), serve_one(waiting, [newcomer])) == (1, newcomer)
 
 
 async def test_a_request_that_lost_its_place_does_not_remove_the_newcomer_from_the_queue() -> None:
     waiting = queue(1)
-    second = waiting.join(2)
-    newcomer = waiting.join(1)
+    second = waiting.join(0.5)
+    newcomer = waiting.join()
 
     waiting.leave(second)  # its caller stops waiting
 

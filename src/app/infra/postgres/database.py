@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from asyncpg import SyntaxOrAccessError
 
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown, SearchTooSlow
+from app.domain.identity import UserId
 from app.infra.postgres.connect import (
     Connection,
     means_lost,
@@ -23,6 +24,7 @@ from app.infra.postgres.connect import (
 from app.infra.postgres.pool import Checkout, PoolStats
 from app.infra.postgres.session import Row, Transaction
 from app.infra.postgres.slow_share import SlowShare
+from app.infra.postgres.used_time import LEAST, UsedTime
 from app.infra.postgres.wait_queue import PoolExhausted
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
@@ -88,7 +90,8 @@ class Database:
     ) -> None:
         self._timeout = timeout
         self._checkout = Checkout(address, pool_size=pool_size, statement_timeout=timeout * SERVERS_SHARE)
-        self.slow_share = SlowShare(max(pool_size // 2, 1))
+        self._used_time = UsedTime()
+        self.slow_share = SlowShare(max(pool_size // 2, 1), self._used_time)
         self._trouble: str | None = "not checked yet"
         self._probing: asyncio.Task[str | None] | None = None
 
@@ -122,11 +125,13 @@ class Database:
         values: Mapping[str, object],
         *,
         until: float | None = None,
-        rank: int = 1,
+        person: UserId | None = None,
+        running: int = 0,
     ) -> Sequence[Row]:
         """Run one statement in its own transaction and return its rows.
 
-        If all connections are in use, the lowest rank goes first (`WaitQueue.join`).
+        If all connections are in use, people with many or slow statements wait longer (`UsedTime.delay`).
+        `running`: how many other statements of the person run or wait for a connection.
 
         Raises:
             SearchTooSlow: it exceeded its time budget.
@@ -140,13 +145,15 @@ class Database:
         while True:
             connection = self._checkout.acquire_idle()
             if connection is None:
-                connection = await self._acquire(self._checkout.acquire(until, rank))
-            ends = until
-            if statement.budget is not None:
-                ends = min(until, asyncio.get_running_loop().time() + statement.budget)
+                connection = await self._acquire(self._checkout.acquire(until, self._delay(person, running)))
+            began = asyncio.get_running_loop().time()
+            ends = until if statement.budget is None else min(until, began + statement.budget)
             self._deadlines.watch(connection, ends)
             try:
-                rows = await connection.fetch(statement.sql, *arguments)
+                try:
+                    rows = await connection.fetch(statement.sql, *arguments)
+                finally:
+                    self._note_used_time(person, began)
             except BaseException as caught:
                 error = error_at_deadline(caught) if self._deadlines.unwatch(connection) else caught
                 self._checkout.release(connection, error)
@@ -168,7 +175,9 @@ class Database:
                 return rows  # type: ignore[return-value]  # a Record is a mapping, but its type does not declare it
 
     @asynccontextmanager
-    async def transaction(self, *, until: float | None = None, rank: int = 1) -> AsyncIterator[Transaction]:
+    async def transaction(
+        self, *, until: float | None = None, person: UserId | None = None, running: int = 0
+    ) -> AsyncIterator[Transaction]:
         """Run several statements in one transaction. An exception in the block rolls it back.
 
         The deadline is that of the whole transaction. COMMIT is confirmed before the block is left.
@@ -178,7 +187,9 @@ class Database:
             OutcomeUnknown: COMMIT was sent and not confirmed.
         """
         until = until or self.deadline()
-        connection = await self._acquire(self._checkout.acquire_with_transaction(until, rank))
+        delay = self._delay(person, running)
+        connection = await self._acquire(self._checkout.acquire_with_transaction(until, delay))
+        began = asyncio.get_running_loop().time()
         committing = False
         try:
             async with asyncio.timeout_at(until):
@@ -194,6 +205,8 @@ class Database:
             await self._expect_set_up(error, until)
             self._raise_domain_error(error, may_be_done=committing)
             raise
+        finally:
+            self._note_used_time(person, began)
         self._checkout.release(connection)
         self._trouble = None
 
@@ -230,6 +243,14 @@ class Database:
             found = f"{type(error).__name__}: the database does not answer"
         self._trouble = found
         return found
+
+    def _delay(self, person: UserId | None, running: int) -> float:
+        return 0.0 if person is None else self._used_time.delay(person, running)
+
+    def _note_used_time(self, person: UserId | None, began: float) -> None:
+        seconds = asyncio.get_running_loop().time() - began
+        if seconds >= LEAST and person is not None:
+            self._used_time.add(person, seconds)
 
     async def _acquire(self, acquiring: Awaitable[T]) -> T:
         try:

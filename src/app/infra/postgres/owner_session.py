@@ -148,12 +148,16 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            rank = self._concurrency.running(self._person)
+            person, others = self._person, self._concurrency.running(self._person) - 1
             if statement.budget is None:
-                rows = await self._database.fetch(statement, values, until=until, rank=rank)
+                rows = await self._database.fetch(
+                    statement, values, until=until, person=person, running=others
+                )
             else:
-                async with self._database.slow_share.turn(self._person, rank=rank, until=until):
-                    rows = await self._database.fetch(statement, values, until=until, rank=rank)
+                async with self._database.slow_share.turn(person, running=others, until=until):
+                    rows = await self._database.fetch(
+                        statement, values, until=until, person=person, running=others
+                    )
         except MAY_BE_WRITTEN:
             if not statement.reads:
                 self._announce_soon()
@@ -171,8 +175,10 @@ class DeadlineSession:
         if (turn := self._concurrency.start(self._person)) is not None:
             await self._concurrency.wait(self._person, turn, until)
         try:
-            rank = self._concurrency.running(self._person)
-            async with self._database.transaction(until=until, rank=rank) as transaction:
+            others = self._concurrency.running(self._person) - 1
+            async with self._database.transaction(
+                until=until, person=self._person, running=others
+            ) as transaction:
                 yield transaction
         except MAY_BE_WRITTEN:
             self._announce_soon()

@@ -68,10 +68,10 @@ class Pool:
                 return connection
         return None
 
-    async def acquire(self, rank: int = 1) -> Connection:
+    async def acquire(self, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
-        The lowest rank goes first (`WaitQueue.join`).
+        `delay`: seconds by which it goes later than others (`WaitQueue`).
 
         Raises:
             PoolExhausted: the queue is full, or no connection became free in time.
@@ -85,7 +85,7 @@ class Pool:
                 return idle
             if len(self._in_use) + self._opening < self._size:
                 return await self._open()
-            if (connection := await self._wait_for_turn(rank)) is not None:
+            if (connection := await self._wait_for_turn(delay)) is not None:
                 return connection
 
     def release(self, connection: Connection) -> None:
@@ -166,9 +166,9 @@ class Pool:
                 return connection
             connection.terminate()
 
-    async def _wait_for_turn(self, rank: int) -> "Connection | None":
+    async def _wait_for_turn(self, delay: float) -> "Connection | None":
         """Wait for a connection. Return None if the caller may open one."""
-        turn = self._wait_queue.join(rank)
+        turn = self._wait_queue.join(delay)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -247,7 +247,7 @@ class Checkout:
         """Return an idle connection, if there is one. The caller releases it."""
         return self._pool.acquire_idle() if self.wall.has_passed and self._pool is not None else None
 
-    async def acquire(self, until: float, rank: int = 1) -> Connection:
+    async def acquire(self, until: float, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
         Raises:
@@ -259,7 +259,7 @@ class Checkout:
             raise asyncpg.InterfaceError("the pool is not open")
         async with asyncio.timeout_at(until):
             while True:
-                connection = await self._pool.acquire(rank)
+                connection = await self._pool.acquire(delay)
                 if self.wall.has_passed:
                     return connection
                 try:
@@ -291,10 +291,10 @@ class Checkout:
             finally:
                 connection.terminate()
 
-    async def acquire_with_transaction(self, until: float, rank: int = 1) -> Connection:
+    async def acquire_with_transaction(self, until: float, delay: float = 0.0) -> Connection:
         """Return a connection in a transaction. If the first connection is broken, try another one."""
         for may_retry in (True, False):
-            connection = self.acquire_idle() or await self.acquire(until, rank)
+            connection = self.acquire_idle() or await self.acquire(until, delay)
             try:
                 async with asyncio.timeout_at(until):
                     await connection.execute("BEGIN")

@@ -1,16 +1,18 @@
 """Queue of requests that wait for a connection of the pool, limited in length and time.
 
-A person's first statement goes before anybody's second, so people with many statements do not make the others
-wait. Among equals, the oldest goes first.
+The oldest request goes first. But a request may have a delay: then it is treated as if it had joined so many
+seconds later. People with many or slow statements have longer delays (`used_time.py`), so they do not make
+the others wait. Requests that join after the delay never overtake.
 
-If the queue is full and a waiting request has a higher rank than the newcomer, the youngest request of the
-highest rank is refused. Otherwise the newcomer is refused.
+If the queue is full and a waiting request has a longer delay than the newcomer, the youngest request of the
+longest delay is refused. Otherwise the newcomer is refused.
 """
 
 import asyncio
-from collections import OrderedDict
+from bisect import bisect_left, insort
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from itertools import count
+from typing import Final, NamedTuple, TypeAlias
 
 from app.infra.postgres.connect import Connection
 
@@ -18,6 +20,15 @@ PATIENCE: Final = 2.0  # seconds that a request waits for a connection, unless `
 
 Turn: TypeAlias = "asyncio.Future[Connection | None]"
 """A connection, or None: room to open one."""
+
+
+class Place(NamedTuple):
+    """A place in the queue. Places compare by their time."""
+
+    at: float  # when the request joined, and its delay after that: seconds on the loop's clock
+    number: int  # how many requests joined before; no two places have the same
+    delay: float  # seconds
+    turn: Turn
 
 
 class PoolExhausted(Exception):
@@ -36,29 +47,30 @@ class WaitQueue:
         self._length = length
         self._may_wait_longer = may_wait_longer
         self.turns: dict[Turn, asyncio.TimerHandle] = {}
-        self._ranks: dict[Turn, int] = {}
-        # For each rank its turns, in the order of arrival. An empty line is removed, so that `min` and `max`
-        # look at few keys.
-        self._lines: dict[int, OrderedDict[Turn, None]] = {}
+        self._places: dict[Turn, Place] = {}
+        self._line: list[Place] = []  # in order
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self.turns)
 
-    def join(self, rank: int = 1) -> Turn:
+    def join(self, delay: float = 0.0) -> Turn:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
-        The rank is the number of the person's statements that run or wait for a connection, with this one.
+        `delay`: seconds by which requests that join later may go first, if they have no delay.
 
         Raises:
-            PoolExhausted: the queue is full of requests of this rank and lower ones. Waiting raises it
-                too: after `PATIENCE` (unless `may_wait_longer`), or when a request of a lower rank takes this
-                place.
+            PoolExhausted: the queue is full of requests of this delay and shorter ones. Waiting raises it
+                too: after `PATIENCE` (unless `may_wait_longer`), or when a request of a shorter delay takes
+                this place.
         """
         if len(self.turns) >= self._length:
-            self._make_room(rank)
-        turn: Turn = asyncio.get_running_loop().create_future()
-        self._ranks[turn] = rank
-        self._lines.setdefault(rank, OrderedDict())[turn] = None
+            self._make_room(delay)
+        loop = asyncio.get_running_loop()
+        turn: Turn = loop.create_future()
+        place = Place(loop.time() + delay, next(self._numbers), delay, turn)
+        self._places[turn] = place
+        insort(self._line, place)
         self._start_timer(turn)
         return turn
 
@@ -66,30 +78,25 @@ class WaitQueue:
         """Remove a request from the queue."""
         if (timer := self.turns.pop(turn, None)) is not None:
             timer.cancel()
-            rank = self._ranks.pop(turn)
-            line = self._lines[rank]
-            del line[turn]
-            if not line:
-                del self._lines[rank]
+            del self._line[bisect_left(self._line, self._places.pop(turn))]
 
     def serve(self, connection: "Connection | None") -> bool:
         """Give the first request a connection, or None for room to open one. Return False if none waits."""
-        while self._lines:
-            turn = next(iter(self._lines[min(self._lines)]))  # the oldest one of the lowest rank
+        while self._line:
+            turn = self._line[0].turn
             self.leave(turn)
             if not turn.done():
                 turn.set_result(connection)
                 return True
         return False
 
-    def _make_room(self, rank: int) -> None:
-        highest = max(self._lines, default=rank)
-        if rank >= highest:
+    def _make_room(self, delay: float) -> None:
+        last = max(self._line, key=lambda place: (place.delay, place.number), default=None)
+        if last is None or delay >= last.delay:
             raise PoolExhausted("too many requests wait for a connection")
-        youngest = next(reversed(self._lines[highest]))
-        self.leave(youngest)
-        if not youngest.done():
-            youngest.set_exception(PoolExhausted("requests of people with fewer statements took all places"))
+        self.leave(last.turn)
+        if not last.turn.done():
+            last.turn.set_exception(PoolExhausted("requests of people who use less took all places"))
 
     def _start_timer(self, turn: Turn) -> None:
         self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._refuse_late, turn)
