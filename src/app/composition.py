@@ -47,7 +47,6 @@ from app.infra.postgres.owner_session import PersonConcurrency
 from app.infra.tasks import NeonUnitsOfWork
 from app.live.change_marks import inherited_marks
 from app.live.hub import Hub
-from app.send_buffers import limited_send_buffers
 from app.settings import Settings
 from app.settings.live import LiveSettings
 from app.settings.rate_limits import RateLimits
@@ -114,9 +113,8 @@ def compose(
             await keys.start()
         try:
             async with (
-                worker.watch_main_process(),
-                limited_send_buffers(settings.server.port),
                 telemetry.run(read_gauges),
+                worker.watch_main_process(),  # the last, because it says that the worker has started
             ):
                 yield
         finally:

@@ -16,6 +16,7 @@ MAIN_PROCESS: Final = "TASKWARD_MAIN_PROCESS"
 """The environment variable with the process id of the main process. Only `app serve` sets it."""
 
 LEAVE: Final = signal.SIGUSR1
+STARTED: Final = signal.SIGUSR2  # from a worker to its main process
 CHECK_INTERVAL: Final = 1.0  # seconds between two checks of the main process
 DRAIN: Final = 10  # seconds for requests in flight after a stop signal
 
@@ -42,6 +43,8 @@ class Worker:
         loop.add_signal_handler(LEAVE, self._leave)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a process that was not forked inherits a full one
+        if os.getppid() == int(main_process):
+            os.kill(int(main_process), STARTED)
         watching = asyncio.create_task(self._leave_with(int(main_process)))
         try:
             yield

@@ -113,8 +113,9 @@ def test_an_idle_connection_is_closed_only_after_its_next_response(database_url:
 
 
 @pytest.mark.quiet  # the notice is 0.2 s, in which each connection must get a response
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_that_says_so(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, sent: signal.Signals
 ) -> None:
     async def last_of(client: httpx.AsyncClient) -> str:
         """Send requests until a response says that it is the last, or a request fails."""
@@ -129,7 +130,7 @@ async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_tha
             ]
             for client in clients:
                 await client.get("/health")
-            service.process.terminate()
+            service.process.send_signal(sent)
             last = await asyncio.gather(*map(last_of, clients))
 
     assert last == ["close"] * 10
@@ -166,6 +167,17 @@ def test_a_killed_worker_is_replaced_and_logged_in_one_line(database_url: str, t
     assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
 
 
+def test_given_a_killed_worker_then_a_new_connection_waits_for_the_next_worker_and_is_not_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (worker,) = workers(service)
+        worker.kill()
+        until(lambda: worker not in workers(service) or worker.status() == psutil.STATUS_ZOMBIE)
+
+        assert httpx.get(f"{service.url}/health", timeout=PATIENCE).status_code == 200
+
+
 def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_is_logged(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -181,6 +193,42 @@ def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_i
 
     (line,) = log_lines(service, "worker died again at once: stopping")
     assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
+
+
+def test_given_a_reload_whose_new_worker_starts_slowly_then_the_old_one_serves_until_the_new_one_has_started(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (old,) = workers(service)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: len(workers(service)) == 2)
+        (new,) = {*workers(service)} - {old}
+        new.suspend()
+        for _ in range(10):
+            assert httpx.get(f"{service.url}/health", timeout=PATIENCE).status_code == 200
+            time.sleep(0.1)
+        meanwhile = workers(service)
+
+        new.resume()
+
+        until(lambda: workers(service) == [new])
+        assert meanwhile == [old, new]
+        assert is_ready(service)
+
+
+def test_given_a_worker_that_dies_soon_after_a_reload_then_it_is_replaced(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url), tmp_path) as service:
+        (first,) = workers(service)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: first not in workers(service) and workers(service))
+        (second,) = workers(service)
+        second.kill()
+
+        until(lambda: second not in workers(service) and is_ready(service))
+
+        assert len(workers(service)) == 1
 
 
 def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(

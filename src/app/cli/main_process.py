@@ -6,6 +6,8 @@ stops at once.
 
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +15,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
+from granian.net import SocketSpec  # type: ignore[attr-defined]  # granian gives it this name itself
 from granian.server.mp import MPServer, WorkerProcess
 
-from app.supervision import LEAVE
+from app.supervision import DRAIN, LEAVE, STARTED
 
 log = structlog.get_logger()
 
@@ -23,7 +26,16 @@ LEAVE_AGAIN: Final = 0.2  # seconds until a worker is informed of its end again
 NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
-WAKE: Final = signal.SIGUSR2  # sent to this process by itself, when a worker has ended
+WAKE: Final = STARTED  # sent by a worker that has started, and by this process to itself when one has ended
+START_MAX: Final = (
+    30.0  # seconds; a worker that takes longer to start does not delay the end of the one before
+)
+START_CHECK: Final = 0.05  # seconds between two checks whether a worker has started
+
+# What the kernel does with a response that its client does not read (socket(7), tcp(7)). Connections inherit
+# both options from the listening socket. docs/decisions/0013-slow-readers-and-senders.md gives the reasons.
+SEND_BUFFER: Final = 128 * 1024  # bytes; with its own overhead the kernel takes up to twice as many
+USER_TIMEOUT: Final = 30  # seconds after which the kernel cuts a connection whose client reads nothing
 
 
 class SignalEvent:
@@ -43,6 +55,11 @@ class SignalEvent:
 
     def clear(self) -> None:
         """Do nothing: `wait` has taken the signal. A signal that came after it has another cause."""
+
+    def take_wake(self) -> None:
+        """Forget a `set` that no `wait` has taken yet."""
+        if WAKE in signal.sigpending():
+            signal.sigwait({WAKE})
 
     def wait(self) -> None:
         """Wait for `set` or a signal, and handle all signals.
@@ -73,6 +90,20 @@ class Server(MPServer):
         """Start the workers."""
         self.main_loop_interrupt = SignalEvent(handle=self._handle_signal)
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
+
+    def _init_shared_socket(self) -> None:
+        """Listen once, for all workers.
+
+        By default, on Linux, each worker of granian listens by itself. Then connections are refused while one
+        worker has ended and the next has not started, and those that an ended worker did not accept are cut.
+        """
+        holder = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._shd = holder  # type: ignore[assignment]  # granian declares None
+        self._sso = socket.socket(fileno=holder.get_fd())
+        self._sso.set_inheritable(True)
+        self._sso.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if sys.platform == "linux":
+            self._sso.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT * 1000)
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop. If a worker died again within seconds, log that as the cause.
@@ -105,21 +136,45 @@ class Server(MPServer):
         self.reload_signal = False
         if errors := self.errors():
             log.error("invalid settings: the workers keep the old ones", errors=errors)
-        elif not signal.sigpending() & STOP:
-            super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
+            return
+        for index in range(self.workers):
+            if signal.sigpending() & STOP:
+                return
+            self._replace(index, spawn_target, target_loader)
+        self.after_replacing()
+        if self.interrupt_children:  # `_wait_for_start` may have taken the signal
+            self.main_loop_interrupt.set()
+
+    def _replace(self, index: int, spawn_target: Any, target_loader: Any) -> None:
+        """Start a worker, and stop the one before it when it has started."""
+        before = self.wrks[index]
+        before.interrupt_by_parent = True  # from now on, its end is no failure
+        worker = self._spawn_worker(index, spawn_target, target_loader)
+        worker.start()
+        self.wrks[index] = worker
+        self._wait_for_start(worker)
+        log.info("worker replaced", pid=before.inner.pid, cause="SIGHUP", restarts=self.restarts)
+        _announce_leaving(before)
+        threading.Event().wait(NOTICE)
+        before.terminate()
+        before.join(DRAIN)
+        if before.is_alive():
+            before.kill()
+            before.join()
+
+    def _wait_for_start(self, worker: WorkerProcess) -> None:
+        """Wait until a new worker has started, which it signals, or has failed to."""
+        until = time.monotonic() + START_MAX
+        while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & {WAKE, *STOP}:
+            threading.Event().wait(START_CHECK)
+        self.main_loop_interrupt.take_wake()
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
         for worker in (self.wrks[index] for index in workers):
-            died = not worker.is_alive()
-            self.restarts += died
-            (log.error if died else log.info)(
-                "worker replaced",
-                pid=worker.inner.pid,
-                cause=_cause(worker) if died else "SIGHUP",
-                restarts=self.restarts,
-            )
+            self.restarts += 1
+            log.error("worker replaced", pid=worker.inner.pid, cause=_cause(worker), restarts=self.restarts)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
         self.after_replacing()
 
