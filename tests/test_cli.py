@@ -43,6 +43,24 @@ def test_each_command_prints_its_help(tmp_path: Path, verb: str) -> None:
     assert (done.returncode, done.stdout.startswith(f"usage: app {verb}")) == (0, True)
 
 
+IMPORTED = "import sys\nfrom app.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+
+
+@pytest.mark.parametrize("verb", ["migrate", "purge", "resync"])
+def test_the_verbs_of_maintenance_do_not_import_litestar(verb: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, verb, "--help"],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+
+    modules = done.stdout.splitlines()[-1].split()
+    assert f"app.cli.{verb}" in modules
+    assert "litestar.dto" not in modules
+
+
 def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
