@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from litestar.openapi.spec import Operation, Parameter, RequestBody
 
 from app.api.backpressure import PERSON_MAX, LargeResponses
-from app.api.middleware.response_headers import PROBLEMS_PATH
+from app.api.middleware.response_headers import EXPOSED, PROBLEMS_PATH
 from app.api.openapi.builder import add_errors
 from app.api.openapi.error_responses import ERRORS
 from app.api.openapi.examples import RESPONSES, TASK
@@ -23,7 +24,7 @@ from app.composition import compose
 from app.domain.errors import ChangesGone, TooManySearches
 from app.settings import Settings
 from tests.conftest import environment_for
-from tests.support.documented import slug_of
+from tests.support.documented import operation_of, slug_of, undocumented_headers
 from tests.support.in_process import client_of
 from tests.support.people import People
 
@@ -296,6 +297,76 @@ def test_every_reference_has_a_target() -> None:
     named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
 
     assert named <= set(DOCUMENT["components"]["schemas"])
+
+
+RESPONSES_OF_ALL = [
+    (name, status, answer)
+    for name, operation in OPERATIONS.items()
+    for status, answer in operation["responses"].items()
+]
+
+
+def test_each_response_has_the_header_of_every_response_and_those_of_rate_limits_where_requests_count() -> (
+    None
+):
+    limits = {"RateLimit", "RateLimit-Policy"}
+
+    without = {
+        (name, status) for name, status, answer in RESPONSES_OF_ALL if "X-Request-ID" not in answer["headers"]
+    }
+    counted = {name for name, _, answer in RESPONSES_OF_ALL if limits <= answer["headers"].keys()}
+    uncounted = {name for name, _, answer in RESPONSES_OF_ALL if not limits & answer["headers"].keys()}
+
+    assert without == set()
+    assert counted == {*OWNED}
+    assert uncounted == {"health", "ready"}
+
+
+def test_a_304_has_the_entity_tag_of_the_200() -> None:
+    tags = {
+        name: {status: OWNED[name]["responses"][status]["headers"]["ETag"] for status in ("200", "304")}
+        for name, status, _ in RESPONSES_OF_ALL
+        if status == "304"
+    }
+
+    assert tags.keys() == {"listTasks", "getTask"}
+    assert [tag for tag in tags.values() if tag["200"] != tag["304"]] == []
+
+
+def test_each_header_is_described_once_and_used_and_browsers_may_read_it() -> None:
+    references = {
+        (name, reference["$ref"].rpartition("/")[2])
+        for _, _, answer in RESPONSES_OF_ALL
+        for name, reference in answer["headers"].items()
+    }
+
+    assert {name for _, name in references} == DOCUMENT["components"]["headers"].keys()
+    assert {name for name, _ in references} - {"WWW-Authenticate", "Connection"} == {
+        *EXPOSED.decode().split(", ")
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "fewer", "found"),
+    [
+        ("/api/me/tasks", {}, set(), set()),
+        ("/api/me/tasks", {"x-new": "1"}, set(), {"x-new"}),
+        ("/api/me/tasks", {"retry-after": "1"}, set(), {"retry-after"}),
+        ("/api/me/tasks", {}, {"x-request-id"}, {"x-request-id"}),
+        ("/api/me/tasks", {}, {"etag"}, {"etag"}),
+        ("/health", {"ratelimit": "x"}, {"etag"}, {"ratelimit"}),
+    ],
+)
+def test_the_client_of_the_tests_finds_a_header_that_the_document_or_the_response_lacks(
+    path: str, more: dict[str, str], fewer: set[str], found: set[str]
+) -> None:
+    usual = {"x-request-id": "1", "vary": "Origin", "access-control-allow-origin": "x"}
+    usual |= {"etag": '"1"'} if path != "/health" else {}
+    sent = {name: value for name, value in {**usual, **more}.items() if name not in fewer}
+
+    operation = operation_of("GET", path)
+    assert operation is not None
+    assert undocumented_headers(operation, httpx.Response(200, headers=sent)) == found
 
 
 def test_the_document_has_the_limits_of_a_title() -> None:

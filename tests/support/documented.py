@@ -1,20 +1,34 @@
-"""Checks that the OpenAPI document has an example of each problem that a test receives."""
+"""Compares each response that a test receives with the OpenAPI document: its headers, and its type of problem."""
 
 import json
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from app.api.problems import MEDIA_TYPE
 from app.cli.openapi import render_document
 
+GENERAL: Final = {
+    *("cache-control", "connection", "content-length", "content-security-policy", "content-type"),
+    *("strict-transport-security", "vary", "x-content-type-options"),
+}
+"""Headers that mean the same at every HTTP service, so the document does not list them."""
+
+OF_BROWSERS: Final = "access-control-"
+
+
+@lru_cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(render_document())
+    return document
+
 
 @lru_cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     """Return each path as a pattern. Paths with fewer parameters come first: `/tasks/{id}` also matches `/tasks/batch`."""
-    paths = sorted(json.loads(render_document())["paths"].items(), key=lambda path: path[0].count("{"))
+    paths = sorted(_document()["paths"].items(), key=lambda path: path[0].count("{"))
     return [(re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", path) + "/?"), item) for path, item in paths]
 
 
@@ -38,12 +52,30 @@ def is_documented(operation: dict[str, Any], problem: dict[str, Any]) -> bool:
     return slug_of(problem) in {slug_of(example["value"]) for example in examples}
 
 
+def undocumented_headers(operation: dict[str, Any], response: httpx.Response) -> set[str]:
+    """Return the headers of a response, in lower case, that the document lacks or that the response lacks."""
+    answer = operation["responses"].get(str(response.status_code), {})
+    promised = {name.lower(): _header(reference) for name, reference in answer.get("headers", {}).items()}
+    sent = {name for name in response.headers if not name.startswith(OF_BROWSERS)}
+    required = {name for name, header in promised.items() if header.get("required")}
+    return (sent - GENERAL - promised.keys()) | (required - sent)
+
+
+def _header(reference: dict[str, str]) -> dict[str, Any]:
+    header: dict[str, Any] = _document()["components"]["headers"][reference["$ref"].rpartition("/")[2]]
+    return header
+
+
 async def check_documented(response: httpx.Response) -> None:
-    """Fail if the response is a problem that the document does not show for its operation."""
+    """Fail if the document does not show the response's problem or headers for its operation."""
     request = response.request
     operation = operation_of(request.method, request.url.path)
-    if operation is None or response.headers.get("content-type") != MEDIA_TYPE:
+    if operation is None:
         return
-    problem = json.loads(await response.aread())
-    occurrence = f"{operation['operationId']} can return {response.status_code} {slug_of(problem)}"
-    assert is_documented(operation, problem), f"{occurrence}, which docs/openapi.json does not show"
+    can = f"{operation['operationId']} can return {response.status_code}"
+    headers = undocumented_headers(operation, response)
+    assert not headers, f"{can} with or without {headers}, other than docs/openapi.json shows"
+    if response.headers.get("content-type") == MEDIA_TYPE:
+        problem = json.loads(await response.aread())
+        shown = is_documented(operation, problem)
+        assert shown, f"{can} {slug_of(problem)}, which docs/openapi.json does not show"

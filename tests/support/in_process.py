@@ -1,6 +1,6 @@
 """Runs the real application in the process of the test. Requests use no socket.
 
-Each error that the application returns is compared with the OpenAPI document.
+Each response is compared with the OpenAPI document.
 """
 
 import asyncio

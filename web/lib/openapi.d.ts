@@ -588,7 +588,32 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description The id of the request, which the log of the service has too */
+        "X-Request-ID": string;
+        /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
+        "RateLimit-Policy": string;
+        /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
+        RateLimit: string;
+        /** @description The version of the task: `"3"` */
+        ETag: string;
+        /** @description Changes with each change of this person's tasks */
+        "ETag.list": string;
+        /** @description The next page, if there is one now: `<…>; rel="next"` (RFC 8288) */
+        Link: string;
+        /** @description The path of the task */
+        Location: string;
+        /** @description `true` if the response is that of an earlier request */
+        "Idempotency-Replayed": string;
+        /** @description Seconds to wait */
+        "Retry-After": string;
+        /** @description Seconds to wait, where waiting helps */
+        "Retry-After.sometimes": string;
+        /** @description RFC 6750 */
+        "WWW-Authenticate": string;
+        /** @description `close` */
+        Connection: string;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -639,10 +664,11 @@ export interface operations {
             /** @description A page of tasks */
             200: {
                 headers: {
-                    /** @description The next page, if there is one: `<…>; rel="next"` (RFC 8288) */
-                    Link?: string;
-                    /** @description Changes with each change of this person's tasks */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Link: components["headers"]["Link"];
+                    ETag: components["headers"]["ETag.list"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -652,6 +678,10 @@ export interface operations {
             /** @description Not modified */
             304: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag.list"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -659,6 +689,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -668,8 +701,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -679,6 +714,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -688,6 +726,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -697,12 +738,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -712,6 +751,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -721,8 +763,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -756,12 +800,12 @@ export interface operations {
             /** @description The new task */
             201: {
                 headers: {
-                    /** @description The path of the task */
-                    Location?: string;
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
-                    /** @description `true` if the response is that of an earlier request */
-                    "Idempotency-Replayed"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Location: components["headers"]["Location"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -771,6 +815,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -780,8 +827,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -791,6 +840,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -800,6 +852,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -809,8 +864,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -820,8 +877,10 @@ export interface operations {
             /** @description The current state does not allow the operation */
             409: {
                 headers: {
-                    /** @description Seconds to wait, where waiting helps */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After.sometimes"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -831,6 +890,9 @@ export interface operations {
             /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -840,6 +902,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -849,6 +914,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -858,6 +926,9 @@ export interface operations {
             /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -867,12 +938,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -882,6 +951,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -891,8 +963,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -926,8 +1000,10 @@ export interface operations {
             /** @description The result of each operation */
             200: {
                 headers: {
-                    /** @description `true` if the response is that of an earlier request */
-                    "Idempotency-Replayed"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -937,6 +1013,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -946,8 +1025,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -957,6 +1038,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -966,6 +1050,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -975,6 +1062,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -984,8 +1074,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -995,8 +1087,10 @@ export interface operations {
             /** @description The current state does not allow the operation */
             409: {
                 headers: {
-                    /** @description Seconds to wait, where waiting helps */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After.sometimes"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1006,6 +1100,9 @@ export interface operations {
             /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1015,8 +1112,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1026,6 +1125,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1035,6 +1137,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1044,6 +1149,9 @@ export interface operations {
             /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1053,8 +1161,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1064,12 +1174,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1079,6 +1187,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1088,8 +1199,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1121,8 +1234,10 @@ export interface operations {
             /** @description A page of changes */
             200: {
                 headers: {
-                    /** @description The next page, if there is one now: `<…>; rel="next"` (RFC 8288) */
-                    Link?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1132,6 +1247,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1141,8 +1259,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1152,6 +1272,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1161,6 +1284,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1170,6 +1296,9 @@ export interface operations {
             /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1179,12 +1308,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1194,6 +1321,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1203,8 +1333,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1237,6 +1369,9 @@ export interface operations {
             /** @description A stream of events */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1246,6 +1381,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1255,8 +1393,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1266,6 +1406,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1275,6 +1418,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1284,6 +1430,9 @@ export interface operations {
             /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1293,12 +1442,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1308,6 +1455,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1317,8 +1467,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1348,6 +1500,9 @@ export interface operations {
             /** @description The counts */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1357,6 +1512,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1366,8 +1524,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1377,6 +1537,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1386,6 +1549,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1395,12 +1561,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1410,6 +1574,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1419,8 +1586,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1452,8 +1621,10 @@ export interface operations {
             /** @description The task */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1463,6 +1634,10 @@ export interface operations {
             /** @description Not modified */
             304: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -1470,6 +1645,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1479,8 +1657,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1490,6 +1670,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1499,6 +1682,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1508,6 +1694,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1517,12 +1706,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1532,6 +1719,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1541,8 +1731,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1578,8 +1770,10 @@ export interface operations {
             /** @description The task after the update */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1589,6 +1783,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1598,8 +1795,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1609,6 +1808,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1618,6 +1820,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1627,6 +1832,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1636,8 +1844,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1647,8 +1857,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1658,6 +1870,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1667,6 +1882,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1676,8 +1894,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1687,12 +1907,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1702,6 +1920,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1711,8 +1932,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1747,6 +1970,9 @@ export interface operations {
             /** @description The task is in the trash, or permanently deleted */
             204: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -1754,6 +1980,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1763,8 +1992,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1774,6 +2005,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1783,6 +2017,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1792,6 +2029,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1801,8 +2041,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1812,8 +2054,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1823,12 +2067,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1838,6 +2080,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1847,8 +2092,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1885,8 +2132,10 @@ export interface operations {
             /** @description The task after the change */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1896,6 +2145,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1905,8 +2157,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1916,6 +2170,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1925,6 +2182,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1934,6 +2194,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1943,8 +2206,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1954,8 +2219,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1965,6 +2232,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1974,6 +2244,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1983,8 +2256,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1994,12 +2269,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2009,6 +2282,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2018,8 +2294,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2057,10 +2335,11 @@ export interface operations {
             /** @description The completed or reopened task */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
-                    /** @description `true` if the response is that of an earlier request */
-                    "Idempotency-Replayed"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2070,6 +2349,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2079,8 +2361,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2090,6 +2374,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2099,6 +2386,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2108,6 +2398,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2117,8 +2410,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2128,8 +2423,10 @@ export interface operations {
             /** @description The current state does not allow the operation */
             409: {
                 headers: {
-                    /** @description Seconds to wait, where waiting helps */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After.sometimes"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2139,6 +2436,9 @@ export interface operations {
             /** @description The stored response no longer exists; or `since` is too old, or the operator restored a backup */
             410: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2148,8 +2448,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2159,6 +2461,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2168,6 +2473,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2177,6 +2485,9 @@ export interface operations {
             /** @description The Idempotency-Key belongs to another request */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2186,8 +2497,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2197,12 +2510,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2212,6 +2523,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2221,8 +2535,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2258,8 +2574,10 @@ export interface operations {
             /** @description The task with its new position */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2269,6 +2587,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2278,8 +2599,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2289,6 +2612,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2298,6 +2624,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2307,6 +2636,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2316,8 +2648,10 @@ export interface operations {
             /** @description The body did not arrive in time */
             408: {
                 headers: {
-                    /** @description `close` */
-                    Connection?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    Connection: components["headers"]["Connection"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2327,8 +2661,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2338,6 +2674,9 @@ export interface operations {
             /** @description The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation) */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2347,6 +2686,9 @@ export interface operations {
             /** @description The body is not `application/json` */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2356,8 +2698,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2367,12 +2711,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2382,6 +2724,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2391,8 +2736,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2424,8 +2771,10 @@ export interface operations {
             /** @description The restored task */
             200: {
                 headers: {
-                    /** @description The task's version: `"3"` */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2435,6 +2784,9 @@ export interface operations {
             /** @description The request is not valid; `errors` has every error */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2444,8 +2796,10 @@ export interface operations {
             /** @description No token, or one that is not valid */
             401: {
                 headers: {
-                    /** @description RFC 6750 */
-                    "WWW-Authenticate"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2455,6 +2809,9 @@ export interface operations {
             /** @description The path names another person's list */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2464,6 +2821,9 @@ export interface operations {
             /** @description No such task for this owner */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2473,6 +2833,9 @@ export interface operations {
             /** @description `Accept` allows none of the media types of the response */
             406: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2482,8 +2845,10 @@ export interface operations {
             /** @description The current state does not allow the operation */
             409: {
                 headers: {
-                    /** @description Seconds to wait, where waiting helps */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After.sometimes"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2493,8 +2858,10 @@ export interface operations {
             /** @description `If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists */
             412: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2504,8 +2871,10 @@ export interface operations {
             /** @description `If-Match` is required here (REQUIRE_IF_MATCH) */
             428: {
                 headers: {
-                    /** @description The current version of the task */
-                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2515,12 +2884,10 @@ export interface operations {
             /** @description A limit of this person or address is reached. The type of the problem says which limit */
             429: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
-                    /** @description `q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"` */
-                    "RateLimit-Policy"?: string;
-                    /** @description `r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17` */
-                    RateLimit?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2530,6 +2897,9 @@ export interface operations {
             /** @description A bug */
             500: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2539,8 +2909,10 @@ export interface operations {
             /** @description Try again later. Nothing was written, unless the type is `outcome-unknown` */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2561,6 +2933,7 @@ export interface operations {
             /** @description The process answers */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2583,6 +2956,7 @@ export interface operations {
             /** @description Every part is available */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2594,8 +2968,8 @@ export interface operations {
             /** @description A part is unavailable */
             503: {
                 headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

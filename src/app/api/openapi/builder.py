@@ -6,7 +6,6 @@ from typing import Any, Final
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
-    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
@@ -19,6 +18,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from app.api.openapi import examples
 from app.api.openapi.error_responses import ERRORS, errors_of, traits_of
+from app.api.openapi.headers import headers_of
 from app.api.problems import MEDIA_TYPE
 from app.api.requests.request import JSON
 from app.api.schemas import Problem
@@ -43,7 +43,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     body: str = "",
     body_required: bool = True,
     media_types: tuple[str, ...] = (JSON,),
-    headers: dict[str, str] | None = None,
+    headers: tuple[str, ...] = (),
     not_modified: bool = False,
     unavailable: bool = False,
     public: bool = False,
@@ -71,10 +71,12 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                     continue
                 for media in (response.content or {}).values():
                     media.examples = _named({"example": examples.RESPONSES[name, int(status)]})
-                if headers:
-                    response.headers = {**(response.headers or {}), **_headers(headers)}
+                response.headers = {**(response.headers or {}), **headers_of(headers, counted=not public)}
             if not_modified:
-                responses["304"] = OpenAPIResponse(description="Not modified")
+                tag = [name for name in headers if name.startswith("ETag")]
+                responses["304"] = OpenAPIResponse(
+                    description="Not modified", headers=headers_of(tag, counted=not public)
+                )
             if unavailable:  # the same schema as for 200
                 responses["503"] = _unavailable(name)
 
@@ -88,7 +90,7 @@ def _unavailable(name: str) -> OpenAPIResponse:
     shape = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=STRING))
     return OpenAPIResponse(
         description="A part is unavailable",
-        headers=_headers({"Retry-After": "Seconds to wait"}),
+        headers=headers_of(("Retry-After",), counted=False),
         content={
             JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.RESPONSES[name, 503]}))
         },
@@ -102,17 +104,13 @@ def add_errors(operation: Operation, method: str, path: str) -> None:
         description, _, headers = ERRORS[status]
         operation.responses[str(status)] = OpenAPIResponse(
             description=description,
-            headers=_headers(headers) or None,
+            headers=headers_of(headers, counted=True),
             content={
                 MEDIA_TYPE: OpenAPIMediaType(
                     schema=Reference("#/components/schemas/Problem"), examples=_named(shown)
                 )
             },
         )
-
-
-def _headers(texts: dict[str, str]) -> dict[str, OpenAPIHeader | Reference]:
-    return {name: OpenAPIHeader(schema=Schema(type=STRING), description=text) for name, text in texts.items()}
 
 
 def _named(values: dict[str, Any]) -> dict[str, Example | Reference]:

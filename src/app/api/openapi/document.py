@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, License, Reference, Schema, Securi
 from app.api.docs import Asset
 from app.api.openapi.builder import BEARER, add_errors
 from app.api.openapi.components import COMPONENTS
+from app.api.openapi.headers import HEADERS
 from app.api.responses import get_public
 from app.api.schemas import encode
 
@@ -43,6 +44,7 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
         ).openapi_schema
         schemas = generated.components.schemas = generated.components.schemas or {}
         schemas.update(COMPONENTS)
+        generated.components.headers = {**HEADERS}
         _correct_responses(schemas)
         paths = generated.paths = dict(sorted((generated.paths or {}).items()))
         for path, item in paths.items():

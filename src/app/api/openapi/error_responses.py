@@ -107,38 +107,32 @@ _ANSWERED_BY: Final[Mapping[int, Callable[[Traits], bool]]] = {
 }
 """The same for statuses whose problems are not all errors of the domain."""
 
-_ETAG: Final = {"ETag": "The current version of the task"}
-_RETRY: Final = {"Retry-After": "Seconds to wait"}
-_LIMITS: Final = {
-    "RateLimit-Policy": '`q`: the requests allowed in `w` seconds: `"person";q=1200;w=60`, or `"address"`',
-    "RateLimit": '`r`: requests left in this window; `t`: seconds until the next window: `"person";r=0;t=17`',
-}
 _ERRORS_OF_A_BODY: Final = [
     {"pointer": "/title", "detail": "must not be blank"},
     {"pointer": "/titel", "detail": "unknown field; did you mean `title`?"},
 ]
-ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
+ERRORS: Final[dict[int, tuple[str, dict[str, Json], tuple[str, ...]]]] = {
     400: (
         "The request is not valid; `errors` has every error",
         _example(INVALID_REQUEST, errors=_ERRORS_OF_A_BODY),
-        {},
+        (),
     ),
     401: (
         "No token, or one that is not valid",
         _example(PROBLEMS[domain.NotAuthenticated]),
-        {"WWW-Authenticate": "RFC 6750"},
+        ("WWW-Authenticate",),
     ),
-    403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), {}),
-    404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), {}),
+    403: ("The path names another person's list", _example(PROBLEMS[domain.NotYours]), ()),
+    404: ("No such task for this owner", _example(PROBLEMS[domain.TaskNotFound]), ()),
     406: (
         "`Accept` allows none of the media types of the response",
         _example(problem_of_status(HTTPStatus.NOT_ACCEPTABLE)),
-        {},
+        (),
     ),
     408: (
         "The body did not arrive in time",
         _example(problem_of_status(HTTPStatus.REQUEST_TIMEOUT)),
-        {"Connection": "`close`"},
+        ("Connection",),
     ),
     409: (
         "The current state does not allow the operation",
@@ -147,7 +141,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the task is not in the trash": _document(PROBLEMS[domain.NotInTrash]),
             "the same request is still running": _document(PROBLEMS[domain.KeyInFlight]),
         },
-        {"Retry-After": "Seconds to wait, where waiting helps"},
+        ("Retry-After.sometimes",),
     ),
     410: (
         "The stored response no longer exists; or `since` is too old, or the operator restored a backup",
@@ -155,7 +149,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the response is gone": _document(PROBLEMS[domain.ResponseGone]),
             "changes are gone": _document(PROBLEMS[domain.ChangesGone]),
         },
-        {},
+        (),
     ),
     412: (
         "`If-Match` names no current version of the task, or `If-None-Match: *` was sent and the task exists",
@@ -163,23 +157,23 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "the task has changed": _document(PROBLEMS[domain.TaskChanged]),
             "the task exists": _document(TASK_EXISTS),
         },
-        _ETAG,
+        ("ETag",),
     ),
     413: (
         "The body is over 256 KB (a batch: 2 MB, and 256 KB for each operation)",
         _example(problem_of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
-        {},
+        (),
     ),
     415: (
         "The body is not `application/json`",
         _example(problem_of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
-        {},
+        (),
     ),
-    422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), {}),
+    422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), ()),
     428: (
         "`If-Match` is required here (REQUIRE_IF_MATCH)",
         _example(PRECONDITION_REQUIRED),
-        _ETAG,
+        ("ETag",),
     ),
     429: (
         "A limit of this person or address is reached. The type of the problem says which limit",
@@ -191,9 +185,9 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "too many event streams": _document(PROBLEMS[domain.TooManyStreams]),
             "too many keys": _document(PROBLEMS[domain.TooManyKeys]),
         },
-        {**_RETRY, **_LIMITS},
+        ("Retry-After",),
     ),
-    500: ("A bug", _example(problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), {}),
+    500: ("A bug", _example(problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR)), ()),
     503: (
         "Try again later. Nothing was written, unless the type is `outcome-unknown`",
         {
@@ -206,7 +200,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], dict[str, str]]]] = {
             "too many large bodies, responses or event streams": _document(PROBLEMS[domain.TooBusy]),
             "too many searches and summaries": _document(PROBLEMS[domain.TooManySearches]),
         },
-        _RETRY,
+        ("Retry-After",),
     ),
 }
 
