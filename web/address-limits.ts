@@ -1,23 +1,26 @@
 /**
- * Limits how many requests an address may send, and how many run at once, of one address and of all. This comes before
- * Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it would
- * keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their quotas would
- * keep everybody waiting too: addresses take turns, and requests with a session go before those without.
+ * Limits how many requests an address or an account may send, and how many run at once, of one and of all. This comes
+ * before Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it
+ * would keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their quotas
+ * would keep everybody waiting too: addresses take turns, and requests with a session go before those without. One
+ * session can be used from many addresses, so accounts take turns too.
  */
 
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import type { Kind } from "./before-auth.ts";
+import type { Asked, Kind } from "./before-auth.ts";
 import { blockList, family, networkOf } from "./connections.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { withPlace } from "./request-end.ts";
 
 const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too
 const AUTH_REQUESTS_MAX = { max: 150, window: 10 }; // to Better Auth, to paths that it does not have too
+const ACCOUNT_MAX = { max: 60, window: 10 }; // to Better Auth: 30 tabs that open at once
 const AT_ONCE = 8; // requests of an address
+const ACCOUNT_AT_ONCE = 2; // requests of an account, as a page load takes
 const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
 const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, if both kinds wait
-const WAITING_MAX = 100; // requests of an address
+const WAITING_MAX = 100; // requests of an address, and of an account
 
 /** Headers that a page of a trusted origin may send. */
 export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
@@ -28,50 +31,64 @@ export const EXPOSED_HEADERS = "Retry-After, X-Retry-After";
 const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
 
 type Runs = Exclude<Kind, "nowhere">;
+type AtAuth = Exclude<Runs, "page">;
+
+/** An address or an account that has a request here. */
+interface Sender {
+  readonly key: string;
+  readonly atOnce: number;
+  running: number;
+  waiting: number;
+  /**
+   * Its last turn among requests of a kind: how many requests of all senders had begun at Better Auth. Before its first
+   * turn, how many had begun when its first request came.
+   */
+  readonly turns: Record<AtAuth, number>;
+  /** Its requests for files that wait, in the order in which they came. */
+  readonly files: Set<Waiting>;
+}
 
 interface Waiting {
-  readonly line: Line;
   readonly kind: Runs;
+  /** The address that sends it, and the account if it has a session. */
+  readonly senders: readonly Sender[];
+  /** The requests among which it waits. */
+  readonly line: Set<Waiting>;
   /** Whether it has one of the places at Better Auth. */
   hasPlace: boolean;
   readonly begin: () => void;
 }
 
-/** The requests of an address. Those that wait are in the order in which they came. */
-interface Line {
-  running: number;
-  readonly waiting: Readonly<Record<Runs, Set<Waiting>>>;
-}
-
-/** Returns a listener that passes on as many requests of an address as it may send, and few at once. */
+/** Returns a listener that passes on as many requests of an address and an account as they may send, and few at once. */
 export function boundAddresses(
   listener: RequestListener,
   trustedProxies: readonly string[],
   {
     quota = REQUESTS_MAX,
     authQuota = AUTH_REQUESTS_MAX,
+    accountQuota = ACCOUNT_MAX,
     atOnce = AT_ONCE,
+    accountAtOnce = ACCOUNT_AT_ONCE,
     authAtOnce = AUTH_AT_ONCE,
     waitingMax = WAITING_MAX,
     trustedOrigins = [] as readonly string[],
-    kindOf = (_: IncomingMessage): Kind => "page",
+    read = (_: IncomingMessage): Asked => ({ kind: "page" }),
   } = {},
 ): RequestListener {
   const counts = new RateLimiter();
-  const lines = new Map<string, Line>();
-  const places = new Places(atOnce, authAtOnce);
+  const places = new Places(authAtOnce);
   const clientOf = clientReader(trustedProxies);
   const origins = new Set(trustedOrigins);
   return (request, response) => {
     const client = clientOf(request);
-    const kind = kindOf(request);
-    const wait = counts.take(client, quota) || (kind === "page" ? 0 : counts.take(`${client} auth`, authQuota));
+    const { kind, account } = read(request);
+    const owner = account === undefined ? null : `account ${account}`;
+    const wait =
+      counts.take(client, quota) ||
+      (kind === "page" ? 0 : counts.take(`${client} auth`, authQuota)) ||
+      (owner === null ? 0 : counts.take(owner, accountQuota));
     if (wait > 0) return refuse(request, response, wait, origins);
     if (kind === "nowhere") return answer(request, response, 404, {}, "", origins);
-    const line = lines.get(client) ?? {
-      running: 0,
-      waiting: { page: new Set(), signedIn: new Set(), others: new Set() },
-    };
     const begin = () => {
       if (!request.socket.destroyed)
         withPlace(
@@ -79,67 +96,75 @@ export function boundAddresses(
           () => listener(request, response),
         );
     };
-    const mine: Waiting = { line, kind, hasPlace: false, begin };
+    const address = places.senderOf(client, atOnce);
+    const senders = owner === null ? [address] : [address, places.senderOf(owner, accountAtOnce)];
+    const line = kind === "page" ? address.files : places.waiting[kind];
+    const mine: Waiting = { kind, senders, line, hasPlace: false, begin };
     const isMyTurn = places.take(mine);
-    if (!isMyTurn && waitingOf(line) >= waitingMax) return refuse(request, response, 1, origins);
-    lines.set(client, line);
-    whenOver(request, response, () => {
-      places.end(mine);
-      if (line.running === 0 && waitingOf(line) === 0) lines.delete(client);
-    });
+    if (!isMyTurn && senders.some(({ waiting }) => waiting >= waitingMax)) return refuse(request, response, 1, origins);
+    whenOver(request, response, () => places.end(mine));
     if (isMyTurn) begin();
     else places.wait(mine);
   };
 }
 
-const waitingOf = ({ waiting: { page, signedIn, others } }: Line): number => page.size + signedIn.size + others.size;
-
 /**
  * Decides which requests run. A request for a file of the page waits only for requests of its own address. Requests to
- * Better Auth share few places. A free place goes to the address whose turn it is, first among addresses with a waiting
- * request that has a session. Only one request begins in a turn of the event loop. Better Auth answers many requests
- * without leaving the turn, so many together would make the turn long, and a request that queries the database needs
- * many turns.
+ * Better Auth share few places. A free place goes to a request with a session, if one waits. Among these, it goes to the
+ * request whose address and account have both had no turn for the longest time. So a request lets one request of each
+ * other address, and one of each other account, go before it. Only one request begins in a turn of the event loop. Better
+ * Auth answers many requests without leaving the turn, so many together would make the turn long, and a request that
+ * queries the database needs many turns.
  */
 class Places {
-  readonly #atOnce: number;
   readonly #authAtOnce: number;
   #taken = 0;
   #begun = 0;
   #isPlanned = false;
-  /** The addresses that have a request waiting for a place, in the order of their turns. */
-  readonly #turns = { signedIn: new Set<Line>(), others: new Set<Line>() };
+  readonly #senders = new Map<string, Sender>();
+  /** The requests that wait for a place, in the order in which they came. */
+  readonly waiting = { signedIn: new Set<Waiting>(), others: new Set<Waiting>() };
 
-  constructor(atOnce: number, authAtOnce: number) {
-    this.#atOnce = atOnce;
+  constructor(authAtOnce: number) {
     this.#authAtOnce = authAtOnce;
   }
 
+  /** Returns an address or an account. `run` and `wait` remember it, until its last request here is over. */
+  senderOf(key: string, atOnce: number): Sender {
+    const turns = { signedIn: this.#begun, others: this.#begun };
+    return this.#senders.get(key) ?? { key, atOnce, running: 0, waiting: 0, turns, files: new Set() };
+  }
+
   /** Counts a request as running if it need not wait. Returns whether that is so. */
-  take({ line, kind }: Waiting): boolean {
-    if (kind !== "page" || line.running >= this.#atOnce) return false;
-    line.running += 1;
+  take(request: Waiting): boolean {
+    if (request.kind !== "page" || !mayRun(request)) return false;
+    this.#run(request);
     return true;
   }
 
   wait(request: Waiting): void {
-    const { line, kind } = request;
-    line.waiting[kind].add(request);
-    if (kind !== "page") this.#turns[kind].add(line);
+    for (const sender of request.senders) {
+      sender.waiting += 1;
+      this.#senders.set(sender.key, sender);
+    }
+    request.line.add(request);
     this.#plan();
   }
 
   /** A request is over, or its client has left before its turn. */
   end(request: Waiting): void {
-    if (this.#remove(request)) return;
-    const { line } = request;
-    line.running -= 1;
-    const [file] = line.waiting.page;
-    if (file) {
-      this.#run(file);
-      setImmediate(file.begin); // requests of others are read in between: a response may end in this turn
+    const hasRun = !this.#remove(request);
+    for (const sender of request.senders) {
+      if (hasRun) sender.running -= 1;
+      const [file] = hasRun ? sender.files : [];
+      if (file) {
+        this.#remove(file);
+        this.#run(file);
+        setImmediate(file.begin); // requests of others are read in between: a response may end in this turn
+      }
+      if (sender.running + sender.waiting === 0) this.#senders.delete(sender.key);
     }
-    this.leave(request);
+    if (hasRun) this.leave(request);
   }
 
   /** Frees the place of a request that continues without it or is over. */
@@ -151,51 +176,59 @@ class Places {
 
   /** Begins the next request in the next turn of the loop, and so on while one may begin. */
   #plan(): void {
-    if (this.#isPlanned || !this.#next()) return;
+    if (this.#isPlanned || this.#taken >= this.#authAtOnce) return;
+    if (this.waiting.signedIn.size + this.waiting.others.size === 0) return;
     this.#isPlanned = true;
     setImmediate(() => {
       this.#isPlanned = false;
       const next = this.#next();
       if (next) this.#begin(next);
-      this.#plan();
     });
   }
 
-  #next(): Waiting | undefined {
-    if (this.#taken >= this.#authAtOnce) return undefined;
+  #next(): [AtAuth, Waiting] | undefined {
     const isForOthers = this.#begun % OTHERS_SHARE === OTHERS_SHARE - 1;
-    for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const))
-      for (const line of this.#turns[kind])
-        if (line.running < this.#atOnce) {
-          const [first] = line.waiting[kind];
-          return first;
-        }
+    for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const)) {
+      let first: Waiting | undefined;
+      let firstTurn = Number.POSITIVE_INFINITY;
+      for (const request of this.waiting[kind]) {
+        const lastTurn = request.senders.reduce((latest, { turns }) => Math.max(latest, turns[kind]), 0);
+        if (lastTurn >= firstTurn || !mayRun(request)) continue;
+        first = request;
+        firstTurn = lastTurn;
+      }
+      if (first) return [kind, first];
+    }
     return undefined;
   }
 
-  #begin(request: Waiting): void {
+  #begin([kind, request]: [AtAuth, Waiting]): void {
+    this.#remove(request);
     this.#run(request);
     request.hasPlace = true;
     this.#taken += 1;
     this.#begun += 1;
+    for (const { turns } of request.senders) turns[kind] = this.#begun;
     request.begin();
+    this.#plan();
   }
 
-  #run(request: Waiting): void {
-    const { line, kind } = request;
-    this.#remove(request);
-    line.running += 1;
-    if (kind !== "page" && this.#turns[kind].delete(line)) this.#turns[kind].add(line); // behind all others
+  #run({ senders }: Waiting): void {
+    for (const sender of senders) {
+      sender.running += 1;
+      this.#senders.set(sender.key, sender);
+    }
   }
 
   /** Takes a request out of those that wait, if it is one of them. */
   #remove(request: Waiting): boolean {
-    const { line, kind } = request;
-    if (!line.waiting[kind].delete(request)) return false;
-    if (kind !== "page" && line.waiting[kind].size === 0) this.#turns[kind].delete(line);
+    if (!request.line.delete(request)) return false;
+    for (const sender of request.senders) sender.waiting -= 1;
     return true;
   }
 }
+
+const mayRun = ({ senders }: Waiting): boolean => senders.every(({ running, atOnce }) => running < atOnce);
 
 /**
  * Sends 429. A preflight from a trusted origin gets 204 instead, because a page cannot see the status of a preflight

@@ -3,6 +3,7 @@
 import { type BetterAuthOptions, betterAuth } from "better-auth";
 import { APIError } from "better-auth/api";
 import { bearer, jwt } from "better-auth/plugins";
+import { markToken } from "./before-auth.ts";
 import { log } from "./log.ts";
 import { limitMails, MAIL_WINDOW, printMail, type SendMail } from "./mail.ts";
 import { HASHING_PATHS, passwordTurns } from "./password-turns.ts";
@@ -72,8 +73,12 @@ export function authOptions(
       },
       session: {
         create: {
-          before: async ({ userAgent }) =>
-            userAgent ? { data: { userAgent: userAgent.slice(0, USER_AGENT_MAX) } } : undefined,
+          before: async ({ token, userId, userAgent }) => ({
+            data: {
+              token: markToken(token, userId),
+              ...(userAgent && { userAgent: userAgent.slice(0, USER_AGENT_MAX) }),
+            },
+          }),
           after: async ({ userId }, context) => {
             const sessions = await context?.context.internalAdapter.listSessions(userId);
             const newestFirst = sessions?.toSorted((a, b) => Number(b.createdAt) - Number(a.createdAt)) ?? [];

@@ -1,13 +1,15 @@
 /**
- * What a request shows before Better Auth works on it, in some microseconds: whether Better Auth has its path, and
- * whether its session token has our signature. Better Auth takes milliseconds to refuse a path that it does not have.
+ * What a request shows before Better Auth works on it, in some microseconds: whether Better Auth has its path, whether
+ * its session token has our signature, and which account has the session. Better Auth takes milliseconds to refuse a
+ * path that it does not have.
  */
 
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 
 const BASE = "/api/auth";
 const METHODS: readonly string[] = ["GET", "HEAD", "POST"]; // which `serve.ts` passes on to Better Auth
+const MARK = 16; // characters
 
 /** What `auth.api` has of an endpoint. */
 interface Endpoint {
@@ -40,12 +42,25 @@ export function routesOf(api: object, disabledPaths: readonly string[] = []): Ha
 }
 
 /**
- * Returns a function that says whether a request has a session token with our signature, in the cookie or as a bearer
- * token. It only decides which requests go first. Better Auth checks whether the session has ended.
+ * Returns a new session token with the mark of its account in front. An account can have any number of sessions, and
+ * the mark shows, without a query, that they are of one account.
  */
-export function sessionReader(secret: string, cookieName: string): (headers: IncomingMessage["headers"]) => boolean {
-  return ({ cookie, authorization }) =>
-    isSigned(bearerOf(authorization), secret) || isSigned(cookieOf(cookie, cookieName), secret);
+export const markToken = (token: string, userId: string): string =>
+  createHash("sha256").update(`${userId}`).digest("hex").slice(0, MARK) + token;
+
+/**
+ * Returns a function that reads the account's mark in the session token of a request: a bearer token or the cookie. It
+ * returns `null` if no token has our signature. It only decides which requests go first. Better Auth checks whether the
+ * session has ended. A token of an older version has no mark, so it counts as an account of its own.
+ */
+export function sessionReader(
+  secret: string,
+  cookieName: string,
+): (headers: IncomingMessage["headers"]) => string | null {
+  return ({ cookie, authorization }) => {
+    const isOurs = (text: string) => isSigned(text, secret);
+    return [bearerOf(authorization), cookieOf(cookie, cookieName)].find(isOurs)?.slice(0, MARK) ?? null;
+  };
 }
 
 function bearerOf(header = ""): string {
@@ -91,17 +106,24 @@ function isSigned(text: string, secret: string): boolean {
  */
 export type Kind = "signedIn" | "others" | "nowhere" | "page";
 
-export function kindReader(
+export interface Asked {
+  readonly kind: Kind;
+  /** The mark of the account that has the session. */
+  readonly account?: string;
+}
+
+export function requestReader(
   hasRoute: HasRoute,
-  hasSession: ReturnType<typeof sessionReader>,
-): (request: IncomingMessage) => Kind {
+  accountOf: ReturnType<typeof sessionReader>,
+): (request: IncomingMessage) => Asked {
   return ({ method = "", url = "", headers }) => {
     const whole = url.startsWith("/") ? `http://localhost${url}` : url;
     const path = URL.canParse(whole) ? new URL(whole).pathname : "";
     const isOfAuth = [path, url].some((each) => withoutEscapes(each).startsWith(`${BASE}/`)); // Hono decodes escapes
-    if (!isOfAuth || !METHODS.includes(method)) return "page";
-    if (!hasRoute(method, path)) return "nowhere";
-    return hasSession(headers) ? "signedIn" : "others";
+    if (!isOfAuth || !METHODS.includes(method)) return { kind: "page" };
+    if (!hasRoute(method, path)) return { kind: "nowhere" };
+    const account = accountOf(headers);
+    return account === null ? { kind: "others" } : { kind: "signedIn", account };
   };
 }
 

@@ -10,7 +10,7 @@ import { cors } from "hono/cors";
 import pg from "pg";
 import { boundAddresses, CROSS_ORIGIN_HEADERS, EXPOSED_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
-import { kindReader, routesOf, sessionReader } from "./before-auth.ts";
+import { requestReader, routesOf, sessionReader } from "./before-auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
 import { limitConsole } from "./log.ts";
 import { leavePlace, untilEnd } from "./request-end.ts";
@@ -56,8 +56,8 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => W
   const { rateLimit, trustedProxies, trustedOrigins } = settings;
   const { secret, authCookies } = await auth.$context;
   const hasRoute = routesOf(auth.api, auth.options.disabledPaths);
-  const kindOf = kindReader(hasRoute, sessionReader(secret, authCookies.sessionToken.name));
-  const bounded = rateLimit ? boundAddresses(listener, trustedProxies, { trustedOrigins, kindOf }) : listener;
+  const read = requestReader(hasRoute, sessionReader(secret, authCookies.sessionToken.name));
+  const bounded = rateLimit ? boundAddresses(listener, trustedProxies, { trustedOrigins, read }) : listener;
   const server = createServer(serverOptions, boundPipelines(bounded));
   server.listen(settings.port, "127.0.0.1", () => {
     console.log(`listening on http://127.0.0.1:${settings.port}`);

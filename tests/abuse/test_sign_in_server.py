@@ -318,6 +318,29 @@ async def test_given_120_clients_that_send_passwords_then_people_with_a_session_
     assert all(signed_in_again.values())
 
 
+async def test_an_account_that_uses_its_sessions_from_many_addresses_gets_60_answers_and_others_get_tokens(
+    timeless: BetterAuth,
+) -> None:
+    async with (
+        somebody(timeless, address=an_address()) as ann,
+        somebody(timeless, address=an_address()) as anns_phone,
+        somebody(timeless, address=an_address()) as bob,
+    ):
+        await anns_phone.sign_in(await ann.account())
+        await bob.account()
+
+        async def session(device: Client) -> httpx.Response:
+            return await device.http.get("/api/auth/get-session", headers={"x-forwarded-for": an_address()})
+
+        flood = await asyncio.gather(*(session(device) for _ in range(40) for device in (ann, anns_phone)))
+        token = await bob.get("/token")
+
+    refused = [answer for answer in flood if answer.status_code == TOO_MANY]
+    assert (len(flood) - len(refused), len(refused), token) == (60, 20, 200)
+    assert all(answer.json()["user"]["name"] == "Ann" for answer in flood if answer.status_code == 200)
+    assert 0 < int(refused[0].headers["retry-after"]) <= 10
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])
 async def test_a_large_body_is_refused_before_it_is_in_memory(
     proxied: BetterAuth,

@@ -16,7 +16,7 @@ import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { boundAddresses, clientReader } from "../address-limits.ts";
-import type { Kind } from "../before-auth.ts";
+import type { Asked } from "../before-auth.ts";
 import { boundPipelines } from "../connections.ts";
 import { leavePlace } from "../request-end.ts";
 
@@ -202,9 +202,14 @@ test("a connection that breaks frees its place once: one waiting request begins,
 });
 
 /** Passes a request that came over no network to a listener, and returns its response. */
-function made(listener: RequestListener, url: string, remoteAddress = "192.0.2.1"): EventEmitter {
+function made(
+  listener: RequestListener,
+  url: string,
+  remoteAddress = "192.0.2.1",
+  writeHead = (_status: number) => {},
+): EventEmitter {
   const socket = Object.assign(new EventEmitter(), { remoteAddress });
-  const response = Object.assign(new EventEmitter(), { writeHead: () => undefined, end: () => undefined });
+  const response = Object.assign(new EventEmitter(), { writeHead, end: () => undefined });
   listener({ socket, url, headers: {} } as never, response as never);
   return response;
 }
@@ -237,23 +242,36 @@ test("by default an address may send 500 requests in ten seconds, and 8 at once"
   assert.equal(passed, 500);
 });
 
-/** Requests to Better Auth: `/s1` has a session, `/o1` has none, `/n1` is to a path that Better Auth does not have. */
+/**
+ * Requests to Better Auth: `/s1` and `/s1/2` have a session of account 1, `/o1` has none, `/n1` is to a path that Better
+ * Auth does not have.
+ */
 function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
   const begun: string[] = [];
+  const refused: string[] = [];
   const responses = new Map<string, EventEmitter>();
-  const kinds: Record<string, Kind> = { s: "signedIn", o: "others", n: "nowhere", p: "page" };
+  const read = ({ url = "" }: IncomingMessage): Asked => {
+    const [, first = "", account = ""] = /^\/(.)(\d+)/.exec(url) ?? [];
+    if (first === "s") return { kind: "signedIn", account };
+    return { kind: first === "o" ? "others" : first === "n" ? "nowhere" : "page" };
+  };
   const listener = boundAddresses(
     ({ url = "" }) => {
       begun.push(url);
       started(url);
     },
     [],
-    { authAtOnce: 1, kindOf: ({ url }) => kinds[url?.[1] ?? ""] ?? "page", ...bounds },
+    { authAtOnce: 1, read, ...bounds },
   );
   const end = (url: string) => responses.get(url)?.emit("close");
   return {
     begun,
-    ask: (url: string, address?: string) => responses.set(url, made(listener, url, address)),
+    refused,
+    ask: (url: string, address?: string) =>
+      responses.set(
+        url,
+        made(listener, url, address, (status) => status === 429 && refused.push(url)),
+      ),
     end,
     /** Ends each request that begins, until so many have begun. */
     endInTurn: async (count: number) => {
@@ -289,6 +307,94 @@ test("requests with a session go first, and each fourth turn is for those withou
   await endInTurn(16);
 
   assert.equal(begun.join(" "), "/s1 /s2 /s3 /o1 /s4 /s5 /s6 /o2 /s7 /s8 /o3 /o4 /o5 /o6 /o7 /o8");
+});
+
+test("accounts with a session take turns, from however many addresses one of them sends requests", async () => {
+  const { begun, ask, endInTurn } = toAuth();
+  for (let n = 0; n < 6; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
+  await turns();
+  ask("/s2", "192.0.2.8");
+  ask("/s3", "192.0.2.9");
+
+  await endInTurn(8);
+
+  assert.equal(begun.join(" "), "/s1/0 /s1/1 /s2 /s3 /s1/2 /s1/3 /s1/4 /s1/5");
+});
+
+test("an account that comes later waits for one request of each other account", async () => {
+  const { begun, ask, endInTurn } = toAuth();
+  for (let n = 0; n < 4; n += 1) for (const account of [1, 2]) ask(`/s${account}/${n}`, `192.0.2.${account}${n}`);
+  await endInTurn(4);
+  assert.equal(begun.join(" "), "/s1/0 /s2/0 /s1/1 /s2/1");
+
+  ask("/s3", "192.0.2.9");
+  await endInTurn(9);
+
+  assert.equal(begun.slice(4).join(" "), "/s1/2 /s2/2 /s3 /s1/3 /s2/3");
+});
+
+test("with a session too, addresses take turns, however many accounts one of them has", async () => {
+  const { begun, ask, endInTurn } = toAuth();
+  for (let n = 1; n <= 4; n += 1) ask(`/s${n}`, "192.0.2.1");
+  for (let n = 5; n <= 6; n += 1) ask(`/s${n}`, "192.0.2.2");
+
+  await endInTurn(6);
+
+  assert.equal(begun.join(" "), "/s1 /s5 /s2 /s6 /s3 /s4");
+});
+
+test("an account that had no request here for a while waits for those who came before", async () => {
+  const { begun, ask, end, endInTurn } = toAuth();
+  ask("/s1/a", "192.0.2.1");
+  await turns();
+  end("/s1/a");
+  ask("/s2", "192.0.2.2");
+  await turns();
+  ask("/s3", "192.0.2.3");
+  ask("/s1/b", "192.0.2.1");
+
+  await endInTurn(4);
+
+  assert.equal(begun.join(" "), "/s1/a /s2 /s3 /s1/b");
+});
+
+test("two requests of an account run at once, from however many addresses, and the next one begins when one ends", async () => {
+  const { begun, ask, end } = toAuth({ authAtOnce: undefined });
+  for (let n = 0; n < 7; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
+  ask("/s2", "192.0.2.9");
+  await turns();
+  assert.equal(begun.join(" "), "/s1/0 /s2 /s1/1");
+
+  end("/s1/1");
+  await turns();
+
+  assert.equal(begun.join(" "), "/s1/0 /s2 /s1/1 /s1/2");
+});
+
+test("an account may send 60 requests to Better Auth in ten seconds, from all its addresses together", async () => {
+  const { begun, refused, ask, end } = toAuth();
+  for (let n = 0; n < 62; n += 1) {
+    ask(`/s1/${n}`, `192.0.2.${n}`);
+    await turns(2);
+    end(`/s1/${n}`);
+  }
+  ask("/s2", "192.0.2.1");
+  await turns();
+
+  assert.equal(begun.length, 61);
+  assert.equal(begun.at(-1), "/s2");
+  assert.equal(refused.join(" "), "/s1/60 /s1/61");
+});
+
+test("few requests of an account wait, and the others are refused", async () => {
+  const { ask, refused } = toAuth({ waitingMax: 3 });
+  ask("/s1/0", "192.0.2.0");
+  await turns();
+
+  for (let n = 1; n <= 5; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
+  ask("/s2", "192.0.2.9");
+
+  assert.equal(refused.join(" "), "/s1/4 /s1/5");
 });
 
 test("one request to Better Auth begins in a turn of the loop, also where each is answered at once", async () => {
@@ -343,7 +449,7 @@ test(
   async (t) => {
     const { server, begun } = await given(t, {
       authQuota: { max: 2, window: 10 },
-      kindOf: ({ url }) => (url?.startsWith("/api/auth/") ? "nowhere" : "page"),
+      read: ({ url }) => ({ kind: url?.startsWith("/api/auth/") ? "nowhere" : "page" }),
       trustedOrigins: ["https://app.example.com"],
     });
     const nowhere = () =>

@@ -5,7 +5,7 @@ import { createHmac } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { parseCookies } from "better-auth/cookies";
-import { kindReader, routesOf, sessionReader } from "../before-auth.ts";
+import { requestReader, routesOf, sessionReader } from "../before-auth.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
 const HTTPS = { baseUrl: "https://app.example.com", trustedOrigins: ["https://app.example.com"] };
@@ -101,16 +101,45 @@ for (const [scheme, settings, prefix] of [
     for (const sent of requests) {
       const isSession = await hasSession(sent);
       found.set(isSession, (found.get(isSession) ?? 0) + 1);
-      assert.equal(read(sent), isSession, JSON.stringify(sent));
+      assert.equal(read(sent) !== null, isSession, JSON.stringify(sent));
     }
 
     assert.ok((found.get(true) ?? 0) >= 10 && (found.get(false) ?? 0) >= 20, JSON.stringify([...found]));
   });
 
+test("the sessions of an account show the account, and each account another", async () => {
+  const { auth, signUp, signIn } = given({});
+  const { secret, authCookies } = await auth.$context;
+  const { name } = authCookies.sessionToken;
+  const cookieOf = (answer: Response) => answer.headers.getSetCookie().find((each) => each.startsWith(name)) ?? "";
+  const cookies = [
+    cookieOf(await signUp("ann@example.com")),
+    cookieOf(await signIn("ann@example.com")),
+    cookieOf(await signUp("bob@example.com")),
+  ].map((cookie) => cookie.split(";")[0] ?? "");
+  const read = sessionReader(secret, name);
+  const requests = requestReader(routesOf(auth.api), read);
+
+  const [first, second, bob] = cookies.map((cookie) => read({ cookie }));
+
+  assert.deepEqual(
+    cookies.map((cookie) => /=\w{48}\./.test(cookie)), // 16 of them are the account's
+    [true, true, true],
+  );
+  assert.equal(new Set(cookies).size, 3);
+  assert.equal(first, second);
+  assert.notEqual(first, bob);
+  const asked = { method: "GET", url: "/api/auth/token", headers: { cookie: cookies[2] } } as IncomingMessage;
+  assert.deepEqual(requests(asked), { kind: "signedIn", account: bob });
+  const authorization = `Bearer ${(cookies[0] ?? "").slice(name.length + 1)}`;
+  assert.equal(read({ authorization, cookie: cookies[2] ?? "" }), first); // Better Auth takes the bearer token too
+});
+
 test("a path is nowhere only if the real Better Auth answers 404 without a body", async () => {
   const { auth } = given({});
   const hasRoute = routesOf(auth.api, auth.options.disabledPaths);
-  const kindOf = kindReader(hasRoute, () => false);
+  const read = requestReader(hasRoute, () => null);
+  const kindOf = (request: IncomingMessage) => read(request).kind;
   const endpoints = Object.values(auth.api as Record<string, { path?: string }>);
   const known = endpoints.flatMap(({ path }) => path?.replace(/:\w+/, "x") ?? []);
   assert.ok(known.length > 30);
