@@ -1,14 +1,17 @@
 """The time that the statements of each person used a connection, and what follows for their next statement."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from app.domain.errors import SearchTooSlow
 from app.domain.identity import UserId
 from app.infra.postgres.database import Database
-from app.infra.postgres.used_time import DELAY_MAX, HALF_LIFE, PEOPLE_MAX, UsedTime
+from app.infra.postgres.owner_session import DeadlineSession, PersonConcurrency
+from app.infra.postgres.used_time import DELAY_MAX, HALF_LIFE, PEOPLE_MAX, PER_STATEMENT, UsedTime
+from app.infra.postgres.wait_queue import Turn, WaitQueue
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
 from tests.support.factories import someone
@@ -148,3 +151,37 @@ async def test_somebody_whose_statements_are_slow_waits_longer_for_a_connection(
     )
 
     assert order == [BOB, BOB, ANN, ANN]
+
+
+async def run_one(session: DeadlineSession) -> None:
+    await session.fetch(SLOW, {})
+
+
+async def run_with_a_time_budget(session: DeadlineSession) -> None:
+    await session.fetch(replace(SLOW, budget=60), {})
+
+
+async def run_in_a_transaction(session: DeadlineSession) -> None:
+    async with session.transaction() as transaction:
+        await transaction.fetch(SLOW, {})
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("run", [run_one, run_with_a_time_budget, run_in_a_transaction])
+async def test_other_statements_of_the_person_delay_a_statement_that_joins_a_queue(
+    database: Database, monkeypatch: pytest.MonkeyPatch, run: Callable[[DeadlineSession], Awaitable[object]]
+) -> None:
+    delays: list[float] = []
+    join = WaitQueue.join
+
+    def note_delay(queue: WaitQueue, delay: float) -> Turn:
+        delays.append(delay)
+        return join(queue, delay)
+
+    monkeypatch.setattr(WaitQueue, "join", note_delay)
+    concurrency = PersonConcurrency(at_most=2)
+    sessions = [DeadlineSession(database, concurrency, ANN, lambda _: None) for _ in range(2)]
+
+    await asyncio.gather(*map(run, sessions))
+
+    assert delays == [PER_STATEMENT]
