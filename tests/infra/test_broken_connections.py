@@ -348,7 +348,7 @@ async def test_a_write_that_the_driver_did_not_send_is_repeated_once(
         broken = await database._checkout.acquire(database.deadline())
         broken.terminate()
         idle = iter([broken])  # as if the pool had not noticed
-        monkeypatch.setattr(database._checkout, "idle", lambda: next(idle, None))
+        monkeypatch.setattr(database._checkout, "acquire_idle", lambda: next(idle, None))
 
         await mine.add(TaskFactory.build(), at_most=MANY)
 
