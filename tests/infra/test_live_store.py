@@ -218,3 +218,21 @@ async def test_given_the_store_is_down_from_the_start_then_trouble_is_set_and_lo
 
         assert (stream.changed, hub.live, hub.reach) == (True, False, "store")
     await live.close()
+
+
+async def test_a_user_with_the_rights_that_the_error_names_keeps_a_silent_subscription(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = ["+publish", "+subscribe", "+ping"]
+    with redis.Redis(port=store.port) as client:
+        client.acl_setuser("live", enabled=True, passwords=["+x"], commands=rights, channels=[CHANNEL])
+    replies: list[object] = []
+    monkeypatch.setattr(live_store, "PING", 0.3)
+    monkeypatch.setattr(LiveStore, "_handle", lambda _, reply: replies.append(reply))
+    hub = Hub(ChangeMarks(is_shared=False))
+    live = LiveStore(f"redis://live:x@localhost:{store.port}", hub)
+
+    await live.start()
+    await until(lambda: [b"pong", b""] in replies and live.trouble is None)
+
+    await live.close()

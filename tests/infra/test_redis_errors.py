@@ -69,7 +69,7 @@ CAUSES = {
     "redis://localhost:{port}": "has a user or password that localhost refuses",
     "redis://:wrong@localhost:{port}": "has a user or password that localhost refuses",
     "redis://nobody:hunter2@localhost:{port}": "has a user or password that localhost refuses",
-    "redis://reader:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD and INCRBY",
+    "redis://reader:x@localhost:{port}": "names a user of localhost who lacks a right: allow EVALSHA, SCRIPT LOAD, INCRBY and EXPIRE, and the keys taskward:*",
     "redis://:hunter2@localhost:{port}/99": "names the database 99, which localhost does not have",
     "rediss://:hunter2@localhost:{tls_port}": "names localhost, whose certificate is not valid for it"
     " (self-signed certificate in certificate chain): check the host name, or set RATE_LIMIT_STORE_CA to the file of its CA",
@@ -88,6 +88,17 @@ async def test_each_wrong_store_is_reported_with_its_cause(store: Store, tls_por
 
     assert error == f"RATE_LIMIT_STORE {CAUSES[url].format(**ports)}"
     assert PASSWORD not in error
+
+
+async def test_a_user_with_the_rights_that_the_error_names_can_count_and_the_count_expires(
+    tmp_path: Path,
+) -> None:
+    rights = ["+evalsha", "+script|load", "+incrby", "+expire", "+select"]
+    with store_in(tmp_path) as store, redis.Redis(port=store.port, db=1) as client:
+        client.acl_setuser("counter", enabled=True, passwords=["+x"], commands=rights, keys=["taskward:*"])
+
+        assert await error_of(f"redis://counter:x@localhost:{store.port}/1") is None
+        assert client.ttl("taskward:probe") != -1  # -1 would be a key that never expires
 
 
 async def test_a_read_only_replica_is_reported_with_what_to_do(store: Store, folder: Path) -> None:

@@ -27,10 +27,10 @@ MEANINGS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 """Messages by type of error. The first type that matches an error of the chain counts."""
 
 RIGHTS: Final = {
-    "RATE_LIMIT_STORE": "EVALSHA, SCRIPT LOAD and INCRBY",
-    "LIVE_STORE": "PUBLISH and SUBSCRIBE, and the channel taskward:live",
+    "RATE_LIMIT_STORE": "EVALSHA, SCRIPT LOAD, INCRBY and EXPIRE, and the keys taskward:*",
+    "LIVE_STORE": "PUBLISH, SUBSCRIBE and PING, and the channel taskward:live",
 }
-"""What a user of the store needs, by setting."""
+"""What a user of the store needs, by setting: also SELECT, if the URL has a database number other than 0."""
 
 NO_SUCH_DATABASE: Final = "DB index is out of range"
 
