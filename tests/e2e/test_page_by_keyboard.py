@@ -47,7 +47,7 @@ def title_of(page: Page, title: str) -> Any:
 
 def said(page: Page) -> Any:
     """Return what a screen reader announces about the list."""
-    return page.locator(".said[role=status]")
+    return page.locator(".announcement[role=status]")
 
 
 async def pages_of(page: Page, site: Site, method: str, path: str = "") -> Any:

@@ -14,7 +14,7 @@ export function Loading() {
 export function Skeleton() {
   return (
     <div className="skeleton" role="status">
-      <span className="quiet">Loading …</span>
+      <span className="visually-hidden">Loading …</span>
       {["a", "b", "c", "d"].map((row) => (
         <span key={row} className="bone" />
       ))}

@@ -75,7 +75,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
         ) : (
           <button type="button" className="title" disabled={isDraft} onClick={() => setEditing(true)}>
             <Words text={task.title} />
-            <span className="quiet">, edit</span>
+            <span className="visually-hidden">, edit</span>
           </button>
         )}
         {task.description && (

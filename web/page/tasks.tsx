@@ -3,10 +3,10 @@
 import { type FormEvent, Fragment, useCallback, useEffect, useRef, useState } from "react";
 import type { Api, ListQuery, Task } from "../lib";
 import type { Person } from "./account";
+import { LiveRegion, useAnnouncement } from "./announcement";
 import { Boundary, BrokenRow } from "./boundary";
 import { Skeleton } from "./loading";
 import { type Notice, NoticeBar } from "./notice";
-import { Said, useSaid } from "./said";
 import { TaskRow } from "./task-row";
 import { UndoRow } from "./undo";
 import { useNow } from "./use-now";
@@ -43,7 +43,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const query = useSettled(words.trim(), TYPING);
-  const [said, say] = useSaid();
+  const [announcement, say] = useAnnouncement();
   const list = useTasks(api, selected(filter, order, query, tag), { notify: setNotice, say });
   const isLate = useSettled(!list.isLive, RECONNECTING);
   const now = useNow();
@@ -231,7 +231,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
         ))}
       </ul>
       <div ref={end} aria-hidden="true" />
-      <Said said={said} />
+      <LiveRegion announcement={announcement} />
       <NoticeBar notice={notice} onClose={closeNotice} />
     </main>
   );

@@ -11,7 +11,7 @@ import { withPlace } from "../request-end.ts";
 import { createApp } from "../serve.ts";
 import { given, SETTINGS } from "./better-auth.ts";
 
-test("as many as the limit begin at once, the others in order, and each ends once", async () => {
+test("requests up to the limit begin at once, the others in order; to end a turn twice frees one place", async () => {
   const queue = new TurnQueue(2, 10);
   const began: string[] = [];
   const ends = await Promise.all([queue.take(), queue.take()]);
@@ -24,7 +24,7 @@ test("as many as the limit begin at once, the others in order, and each ends onc
   assert.deepEqual(began, ["third"]);
 });
 
-test("a known device goes first, but an account has at most two places in the priority queue", async () => {
+test("a request with an account (from a known device) goes first, but an account has at most two places in the priority queue", async () => {
   const queue = new TurnQueue(1, 10);
   const began: string[] = [];
   const wait = (name: string, account?: string) =>
@@ -43,7 +43,7 @@ test("a known device goes first, but an account has at most two places in the pr
   assert.deepEqual(began, ["ann 1", "ann 2", "bob", "stranger", "ann 3"]);
 });
 
-test("a full queue refuses, even if the other queue has room", async () => {
+test("if both queues are full, a request is refused", async () => {
   const queue = new TurnQueue(1, 2);
   await queue.take();
   for (const account of [null, null, "ann", "bob"]) void queue.take(account);
@@ -93,7 +93,7 @@ test("an account may use the priority queue three times in a minute, and then wa
   assert.deepEqual(afterAMinute, ["ann 5", "stranger"]);
 });
 
-test("in a full priority queue the account that used it most recently loses its place to one with an older use", async () => {
+test("if the priority queue is full, a new request replaces that of the account with the most recent use, if its own is older", async () => {
   let now = 0;
   const queue = new TurnQueue(1, 2, { clock: () => now });
   const began: string[] = [];
@@ -120,7 +120,7 @@ test("in a full priority queue the account that used it most recently loses its 
   await settle();
 
   assert.deepEqual(began, ["owner", "other", "stranger", "new"]);
-  assert.deepEqual(refused, ["old", "old"]); // the one that gave its place, and the one that got none
+  assert.deepEqual(refused, ["old", "old"]); // `other` replaced the first, and the common queue was full; the second found both queues full
 });
 
 for (const [before, last] of [
@@ -133,7 +133,7 @@ for (const [before, last] of [
     ["stranger", "ann"],
   ],
 ] as const) {
-  test(`given times of two accounts, after ${before.join(", ")} the next in the order are ${last.join(", ")}`, async () => {
+  test(`if the uses of only two accounts are remembered, after ${before.join(", ")} the order is ${last.join(", ")}`, async () => {
     const queue = new TurnQueue(1, 10, { accountsMax: 2 });
     let began: string[] = [];
     for (const account of [...before, "ann"]) {
@@ -184,7 +184,7 @@ test("a request whose client has disconnected leaves the queue", { timeout: 20_0
   server.close();
 });
 
-test("a request that waits for its turn has left its place to others", async () => {
+test("a request that waits for its turn does not count in the limit of address-limits.ts", async () => {
   const queue = new TurnQueue(1, 1);
   const { signIn } = given({}, async () => {}, queue);
   const end = await queue.take();
