@@ -12,7 +12,7 @@ COLUMNS: Final = {
     "requests/s": ("rate", ",.0f"),
     "CPU µs/request": ("cpu", ",.0f"),
     "PostgreSQL's": ("database_cpu", ",.0f"),
-    "the whole": ("total_cpu", ",.0f"),
+    "CPU in all": ("total_cpu", ",.0f"),
     "WAL bytes": ("wal", ",.0f"),
     "p50 ms": ("p50", ".1f"),
     "p95 ms": ("p95", ".1f"),
@@ -69,11 +69,14 @@ class Report:
         return Ratio(median(ours.values()) / median(theirs.values()), min(rounds), max(rounds))
 
     def table(self, *, base: str) -> Iterable[str]:
-        """Yield the lines of a table: a block for each scene, with ratios of the base's total CPU."""
+        """Yield the lines of a table: a block for each scene.
+
+        Each line ends with the base's total CPU, divided by that of the line's variant.
+        """
         width = max(len(name) for name in (*self.variants, *(TITLES.get(s, s) for s in self.scenes)))
         for scene in self.scenes:
             heads = "".join(f"{head:>16}" for head in COLUMNS)
-            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   the whole of {base} to this (spread)"
+            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   CPU of {base} in all ÷ this one's (spread)"
             for variant in self.variants_of(scene):
                 cells = "".join(
                     f"{format(self.median(variant, scene, figure), form):>16}"

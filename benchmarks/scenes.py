@@ -11,7 +11,7 @@ from app.domain.changes import ChangesToken
 from app.domain.identity import UserId
 
 FIRST_REVISION: Final = 1  # of each owner in the data set
-SAMPLE: Final = 1000  # different requests of a scene
+SAMPLE: Final = 1000  # requests of a scene, drawn by chance; the same one may come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,11 @@ OURS: Final = {
     "create-keyed": "create",
     "toggle-keyed": "toggle",
 }
-"""Scenes that only Taskward can play, and the scene to compare each with. Changes come before all writes."""
+"""Scenes that only Taskward can play, and the scene to compare each with.
+
+The scenes that read changes must be measured before those that write: their token is that of
+`FIRST_REVISION`.
+"""
 
 TITLES: Final = {
     "list": "list 50",
@@ -108,6 +112,6 @@ TITLES: Final = {
 
 def requests_of(scene: str, owners: Sequence[Owner], count: int = SAMPLE) -> list[Request]:
     """Return requests of a scene by owners taken at random, the same ones at each call."""
-    chance = random.Random(scene)  # noqa: S311 - a fixed shuffle
+    chance = random.Random(scene)  # noqa: S311 - a fixed seed, no secret
     chosen = [chance.choice(owners) for _ in range(count)]
     return [SCENES[scene](owner, chance.choice(owner.task_ids)) for owner in chosen]

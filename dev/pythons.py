@@ -1,4 +1,4 @@
-"""`make pythons`: `make unit` on every other Python that Taskward supports and this machine has.
+"""`make pythons`: `make unit` on every other CPython from 3.11 on that this machine has.
 
 Each has its own environment below `.venv/`, from the same lock file.
 """
@@ -35,8 +35,8 @@ def main() -> int:
 def passes(version: Version, path: Path) -> bool:
     """Run the tests that need no server; return whether they pass."""
     print(f"Python {_format([version])}: {path}", flush=True)
-    programs = environment(_format([version]), path).parent
-    command = ["make", "--silent", "unit", f"BIN={programs}"]
+    bin_folder = environment(_format([version]), path).parent
+    command = ["make", "--silent", "unit", f"BIN={bin_folder}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - this project's own
 
 

@@ -16,7 +16,7 @@ def test_an_unauthenticated_request_has_no_unit_of_work() -> None:
         _ = context.unit_of_work
 
 
-def test_first_returns_the_first_line_of_a_repeated_header_and_lines_returns_all() -> None:
+def test_first_line_returns_the_first_of_a_repeated_header_and_lines_returns_all() -> None:
     context = context_with([(b"accept", b"a"), (b"host", b"x"), (b"accept", b"\xe9")])
 
     assert (context.first_line(b"accept"), context.lines(b"accept")) == ("a", ["a", "é"])

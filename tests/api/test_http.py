@@ -254,7 +254,9 @@ async def test_a_request_for_an_allowed_host_name_is_answered(
     assert (await limited_hosts.get("/openapi.json", headers={"host": host})).status_code == 200
 
 
-async def test_two_host_headers_are_refused_with_what_to_send(limited_hosts: httpx.AsyncClient) -> None:
+async def test_two_host_headers_are_refused_and_the_detail_says_what_to_send(
+    limited_hosts: httpx.AsyncClient,
+) -> None:
     hosts = [("host", "api.example.com"), ("host", "a.example.org")]
 
     response = await limited_hosts.get("/openapi.json", headers=hosts)

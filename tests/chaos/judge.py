@@ -25,9 +25,11 @@ class Allowed:
     slowest: float  # longest time of a response
     back: float = 0.0  # time after the end of the fault; then every response must be 2xx
     answers: frozenset[str] = EXPECTED
-    before: float | None = 1.0  # least share before the fault; None if the fault is there from the start
-    during: float = 0.0  # least share during the fault
-    reads: float = 0.0  # least share of reads during the fault
+    share_before: float | None = (
+        1.0  # least share before the fault; None if the fault is there from the start
+    )
+    share_during: float = 0.0  # least share during the fault
+    share_of_reads: float = 0.0  # least share of reads during the fault
     nothing_new_from: float | None = None  # from this time of the fault on, creations must fail
 
 
@@ -84,14 +86,14 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
         reasons=[*record.broken, *_broken_by(record.findings)],
     )
     reasons = verdict.reasons
-    if allowed.before is not None:
-        reasons += _too_little("before", before, allowed.before)
+    if allowed.share_before is not None:
+        reasons += _too_little("before", before, allowed.share_before)
     reasons += _too_little("after", after, 1.0)
-    if (share := verdict.during) is not None and share < allowed.during:
-        reasons.append(f"{share:.1%} were 2xx during, not {allowed.during:.1%}")
+    if (share := verdict.during) is not None and share < allowed.share_during:
+        reasons.append(f"{share:.1%} were 2xx during, not {allowed.share_during:.1%}")
     reads = share_2xx([each for each in during if each.kind not in WRITES])
-    if reads is not None and reads < allowed.reads:
-        reasons.append(f"{reads:.1%} of the reads were 2xx during, not {allowed.reads:.1%}")
+    if reads is not None and reads < allowed.share_of_reads:
+        reasons.append(f"{reads:.1%} of the reads were 2xx during, not {allowed.share_of_reads:.1%}")
     if allowed.nothing_new_from is not None:
         reasons += _created_anyway(record, record.began + allowed.nothing_new_from)
     if verdict.outage > allowed.outage:

@@ -100,13 +100,13 @@ def test_a_slow_answer_fails() -> None:
 
 
 def test_a_scenario_that_requires_reads_during_the_fault_fails_without_them() -> None:
-    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, reads=1.0)).reasons == [
+    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, share_of_reads=1.0)).reasons == [
         "0.0% of the reads were 2xx during, not 100.0%"
     ]
 
 
 def test_a_scenario_that_requires_most_requests_during_the_fault_to_succeed_fails_otherwise() -> None:
-    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, during=0.5)).reasons == [
+    assert judge(steady(), Allowed(outage=1.5, slowest=2.0, share_during=0.5)).reasons == [
         "0.0% were 2xx during, not 50.0%"
     ]
 

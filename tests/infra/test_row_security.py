@@ -1,7 +1,8 @@
 """Two walls between owners, each tested with the other one down.
 
-These faults were tried, and a test failed for each: no `user_id == OWNER` in `app.infra.statements.owner_scope` (the first
-wall); no `ENABLE ROW LEVEL SECURITY` in `app.infra.migrations.rls_operations` (the second wall).
+To see that these tests can fail, each wall was removed from the code once: `user_id == OWNER` in
+`app.infra.statements.owner_scope` (the first wall), and `ENABLE ROW LEVEL SECURITY` in
+`app.infra.migrations.rls_operations` (the second wall). Each time a test failed.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import pytest
 
 from app.domain.changes import ChangesToken
 from app.domain.commands import Change, Move, Operation, Restore, Trash
-from app.domain.errors import TaskChanged, TaskNotFound, TooManyKeys
+from app.domain.errors import DatabaseNotSetUp, TaskChanged, TaskNotFound, TooManyKeys
 from app.domain.idempotency import AlreadyDone, ResponseForm, StorageQuota
 from app.domain.identity import UserId
 from app.domain.position import Position
@@ -60,13 +61,13 @@ async def restore(mine: NeonTaskRepository, task_id: TaskId) -> None:
     await mine.restore(task_id, at=NOON)
 
 
-async def place(mine: NeonTaskRepository, task_id: TaskId) -> None:
+async def move(mine: NeonTaskRepository, task_id: TaskId) -> None:
     other = TaskFactory.build(position=Position("V"))
     await mine.add(other, at_most=MANY)
     await mine.move(Move(task_id, other.id, before=True), at=NOON)
 
 
-async def spread(mine: NeonTaskRepository, task_id: TaskId) -> None:
+async def move_where_there_is_no_room(mine: NeonTaskRepository, task_id: TaskId) -> None:
     others = [TaskFactory.build(position=Position("V")) for _ in range(2)]
     for other in others:
         await mine.add(other, at_most=MANY)
@@ -92,8 +93,8 @@ OPERATIONS: Mapping[str, Callable[[NeonTaskRepository, TaskId], Awaitable[object
     "trash": lambda mine, task_id: mine.trash(task_id, at=NOON),
     "restore": restore,
     "purge": lambda mine, task_id: mine.purge(task_id),
-    "place": place,
-    "spread": spread,
+    "move": move,
+    "move where there is no room": move_where_there_is_no_room,
     "batch: add and change": lambda mine, task_id: in_batch(
         mine, TaskFactory.build(), Change(task_id, TaskChanges(title="changed"))
     ),
@@ -179,7 +180,7 @@ async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
     """A database for this module, whose walls the tests take down and put up."""
     url = await migrated_database(postgres)
     async with open_database(url) as database:
-        await database.trouble()  # checks the second wall while it is up; there is no second check
+        await database.trouble()  # the first check must pass: before that no statement may run
         yield database, url.rpartition("/")[2]
 
 
@@ -223,12 +224,17 @@ async def test_with_one_wall_down_no_rows_of_other_people_are_read(
     database, name = own
     owners = TwoOwners(database)
     await owners.add_tasks()
-    cid = owners.tasks_of(someone("cid"), WithoutPredicate(database) if wall == "predicate" else database)
+    strangers_tasks = owners.tasks_of(
+        someone("cid"), WithoutPredicate(database) if wall == "predicate" else database
+    )
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        pages = [await cid.page(200, after=None, selection=Selection(order=order)) for order in Order]
-        changes = await cid.changes(None, limit=200)
-        summary, revision = await cid.summary(Day.at(NOON, ZoneInfo("UTC"))), await cid.revision()
+        pages = [
+            await strangers_tasks.page(200, after=None, selection=Selection(order=order)) for order in Order
+        ]
+        changes = await strangers_tasks.changes(None, limit=200)
+        summary = await strangers_tasks.summary(Day.at(NOON, ZoneInfo("UTC")))
+        revision = await strangers_tasks.revision()
         operations_with_key = ("change with a key", "toggle with a key")
         for operation in (
             "show",
@@ -236,14 +242,14 @@ async def test_with_one_wall_down_no_rows_of_other_people_are_read(
             "toggle",
             "trash",
             "purge",
-            "place",
+            "move",
             *operations_with_key,
             *IN_BATCH,
         ):
             with pytest.raises(TaskNotFound):
-                await OPERATIONS[operation](cid, owners.tasks[0].id)
+                await OPERATIONS[operation](strangers_tasks, owners.tasks[0].id)
         with pytest.raises(TaskNotFound):  # NotInTrash would mean that the statement saw the task
-            await cid.restore(owners.tasks[0].id, at=NOON)
+            await strangers_tasks.restore(owners.tasks[0].id, at=NOON)
 
     assert {(page.json, page.revision) for page in pages} == {(b"[]", 0)}
     assert (changes.changes, changes.next, changes.more) == (b"[]", ChangesToken.after_revision(0), False)
@@ -295,20 +301,20 @@ async def test_with_one_wall_down_nobody_reads_or_deletes_tombstones_of_other_pe
         f"UPDATE ended_tasks SET ended_at = now() - interval '91 days' WHERE user_id IN ('{ann}', '{bob}')",
         name,
     )
-    of_bob = f"SELECT floor, tombstones, (SELECT count(*) FROM ended_tasks WHERE user_id = '{bob}') FROM task_owners WHERE user_id = '{bob}'"
-    before = postgres.query(of_bob, name)
+    bobs_counts_sql = f"SELECT floor, tombstones, (SELECT count(*) FROM ended_tasks WHERE user_id = '{bob}') FROM task_owners WHERE user_id = '{bob}'"
+    before = postgres.query(bobs_counts_sql, name)
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        of_ann = NeonTaskRepository(
+        anns_tasks = NeonTaskRepository(
             WithoutPredicate(database) if wall == "predicate" else database, owner=ann
         )
-        token = (await of_ann.changes(None, limit=9)).next
-        await of_ann.purge(tasks[0].id)
-        await of_ann.purge(tasks[1].id)
-        changes = json.loads((await of_ann.changes(token, limit=9)).changes)
+        token = (await anns_tasks.changes(None, limit=9)).next
+        await anns_tasks.purge(tasks[0].id)
+        await anns_tasks.purge(tasks[1].id)
+        changes = json.loads((await anns_tasks.changes(token, limit=9)).changes)
 
     assert changes == [{"id": str(task.id), "task": None} for task in tasks]
-    assert postgres.query(of_bob, name) == before
+    assert postgres.query(bobs_counts_sql, name) == before
     assert before.endswith("|1|1")
 
 
@@ -431,6 +437,7 @@ BREACHES = {
     "CREATE RULE nothing AS ON INSERT TO own_tasks DO INSTEAD NOTHING": "DROP VIEW own_tasks",
     "DROP POLICY own_rows ON tasks": "CREATE POLICY own_rows ON tasks TO taskward_app USING",
 }
+"""Each breach, and how the repair that is reported for it begins."""
 
 
 async def repair_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url: str, repair: str) -> None:
@@ -441,7 +448,7 @@ async def repair_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", ur
 
 
 @pytest.mark.parametrize("breach", BREACHES, ids=BREACHES)
-async def test_migrate_repairs_every_breach_or_reports_why_it_cannot(
+async def test_migrate_repairs_every_breach_except_views_and_policies_that_are_not_ours(
     postgres: PostgresServer, breach: str
 ) -> None:
     url = await migrated_database(postgres)
@@ -482,7 +489,7 @@ async def test_each_breach_of_row_level_security_is_reported_with_the_statement_
         await connection.close()
 
 
-async def test_given_a_breach_at_the_start_then_no_request_is_served_until_it_is_repaired(
+async def test_given_a_breach_at_the_start_then_no_statement_runs_until_it_is_repaired(
     postgres: PostgresServer,
 ) -> None:
     url = await migrated_database(postgres)
@@ -492,8 +499,11 @@ async def test_given_a_breach_at_the_start_then_no_request_is_served_until_it_is
             trouble = await database.trouble()
             assert trouble is not None
             assert "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY" in trouble
+            with pytest.raises(DatabaseNotSetUp):
+                await TwoOwners(database).add_tasks()
 
         assert await database.trouble() is None
+        await TwoOwners(database).add_tasks()
 
 
 async def test_a_view_that_shows_rows_without_an_owner_is_detected_by_reading_it(

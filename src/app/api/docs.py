@@ -71,7 +71,7 @@ async def serve_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get_public("/docs/{name:str}", include_in_schema=False)
 async def serve_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-    """Serve a file of the documentation page."""
+    """Serve a file of the documentation page or of the problem pages."""
     if name not in _ASSETS:
         raise NotFoundException
     return _ASSETS[name].respond(request)

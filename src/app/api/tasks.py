@@ -99,7 +99,7 @@ class TaskController(Controller):
     async def batch_tasks(self, request: TaskRequest) -> JsonResponse[schemas.BatchResults]:
         """Run a batch of operations, all or none."""
         check_room_for_response(request)
-        commands, keyed = await read_batch(request, await json_body(request, many=True))
+        commands, keyed = await read_batch(request, await json_body(request, is_batch=True))
         form = form_of(commands)
 
         async def do(tasks: TaskService) -> JsonResponse[schemas.BatchResults]:

@@ -15,14 +15,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from granian.net import SocketSpec  # type: ignore[attr-defined]  # granian gives it this name itself
+from granian.net import SocketSpec  # type: ignore[attr-defined]  # granian exports it without declaring it
 from granian.server.mp import MPServer, WorkerProcess
 
 from app.supervision import DRAIN, LEAVE, STARTED
 
 log = structlog.get_logger()
 
-LEAVE_AGAIN: Final = 0.2  # seconds until a worker is informed of its end again
+LEAVE_AGAIN: Final = 0.2  # seconds between two LEAVE signals to a worker
 NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
@@ -54,7 +54,7 @@ class SignalEvent:
         os.kill(os.getpid(), WAKE)
 
     def clear(self) -> None:
-        """Do nothing: `wait` has taken the signal. A signal that came after it has another cause."""
+        """Do nothing: `wait` has taken the signal. One that came later must not be lost."""
 
     def take_wake(self) -> None:
         """Forget a `set` that no `wait` has taken yet."""
@@ -64,7 +64,8 @@ class SignalEvent:
     def wait(self) -> None:
         """Wait for `set` or a signal, and handle all signals.
 
-        A worker may have ended because the whole process group got a stop signal, which is then pending.
+        A stop signal may be pending behind the wake. Then the worker ended because the whole process group
+        got that signal, and it is not replaced.
         """
         number = signal.sigwait({*SIGNALS, WAKE})
         if number != WAKE:
@@ -106,12 +107,14 @@ class Server(MPServer):
             self._sso.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT * 1000)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Stop. If a worker died again within seconds, log that as the cause.
+        """Stop, after a stop signal or because a worker died again within seconds.
 
-        First each worker adds `connection: close` to its responses for a moment, also without a shutdown
-        delay. Otherwise a client may send a request on a connection that the worker is closing, and cannot
-        know whether it ran. If the signal was sent to the whole process group, workers end by themselves:
-        that is no error.
+        After a stop signal each worker first adds `connection: close` to its responses for a moment, also
+        without a shutdown delay. Otherwise a client may send a request on a connection that the worker is
+        closing, and cannot know whether it ran. If the signal was sent to the whole process group, workers
+        end by themselves: that is no error.
+
+        After a worker died again, log that as the cause.
         """
         if self.interrupt_signal:
             self._drain()
@@ -142,11 +145,14 @@ class Server(MPServer):
                 return
             self._replace(index, spawn_target, target_loader)
         self.after_replacing()
-        if self.interrupt_children:  # `_wait_for_start` may have taken the signal
+        if self.interrupt_children:  # `_wait_for_start` may have taken the wake of a worker that died
             self.main_loop_interrupt.set()
 
     def _replace(self, index: int, spawn_target: Any, target_loader: Any) -> None:
-        """Start a worker, and stop the one before it when it has started."""
+        """Start a worker, wait for it (START_MAX at most), and stop its predecessor.
+
+        The predecessor stops even if the new worker failed to start.
+        """
         before = self.wrks[index]
         before.interrupt_by_parent = True  # from now on, its end is no failure
         worker = self._spawn_worker(index, spawn_target, target_loader)
@@ -155,7 +161,7 @@ class Server(MPServer):
         self._wait_for_start(worker)
         log.info("worker replaced", pid=before.inner.pid, cause="SIGHUP", restarts=self.restarts)
         _announce_leaving(before)
-        threading.Event().wait(NOTICE)
+        _pause(NOTICE)
         before.terminate()
         before.join(DRAIN)
         if before.is_alive():
@@ -163,10 +169,10 @@ class Server(MPServer):
             before.join()
 
     def _wait_for_start(self, worker: WorkerProcess) -> None:
-        """Wait until a new worker has started, which it signals, or has failed to."""
+        """Wait for the signal of a new worker that it has started, or for its end."""
         until = time.monotonic() + START_MAX
         while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & {WAKE, *STOP}:
-            threading.Event().wait(START_CHECK)
+            _pause(START_CHECK)
         self.main_loop_interrupt.take_wake()
 
     def _respawn_workers(
@@ -189,7 +195,7 @@ class Server(MPServer):
                 _announce_leaving(worker)
             if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
                 break
-            threading.Event().wait(min(left, LEAVE_AGAIN))  # `time.sleep` can fail under a faked clock
+            _pause(min(left, LEAVE_AGAIN))
             self.main_loop_interrupt.handle_pending()
 
 
@@ -208,6 +214,11 @@ def block_signals() -> None:
 
     signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, WAKE})
     os.register_at_fork(after_in_child=in_worker)
+
+
+def _pause(seconds: float) -> None:
+    # Not `time.sleep`: it can fail under libfaketime, with which a test sets the clock.
+    threading.Event().wait(seconds)
 
 
 def _announce_leaving(worker: WorkerProcess) -> None:

@@ -30,7 +30,7 @@ DEFAULT_QUOTA = StorageQuota()
 class KeyedWrites:
     """Runs one write of one owner under a key."""
 
-    def __init__(  # noqa: PLR0913 - keywords, each given at its one call
+    def __init__(  # noqa: PLR0913 - all are passed by name, in one place
         self,
         connection: Session,
         *,
@@ -115,7 +115,7 @@ class KeyedWrites:
         raise AlreadyDone(StoredResponse(row["status"], headers, row["body"]))
 
     async def _make_room(self, size: int) -> None:
-        """Count the stored responses again. The old count may be too large, for example with expired ones.
+        """Delete expired responses and count the others again: the old count may be too large.
 
         `size`: the bytes that the new response needs.
 
@@ -132,5 +132,6 @@ class KeyedWrites:
                 values = {"since": self._since, "responses": too_many, "bytes": too_much}
                 (after,) = await session.rows(idempotency.ROOM_AFTER, **values)
                 seconds = ceil(after["seconds"] or 0)
-                # A response that was stored after this request began would give slightly more than a day.
+                # The response that must expire may have been stored after this request began. Then `seconds`
+                # is slightly more than RETENTION.
                 raise TooManyKeys(min(max(1, seconds), int(RETENTION.total_seconds())))

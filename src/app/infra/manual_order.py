@@ -15,7 +15,11 @@ from app.infra.task_rows import shown
 
 
 async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
-    """Move a task: read, then write unless another write came in between. Then lock the owner and repeat."""
+    """Move a task: read, and write its position.
+
+    If another write came in between, or if there is no room, lock the owner and try once more. If there is
+    still no room, give new positions to the tasks around.
+    """
     seen = await _read_neighbours(session, move)
     if (moved := await _put(session, move, seen, at=at)) is not None:
         return moved
@@ -30,7 +34,11 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
 
 
 async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
-    """Return the positions of both tasks and of the neighbour, or raise the reason for a refusal."""
+    """Return the positions, or raise the reason for a refusal.
+
+    They are those of the task to move, of its target (the task beside which it goes), and of the target's
+    neighbour on the side to which it goes.
+    """
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
     (seen,) = await session.rows(statement, task_id=move.task_id, beside=move.beside)
     if seen["json"] is None:
@@ -59,18 +67,24 @@ async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) ->
 async def _spread(session: OwnerSession, move: Move, target: Position, *, at: datetime) -> None:
     """Write new positions for the tasks around `target`: for as few as needed."""
     pair = [move.task_id, move.beside] if move.before else [move.beside, move.task_id]
-    for reach, longest in REACHES:
-        values = {"task_id": move.task_id, "beside": move.beside, "position": target, "limit": reach + 1}
+    for tasks_on_each_side, position_max in REACHES:
+        values = {
+            "task_id": move.task_id,
+            "beside": move.beside,
+            "position": target,
+            "limit": tasks_on_each_side + 1,
+        }
         before = await session.rows(manual_order.NEAREST_BEFORE, **values)
         after = await session.rows(manual_order.NEAREST_AFTER, **values)
         low = first = before[-1]["position"] if before else target
         high = last = after[-1]["position"] if after else target
-        if len(before) <= reach:
+        if len(before) <= tasks_on_each_side:
             low = between(None, first, at)
-        if len(after) <= reach:
+        if len(after) <= tasks_on_each_side:
             high = between(last, None, at)
-        ids = [row["id"] for row in reversed(before[:reach])] + pair + [row["id"] for row in after[:reach]]
-        if positions := spread(len(ids), low, high, longest=longest):
+        ids_before = [row["id"] for row in reversed(before[:tasks_on_each_side])]
+        ids = ids_before + pair + [row["id"] for row in after[:tasks_on_each_side]]
+        if positions := spread(len(ids), low, high, longest=position_max):
             await session.rows(manual_order.SPREAD, ids=ids, positions=positions, at=at)
             return
     raise RuntimeError("a whole list has no room for new positions")

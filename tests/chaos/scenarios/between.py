@@ -31,7 +31,7 @@ def pooler_killed(harness: Harness) -> None:
         pooler.start()
 
 
-@scenario("pooler in transaction mode, 4 processes", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+@scenario("pooler in transaction mode, 4 processes", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
 def pooler_shared(harness: Harness) -> None:
     pooler = PgBouncer(harness.database_url, harness.folder / "pooler", server_connections=3)
     settings = {"WEB_CONCURRENCY": "4"}
@@ -62,7 +62,7 @@ def wire_drips(harness: Harness) -> None:
 
 @scenario(
     "COMMIT succeeds, its reply is lost, then the connection is cut",
-    Allowed(outage=1.5, slowest=3.0, during=0.3, reads=1.0),
+    Allowed(outage=1.5, slowest=3.0, share_during=0.3, share_of_reads=1.0),
 )
 def wire_cut(harness: Harness) -> None:
     with wired(harness) as (wire, service), harness.under_load(service), harness.fault():

@@ -1,4 +1,4 @@
-"""Clients that leave, and clients that never end."""
+"""Clients that disconnect in the middle of their body."""
 
 import socket
 import struct
@@ -14,7 +14,7 @@ GONE: Final = 200
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
 
 
-@scenario("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+@scenario("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
 def client_gone(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
         time.sleep(0.5)
@@ -24,7 +24,9 @@ def client_gone(harness: Harness) -> None:
                 leave(port_of(service), abruptly=bool(number % 2))
             time.sleep(1.0)
         more = descriptors(service) - open_before
-        harness.promise(more <= 4, f"{GONE} left; {more} descriptors more are open afterwards")
+        harness.promise(
+            more <= 4, f"{GONE} clients disconnected; {more} more descriptors are open afterwards"
+        )
         harness.promise('"status": 500' not in service.log.read_text(), "no 500 in the log")
 
 

@@ -18,7 +18,7 @@ from tests.support.servers.jwks import jwks_server
 from tests.support.signing import SigningKey
 
 AGE: Final = 600  # seconds: more than any of these clocks is wrong, so no token seems to be from the future
-ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, during=1.0)
+ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
 
 
 def clock_off(harness: Harness, seconds: int) -> None:

@@ -19,7 +19,7 @@ UNFINISHED: Final = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + 
 
 @scenario(
     "idle connections: 1,500 that send nothing, 1,500 that never end a head",
-    Allowed(outage=BUSY, slowest=2.0, during=1.0),
+    Allowed(outage=BUSY, slowest=2.0, share_during=1.0),
 )
 def idle_connections(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
@@ -41,7 +41,7 @@ def idle_connections(harness: Harness) -> None:
 
 @scenario(
     "slow readers: 60 of one person's large page, 60 of the documentation",
-    Allowed(outage=BUSY, slowest=2.0, during=1.0),
+    Allowed(outage=BUSY, slowest=2.0, share_during=1.0),
 )
 def slow_readers(harness: Harness) -> None:
     with harness.serving() as service:

@@ -18,7 +18,7 @@ IDLE = TERMINATE + " AND state = 'idle'"
 WAITING = TERMINATE + " AND wait_event_type = 'Lock'"
 
 
-@scenario("idle connections terminated", Allowed(outage=BUSY, slowest=2.0, during=1.0))
+@scenario("idle connections terminated", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
 def idle_terminated(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service) as load, harness.fault():
         ended = 0
@@ -31,7 +31,10 @@ def idle_terminated(harness: Harness) -> None:
         harness.promise(ended >= 5, f"{ended} connections were ended")
 
 
-@scenario("terminated in the middle of a query", Allowed(outage=BUSY, slowest=2.0, during=0.5, reads=1.0))
+@scenario(
+    "terminated in the middle of a query",
+    Allowed(outage=BUSY, slowest=2.0, share_during=0.5, share_of_reads=1.0),
+)
 def terminated_mid_query(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service), harness.fault():
         ended = 0

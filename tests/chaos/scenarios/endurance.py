@@ -14,7 +14,7 @@ PEOPLE: Final = 32
 GROWTH: Final = 1.05  # allowed ratio of the memory at the end to the memory after warming up
 
 
-@scenario("very many requests at a steady rate", Allowed(outage=2.0, slowest=3.0, during=1.0))
+@scenario("very many requests at a steady rate", Allowed(outage=2.0, slowest=3.0, share_during=1.0))
 def endurance(harness: Harness) -> None:
     total, warm = (300_000, 50_000) if harness.long else (8_000, 4_000)
     with harness.serving(settings={"LOG_LEVEL": "error"}) as service:

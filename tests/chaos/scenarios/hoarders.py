@@ -18,7 +18,7 @@ BYTES_MAX = 32 * 1024 * 1024  # bytes
 
 @scenario(
     "one person stores all the responses that Idempotency-Keys allow",
-    Allowed(outage=BUSY, slowest=3.0, during=1.0),
+    Allowed(outage=BUSY, slowest=3.0, share_during=1.0),
 )
 def hoarder(harness: Harness) -> None:
     letters, chance = [chr(code) for code in range(0x4E00, 0x9F00)], random.Random(1)

@@ -22,11 +22,11 @@ from tests.support.servers.jwks import JwksServer, jwks_server
 from tests.support.servers.service import Service
 from tests.support.signing import SigningKey
 
-UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0)
+UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
 RATE = 1000  # forged tokens a second
 
 
-@scenario("auth server down at the start", Allowed(outage=6.0, slowest=3.0, before=None, back=2.0))
+@scenario("auth server down at the start", Allowed(outage=6.0, slowest=3.0, share_before=None, back=2.0))
 def auth_down_at_start(harness: Harness) -> None:
     key, port = SigningKey("one"), free_port()
     tokens, settings = all_signed(key, new_people(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}

@@ -30,7 +30,7 @@ APART = 6.0
 """Seconds between two kills. If a worker dies within 5.5 s of another one, granian ends the service."""
 REQUESTS = 200
 COUNT = "taskward_http_request_duration_seconds_count"
-UNNOTICED = Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS)
+UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=ALWAYS)
 
 
 @scenario("SIGTERM at start", UNNOTICED)

@@ -24,7 +24,7 @@ DELAY = 1  # seconds of SHUTDOWN_DELAY
 
 @scenario(
     "SIGTERM, and started again",
-    Allowed(outage=START, slowest=5.0, during=0.0, answers=EXPECTED | {REFUSED}),
+    Allowed(outage=START, slowest=5.0, share_during=0.0, answers=EXPECTED | {REFUSED}),
 )
 def sigterm(harness: Harness) -> None:
     settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}
@@ -76,7 +76,7 @@ def main_killed(harness: Harness) -> None:
 
 @scenario(
     "two processes behind a TCP proxy, replaced in turn",
-    Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS),
+    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=ALWAYS),
 )
 def rolling(harness: Harness) -> None:
     with ExitStack() as stack:

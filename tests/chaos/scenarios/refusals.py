@@ -15,7 +15,7 @@ from tests.chaos.small_disk import filled, in_a_small_place
 
 HELD = 6.0  # seconds
 SETTLED = 1.5  # seconds until the free space within PostgreSQL's pages is used up too
-READS_WORK = Allowed(outage=BUSY, slowest=2.0, reads=1.0, nothing_new_from=SETTLED, back=0.5)
+READS_WORK = Allowed(outage=BUSY, slowest=2.0, share_of_reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 
 @scenario("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))

@@ -19,7 +19,7 @@ WHERE state = 'active' AND query_start < now() - interval '1.5 s' AND backend_ty
 
 @scenario(
     "searches: 24 at once of one person, for ten words in 1,200 long texts",
-    Allowed(outage=BUSY, slowest=3.0, during=1.0),
+    Allowed(outage=BUSY, slowest=3.0, share_during=1.0),
 )
 def searches(harness: Harness) -> None:
     with harness.serving() as service:

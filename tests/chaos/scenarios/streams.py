@@ -30,7 +30,7 @@ HEARD: Final = 3.0 + BUSY  # seconds after the store or the worker is back
 
 @scenario(
     "`LIVE_STORE` killed, paused, half open",
-    Allowed(outage=BUSY, slowest=2.0, during=1.0, answers=ALWAYS),
+    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=ALWAYS),
 )
 def live_store(harness: Harness) -> None:
     (place := harness.folder / "store").mkdir()

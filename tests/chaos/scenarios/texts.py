@@ -18,7 +18,7 @@ ROUNDS = 5
 
 @scenario(
     "marks: tags of 120,000 combining marks, and the largest batches",
-    Allowed(outage=BUSY, slowest=3.0, during=1.0),
+    Allowed(outage=BUSY, slowest=3.0, share_during=1.0),
 )
 def marks(harness: Harness) -> None:
     operations = [{"op": "create", "title": "x", "description": DESCRIPTION} for _ in range(100)]

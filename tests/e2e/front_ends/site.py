@@ -33,7 +33,7 @@ class Site:
         self.running.close()
 
     def titles_of(self, email: str) -> list[str]:
-        """Return the titles in a person's list, oldest first, read from the database."""
+        """Return the titles of a person's tasks, those in the trash too, oldest first, read from the database."""
         user = self.postgres.query(
             f"COPY (SELECT id FROM \"user\" WHERE email = '{email}') TO STDOUT", self.auth_database
         )

@@ -35,7 +35,7 @@ CONNECTION_CLOSE: Final = (b"connection", b"close")
 class Edge:
     """The ASGI application: Litestar, wrapped in the outermost middleware."""
 
-    def __init__(  # noqa: PLR0913 - keywords, each given at its one call
+    def __init__(  # noqa: PLR0913 - all are passed by name, in one place
         self,
         app: Litestar,
         document: Document,

@@ -22,9 +22,12 @@ from app.event_loop import SMALL_REQUESTS, TimeSlice
 from app.quoting import quote
 
 LENGTH_DIGITS: Final = 18  # of Content-Length
-SMALL_BODY: Final = 16 * 1024  # bytes; a larger body counts while it is in memory
+SMALL_BODY: Final = 16 * 1024
+"""Bytes. A larger body counts towards BODIES_OF_ONE and BODIES_OF_ALL until its request is answered."""
 COSTLY_BODY: Final = 2 * 1024
-"""Bytes. So much text that is not ASCII takes milliseconds to prepare for searches."""
+"""Bytes. A larger body takes milliseconds if it is a batch, or if text that is not ASCII must be prepared
+for searches.
+"""
 HEADER_MAX: Final = 1024  # characters of `Accept` and of `Content-Type`
 BODIES_OF_ONE: Final = 8 * 1024 * 1024  # bytes that are in memory at once, of one person
 BODIES_OF_ALL: Final = 64 * 1024 * 1024  # bytes that are in memory at once, of all people in a process
@@ -88,10 +91,11 @@ class TaskRequest(Request[Any, Any, Any]):
 def check_room_for_response(request: TaskRequest) -> None:
     """Refuse a write before it runs if its response may be large and earlier ones have not been read.
 
-    Once the write is done, its response is always sent. Unread responses of other people refuse no write.
+    Once the write is done, its response is always sent. If only other people have unread responses, the write
+    is not refused.
 
     Raises:
-        TooManyUnreadResponses: the user has no room left for a page.
+        TooManyUnreadResponses: the user's unread responses leave no room for one of PAGE_BYTES.
 
     """
     refusal = request.context.app.large_responses.refusal_for(request.context.user_id, PAGE_BYTES)
@@ -101,7 +105,7 @@ def check_room_for_response(request: TaskRequest) -> None:
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-PROBLEM: Final = "application/problem+json"  # RFC 9457; a client that accepts it accepts all our responses
+PROBLEM: Final = "application/problem+json"  # RFC 9457; who accepts it gets any response: see `accepts`
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
 
@@ -132,11 +136,15 @@ class MediaTypeRefused(HTTPException):
         super().__init__(detail=f"{was} Send it as {types}, in UTF-8.")
 
 
-async def json_body(request: TaskRequest, *types: str, optional: bool = False, many: bool = False) -> bytes:
+async def json_body(
+    request: TaskRequest, *types: str, ignore_type_if_empty: bool = False, is_batch: bool = False
+) -> bytes:
     """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
 
-    The body may be empty. If it is `optional` and empty, any `Content-Type` is valid, because some clients
-    always send one. `many`: the body has many parts, so even a small one takes long.
+    The body may be empty.
+
+    `ignore_type_if_empty`: an empty body may have any `Content-Type`, because some clients always send one.
+    `is_batch`: the body has many operations, so even a small one takes long.
 
     Raises:
         HTTPException: 400, 408, 413 or 415.
@@ -149,19 +157,19 @@ async def json_body(request: TaskRequest, *types: str, optional: bool = False, m
     empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
     accepted = types or (JSON,)
     type_ok = empty if content_type is None else _is_one_of(accepted, content_type)
-    if empty and (optional or (type_ok and coding is None)):
+    if empty and (ignore_type_if_empty or (type_ok and coding is None)):
         return b""
     if coding is not None and coding.strip(" \t").lower() != "identity":
         raise ContentCodingRefused
-    if not (type_ok or optional):
+    if not (type_ok or ignore_type_if_empty):
         raise MediaTypeRefused(content_type, accepted)
-    body = b"" if empty else await _whole_body(request, many=many)
+    body = b"" if empty else await _whole_body(request, is_batch=is_batch)
     if body and not type_ok:
         raise MediaTypeRefused(content_type, accepted)
     return body
 
 
-async def _whole_body(request: TaskRequest, *, many: bool) -> bytes:
+async def _whole_body(request: TaskRequest, *, is_batch: bool) -> bytes:
     context = request.context
     try:
         async with asyncio.timeout(context.app.body_timeout):
@@ -170,9 +178,13 @@ async def _whole_body(request: TaskRequest, *, many: bool) -> bytes:
         raise HTTPException(
             status_code=HTTPStatus.REQUEST_TIMEOUT, headers={"connection": "close"}
         ) from error
-    except InternalServerException as error:  # Litestar raises it when the client has disconnected
+    except InternalServerException as error:  # `body` raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
-    if len(body) > COSTLY_BODY and not context.body_held and (many or b"\\u" in body or not body.isascii()):
+    if (
+        len(body) > COSTLY_BODY
+        and not context.body_held
+        and (is_batch or b"\\u" in body or not body.isascii())
+    ):
         request.hold(len(body))
     if context.body_held:
         context.turn = await context.app.large_bodies.turn(context.user_id, len(body))

@@ -94,7 +94,7 @@ async def read_completion(
     target = _target(request, errors)
     errors.query()
     key = errors.idempotency_key()
-    body = await json_body(request, optional=True)
+    body = await json_body(request, ignore_type_if_empty=True)
     content = errors.json(body) if body.strip() else None
     members = {} if content is None else errors.members(content, {"completed": READERS["completed"]})
     errors.raise_any()

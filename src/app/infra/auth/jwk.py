@@ -31,7 +31,7 @@ class Key:
     key_id: str | None
     algorithms: tuple[str, ...]  # decided by the key, never by the token
     material: Any  # the key object of PyJWT
-    written: str  # its members as text, to compare this set with the previous one
+    text: str  # all members of the key, to see whether a new set still has it
 
 
 def read_key_set(document: bytes) -> tuple[Key, ...]:

@@ -152,7 +152,7 @@ class Jwks:
         return trouble
 
     def _replace_keys(self, keys: tuple[Key, ...]) -> None:
-        if {key.written for key in self._keys} - {key.written for key in keys}:
+        if {key.text for key in self._keys} - {key.text for key in keys}:
             self.generation += 1
         self._keys = keys
         if keys:

@@ -99,7 +99,7 @@ class Pool:
         elif self._closed:
             self._in_use.discard(connection)
             connection.terminate()
-        elif not (self._wait_queue.turns and self._wait_queue.serve(connection)):
+        elif not (self._wait_queue.timers and self._wait_queue.serve(connection)):
             self._in_use.discard(connection)
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))

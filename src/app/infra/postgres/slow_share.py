@@ -27,7 +27,8 @@ class SlowShare:
     def __init__(self, size: int, used_time: UsedTime) -> None:
         self._free = size
         self._used_time = used_time
-        # A statement in the share ends after its budget, so no waiter gives up before its deadline.
+        # `may_wait_longer` is always true: slow statements end after their budget, so it is worth waiting
+        # until the deadline.
         self._queue = WaitQueue(QUEUE * size, lambda: True)
 
     def __len__(self) -> int:

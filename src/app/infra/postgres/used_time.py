@@ -7,7 +7,7 @@ from typing import Final
 from app.domain.identity import UserId
 
 HALF_LIFE: Final = 30.0  # seconds after which half of the used time is forgotten
-LEAST: Final = 0.02  # seconds; shorter statements are not added
+LEAST: Final = 0.02  # seconds; `Database` does not add shorter statements
 PEOPLE_MAX: Final = 10_000  # people whose used time is remembered
 PER_STATEMENT: Final = 0.25  # seconds by which each running statement of a person delays the next one
 PER_SECOND: Final = 0.1  # seconds by which each second of used time delays it
@@ -33,14 +33,14 @@ class UsedTime:
         return float(seconds * 0.5 ** ((asyncio.get_running_loop().time() - at) / HALF_LIFE))
 
     def add(self, person: UserId, seconds: float) -> None:
-        """Add the time for which a statement that ends now used its connection."""
+        """Add the seconds for which a statement used its connection. Call it when the statement ends."""
         self._used[person] = self.seconds(person) + seconds, asyncio.get_running_loop().time()
         self._used.move_to_end(person)
         if len(self._used) > PEOPLE_MAX:
             self._used.popitem(last=False)
 
     def delay(self, person: UserId, running: int) -> float:
-        """Return by how many seconds a statement goes later than one of somebody who used nothing.
+        """Return the delay of a person's next statement in seconds; 0 for somebody who used nothing lately.
 
         `running`: how many other statements of the person run or wait for a connection. Because the delay has
         a maximum, nobody waits forever.

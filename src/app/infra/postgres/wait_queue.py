@@ -2,7 +2,7 @@
 
 The oldest request goes first. But a request may have a delay: then it is treated as if it had joined so many
 seconds later. People with many or slow statements have longer delays (`used_time.py`), so they do not make
-the others wait. Requests that join after the delay never overtake.
+the others wait. A request with a delay of 1 s is overtaken only by requests that join within that second.
 
 If the queue is full and a waiting request has a longer delay than the newcomer, the youngest request of the
 longest delay is refused. Otherwise the newcomer is refused.
@@ -19,13 +19,13 @@ from app.infra.postgres.connect import Connection
 PATIENCE: Final = 2.0  # seconds that a request waits for a connection, unless `may_wait_longer`
 
 Turn: TypeAlias = "asyncio.Future[Connection | None]"
-"""A connection, or None: room to open one."""
+"""A request waits for its result: a connection, or None, which means that it may open a new one."""
 
 
 class Place(NamedTuple):
     """A place in the queue. Places compare by their time."""
 
-    at: float  # when the request joined, and its delay after that: seconds on the loop's clock
+    at: float  # the time of joining plus the delay: seconds on the loop's clock
     number: int  # how many requests joined before; no two places have the same
     delay: float  # seconds
     turn: Turn
@@ -46,25 +46,25 @@ class WaitQueue:
         """
         self._length = length
         self._may_wait_longer = may_wait_longer
-        self.turns: dict[Turn, asyncio.TimerHandle] = {}
+        self.timers: dict[Turn, asyncio.TimerHandle] = {}
         self._places: dict[Turn, Place] = {}
         self._line: list[Place] = []  # in order
         self._numbers = count()
 
     def __len__(self) -> int:
-        return len(self.turns)
+        return len(self.timers)
 
     def join(self, delay: float = 0.0) -> Turn:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
-        `delay`: seconds by which requests that join later may go first, if they have no delay.
+        `delay`: a request without a delay that joins less than so many seconds later goes first.
 
         Raises:
-            PoolExhausted: the queue is full of requests of this delay and shorter ones. Waiting raises it
+            PoolExhausted: the queue is full, and no request in it has a longer delay. Waiting raises it
                 too: after `PATIENCE` (unless `may_wait_longer`), or when a request of a shorter delay takes
                 this place.
         """
-        if len(self.turns) >= self._length:
+        if len(self.timers) >= self._length:
             self._make_room(delay)
         loop = asyncio.get_running_loop()
         turn: Turn = loop.create_future()
@@ -76,12 +76,12 @@ class WaitQueue:
 
     def leave(self, turn: Turn) -> None:
         """Remove a request from the queue."""
-        if (timer := self.turns.pop(turn, None)) is not None:
+        if (timer := self.timers.pop(turn, None)) is not None:
             timer.cancel()
             del self._line[bisect_left(self._line, self._places.pop(turn))]
 
     def serve(self, connection: "Connection | None") -> bool:
-        """Give the first request a connection, or None for room to open one. Return False if none waits."""
+        """Give the first request a connection, or None: it may open one. Return False if no request waits."""
         while self._line:
             turn = self._line[0].turn
             self.leave(turn)
@@ -99,7 +99,7 @@ class WaitQueue:
             last.turn.set_exception(PoolExhausted("requests of people who use less took all places"))
 
     def _start_timer(self, turn: Turn) -> None:
-        self.turns[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._refuse_late, turn)
+        self.timers[turn] = asyncio.get_running_loop().call_later(PATIENCE, self._refuse_late, turn)
 
     def _refuse_late(self, turn: Turn) -> None:
         if self._may_wait_longer():
