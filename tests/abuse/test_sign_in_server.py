@@ -10,7 +10,7 @@ import time
 from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from urllib.parse import urlsplit
@@ -511,9 +511,12 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
     async with (
         door_to(database) as door,
         better_auth(door.url, settings=BEHIND_A_PROXY) as auth,
-        somebody(auth, address=an_address()) as ann,
+        AsyncExitStack() as stack,
     ):
-        await ann.account()
+        people = [await stack.enter_async_context(somebody(auth, address=an_address())) for _ in range(6)]
+        for person in people:
+            await person.account()
+        ann = people[0]
         locking, looking = [await asyncpg.connect(database) for _ in range(2)]
         most, before = 0, len(auth.printed)
         try:
@@ -524,7 +527,7 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
                 ):  # a door that was closed for five seconds, on a busy machine, is tried again
                     door.close()
                     door.knocks = asyncio.Semaphore(0)
-                    stuck = asyncio.gather(*(ann.get("/get-session") for _ in range(12)))
+                    stuck = asyncio.gather(*(person.get("/get-session") for person in people * 2))
                     async with asyncio.timeout(PATIENCE):
                         for _ in range(5):
                             await door.knocks.acquire()

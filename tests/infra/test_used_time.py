@@ -76,7 +76,7 @@ async def test_running_statements_and_used_seconds_delay_the_next_statement_up_t
         used_time.delay(ANN, 1),
     ]
 
-    assert delays == [0, 0.5, 0.2, 0.7]
+    assert delays == [0, 0.3, 0.2, 0.5]
     used_time.add(ANN, 1000)
     assert used_time.delay(ANN, 3) == used_time.delay(BOB, 99) == DELAY_MAX
 

@@ -165,9 +165,9 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Json], tuple[str, ...]]]] = {
         (),
     ),
     415: (
-        "The body is not `application/json`",
+        "The body is not `application/json`, or it has a content coding",
         _example(problem_of_status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
-        (),
+        ("Accept-Encoding",),
     ),
     422: ("The Idempotency-Key belongs to another request", _example(PROBLEMS[domain.KeyReused]), ()),
     428: (

@@ -38,6 +38,7 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
     "Retry-After.sometimes": _header("Seconds to wait, where waiting helps"),
     "WWW-Authenticate": _header("RFC 6750", required=True),
     "Connection": _header("`close`"),
+    "Accept-Encoding": _header("`identity`, if the body had a content coding (RFC 9110 §12.5.3)"),
 }
 """Each header by its name among the components: that of the header, and a word for this kind of it."""
 

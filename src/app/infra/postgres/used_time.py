@@ -9,7 +9,7 @@ from app.domain.identity import UserId
 HALF_LIFE: Final = 30.0  # seconds after which half of the used time is forgotten
 LEAST: Final = 0.02  # seconds; `Database` does not add shorter statements
 PEOPLE_MAX: Final = 10_000  # people whose used time is remembered
-PER_STATEMENT: Final = 0.5  # seconds by which each running statement of a person delays the next one
+PER_STATEMENT: Final = 0.3  # seconds by which each running statement of a person delays the next one
 PER_SECOND: Final = 0.1  # seconds by which each second of used time delays it
 DELAY_MAX: Final = 1.0  # seconds; half of what a request waits for a connection
 
