@@ -33,6 +33,7 @@ from tests.support.requests import task_request
 
 LENGTH = 60_000  # characters of the shorter text
 ROUNDS = 4
+TRIES = 3  # a busy machine may slow one measurement; a cost that grows faster fails each time
 NOISE = 0.004  # seconds that a measurement may be off
 
 UNITS = st.one_of(
@@ -130,7 +131,12 @@ def cost(reader: Callable[[str], object], text: str) -> float:
 @given(unit=UNITS)
 def test_twice_the_length_costs_at_most_three_times_the_time(name: str, unit: str) -> None:
     text = unit * (LENGTH // len(unit))
+    measured = []
 
-    once, twice = cost(READERS[name], text), cost(READERS[name], text * 2)
+    for _ in range(TRIES):
+        once, twice = cost(READERS[name], text), cost(READERS[name], text * 2)
+        measured.append((once, twice))
+        if twice <= 3 * once + NOISE:
+            return
 
-    assert twice <= 3 * once + NOISE, (once, twice)
+    pytest.fail(f"seconds for the text, and for twice the text: {measured}")
