@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,6 @@ KEPT = """async () => JSON.stringify([
 SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
 }).observe({type: "layout-shift", buffered: true}); }"""
-
-
-@pytest.fixture(scope="module")
-async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site_of(postgres, tmp_path_factory.mktemp("site")) as site:
-        with site.api():
-            yield site
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page of a new browser. An error that it does not catch fails the test."""
-    uncaught = list[str]()
-    async with await browser.new_context() as context:
-        page = await context.new_page()
-        page.on("pageerror", lambda error: uncaught.append(str(error)))
-        yield page
-    assert uncaught == []
 
 
 def listening(page: Page) -> tuple[list[str], list[str]]:

@@ -1,13 +1,11 @@
 """The page for somebody who has a keyboard, a screen reader or a small screen: in a real browser."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Page, ViewportSize, expect
 
-from dev.postgres import PostgresServer
-from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
+from tests.support.servers.site import PASSWORD, Site, Visitor
 
 pytestmark = pytest.mark.server
 
@@ -20,24 +18,6 @@ COVERED = """() => [...document.querySelectorAll("button, input, select, textare
     return width > 0 && there !== null && !target.contains(there);
   })
   .map((target) => `${target.tagName} ${target.className} ${target.getAttribute("aria-label") ?? target.textContent}`)"""
-
-
-@pytest.fixture(scope="module")
-async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site_of(postgres, tmp_path_factory.mktemp("site")) as site:
-        with site.api():
-            yield site
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page of a new browser. An error that it does not catch fails the test."""
-    uncaught = list[str]()
-    async with await browser.new_context() as context:
-        page = await context.new_page()
-        page.on("pageerror", lambda error: uncaught.append(str(error)))
-        yield page
-    assert uncaught == []
 
 
 def title_of(page: Page, title: str) -> Any:

@@ -36,13 +36,6 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, select, input:no
 
 
 @pytest.fixture(scope="module")
-async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site_of(postgres, tmp_path_factory.mktemp("site")) as site:
-        with site.api():
-            yield site
-
-
-@pytest.fixture(scope="module")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     async with await browser.new_context(timezone_id="Europe/Lisbon") as context:
         yield context
