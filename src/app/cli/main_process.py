@@ -27,9 +27,7 @@ NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, 
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
 WAKE: Final = STARTED  # sent by a worker that has started, and by this process to itself when one has ended
-START_MAX: Final = (
-    30.0  # seconds; a worker that takes longer to start does not delay the end of the one before
-)
+START_MAX: Final = 30.0  # seconds; SIGHUP waits no longer for the start of a worker
 START_CHECK: Final = 0.05  # seconds between two checks whether a worker has started
 
 # What the kernel does with a response that its client does not read (socket(7), tcp(7)). Connections inherit
