@@ -52,15 +52,18 @@ def main(folder: Path) -> None:
 
 
 def connected(address: str) -> socket.socket:
-    """Connect from an address, as soon as nginx listens."""
+    """Connect from an address, as soon as nginx listens and the kernel has the address's route.
+
+    Linux adds the route of a new IPv6 address in the background, so the network is unreachable for a moment.
+    """
     deadline = time.monotonic() + 10
     while True:
         client = socket.socket(socket.AF_INET6)
         client.settimeout(5)
-        client.bind((address, 0))
         try:
+            client.bind((address, 0))
             client.connect((ONE, PORT))
-        except ConnectionRefusedError:
+        except OSError:
             client.close()
             if time.monotonic() > deadline:
                 raise
