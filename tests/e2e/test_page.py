@@ -48,26 +48,26 @@ async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_s
 
     await ann.add("Water the plants", "Call the dentist", "Read a book")
     assert await ann.titles() == ["Read a book", "Call the dentist", "Water the plants"]
-    await ann.done("Water the plants").check()
+    await ann.checkbox("Water the plants").check()
     await ann.edit("Call the dentist", Title="Call the dentist on Tuesday", Tags="health", Priority="high")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("#health")).to_be_visible()
     await page.get_by_role("button", name="Delete Read a book").click()
-    await expect(ann.done("Read a book")).to_have_count(0)
+    await expect(ann.checkbox("Read a book")).to_have_count(0)
     await page.get_by_role("button", name="Undo").click()
-    await expect(ann.done("Read a book")).to_have_count(1)
+    await expect(ann.checkbox("Read a book")).to_have_count(1)
 
     await page.reload()
-    await expect(ann.done("Read a book")).to_be_visible()
+    await expect(ann.checkbox("Read a book")).to_be_visible()
     assert await ann.titles() == ["Read a book", "Call the dentist on Tuesday"]
     await ann.show("Done")
-    await expect(ann.done("Water the plants")).to_be_checked()
+    await expect(ann.checkbox("Water the plants")).to_be_checked()
     await assert_no_token_is_kept(page, requested)
 
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
     await ann.sign_in()
-    await expect(ann.done("Read a book")).to_be_visible()
+    await expect(ann.checkbox("Read a book")).to_be_visible()
 
     async with await browser.new_context() as another:
         bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
@@ -90,7 +90,7 @@ async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_ca
 
     policy = html.headers["content-security-policy"]
     assert "default-src 'none'" in policy
-    assert f"connect-src 'self' http://127.0.0.1:{site.env['PORT']};" in policy
+    assert f"connect-src 'self' {site.api_url};" in policy
     assert "frame-ancestors 'none'" in policy
     assert html.headers["cache-control"] == "no-cache"
     assert "immutable" in script.headers["cache-control"]
@@ -106,7 +106,7 @@ async def test_a_person_can_use_search_tags_the_trash_and_the_manual_order(site:
     await ann.add("Water the plants", "Water the fern", "Buy milk")
 
     await page.get_by_label("Search").fill("wat fer")
-    await expect(ann.done("Buy milk")).to_have_count(0)
+    await expect(ann.checkbox("Buy milk")).to_have_count(0)
     await page.get_by_label("Search").fill("water fer")
     await expect(page.locator(".task")).to_have_count(1)
     await page.get_by_label("Search").fill("")
@@ -124,7 +124,7 @@ async def test_a_person_can_use_search_tags_the_trash_and_the_manual_order(site:
     await page.get_by_role("button", name="Restore Buy milk").click()
     await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
     await ann.show("Open")
-    await expect(ann.done("Buy milk")).to_be_visible()
+    await expect(ann.checkbox("Buy milk")).to_be_visible()
 
 
 FOCUS_NEW_TASK_WHEN_SAVED = """
@@ -169,18 +169,18 @@ async def test_only_the_refused_optimistic_change_is_undone(site: Site, page: Pa
         )
 
     await page.route("**/complete", refuse, times=1)
-    await ann.done("refused").click()
+    await ann.checkbox("refused").click()
     await page.route(re.compile(r"/tasks/[0-9a-f-]+$"), refuse, times=1)
     await page.get_by_role("button", name="Delete also refused").click()
-    await ann.done("kept").check()
+    await ann.checkbox("kept").check()
     await ann.add("added meanwhile")
     answer.set()
 
     await expect(page.locator(".notice")).to_contain_text("Not just now.")
-    await expect(ann.done("also refused")).to_be_visible()
-    await expect(ann.done("refused")).not_to_be_checked()
-    await expect(ann.done("kept")).to_be_checked()
-    await expect(ann.done("added meanwhile")).to_be_visible()
+    await expect(ann.checkbox("also refused")).to_be_visible()
+    await expect(ann.checkbox("refused")).not_to_be_checked()
+    await expect(ann.checkbox("kept")).to_be_checked()
+    await expect(ann.checkbox("added meanwhile")).to_be_visible()
 
 
 async def test_a_long_list_loads_more_on_scrolling_and_does_not_jump_meanwhile(
@@ -194,7 +194,7 @@ async def test_a_long_list_loads_more_on_scrolling_and_does_not_jump_meanwhile(
             method: "POST", body: JSON.stringify({title: `task ${n}`}),
             headers: {"content-type": "application/json", authorization: `Bearer ${token}`}})));
         }""",
-        f"http://127.0.0.1:{site.env['PORT']}",
+        site.api_url,
     )
     await page.add_init_script(f"({SHIFTS})()")
 
@@ -333,9 +333,9 @@ async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_sessi
             await page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
 
             await expect(page.get_by_role("dialog")).to_have_count(0)
-            await expect(ann.done("a long draft that must not be lost")).to_be_visible()
+            await expect(ann.checkbox("a long draft that must not be lost")).to_be_visible()
             await page.reload()
-            await expect(ann.done("a long draft that must not be lost")).to_be_visible()
+            await expect(ann.checkbox("a long draft that must not be lost")).to_be_visible()
             await assert_no_token_is_kept(page, requested)
 
 
@@ -347,9 +347,9 @@ async def test_the_page_says_that_the_server_is_unreachable_and_works_again_afte
             ann = await Visitor.signed_up(page, site)
             await ann.add("Water the plants")
 
-        await ann.done("Water the plants").click()
+        await ann.checkbox("Water the plants").click()
         await expect(page.locator(".notice")).to_contain_text("The server cannot be reached", timeout=8000)
-        await expect(ann.done("Water the plants")).not_to_be_checked()
+        await expect(ann.checkbox("Water the plants")).not_to_be_checked()
         await page.get_by_label("New task").fill("Written while it was away")
         await page.keyboard.press("Enter")
         await expect(page.locator(".notice")).to_contain_text("was not added", timeout=8000)
@@ -357,13 +357,13 @@ async def test_the_page_says_that_the_server_is_unreachable_and_works_again_afte
 
         with site.api():
             await page.keyboard.press("Enter")
-            await expect(ann.done("Written while it was away")).to_be_enabled()
+            await expect(ann.checkbox("Written while it was away")).to_be_enabled()
             async with page.expect_response(lambda answer: answer.url.endswith("/complete")):
-                await ann.done("Water the plants").check()  # shown as done before the server has answered
+                await ann.checkbox("Water the plants").check()  # shown as done before the server has answered
             await page.reload()
             assert await titles_when_loaded(ann) == ["Written while it was away"]
             await ann.show("Done")
-            await expect(ann.done("Water the plants")).to_be_checked()
+            await expect(ann.checkbox("Water the plants")).to_be_checked()
 
 
 async def titles_when_loaded(person: Visitor) -> list[Any]:

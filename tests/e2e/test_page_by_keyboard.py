@@ -38,7 +38,7 @@ async def pages_of(page: Page, site: Site, method: str, path: str = "") -> Any:
           const answer = await fetch(`${api}/api/me/tasks${path}`, {method, headers: {authorization: `Bearer ${token}`}});
           return answer.status === 204 ? null : await answer.json();
         }""",
-        [f"http://127.0.0.1:{site.env['PORT']}", method, path],
+        [site.api_url, method, path],
     )
 
 
@@ -106,9 +106,9 @@ async def test_ctrl_z_in_a_field_or_a_dialog_undoes_no_deletion(site: Site, page
     await page.get_by_role("dialog").get_by_role("button", name="Discard").press("Enter")
 
     await expect(title_of(page, "Bread")).to_be_focused()
-    await expect(ann.done("Milk")).to_have_count(0)
+    await expect(ann.checkbox("Milk")).to_have_count(0)
     await page.keyboard.press("Control+z")
-    await expect(ann.done("Milk")).to_be_visible()
+    await expect(ann.checkbox("Milk")).to_be_visible()
 
 
 async def test_undo_stands_where_the_task_was_three_tabs_from_the_next_one(site: Site, page: Page) -> None:
@@ -159,11 +159,11 @@ async def test_a_task_that_another_device_deletes_gives_its_focus_to_the_next_on
         ann = await Visitor.signed_up(page, site)
     await ann.add("Bread", "Milk", "Rent")
     tasks = {task["title"]: task["id"] for task in await pages_of(page, site, "GET")}
-    await ann.done("Milk").focus()
+    await ann.checkbox("Milk").focus()
 
     await pages_of(page, site, "DELETE", f"/{tasks['Milk']}")
 
-    await expect(ann.done("Milk")).to_have_count(0)
+    await expect(ann.checkbox("Milk")).to_have_count(0)
     await expect(title_of(page, "Bread")).to_be_focused()
 
 

@@ -65,7 +65,7 @@ async def ask(page: Page, site: Site, method: str, path: str, body: object = Non
             {method, headers, ...(body === null ? {} : {body: JSON.stringify(body)})});
           return answer.status === 204 ? null : await answer.json();
         }""",
-        [f"http://127.0.0.1:{site.env['PORT']}", method, path, body],
+        [site.api_url, method, path, body],
     )
 
 
@@ -266,8 +266,8 @@ async def test_after_a_conflict_is_closed_the_page_shows_the_tasks_and_the_text_
     await close(page)
 
     await expect(page.locator(".editor")).to_have_count(0)
-    await expect(ann.done(title)).to_be_visible()
-    await expect(ann.done("Beside it")).to_be_visible()
+    await expect(ann.checkbox(title)).to_be_visible()
+    await expect(ann.checkbox("Beside it")).to_be_visible()
     await expect(page.get_by_label("New task")).to_have_value("half a thought")
     assert {task["title"] for task in await ask(page, site, "GET", "")} == {title, "Beside it"}
 
@@ -339,7 +339,7 @@ async def test_a_row_with_a_render_error_shows_its_typed_text_and_the_other_rows
     await expect(page.get_by_label("New task")).to_have_value("half a thought")
     await page.evaluate("() => { HTMLDialogElement.prototype.showModal = window.showModal }")
     await page.get_by_role("button", name="Show it again").click()
-    await expect(ann.done("Call home")).to_be_visible()
+    await expect(ann.checkbox("Call home")).to_be_visible()
 
 
 async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reloaded(
@@ -365,7 +365,7 @@ async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reload
     await expect(page.locator("main [role=alert]").filter(has_text="Something went wrong")).to_be_visible()
     await expect(page.get_by_label("What you wrote")).to_have_value(f"{too_long}\nCall home\na long story")
     await page.get_by_role("button", name="Load the page again").click()
-    await expect(ann.done("Call home")).to_be_visible()
+    await expect(ann.checkbox("Call home")).to_be_visible()
 
 
 @pytest.mark.parametrize("answer", ["Escape", "Keep editing"])
@@ -395,7 +395,7 @@ async def test_in_the_trash_the_focus_moves_to_the_next_task_and_after_the_last_
     await ann.add("One", "Two")
     for title in ("Two", "One"):
         await page.get_by_role("button", name=f"Delete {title}").click()
-        await expect(ann.done(title)).to_have_count(0)
+        await expect(ann.checkbox(title)).to_have_count(0)
     await ann.show("Trash")
     await expect(page.locator(".task")).to_have_count(2)
 
@@ -416,11 +416,11 @@ async def test_show_all_for_a_tag_keeps_the_focus_on_the_filter(site: Site, page
     await ask(page, site, "POST", "", {"title": "Read"})
     await page.reload()
     await page.get_by_role("button", name="Show tasks tagged home").press("Enter")
-    await expect(ann.done("Read")).to_have_count(0)
+    await expect(ann.checkbox("Read")).to_have_count(0)
 
     await page.get_by_role("button", name="Show all").press("Enter")
 
-    await expect(ann.done("Read")).to_be_visible()
+    await expect(ann.checkbox("Read")).to_be_visible()
     await expect(page.get_by_role("button", name="Open", exact=True)).to_be_focused()
 
 
@@ -440,7 +440,7 @@ async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsew
         await ask(page, site, method, f"/{tasks[title]}{path}")
 
         await expect(page.get_by_role("button", name="Undo")).to_have_count(0, timeout=4000)
-    await expect(ann.done("back")).to_be_visible()
+    await expect(ann.checkbox("back")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -466,14 +466,14 @@ async def test_undo_for_a_task_that_is_not_in_the_trash_explains_what_happened_t
 
     await expect(page.locator(".notice")).to_contain_text(text)
     await expect(page.locator(".notice")).not_to_contain_text("still in the trash")
-    await expect(ann.done("tab")).to_have_count(0 if method == "DELETE" else 1)
+    await expect(ann.checkbox("tab")).to_have_count(0 if method == "DELETE" else 1)
 
 
 async def test_all_done_is_shown_only_if_the_person_has_completed_a_task(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
     await ann.add("Call home")
-    await ann.done("Call home").check()
+    await ann.checkbox("Call home").check()
     await page.reload()
 
     await expect(page.get_by_role("heading", name="All done")).to_be_visible()
@@ -504,11 +504,11 @@ async def test_a_task_deleted_elsewhere_disappears_from_the_list_and_no_try_agai
     task = await task_of(page, site, "Shared errand")
     await ask(page, site, "DELETE", f"/{task['id']}")
 
-    await ann.done("Shared errand").click()
+    await ann.checkbox("Shared errand").click()
 
     await expect(page.locator(".notice")).to_contain_text("was deleted")
     await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
-    await expect(ann.done("Shared errand")).to_have_count(0)
+    await expect(ann.checkbox("Shared errand")).to_have_count(0)
 
 
 async def test_escape_in_an_input_method_and_a_wrong_click_lose_no_text_and_ctrl_enter_saves(
@@ -577,7 +577,7 @@ async def test_after_a_deletion_the_next_task_has_the_focus_and_the_page_does_no
     before = await page.evaluate("scrollY")
 
     await page.keyboard.press("Enter")
-    await expect(ann.done("task 05")).to_have_count(0)
+    await expect(ann.checkbox("task 05")).to_have_count(0)
 
     assert "task 04" in await page.evaluate("document.activeElement.closest('.task')?.textContent ?? ''")
     assert abs(await page.evaluate("scrollY") - before) < 200
@@ -648,7 +648,7 @@ async def test_given_no_stream_then_a_change_in_another_browser_is_shown_when_th
 
     await page.evaluate("window.dispatchEvent(new Event('focus'))")
 
-    await expect(ann.done("From the other browser")).to_be_visible()
+    await expect(ann.checkbox("From the other browser")).to_be_visible()
 
 
 async def test_a_change_in_one_browser_is_shown_in_another(site: Site, page: Page, browser: Browser) -> None:
@@ -656,16 +656,16 @@ async def test_a_change_in_one_browser_is_shown_in_another(site: Site, page: Pag
         ann = await Visitor.signed_up(page, site)
     async with other_browser(browser, ann) as other:
         await other.add("Milk", "Bread", "Rent")
-        await expect(ann.done("Rent")).to_be_visible()
-        await other.done("Milk").check()
-        await expect(ann.done("Milk")).to_be_checked()
+        await expect(ann.checkbox("Rent")).to_be_visible()
+        await other.checkbox("Milk").check()
+        await expect(ann.checkbox("Milk")).to_be_checked()
         await other.edit("Bread", Title="Dark bread", Priority="high")
         await save(other.page)
         await expect(row(page, "Dark bread")).to_contain_text("high priority")
         await other.page.get_by_role("button", name="Delete Rent").click()
-        await expect(ann.done("Rent")).to_have_count(0)
+        await expect(ann.checkbox("Rent")).to_have_count(0)
         await other.page.get_by_role("button", name="Undo").click()
-        await expect(ann.done("Rent")).to_be_visible()
+        await expect(ann.checkbox("Rent")).to_be_visible()
 
         await page.get_by_label("Order").select_option("position")
         await other.page.get_by_label("Order").select_option("position")
@@ -694,7 +694,7 @@ async def test_seven_tabs_of_one_browser_show_a_change_of_another_device_within_
             await ask(page, site, "POST", "", {"title": title})
             began = time.monotonic()
             await asyncio.gather(
-                *(Visitor(tab, site, ann.email).done(title).wait_for() for tab in (page, *tabs))
+                *(Visitor(tab, site, ann.email).checkbox(title).wait_for() for tab in (page, *tabs))
             )
             took.append(time.monotonic() - began)
 
@@ -726,7 +726,7 @@ async def test_after_the_worker_of_its_stream_was_killed_the_page_opens_another_
 
             await ask(page, site, "POST", "", {"title": "Milk"})
 
-            await expect(ann.done("Milk")).to_be_visible()
+            await expect(ann.checkbox("Milk")).to_be_visible()
             await expect(page.locator(".late-news")).to_have_text("")
 
 
@@ -744,8 +744,8 @@ async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(
     await ask(page, site, "PATCH", f"/{tasks['B']}", {"description": "theirs"})
     await ask(page, site, "PATCH", f"/{tasks['C']}", {"title": "A: moved"})
     await ask(page, site, "DELETE", f"/{tasks['D']}")
-    await expect(ann.done("D: goes")).to_have_count(0)
-    await expect(ann.done("A: moved")).to_be_visible()
+    await expect(ann.checkbox("D: goes")).to_have_count(0)
+    await expect(ann.checkbox("A: moved")).to_be_visible()
     await expect(notes).to_be_focused()
     await page.keyboard.type(", and more")
     await expect(notes).to_have_value("mine, and more")
@@ -774,7 +774,7 @@ async def test_a_task_deleted_elsewhere_stays_until_its_form_is_closed(
     await ask(page, site, "DELETE", f"/{tasks['Beside it']}")
     if not hears:
         await page.evaluate("window.dispatchEvent(new Event('focus'))")
-    await expect(ann.done("Beside it")).to_have_count(0)
+    await expect(ann.checkbox("Beside it")).to_have_count(0)
     await page.evaluate("window.dispatchEvent(new Event('focus'))")
     async with page.expect_response("**/api/me/tasks?*"):
         await page.evaluate("window.dispatchEvent(new Event('focus'))")

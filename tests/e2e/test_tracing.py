@@ -57,7 +57,7 @@ def test_a_request_is_a_child_span_of_the_callers_and_its_statement_is_a_child_o
     created = httpx.post(f"{traced.url}/api/me/tasks", json={"title": "x"}, headers=headers)
     httpx.get(f"{traced.url}{created.headers['location']}", headers=headers | {"x-request-id": "traced"})
 
-    span = receiver.named(READ)[0]
+    span = receiver.wait_for(READ)[0]
 
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     assert span.kind == Span.SPAN_KIND_SERVER
@@ -95,7 +95,7 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
     )
     assert moved.status_code == 200, moved.text
 
-    spans = receiver.named("POST /api/{user_id}/tasks/{task_id}/move")
+    spans = receiver.wait_for("POST /api/{user_id}/tasks/{task_id}/move")
 
     mine = next(span for span in spans if span.trace_id.hex() == "c" * 32)
     assert len(children_of(mine, receiver)) == 7
@@ -119,7 +119,7 @@ def test_a_trace_contains_no_id_title_or_token(
         postgres.query("ALTER TABLE tasks DROP CONSTRAINT no_secrets", name)
     httpx.delete(f"{traced.url}{created.headers['location']}", headers=headers)
 
-    receiver.named("DELETE /api/{user_id}/tasks/{task_id}")
+    receiver.wait_for("DELETE /api/{user_id}/tasks/{task_id}")
 
     assert failed.status_code == 500
     span = next(span for span in receiver.spans if attributes(span).get("http.response.status_code") == 500)
@@ -146,7 +146,7 @@ def test_the_last_spans_are_sent_at_shutdown_and_a_receiver_that_hangs_does_not_
                 assert response.status_code == 200
                 assert time.monotonic() - began < 5
             if not hang:
-                assert receiver.named("GET /api/{user_id}/tasks")
+                assert receiver.wait_for("GET /api/{user_id}/tasks")
 
 
 def test_otel_traces_sampler_is_used(database_url: str, tmp_path: Path) -> None:

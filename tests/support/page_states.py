@@ -50,7 +50,7 @@ async def long_list(page: Page, site: Site) -> Visitor:
             await ann.edit(title, **task)
             await page.get_by_role("button", name="Save").click()
             await expect(page.locator(".editor")).to_have_count(0)
-    await ann.done("Read “The Trial”").check()
+    await ann.checkbox("Read “The Trial”").check()
     return ann
 
 
@@ -70,7 +70,7 @@ async def conflict(page: Page, site: Site) -> None:
           const body = JSON.stringify({description: "Twice a week.", priority: "high"});
           await fetch(`${api}/api/me/tasks/${task.id}`, {method: "PATCH", headers, body});
         }""",
-        f"http://127.0.0.1:{site.env['PORT']}",
+        site.api_url,
     )
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".conflict")).to_be_visible()

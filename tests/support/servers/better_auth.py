@@ -31,6 +31,7 @@ MAIL_TIMEOUT = 5  # seconds
 REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 """Defines `require` in a bundle of ES modules, for packages in CommonJS."""
 NO_SETTINGS: Mapping[str, str] = {}
+LISTENING = "listening"  # how the server's line begins that says that it accepts requests
 
 
 @dataclass
@@ -61,7 +62,7 @@ class BetterAuth:
     client: httpx.AsyncClient
     pid: int
     database_url: str
-    printed: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)  # the lines of its output so far
 
     @property
     def jwks_trust(self) -> AuthSettings:
@@ -134,7 +135,10 @@ async def better_auth(
     settings: Mapping[str, str] = NO_SETTINGS,
     **variant: Any,
 ) -> AsyncIterator[BetterAuth]:
-    """Start a server on its own database, and stop it at the end. To start it again, pass its port and secret."""
+    """Start a server on its own database, and stop it at the end. To start it again, pass its port and secret.
+
+    `settings` are environment variables; `variant` has options of `web/test/server.ts`.
+    """
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules").exists():
         pytest.skip("Better Auth needs Node, and `make setup`")
@@ -165,17 +169,17 @@ async def better_auth(
     printed: list[str] = []
     ready = asyncio.Event()
 
-    async def listen(lines: asyncio.StreamReader) -> None:
+    async def read_output(lines: asyncio.StreamReader) -> None:
         async for line in lines:
             printed.append(line.decode().rstrip())
-            if printed[-1].startswith("listening"):
+            if printed[-1].startswith(LISTENING):
                 ready.set()
-        ready.set()
+        ready.set()  # the server has ended
 
-    listening = asyncio.create_task(listen(process.stdout))
+    reading = asyncio.create_task(read_output(process.stdout))
     try:
         await asyncio.wait_for(ready.wait(), START_TIMEOUT)
-        assert any(line.startswith("listening") for line in printed), "\n".join(printed)
+        assert any(line.startswith(LISTENING) for line in printed), "\n".join(printed)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             client.headers["host"] = f"localhost:{port}"
             yield BetterAuth(url, secret, client, process.pid, database_url, printed)
@@ -183,4 +187,4 @@ async def better_auth(
         if process.returncode is None:
             process.terminate()
         await process.wait()
-        await listening
+        await reading

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-LEAN = Path(__file__).parent / "chromium.sh"
+LAUNCHER = Path(__file__).parent / "chromium.sh"
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first one found is used. `chromium-headless-shell` has no window, menus or extensions, and uses two thirds of the CPU time."""
-QUIET = [
+OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -31,7 +31,7 @@ async def chromium() -> AsyncIterator[Browser]:
         pytest.skip("Chromium is not installed")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=LEAN, headless=True, args=QUIET, env={**os.environ, "CHROMIUM": program}
+            executable_path=LAUNCHER, headless=True, args=OPTIONS, env={**os.environ, "CHROMIUM": program}
         )
         yield browser
         await browser.close()

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts $CHROMIUM without what only a person at its window uses. Each of these has a renderer for each context:
-# the pop-ups of the address bar, and one in reserve. They take four fifths of the processor time of a small test.
-# Chromium reads its last --disable-features only, so ours are added to Playwright's.
+# Starts $CHROMIUM without the pop-ups of the address bar and without a spare renderer, which no test uses.
+# Each of them starts a renderer process for each browser context: four fifths of the CPU time of a small test.
+# Chromium reads only its last --disable-features, so our features are added to Playwright's.
 for argument do
   shift
   case $argument in

@@ -33,8 +33,8 @@ MODULES: Final = (
     "app.composition",
     "uvloop",
 )
-MESSAGE: Final = 65_536  # bytes
-_one_at_a_time: Final = Lock()
+MESSAGE_MAX: Final = 65_536  # bytes
+_requests_lock: Final = Lock()  # the forking process has one socket, which all threads use
 
 
 class ForkedApp:
@@ -56,7 +56,7 @@ class ForkedApp:
         if self.returncode is None:
             self._status.settimeout(timeout)
             try:
-                message = self._status.recv(MESSAGE)
+                message = self._status.recv(MESSAGE_MAX)
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired("app", timeout or 0) from None
             self._status.close()
@@ -89,23 +89,24 @@ def start(
     arguments: Sequence[str], env: Mapping[str, str], folder: Path, stdout: int, stderr: int
 ) -> ForkedApp:
     """Run `app` with these arguments."""
-    status, its_status = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    status, far_status = socket.socketpair(type=socket.SOCK_SEQPACKET)
     request = json.dumps({"arguments": arguments, "env": dict(env), "folder": str(folder)}).encode()
-    with its_status, _one_at_a_time:
-        socket.send_fds(_forking_process(), [request], [stdout, stderr, its_status.fileno()])
-    return ForkedApp(int(status.recv(MESSAGE)), status)
+    with far_status, _requests_lock:
+        socket.send_fds(_forking_process(), [request], [stdout, stderr, far_status.fileno()])
+    pid = int(status.recv(MESSAGE_MAX))
+    return ForkedApp(pid, status)
 
 
 @cache
 def _forking_process() -> socket.socket:
-    """Start the process that forks, once. The process and its forks end when this socket is closed."""
-    control, its_control = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    with its_control:
+    """Start the process that forks, at the first call. The process and its forks end when this socket is closed."""
+    control, far_control = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with far_control:
         process = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, str(its_control.fileno())],
+            [sys.executable, "-m", __spec__.name, str(far_control.fileno())],
             env={name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             cwd=ROOT,
-            pass_fds=[its_control.fileno()],
+            pass_fds=[far_control.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -119,7 +120,7 @@ def _forking_process() -> socket.socket:
     return control
 
 
-class _Forks:
+class _ForkServer:
     """The loop of the process that forks: it reads requests, forks, and reports the end of each fork."""
 
     def __init__(self, control: socket.socket) -> None:
@@ -136,7 +137,7 @@ class _Forks:
                 if key.fd != self._control.fileno():
                     self._report_end(key.fd)
                     continue
-                message, files, _, _ = socket.recv_fds(self._control, MESSAGE, 3)
+                message, files, _, _ = socket.recv_fds(self._control, MESSAGE_MAX, 3)
                 if not message:
                     return False
                 if self._fork(message, files):
@@ -190,7 +191,7 @@ def _main() -> None:
     early = [name for name in READ_AT_IMPORT if name in sys.modules]
     assert not early, f"{early} would read the environment of the process that forks"
     gc.freeze()
-    if _Forks(socket.socket(fileno=int(sys.argv[1]))).serve():
+    if _ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve():
         from app.__main__ import main  # noqa: PLC0415 - as in a new interpreter, the last import
 
         main()

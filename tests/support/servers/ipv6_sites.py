@@ -1,7 +1,7 @@
 """Runs docs/examples/nginx.conf under IPv6, in a network of its own: `unshare --map-root-user --net`.
 
-One address sends as many unfinished requests as the cap allows. Then another address of the same /64 network
-sends a request, and so does an address of another network. There is no service behind nginx, so nginx answers
+One address sends as many unfinished requests as nginx allows at once (`CAP`). Then another address of the same /64
+network sends a request, and so does an address of another network. There is no service behind nginx, so nginx answers
 503 to a request that it lets through.
 """
 
@@ -16,9 +16,10 @@ from pathlib import Path
 from tests.support import certificates
 from tests.support.servers.reverse_proxies import NAME, NGINX_FOLDERS, edited, program
 
-CAP = 64
-# The second shares 64 bits with ONE, the third 63.
-ONE, SAME_NETWORK, OTHER_NETWORK = "fd00:1::1", "fd00:1:0:0:8000::1", "fd00:1:0:1::1"
+CAP = 64  # concurrent requests of one network that docs/examples/nginx.conf allows
+ONE = "fd00:1::1"
+SAME_NETWORK = "fd00:1:0:0:8000::1"  # its first 64 bits are those of ONE
+OTHER_NETWORK = "fd00:1:0:1::1"  # only its first 63 bits are those of ONE
 PORT = 8099
 UNFINISHED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
 
@@ -44,11 +45,11 @@ def main(folder: Path) -> None:
             for _ in range(CAP):
                 stack.enter_context(connected(ONE)).sendall(UNFINISHED)
             time.sleep(0.5)  # until nginx has read all of them
-            found = {"same network": status_of(SAME_NETWORK), "other network": status_of(OTHER_NETWORK)}
+            statuses = {"same network": status_of(SAME_NETWORK), "other network": status_of(OTHER_NETWORK)}
     finally:
         nginx.terminate()
         nginx.wait()
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(statuses))
 
 
 def connected(address: str) -> socket.socket:

@@ -99,7 +99,7 @@ class JwksServer:
 
 @asynccontextmanager
 async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: Any) -> AsyncIterator[Jwks]:
-    """Start the client of a key server, and wait until it has keys."""
+    """Start the client of a key server; with `wait`, wait until the client has keys."""
     keys = Jwks(server.url, **arguments)
     await keys.start()
     try:

@@ -1,4 +1,4 @@
-"""A fake OAuth 2.0 provider, in place of Google or a company's provider. It always signs in the same person, without a password."""
+"""A fake OAuth 2.0 provider, for example of a company. It always signs in the same person, without a password."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A receiver of traces in a thread. Like a collector, it speaks OTLP over HTTP."""
+"""A receiver of traces, in a thread of the tests. Like a collector of OpenTelemetry, it speaks OTLP over HTTP."""
 
 import gzip
 import threading
@@ -19,22 +19,22 @@ class Receiver:
     """The spans that were received."""
 
     url: str = ""
-    raw: bytearray = field(default_factory=bytearray)
+    raw: bytearray = field(default_factory=bytearray)  # all received bodies
     spans: list[Span] = field(default_factory=list)
-    services: set[str] = field(default_factory=set)
+    services: set[str] = field(default_factory=set)  # names of the services that sent spans
 
-    def take(self, body: bytes) -> None:
-        """Read one batch."""
+    def add_batch(self, body: bytes) -> None:
+        """Add the spans of one request."""
         self.raw += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
             self.services.add(attributes["service.name"])
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
 
-    def named(self, name: str, count: int = 1) -> list[Span]:
-        """Wait for this many spans with the name, and return them."""
+    def wait_for(self, name: str) -> list[Span]:
+        """Wait for a span with this name, and return all that have it."""
         deadline = time.monotonic() + PATIENCE
-        while len(found := [span for span in self.spans if span.name == name]) < count:
+        while not (found := [span for span in self.spans if span.name == name]):
             assert time.monotonic() < deadline, [span.name for span in self.spans]
             time.sleep(0.05)
         return found
@@ -47,18 +47,18 @@ def attributes(span: Span) -> dict[str, str | int]:
 
 @contextmanager
 def receiving(*, hang: bool = False) -> Iterator[Receiver]:
-    """Receive on a local port; `hang`: read requests and never answer."""
-    receiver, over = Receiver(), threading.Event()
+    """Receive on a local port until the block ends; with `hang`, read requests and never respond."""
+    receiver, ended = Receiver(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if hang:
-                over.wait()
+                ended.wait()
                 return
             assert self.path == "/v1/traces"
-            packed = self.headers.get("content-encoding") == "gzip"
-            receiver.take(gzip.decompress(body) if packed else body)
+            is_compressed = self.headers.get("content-encoding") == "gzip"
+            receiver.add_batch(gzip.decompress(body) if is_compressed else body)
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -73,7 +73,7 @@ def receiving(*, hang: bool = False) -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
-        over.set()
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,6 +1,6 @@
-"""A real PgBouncer in transaction mode, in front of a real PostgreSQL: the installed PgBouncer, or a newer one.
+"""A real PgBouncer in transaction mode, in front of a real PostgreSQL: the installed PgBouncer, or PgBouncer 1.24.
 
-From 1.21 on PgBouncer can keep prepared statements, as Neon's pooler does. `.ci/newer-pgbouncer` unpacks such a version.
+From 1.21 on PgBouncer can keep prepared statements, as Neon's pooler does. `.ci/newer-pgbouncer` unpacks version 1.24.
 """
 
 import os
@@ -20,8 +20,8 @@ from dev.children import prepare, unprivileged_user
 from dev.postgres import free_port
 
 NO_SETTINGS: Final[Mapping[str, str]] = {}
-KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}  # only for the newer one
-# Only for the newer one; the installed one always forgets them.
+# Settings of `newer()`. An older PgBouncer does not know them, and never keeps prepared statements.
+KEEPS_STATEMENTS: Final = {"max_prepared_statements": "200"}
 FORGETS_STATEMENTS: Final = {"max_prepared_statements": "0"}
 
 
@@ -43,7 +43,7 @@ def newer() -> str:
 
 
 class PgBouncer:
-    """A pooler that can be killed and started again, on the same port."""
+    """A pooler that can be killed and started again on the same port. Without `program` it is the installed one."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class PgBouncer:
         if self._user is not None:
             for place in (folder, *folder.iterdir()):
                 shutil.chown(place, self._user.pw_uid, self._user.pw_gid)
-            for above in folder.parents:  # pytest's own folders are closed to others
+            for above in folder.parents:  # only the user of the tests may enter pytest's folders
                 if above.name.startswith(("pytest-", "popen-")):
                     above.chmod(0o711)
         self._command = [program, str(folder / "pgbouncer.ini")]
@@ -78,7 +78,7 @@ class PgBouncer:
         self.url = f"postgresql://{url.username}:{url.password}@127.0.0.1:{self._port}/{name}"
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the pooler, and wait until it listens."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -95,7 +95,7 @@ class PgBouncer:
         raise AssertionError(self._log.read_text())
 
     def kill(self) -> None:
-        """Kill it with SIGKILL."""
+        """Send SIGKILL to the pooler, and wait until it has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -117,7 +117,7 @@ def pgbouncer(
     program: str | None = None,
     settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[str]:
-    """Start it in front of this database, and yield the URL of the database through it."""
+    """Run a pooler in front of this database until the block ends, and yield the URL of the database through it."""
     with PgBouncer(
         database_url,
         folder,

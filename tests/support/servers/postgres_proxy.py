@@ -1,4 +1,4 @@
-"""A TCP proxy that can drop the confirmation of a write, or everything that is sent."""
+"""A TCP proxy in front of PostgreSQL or another server. It can drop the confirmation of a write, or everything."""
 
 import socket
 import threading
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 CONFIRMED = b"SELECT 1\x00Z\x00\x00\x00\x05I"
-"""PostgreSQL's last bytes for a statement that returned one row and whose transaction has ended, as each write with an Idempotency-Key."""
+"""The last bytes that PostgreSQL sends for a write with an Idempotency-Key: one row, and no transaction is open."""
 
 
 @dataclass
@@ -19,8 +19,8 @@ class TcpProxy:
     drop_confirmations: threading.Event = field(default_factory=threading.Event)
     confirmation_dropped: threading.Event = field(default_factory=threading.Event)
     drop_everything: threading.Event = field(default_factory=threading.Event)  # connections stay open
-    sent: list[bytes] = field(default_factory=list)  # what was sent to the database
-    round_trips: list[socket.socket] = field(default_factory=list)  # the client of each one, in order
+    sent: list[bytes] = field(default_factory=list)  # what clients sent to the server
+    round_trips: list[socket.socket] = field(default_factory=list)  # the client of each round trip, in order
     _ends: list[socket.socket] = field(default_factory=list)
 
     def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""A real Redis that tests stop, pause and start again."""
+"""A real Redis or Valkey that tests kill, pause and start again."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from dev.postgres import free_port
 
 @dataclass
 class Store:
-    """A running store, without data on disk."""
+    """A Redis or Valkey without data on disk. It starts again on the same port."""
 
     program: str
     folder: Path
@@ -32,17 +32,9 @@ class Store:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
-        command = [
-            self.program,
-            "--port",
-            str(self.port),
-            "--save",
-            "",
-            "--dir",
-            str(self.folder),
-            *self.options,
-        ]
+        """Start the store, and wait until it listens."""
+        without_data = ("--save", "", "--dir", str(self.folder))
+        command = [self.program, "--port", str(self.port), *without_data, *self.options]
         with (self.folder / "store.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=prepare())  # noqa: PLW1509 - no threads here
         for _ in range(100):
@@ -66,7 +58,7 @@ class Store:
 
 @contextmanager
 def store_in(folder: Path, *options: str) -> Iterator[Store]:
-    """Start a store with these options of the server, and kill it when the block ends."""
+    """Start a store with these command-line options, and kill it when the block ends."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("neither Redis nor Valkey is installed")

@@ -1,4 +1,4 @@
-"""Runs the proxies of docs/examples/ in front of a service. Only ports, certificates and folders differ from the examples."""
+"""Runs nginx and Caddy in front of a service, with docs/examples/ and the few changes that `nginx` and `caddy` list."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class ReverseProxy:
     """A running proxy."""
 
     port: int
-    trust: ssl.SSLContext
+    trust: ssl.SSLContext  # of a client that accepts the proxy's certificate
 
     def client(self, address: str = "127.0.0.1", **headers: str) -> httpx.Client:
         """Return a client that connects from one of this machine's addresses."""
@@ -59,7 +59,7 @@ def edited(name: str, changes: Mapping[str, str]) -> str:
 
 @contextmanager
 def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
-    """Run nginx."""
+    """Run nginx in front of the service until the block ends."""
     certificates.make(folder, NAME)
     port = free_port()
     changes = {
@@ -80,7 +80,7 @@ def nginx(service: Service, folder: Path) -> Iterator[ReverseProxy]:
 
 @contextmanager
 def caddy(service: Service, folder: Path) -> Iterator[ReverseProxy]:
-    """Run Caddy."""
+    """Run Caddy in front of the service until the block ends."""
     certificates.make(folder, NAME)
     port, address = free_port(), service.url.removeprefix("http://")
     changes = {
@@ -128,7 +128,7 @@ def _wait_until_it_answers(proxy: ReverseProxy, process: "subprocess.Popen[bytes
 
 
 def program(name: str) -> str:
-    """Return the path of a program."""
+    """Return the path of a program that must be installed."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     assert found, f"{name} is not installed: `.ci/run` installs it"
     return found

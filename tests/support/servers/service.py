@@ -22,6 +22,7 @@ from tests.support.people import TRUST
 from tests.support.servers.forked_app import ForkedApp, can_fork, start
 
 START_TIMEOUT = 30  # seconds
+END_TIMEOUT = 60  # seconds
 BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 """The environment without the settings that a developer may have exported."""
 Process: TypeAlias = "subprocess.Popen[bytes] | ForkedApp"
@@ -51,7 +52,7 @@ class Service:
 def app(
     *arguments: str, env: Mapping[str, str], cwd: Path, under: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `app` with these arguments, and wait for its end. `under` is a command that runs `app`, like `faketime`."""
+    """Run `app` with these arguments, and wait for its end. `under` is a command that runs `app`, like `prlimit`."""
     env = {**BARE, "PORT": str(free_port()), **env}
     with TemporaryFile() as output, TemporaryFile() as errors:
         process: Process
@@ -61,7 +62,7 @@ def app(
         else:
             process = start(arguments, env, cwd, output.fileno(), errors.fileno())
         try:
-            returncode = process.wait(60)
+            returncode = process.wait(END_TIMEOUT)
         finally:
             process.kill()
         texts = []

@@ -25,39 +25,43 @@ class Site:
 
     auth: BetterAuth
     postgres: PostgresServer
-    database: str  # of Better Auth
-    env: dict[str, str]  # of the API
+    auth_database: str  # the name of Better Auth's database
+    api_env: dict[str, str]
     folder: Path
 
     @property
     def url(self) -> str:
         return self.auth.url
 
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.api_env['PORT']}"
+
     @contextmanager
     def api(self) -> Iterator[Service]:
         """Serve the API until the block ends. Each call uses the same port."""
-        with serving(self.env, self.folder) as service:
+        with serving(self.api_env, self.folder) as service:
             yield service
 
     async def end_sessions(self) -> None:
         """Delete every session from Better Auth's database."""
-        self.postgres.query("DELETE FROM session", self.database)
+        self.postgres.query("DELETE FROM session", self.auth_database)
 
 
 @asynccontextmanager
-async def site_of(postgres: PostgresServer, folder: Path, **variant: Any) -> AsyncIterator[Site]:
-    """Start everything except the API, which `Site.api` starts."""
+async def site_of(postgres: PostgresServer, folder: Path, **options: Any) -> AsyncIterator[Site]:
+    """Start everything except the API, which `Site.api` starts. `options` are those of `better_auth`."""
     if not (WEB / "dist" / "index.html").exists():
         pytest.skip("needs the page, which `make setup` builds")
     api_port, tasks, people = free_port(), await migrated_database(postgres), postgres.new_database()
-    async with better_auth(people, api_url=f"http://127.0.0.1:{api_port}", **variant) as auth:
-        env = {
+    async with better_auth(people, api_url=f"http://127.0.0.1:{api_port}", **options) as auth:
+        api_env = {
             "DATABASE_URL": tasks,
             "BETTER_AUTH_URL": auth.url,
             "PORT": str(api_port),
             "LOG_FORMAT": "json",
         }
-        yield Site(auth, postgres, people.rpartition("/")[2], env, folder)
+        yield Site(auth, postgres, people.rpartition("/")[2], api_env, folder)
 
 
 @dataclass
@@ -94,20 +98,20 @@ class Visitor:
         for title in titles:
             await self.page.get_by_label("New task").fill(title)
             await self.page.keyboard.press("Enter")
-            await expect(self.done(title)).to_be_enabled()
+            await expect(self.checkbox(title)).to_be_enabled()
 
-    def done(self, title: str) -> Any:
-        """Return the checkbox of a task."""
+    def checkbox(self, title: str) -> Any:
+        """Return the checkbox that completes a task."""
         return self.page.get_by_role("checkbox", name=f"Done: {title}", exact=True)
 
     async def show(self, which: str) -> None:
-        """Press the button that chooses which tasks the list shows."""
+        """Choose which tasks the list shows: Open, Done, All or Trash."""
         await self.page.get_by_role("group", name="Which tasks").get_by_role("button", name=which).click()
 
     async def titles(self) -> list[str]:
         """Return the titles in the list."""
         texts = await self.page.locator(".task .title").all_inner_texts()
-        return [text.removesuffix(", edit").removesuffix("\n, edit").strip() for text in texts]
+        return [text.removesuffix(", edit").strip() for text in texts]  # screen readers read ", edit"
 
     async def edit(self, title: str, **fields: str) -> None:
         """Open a task in the editor and fill in fields, without saving."""
