@@ -96,6 +96,85 @@ server._serve_loop(None, None)
 sys.exit(server.reloads != SIGNALS)
 """
 
+RELOAD = """
+import os, signal, sys, time
+from app.cli import main_process
+from app.supervision import LEAVE, STARTED
+
+if sys.argv[1] == "hang":
+    main_process.START_MAX = 1.0
+sent, kill = [], os.kill
+
+def record(pid, number):
+    sent.append((pid, number, time.monotonic()))
+    kill(pid, number)
+
+def start(*_):
+    signal.signal(LEAVE, signal.SIG_IGN)
+    kill(os.getppid(), STARTED)
+    signal.pause()
+
+def hang(*_):
+    signal.pause()
+
+def let_the_service_stop(*_):
+    kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+
+def outlive_the_old_worker(*_):
+    kill(old.inner.pid, signal.SIGKILL)  # its end wakes the main process, which takes that for a start
+    signal.pause()
+
+class Reloading(main_process.Server):
+    errors = staticmethod(list)
+    after_replacing = staticmethod(list)
+
+main_process.block_signals()
+server = Reloading("none:none", port=0, log_enabled=False)
+server.startup(start, None)
+signal.sigwait({STARTED})
+(old,) = server.wrks
+os.kill = record
+server._reload(globals()[sys.argv[1]], None)
+os.kill = kill
+notice = [moment for pid, number, moment in sent if pid == old.inner.pid and number in (LEAVE, signal.SIGTERM)]
+print("old worker goes on" if server.wrks == [old] and old.is_alive() else "old worker is replaced")
+print("notice in time" if notice and notice[-1] - notice[0] >= main_process.NOTICE else "no notice")
+print("another replacement follows" if server.interrupt_children else "nothing follows")
+server.shutdown()
+"""
+
+
+def reload_with(new_worker: str) -> list[str]:
+    command = [sys.executable, "-c", RELOAD, new_worker]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60, text=True).stdout.splitlines()
+
+
+def test_a_reload_gives_the_old_worker_time_between_the_signal_to_leave_and_its_end() -> None:
+    assert reload_with("start")[1:] == ["old worker is replaced", "notice in time", "nothing follows"]
+
+
+def test_given_a_new_worker_that_does_not_start_in_time_then_the_old_one_goes_on_and_an_error_is_logged() -> (
+    None
+):
+    error, *outcome = reload_with("hang")
+
+    assert "new worker did not start: the old one goes on" in error
+    assert "cause='no start in 1 s'" in error
+    assert outcome == ["old worker goes on", "no notice", "nothing follows"]
+
+
+def test_a_stop_signal_that_comes_while_a_new_worker_starts_is_no_error_of_the_reload() -> None:
+    assert reload_with("let_the_service_stop") == ["old worker goes on", "no notice", "nothing follows"]
+
+
+def test_given_an_old_worker_that_dies_during_the_reload_then_its_successor_is_not_replaced_too() -> None:
+    assert reload_with("outlive_the_old_worker")[1:] == [
+        "old worker is replaced",
+        "no notice",
+        "nothing follows",
+    ]
+
 
 def test_each_of_thousands_of_signals_ends_the_wait_for_signals() -> None:
     done = subprocess.run([sys.executable, "-c", MANY_SIGNALS], capture_output=True, check=False, timeout=120)

@@ -231,6 +231,31 @@ def test_given_a_worker_that_dies_soon_after_a_reload_then_it_is_replaced(
         assert len(workers(service)) == 1
 
 
+def test_given_a_new_worker_that_dies_at_its_start_then_a_reload_keeps_the_old_one_and_logs_an_error(
+    database_url: str, tmp_path: Path
+) -> None:
+    failed = "new worker did not start: the old one goes on"
+    with serving(environment_for(database_url), tmp_path) as service:
+        (old,) = workers(service)
+        # OpenTelemetry refuses a queue that is smaller than a batch. The main process does not notice.
+        traces = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9\nOTEL_BSP_MAX_QUEUE_SIZE=1\n"
+        (tmp_path / ".env").write_text(traces)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: log_lines(service, failed))
+        went_on = workers(service), is_ready(service)
+
+        (tmp_path / ".env").write_text("")
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: not old.is_running())
+
+        assert is_ready(service)
+
+    (line,) = log_lines(service, failed)
+    assert (line["level"], line["pid"], line["cause"]) == ("error", old.pid, "exit status 1")
+    assert went_on == ([old], True)
+    assert len(log_lines(service, "worker replaced")) == 1
+
+
 def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, 
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
 WAKE: Final = STARTED  # sent by a worker that has started, and by this process to itself when one has ended
-START_MAX: Final = 30.0  # seconds; SIGHUP waits no longer for the start of a worker
+START_MAX: Final = 30.0  # seconds in which a worker must start after SIGHUP
 START_CHECK: Final = 0.05  # seconds between two checks whether a worker has started
 
 # What the kernel does with a response that its client does not read (socket(7), tcp(7)). Connections inherit
@@ -141,22 +141,29 @@ class Server(MPServer):
         for index in range(self.workers):
             if signal.sigpending() & STOP:
                 return
-            self._replace(index, spawn_target, target_loader)
+            if not self._replace(index, spawn_target, target_loader):
+                break
         self.after_replacing()
-        if self.interrupt_children:  # `_wait_for_start` may have taken the wake of a worker that died
+        if self.interrupt_children:  # `_has_started` may have taken the wake of a worker that died
             self.main_loop_interrupt.set()
 
-    def _replace(self, index: int, spawn_target: Any, target_loader: Any) -> None:
-        """Start a worker, wait for it (START_MAX at most), and stop its predecessor.
-
-        The predecessor stops even if the new worker failed to start.
-        """
+    def _replace(self, index: int, spawn_target: Any, target_loader: Any) -> bool:
+        """Start a worker, and stop its predecessor once it has started. Return whether it has."""
         before = self.wrks[index]
-        before.interrupt_by_parent = True  # from now on, its end is no failure
         worker = self._spawn_worker(index, spawn_target, target_loader)
-        worker.start()
+        worker.inner.start()  # not `worker.start`: until it has started, its end is no failure of the service
+        if not self._has_started(worker):
+            cause = f"no start in {START_MAX:.0f} s" if worker.is_alive() else _cause(worker)
+            worker.kill()
+            worker.join()
+            if not signal.sigpending() & STOP:
+                log.error("new worker did not start: the old one goes on", pid=before.inner.pid, cause=cause)
+            return False
+        worker._watch()  # noqa: SLF001  # type: ignore[no-untyped-call]  # the second half of granian's `start`
         self.wrks[index] = worker
-        self._wait_for_start(worker)
+        before.interrupt_by_parent = True  # from now on, its end is no failure
+        if index in self.interrupt_children:  # it has ended already
+            self.interrupt_children.remove(index)
         log.info("worker replaced", pid=before.inner.pid, cause="SIGHUP", restarts=self.restarts)
         _announce_leaving(before)
         _pause(NOTICE)
@@ -165,13 +172,16 @@ class Server(MPServer):
         if before.is_alive():
             before.kill()
             before.join()
+        return True
 
-    def _wait_for_start(self, worker: WorkerProcess) -> None:
-        """Wait for the signal of a new worker that it has started, or for its end."""
+    def _has_started(self, worker: WorkerProcess) -> bool:
+        """Wait for a worker's signal that it has started; not after its end, START_MAX or a stop signal."""
         until = time.monotonic() + START_MAX
         while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & {WAKE, *STOP}:
             _pause(START_CHECK)
+        started = WAKE in signal.sigpending() and worker.is_alive()
         self.main_loop_interrupt.take_wake()
+        return started
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
