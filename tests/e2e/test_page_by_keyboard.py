@@ -243,3 +243,20 @@ async def test_a_move_is_announced_with_the_new_position_and_keeps_the_focus_in_
     await page.get_by_role("button", name=f"Move {titles[1]} up").press("Enter")
     await expect(said(page)).to_have_text(f"“{titles[1]}” is the first one.")
     assert await ann.titles() == [*titles[1:], titles[0]]
+
+
+async def test_the_number_of_found_tasks_is_announced(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("red wine", "red cloth", "blue cloth")
+    search = page.get_by_label("Search")
+
+    await search.fill("red")
+    await expect(said(page)).to_have_text("2 tasks were found.")
+    await search.fill("wine")
+    await expect(said(page)).to_have_text("1 task was found.")
+    await search.fill("nowhere")
+    await expect(said(page)).to_have_text("No task was found.")
+    await search.fill("")
+    await expect(page.locator(".task")).to_have_count(3)
+
+    await expect(said(page)).to_have_text("")

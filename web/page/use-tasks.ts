@@ -94,6 +94,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
         const isSame = shownFor.current === wanted;
         shownFor.current = wanted;
         const read = new Set(page.tasks.map(({ id }) => id));
+        if (!isSame) say(query.q ? found(page) : "");
         if (!cursor) kept.current = new Set([...edited.current].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
           // A task whose form is open stays unchanged, even if another version was read meanwhile.
@@ -112,7 +113,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
         }
       }
     },
-    [api, wanted],
+    [api, wanted, say],
   );
   /** Reads everything on the screen again, unless a write or the load of a further page is in progress. */
   const refresh = useCallback(async () => {
@@ -378,6 +379,13 @@ const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(er
 /** Returns whether a trashed task was deleted or restored elsewhere: each of the two increments its version by one. */
 const isUndone = (before: Task, { id, task }: Change): boolean =>
   id === before.id && (task === null || (task.trashed_at === null && task.version > before.version + 1));
+
+/** Counts what a search found, as a sentence. */
+function found({ tasks, next }: Page): string {
+  if (tasks.length === 0) return "No task was found.";
+  if (tasks.length === 1) return "1 task was found.";
+  return next ? `More than ${tasks.length} tasks were found.` : `${tasks.length} tasks were found.`;
+}
 
 /** The tasks of a list with a task in its place. One that was just completed stays, to be reopened. */
 function withTask({ tasks, next }: Shown, task: Task, selection: ListQuery): readonly Task[] {
