@@ -27,7 +27,7 @@ from tests.support.signing import SigningKey
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 120  # seconds for pip
+PATIENCE = 300  # seconds for pip
 
 
 REACHES_INDEX = re.compile(r"(?i)(pip|uv)_\w+|ssl_cert_(file|dir)|requests_ca_bundle|(https?|all|no)_proxy")
