@@ -1,26 +1,27 @@
 /**
  * Limits how many requests an address or an account may send, and how many run at once, of one and of all. This comes
- * before Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that goes on after it
- * would keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their quotas
- * would keep everybody waiting too: addresses take turns, and requests with a session go before those without. One
- * session can be used from many addresses, so accounts take turns too.
+ * before Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that sends on after a
+ * refusal would keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their
+ * quotas would keep everybody waiting too. So addresses take turns, and requests with a session go before those without.
+ * One session can be used from many addresses, so accounts take turns too.
  */
 
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import type { Asked, Kind } from "./before-auth.ts";
+import type { Kind, RequestTraits } from "./before-auth.ts";
 import { blockList, family, networkOf } from "./connections.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import { withPlace } from "./request-end.ts";
 
-const REQUESTS_MAX = { max: 500, window: 10 }; // files of the page too
-const AUTH_REQUESTS_MAX = { max: 150, window: 10 }; // to Better Auth, to paths that it does not have too
-const ACCOUNT_MAX = { max: 60, window: 10 }; // to Better Auth: 30 tabs that open at once
+// Requests in 10 seconds.
+const REQUESTS_MAX = { max: 500, window: 10 }; // of an address, for files of the page too
+const AUTH_REQUESTS_MAX = { max: 150, window: 10 }; // of an address to Better Auth, also to paths that it does not have
+const ACCOUNT_MAX = { max: 60, window: 10 }; // of an account to Better Auth: 30 tabs that open at once, two requests each
 const AT_ONCE = 8; // requests of an address
 const ACCOUNT_AT_ONCE = 2; // requests of an account, as a page load takes
 const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
 const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, if both kinds wait
-const WAITING_MAX = 100; // requests of an address, and of an account
+const WAITING_MAX = 100; // requests of an address, and as many of an account
 
 /** Headers that a page of a trusted origin may send. */
 export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
@@ -30,8 +31,8 @@ export const EXPOSED_HEADERS = "Retry-After, X-Retry-After";
 
 const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
 
-type Runs = Exclude<Kind, "nowhere">;
-type AtAuth = Exclude<Runs, "page">;
+type QueuedKind = Exclude<Kind, "nowhere">;
+type AuthKind = Exclude<QueuedKind, "page">;
 
 /** An address or an account that has a request here. */
 interface Sender {
@@ -40,16 +41,16 @@ interface Sender {
   running: number;
   waiting: number;
   /**
-   * Its last turn among requests of a kind: how many requests of all senders had begun at Better Auth. Before its first
-   * turn, how many had begun when its first request came.
+   * The turn in which its last request of a kind began at Better Auth. Turns are numbered for all senders together. Before
+   * that, the turn in which its first request came.
    */
-  readonly turns: Record<AtAuth, number>;
+  readonly lastTurn: Record<AuthKind, number>;
   /** Its requests for files that wait, in the order in which they came. */
   readonly files: Set<Waiting>;
 }
 
 interface Waiting {
-  readonly kind: Runs;
+  readonly kind: QueuedKind;
   /** The address that sends it, and the account if it has a session. */
   readonly senders: readonly Sender[];
   /** The requests among which it waits. */
@@ -72,7 +73,7 @@ export function boundAddresses(
     authAtOnce = AUTH_AT_ONCE,
     waitingMax = WAITING_MAX,
     trustedOrigins = [] as readonly string[],
-    read = (_: IncomingMessage): Asked => ({ kind: "page" }),
+    read = (_: IncomingMessage): RequestTraits => ({ kind: "page" }),
   } = {},
 ): RequestListener {
   const counts = new RateLimiter();
@@ -112,9 +113,9 @@ export function boundAddresses(
  * Decides which requests run. A request for a file of the page waits only for requests of its own address. Requests to
  * Better Auth share few places. A free place goes to a request with a session, if one waits. Among these, it goes to the
  * request whose address and account have both had no turn for the longest time. So a request lets one request of each
- * other address, and one of each other account, go before it. Only one request begins in a turn of the event loop. Better
- * Auth answers many requests without leaving the turn, so many together would make the turn long, and a request that
- * queries the database needs many turns.
+ * other address, and one of each other account, go before it. Only one request begins in an iteration of the event loop.
+ * Better Auth answers many requests within one iteration, so many together would make the iteration long, and a request
+ * that queries the database needs many iterations.
  */
 class Places {
   readonly #authAtOnce: number;
@@ -131,8 +132,8 @@ class Places {
 
   /** Returns an address or an account. `run` and `wait` remember it, until its last request here is over. */
   senderOf(key: string, atOnce: number): Sender {
-    const turns = { signedIn: this.#begun, others: this.#begun };
-    return this.#senders.get(key) ?? { key, atOnce, running: 0, waiting: 0, turns, files: new Set() };
+    const lastTurn = { signedIn: this.#begun, others: this.#begun };
+    return this.#senders.get(key) ?? { key, atOnce, running: 0, waiting: 0, lastTurn, files: new Set() };
   }
 
   /** Counts a request as running if it need not wait. Returns whether that is so. */
@@ -151,7 +152,7 @@ class Places {
     this.#plan();
   }
 
-  /** A request is over, or its client has left before its turn. */
+  /** Call this when a request is over, or when its client has disconnected before its turn. */
   end(request: Waiting): void {
     const hasRun = !this.#remove(request);
     for (const sender of request.senders) {
@@ -160,7 +161,7 @@ class Places {
       if (file) {
         this.#remove(file);
         this.#run(file);
-        setImmediate(file.begin); // requests of others are read in between: a response may end in this turn
+        setImmediate(file.begin); // requests of others are read in between: a response may end in this iteration
       }
       if (sender.running + sender.waiting === 0) this.#senders.delete(sender.key);
     }
@@ -174,7 +175,7 @@ class Places {
     this.#plan();
   }
 
-  /** Begins the next request in the next turn of the loop, and so on while one may begin. */
+  /** Begins the next request in the next iteration of the event loop, and so on while one may begin. */
   #plan(): void {
     if (this.#isPlanned || this.#taken >= this.#authAtOnce) return;
     if (this.waiting.signedIn.size + this.waiting.others.size === 0) return;
@@ -186,29 +187,29 @@ class Places {
     });
   }
 
-  #next(): [AtAuth, Waiting] | undefined {
+  #next(): [AuthKind, Waiting] | undefined {
     const isForOthers = this.#begun % OTHERS_SHARE === OTHERS_SHARE - 1;
     for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const)) {
       let first: Waiting | undefined;
-      let firstTurn = Number.POSITIVE_INFINITY;
+      let earliest = Number.POSITIVE_INFINITY;
       for (const request of this.waiting[kind]) {
-        const lastTurn = request.senders.reduce((latest, { turns }) => Math.max(latest, turns[kind]), 0);
-        if (lastTurn >= firstTurn || !mayRun(request)) continue;
+        const turn = Math.max(...request.senders.map(({ lastTurn }) => lastTurn[kind]));
+        if (turn >= earliest || !mayRun(request)) continue;
         first = request;
-        firstTurn = lastTurn;
+        earliest = turn;
       }
       if (first) return [kind, first];
     }
     return undefined;
   }
 
-  #begin([kind, request]: [AtAuth, Waiting]): void {
+  #begin([kind, request]: [AuthKind, Waiting]): void {
     this.#remove(request);
     this.#run(request);
     request.hasPlace = true;
     this.#taken += 1;
     this.#begun += 1;
-    for (const { turns } of request.senders) turns[kind] = this.#begun;
+    for (const { lastTurn } of request.senders) lastTurn[kind] = this.#begun;
     request.begin();
     this.#plan();
   }
@@ -289,13 +290,13 @@ function allow(
 }
 
 /**
- * Calls `end` once, when a response is over. If the connection ends before it is this response's turn, only the
- * connection says so; else both do: Node emits the response's `close` during the connection's.
+ * Calls `end` once, when a response is sent or its connection has ended. When a connection ends, Node emits `close` for
+ * the connection, and, during this event, for the response; but not for a response that waits behind an earlier one.
  */
 function whenOver({ socket }: IncomingMessage, response: ServerResponse, end: () => void): void {
   let isOver = false;
   const over = () => {
-    if (isOver) return; // to take a listener off has no effect on a `close` that is being emitted
+    if (isOver) return; // `off` has no effect on a `close` that is being emitted
     isOver = true;
     socket.off("close", over);
     response.off("close", over);
@@ -307,7 +308,7 @@ function whenOver({ socket }: IncomingMessage, response: ServerResponse, end: ()
 
 /**
  * Returns a function that reads the client's address as Better Auth does: the rightmost address that is not one of our
- * proxies. The function returns the network of this address, or of the last proxy if that names no client.
+ * proxies. The function returns the network of this address, or of the last proxy that is known if no client is.
  */
 export function clientReader(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trustedProxies);

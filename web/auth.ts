@@ -14,17 +14,19 @@ import { signInThrottle } from "./sign-in-throttle.ts";
 const DAY = 24 * 60 * 60; // seconds
 const EMAIL_MAX = 254; // characters (RFC 5321 §4.5.3.1.3, less the angle brackets)
 const NAME_MAX = 100; // characters
-const NO_NAME = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u; // control characters, and those that change the direction of the text
-const IMAGE_MAX = 2_000; // characters of its address
+const NOT_IN_NAMES = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u; // control characters, and those that change the direction of text
+const IMAGE_MAX = 2_000; // characters of a picture's URL
 const USER_AGENT_MAX = 256; // characters
-const SESSIONS_MAX = 50; // of one person; the oldest ends
-const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 }; // requests on one path; Better Auth's own limit for sign-in
+const SESSIONS_MAX = 50; // of one person; if there are more, the oldest end
+
+/** Requests of an address on one path that hashes a password, in 10 seconds: as many as Better Auth allows for sign-in. */
+const HASHES_OF_AN_ADDRESS = { max: 3, window: 10 };
 
 /** The header in which `serve.ts` passes the client's address to Better Auth. `serve.ts` drops what a client sends in it. */
 export const CLIENT_ADDRESS = "x-taskward-client-address";
 
-/** The plugin that makes the tokens which the task API accepts. */
-export const tokens = () =>
+/** Returns the plugin that makes the tokens which the task API accepts. */
+export const jwtPlugin = () =>
   jwt({
     jwks: {
       keyPairConfig: { alg: "EdDSA", crv: "Ed25519" },
@@ -38,8 +40,11 @@ export const tokens = () =>
     disableSettingJwtHeader: true, // a token is for the client that requests one, at /token
   });
 
-/** For clients without cookies (curl, a phone): the signed session token of `set-auth-token`. Pages do not get it. */
-export const sessionTokens = () => bearer({ requireSignature: true });
+/**
+ * Returns the plugin for clients without cookies (curl, a phone). They get a signed session token in the response header
+ * `set-auth-token`, and send it in `Authorization`. Pages do not get this header.
+ */
+export const bearerPlugin = () => bearer({ requireSignature: true });
 
 export function authOptions(
   settings: Settings,
@@ -50,7 +55,7 @@ export function authOptions(
     baseURL: settings.baseUrl,
     secret: settings.secret,
     database,
-    ...mails(settings, limitMails(sendMail)),
+    ...mailOptions(settings, limitMails(sendMail)),
     trustedOrigins: [...settings.trustedOrigins],
     rateLimit: {
       enabled: settings.rateLimit,
@@ -58,7 +63,7 @@ export function authOptions(
       customRules: Object.fromEntries(HASHING_PATHS.map((path) => [path, HASHES_OF_AN_ADDRESS])),
     },
     disabledPaths: ["/verify-password"], // a stolen session could guess the password there
-    // The page, which has a content security policy: Better Auth's own page of errors shows what its URL says.
+    // Our page shows the errors, because it has a content security policy. Better Auth's own page shows text of its URL.
     onAPIError: { errorURL: new URL("/", settings.baseUrl).href },
     advanced: {
       useSecureCookies: settings.baseUrl.startsWith("https:"),
@@ -90,7 +95,7 @@ export function authOptions(
     },
     telemetry: { enabled: false },
     logger: { log },
-    plugins: [tokens(), sessionTokens(), ...(settings.rateLimit ? [signInThrottle()] : []), passwordTurns()],
+    plugins: [jwtPlugin(), bearerPlugin(), ...(settings.rateLimit ? [signInThrottle()] : []), passwordTurns()],
   } satisfies BetterAuthOptions;
 }
 
@@ -98,7 +103,7 @@ export function authOptions(
  * If addresses must be verified, sign-up gives the same response whether an account has the address or not. Only the
  * mail says which.
  */
-function mails(settings: Settings, send: SendMail) {
+function mailOptions(settings: Settings, send: SendMail) {
   return {
     emailAndPassword: {
       enabled: true,
@@ -127,7 +132,7 @@ function mails(settings: Settings, send: SendMail) {
 
 /** Counts requests, with a limit on the number of counts: Better Auth's own counts grow with each invented path. */
 function boundedCounts() {
-  const counts = new RateLimiter(); // to push out the counts of others takes 170 addresses, and gains nothing
+  const counts = new RateLimiter(); // has room for the counts that 170 addresses can cause
   return {
     consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
       const wait = counts.take(key, quota);
@@ -142,11 +147,14 @@ interface Profile {
   readonly image?: string | null | undefined;
 }
 
-/** Limits the name and the picture's address, because each response about the session has them. Refuses a picture. */
+/**
+ * Refuses a long e-mail address, name or URL of a picture, because each response about the session has them. Also refuses
+ * a picture itself, as a `data:` URL.
+ */
 function refuseLargeProfile({ email, name, image }: Profile): void {
   if (email !== undefined && email.length > EMAIL_MAX)
     throw new APIError("BAD_REQUEST", { message: `An e-mail address has at most ${EMAIL_MAX} characters.` });
-  if (name !== undefined && NO_NAME.test(name))
+  if (name !== undefined && NOT_IN_NAMES.test(name))
     throw new APIError("BAD_REQUEST", { message: "A name has no control characters." });
   if (name !== undefined && [...name].length > NAME_MAX)
     throw new APIError("BAD_REQUEST", { message: `A name has at most ${NAME_MAX} characters.` });

@@ -1,7 +1,7 @@
 /**
- * What a request shows before Better Auth works on it, in some microseconds: whether Better Auth has its path, whether
- * its session token has our signature, and which account has the session. Better Auth takes milliseconds to refuse a
- * path that it does not have.
+ * Reads in some microseconds, before Better Auth works on a request, whether Better Auth has its path, whether its
+ * session token has our signature, and which account has the session. Better Auth takes milliseconds to refuse a path
+ * that it does not have.
  */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
@@ -9,9 +9,9 @@ import type { IncomingMessage } from "node:http";
 
 const BASE = "/api/auth";
 const METHODS: readonly string[] = ["GET", "HEAD", "POST"]; // which `serve.ts` passes on to Better Auth
-const MARK = 16; // characters
+const MARK_LENGTH = 16; // characters of the mark of an account, with which its session tokens begin
 
-/** What `auth.api` has of an endpoint. */
+/** An endpoint in `auth.api`. */
 interface Endpoint {
   readonly path?: string;
   readonly options?: { readonly method?: string | readonly string[] };
@@ -46,12 +46,13 @@ export function routesOf(api: object, disabledPaths: readonly string[] = []): Ha
  * the mark shows, without a query, that they are of one account.
  */
 export const markToken = (token: string, userId: string): string =>
-  createHash("sha256").update(`${userId}`).digest("hex").slice(0, MARK) + token;
+  createHash("sha256").update(`${userId}`).digest("hex").slice(0, MARK_LENGTH) + token;
 
 /**
- * Returns a function that reads the account's mark in the session token of a request: a bearer token or the cookie. It
- * returns `null` if no token has our signature. It only decides which requests go first. Better Auth checks whether the
- * session has ended. A token of an older version has no mark, so it counts as an account of its own.
+ * Returns a function that reads the account's mark in the session token of a request: a bearer token or the cookie. The
+ * function returns `null` if no token has our signature. The mark is used only for limits and the order of requests;
+ * Better Auth checks whether the session has ended. A token of an older version has no mark, so it counts as an account
+ * of its own.
  */
 export function sessionReader(
   secret: string,
@@ -59,7 +60,7 @@ export function sessionReader(
 ): (headers: IncomingMessage["headers"]) => string | null {
   return ({ cookie, authorization }) => {
     const isOurs = (text: string) => isSigned(text, secret);
-    return [bearerOf(authorization), cookieOf(cookie, cookieName)].find(isOurs)?.slice(0, MARK) ?? null;
+    return [bearerOf(authorization), cookieOf(cookie, cookieName)].find(isOurs)?.slice(0, MARK_LENGTH) ?? null;
   };
 }
 
@@ -67,7 +68,7 @@ function bearerOf(header = ""): string {
   return header.slice(0, 7).toLowerCase() === "bearer " ? decode(header.slice(7).trim()) : "";
 }
 
-/** The first cookie of a name, as Better Auth reads it. */
+/** Returns the first cookie of a name, as Better Auth reads it. */
 function cookieOf(header = "", name: string): string {
   for (const pair of header.includes(name) ? header.split(";") : []) {
     const end = pair.indexOf("=");
@@ -106,7 +107,8 @@ function isSigned(text: string, secret: string): boolean {
  */
 export type Kind = "signedIn" | "others" | "nowhere" | "page";
 
-export interface Asked {
+/** What is known of a request before Better Auth works on it. */
+export interface RequestTraits {
   readonly kind: Kind;
   /** The mark of the account that has the session. */
   readonly account?: string;
@@ -115,7 +117,7 @@ export interface Asked {
 export function requestReader(
   hasRoute: HasRoute,
   accountOf: ReturnType<typeof sessionReader>,
-): (request: IncomingMessage) => Asked {
+): (request: IncomingMessage) => RequestTraits {
   return ({ method = "", url = "", headers }) => {
     const whole = url.startsWith("/") ? `http://localhost${url}` : url;
     const path = URL.canParse(whole) ? new URL(whole).pathname : "";

@@ -9,7 +9,7 @@ const PER_ADDRESS_MAX = 100; // for IPv6 of a network of 64 bits; connections of
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
 
-/** Milliseconds for a head, for a whole request, and between two requests. A slow sender is cut off like a silent one. */
+/** Milliseconds for the headers, for a whole request, and between two requests. A slow sender is cut off like a silent one. */
 export const serverOptions: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
@@ -18,8 +18,8 @@ export const serverOptions: ServerOptions = {
 };
 
 /**
- * Returns a listener that passes on few requests of a connection at once, and ends a connection with more. Node emits
- * all requests that a client has sent, even if the client has read no response.
+ * Returns a listener that passes on at most `PIPELINED_MAX` requests of a connection at once, and ends a connection that
+ * sends more. Node emits all requests that a client has sent, even if the client has read no response.
  */
 export function boundPipelines(listener: RequestListener): RequestListener {
   const underWay = new WeakMap<Socket, number>();
@@ -64,7 +64,7 @@ export function boundConnections(
  * request for longest. So idle connections cannot block the server.
  */
 function admission(server: Server, connectionsMax: number): (socket: Socket) => void {
-  /** Connections and their running request, in the order in which they were opened or last got a response. */
+  /** Connections and their running request, or `null`, in the order in which they were opened or last got a response. */
   const open = new Map<Socket, IncomingMessage | null>();
   server.on("request", (request, response) => {
     const { socket } = request;
@@ -78,7 +78,7 @@ function admission(server: Server, connectionsMax: number): (socket: Socket) => 
       const sockets = [...open.keys()];
       const oldest = sockets.find((each) => !open.get(each)?.complete) ?? sockets[0];
       oldest?.destroy();
-      if (oldest) open.delete(oldest); // before it is closed
+      if (oldest) open.delete(oldest); // its event `close` comes later
     }
     open.set(socket, null);
     socket.once("close", () => open.delete(socket));
@@ -91,7 +91,7 @@ export function networkOf(address: string): string {
   return isIPv6 ? toBits(address.split("%")[0] ?? "").slice(0, 64) : address;
 }
 
-/** Networks, to look addresses up in. */
+/** Returns a list in which one can look up whether an address is in one of the networks. */
 export function blockList(networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {

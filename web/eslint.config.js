@@ -1,11 +1,11 @@
-/** What other people's projects lint: ESLint's and typescript-eslint's recommended rules; browsers, for what runs there; and effects of React. */
+/** Lints code that runs in browsers (recommended rules, and APIs that the oldest browsers lack) and the effects of React. */
 
 import js from "@eslint/js";
 import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 import browserApis from "./lint/browser-apis.ts";
 
-// React calls what an effect returns, and what a browser's function returns differs from version to version.
+// React calls what an effect returns. A browser's function may return nothing in one version and a value in the next.
 const EFFECT_IS_A_BLOCK = {
   selector:
     "CallExpression[callee.name=/^use(Layout|Insertion)?Effect$/] > ArrowFunctionExpression[body.type!='BlockStatement']",

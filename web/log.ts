@@ -84,7 +84,10 @@ export function log(level: Level, ...parts: readonly unknown[]): void {
   bounded.log(level, ...parts);
 }
 
-/** Sends all later console output (of Hono, its server, Better Auth outside a request) through `log`. */
+/**
+ * From now on, `console.debug`, `info`, `warn` and `error` (of Hono, its server, Better Auth outside a request) write with
+ * `log`. `console.log` is unchanged, because it prints mails.
+ */
 export function limitConsole(): void {
   for (const level of ["debug", "info", "warn", "error"] as const)
     console[level] = (...parts: readonly unknown[]) => log(level, ...parts);

@@ -1,4 +1,4 @@
-/** Mail to people. Without a mail service it is printed, so that its links can be opened while one tries things out. */
+/** Sends mail to people. Here it is only printed, so you can open its links when you try things out. */
 
 import { LastingCounts } from "./lasting-counts.ts";
 import { toPlainText } from "./log.ts";
@@ -13,14 +13,14 @@ export type SendMail = (mail: Mail) => Promise<void>;
 
 const MARK = "mail | "; // begins each printed line: `make run` shows these lines of the log
 
-/** Seconds of a mail quota and of a link's life: if strangers use up an address's mails, its owner still has a link. */
+/** Seconds of a mail quota, and of a link: if strangers use up the quota of an address, its owner still has a valid link. */
 export const MAIL_WINDOW = 60 * 60;
 
 const LINE_MAX = 2_000; // characters, because a link contains text of the client
 
 const PER_RECIPIENT = { max: 5, window: MAIL_WINDOW }; // mails of one subject, because anybody can cause mails to any address
 
-/** Limits the mails to one address. */
+/** Returns a function that sends mails, and drops those over the quota of their recipient. */
 export function limitMails(send: SendMail): SendMail {
   const sent = new LastingCounts(PER_RECIPIENT);
   return async (mail) => {

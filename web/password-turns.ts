@@ -1,12 +1,13 @@
 /**
- * How many requests hash a password at once, of all people together.
+ * Limits how many requests hash a password at once, of all people together.
  *
- * A hash takes 0.1 s of a core, and sign-up holds a database connection meanwhile. So such requests take turns, before
- * they touch the database: half of the cores work for them, and the rest serves people who have a session. The queue
- * is bounded. Requests from a device on which the account has signed in before (`sign-in-throttle.ts`) wait in a
+ * A hash takes 0.1 s of a core, and sign-up holds a database connection meanwhile. So such requests take turns before
+ * they take a connection: half of the cores work for them, and the rest serves people who have a session. The queues
+ * are bounded. Requests from a device on which the account has signed in before (`sign-in-throttle.ts`) wait in a
  * priority queue, so a flood from many addresses does not lock owners out. A flood may have accounts with known devices
- * too. So an account may use the priority queue only a few times in a minute. If it is full, a new request replaces the
- * waiting request of the account that used it most recently, if its own account used it longer ago or never.
+ * too. So an account may use the priority queue only a few times in a minute. If the priority queue is full, a new
+ * request replaces the one whose account used this queue most recently before, if the new request's account used it
+ * longer ago or never.
  */
 
 import { availableParallelism } from "node:os";
@@ -15,7 +16,7 @@ import { APIError, createAuthMiddleware } from "better-auth/api";
 import { atEnd, leavePlace } from "./request-end.ts";
 import { accountOf, type Context, knownDevice } from "./sign-in-throttle.ts";
 
-/** Where a password is hashed. */
+/** The paths on which a password is hashed. */
 export const HASHING_PATHS: readonly string[] = [
   "/sign-in/email",
   "/sign-up/email",
@@ -65,8 +66,9 @@ export class TurnQueue {
   }
 
   /**
-   * Resolves at the turn of this request, to the function that ends the turn. `null`: the queues have no place for it.
-   * `account` is the account of a known device, which may use the priority queue. An abort of `signal` frees the place.
+   * Waits for the turn of a request, and resolves to the function that ends the turn. Resolves to `null` if the queues
+   * have no place for the request, or if `signal` aborts before its turn. `account` is the account of a known device: its
+   * requests may use the priority queue.
    */
   async take(account: string | null = null, signal?: AbortSignal): Promise<(() => void) | null> {
     if (signal?.aborted) return null;

@@ -34,5 +34,5 @@ const places = new AsyncLocalStorage<() => void>();
 /** Runs a request that has a place. `leave` gives the place to another request. */
 export const withPlace = (leave: () => void, run: () => void): void => places.run(leave, run);
 
-/** The running request gives up its place, because the rest of its work has another limit, or it only waits. */
+/** Gives up the place of the running request. Call this if the rest of the work has another limit, or only waits. */
 export const leavePlace = (): void => places.getStore()?.();

@@ -1,4 +1,4 @@
-/** Serves the page that `npm run build` made. Browsers cache its files for ever, and check its HTML each time. */
+/** Serves the page that `npm run build` made. Browsers keep scripts and style sheets for a year, and check the HTML each time. */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,14 +12,14 @@ const BUILT = join(import.meta.dirname, "dist");
 const ICON = "/icon.svg";
 const NOT_BUILT = "The page is not built: `npm run build` makes it. Better Auth is at /api/auth.\n";
 
-type Shown = Pick<Settings, "apiUrl" | "baseUrl" | "verifyEmail">;
+type PageSettings = Pick<Settings, "apiUrl" | "baseUrl" | "verifyEmail">;
 
-export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseUrl, verifyEmail }: Shown): void {
+export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseUrl, verifyEmail }: PageSettings): void {
   const policy = [
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'",
     `connect-src 'self' ${new URL(apiUrl).origin}; form-action 'self'; frame-ancestors 'none'`,
   ].join("; ");
-  const safe = {
+  const securityHeaders = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "content-security-policy": policy,
@@ -33,7 +33,7 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseU
     html = null;
   }
   const files = readBuilt();
-  const give = (context: Context) => {
+  const sendFile = (context: Context) => {
     const file = files.get(context.req.path);
     if (file === undefined) return context.notFound();
     const encoding = accepts(context, {
@@ -51,21 +51,23 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseU
       ...(context.req.path !== ICON && { "cache-control": "public, max-age=31536000, immutable" }),
     });
   };
-  app.get("/assets/*", give);
-  app.get(ICON, give);
+  app.get("/assets/*", sendFile);
+  app.get(ICON, sendFile);
   const numbered = numberedAddresses(baseUrl);
   app.get("/", async (context, next) => {
     if (!numbered.has(context.req.header("host") ?? "")) return next();
     return context.redirect(new URL(`/${new URL(context.req.url).search}`, baseUrl).href);
   });
   app.get("/", (context) =>
-    html === null ? context.text(NOT_BUILT) : context.html(html, 200, { ...safe, "cache-control": "no-cache" }),
+    html === null
+      ? context.text(NOT_BUILT)
+      : context.html(html, 200, { ...securityHeaders, "cache-control": "no-cache" }),
   );
 }
 
 /**
- * The values of `Host` that mean the same machine as `localhost`, if the page is at `localhost`. They are redirected:
- * nobody could sign in there, because neither Better Auth nor the API trusts these origins.
+ * Returns the values of `Host` that mean the same machine as `localhost`, if the page is at `localhost`. Requests with
+ * these values are redirected: nobody could sign in there, because neither Better Auth nor the API trusts these origins.
  */
 function numberedAddresses(baseUrl: string): ReadonlySet<string> {
   const { hostname, host } = new URL(baseUrl);

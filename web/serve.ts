@@ -1,4 +1,4 @@
-/** Serving Better Auth over HTTP: its tables, its routes, and a stop that finishes running requests. */
+/** Serves Better Auth over HTTP: makes its tables, answers its routes, and finishes running requests before it stops. */
 
 import { createServer } from "node:http";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
@@ -17,18 +17,20 @@ import { leavePlace, untilEnd } from "./request-end.ts";
 import { servePage } from "./serve-page.ts";
 import type { Settings } from "./settings.ts";
 
-const PATIENCE = Number(process.env["DATABASE_WAIT"] || "30") * 1000; // milliseconds for the database to be there
-
+/** Milliseconds that the server waits for PostgreSQL to start. `DATABASE_WAIT` is in seconds. */
+const DATABASE_WAIT = Number(process.env["DATABASE_WAIT"] || "30") * 1000;
 const DATABASE_TIMEOUT = 5_000; // milliseconds for a connection, and for a statement
 const BODY_MAX = 64 * 1024; // bytes
-const SIGN_UP_STEP = 500; // milliseconds
+const SIGN_UP_STEP = 500; // milliseconds; a response to a sign-up comes after a multiple of this
 
+/** What `createApp` needs of Better Auth. */
 interface Auth {
   readonly handler: (request: Request) => Promise<Response>;
   readonly options: BetterAuthOptions;
 }
 
-interface WholeAuth extends Auth {
+/** What `serve` needs of Better Auth. */
+interface ServedAuth extends Auth {
   readonly api: object;
   readonly $context: Promise<{
     readonly secret: string;
@@ -36,7 +38,7 @@ interface WholeAuth extends Auth {
   }>;
 }
 
-export async function serve(settings: Settings, create: (database: pg.Pool) => WholeAuth): Promise<void> {
+export async function serve(settings: Settings, create: (database: pg.Pool) => ServedAuth): Promise<void> {
   const database = new pg.Pool({
     connectionString: settings.databaseUrl,
     max: 5,
@@ -74,7 +76,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => W
   process.once("SIGINT", stop);
 }
 
-/** The routes of Better Auth. */
+/** Returns an application that answers the routes of Better Auth. */
 export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.use(
@@ -91,7 +93,8 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
   );
   app.on(["GET", "POST"], "/api/auth/*", async (context) => {
     const began = performance.now();
-    const answer = new Response(...parts(await untilEnd(() => auth.handler(withAddress(context, settings)))));
+    const { body, status, statusText, headers } = await untilEnd(() => auth.handler(withAddress(context, settings)));
+    const answer = new Response(body, { status, statusText, headers });
     if (settings.verifyEmail && context.req.path === "/api/auth/sign-up/email") await hideTime(began);
     withoutSessionToken(context.req.raw, answer);
     answer.headers.set("cache-control", "no-store");
@@ -105,8 +108,9 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
 }
 
 /**
- * The request with the client's address in our header, which Better Auth reads. It is the address of the socket. Behind
- * our proxies it is their chain of addresses. Better Auth takes the rightmost address that is not one of our proxies.
+ * Returns the request with the header `CLIENT_ADDRESS`, which Better Auth reads: the address of the socket, and before
+ * it, if there are trusted proxies, the addresses of `X-Forwarded-For`. Better Auth takes the rightmost address that is
+ * not one of the trusted proxies.
  */
 function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Settings): Request {
   const peer = context.env.incoming.socket.remoteAddress ?? "";
@@ -116,31 +120,29 @@ function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Set
   return request;
 }
 
-const parts = (answer: Response): [BodyInit | null, ResponseInit] => [
-  answer.body,
-  { status: answer.status, statusText: answer.statusText, headers: answer.headers },
-];
-
 /**
- * Removes the session token from a response to a page: its scripts cannot read the cookie, and must not read the same
- * token in a header. Better Auth refuses a browser's sign-in without `origin`.
+ * Removes the session token from a response to a page: the page's scripts cannot read the cookie, and must not read the
+ * same token in a header. A page sends `origin` or `cookie`: Better Auth refuses a browser's sign-in without `origin`.
  */
 function withoutSessionToken({ headers }: Request, answer: Response): void {
   if (!headers.has("origin") && !headers.has("cookie")) return;
   answer.headers.delete("set-auth-token");
-  answer.headers.delete("access-control-expose-headers"); // it names nothing else
+  answer.headers.delete("access-control-expose-headers"); // names only `set-auth-token`
 }
 
-/** Waits for the end of a step, so the time does not show whether sign-up made an account: that takes longer. */
+/**
+ * Waits until a sign-up has taken a multiple of `SIGN_UP_STEP`. To make an account takes longer, so otherwise the time
+ * would show whether sign-up made one.
+ */
 async function hideTime(began: number): Promise<void> {
   leavePlace();
   await new Promise((resolve) => setTimeout(resolve, restOfStep(performance.now() - began)));
 }
 
-/** Returns the milliseconds that are left of the step of sign-up. */
+/** Returns the milliseconds until the time of a sign-up is a multiple of `SIGN_UP_STEP`. */
 export const restOfStep = (elapsed: number): number => SIGN_UP_STEP - (elapsed % SIGN_UP_STEP);
 
-/** With `MIGRATE=0` the server changes no table. If a table is missing, it exits. */
+/** Makes and changes tables as Better Auth needs them. If that is necessary and `MIGRATE=0` forbids it, the server exits. */
 async function migrate(options: BetterAuthOptions): Promise<void> {
   const { toBeCreated, toBeAdded, runMigrations } = await getMigrations(options);
   const tables = [...toBeCreated, ...toBeAdded].map(({ table }) => table);
@@ -152,21 +154,21 @@ async function migrate(options: BetterAuthOptions): Promise<void> {
 }
 
 async function waitForDatabase(database: pg.Pool): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
-  let waits = false;
+  const deadline = Date.now() + DATABASE_WAIT;
+  let isWaiting = false;
   for (;;) {
     try {
       await database.query("SELECT 1");
       return;
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      const notThereYet = code === "ECONNREFUSED" || code === "57P03";
-      if (!notThereYet || Date.now() > deadline) {
+      const isStarting = code === "ECONNREFUSED" || code === "57P03"; // cannot_connect_now
+      if (!isStarting || Date.now() > deadline) {
         console.error(`DATABASE_URL cannot be used: ${message}`);
         process.exit(1);
       }
-      if (!waits) console.log(`waiting for the database: ${message}`);
-      waits = true;
+      if (!isWaiting) console.log(`waiting for the database: ${message}`);
+      isWaiting = true;
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }

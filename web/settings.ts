@@ -10,13 +10,13 @@ export interface Settings {
   readonly databaseUrl: string;
   /** Where the task API is, for the page. */
   readonly apiUrl: string;
-  /** Whether too many requests from one address are refused. Only tests, which are one address, say no. */
+  /** Whether requests and wrong passwords are limited. Only tests, which use one address, switch the limits off. */
   readonly rateLimit: boolean;
   /** Networks of your own proxies, whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
   /** Whether an e-mail address is verified before its account can be used. */
   readonly verifyEmail: boolean;
-  /** The origins of pages that may send requests. */
+  /** The origins of pages that may send requests, besides the origin of `baseUrl`. */
   readonly trustedOrigins: readonly string[];
 }
 
@@ -63,7 +63,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return { baseUrl, port, secret, databaseUrl, apiUrl, rateLimit, trustedProxies, verifyEmail, trustedOrigins };
 }
 
-/** Returns what is wrong with a network, in the same words as the API, which has the same setting. */
+/** Returns what is wrong with a network, in the same words as the API, which has the same setting; `null` if it is valid. */
 function networkFault(text: string): string | null {
   const [address = "", length, more] = text.split("/");
   const size = { 4: 32, 6: 128 }[isIP(address)];

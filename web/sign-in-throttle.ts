@@ -2,10 +2,10 @@
  * A Better Auth plugin that slows down guessing one account's password, from all addresses together.
  *
  * It counts wrong passwords: of an account at one address, of an account at all addresses, of an account on a known
- * device, and of a session that changes its password. A device is known if the account has signed in there before. It
- * has a signed cookie and a count of its own, so nobody can lock a person out of their own devices (OWASP, "Slow Down
- * Online Guessing Attacks with Device Cookies"). The cookie outlives a restart of this server, and people who share an
- * address do not share it. The responses are the same whether the account exists or not.
+ * device, and of a signed-in person who changes the password. A device is known if the account has signed in there
+ * before. It has a signed cookie and a count of its own, so nobody can lock a person out of their own devices (OWASP,
+ * "Slow Down Online Guessing Attacks with Device Cookies"). The cookie is still valid after a restart of this server.
+ * People who share an address have different cookies. The responses are the same whether the account exists or not.
  */
 
 import { createHash, randomUUID } from "node:crypto";
@@ -17,9 +17,10 @@ import { atEnd } from "./request-end.ts";
 
 const MINUTE = 60; // seconds
 const HOUR = 60 * MINUTE;
+// Wrong passwords of one account.
 const AT_ADDRESS: Quota = { max: 5, window: 15 * MINUTE };
-const AT_DEVICE: Quota = { max: 10, window: 15 * MINUTE };
-const ANYWHERE: Quota = { max: 20, window: HOUR };
+const ON_DEVICE: Quota = { max: 10, window: 15 * MINUTE };
+const AT_ALL_ADDRESSES: Quota = { max: 20, window: HOUR };
 
 const COOKIE = "known_device";
 const COOKIE_LIFE = 90 * 24 * HOUR;
@@ -31,15 +32,15 @@ const WRONG_PASSWORD = 401;
 const WRONG_OLD_PASSWORD = 400;
 
 export function signInThrottle(): BetterAuthPlugin {
-  const ofDevices = new LastingCounts(AT_DEVICE);
-  const atAddresses = new LastingCounts(AT_ADDRESS);
-  const anywhere = new LastingCounts(ANYWHERE);
-  const bySessions = new LastingCounts(AT_DEVICE);
+  const onDevice = new LastingCounts(ON_DEVICE);
+  const atAddress = new LastingCounts(AT_ADDRESS);
+  const atAllAddresses = new LastingCounts(AT_ALL_ADDRESSES);
+  const inPasswordChanges = new LastingCounts(ON_DEVICE);
 
-  /** A stolen session guesses no faster than a stolen device. */
-  async function takeQuotaOfSession(ctx: Context): Promise<void> {
+  /** Counts for all sessions of a person together. So a stolen session guesses no faster than a stolen device. */
+  async function takeQuotaOfPerson(ctx: Context): Promise<void> {
     const session = await getSessionFromCtx(ctx);
-    if (session && ctx.request) takeQuotas([[bySessions, session.user.id]], WRONG_OLD_PASSWORD);
+    if (session && ctx.request) takeQuotas([[inPasswordChanges, session.user.id]], WRONG_OLD_PASSWORD);
   }
 
   async function takeQuotasOfAccount(ctx: Context): Promise<void> {
@@ -48,10 +49,10 @@ export function signInThrottle(): BetterAuthPlugin {
     const device = await knownDevice(ctx, account);
     const address = getIP(ctx.request, ctx.context.options) ?? "unknown";
     const uses: readonly Use[] = device
-      ? [[ofDevices, device]]
+      ? [[onDevice, device]]
       : [
-          [atAddresses, `${account} ${address}`],
-          [anywhere, account],
+          [atAddress, `${account} ${address}`],
+          [atAllAddresses, account],
         ];
     takeQuotas(uses, WRONG_PASSWORD);
   }
@@ -61,7 +62,7 @@ export function signInThrottle(): BetterAuthPlugin {
     hooks: {
       before: [
         { matcher: ({ path }) => path === "/sign-in/email", handler: createAuthMiddleware(takeQuotasOfAccount) },
-        { matcher: ({ path }) => path === "/change-password", handler: createAuthMiddleware(takeQuotaOfSession) },
+        { matcher: ({ path }) => path === "/change-password", handler: createAuthMiddleware(takeQuotaOfPerson) },
       ],
       after: [{ matcher: () => true, handler: createAuthMiddleware(rememberDevice) }],
     },
@@ -82,7 +83,7 @@ export async function knownDevice(ctx: Context, account: string): Promise<string
   return owner === account && device ? device : null;
 }
 
-/** Uses each quota once, and gives all back if the response has another status than `wrong`. */
+/** Uses each quota once, and gives all back if the response has another status than `wrong`. Throws 429 if one is used up. */
 function takeQuotas(uses: readonly Use[], wrong: number): void {
   for (const [index, [counts, key]] of uses.entries()) {
     const wait = counts.take(key);

@@ -96,7 +96,7 @@ function isGuarded({ parent: access }: TSESTree.Node): boolean {
   );
 }
 
-/** Returns where the data may have what a library of TypeScript declares. */
+/** Returns the paths at which MDN's data may have what a library of TypeScript declares. */
 function pathsOf(declaration: ts.Declaration, receivers: string[]): string[][] {
   const name = ts.getNameOfDeclaration(declaration)?.getText() ?? "";
   const { parent } = declaration;
@@ -110,7 +110,7 @@ function pathsOf(declaration: ts.Declaration, receivers: string[]): string[][] {
   return owners.flatMap((owner) => membersOf(owner, name));
 }
 
-/** Returns what the data call a type of TypeScript's. */
+/** Returns the names under which MDN's data may have a type of TypeScript. */
 function dataNames(name: string): string[] {
   if (name === "Console") return ["console"];
   if (name === "IteratorObject") return ["Iterator"];
@@ -140,7 +140,7 @@ function statementAt(path: string[]): CompatStatement | undefined {
   return (at as Identifier | undefined)?.__compat;
 }
 
-/** Returns the oldest browsers served that lack this. */
+/** Returns those of the oldest supported browsers that lack an API. */
 function browsersWithout({ support }: CompatStatement): string[] {
   return OLDEST_BROWSERS.filter(({ name, version }) => {
     const statements = [support[name] ?? []].flat();

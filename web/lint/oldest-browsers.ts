@@ -1,4 +1,4 @@
-/** The oldest browsers served, as package.json states them for every tool. */
+/** The oldest supported browsers: `browserslist` in package.json. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ const { browserslist } = JSON.parse(readFileSync(join(import.meta.dirname, "..",
   browserslist: string[];
 };
 
-/** By the names of MDN's data. */
+/** Their names are those of MDN's data. */
 export const OLDEST_BROWSERS = browserslist.map((text) => {
   const [name = "", version] = text.split(" ");
   return { name: (name === "ios_saf" ? "safari_ios" : name) as BrowserName, version: Number(version) };

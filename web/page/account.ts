@@ -1,4 +1,4 @@
-/** Signing in with e-mail and password, and who is signed in, in the words of the task client's problems. */
+/** Signs people in, up and out at Better Auth. Errors are a `Problem`, like those of the task client. */
 
 import { createAuthClient } from "better-auth/client";
 import { Problem } from "../lib";
@@ -14,41 +14,42 @@ export interface Credentials {
   readonly password: string;
 }
 
-interface Answer<T> {
+interface AuthResponse<T> {
   readonly data: T | null;
   readonly error: { readonly status: number; readonly message?: string | undefined } | null;
 }
 
 export const authClient = createAuthClient();
 
-/** Returns who is signed in; `null`: nobody. */
+/** Returns who is signed in; `null` if nobody is. */
 export async function currentPerson(): Promise<Person | null> {
-  const { data, error } = await answered(authClient.getSession());
+  const { data, error } = await orOffline(authClient.getSession());
   if (error) throw problemOf(error.status);
   return data ? { id: data.user.id, name: data.user.name, email: data.user.email } : null;
 }
 
 export async function signIn(credentials: Credentials): Promise<void> {
-  const { error } = await answered(authClient.signIn.email(credentials));
+  const { error } = await orOffline(authClient.signIn.email(credentials));
   if (error) throw problemOf(error.status, error.message);
 }
 
 /** Makes an account. Returns whether the person is signed in; false while the e-mail address is not confirmed. */
 export async function signUp(person: Credentials & { readonly name: string }): Promise<boolean> {
-  const { data, error } = await answered<{ token: string | null }>(authClient.signUp.email(person));
+  const { data, error } = await orOffline<{ token: string | null }>(authClient.signUp.email(person));
   if (error) throw problemOf(error.status, error.message);
   return data !== null && data.token !== null;
 }
 
-/** Signs out. Where nobody answers the cookie is still there, so it throws, and nobody is signed out. */
+/** Signs out. Throws if the server does not do it, because then the session cookie is still there. */
 export async function signOut(): Promise<void> {
-  const { error } = await answered(authClient.signOut());
+  const { error } = await orOffline(authClient.signOut());
   const hadNoSession = error?.status === 400 || error?.status === 401;
   if (error && !hadNoSession) throw problemOf(error.status);
 }
 
-const answered = <T>(answer: Promise<Answer<T>>): Promise<Answer<T>> =>
-  answer.catch((cause: unknown) => Promise.reject(problemOf(0, undefined, cause)));
+/** Waits for a response, and throws a `Problem` of the type `offline` if none comes. */
+const orOffline = <T>(response: Promise<AuthResponse<T>>): Promise<AuthResponse<T>> =>
+  response.catch((cause: unknown) => Promise.reject(problemOf(0, undefined, cause)));
 
 function problemOf(status: number, message?: string, cause?: unknown): Problem {
   const detail = message || "The sign-in service does not answer as it should: try again.";

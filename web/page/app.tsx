@@ -1,4 +1,4 @@
-/** Who is here: nobody yet, nobody, or a person with their tasks. */
+/** Shows the form to sign in, or the tasks of the person who is signed in. */
 
 import { useEffect, useMemo, useState } from "react";
 import { createTaskward } from "../lib";
@@ -18,7 +18,7 @@ interface Props {
 export function App({ apiUrl, verifiesEmail }: Props) {
   const [here, setHere] = useState<Here>("loading");
   const [isOver, setOver] = useState(false);
-  const [hasJustSignedIn, setJustSignedIn] = useState(false); // here, and not before the page was loaded
+  const [hasJustSignedIn, setJustSignedIn] = useState(false); // with the form of this page, since it was loaded
 
   const { api, readSession, leave } = useMemo(() => {
     /** Reads who is signed in. If that fails, the page still shows the same person and all that they typed. */
@@ -26,7 +26,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
       const person = await currentPerson().catch(() => undefined);
       setHere((now) => (person !== undefined ? { person } : isPerson(now) ? now : "unreachable"));
     }
-    /** Shows nothing of the person who was here. */
+    /** Shows the form to sign in, and forgets the person who was here. */
     function leave(): void {
       setOver(false);
       setJustSignedIn(false);

@@ -1,11 +1,11 @@
 /**
- * Which tasks a list shows, and in which order: what the server decides, so that a change is in its place at once.
- * Words and titles are compared nearly as the server does; a list that is loaded again is the server's.
+ * Decides which tasks a list shows, and in which order, so that the page can show a change before the server answers.
+ * Words and titles are compared nearly as the server compares them. A list that is loaded again has the server's order.
  */
 
 import type { ListQuery, Task } from "../lib";
 
-/** Tells whether a task belongs to a list. A word of a search may be anywhere in title and notes. */
+/** Returns whether a list shows a task. A word of a search may be anywhere in title and notes. */
 export function belongs(task: Task, selection: ListQuery): boolean {
   const { completed, trashed, tag = [], q } = selection;
   if ((task.trashed_at !== null) !== (trashed ?? false)) return false;
@@ -22,17 +22,17 @@ export function belongs(task: Task, selection: ListQuery): boolean {
 export function compare(a: Task, b: Task, sort: ListQuery["sort"] = "-created"): number {
   const descending = sort.startsWith("-");
   const by = sort.replace("-", "");
-  if (by === "due" && (a.due === null) !== (b.due === null)) return a.due === null ? 1 : -1; // last, both ways
+  if (by === "due" && (a.due === null) !== (b.due === null)) return a.due === null ? 1 : -1; // no due date: last, also in descending order
   const [first, second] = [key(a, by), key(b, by)];
   const order = first < second ? -1 : first > second ? 1 : a.id < b.id ? -1 : Number(a.id > b.id);
   return descending ? -order : order;
 }
 
 /**
- * Puts a task in its place, or leaves it out if the list does not show it.
- * `hasMore`: a place behind the last task may be on a page that is not loaded, so the task is left out too.
+ * Returns a list with a task in its place, or without the task if the list does not show it. `hasMore`: the server has
+ * more pages of the list. Then the task is also left out if it comes after all others, because it may be on a later page.
  */
-export function placed(
+export function withPlaced(
   tasks: readonly Task[],
   task: Task,
   selection: ListQuery,
@@ -58,13 +58,13 @@ function key(task: Task, by: string): string | number {
     case "position":
       return task.position;
     default:
-      return task.id; // version 7: by the moment of creation
+      return task.id; // a UUID of version 7: these sort by the time of creation
   }
 }
 
 const PRIORITIES = ["none", "low", "medium", "high"];
 
-/** What spellings of one tag have in common: no case, no selectors of a look, no dot of a Turkish İ. */
+/** Returns what all spellings of a tag have in common: no case, no invisible selectors, no dot of a Turkish İ. */
 export const tagKey = (tag: string): string =>
   tag
     .replace(/[\u034f\ufe00-\ufe0f]/gu, "")

@@ -1,4 +1,4 @@
-/** What stands in place of something that threw, with what the person had written there. */
+/** Replaces a part of the page that threw by a message, with what the person had written there. */
 
 import { Component, type ReactNode, useState } from "react";
 
@@ -7,7 +7,7 @@ interface Props {
   readonly instead: (again: () => void) => ReactNode;
 }
 
-/** Shows something else where a part of the page throws: without it React takes the whole page away. */
+/** Shows `instead` if a part of the page throws. Otherwise React would remove the whole page. */
 export class Boundary extends Component<Props, { readonly isBroken: boolean }> {
   override state = { isBroken: false };
 
@@ -28,7 +28,7 @@ export function BrokenPage() {
       <p className="lead" role="alert">
         Something went wrong on this page. What you saved is safe on the server.
       </p>
-      <Written within="root" />
+      <WrittenText within="root" />
       <button type="button" className="primary" onClick={() => location.reload()}>
         Load the page again
       </button>
@@ -48,7 +48,7 @@ export function BrokenRow({ id, onAgain }: BrokenRowProps) {
         <p className="wrong" role="alert">
           Something went wrong with this task on this page. What you saved is safe on the server.
         </p>
-        <Written within={`task-${id}`} />
+        <WrittenText within={`task-${id}`} />
         <button type="button" className="link" onClick={onAgain}>
           Show it again
         </button>
@@ -57,8 +57,8 @@ export function BrokenRow({ id, onAgain }: BrokenRowProps) {
   );
 }
 
-/** What was written in the fields of an element. They are still in the document when this is rendered for the first time. */
-function Written({ within }: { readonly within: string }) {
+/** Shows what was written in the fields of an element. The fields are still in the document at the first rendering. */
+function WrittenText({ within }: { readonly within: string }) {
   const [text] = useState(() => textWithin(within));
   if (!text) return null;
   return (

@@ -16,7 +16,7 @@ export function Confirm({ title, children, keep, act, onKeep, onAct }: Props) {
   const dialog = useModal();
 
   function closeAndAct() {
-    dialog.current?.close(); // what acts may move the focus, and nothing outside an open dialog takes it
+    dialog.current?.close(); // `onAct` may move the focus, and nothing outside an open dialog can have the focus
     onAct();
   }
 

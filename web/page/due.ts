@@ -1,4 +1,4 @@
-/** When a task is due, as people say it: a date stays that date wherever one is, a moment is shown in local time. */
+/** Returns in words when a task is due. A date is the same in every time zone. A date with a time is shown in local time. */
 
 const DAY = 86_400_000; // milliseconds
 
@@ -11,7 +11,7 @@ export function dueInWords(due: string, now: Date): DueInWords {
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(due);
   const at = new Date(isDay ? `${due}T00:00:00` : due);
   const days = Math.round((midnight(at) - midnight(now)) / DAY);
-  const name = days === 0 ? "today" : days === 1 ? "tomorrow" : days === -1 ? "yesterday" : long(at, now);
+  const name = days === 0 ? "today" : days === 1 ? "tomorrow" : days === -1 ? "yesterday" : dayAndMonth(at, now);
   const time = isDay ? "" : `, ${at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}`;
   const isLate = isDay ? days < 0 : at < now;
   return { text: `${isLate ? "Overdue: " : "Due "}${name}${time}`, isLate };
@@ -19,7 +19,8 @@ export function dueInWords(due: string, now: Date): DueInWords {
 
 const midnight = (at: Date): number => new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
 
-function long(at: Date, now: Date): string {
+/** Returns the day and the month, and the year if it is not the present one. */
+function dayAndMonth(at: Date, now: Date): string {
   const year = at.getFullYear() === now.getFullYear() ? {} : ({ year: "numeric" } as const);
   return at.toLocaleDateString(undefined, { day: "numeric", month: "short", ...year });
 }

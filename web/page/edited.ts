@@ -1,4 +1,4 @@
-/** What a person changed in the form of a task. Fields they did not touch are never sent, even if a browser normalised their values. */
+/** Finds what a person changed in the form of a task. Other fields are never sent, even if a browser normalised their values. */
 
 import type { Task } from "../lib";
 import { withTags } from "./tag-field";
@@ -21,10 +21,10 @@ export function draftOf(task: Task): Draft {
   return { title, description: description ?? "", day, time, priority, tags, pendingTag: "" };
 }
 
-/** What a form can change: its values are those of a task. */
+/** The fields that a form changes, with their new values. */
 export type Changes = Partial<Pick<Task, Field>>;
 
-/** Returns what differs between the form as it was opened and as it is. */
+/** Returns the fields that differ between the form as it was opened and the form now. */
 export function changesBetween(opened: Draft, draft: Draft): Changes {
   const tags = withTags(draft.tags, [draft.pendingTag]);
   return {
@@ -36,7 +36,7 @@ export function changesBetween(opened: Draft, draft: Draft): Changes {
   };
 }
 
-/** Returns the fields that both changed, each in its own way. */
+/** Returns the fields that the form and somebody else (`now`) have changed to different values since `opened`. */
 export function conflictsOf(changes: Changes, opened: Task, now: Task): Field[] {
   const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   return (Object.keys(changes) as Field[]).filter(
@@ -44,15 +44,12 @@ export function conflictsOf(changes: Changes, opened: Task, now: Task): Field[] 
   );
 }
 
-/**
- * Returns the version that a form edits after somebody else's change: theirs, but for the fields of a conflict the one
- * from which both began.
- */
+/** Returns the version that a form edits after somebody else's change: `now`, with the fields of a conflict as in `opened`. */
 export function originOf(conflicts: readonly Field[], opened: Task, now: Task): Task {
   return { ...now, ...Object.fromEntries(conflicts.map((field) => [field, opened[field]])) };
 }
 
-/** Returns the form after somebody else's change: a field that the person did not change shows theirs. */
+/** Returns the form after somebody else's change: a field that is not in `changes` shows the value of `now`. */
 export function refilled(draft: Draft, changes: Changes, now: Task): Draft {
   const { title, description, day, time, priority, tags, pendingTag } = draft;
   return {

@@ -1,10 +1,10 @@
-/** Where the focus goes when what had it leaves the screen. */
+/** Moves the focus when the element that has it is removed from the page. */
 
 import { type RefObject, useLayoutEffect, useRef } from "react";
 
-const IN_A_ROW = ".title:is(button), .actions button"; // what a row offers first
+const FOCUSABLE = ".title:is(button), .actions button"; // in a row; the first one gets the focus
 
-/** Focuses the row of a task, once it is on the screen, unless the person writes elsewhere by then. */
+/** Focuses the row of a task when it is on the screen, unless something else has the focus by then. */
 export function focusTask(id: string): void {
   requestAnimationFrame(() => {
     if (document.activeElement === document.body) focusRow(id);
@@ -20,15 +20,15 @@ export const isWriting = (element: EventTarget | null): boolean =>
   element.matches("textarea, input:not([type='checkbox'], [type='radio']), [contenteditable]");
 
 /**
- * Returns the ref of a row. Whatever takes the row off the list, if it had the focus, the next row gets it, or else the
- * one before. `onLast` runs if there is none.
+ * Returns a ref for a row. If the row has the focus when it is removed, the next row gets the focus, or else the row
+ * before. `onLast` is called if there is no other row.
  */
 export function useRow(onLast: () => void): RefObject<HTMLLIElement | null> {
   const row = useRef<HTMLLIElement>(null);
   const last = useRef(onLast);
   last.current = onLast;
   useLayoutEffect(() => {
-    const element = row.current; // which is still in the document when this effect ends
+    const element = row.current; // still in the document when the clean-up below runs
     return () => {
       if (element?.contains(document.activeElement) && !focusNeighbour(element)) last.current();
     };
@@ -43,7 +43,7 @@ function focusNeighbour(row: Element): boolean {
 }
 
 function focusIn(row: Element | null): boolean {
-  const target = row?.querySelector<HTMLElement>(IN_A_ROW);
+  const target = row?.querySelector<HTMLElement>(FOCUSABLE);
   target?.focus();
   return target !== undefined && target !== null;
 }

@@ -1,4 +1,4 @@
-/** What stands where tasks will be: as high as they are, so that nothing jumps when they come. */
+/** Placeholders while tasks are loaded. They are as high as tasks, so nothing jumps when the tasks come. */
 
 export function Loading() {
   return (

@@ -1,4 +1,4 @@
-/** The page: joins Better Auth and the API, and shows the signed-in person their tasks. */
+/** Starts the page, with the settings that the server has written into index.html. */
 
 import { createRoot } from "react-dom/client";
 import { App } from "./app";

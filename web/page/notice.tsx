@@ -1,4 +1,4 @@
-/** What happened, in a sentence, and what the person can do. */
+/** A bar that reports in a sentence what happened, and may offer a button such as "Try again". */
 
 import { useEffect, useRef, useState } from "react";
 import { Words } from "./words";
@@ -9,7 +9,7 @@ export interface Notice {
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
-const STAYS = 10_000; // milliseconds
+const SHOWN_FOR = 10_000; // milliseconds
 
 export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null; readonly onClose: () => void }) {
   const [isUsed, setUsed] = useState(false); // the pointer or the focus is in it
@@ -17,13 +17,13 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
 
   useEffect(() => {
     if (!notice || isUsed) return;
-    const timer = setTimeout(onClose, STAYS);
+    const timer = setTimeout(onClose, SHOWN_FOR);
     return () => clearTimeout(timer);
   }, [notice, isUsed, onClose]);
 
   useEffect(() => {
-    if (notice && bar.current) scrollFrom(bar.current);
-    if (!notice) setUsed(false); // what leaves the page says nothing of it
+    if (notice && bar.current) uncoverFocus(bar.current);
+    if (!notice) setUsed(false); // a removed element sends no `pointerleave` and no `blur`
   }, [notice]);
 
   return (
@@ -69,7 +69,7 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
 }
 
 /** Scrolls the page if the bar covers what has the focus, or the buttons of its form. */
-function scrollFrom(bar: Element): void {
+function uncoverFocus(bar: Element): void {
   const focused = document.activeElement;
   const inUse = focused?.closest("form")?.querySelector(".buttons") ?? focused;
   if (inUse && inUse !== document.body && inUse.getBoundingClientRect().bottom > bar.getBoundingClientRect().top)

@@ -1,4 +1,4 @@
-/** The session is over: sign in again over the page, which keeps everything that was typed. */
+/** A dialog to sign in again when the session is over. The page below keeps everything that was typed. */
 
 import { type FormEvent, useState } from "react";
 import { isProblem } from "../lib";

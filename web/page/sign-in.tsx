@@ -1,8 +1,8 @@
-/** Signing in, and making an account. */
+/** The form to sign in, and the form to make an account. */
 
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { isProblem } from "../lib";
-import { signIn, signUp } from "./account";
+import { type Credentials, signIn, signUp } from "./account";
 
 interface Props {
   /** Whether an account works only after its address was confirmed by a mail. */
@@ -13,11 +13,12 @@ interface Props {
 type FieldName = "name" | "email" | "password";
 
 interface Wrong {
-  readonly text: string; // empty: nothing is wrong
-  readonly field?: FieldName; // none: it is not about one field
+  readonly text: string; // empty if nothing is wrong
+  readonly field?: FieldName; // absent if the text is not about one field
 }
 
 const NOTHING: Wrong = { text: "" };
+const NO_EMAIL: Wrong = { field: "email", text: "Write your e-mail address, like ann@example.com." };
 
 export function SignIn({ verifiesEmail, onDone }: Props) {
   const [isNew, setNew] = useState(false);
@@ -47,10 +48,10 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
     const values = new FormData(event.currentTarget);
     const text = (name: string) => String(values.get(name) ?? "").trim();
     const credentials = { email: text("email"), password: String(values.get("password") ?? "") };
-    const missing = fault(isNew, text("name"), credentials.email, credentials.password);
-    setWrong(missing);
-    if (missing.text) {
-      event.currentTarget.querySelector<HTMLElement>(`[name="${missing.field}"]`)?.focus();
+    const fault = isNew ? faultOfSignUp(text("name"), credentials) : faultOfSignIn(credentials);
+    setWrong(fault);
+    if (fault.text) {
+      event.currentTarget.querySelector<HTMLElement>(`[name="${fault.field}"]`)?.focus();
       return;
     }
     setBusy(true);
@@ -140,11 +141,17 @@ export function Field({ label, name, type = "text", autoComplete, hint, wrongBy 
   );
 }
 
-function fault(isNew: boolean, name: string, email: string, password: string): Wrong {
-  if (isNew && !name) return { field: "name", text: "Say what you are called." };
-  if (!/^\S+@\S+\.\S+$/.test(email))
-    return { field: "email", text: "Write your e-mail address, like ann@example.com." };
-  if (isNew && password.length < 8)
-    return { field: "password", text: "Choose a password of at least eight characters." };
+function faultOfSignUp(name: string, { email, password }: Credentials): Wrong {
+  if (!name) return { field: "name", text: "Say what you are called." };
+  if (!isEmail(email)) return NO_EMAIL;
+  return password.length >= 8
+    ? NOTHING
+    : { field: "password", text: "Choose a password of at least eight characters." };
+}
+
+function faultOfSignIn({ email, password }: Credentials): Wrong {
+  if (!isEmail(email)) return NO_EMAIL;
   return password ? NOTHING : { field: "password", text: "Write your password." };
 }
+
+const isEmail = (text: string): boolean => /^\S+@\S+\.\S+$/.test(text);

@@ -1,4 +1,4 @@
-/** Tags, each with a button that removes it. A comma adds what was typed, and so does saving the form. A tag that came from the API may contain a comma. */
+/** Tags, each with a button that removes it. A comma adds the typed text as a tag, and so does saving the form. A tag that another client made may contain a comma. */
 
 import { type KeyboardEvent, useId, useRef } from "react";
 import { tagKey } from "./arrange";
@@ -66,7 +66,7 @@ export function TagField({ tags, pending, error, onChange }: Props) {
   );
 }
 
-/** Adds the tags that are not there in any spelling. */
+/** Returns the tags with those of `more` that are not there in any spelling. */
 export function withTags(tags: readonly string[], more: readonly string[]): readonly string[] {
   const all = [...tags];
   for (const tag of more.map((each) => each.trim()))

@@ -1,4 +1,4 @@
-/** Editing one task in place: Enter saves, in the notes Ctrl+Enter does, Escape leaves it as it was. */
+/** A form that edits a task in its row. Enter saves, in the notes Ctrl+Enter. Escape leaves the task as it was. */
 
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import type { Task } from "../lib";
@@ -17,26 +17,26 @@ interface Props {
 }
 
 const PRIORITIES = { none: "No priority", low: "Low", medium: "Medium", high: "High" } as const;
-const TITLE_MAX = 255; // characters, each emoji one
-const NOTES_MAX = 10_000;
+const TITLE_MAX = 255; // code points
+const NOTES_MAX = 10_000; // code points
 
 export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   const [base, setBase] = useState(task); // the version that is edited; a newer one in the list changes nothing here
   const [draft, setDraft] = useState(() => draftOf(task));
-  const [theirs, setTheirs] = useState<Task | null>(null); // the version of somebody else, where both changed a field
+  const [theirs, setTheirs] = useState<Task | null>(null); // another device's version, if both changed the same field
   const [choices, setChoices] = useState<Partial<Record<Field, Choice>>>({});
   const [errors, setErrors] = useState<FieldErrors>({});
-  const [message, setMessage] = useState({ text: "" }); // a new one is scrolled to, though its text be the same
+  const [message, setMessage] = useState({ text: "" }); // an object, because the same text may have to be scrolled to again
   const [isGone, setGone] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [isLeaving, setLeaving] = useState(false);
   const id = useId();
   const form = useRef<HTMLFormElement>(null);
   const buttons = useRef<HTMLDivElement>(null);
-  const written = useRef(draft); // as it is after a request, too
-  written.current = draft;
+  const currentDraft = useRef(draft); // for `save` after a request, when `draft` there is old
+  currentDraft.current = draft;
 
-  // The message stands above the buttons, and may be below the edge of a small screen.
+  // The message is above the buttons, and may be below the edge of a small screen.
   useEffect(() => {
     if (message.text || isGone) buttons.current?.scrollIntoView({ block: "nearest" });
   }, [message, isGone]);
@@ -69,7 +69,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
         if (saved.kind !== "conflict") break;
         const { now } = saved;
         if (conflictsOf(kept, opened, now).length > 0) break;
-        current = now; // the other changed other fields: both changes stay
+        current = now; // somebody else changed other fields: both changes stay
       }
     setBusy(false);
     switch (saved.kind) {
@@ -77,9 +77,9 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
         onClose();
         break;
       case "conflict": {
-        const mine = keptOf(changesBetween(draftOf(base), written.current), choices);
+        const mine = keptOf(changesBetween(draftOf(base), currentDraft.current), choices);
         setBase(originOf(conflictsOf(mine, opened, saved.now), opened, saved.now));
-        setDraft(refilled(written.current, mine, saved.now));
+        setDraft(refilled(currentDraft.current, mine, saved.now));
         setTheirs(saved.now);
         setChoices({});
         break;
@@ -101,7 +101,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   function press(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return; // Escape and Enter are the input method's
     if (event.key === "Escape") {
-      event.preventDefault(); // or it closes the question that it opens
+      event.preventDefault(); // otherwise this Escape would also close the dialog that `leave` opens
       leave();
     }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -239,12 +239,12 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   );
 }
 
-/** Returns what the person keeps of their changes. */
+/** Returns the changes without those for which the person chose the other version. */
 function keptOf(changes: Changes, choices: Partial<Record<Field, Choice>>): Changes {
   return Object.fromEntries(Object.entries(changes).filter(([field]) => choices[field as Field] !== "theirs"));
 }
 
-/** What can be seen to be wrong before anything is sent. */
+/** Returns the errors that can be found before anything is sent. */
 function errorsOf({ title, description }: Draft): FieldErrors {
   const length = [...title.trim()].length;
   const notes = [...description].length;

@@ -14,14 +14,14 @@ interface Props {
   readonly list: ReturnType<typeof useTasks>;
   readonly now: Date;
   readonly isTrash: boolean;
-  readonly isOwnOrder: boolean;
+  readonly isManualOrder: boolean;
   readonly onTag: (tag: string) => void;
-  readonly onLastGone: () => void; // the only row left the list, and had the focus
+  readonly onLastGone: () => void; // the last row was removed while it had the focus
 }
 
-export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGone }: Props) {
+export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLastGone }: Props) {
   const [isEditing, setEditing] = useState(false);
-  const [isEnding, setEnding] = useState(false);
+  const [isConfirming, setConfirming] = useState(false); // whether the task is to be deleted forever
   const row = useRow(onLastGone);
   const isDraft = task.id.startsWith(DRAFT);
 
@@ -38,7 +38,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
 
   function move(by: -1 | 1) {
     void list.move(task, by);
-    requestAnimationFrame(() => row.current?.scrollIntoView({ block: "nearest" })); // it keeps the focus
+    requestAnimationFrame(() => row.current?.scrollIntoView({ block: "nearest" })); // the row keeps the focus
   }
 
   if (isEditing)
@@ -93,20 +93,20 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
           <button
             type="button"
             className="danger"
-            onClick={() => setEnding(true)}
+            onClick={() => setConfirming(true)}
             aria-label={`Delete forever: ${task.title}`}
           >
             Delete forever
           </button>
-          {isEnding && (
+          {isConfirming && (
             <Confirm
               title="Delete forever?"
               keep="Keep it"
               act="Delete forever"
-              onKeep={() => setEnding(false)}
+              onKeep={() => setConfirming(false)}
               onAct={() => {
-                setEnding(false);
-                void list.end(task);
+                setConfirming(false);
+                void list.deleteForever(task);
               }}
             >
               “<Words text={task.title} />” will be gone, and nobody can bring it back.
@@ -115,7 +115,7 @@ export function TaskRow({ task, list, now, isTrash, isOwnOrder, onTag, onLastGon
         </div>
       ) : (
         <div className="actions">
-          {isOwnOrder && (
+          {isManualOrder && (
             <>
               <button type="button" onClick={() => move(-1)} aria-label={`Move ${task.title} up`}>
                 ↑

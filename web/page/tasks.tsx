@@ -1,4 +1,4 @@
-/** One person's tasks. */
+/** The list of a person's tasks, with filters, a search and a form for a new task. */
 
 import { type FormEvent, Fragment, useCallback, useEffect, useRef, useState } from "react";
 import type { Api, ListQuery, Task } from "../lib";
@@ -22,16 +22,16 @@ const ORDERS = {
   title: "Title",
   "-updated": "Last changed",
 } as const;
-const TITLE_MAX = 255; // characters, each emoji one
-const TYPING = 250; // milliseconds between two letters
-const RECONNECTING = 3_000; // milliseconds that a stream is away when a server is replaced
+const TITLE_MAX = 255; // code points
+const TYPING = 250; // milliseconds after the last letter until a search begins
+const RECONNECTING = 3_000; // milliseconds; a stream can be away for so long while a server is replaced
 type Filter = keyof typeof FILTERS;
 type Order = keyof typeof ORDERS;
 
 interface Props {
   readonly api: Api;
   readonly person: Person;
-  readonly hasJustSignedIn: boolean; // so the focus was in a form that is no longer there
+  readonly hasJustSignedIn: boolean; // then the focus was in the form to sign in, which was removed
   readonly onSignOut: () => Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const closeNotice = useCallback(() => setNotice(null), []);
   const focusFilter = () => filters.current?.querySelector<HTMLElement>('[aria-pressed="true"]')?.focus();
 
-  /** Focuses what is there when the last task has left the list. */
+  /** Focuses the button of the undo row or the active filter, when the last task has left the list. */
   function focusElsewhere() {
     requestAnimationFrame(() => {
       if (document.activeElement !== document.body) return;
@@ -144,7 +144,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
             aria-label="New task"
             placeholder="What do you want to do?"
             autoComplete="off"
-            // biome-ignore lint/a11y/noAutofocus: the form that had the focus has just left the page
+            // biome-ignore lint/a11y/noAutofocus: the form that had the focus was just removed
             autoFocus={hasJustSignedIn}
           />
           <button type="submit" className="primary">
@@ -188,7 +188,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
             className="link"
             onClick={() => {
               setTag(null);
-              focusFilter(); // this button leaves the page
+              focusFilter(); // because this button is removed
             }}
           >
             Show all
@@ -221,7 +221,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
                 list={list}
                 now={now}
                 isTrash={isTrash}
-                isOwnOrder={order === "position" && query === "" && !isTrash}
+                isManualOrder={order === "position" && query === "" && !isTrash}
                 onTag={setTag}
                 onLastGone={focusElsewhere}
               />
@@ -283,7 +283,7 @@ function selected(filter: Filter, sort: Order, q: string, tag: string | null): L
   };
 }
 
-/** The latest value that stayed for so many milliseconds. */
+/** Returns the latest value that did not change for so many milliseconds. */
 function useSettled<T>(value: T, milliseconds: number): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {

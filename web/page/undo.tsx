@@ -1,4 +1,4 @@
-/** What stands in place of a task that was moved to the trash, until the person does something else. */
+/** The row with an "Undo" button, in place of a task that was moved to the trash. */
 
 import { useEffect } from "react";
 import type { Task } from "../lib";
@@ -15,7 +15,7 @@ export const UNDO_KEYS = navigator.userAgent.includes("Mac") ? "⌘Z" : "Ctrl+Z"
 
 interface Props {
   readonly undo: Undo;
-  readonly onLastGone: () => void; // it left the list, had the focus, and there is no task
+  readonly onLastGone: () => void; // this row was removed while it had the focus, and there is no other row
 }
 
 export function UndoRow({ undo, onLastGone }: Props) {

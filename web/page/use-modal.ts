@@ -1,10 +1,10 @@
-/** A dialog over the page. */
+/** Opens a modal dialog. */
 
 import { type RefObject, useLayoutEffect, useRef } from "react";
 
 /**
- * Opens a dialog when it comes to the page, and closes it before it leaves: only then does the browser give the focus
- * back to what had it. An effect that is not of the layout runs too late, when the dialog is no longer in the document.
+ * Opens a dialog when it is added to the page, and closes it before it is removed: only then does the browser give the
+ * focus back to the element that had it. The clean-up of `useEffect` would run too late, after the dialog is removed.
  */
 export function useModal(): RefObject<HTMLDialogElement | null> {
   const dialog = useRef<HTMLDialogElement>(null);

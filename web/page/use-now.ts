@@ -1,4 +1,4 @@
-/** The present time, renewed each minute and when the page is visible again. */
+/** Returns the present time, renewed each minute and when the person comes back to the page. */
 
 import { useEffect, useState } from "react";
 

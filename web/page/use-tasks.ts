@@ -1,4 +1,4 @@
-/** The tasks on the screen: changed at once, and put back where the server refuses. */
+/** The tasks on the screen. Each change is shown at once, and is taken back if the server refuses it. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
@@ -16,7 +16,7 @@ import {
   type Task,
   type TaskPatch,
 } from "../lib";
-import { belongs, placed } from "./arrange";
+import { belongs, withPlaced } from "./arrange";
 import { focusRow, isWriting } from "./focus";
 import type { Notice } from "./notice";
 import { UNDO_KEYS, type Undo } from "./undo";
@@ -29,7 +29,7 @@ interface Shown {
   readonly error?: unknown; // why it failed
 }
 
-/** What became of an edit. */
+/** The result of saving an edit. */
 export type Saved =
   | { readonly kind: "kept" }
   | { readonly kind: "conflict"; readonly now: Task } // somebody else changed the task since it was opened
@@ -43,27 +43,27 @@ const WAS_DELETED = "was deleted, in another window or on another device.";
 const WAS_RESTORED = "was already restored, in another window or on another device.";
 let drafts = 0;
 
-interface Hears {
+interface Messages {
   readonly notify: (notice: Notice) => void; // shows it
-  readonly say: (text: string) => void; // to who does not see the list
+  readonly say: (text: string) => void; // for screen readers
 }
 
-export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears) {
+export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messages) {
   const [undo, setUndo] = useState<Undo | null>(null);
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
-  const written = useRef(0); // how many writes have begun or ended
-  const underway = useRef(0); // how many writes were sent and not answered
-  const unsure = useRef(new Map<string, string>()); // keys of tasks that may have been kept without an answer
+  const writeEvents = useRef(0); // how many times a write has begun or ended
+  const openWrites = useRef(0); // how many writes were sent and not answered
+  const unsureKeys = useRef(new Map<string, string>()); // by the JSON of a task: its key, if the server may have stored it
   const count = useRef(0); // of tasks on the screen
   const isLoading = useRef(false);
   const isLoadingMore = useRef(false);
-  const held = useRef(new Map<string, Change>()); // what happened elsewhere, and is not shown yet
-  const isStale = useRef(false); // what happened elsewhere is not known: the list has to be read again
+  const held = useRef(new Map<string, Change>()); // changes made elsewhere that are not shown yet, by the id of the task
+  const isStale = useRef(false); // changes made elsewhere were missed: the list has to be read again
   const showHeld = useRef((): void => undefined);
   const edited = useRef(new Set<string>()); // ids of tasks whose form is open
-  const kept = useRef(new Set<string>()); // ids of those that the list has no more
+  const onlyEdited = useRef(new Set<string>()); // ids of those that were not in the list when it was last read
   const shownFor = useRef(""); // the selection whose list is on the screen
   const wanted = JSON.stringify(selection);
   count.current = shown.tasks.length;
@@ -72,7 +72,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
     (change: Edit) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
     [],
   );
-  /** Puts a task where the list has it, or takes it off. */
+  /** Puts a task in its place, or takes it off if the list does not show it. */
   const place = (task: Task) => setShown((before) => ({ ...before, tasks: withTask(before, task, selection) }));
 
   /** Loads the list from its beginning, or with a cursor the page that follows. */
@@ -88,14 +88,14 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
         let page: Page;
         let before: number;
         do {
-          before = written.current;
+          before = writeEvents.current;
           page = await api.list(query, { signal });
-        } while (!cursor && before !== written.current); // a list that was read while something was written is old
+        } while (!cursor && before !== writeEvents.current); // a list that was read during a write may be old
         const isSame = shownFor.current === wanted;
         shownFor.current = wanted;
         const read = new Set(page.tasks.map(({ id }) => id));
-        if (!isSame) say(query.q ? found(page) : "");
-        if (!cursor) kept.current = new Set([...edited.current].filter((id) => !read.has(id)));
+        if (!isSame) say(query.q ? foundInWords(page) : "");
+        if (!cursor) onlyEdited.current = new Set([...edited.current].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
           // A task whose form is open stays unchanged, even if another version was read meanwhile.
           tasks: cursor
@@ -117,7 +117,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
   );
   /** Reads everything on the screen again, unless a write or the load of a further page is in progress. */
   const refresh = useCallback(async () => {
-    if (underway.current > 0 || isLoadingMore.current) return;
+    if (openWrites.current > 0 || isLoadingMore.current) return;
     isStale.current = false;
     await load(undefined, Math.min(LIST_MAX, Math.max(PAGE, count.current)));
   }, [load]);
@@ -144,7 +144,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
 
   // During a write or a load it is unknown which version is newer, and a form keeps the task that it was opened for.
   showHeld.current = () => {
-    if (underway.current > 0 || isLoading.current) return;
+    if (openWrites.current > 0 || isLoading.current) return;
     if (isStale.current) return void refresh(); // which calls this again
     const changes = [...held.current.values()].filter(({ id }) => !edited.current.has(id));
     for (const { id } of changes) held.current.delete(id);
@@ -154,7 +154,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
   useEffect(() => {
     const leaving = new AbortController();
     const follow = (change: Change) => {
-      setUndo((undo) => (undo && isUndone(undo.task, change) ? null : undo));
+      setUndo((undo) => (undo && hasLeftTrash(undo.task, change) ? null : undo));
       held.current.set(change.id, change);
       showHeld.current();
     };
@@ -162,34 +162,37 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
       isStale.current = true;
       showHeld.current();
     };
-    // Without a stream the list is read again on coming back.
+    // If this fails, there is no stream. The list is still read again when the person comes back.
     api.live(follow, { onResync, onLive: setLive, signal: leaving.signal }).catch(() => undefined);
     return () => leaving.abort();
   }, [api]);
 
-  /** Keeps a task as and where it is while its form is open. Returns what ends that. */
+  /** Keeps a task unchanged and in its place, while its form is open. Returns a function that ends this. */
   const keep = useCallback((id: string) => {
     edited.current.add(id);
     return () => {
       edited.current.delete(id);
-      if (kept.current.delete(id)) isStale.current = true;
+      if (onlyEdited.current.delete(id)) isStale.current = true;
       showHeld.current();
     };
   }, []);
 
   async function write<T>(send: () => Promise<T>): Promise<T> {
-    written.current += 1;
-    underway.current += 1;
+    writeEvents.current += 1;
+    openWrites.current += 1;
     try {
       return await send();
     } finally {
-      written.current += 1;
-      underway.current -= 1;
+      writeEvents.current += 1;
+      openWrites.current -= 1;
       showHeld.current();
     }
   }
 
-  /** Shows a change before it is written; takes back this change, and no other, where it is refused. */
+  /**
+   * Shows a change, and then sends it. If it is refused, `back` takes back only this change, and a notice begins with
+   * `failed`.
+   */
   async function act<T>(task: Task, failed: string, change: Edit, back: Edit, send: () => Promise<T>) {
     setTasks(change);
     try {
@@ -197,7 +200,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
     } catch (error) {
       const isGone = isProblem(error) && error.status === 404;
       setTasks(isGone ? without(task.id) : back);
-      if (isOurs(error)) return undefined;
+      if (isOfSession(error)) return undefined;
       const again = () => void act(task, failed, change, back, send).then(refresh);
       notify({
         title: task.title,
@@ -208,8 +211,8 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
     }
   }
 
-  /** Does what takes a task off the list. */
-  const actWithout = <T>(failed: string, task: Task, send: () => Promise<T>) => {
+  /** Takes a task off the list, and then sends the request for it. */
+  const takeOff = <T>(failed: string, task: Task, send: () => Promise<T>) => {
     const at = shown.tasks.findIndex(({ id }) => id === task.id);
     return act(task, failed, without(task.id), inserted(task, at), send).then((answer) => {
       if (answer !== undefined) setTasks(without(task.id)); // a list that was read meanwhile may have it
@@ -225,28 +228,28 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
     reload: () => load(),
     more: () => (shown.next && shown.phase === "ready" ? load(shown.next) : undefined),
 
-    /** Adds a task in its place; resolves to whether it was kept. */
+    /** Adds a task in its place. Resolves to whether the server has stored it. */
     async add(task: NewTask): Promise<boolean> {
       const text = JSON.stringify(task);
       drafts += 1;
       const now = new Date().toISOString();
-      // Sorts behind every id of version 7, as the newest task does.
+      // This id sorts after every UUID of version 7, so the draft is in the place of the newest task.
       const draft = { ...EMPTY, ...task, id: `${DRAFT}${drafts}`, created_at: now, updated_at: now } as Task;
       let key = "";
       try {
-        key = unsure.current.get(text) ?? newKey(); // it may have been kept, and its answer lost
+        key = unsureKeys.current.get(text) ?? newKey(); // with the key of an earlier attempt it is stored only once
         place(draft);
         const made = await write(() => api.create(task, { key }));
-        unsure.current.delete(text);
+        unsureKeys.current.delete(text);
         setTasks(without(draft.id));
         place(made);
         if (belongs(made, selection)) say(`“${made.title}” was added.`);
         else notify({ title: made.title, text: "was added. This list does not show it." });
         return true;
       } catch (error) {
-        if (key && isProblem(error) && (error.status === 0 || error.status === 503)) unsure.current.set(text, key);
+        if (key && isProblem(error) && (error.status === 0 || error.status === 503)) unsureKeys.current.set(text, key);
         setTasks(without(draft.id));
-        if (!isOurs(error)) notify({ title: task.title, text: `was not added. ${explain(error)}` });
+        if (!isOfSession(error)) notify({ title: task.title, text: `was not added. ${explain(error)}` });
         return false;
       }
     },
@@ -263,7 +266,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
       if (answer) setTasks(changed(id, answer));
     },
 
-    /** Saves an edit of the version that was seen. */
+    /** Saves an edit of a version. If the server has another version by now, nothing is saved: `conflict`. */
     async save({ id, version }: Task, changes: TaskPatch): Promise<Saved> {
       try {
         const saved = await write(() => api.update(id, changes, { ifVersion: version }));
@@ -283,13 +286,13 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
       }
     },
 
-    /** Takes a task off the screen that is no longer there. */
+    /** Takes a task off the screen that the server no longer has. */
     forget: ({ id }: Task) => setTasks(without(id)),
 
     async remove(task: Task) {
       const at = shown.tasks.findIndex(({ id }) => id === task.id);
       const after = shown.tasks[at - 1]?.id ?? null;
-      const removed = actWithout("is still there.", task, () => api.remove(task.id).then(() => true));
+      const removed = takeOff("is still there.", task, () => api.remove(task.id).then(() => true));
       let isRunning = false;
       const run = async () => {
         if (isRunning) return;
@@ -300,12 +303,12 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
           const mayTakeFocus = !isWriting(document.activeElement);
           flushSync(() => {
             place(back);
-            setUndo(none);
+            setUndo(withoutMine);
           });
           if (mayTakeFocus) focusRow(task.id);
           say(`“${task.title}” is back.`);
         } catch (error) {
-          setUndo(none);
+          setUndo(withoutMine);
           const isRestored = isProblem(error) && error.type === "not-in-trash";
           const isGone = isProblem(error) && error.status === 404;
           const text = isRestored ? WAS_RESTORED : isGone ? WAS_DELETED : `is still in the trash. ${explain(error)}`;
@@ -314,20 +317,20 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Hears)
         }
       };
       const mine: Undo = { task, after, run: () => void run() };
-      const none = (now: Undo | null) => (now === mine ? null : now);
+      const withoutMine = (now: Undo | null) => (now === mine ? null : now);
       setUndo(mine);
       if (await removed) say(`“${task.title}” is in the trash. ${UNDO_KEYS} undoes it.`);
-      else setUndo(none);
+      else setUndo(withoutMine);
     },
 
     async restore(task: Task) {
-      if (await actWithout("is still in the trash.", task, () => api.restore(task.id)))
+      if (await takeOff("is still in the trash.", task, () => api.restore(task.id)))
         say(`“${task.title}” was restored.`);
     },
 
-    async end(task: Task) {
+    async deleteForever(task: Task) {
       const send = () => api.remove(task.id, { permanent: true }).then(() => true);
-      if (await actWithout("is still in the trash.", task, send)) say(`“${task.title}” was deleted forever.`);
+      if (await takeOff("is still in the trash.", task, send)) say(`“${task.title}” was deleted forever.`);
     },
 
     /** Moves a task one place up or down in the manual order. */
@@ -373,42 +376,42 @@ const shifted =
 
 const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 
-/** The session's own problems: the page shows them elsewhere. */
-const isOurs = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
+/** Returns whether a problem is one of the session: the page shows these elsewhere. */
+const isOfSession = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
 
-/** Returns whether a trashed task was deleted or restored elsewhere: each of the two increments its version by one. */
-const isUndone = (before: Task, { id, task }: Change): boolean =>
+/** Returns whether a trashed task was deleted or restored elsewhere. To trash and to restore each add one to its version. */
+const hasLeftTrash = (before: Task, { id, task }: Change): boolean =>
   id === before.id && (task === null || (task.trashed_at === null && task.version > before.version + 1));
 
-/** Counts what a search found, as a sentence. */
-function found({ tasks, next }: Page): string {
+/** Returns in a sentence how many tasks a search found. */
+function foundInWords({ tasks, next }: Page): string {
   if (tasks.length === 0) return "No task was found.";
   if (tasks.length === 1) return "1 task was found.";
   return next ? `More than ${tasks.length} tasks were found.` : `${tasks.length} tasks were found.`;
 }
 
-/** The tasks of a list with a task in its place. One that was just completed stays, to be reopened. */
+/** Returns a list with a task in its place. A task that was just completed stays, so it can be reopened. */
 function withTask({ tasks, next }: Shown, task: Task, selection: ListQuery): readonly Task[] {
   const { completed, ...others } = selection;
   const isTicked = completed === false && task.completed;
-  return placed(tasks, task, isTicked ? others : selection, { hasMore: next !== null });
+  return withPlaced(tasks, task, isTicked ? others : selection, { hasMore: next !== null });
 }
 
-/** The list after a change from elsewhere. It stays unchanged if it already has that version. */
+/** Returns a list after a change made elsewhere: unchanged, if the list already has this version or a newer one. */
 function withChange(shown: Shown, { id, task }: Change, selection: ListQuery): Shown {
   const known = shown.tasks.find((each) => each.id === id);
   if (!task) return { ...shown, tasks: without(id)(shown.tasks) };
   if (known && known.version >= task.version) return shown;
   if (known) return { ...shown, tasks: withTask(shown, task, selection) };
-  return { ...shown, tasks: placed(shown.tasks, task, selection, { hasMore: shown.next !== null }) };
+  return { ...shown, tasks: withPlaced(shown.tasks, task, selection, { hasMore: shown.next !== null }) };
 }
 
-/** A list that was read anew, with the tasks whose form is open, each where it was. */
+/** Returns a list that was read again, with the tasks whose form is open in their places of `before`. */
 function withEdited(read: readonly Task[], before: readonly Task[], edited: ReadonlySet<string>): readonly Task[] {
   return before.reduce((tasks, task, at) => (edited.has(task.id) ? inserted(task, at)(tasks) : tasks), read);
 }
 
-/** One list after another, each task once. */
+/** Returns one list and then another, each task once. */
 function merged(first: readonly Task[], second: readonly Task[]): readonly Task[] {
   const known = new Set(first.map(({ id }) => id));
   return [...first, ...second.filter(({ id }) => !known.has(id))];

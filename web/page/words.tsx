@@ -1,10 +1,10 @@
-/** What the page says: a person's own text in the list, and problems in a person's words. */
+/** Shows text that a person wrote, and explains problems in plain words. */
 
 import { isProblem } from "../lib";
 
 /**
- * A text that a person wrote, in its own direction.
- * The key replaces the whole element: a browser that translates the page has changed the text node inside.
+ * Shows a text that a person wrote, in its own direction. For another text the key replaces the whole element, because a
+ * browser that translates the page may have replaced the text node inside.
  */
 export function Words({ text, className }: { readonly text: string; readonly className?: string }) {
   return (
@@ -65,7 +65,7 @@ export function explain(error: unknown): string {
   }
 }
 
-/** Tells whether to ask again can help: not where the request itself was refused. */
+/** Returns whether sending the request again can help: not if the server refused the request itself. */
 export const isWorthRepeating = (error: unknown): boolean =>
   !isProblem(error) || ![400, 403, 404, 412, 413].includes(error.status);
 

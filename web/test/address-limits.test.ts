@@ -16,7 +16,7 @@ import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { boundAddresses, clientReader } from "../address-limits.ts";
-import type { Asked } from "../before-auth.ts";
+import type { RequestTraits } from "../before-auth.ts";
 import { boundPipelines } from "../connections.ts";
 import { leavePlace } from "../request-end.ts";
 
@@ -250,7 +250,7 @@ function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
   const begun: string[] = [];
   const refused: string[] = [];
   const responses = new Map<string, EventEmitter>();
-  const read = ({ url = "" }: IncomingMessage): Asked => {
+  const read = ({ url = "" }: IncomingMessage): RequestTraits => {
     const [, first = "", account = ""] = /^\/(.)(\d+)/.exec(url) ?? [];
     if (first === "s") return { kind: "signedIn", account };
     return { kind: first === "o" ? "others" : first === "n" ? "nowhere" : "page" };

@@ -2,7 +2,7 @@
 
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
-import { authOptions, CLIENT_ADDRESS, sessionTokens, tokens } from "../auth.ts";
+import { authOptions, bearerPlugin, CLIENT_ADDRESS, jwtPlugin } from "../auth.ts";
 import type { Mail } from "../mail.ts";
 import { passwordTurns, TurnQueue } from "../password-turns.ts";
 import { untilEnd } from "../request-end.ts";
@@ -38,7 +38,7 @@ export function given(
       password: { hash: async (password) => password, verify: async ({ hash, password }) => hash === password },
     },
     logger: { disabled: true },
-    plugins: [tokens(), sessionTokens(), signInThrottle(), passwordTurns(queue)],
+    plugins: [jwtPlugin(), bearerPlugin(), signInThrottle(), passwordTurns(queue)],
   });
 
   const ask = (request: Request): Promise<Response> => untilEnd(() => auth.handler(request));

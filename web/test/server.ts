@@ -6,7 +6,7 @@
 import { betterAuth } from "better-auth";
 import { jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
-import { authOptions, createAuth, sessionTokens, tokens } from "../auth.ts";
+import { authOptions, bearerPlugin, createAuth, jwtPlugin } from "../auth.ts";
 import { serve } from "../serve.ts";
 import { readSettings } from "../settings.ts";
 
@@ -38,7 +38,7 @@ const keys = () => {
   if (variant.rotation) return jwt({ jwks: { rotationInterval: variant.rotation, gracePeriod: 3600 } });
   if (variant.life) return jwt({ jwt: { expirationTime: variant.life } });
   if (variant.alg) return jwt({ jwks: { keyPairConfig: { alg: variant.alg } } });
-  return variant.sessionCache === "keys" ? jwt({ sessionCookieCache: true }) : tokens();
+  return variant.sessionCache === "keys" ? jwt({ sessionCookieCache: true }) : jwtPlugin();
 };
 
 await serve(settings, (database) => {
@@ -46,7 +46,7 @@ await serve(settings, (database) => {
   const options = authOptions(settings, database);
   return betterAuth({
     ...options,
-    plugins: [keys(), sessionTokens()],
+    plugins: [keys(), bearerPlugin()],
     ...(variant.ids && { advanced: { ...options.advanced, database: { generateId: variant.ids } } }),
     ...(variant.sessionCache && { session: { cookieCache: { enabled: true, strategy: "jwt" as const } } }),
     ...(variant.mails && {
