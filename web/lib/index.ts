@@ -5,8 +5,8 @@
  *     const task = await api.create({ title: "Water the plants" });
  *     for await (const each of api.all({ completed: false })) console.log(each.title);
  *
- * Every function takes a `signal` that cancels it. It rejects with a `Problem`, or with the reason of the signal. None
- * throws before it returns its promise.
+ * Every function of `api` takes a `signal` that cancels the call. Calls reject with a `Problem`, or with the reason of
+ * the signal. No function throws before it returns its promise.
  *
  * This is one file on purpose: a file without imports runs everywhere. Next.js does not find x.ts by "./x.js",
  * `nodenext` requires that extension, and Node itself requires ".ts".
@@ -220,7 +220,7 @@ const signInUnavailable = (status: number, retryAfter: number | null = null, cau
     cause,
   );
 
-/** Makes a problem of a response that is not a success. It may be HTML, cut off, or empty. */
+/** Makes a problem of a response that is not a success. The response may be HTML, cut off, or empty. */
 function problemOf(answer: Answer): Problem {
   const body = parseObject(answer.text) ?? {};
   const text = (name: string, otherwise: string): string => {
@@ -299,7 +299,7 @@ interface RequestOptions extends WriteOptions {
   readonly key?: string;
 }
 
-/** A response whose body has been read, so that nothing is left to wait for. */
+/** A response whose whole body has been read. */
 interface Answer {
   readonly status: number;
   readonly statusText: string;
@@ -517,7 +517,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     replace: async (id: string, task: TaskUpdate, options: WriteOptions = {}): Promise<Task> =>
       read("PUT", pathOf(id), { ...options, body: task }),
 
-    /** Completes or reopens a task; without `completed` it is toggled. Safe to repeat. */
+    /** Completes or reopens a task; without `completed` it is toggled, and a second call toggles it back. */
     complete: async (id: string, completed?: boolean, options: WriteOptions = {}): Promise<Task> =>
       read("PATCH", `${pathOf(id)}/complete`, {
         ...options,
@@ -540,7 +540,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     move: async (id: string, to: { before: string } | { after: string }, options: WriteOptions = {}): Promise<Task> =>
       read("POST", `${pathOf(id)}/move`, { ...options, body: to }),
 
-    /** Runs up to 100 operations, all or none. Safe to repeat. An error names its operation. */
+    /** Runs up to 100 operations, all or none. An error names its operation. A second call runs all again. */
     batch: async (operations: BatchOperation[], { signal }: CallOptions = {}): Promise<BatchResults> =>
       read("POST", "/batch", { body: { operations }, key: newKey(), signal }),
 
@@ -627,7 +627,7 @@ interface ByteStream {
 
 interface Opened extends Answer {
   readonly body: ByteStream | null;
-  /** The stream ended because of its token: it will not be used again. */
+  /** Called if the stream ended because its token expired. The token is not used again. */
   readonly refuse: () => void;
 }
 
@@ -680,6 +680,7 @@ interface Step {
   readonly changes?: Change[];
 }
 
+/** A message between the pages of one browser. `isNew`: the sender needs the token and whether changes arrive at once. */
 type Shared = Step | { readonly isNew: true } | { readonly isLive: boolean };
 
 /** How fast attempts follow each other. */
@@ -727,7 +728,7 @@ class Live {
     await this.#persist(signal, async () => {
       if (locks) this.#user = await this.#feed.userOf(this.#user, signal);
     });
-    await this.#findPlace(signal);
+    await this.#loadCopy(signal);
     if (!locks || !BroadcastChannel || this.#user === null) return this.#lead(signal);
     const name = `taskward-live ${this.#feed.address} ${this.#user}`;
     const channel = new BroadcastChannel<Shared>(name);
@@ -758,7 +759,7 @@ class Live {
   }
 
   /** Reads all tasks if there is no copy. Without `onAll` it does nothing: the stream begins with the current token. */
-  async #findPlace(signal: AbortSignal): Promise<void> {
+  async #loadCopy(signal: AbortSignal): Promise<void> {
     const { onAll } = this.#options;
     if (this.#at !== null || !onAll) return;
     const changes = new ReadChanges(this.#feed, null, { signal });
@@ -768,17 +769,17 @@ class Live {
       for await (const { task } of changes) if (task) tasks.push(task);
       callHandler(() => onAll(tasks));
     });
-    this.#arrive(changes.since);
+    this.#setToken(changes.since);
   }
 
-  #arrive(at: string | null): void {
+  #setToken(at: string | null): void {
     this.#at = at;
     if (at !== null) callHandler(() => this.#options.onSince?.(at));
   }
 
   #take({ changes, next }: { readonly changes: Change[]; readonly next: string }): void {
     for (const change of changes) callHandler(() => this.#onChange(change));
-    this.#arrive(next);
+    this.#setToken(next);
   }
 
   /** Calls the handler if this is new. */
@@ -796,7 +797,7 @@ class Live {
   /** Begins at this token. The changes before it are unknown. */
   #begin(at: string): void {
     callHandler(() => this.#options.onResync?.());
-    this.#arrive(at);
+    this.#setToken(at);
   }
 
   /** Takes a message of the page that has the stream. */
@@ -831,8 +832,8 @@ class Live {
         return await work();
       } catch (error) {
         throwIfAborted(signal);
-        if (isCopyTooOld(error)) return this.#giveUp(signal);
-        await this.#rest(error, { failures, retry: null }, signal);
+        if (isCopyTooOld(error)) return this.#discardCopy(signal);
+        await this.#waitToRetry(error, { failures, retry: null }, signal);
       }
   }
 
@@ -845,11 +846,11 @@ class Live {
         await endable(signal, (until) => this.#follow(until, pace));
       } catch (error) {
         throwIfAborted(signal);
-        if (isCopyTooOld(error)) await this.#giveUp(signal);
+        if (isCopyTooOld(error)) await this.#discardCopy(signal);
         else problem = error;
       }
       if (problem !== null) this.#reportToAll(false);
-      await this.#rest(problem, pace, signal);
+      await this.#waitToRetry(problem, pace, signal);
     }
   }
 
@@ -869,19 +870,19 @@ class Live {
         this.#take({ changes, next });
         this.#channel?.postMessage({ at: next, from, changes });
       } else if (name === "live") this.#reportToAll(data["live"] === true);
-      else if (name === "resync") await this.#giveUp(signal);
+      else if (name === "resync") await this.#discardCopy(signal);
       else if (name === "bye" && data["reason"] === "token-expired") refuse();
     }
   }
 
-  /** Gives up a copy that is too old to update. */
-  async #giveUp(signal: AbortSignal): Promise<void> {
+  /** Discards a copy that is too old to update. */
+  async #discardCopy(signal: AbortSignal): Promise<void> {
     this.#at = null;
-    await this.#findPlace(signal);
+    await this.#loadCopy(signal);
   }
 
-  /** Waits before the next attempt. Throws an error that another attempt cannot change. */
-  async #rest(error: unknown, { failures, retry }: Pace, signal: AbortSignal): Promise<void> {
+  /** Waits before the next attempt. Throws the error instead if another attempt cannot help. */
+  async #waitToRetry(error: unknown, { failures, retry }: Pace, signal: AbortSignal): Promise<void> {
     if (error !== null && !(isProblem(error) && (isAway(error) || isBusy(error) || error.status >= 500))) throw error;
     const floor = isProblem(error) ? (error.retryAfter ?? 0) * 1000 : 0;
     const delay = Math.min((retry ?? RETRY) * 2 ** failures, RETRY_MAX) * (0.75 + Math.random() / 2);
@@ -1014,7 +1015,7 @@ export interface AuthClient {
 }
 
 export interface TaskwardOptions {
-  /** Your own Better Auth client, whose session this follows. Without one: a function that gets tokens. */
+  /** Your Better Auth client: `api` follows its session. If you have none: a function that gets tokens. */
   readonly auth: AuthClient | GetToken;
   /** The origin of the API; "" if the page's own origin passes `/api/me/tasks` on to it. */
   readonly baseUrl: string;
@@ -1107,6 +1108,7 @@ interface Held {
   readonly renewAt: number;
 }
 
+/** Where calls wait until `settle` lets them continue or rejects them. */
 interface Gate {
   readonly promise: Promise<void>;
   readonly settle: (error?: Problem) => void;
@@ -1374,7 +1376,7 @@ class NoSession implements Session, Tokens {
   readonly #getToken: GetToken | null;
 
   constructor(auth: AuthClient | GetToken) {
-    // A Better Auth client has no visitor's cookie here. `apiFor(request)` has.
+    // A Better Auth client has no visitor's cookie here. `apiFor(request)` sends the cookie of its request.
     this.#getToken = clientIn(auth) ? null : tokenGetter(auth);
   }
 
@@ -1396,7 +1398,7 @@ class NoSession implements Session, Tokens {
   close(): void {}
 }
 
-/** The parts of a Better Auth client that this uses, with their types. */
+/** The parts of a Better Auth client that `PageSession` and `tokenOf` use, with their types. */
 interface BetterAuth {
   readonly $fetch: (path: string, options: object) => Promise<{ data: unknown; error: { status: number } | null }>;
   readonly $store: {
@@ -1417,7 +1419,7 @@ interface SessionState {
   refetch(): Promise<void>;
 }
 
-/** A Better Auth client is a proxy: it is callable, and has every property that is read. */
+/** Returns the Better Auth client; `null` if `auth` is a function that gets tokens. A client is a proxy, and callable too. */
 function clientIn(auth: AuthClient | GetToken): BetterAuth | null {
   return (auth as Partial<AuthClient>).$store === undefined ? null : (auth as unknown as BetterAuth);
 }
@@ -1486,7 +1488,7 @@ function claimsOf(token: string): { sub?: unknown; iat?: unknown; exp?: unknown 
 
 // ------------------------------------------------------------------------------------------------------------ servers
 
-/** The part of `betterAuth(…)` with the `jwt` plugin that this uses. */
+/** The part of `betterAuth(…)` with the `jwt` plugin that `apiFor` uses. */
 export interface AuthServer {
   readonly api: { getToken(context: { headers: Headers }): Promise<{ token: string }> };
 }
@@ -1620,7 +1622,7 @@ function race<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   });
 }
 
-/** `signal.throwIfAborted()`, which Safari 15 and React Native lack. */
+/** `signal.throwIfAborted()`, which React Native lacks. */
 function throwIfAborted(signal?: AbortSignal): void {
   if (signal?.aborted) throw reasonOf(signal);
 }

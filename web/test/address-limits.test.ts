@@ -19,12 +19,13 @@ import { boundAddresses, clientReader } from "../address-limits.ts";
 import type { RequestTraits } from "../before-auth.ts";
 import { boundPipelines } from "../connections.ts";
 import { leavePlace } from "../request-end.ts";
+import { until } from "./until.ts";
 
 const WITHIN = { timeout: 15_000 }; // milliseconds, so a request without a response does not hang a test
 
 type Bounds = Parameters<typeof boundAddresses>[2];
 
-/** A server that answers a request when the test says so, and the requests that it has begun. */
+/** A server that answers a request when the test calls `end`. `begun` has the requests that it received. */
 async function given(t: TestContext, bounds: Bounds) {
   const begun: { path: string | undefined; end: () => void }[] = [];
   const listener = (asked: IncomingMessage, response: ServerResponse) =>
@@ -47,13 +48,6 @@ function ask(server: Server, path: string, localAddress = "127.0.0.1", more: Req
   const answer = once(asked, "response").then(([response]) => response as IncomingMessage);
   answer.catch(() => undefined);
   return { answer, leave: () => asked.destroy() };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries += 1) {
-    if (tries === 1_000) assert.fail(`not within five seconds: ${holds}`);
-    await pause(5);
-  }
 }
 
 test(
@@ -85,37 +79,33 @@ test(
   },
 );
 
-test(
-  "a page of a trusted origin can read the refusal, after a preflight too, and no other page can",
-  WITHIN,
-  async (t) => {
-    const { server, begun, end } = await given(t, {
-      quota: { max: 1, window: 10 },
-      trustedOrigins: ["https://app.example.com"],
-    });
-    const refused = (origin: string, method = "POST") =>
-      ask(server, "/api/auth/sign-in/email", undefined, { method, headers: { origin } }).answer;
+test("only a page of a trusted origin can read the refusal, also after a preflight", WITHIN, async (t) => {
+  const { server, begun, end } = await given(t, {
+    quota: { max: 1, window: 10 },
+    trustedOrigins: ["https://app.example.com"],
+  });
+  const refused = (origin: string, method = "POST") =>
+    ask(server, "/api/auth/sign-in/email", undefined, { method, headers: { origin } }).answer;
 
-    ask(server, "/1");
-    await until(() => begun.length === 1);
-    end("/1");
+  ask(server, "/1");
+  await until(() => begun.length === 1);
+  end("/1");
 
-    const trusted = await refused("https://app.example.com");
-    const preflight = await refused("https://app.example.com", "OPTIONS");
-    const others = [await refused("https://app.example.com.evil.example"), await refused("null", "OPTIONS")];
+  const trusted = await refused("https://app.example.com");
+  const preflight = await refused("https://app.example.com", "OPTIONS");
+  const others = [await refused("https://app.example.com.evil.example"), await refused("null", "OPTIONS")];
 
-    const cors = {
-      "access-control-allow-origin": "https://app.example.com",
-      "access-control-allow-credentials": "true",
-      vary: "Origin",
-    };
-    const readable = { ...cors, "access-control-expose-headers": "Retry-After, X-Retry-After" };
-    assert.deepEqual([trusted.statusCode, corsOf(trusted)], [429, readable]);
-    const allowed = { ...cors, "access-control-allow-headers": "Content-Type,Authorization" };
-    assert.deepEqual([preflight.statusCode, corsOf(preflight)], [204, allowed]);
-    for (const other of others) assert.deepEqual([other.statusCode, corsOf(other)], [429, { vary: "Origin" }]);
-  },
-);
+  const cors = {
+    "access-control-allow-origin": "https://app.example.com",
+    "access-control-allow-credentials": "true",
+    vary: "Origin",
+  };
+  const readable = { ...cors, "access-control-expose-headers": "Retry-After, X-Retry-After" };
+  assert.deepEqual([trusted.statusCode, corsOf(trusted)], [429, readable]);
+  const allowed = { ...cors, "access-control-allow-headers": "Content-Type,Authorization" };
+  assert.deepEqual([preflight.statusCode, corsOf(preflight)], [204, allowed]);
+  for (const other of others) assert.deepEqual([other.statusCode, corsOf(other)], [429, { vary: "Origin" }]);
+});
 
 const corsOf = ({ headers }: IncomingMessage) =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")));
@@ -201,8 +191,8 @@ test("a connection that breaks frees its place once: one waiting request begins,
   assert.equal(paths(), "/1 /2");
 });
 
-/** Passes a request that came over no network to a listener, and returns its response. */
-function made(
+/** Passes a made-up request to a listener, and returns its response. The response ends when it emits `close`. */
+function passRequest(
   listener: RequestListener,
   url: string,
   remoteAddress = "192.0.2.1",
@@ -214,10 +204,10 @@ function made(
   return response;
 }
 
-test("a waiting request begins in a later turn of the event loop, so that others are read in between", async () => {
+test("a waiting request begins in a later iteration of the event loop, so other requests are read in between", async () => {
   const begun: (string | undefined)[] = [];
   const listener = boundAddresses(({ url }) => begun.push(url), [], { atOnce: 1 });
-  const [first] = ["/1", "/2"].map((url) => made(listener, url));
+  const [first] = ["/1", "/2"].map((url) => passRequest(listener, url));
 
   first?.emit("close");
   await Promise.resolve();
@@ -238,15 +228,16 @@ test("by default an address may send 500 requests in ten seconds, and 8 at once"
   const listener = boundAddresses(() => {
     passed += 1;
   }, []);
-  for (let n = 0; n < 600; n += 1) made(listener, "/").emit("close");
+  for (let n = 0; n < 600; n += 1) passRequest(listener, "/").emit("close");
   assert.equal(passed, 500);
 });
 
 /**
- * Requests to Better Auth: `/s1` and `/s1/2` have a session of account 1, `/o1` has none, `/n1` is to a path that Better
- * Auth does not have.
+ * Limits in front of Better Auth, which answers a request when the test calls `end`. By default one request runs at once;
+ * `authAtOnce: undefined` is the limit of the server. `/s1` and `/s1/2` have a session of account 1, `/o1` has none, `/n1`
+ * is to a path that Better Auth does not have, `/p1` is a file of the page. `onBegin` is called when a request begins.
  */
-function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
+function givenAuth(bounds: Bounds = {}, onBegin = (_url: string) => {}) {
   const begun: string[] = [];
   const refused: string[] = [];
   const responses = new Map<string, EventEmitter>();
@@ -258,7 +249,7 @@ function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
   const listener = boundAddresses(
     ({ url = "" }) => {
       begun.push(url);
-      started(url);
+      onBegin(url);
     },
     [],
     { authAtOnce: 1, read, ...bounds },
@@ -270,26 +261,27 @@ function toAuth(bounds: Bounds = {}, started = (_url: string) => {}) {
     ask: (url: string, address?: string) =>
       responses.set(
         url,
-        made(listener, url, address, (status) => status === 429 && refused.push(url)),
+        passRequest(listener, url, address, (status) => status === 429 && refused.push(url)),
       ),
     end,
     /** Ends each request that begins, until so many have begun. */
     endInTurn: async (count: number) => {
-      await turns();
+      await iterations();
       while (begun.length < count) {
         end(begun.at(-1) ?? "");
-        await turns();
+        await iterations();
       }
     },
   };
 }
 
-const turns = async (count = 20) => {
-  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+/** Lets the event loop run for so many iterations. */
+const iterations = async (count = 20) => {
+  for (let iteration = 0; iteration < count; iteration += 1) await new Promise(setImmediate);
 };
 
 test("addresses take turns at Better Auth, however many requests one of them has waiting", async () => {
-  const { begun, ask, endInTurn } = toAuth();
+  const { begun, ask, endInTurn } = givenAuth();
   for (const url of ["/o1", "/o2", "/o3", "/o4"]) ask(url, "192.0.2.1");
   for (const url of ["/o5", "/o6"]) ask(url, "192.0.2.2");
   ask("/o7", "192.0.2.3");
@@ -300,7 +292,7 @@ test("addresses take turns at Better Auth, however many requests one of them has
 });
 
 test("requests with a session go first, and each fourth turn is for those without", async () => {
-  const { begun, ask, endInTurn } = toAuth();
+  const { begun, ask, endInTurn } = givenAuth();
   for (let n = 1; n <= 8; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
   for (let n = 1; n <= 8; n += 1) ask(`/s${n}`, `192.0.2.${n + 8}`);
 
@@ -310,9 +302,9 @@ test("requests with a session go first, and each fourth turn is for those withou
 });
 
 test("accounts with a session take turns, from however many addresses one of them sends requests", async () => {
-  const { begun, ask, endInTurn } = toAuth();
+  const { begun, ask, endInTurn } = givenAuth();
   for (let n = 0; n < 6; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
-  await turns();
+  await iterations();
   ask("/s2", "192.0.2.8");
   ask("/s3", "192.0.2.9");
 
@@ -322,7 +314,7 @@ test("accounts with a session take turns, from however many addresses one of the
 });
 
 test("an account that comes later waits for one request of each other account", async () => {
-  const { begun, ask, endInTurn } = toAuth();
+  const { begun, ask, endInTurn } = givenAuth();
   for (let n = 0; n < 4; n += 1) for (const account of [1, 2]) ask(`/s${account}/${n}`, `192.0.2.${account}${n}`);
   await endInTurn(4);
   assert.equal(begun.join(" "), "/s1/0 /s2/0 /s1/1 /s2/1");
@@ -334,7 +326,7 @@ test("an account that comes later waits for one request of each other account", 
 });
 
 test("with a session too, addresses take turns, however many accounts one of them has", async () => {
-  const { begun, ask, endInTurn } = toAuth();
+  const { begun, ask, endInTurn } = givenAuth();
   for (let n = 1; n <= 4; n += 1) ask(`/s${n}`, "192.0.2.1");
   for (let n = 5; n <= 6; n += 1) ask(`/s${n}`, "192.0.2.2");
 
@@ -344,12 +336,12 @@ test("with a session too, addresses take turns, however many accounts one of the
 });
 
 test("an account that had no request here for a while waits for those who came before", async () => {
-  const { begun, ask, end, endInTurn } = toAuth();
+  const { begun, ask, end, endInTurn } = givenAuth();
   ask("/s1/a", "192.0.2.1");
-  await turns();
+  await iterations();
   end("/s1/a");
   ask("/s2", "192.0.2.2");
-  await turns();
+  await iterations();
   ask("/s3", "192.0.2.3");
   ask("/s1/b", "192.0.2.1");
 
@@ -359,27 +351,27 @@ test("an account that had no request here for a while waits for those who came b
 });
 
 test("two requests of an account run at once, from however many addresses, and the next one begins when one ends", async () => {
-  const { begun, ask, end } = toAuth({ authAtOnce: undefined });
+  const { begun, ask, end } = givenAuth({ authAtOnce: undefined });
   for (let n = 0; n < 7; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
   ask("/s2", "192.0.2.9");
-  await turns();
+  await iterations();
   assert.equal(begun.join(" "), "/s1/0 /s2 /s1/1");
 
   end("/s1/1");
-  await turns();
+  await iterations();
 
   assert.equal(begun.join(" "), "/s1/0 /s2 /s1/1 /s1/2");
 });
 
 test("an account may send 60 requests to Better Auth in ten seconds, from all its addresses together", async () => {
-  const { begun, refused, ask, end } = toAuth();
+  const { begun, refused, ask, end } = givenAuth();
   for (let n = 0; n < 62; n += 1) {
     ask(`/s1/${n}`, `192.0.2.${n}`);
-    await turns(2);
+    await iterations(2);
     end(`/s1/${n}`);
   }
   ask("/s2", "192.0.2.1");
-  await turns();
+  await iterations();
 
   assert.equal(begun.length, 61);
   assert.equal(begun.at(-1), "/s2");
@@ -387,9 +379,9 @@ test("an account may send 60 requests to Better Auth in ten seconds, from all it
 });
 
 test("few requests of an account wait, and the others are refused", async () => {
-  const { ask, refused } = toAuth({ waitingMax: 3 });
+  const { ask, refused } = givenAuth({ waitingMax: 3 });
   ask("/s1/0", "192.0.2.0");
-  await turns();
+  await iterations();
 
   for (let n = 1; n <= 5; n += 1) ask(`/s1/${n}`, `192.0.2.${n}`);
   ask("/s2", "192.0.2.9");
@@ -397,48 +389,48 @@ test("few requests of an account wait, and the others are refused", async () => 
   assert.equal(refused.join(" "), "/s1/4 /s1/5");
 });
 
-test("one request to Better Auth begins in a turn of the loop, also where each is answered at once", async () => {
-  const { begun, ask, end } = toAuth({ authAtOnce: 4 }, (url) => end(url));
+test("one request to Better Auth begins in each iteration of the event loop, even if each is answered at once", async () => {
+  const { begun, ask, end } = givenAuth({ authAtOnce: 4 }, (url) => end(url));
   for (let n = 1; n <= 6; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
 
-  const afterEach: number[] = [begun.length];
-  for (let turn = 0; turn < 6; turn += 1) {
-    await turns(1);
-    afterEach.push(begun.length);
+  const counts: number[] = [begun.length];
+  for (let iteration = 0; iteration < 6; iteration += 1) {
+    await iterations(1);
+    counts.push(begun.length);
   }
 
-  assert.deepEqual(afterEach, [0, 1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(counts, [0, 1, 2, 3, 4, 5, 6]);
 });
 
 test("a request that leaves its place lets another begin, and frees no second place at its end", async () => {
-  const { begun, ask, end } = toAuth({}, (url) => url === "/o1" && leavePlace());
+  const { begun, ask, end } = givenAuth({}, (url) => url === "/o1" && leavePlace());
   for (let n = 1; n <= 4; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
-  await turns();
+  await iterations();
   assert.equal(begun.join(" "), "/o1 /o2");
 
   end("/o1");
-  await turns();
+  await iterations();
 
   assert.equal(begun.join(" "), "/o1 /o2");
 });
 
 test("a file of the page, or a path that Better Auth does not have, waits for no place", async () => {
-  const { begun, ask } = toAuth();
+  const { begun, ask } = givenAuth();
   for (const url of ["/o1", "/s1", "/n1", "/p1"]) ask(url);
 
-  await turns();
+  await iterations();
 
   assert.equal(begun.join(" "), "/p1 /s1");
 });
 
-test("a request whose client has left before its turn gives up its turn", async () => {
-  const { begun, ask, end } = toAuth();
+test("a request whose client has disconnected before its turn gives up its turn", async () => {
+  const { begun, ask, end } = givenAuth();
   for (let n = 1; n <= 3; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
-  await turns();
+  await iterations();
 
   end("/o2");
   end("/o1");
-  await turns();
+  await iterations();
 
   assert.equal(begun.join(" "), "/o1 /o3");
 });
@@ -474,15 +466,15 @@ test(
 );
 
 test("by default an address may send 150 requests to Better Auth in ten seconds, and 8 of all run at once", async () => {
-  const { begun, ask, end } = toAuth({ authAtOnce: undefined });
+  const { begun, ask, end } = givenAuth({ authAtOnce: undefined });
   for (let n = 0; n < 9; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
-  await turns();
+  await iterations();
   assert.equal(begun.length, 8);
 
   for (let n = 0; n < 9; n += 1) end(`/o${n}`);
   for (let n = 9; n < 200; n += 1) {
     ask(`/o${n}`, "192.0.2.9");
-    await turns(2);
+    await iterations(2);
     end(`/o${n}`);
   }
   assert.equal(begun.filter((url) => Number(url.slice(2)) >= 9).length, 150);

@@ -5,6 +5,7 @@ import { mock, test } from "node:test";
 import {
   createTaskward,
   isConflict,
+  isCopyTooOld,
   isInvalid,
   isOffline,
   isOtherUser,
@@ -17,7 +18,7 @@ import {
 } from "../lib";
 import { fireEvent } from "./page";
 
-const MINUTE = 60_000;
+const MINUTE = 60_000; // milliseconds
 
 interface Sent {
   readonly method: string;
@@ -28,7 +29,7 @@ interface Sent {
 
 type Answer = () => Response | Promise<Response>;
 
-/** Makes a token of a person with this lifetime; each call makes another one. */
+/** Returns a function that makes tokens of a person, another one at each call. `life` and `now` are milliseconds. */
 function tokens(user = "ann", life = 15 * MINUTE, now = Date.now()) {
   let count = 0;
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -133,7 +134,7 @@ test("a 401 renews the token and repeats the request once", async () => {
   assert.equal(state.signedOut, 0);
 });
 
-test("after two 401 the page is called once, and requests wait until the person has signed in again", async () => {
+test("after two 401 `onSignedOut` is called once, and requests wait until the person has signed in again", async () => {
   const { api, session, state, sent } = given([
     unauthorized,
     unauthorized,
@@ -156,7 +157,7 @@ test("after two 401 the page is called once, and requests wait until the person 
   );
 });
 
-test("a call rejects if nobody is signed in, and the page is called once", async () => {
+test("each call rejects if nobody is signed in, and `onSignedOut` is called once", async () => {
   const { api, state } = given([() => json([])], { whenSignedOut: "throw" }, () => null);
 
   await assert.rejects(api.list(), hasStatus(401, "signed-out"));
@@ -353,16 +354,15 @@ test("a request whose first copy is still running is repeated", async () => {
   assert.equal(sent.length, 2);
 });
 
-test("an abort before, during or after the fetch of a token rejects with its own reason", async () => {
+test("an abort before a call, while it fetches a token or while it waits for a sign-in rejects with its own reason", async () => {
   const reason = new Error("never mind");
   const { api } = given([() => json([])]);
   await assert.rejects(api.list({}, { signal: AbortSignal.abort(reason) }), reason);
 
   const controller = new AbortController();
-  const slow = given([() => new Promise(() => undefined)]);
-  let come: (token: null) => void = () => undefined;
+  let resolveToken: (token: null) => void = () => undefined;
   const token = new Promise<null>((resolve) => {
-    come = resolve;
+    resolveToken = resolve;
   });
   const fetching = given([() => json([])], { auth: () => token });
   const over = given([() => json([])], {}, () => null);
@@ -372,8 +372,9 @@ test("an abort before, during or after the fetch of a token rejects with its own
   await settled();
   controller.abort(reason);
   await Promise.all(waiting);
-  come(null);
-  assert.equal(slow.sent.length, 0);
+  resolveToken(null);
+  await settled();
+  assert.deepEqual([fetching.sent.length, over.sent.length], [0, 0]);
 });
 
 for (const [what, body] of [
@@ -429,7 +430,7 @@ test("`toResponse` of a problem that no server sent has the status of a gateway 
   );
 });
 
-test("`isProblem` recognises each kind of problem by its type", async () => {
+test("`isConflict`, `isInvalid` and `isOffline` each recognise only their own kind of problem", async () => {
   const kinds = [
     [() => json({ type: "/problems/task-changed" }, 412), isConflict],
     [() => json({ type: "/problems/invalid-request" }, 400), isInvalid],
@@ -468,7 +469,7 @@ test("`all` reads every page to the last", async () => {
   );
 });
 
-test("each operation sends what the document describes", async () => {
+test("each operation sends what the OpenAPI document describes", async () => {
   const gone: Answer = () => json(undefined, 204);
   const { api, sent } = given([done, done, done, done, done, gone, done]);
 
@@ -503,7 +504,7 @@ test("each operation sends what the document describes", async () => {
   assert.equal(sent[1]?.headers.get("content-type"), "application/merge-patch+json");
 });
 
-test("queries are written without URLSearchParams, whose size Safari 16 and Chrome 112 lack", async () => {
+test("the values of a query are percent-encoded, a list repeats its name, and `undefined` is left out", async () => {
   const { api, sent } = given([() => json([])]);
 
   await api.list({ q: "milk & 1 + 1 = 2", limit: 5, tag: ["zu Hause", "ä"], completed: undefined as never });
@@ -559,9 +560,9 @@ test("no function of the API throws synchronously, with any arguments", async ()
   }
 });
 
-test("no other exported function throws, with any arguments", () => {
+test("no function of a session throws, and no function that recognises a kind of problem, with any arguments", () => {
   const { session } = given([], { auth: () => assert.fail("a function that is not async") });
-  for (const is of [isProblem, isConflict, isInvalid, isOffline, isOtherUser, isSignedOut])
+  for (const is of [isProblem, isConflict, isCopyTooOld, isInvalid, isOffline, isOtherUser, isSignedOut])
     for (const error of [undefined, null, 0, "x", {}, new Error("x"), Object.create(null)])
       assert.equal(is(error), false);
 

@@ -10,7 +10,10 @@ import { given, SETTINGS } from "./better-auth.ts";
 
 const HTTPS = { baseUrl: "https://app.example.com", trustedOrigins: ["https://app.example.com"] };
 
-/** A Better Auth with one account, its signed session token, and what is to be compared with it. */
+/**
+ * Signs up an account at a real Better Auth. Returns the name of its cookie, its signed session token, our reader of such
+ * tokens (`read`), and whether Better Auth finds a session in some headers (`hasSession`).
+ */
 async function signedIn(settings: Partial<typeof SETTINGS>) {
   const { auth } = given(settings);
   const { secret, authCookies } = await auth.$context;
@@ -107,7 +110,7 @@ for (const [scheme, settings, prefix] of [
     assert.ok((found.get(true) ?? 0) >= 10 && (found.get(false) ?? 0) >= 20, JSON.stringify([...found]));
   });
 
-test("the sessions of an account show the account, and each account another", async () => {
+test("all sessions of an account have one mark, and each account has another mark", async () => {
   const { auth, signUp, signIn } = given({});
   const { secret, authCookies } = await auth.$context;
   const { name } = authCookies.sessionToken;
@@ -123,7 +126,7 @@ test("the sessions of an account show the account, and each account another", as
   const [first, second, bob] = cookies.map((cookie) => read({ cookie }));
 
   assert.deepEqual(
-    cookies.map((cookie) => /=\w{48}\./.test(cookie)), // 16 of them are the account's
+    cookies.map((cookie) => /=\w{48}\./.test(cookie)), // the mark has 16 of the 48 characters
     [true, true, true],
   );
   assert.equal(new Set(cookies).size, 3);

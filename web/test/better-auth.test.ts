@@ -5,22 +5,15 @@ import { test } from "node:test";
 import { createTaskward, isOtherUser, isProblem, isSignedOut, type TaskwardOptions } from "../lib";
 import { fireEvent } from "./page";
 import { browser, clientOf, tables, tasksByOwner } from "./people";
+import { until } from "./until";
 
 const PASSWORD = "correct horse";
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 let count = 0;
 
-/** Waits until a condition holds, for a second at most. */
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries += 1) {
-    if (tries === 200) assert.fail(`not within a second: ${holds}`);
-    await pause(5);
-  }
-}
-
 const { owners, send } = tasksByOwner();
 
-/** A page of a team in this browser, with a client of Better Auth of its own. */
+/** Opens a page in a browser, with its own client of Better Auth. `heard` has what the handlers of the page got. */
 function opened(at: ReturnType<typeof browser>, options: Partial<TaskwardOptions> = {}) {
   const heard: string[] = [];
   const authClient = at.page();
@@ -147,7 +140,7 @@ test("the same person who signs in again can continue", async () => {
   assert.ok(!heard.includes("other"));
 });
 
-test("a session that ends while a person types leads to the sign-in form, and the typed text stays", async () => {
+test("a call after the session has ended waits for the sign-in, and is then sent", async () => {
   const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
@@ -213,7 +206,7 @@ test("a sign-out by the page does not count as a session that ended by itself", 
   await announced(authClient);
 
   await authClient.signOut();
-  await pause(11); // Better Auth says so after 10 ms
+  await pause(11); // Better Auth announces the sign-out after 10 ms
   await assert.rejects(api.list(), isSignedOut);
 
   assert.deepEqual(heard, []);

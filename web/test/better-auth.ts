@@ -18,7 +18,7 @@ export const SETTINGS: Settings = {
   secret: "0123456789abcdef0123456789abcdef",
   databaseUrl: "",
   apiUrl: ORIGIN,
-  rateLimit: false, // of addresses
+  rateLimit: false, // of addresses; the plugins below limit wrong passwords all the same
   trustedProxies: [],
   verifyEmail: false,
   trustedOrigins: [ORIGIN],

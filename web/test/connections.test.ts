@@ -11,7 +11,7 @@ import { boundConnections, boundPipelines, networkOf } from "../connections.ts";
 const SILENCE = 2_000; // milliseconds
 const LARGE = Buffer.alloc(32 * 1024 * 1024); // more than the kernel holds for a reader
 
-/** A client of a server with a large answer, and the connection as the server has it. */
+/** Sends a request on a connection that reads nothing yet. Returns both ends of the connection. */
 async function requested(server: Server): Promise<[client: Socket, served: Socket]> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -30,15 +30,16 @@ const given = (silence?: number): Server => {
 test("a connection whose response nobody reads is closed, and a slow reader gets the whole response", {
   timeout: 30_000,
 }, async () => {
-  const [servers, began] = [[given(SILENCE), given(SILENCE)] as const, performance.now()];
+  const servers = [given(SILENCE), given(SILENCE)] as const;
+  const began = performance.now();
   const [client, served] = await requested(servers[0]);
   const [reader] = await requested(servers[1]);
   let taken = 0;
   const reading = (async () => {
     for await (const chunk of reader) {
-      const before = Math.floor((taken / LARGE.length) * 4);
+      const quartersBefore = Math.floor((taken / LARGE.length) * 4);
       taken += chunk.length;
-      if (Math.floor((taken / LARGE.length) * 4) > before) await pause(SILENCE * 0.3);
+      if (Math.floor((taken / LARGE.length) * 4) > quartersBefore) await pause(SILENCE * 0.3);
     }
   })();
 

@@ -38,7 +38,7 @@ before(async () => {
   run(`
     const client = ((exports) => { ${outputText}; return exports; })({});
     const options = { auth: "${address}/api/auth", baseUrl: "${address}" };
-    const of = (cookie) => client.apiFor(new Headers({ cookie }), options);
+    const apiOf = (cookie) => client.apiFor(new Headers({ cookie }), options);
   `);
 });
 after(() => server.close());
@@ -46,16 +46,18 @@ after(() => server.close());
 test("in an edge runtime `apiFor` reads and writes as the visitor of the request", async () => {
   const done = await run<Promise<unknown>>(`(async () => {
     const ids = [];
-    for await (const task of of("session=ann").all()) ids.push(task.id);
-    return [ids, (await of("session=ann").create({ title: "x" })).title];
+    for await (const task of apiOf("session=ann").all()) ids.push(task.id);
+    return [ids, (await apiOf("session=ann").create({ title: "x" })).title];
   })()`);
 
   assert.deepEqual(JSON.parse(JSON.stringify(done)), [["1", "2"], "Created"]);
 });
 
 test("in an edge runtime a call without a session rejects with a problem that becomes a response", async () => {
-  const refused = await run<Promise<string>>(`of("").list().catch((error) => error.type)`);
-  const answer = await run<Promise<Response>>(`of("session=ann").get("missing").catch((error) => error.toResponse())`);
+  const refused = await run<Promise<string>>(`apiOf("").list().catch((error) => error.type)`);
+  const answer = await run<Promise<Response>>(
+    `apiOf("session=ann").get("missing").catch((error) => error.toResponse())`,
+  );
 
   assert.deepEqual([refused, answer.status, (await answer.json()).detail], ["signed-out", 404, "No"]);
 });

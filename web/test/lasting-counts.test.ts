@@ -52,7 +52,7 @@ test("given 100,000 made-up keys, a real count stays, and other keys have their 
   assert.deepEqual(new Set(others), new Set([0]));
 });
 
-test("a secret determines which keys share a slot", () => {
+test("the secret decides which keys share a place", () => {
   const once = { max: 1, window: 10 };
   const shared = (counts: LastingCounts) => {
     counts.take("a");

@@ -27,15 +27,15 @@ interface Requested {
 type Answer = (response: ServerResponse, since: string | null) => void;
 
 let server: Server;
-const looks = new Set<() => void>();
+const checks = new Set<() => void>(); // of the conditions that a test waits for
 let streams: Requested[];
 let reads: Requested[];
 let onStream: Answer;
 let onRead: Answer;
-let ends: AbortController;
+let testEnd: AbortController;
 let slept: number[];
 
-/** A new server for each test: `fetch` may keep connections to one that was closed. */
+/** Starts a server. Each test has a new one, because `fetch` may keep connections to a server that was closed. */
 async function serving(): Promise<Server> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "", "http://server");
@@ -43,7 +43,7 @@ async function serving(): Promise<Server> {
     const since = url.searchParams.get("since");
     (isStream ? streams : reads).push({ since, token: request.headers.authorization, request, response });
     (isStream ? onStream : onRead)(response, since);
-    changed();
+    check();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;
@@ -51,13 +51,13 @@ async function serving(): Promise<Server> {
 
 beforeEach(async () => {
   server = await serving();
-  [streams, reads, slept, ends] = [[], [], [], new AbortController()];
-  setMaxListeners(50, ends.signal);
+  [streams, reads, slept, testEnd] = [[], [], [], new AbortController()];
+  setMaxListeners(50, testEnd.signal);
   onStream = opened();
   onRead = (response) => answer(response, 200, { changes: [], next: "t0", more: false });
 });
 afterEach(() => {
-  ends.abort();
+  testEnd.abort();
   server.close();
   server.closeAllConnections();
 });
@@ -69,13 +69,13 @@ const ready = (at: string) => event("ready", { reach: "process" }, at);
 const changes = (next: string, ...ids: string[]) =>
   event("changes", { changes: ids.map((id) => ({ id, task: task(id) })), next, more: false }, next);
 
-/** Opens a stream that stays open, and says what the test says. */
+/** Opens a stream that stays open, and sends these events. */
 const opened =
-  (...said: string[]): Answer =>
+  (...events: string[]): Answer =>
   (response, since) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(ready(since === "now" ? "t0" : String(since)));
-    for (const text of said) response.write(text);
+    for (const text of events) response.write(text);
   };
 
 function answer(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}) {
@@ -99,47 +99,48 @@ function api(fetch: typeof globalThis.fetch = globalThis.fetch): Api {
     fetch,
     sleep: async (milliseconds) => void slept.push(milliseconds),
   });
-  ends.signal.addEventListener("abort", () => session.close());
+  testEnd.signal.addEventListener("abort", () => session.close());
   return api;
 }
 
-/** A page that follows, and what it hears. */
+/** Follows the changes as a page. `heard` has what its handlers got; `failed` is the promise of the call. */
 function following(options: LiveOptions = {}, client = api()) {
   const heard: string[] = [];
   const hear = (what: string) => {
     heard.push(what);
-    changed();
+    check();
   };
   const failed = client.live(({ id }: Change) => hear(id), {
     onResync: () => hear("resync"),
     onSince: hear,
-    signal: ends.signal,
+    signal: testEnd.signal,
     ...options,
   });
   failed.catch(() => undefined);
   return { heard, failed };
 }
 
-function changed(): void {
-  for (const look of looks) look();
+/** Checks the conditions that a test waits for. Call it after each event that can make one true. */
+function check(): void {
+  for (const each of checks) each();
 }
 
-/** Waits until a condition holds; the time limit of the test ends a wait without success. */
-async function until(isIt: () => boolean): Promise<void> {
-  if (isIt()) return;
+/** Waits until a condition holds when `check` is called. The time limit of the test ends a wait without success. */
+async function until(holds: () => boolean): Promise<void> {
+  if (holds()) return;
   await new Promise<void>((resolve) => {
-    const look = () => {
-      if (!isIt()) return;
-      looks.delete(look);
+    const resolveIfTrue = () => {
+      if (!holds()) return;
+      checks.delete(resolveIfTrue);
       resolve();
     };
-    looks.add(look);
+    checks.add(resolveIfTrue);
   });
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-const LIMIT = { timeout: 20_000 };
+const LIMIT = { timeout: 20_000 }; // milliseconds
 
 test("changes are read page by page, and `since` is the position of the copy", LIMIT, async () => {
   onRead = inTurn(
@@ -235,7 +236,7 @@ test("after each end the stream continues at its position, after about the time 
 });
 
 for (const reason of ["too-busy", "a reason of a later version"])
-  test(`after the end of a stream by ${reason} the client goes on at its position`, LIMIT, async () => {
+  test(`after a stream ended because of ${reason}, the next one begins at the client's position`, LIMIT, async () => {
     onStream = inTurn(
       (response, since) => {
         opened(changes("t1", "a"), event("bye", { reason }))(response, since);
@@ -325,11 +326,11 @@ test("seven pages of a browser share one stream, and all get a change", LIMIT, a
   await until(() => pages.every(({ heard }) => heard.includes("a")));
 
   assert.equal(streams.length, 1);
-  assert.equal(reads.length, 0); // all stood at the same place
+  assert.equal(reads.length, 0); // all pages had the token of the stream, so none missed a change
 });
 
 test(
-  "all pages get `onLive` when the stream fails, when the server gets no changes, and when both are over",
+  "all pages get `onLive` when the stream fails, when the server gets no changes, and when each of the two is over",
   LIMIT,
   async () => {
     onStream = inTurn(opened(), (response) => response.destroy(), opened(event("live", { live: false })));
@@ -338,7 +339,7 @@ test(
       const page: boolean[] = [];
       const onLive = (isLive: boolean) => {
         page.push(isLive);
-        changed();
+        check();
       };
       known.push(page);
       following({ onLive });

@@ -22,13 +22,13 @@ const busy = (seconds: number) => () =>
   Response.json({ title: "Busy", detail: "x" }, { status: 503, headers: { "retry-after": String(seconds) } });
 const hasStatus = (status: number) => (error: unknown) => isProblem(error) && error.status === status;
 
-/** A response that arrives when the test says so. */
+/** A promise that the test resolves with `arrive`. */
 function late<T>() {
-  let come: (value: T) => void = () => undefined;
+  let arrive: (value: T) => void = () => undefined;
   const promise = new Promise<T>((resolve) => {
-    come = resolve;
+    arrive = resolve;
   });
-  return { promise, come };
+  return { promise, arrive };
 }
 
 function given(
@@ -64,7 +64,7 @@ test("a token that arrives after the sign-out is dropped, and requests that wait
   const write = assert.rejects(api.create({ title: "x" }), hasStatus(401));
   await settled();
   session.signedOut();
-  token.come(tokenOf("ann"));
+  token.arrive(tokenOf("ann"));
   await write;
 
   assert.equal(session.user, null);
@@ -81,7 +81,7 @@ test("a token requested before somebody else signed in does not become theirs", 
   await settled();
   session.changed();
   await settled();
-  anns.come(tokenOf("ann"));
+  anns.arrive(tokenOf("ann"));
   await list;
 
   assert.equal(session.user, "bob");
@@ -96,7 +96,7 @@ test("a 401 that comes after the person signed in again does not end the new ses
   await settled();
   session.signedOut();
   session.changed();
-  slow.come(refused());
+  slow.arrive(refused());
   await list;
 
   assert.equal(state.signedOut, 0);
@@ -147,7 +147,7 @@ for (const [what, token] of [
     assert.deepEqual([sent.length, state.signedOut], [0, 0]);
   });
 
-test("an error of the token function becomes a problem with its cause, unless it is a mistake in the code", async () => {
+test("an error of the token function that may be a lost connection becomes a problem, and is its cause", async () => {
   const cause = new TypeError("a bug, or no network");
   const { api } = given([ok], () => Promise.reject(cause));
 

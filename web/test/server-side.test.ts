@@ -166,13 +166,13 @@ for (const baseUrl of [
     assert.ok(performance.now() - began < 400);
   });
 
-test("a page that is rendered on a server with a path as its URL still gets 401", async () => {
+test("a page that is rendered on a server gets 401 even if `baseUrl` is a path", async () => {
   const { api } = createTaskward({ auth: browser().page(), baseUrl: "" });
 
   await assert.rejects(api.list(), isSignedOut);
 });
 
-test("your own `fetch` may accept a path as its URL", async () => {
+test("with your own `fetch`, `baseUrl` may be a path", async () => {
   const api = apiFor(requestOf("ann"), { auth, baseUrl: "/tasks", fetch: async () => Response.json([]) });
 
   assert.deepEqual((await api.list()).tasks, []);

@@ -1,7 +1,4 @@
-/**
- * The sign-in server in the variants that the tests need. `TEST_VARIANT` is JSON:
- * `alg`, `rotation` (seconds), `life` (of a token), `hs256`, `ids`, `sessionCache` (signed with what), `mails`.
- */
+/** The sign-in server in the variants that the tests need. The environment variable `TEST_VARIANT` is a `Variant` as JSON. */
 
 import { betterAuth } from "better-auth";
 import { jwt } from "better-auth/plugins";
@@ -12,18 +9,18 @@ import { readSettings } from "../settings.ts";
 
 interface Variant {
   readonly alg?: "ES256" | "RS256";
-  readonly rotation?: number;
-  readonly life?: string;
-  readonly hs256?: boolean;
-  readonly ids?: "uuid";
-  readonly sessionCache?: "secret" | "keys";
-  readonly mails?: boolean;
+  readonly rotation?: number; // of the keys: seconds
+  readonly life?: string; // of a token, such as "5s"
+  readonly hs256?: boolean; // tokens are signed with the secret
+  readonly ids?: "uuid"; // of users
+  readonly sessionCache?: "secret" | "keys"; // the cookie cache of sessions is on, signed with this
+  readonly mails?: boolean; // a sign-up prints `mail` and the token that verifies the address
 }
 
 const settings = readSettings(process.env);
 const variant = JSON.parse(process.env["TEST_VARIANT"] ?? "{}") as Variant;
 
-/** Better Auth signs with its secret only where a custom `sign` does so. */
+/** Better Auth signs tokens with its secret only if a custom `sign` does so. */
 const hs256 = () =>
   jwt({
     jwks: { remoteUrl: `${settings.baseUrl}/unused`, keyPairConfig: { alg: "EdDSA" } },
@@ -33,7 +30,7 @@ const hs256 = () =>
     },
   });
 
-const keys = () => {
+const variantOfJwtPlugin = () => {
   if (variant.hs256) return hs256();
   if (variant.rotation) return jwt({ jwks: { rotationInterval: variant.rotation, gracePeriod: 3600 } });
   if (variant.life) return jwt({ jwt: { expirationTime: variant.life } });
@@ -46,7 +43,7 @@ await serve(settings, (database) => {
   const options = authOptions(settings, database);
   return betterAuth({
     ...options,
-    plugins: [keys(), bearerPlugin()],
+    plugins: [variantOfJwtPlugin(), bearerPlugin()],
     ...(variant.ids && { advanced: { ...options.advanced, database: { generateId: variant.ids } } }),
     ...(variant.sessionCache && { session: { cookieCache: { enabled: true, strategy: "jwt" as const } } }),
     ...(variant.mails && {

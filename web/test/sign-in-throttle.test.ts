@@ -8,6 +8,7 @@ import { given, PASSWORD } from "./better-auth.ts";
 type Auth = ReturnType<typeof given>;
 type Guess = Parameters<Auth["signIn"]>[1];
 
+/** Signs in with wrong passwords, and returns the statuses of the responses. */
 async function guesses(auth: Auth, times: number, guess: (number: number) => Guess): Promise<number[]> {
   const statuses: number[] = [];
   for (let number = 0; number < times; number += 1)
@@ -17,7 +18,7 @@ async function guesses(auth: Auth, times: number, guess: (number: number) => Gue
 
 const times = (count: number, status: number): number[] => Array<number>(count).fill(status);
 
-/** The cookie of a device on which Ann signed up. */
+/** Signs Ann up, and returns the cookies of her device. */
 async function device(auth: Auth): Promise<string> {
   const cookies = (await auth.signUp("ann@example.com")).headers.getSetCookie();
   return cookies.map((cookie) => cookie.split(";", 1)[0]).join("; ");
@@ -67,7 +68,7 @@ test("a forged device cookie is ignored", async () => {
   assert.equal((await auth.signIn("ann@example.com", { cookie })).status, 429);
 });
 
-test("a response other than `wrong password` does not count as a guess: the server was too busy", async () => {
+test("a response other than `wrong password`, such as 503, does not count as a guess", async () => {
   const queue = new TurnQueue(1, 0);
   const auth = given({}, async () => {}, queue);
   await auth.signUp("ann@example.com");

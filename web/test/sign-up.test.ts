@@ -1,4 +1,4 @@
-/** Signing up where an address must be verified: what it answers, and what is mailed. */
+/** Sign-up, if e-mail addresses must be verified: its responses, their times, and its mails. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -69,14 +69,14 @@ test("if a stranger used up a person's mails, the last link works until the next
   assert.equal((await auth.signIn("ann@example.com")).status, 200);
 });
 
-test("a response is delayed to the end of a time step, however long its work took", () => {
+test("a response is delayed until the time since its request is a multiple of 500 ms", () => {
   const answered = [0, 100, 499, 500, 730].map((elapsed) => elapsed + restOfStep(elapsed));
 
   assert.deepEqual(answered, [500, 500, 500, 1000, 1000]);
 });
 
 for (const verifyEmail of [true, false])
-  test(`where addresses are ${verifyEmail ? "" : "not "}verified, a sign-up ${verifyEmail ? "waits" : "does not wait"} for the step`, async ({
+  test(`if addresses are ${verifyEmail ? "" : "not "}verified, the response to a sign-up is ${verifyEmail ? "" : "not "}delayed`, async ({
     mock,
   }) => {
     mock.timers.enable({ apis: ["setTimeout"] });
