@@ -59,8 +59,9 @@ def collect_answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bo
         created = _expect("create", ask("POST", bob.path, bob.token, json=body), 201).json()
         if _plain(created) != _plain(ask("GET", f"{bob.path}/{created['id']}", bob.token).json()):
             raise Disagreement("a created task differs from the response to its creation")
-        servers_own = {"id": "", "position": "", "created_at": "", "updated_at": ""}
-        return [*bodies, {**created, **servers_own}, sorted(first)]
+        chosen_by_server = {"id": "", "position": "", "created_at": "", "updated_at": ""}
+        names_of_members = sorted(first)
+        return [*bodies, {**created, **chosen_by_server}, names_of_members]
 
 
 def _expect(what: str, response: httpx.Response, status: int) -> httpx.Response:

@@ -61,7 +61,7 @@ class Bed:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was left out, so that the figures may stand in the README."""
+        """Whether nothing was left out, so that the README may show the figures."""
         whole, chosen = BenchSettings.from_env({}), self.chosen
         all_servers = {server.name for server in self.commands} >= set(whole.servers)
         all_scenes = chosen.scenes == whole.scenes

@@ -54,7 +54,7 @@ def draw(report: Report, machine: dict[str, Any]) -> str:
     description = escape(_description_of(report))
     note = (
         f"Medians of {rounds} rounds; each measures every server once. Thin lines span all rounds."
-        " Only Taskward has the second wall."
+        " Only Taskward uses row-level security."
     )
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">
 <title>{TITLE}</title>

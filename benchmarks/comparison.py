@@ -109,4 +109,7 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
         if not route:
             readme.put("figures", readme.figures(report, where))
     else:
-        print("The tables stay: only every server, every scene, HS256 and 1,000,000 tasks replace them.")
+        print(
+            "The tables stay: only a run of every server and scene, with HS256 and 1,000,000 tasks, replaces"
+            " them."
+        )

@@ -1,4 +1,4 @@
-"""The data sets: tasks of many owners, in the order of their writing. Kept for the next run."""
+"""The data sets: tasks of many owners, which take turns in the table. A data set is kept for the next run."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CHUNK: Final = 50_000  # rows of one INSERT
 VERSION: Final = "3"  # must change when FILL gives other rows
 
 HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
-"""Owners with longer lists in the heavy data set. 100: each hundredth task belongs to this owner."""
+"""Owners with longer lists in the heavy data set. 10: each tenth task of the data set is this owner's."""
 
 # All owners write in turn, so the rows of one person are far apart in the table, as in production. Times are
 # whole milliseconds, because JavaScript's Date has no finer times.

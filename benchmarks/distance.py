@@ -40,7 +40,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
     later: Callable[..., object] = asyncio.get_running_loop().call_later
     with suppress(OSError):
         while data := await reader.read(65536):
-            later(seconds, writer.write, data)  # equal times keep their order
+            later(seconds, writer.write, data)  # uvloop runs timers of equal times in their order
     later(seconds, writer.close)
 
 

@@ -17,6 +17,7 @@ from benchmarks.load import find_wrk
 from benchmarks.servers import PEERS
 
 ROOT: Final = Path(__file__).parent.parent
+# The packages whose versions the results name.
 OURS: Final = ("litestar", "granian", "asyncpg", "msgspec", "sqlalchemy", "pyjwt", "uvloop")
 THEIRS: Final = ("fastapi", "sqlmodel", "sqlalchemy", "uvicorn", "asyncpg", "granian", "msgspec")
 HONO: Final = ("hono", "postgres", "jose")

@@ -11,10 +11,10 @@ from typing import Final
 
 PEERS: Final = Path(__file__).parent / "peers"
 REPOSITORY: Final = PEERS.parent.parent
-BEFORE: Final = "before"
+BEFORE: Final = "before"  # the name of an older Taskward among the servers: `make bench BEFORE=<commit>`
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
-POOL: Final = "10"  # connections of each server; it is also Taskward's default
+POOL: Final = "10"  # connections of each server: peers read it, and it is Taskward's default
 QUOTAS: Final = {"MAX_TASKS": "10000000", "MAX_KEYS": "1000000", "MAX_KEPT_MB": "10000"}
 """Limits of one person, so high that no scene reaches them."""
 
@@ -105,7 +105,7 @@ def before(commit: str) -> Server:
             _run([*git, "archive", "--output", str(archive), found], f"commit {commit}")
             _run(["tar", "-xf", str(archive), "-C", str(there)], f"commit {commit}")
             _run([sys.executable, "-m", "venv", "--without-pip", str(there / ".venv")], f"commit {commit}")
-            install = [
+            uv_install = [
                 str(BIN / "uv"),
                 "pip",
                 "install",
@@ -115,9 +115,10 @@ def before(commit: str) -> Server:
                 str(python),
             ]
             _run(
-                [*install, "--require-hashes", "--requirement", str(there / "requirements-dev.lock")], commit
+                [*uv_install, "--require-hashes", "--requirement", str(there / "requirements-dev.lock")],
+                commit,
             )
-            _run([*install, "--no-deps", "--no-build-isolation", "--editable", str(there)], commit)
+            _run([*uv_install, "--no-deps", "--no-build-isolation", "--editable", str(there)], commit)
             done.touch()
         return [str(python), "-m", "app", "serve"]
 

@@ -12,8 +12,8 @@ from dev.steps import CannotRun
 ALGORITHMS: Final = ("HS256", "EdDSA")
 TASKS: Final = 1_000_000
 POOLERS: Final = ("", "1", "forgets")
-CLIENTS: Final = 16
-FAR_CLIENTS: Final = 64
+CLIENTS: Final = 16  # requests in progress at once
+FAR_CLIENTS: Final = 64  # the same, if the database is far away
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-OLDEST = 15
+OLDEST = 15  # major version of PostgreSQL
 
 
 class NoPostgres(Exception):

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent."""
+"""Prepares child processes: on Linux they end with their parent. They can run as another user than root."""
 
 import ctypes
 import os

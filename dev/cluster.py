@@ -1,7 +1,8 @@
 """A PostgreSQL cluster: where its data and programs are, and how it is created.
 
-PostgreSQL refuses root. So root runs it as the user `postgres` or `nobody`. If that user may not enter our
-folder, the data and the programs are elsewhere, and a file in our folder has the path.
+PostgreSQL refuses root. So root runs it as the user `postgres` or `nobody`. If that user may not enter the
+folder that was chosen for the data, the data are elsewhere, and `postgres.elsewhere` in this folder has their
+path. If the user may not enter the folder of PostgreSQL's programs, they are copied.
 """
 
 import os
@@ -26,7 +27,10 @@ class CannotStart(Exception):
 
 
 def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
-    """Return the path of the data: in `folder`, or in another place if the user may not enter `folder`."""
+    """Return the path of the data: in `folder`, or in another place if the user may not enter `folder`.
+
+    `durable`: a restart of the machine must not remove the data.
+    """
     pointer = folder / "postgres.elsewhere"
     if pointer.exists():
         kept = Path(pointer.read_text().strip())

@@ -46,7 +46,7 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     """Back up a database of `old`, restore it into `new`, check it, and return its address.
 
     Raises:
-        DrillFailed: a command failed, a count differs, or a wall is down.
+        DrillFailed: a command failed, a count differs, or row-level security has a gap.
     """
     source, target = old.new_database(), new.new_database()
     count = f"{sum(TASKS.values())} tasks of {len(TASKS)} people"
@@ -85,11 +85,11 @@ async def _fill(url: str) -> None:
 
 
 async def _check(url: str) -> None:
-    """Check that row-level security works alone, and that the service shows ann only her own tasks."""
+    """Check what row-level security alone shows each person, and what the service shows ann."""
     connection = await asyncpg.connect(url)
     try:
         if found := await find_gaps(connection):
-            raise DrillFailed(f"a wall is down: {found[0]}")
+            raise DrillFailed(f"row-level security has a gap: {found[0]}")
         for owner, count in TASKS.items():
             async with connection.transaction():
                 await connection.execute("SELECT set_config('app.user_id', $1, true)", owner)
@@ -107,6 +107,7 @@ async def _check(url: str) -> None:
 
 
 def _section() -> str:
+    """Return the section of docs/operations.md with the commands."""
     return PAGE.read_text().split("\n## Backup and restore\n")[1].split("\n## ")[0]
 
 

@@ -70,7 +70,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
 
 
 def find_node() -> tuple[str | None, str | None]:
-    """Return Node.js, or why it cannot be used."""
+    """Return the path of Node.js and None, or None and why it cannot be used."""
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return None, f"Node.js {NODE_OLDEST} or newer (with npm) is not installed: install it to sign in"

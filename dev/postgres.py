@@ -27,7 +27,8 @@ NOT_DURABLE = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "jit": "off",  # else a query of the driver about types is compiled: 0.1 s for each connection of a pooler
+    # Otherwise PostgreSQL compiles a query of the driver about types: 0.1 s for each connection of a pooler.
+    "jit": "off",
 }
 """Settings of a server whose data nobody keeps."""
 

@@ -56,7 +56,7 @@ def main() -> int:
     except (CannotRun, CannotStart, NoPostgres) as error:
         print("\nTaskward cannot run:", *str(error).splitlines(), sep="\n  ", file=sys.stderr, flush=True)
         return 1
-    print("Stopped. The data in .state/ stays.", flush=True)
+    print("Stopped. The data stays.", flush=True)
     return 0
 
 
@@ -102,7 +102,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
     with step("API"):
         api.wait_until(lambda: _answers(f"http://{_reachable(chosen.host)}:{chosen.port}/health"))
     _keep_environment(state, env)
-    greet(chosen)
+    greet(chosen, state)
     return [*parts, api]
 
 
@@ -136,7 +136,7 @@ def migrate(chosen: Plan) -> None:
         raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
 
 
-def greet(chosen: Plan) -> None:
+def greet(chosen: Plan, state: Path) -> None:
     """Print the addresses."""
     api = f"http://{_reachable(chosen.host)}:{chosen.port}"
     if chosen.node:
@@ -147,7 +147,8 @@ def greet(chosen: Plan) -> None:
     if chosen.no_node:
         print(f"\n  {chosen.no_node}.")
     if chosen.env.get("BETTER_AUTH_SECRET"):
-        print("\n  A token to try it with:  .venv/bin/app token --env-file .state/env --user you")
+        file = os.path.relpath(state / "env")
+        print(f"\n  A token to try it with:  .venv/bin/app token --env-file {file} --user you")
 
 
 def watch(parts: list[Part], lock: IO[str], state: Path) -> None:

@@ -10,7 +10,7 @@ import postgres from "postgres";
 const { BETTER_AUTH_SECRET, DATABASE_URL, JWKS_URL, JWT_AUDIENCE, JWT_ISSUER, POOL, PORT } = process.env;
 
 const sql = postgres(DATABASE_URL, { max: Number(POOL) });
-// Imported once: jose would import a key of bytes again for each token.
+// Imported once: jose would import a key that is given as bytes again for each token.
 const hmac = { name: "HMAC", hash: "SHA-256" };
 const keys = JWKS_URL
   ? createRemoteJWKSet(new URL(JWKS_URL))
