@@ -281,7 +281,7 @@ async def test_pages_can_use_an_api_of_another_origin_with_their_own_better_auth
 
 
 async def test_pages_without_the_origin_of_the_api_fail_in_the_build(next_app: NextApp) -> None:
-    with pytest.raises(AssertionError, match="Set NEXT_PUBLIC_TASKS_URL where you build"):
+    with pytest.raises(AssertionError, match="Set NEXT_PUBLIC_TASKS_URL for the build"):
         await apps.run("""node --import tsx --eval 'import("./lib/tasks-direct.ts")'""", next_app.folder)
 
 

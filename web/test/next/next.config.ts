@@ -1,7 +1,7 @@
 import type { NextConfig } from "next";
 
 const { TASKS_URL } = process.env;
-if (!TASKS_URL) throw new Error("Set TASKS_URL to the address of the task API, where you build too");
+if (!TASKS_URL) throw new Error("Set TASKS_URL to the address of the task API, also for the build");
 
 const nextConfig: NextConfig = {
   cacheComponents: true,
