@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from app.api.backpressure import AT_WORK_MAX, LargeBodies, Turn
+from app.api.backpressure import AT_WORK_MAX, EndTurn, LargeBodies
 from app.domain.errors import TooBusy, TooManyBodies
 
 QUARTER = AT_WORK_MAX // 4
 
 
-async def take_all(bodies: LargeBodies) -> list[Turn]:
+async def take_all(bodies: LargeBodies) -> list[EndTurn]:
     return [await bodies.turn(f"person {number}", QUARTER) for number in range(4)]
 
 
@@ -21,10 +21,10 @@ async def test_given_no_free_memory_then_the_smallest_body_goes_first_and_equal_
     turns = await take_all(bodies)
 
     async def work(name: str, size: int) -> None:
-        turn = await bodies.turn(name, size)
+        end_turn = await bodies.turn(name, size)
         order.append(name)
         await asyncio.sleep(0)
-        turn.release()
+        end_turn()
 
     waiting = [
         asyncio.create_task(work(name, size))
@@ -32,7 +32,7 @@ async def test_given_no_free_memory_then_the_smallest_body_goes_first_and_equal_
     ]
     await asyncio.sleep(0.01)
     before = list(order)
-    turns[0].release()
+    turns[0]()
     await asyncio.gather(*waiting)
 
     assert before == []
@@ -50,8 +50,8 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
         await bodies.turn("ann", 20_000)
     with pytest.raises(TooManyBodies):
         await bodies.turn("person 1", 20_000)
-    for turn in turns:
-        turn.release()
+    for end_turn in turns:
+        end_turn()
     await bodies.turn("ann", QUARTER)
     for number in range(3):
         await bodies.turn(f"other {number}", QUARTER)
@@ -65,7 +65,7 @@ async def test_a_body_whose_client_disconnects_when_its_turn_comes_takes_no_memo
     waiting = asyncio.create_task(bodies.turn("ann", QUARTER))
     await asyncio.sleep(0)
 
-    turns.pop().release()
+    turns.pop()()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 

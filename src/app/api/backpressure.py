@@ -10,39 +10,34 @@
 """
 
 import asyncio
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from litestar.types import HTTPResponseBodyEvent, Message, Receive, Send
 
 from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
 
-
-class ReachedLimit(Enum):
-    """Which limit is reached: one person's, or the total."""
-
-    PERSON = auto()
-    PROCESS = auto()
+Refusal: TypeAlias = TooBusy | TooManyBodies | TooManyUnreadResponses
 
 
 class ByteBudget:
     """Counts bytes in memory by person, with a limit for one person and one for all people together."""
 
-    def __init__(self, *, of_one: int, of_all: int) -> None:
+    def __init__(self, *, of_one: int, of_all: int, too_many_of_one: type[Refusal] = TooManyBodies) -> None:
         self._of_one = of_one
         self._of_all = of_all
+        self._too_many_of_one = too_many_of_one
         self._bytes: dict[str, int] = {}
         self._total = 0
 
-    def limit_reached(self, person: str, size: int) -> ReachedLimit | None:
-        """Return the limit that `size` more bytes would exceed; None if they fit."""
+    def refusal_for(self, person: str, size: int) -> Refusal | None:
+        """Return the error of the limit that `size` more bytes would exceed; None if they fit."""
         if self._bytes.get(person, 0) + size > self._of_one:
-            return ReachedLimit.PERSON
-        return ReachedLimit.PROCESS if self._total + size > self._of_all else None
+            return self._too_many_of_one()
+        return TooBusy() if self._total + size > self._of_all else None
 
     def take(self, person: str, size: int) -> None:
         """Count bytes, even beyond the limits."""
@@ -50,7 +45,7 @@ class ByteBudget:
         self._bytes[person] = self._bytes.get(person, 0) + size
 
     def release(self, person: str, size: int) -> None:
-        """Stop counting bytes."""
+        """Stop counting bytes that `take` counted."""
         self._total -= size
         self._bytes[person] -= size
         if not self._bytes[person]:
@@ -61,18 +56,7 @@ PATIENCE: Final = 10.0  # seconds that a large body waits until it is worked on
 AT_WORK_MAX: Final = 8 * 1024 * 1024  # bytes of large bodies that are worked on at once, of all people
 
 
-@dataclass(slots=True)
-class Turn:
-    """The right of a request to work on its large body."""
-
-    bodies: "LargeBodies"
-    lock: asyncio.Lock
-    size: int
-
-    def release(self) -> None:
-        """Let other bodies be worked on."""
-        self.lock.release()
-        self.bodies.free(self.size)
+EndTurn: TypeAlias = Callable[[], None]
 
 
 class LargeBodies:
@@ -91,13 +75,12 @@ class LargeBodies:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by size and arrival
         self._arrivals = count()
 
-    async def turn(self, person: str, size: int) -> Turn:
-        """Wait until a body of this size may be worked on. Release the turn at its end.
+    async def turn(self, person: str, size: int) -> EndTurn:
+        """Wait until a body of this size may be worked on. Return a function to call when that is done.
 
         Raises:
-            TooManyBodies: the person's earlier ones took too long.
-            TooBusy: those of others took too long.
-
+            TooManyBodies: the person's earlier bodies took too long.
+            TooBusy: the bodies of other people took too long.
         """
         lock = self._locks.get(person)
         if lock is None:
@@ -113,7 +96,12 @@ class LargeBodies:
             if isinstance(error, TimeoutError):
                 raise (TooBusy if own else TooManyBodies) from None
             raise
-        return Turn(self, lock, size)
+
+        def end() -> None:
+            lock.release()
+            self._free_bytes(size)
+
+        return end
 
     async def _take(self, size: int) -> None:
         if size <= self._free:
@@ -125,11 +113,11 @@ class LargeBodies:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # the turn came at the same time as the cancellation
-                self.free(size)
+                self._free_bytes(size)
             raise
 
-    def free(self, size: int) -> None:
-        """Stop counting a body, and call the smallest ones that wait and fit."""
+    def _free_bytes(self, size: int) -> None:
+        """Stop counting a body, and start the smallest waiting ones that fit."""
         self._free += size
         while self._waiting and self._waiting[0][0] <= self._free:
             size, _, turn = heappop(self._waiting)
@@ -151,21 +139,17 @@ class LargeResponses:
     """Large responses that this process is sending."""
 
     def __init__(self) -> None:
-        self._people = ByteBudget(of_one=PERSON_MAX, of_all=PROCESS_MAX)
-        self._strangers = ByteBudget(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX)
+        error = TooManyUnreadResponses
+        self._people = ByteBudget(of_one=PERSON_MAX, of_all=PROCESS_MAX, too_many_of_one=error)
+        self._strangers = ByteBudget(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX, too_many_of_one=error)
 
-    def refusal_for(
-        self, reader: str, size: int, *, public: bool = False
-    ) -> TooManyUnreadResponses | TooBusy | None:
+    def refusal_for(self, reader: str, size: int, *, public: bool = False) -> Refusal | None:
         """Return the error with which a response of this size must be refused; None: it may be sent.
 
         The reader is a person, or an address if the response is public.
         """
         budget, size = self._budget_for(size, public=public)
-        full = budget.limit_reached(reader, size)
-        if full is None:
-            return None
-        return TooManyUnreadResponses() if full is ReachedLimit.PERSON else TooBusy()
+        return budget.refusal_for(reader, size)
 
     async def send(self, send: Send, start: Message, body: bytes, reader: str, *, public: bool) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.
@@ -179,10 +163,10 @@ class LargeResponses:
             await send(start)
             single_bytes_at = len(body) - QUEUE - 1
             for begin in range(0, single_bytes_at, PIECE):
-                await send(_piece(body[begin : min(begin + PIECE, single_bytes_at)]))
+                await send(body_event(body[begin : min(begin + PIECE, single_bytes_at)]))
             for index in range(single_bytes_at, len(body)):
-                await send(_piece(body[index : index + 1]))
-            await send(_piece(b"", more=False))
+                await send(body_event(body[index : index + 1]))
+            await send(body_event(b"", more=False))
         finally:
             budget.release(reader, size)
 
@@ -194,7 +178,8 @@ class LargeResponses:
         return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
 
 
-def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
+def body_event(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
+    """Return the ASGI message with a piece of a body."""
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from litestar.handlers import BaseRouteHandler
 
-from app.api.backpressure import KERNEL_BUFFERS, ByteBudget, LargeBodies, LargeResponses, Turn
+from app.api.backpressure import KERNEL_BUFFERS, ByteBudget, EndTurn, LargeBodies, LargeResponses
 from app.domain.identity import Principal, TokenVerifier, UserId
 from app.domain.rate_limit import QuotaState
 from app.domain.task_service import TaskService
@@ -61,13 +61,13 @@ class RequestContext:
     rate_limit: QuotaState | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
-    turn: Turn | None = None  # of a large body: kept from parsing until the response
+    turn: EndTurn | None = None  # ends the turn of a large body, which lasts from parsing to the response
     stream_began: float | None = None  # seconds of `perf_counter`; None: the response is no event stream
 
     def end_turn(self) -> None:
         """Give up the turn of a large body, so that the person's next one gets it."""
         if self.turn is not None:
-            self.turn.release()
+            self.turn()
             self.turn = None
 
     @property

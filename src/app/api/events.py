@@ -15,9 +15,10 @@ from time import monotonic, perf_counter
 from typing import Any, Final
 
 import structlog
-from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
 from app.api import schemas
+from app.api.backpressure import body_event
 from app.api.context import RequestContext
 from app.api.middleware.authentication import bearer_token
 from app.api.requests import cursors
@@ -67,19 +68,14 @@ def read_since(request: TaskRequest) -> ChangesToken | None:
 
     Raises:
         InvalidRequest: neither is given, one is not valid, or they are two tokens that differ.
-
     """
     errors = ErrorCollector(request)
     since = errors.query(SINCE).get(SINCE)
     texts = [(since, "query")] if since not in (None, NOW) else []
     texts += [(text, "header") for text in request.context.lines(ID_HEADER.lower().encode())]
     names = {"query": f"/{SINCE}", "header": f"/{ID_HEADER}"}
-    tokens = set()
-    for text, place in texts:
-        try:
-            tokens.add(cursors.read_token(text, request.context.user_id))
-        except ValueError as wrong:
-            errors.add(names[place], str(wrong), place)
+    owner = request.context.user_id
+    tokens = {errors.read(names[place], place, cursors.read_token, text, owner) for text, place in texts}
     if since is None and not texts:
         errors.add(
             f"/{SINCE}", "is required: the `next` of the changes that you have read, or `now`", "query"
@@ -111,7 +107,6 @@ class EventStream(JsonResponse[str]):
         Raises:
             TooManyStreams, TooBusy: there is no room for another stream.
             ChangesGone, Unavailable, TooManyAtOnce, TooBusy: the first read failed, and nothing was sent.
-
         """
         if self._context.method == "HEAD":
             await super().__call__(scope, receive, send)
@@ -150,11 +145,7 @@ async def _watch_client(receive: Receive, stream: Stream) -> None:
 
 
 class _StreamEnds(Exception):
-    """The stream ends, and the client gets the reason."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The stream ends. The message is the reason, which the client gets."""
 
 
 class _ClientTooSlow(Exception):
@@ -212,7 +203,7 @@ class _Follower:
             await self._end("bye", {"reason": "token-expired"})
         except _StreamEnds as end:
             longest = max(RETRY[1], self._app.shutdown_delay * 1000 // 2)  # milliseconds: half the delay
-            await self._end("bye", {"reason": end.reason}, retry=randint(RETRY[0], longest))  # noqa: S311 - spreads load
+            await self._end("bye", {"reason": str(end)}, retry=randint(RETRY[0], longest))  # noqa: S311 - spreads load
         except _ClientTooSlow:
             log.info("event stream ended: its client does not read")
 
@@ -298,7 +289,6 @@ class _Follower:
         Raises:
             NotAuthenticated: the token is not valid.
             KeysUnavailable: there are no keys to check it with.
-
         """
         await self._app.verifier.verify(self._bearer)
 
@@ -306,7 +296,7 @@ class _Follower:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 for begin in range(0, len(data), PIECE):
-                    await self._asgi_send(_piece(data[begin : begin + PIECE]))
+                    await self._asgi_send(body_event(data[begin : begin + PIECE]))
         except TimeoutError:
             raise _ClientTooSlow from None
         self._sent_at = monotonic()
@@ -315,8 +305,8 @@ class _Follower:
         """Send the last event and end the response."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT):
-                await self._asgi_send(_piece(encode_event(name, data, retry=retry)))
-                await self._asgi_send(_piece(b"", more=False))
+                await self._asgi_send(body_event(encode_event(name, data, retry=retry)))
+                await self._asgi_send(body_event(b"", more=False))
 
 
 def encode_event(
@@ -338,7 +328,3 @@ def _escape_line_ends(json_text: bytes) -> bytes:
     for end, escape in LINE_ENDS:
         json_text = json_text.replace(end, escape)
     return json_text
-
-
-def _piece(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
-    return {"type": "http.response.body", "body": body, "more_body": more}

@@ -70,7 +70,6 @@ def store_address(text: str) -> str:
 
     Raises:
         ValueError: it is no such address.
-
     """
     try:
         url = urlsplit(text)

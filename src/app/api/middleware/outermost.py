@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
-from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody
+from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody, body_event
 from app.api.context import AppState, RequestContext, answer_as_get, make_context
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
@@ -188,4 +188,4 @@ async def _do_nothing() -> None:
 async def send_no_content(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
     """Send 204 with headers and no body."""
     await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send(body_event(b"", more=False))

@@ -32,7 +32,6 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     Raises:
         InvalidRequest: with all validation errors.
         HTTPException: 413, an operation is too large.
-
     """
     errors = ErrorCollector(request)
     errors.query()

@@ -50,7 +50,6 @@ def read_versions(given: str) -> Versions | None:
 
     Raises:
         ValueError: the text is neither.
-
     """
     if given.strip(" \t") == "*":
         return None

@@ -45,7 +45,6 @@ def read(cursor: str, owner: UserId, selection: Selection) -> Bookmark:
 
     Raises:
         ValueError: it is no such cursor.
-
     """
     if not _FORM.fullmatch(cursor):
         raise ValueError("is not a cursor that this service gave out")
@@ -69,7 +68,6 @@ def read_token(text: str, owner: UserId) -> ChangesToken:
 
     Raises:
         ValueError: it is no such token.
-
     """
     if not _TOKEN_FORM.fullmatch(text):
         raise ValueError(NOT_ISSUED)

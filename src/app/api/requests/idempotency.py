@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 from app.api.responses import JsonResponse
-from app.domain.idempotency import AlreadyDone, IdempotentRequest, ResponseForm, StoredResponse
+from app.domain.idempotency import AlreadyDone, IdempotentRequest, ResponseForm
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
 
@@ -34,7 +34,6 @@ def read_key(values: Sequence[str]) -> str | None:
 
     Raises:
         ValueError: the header is not one valid key.
-
     """
     if not values:
         return None
@@ -82,7 +81,6 @@ async def run_once(
 
     Raises:
         KeyInFlight, KeyReused, ResponseGone, TooManyKeys: from `UnitOfWork.once`.
-
     """
     if keyed is None:
         return await act(unit_of_work.tasks)
@@ -90,8 +88,5 @@ async def run_once(
         return await act(unit_of_work.once(keyed, form))
     except AlreadyDone as again:
         stored = again.response
-        return JsonResponse(stored.body, status=stored.status, headers=(*_encode_headers(stored), REPLAYED))
-
-
-def _encode_headers(stored: StoredResponse) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in stored.headers)
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in stored.headers]
+        return JsonResponse(stored.body, status=stored.status, headers=(*headers, REPLAYED))

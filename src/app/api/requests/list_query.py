@@ -1,15 +1,16 @@
 """Reading queries: filters, order, page size and cursor of a list; a page of changes; a time zone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from app.api.requests import cursors
 from app.api.requests.hints import hint
 from app.api.requests.request import TaskRequest
-from app.api.requests.validation import ErrorCollector
+from app.api.requests.validation import ErrorCollector, read_flag
 from app.api.task_fields import read_priority
 from app.domain.changes import CHANGES_MAX, ChangesToken
 from app.domain.due import Due
@@ -28,7 +29,6 @@ COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
 
 CACHED_MAX: Final = 1_000  # cached queries
 CACHED_LENGTH_MAX: Final = 200  # bytes; a longer query is not cached
-T = TypeVar("T")
 
 _cached: dict[bytes, "ListRequest"] = {}
 
@@ -56,7 +56,6 @@ def read_list(request: TaskRequest) -> ListRequest:
 
     Raises:
         InvalidRequest: with all validation errors.
-
     """
     query = request.context.query
     if (cached := _cached.get(query)) is not None:
@@ -73,21 +72,25 @@ def read_list(request: TaskRequest) -> ListRequest:
 def _read(request: TaskRequest) -> ListRequest:
     errors = ErrorCollector(request)
     pairs = errors.parameters((*_READERS, "tag"), repeatable=("tag",))
-    values: dict[str, Any] = {}
-    for name, text in pairs:
-        if reader := _READERS.get(name):
-            values |= _read_or_collect(errors, name, reader, text) or {}
+    values: dict[str, Any] = {
+        name: errors.read(f"/{name}", "query", _READERS[name], text)
+        for name, text in pairs
+        if name in _READERS
+    }
     if tags := _tags([text for name, text in pairs if name == "tag"], errors):
         values["tags"] = tags
-    if "without_due" in values:
-        for other in values.keys() & {"due_before", "due_after"}:
-            errors.add("/due", f"contradicts {other}", "query")
-    limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
+    if values.get("due"):
+        for other in ("due_before", "due_after"):
+            if values.get(other) is not None:
+                errors.add("/due", f"contradicts {other}", "query")
     errors.raise_any()
-    selection = Selection(**values) if values else NEWEST
+    limit, cursor = values.pop("limit", PAGE_DEFAULT), values.pop("cursor", None)
+    order = values.pop("sort", {})
+    fields = {_FIELDS.get(name, name): value for name, value in values.items()}
+    selection = Selection(**order, **fields) if order or fields else NEWEST
     after = None
     if cursor is not None:
-        after = _read_or_collect(errors, "cursor", cursors.read, cursor, request.context.user_id, selection)
+        after = errors.read("/cursor", "query", cursors.read, cursor, request.context.user_id, selection)
     parameters = tuple((name, text) for name, text in pairs if name not in ("limit", "cursor"))
     return errors.value_or_raise(ListRequest(selection, limit, after, parameters))
 
@@ -105,38 +108,23 @@ def read_changes_query(request: TaskRequest) -> ChangesRequest:
 
     Raises:
         InvalidRequest: with all validation errors.
-
     """
     errors = ErrorCollector(request)
     parameters = errors.query("since", "limit")
-    since, limit = None, CHANGES_MAX
-    if "since" in parameters:
-        owner = request.context.user_id
-        since = _read_or_collect(errors, "since", cursors.read_token, parameters["since"], owner)
-    if "limit" in parameters:
-        limit = _read_or_collect(errors, "limit", _number, parameters["limit"], CHANGES_MAX) or CHANGES_MAX
-    return errors.value_or_raise(ChangesRequest(since, limit))
+    since = limit = None
+    if (text := parameters.get("since")) is not None:
+        since = errors.read("/since", "query", cursors.read_token, text, request.context.user_id)
+    if (text := parameters.get("limit")) is not None:
+        limit = errors.read("/limit", "query", _number, text, CHANGES_MAX)
+    return errors.value_or_raise(ChangesRequest(since, limit or CHANGES_MAX))
 
 
 def read_zone(request: TaskRequest) -> ZoneInfo:
     """Read the time zone in the query; UTC by default."""
     errors = ErrorCollector(request)
-    parameters = errors.query("tz")
-    zone = _read_or_collect(errors, "tz", zone_of, parameters.get("tz", UTC))
+    name = errors.query("tz").get("tz", UTC)
+    zone = errors.read("/tz", "query", zone_of, name)
     return errors.value_or_raise(zone or zone_of(UTC))
-
-
-def _read_or_collect(errors: ErrorCollector, name: str, read: Callable[..., T], *arguments: Any) -> T | None:
-    """Read a parameter. If it is invalid, collect the error and return None."""
-    try:
-        return read(*arguments)
-    except ValueError as wrong:
-        errors.add(f"/{name}", str(wrong), "query")
-        return None
-
-
-def _limit(text: str) -> dict[str, Any]:
-    return {"limit": _number(text, PAGE_MAX)}
 
 
 def _number(text: str, at_most: int) -> int:
@@ -164,50 +152,32 @@ def _sort(text: str) -> dict[str, Any]:
     return SORTS[text]
 
 
-def _boolean(field: str) -> Callable[[str], dict[str, Any]]:
-    def read(text: str) -> dict[str, Any]:
-        if text not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return {field: text == "true"}
-
-    return read
-
-
-def _priority(text: str) -> dict[str, Any]:
-    return {"priority": read_priority(text)}
-
-
-def _no_due(text: str) -> dict[str, Any]:
+def _no_due(text: str) -> bool:
     if text != "none":
         raise ValueError("must be none; for a time use due_before and due_after")
-    return {"without_due": True}
+    return True
 
 
-def _moment(field: str) -> Callable[[str], dict[str, Any]]:
-    def read(text: str) -> dict[str, Any]:
-        try:
-            return {field: Due.parse(text).at}
-        except ValueError as wrong:
-            hint = "; in a query + is written %2B" if " " in text else ""
-            raise ValueError(f"{wrong}{hint}") from None
-
-    return read
+def _moment(text: str) -> datetime:
+    try:
+        return Due.parse(text).at
+    except ValueError as wrong:
+        hint = "; in a query + is written %2B" if " " in text else ""
+        raise ValueError(f"{wrong}{hint}") from None
 
 
-def _search(text: str) -> dict[str, Any]:
-    return {"search": Search.parse(text)}
-
-
-_READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "sort": _sort,
-    "completed": _boolean("completed"),
-    "priority": _priority,
+    "completed": read_flag,
+    "priority": read_priority,
     "due": _no_due,
-    "due_before": _moment("due_before"),
-    "due_after": _moment("due_after"),
-    "updated_since": _moment("updated_since"),
-    "q": _search,
-    "trashed": _boolean("trashed"),
-    "limit": _limit,
-    "cursor": lambda text: {"cursor": text},
+    "due_before": _moment,
+    "due_after": _moment,
+    "updated_since": _moment,
+    "q": Search.parse,
+    "trashed": read_flag,
+    "limit": lambda text: _number(text, PAGE_MAX),
+    "cursor": str,
 }
+_FIELDS: Final = {"due": "without_due", "q": "search"}
+"""The fields of a selection that have other names than their parameters."""

@@ -14,9 +14,8 @@ from litestar.exceptions import ClientException, HTTPException, InternalServerEx
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty, Receive, Scope, Send
 
-from app.api.backpressure import ReachedLimit
 from app.api.context import context_of
-from app.domain.errors import TooBusy, TooManyBodies, TooManyUnreadResponses
+from app.domain.errors import TooManyUnreadResponses
 from app.domain.task_list import PAGE_BYTES
 from app.event_loop import SMALL_REQUESTS, TimeSlice
 from app.quoting import quote
@@ -49,7 +48,6 @@ class TaskRequest(Request[Any, Any, Any]):
             InternalServerException: the client disconnected.
             TooManyBodies: this person's bodies in memory exceed their limit.
             TooBusy: all bodies in memory exceed their limit.
-
         """
         if self._body is Empty:
             limit = self.route_handler.resolve_request_max_body_size() or 0
@@ -80,8 +78,8 @@ class TaskRequest(Request[Any, Any, Any]):
         """Count the body as a large one until the request is answered (`middleware/outermost.py`)."""
         context, bodies = self.context, self.context.app.bodies
         more = length - context.body_held
-        if full := bodies.limit_reached(context.user_id, more):
-            raise TooManyBodies if full is ReachedLimit.PERSON else TooBusy
+        if refusal := bodies.refusal_for(context.user_id, more):
+            raise refusal
         bodies.take(context.user_id, more)
         if not context.body_held:  # from now on it is a large request
             SMALL_REQUESTS.count -= 1
@@ -96,7 +94,6 @@ def check_room_for_response(request: TaskRequest) -> None:
 
     Raises:
         TooManyUnreadResponses: the user's unread responses leave no room for one of PAGE_BYTES.
-
     """
     refusal = request.context.app.large_responses.refusal_for(request.context.user_id, PAGE_BYTES)
     if isinstance(refusal, TooManyUnreadResponses):
@@ -149,7 +146,6 @@ async def json_body(
     Raises:
         HTTPException: 400, 408, 413 or 415.
         TooManyBodies, TooBusy: as in `TaskRequest.body`.
-
     """
     context = request.context
     content_type, coding = context.first_line(b"content-type"), context.first_line(b"content-encoding")
@@ -228,7 +224,6 @@ async def check_accept(request: TaskRequest) -> None:
 
     Raises:
         HTTPException: 406.
-
     """
     accept = request.context.lines(b"accept")
     if accept and not accepts(", ".join(accept)):
@@ -240,7 +235,6 @@ async def check_accept_events(request: TaskRequest) -> None:
 
     Raises:
         EventsNotAccepted: 406.
-
     """
     accept = request.context.lines(b"accept")
     if accept and not accepts(", ".join(accept), EVENT_STREAM):

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.api.requests.conditional import read_expected_versions
 from app.api.requests.idempotency import idempotent_request
 from app.api.requests.request import JSON, MERGE_PATCH, TaskRequest, json_body
-from app.api.requests.validation import READ_ONLY, UUID_FORM, ErrorCollector
+from app.api.requests.validation import READ_ONLY, UUID_FORM, ErrorCollector, read_flag
 from app.api.task_fields import CLEARED, READERS
 from app.domain.commands import Move
 from app.domain.idempotency import IdempotentRequest
@@ -42,10 +42,9 @@ async def read_target(request: TaskRequest) -> TaskTarget:
 async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
     """Read which task to delete, and whether to delete it permanently."""
     errors = ErrorCollector(request)
-    permanent = errors.query("permanent").get("permanent", "false")
-    if permanent not in ("true", "false"):
-        errors.add("/permanent", "must be true or false", "query")
-    return errors.value_or_raise((_target(request, errors), permanent == "true"))
+    text = errors.query("permanent").get("permanent", "false")
+    permanently = errors.read("/permanent", "query", read_flag, text) is True
+    return errors.value_or_raise((_target(request, errors), permanently))
 
 
 async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentRequest | None]:
@@ -137,7 +136,6 @@ def read_id(value: object) -> TaskId:
 
     Raises:
         ValueError: it is not a UUID.
-
     """
     if not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         raise ValueError("must be the id of a task, a UUID")

@@ -68,6 +68,14 @@ class ErrorCollector:
         self.raise_any()
         return value
 
+    def read(self, pointer: str, place: str, reader: Callable[..., T], *arguments: Any) -> T | None:
+        """Return what a reader returns. If it raises ValueError, add the error and return None."""
+        try:
+            return reader(*arguments)
+        except ValueError as wrong:
+            self.add(pointer, str(wrong), place)
+            return None
+
     def task_id(self) -> TaskId:
         """Read the path's task id; if it is invalid, add an error and return the nil UUID."""
         text = self._request.path_params["task_id"]
@@ -109,11 +117,8 @@ class ErrorCollector:
 
     def idempotency_key(self) -> str | None:
         """Read the idempotency key, if there is one (`app.api.requests.idempotency`)."""
-        try:
-            return read_key(self._request.context.lines(KEY_HEADER.lower().encode()))
-        except ValueError as wrong:
-            self.add(f"/{KEY_HEADER}", str(wrong), "header")
-            return None
+        lines = self._request.context.lines(KEY_HEADER.lower().encode())
+        return self.read(f"/{KEY_HEADER}", "header", read_key, lines)
 
     def json(self, body: bytes) -> object:
         """Parse the body; add an error and return an empty object if it is not strict JSON."""
@@ -130,7 +135,6 @@ class ErrorCollector:
 
         Raises:
             PartTooLong: an item, or the text around the items, has more than `part_max` bytes.
-
         """
         if not body:
             return self.json(body)
@@ -224,6 +228,13 @@ def read_boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {kind(value)}")  # noqa: TRY004 - field readers raise ValueError
     return value
+
+
+def read_flag(text: str) -> bool:
+    """Read a parameter that is true or false."""
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
 
 
 def kind(value: object) -> str:
