@@ -78,7 +78,6 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
     Raises:
         NotStrictJson: as `loads` raises it for the whole text.
         PartTooLong: an item, or the text around the items, has more than `part_max` bytes.
-
     """
     spans: list[Span] = []
     items = []

@@ -49,7 +49,6 @@ class ChangesToken:
 
         Raises:
             ChangesGone: a tombstone may be missing, or the owner has not reached the token's revision.
-
         """
         if self != ChangesToken.after_revision(0) and not floor <= self.complete_until <= revision:
             raise ChangesGone

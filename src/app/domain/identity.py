@@ -27,4 +27,3 @@ class TokenVerifier(Protocol):
             NotAuthenticated: malformed, forged, expired, or meant for someone else.
             KeysUnavailable: there is no key to verify it with now.
         """
-        ...

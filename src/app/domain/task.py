@@ -1,15 +1,15 @@
-"""A task, its rules, and its transitions: create, change, toggle, trash, restore, move."""
+"""A task, the rules of its fields, and its creation. `app.infra.statements` has the other writes, in SQL."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 from typing import Any, Final, NewType, Self
 from uuid import UUID
 
 from app.domain.due import Due
-from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound
+from app.domain.errors import BrokenRule, InvalidTask, TaskChanged
 from app.domain.position import Position, microseconds_since_epoch, position_of_new
 from app.domain.tags import broken_tag_rules, trim_tag
 from app.domain.text import broken_text_rules, is_blank
@@ -81,13 +81,29 @@ class Shown:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTask:
-    """The fields of a task to create.
+class _Fields:
+    """Fields of a task that a client sends. Raises InvalidTask with every rule that they break."""
 
-    Raises:
-        InvalidTask: naming every field that breaks a rule.
-    """
+    __slots__: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the rules, and trim the texts."""
+        values = self.given_fields()
+        if broken := tuple(broken_rules(values)):
+            raise InvalidTask(broken)
+        if "title" in values:
+            object.__setattr__(self, "title", values["title"].strip())
+        if values.get("tags"):
+            object.__setattr__(self, "tags", tuple(map(trim_tag, values["tags"])))
+
+    def given_fields(self) -> dict[str, Any]:
+        """Return the fields that do not keep their values, with the new values."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not KEEP}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask(_Fields):
+    """The fields of a task to create."""
 
     title: str
     description: str | None = None
@@ -95,10 +111,6 @@ class NewTask:
     due: Due | None = None
     priority: Priority = Priority.NONE
     tags: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        """Trim the texts, and raise InvalidTask if a rule is broken."""
-        _trim_or_refuse(self)
 
 
 class Keep(Enum):
@@ -111,12 +123,8 @@ KEEP: Final = Keep.KEEP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskChanges:
-    """The fields of a task to change.
-
-    Raises:
-        InvalidTask: naming every field that breaks a rule.
-    """
+class TaskChanges(_Fields):
+    """The fields of a task to change."""
 
     title: str | Keep = KEEP
     description: str | Keep | None = KEEP
@@ -124,14 +132,6 @@ class TaskChanges:
     due: Due | Keep | None = KEEP
     priority: Priority | Keep = KEEP
     tags: Sequence[str] | Keep = KEEP
-
-    def __post_init__(self) -> None:
-        """Trim the texts, and raise InvalidTask if a rule is broken."""
-        _trim_or_refuse(self)
-
-    def given_fields(self) -> dict[str, Any]:
-        """Return the fields that do not keep their values, with the new values."""
-        return _given_fields(self)
 
 
 def new_task_id(now: datetime) -> TaskId:
@@ -165,57 +165,6 @@ def create_task(new: NewTask, *, at: datetime) -> Task:
     )
 
 
-def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
-    """Apply changes. Return the same object if they change nothing.
-
-    Completing a completed task keeps the time of its completion. Reopening a task clears it.
-    """
-    changed = replace(task, **changes.given_fields())
-    if changed == task:
-        return task
-    if changes.completed is True:
-        changed = replace(changed, completed_at=task.completed_at or at)
-    elif changes.completed is False:
-        changed = replace(changed, completed_at=None)
-    return _next_version(changed, at)
-
-
-def toggle_task(task: Task, *, at: datetime) -> Task:
-    """Complete an open task, or reopen a completed one."""
-    return change_task(task, TaskChanges(completed=not task.completed), at=at)
-
-
-def trash_task(task: Task, *, at: datetime) -> Task:
-    """Move a task to the trash."""
-    return _next_version(replace(task, trashed_at=at), at)
-
-
-def restore_task(task: Task, *, at: datetime) -> Task:
-    """Restore a task from the trash, as it was.
-
-    Raises:
-        NotInTrash: it is not in the trash.
-    """
-    if task.trashed_at is None:
-        raise NotInTrash(task.id)
-    return _next_version(replace(task, trashed_at=None), at)
-
-
-def move_task(task: Task, position: Position, *, at: datetime) -> Task:
-    """Set the place of a task in the manual order."""
-    return _next_version(replace(task, position=position), at)
-
-
-def require_in_list(task: Task) -> None:
-    """Treat a task in the trash as missing.
-
-    Raises:
-        TaskNotFound: it is in the trash.
-    """
-    if task.trashed_at is not None:
-        raise TaskNotFound(task.id)
-
-
 def require_version(version: int, if_match: Versions | None) -> None:
     """Check the version against `If-Match`.
 
@@ -224,10 +173,6 @@ def require_version(version: int, if_match: Versions | None) -> None:
     """
     if if_match is not None and version not in if_match:
         raise TaskChanged(version, if_match)
-
-
-def _next_version(task: Task, at: datetime) -> Task:
-    return replace(task, version=task.version + 1, updated_at=at)
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
@@ -244,17 +189,3 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         )
     if tags := values.get("tags"):
         yield from broken_tag_rules(tags)
-
-
-def _given_fields(fields: NewTask | TaskChanges) -> dict[str, Any]:
-    return {name: value for name in fields.__slots__ if (value := getattr(fields, name)) is not KEEP}
-
-
-def _trim_or_refuse(fields: NewTask | TaskChanges) -> None:
-    values = _given_fields(fields)
-    if broken := tuple(broken_rules(values)):
-        raise InvalidTask(broken)
-    if "title" in values:
-        object.__setattr__(fields, "title", values["title"].strip())
-    if values.get("tags"):
-        object.__setattr__(fields, "tags", tuple(map(trim_tag, values["tags"])))

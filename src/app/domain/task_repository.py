@@ -30,22 +30,18 @@ class TaskRepository(Protocol):
         Raises:
             TooManyTasks: the owner already has `at_most` tasks, including the trash.
         """
-        ...
 
     async def show(self, task_id: TaskId) -> Shown:
         """Return the task."""
-        ...
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
         """Return at most `limit` of the selected tasks, from the first after `after` on.
 
         If they would take more than `PAGE_BYTES`, there are fewer. Tasks and revision are of one snapshot.
         """
-        ...
 
     async def revision(self) -> int:
         """Return the owner's revision; 0 if the owner has written nothing yet."""
-        ...
 
     async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
         """Return at most `limit` changes from a token on; None: all tasks, those in the trash too.
@@ -57,11 +53,9 @@ class TaskRepository(Protocol):
         Raises:
             ChangesGone: changes after the token are missing, or the token is of a later revision.
         """
-        ...
 
     async def summary(self, day: Day) -> Summary:
         """Count the tasks that are not in the trash."""
-        ...
 
     async def change(
         self, task_id: TaskId, changes: TaskChanges, *, at: datetime, if_match: Versions | None = None
@@ -71,18 +65,15 @@ class TaskRepository(Protocol):
         `completed_at` becomes `at` when the task is completed, and None when it is reopened. If the changes
         make no difference, version and `updated_at` stay as they are.
         """
-        ...
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
         """Toggle `completed`, as `change` would, and return the task.
 
         No parallel toggle is lost.
         """
-        ...
 
     async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
         """Move the task to the trash."""
-        ...
 
     async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
         """Restore the task from the trash, and return it.
@@ -90,11 +81,9 @@ class TaskRepository(Protocol):
         Raises:
             NotInTrash: it is not in the trash.
         """
-        ...
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         """Delete the task permanently, whether in the trash or not."""
-        ...
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         """Move a task right before or right after another one in the manual order, and return it.
@@ -106,7 +95,6 @@ class TaskRepository(Protocol):
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.
         """
-        ...
 
     async def apply(
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
@@ -121,4 +109,3 @@ class TaskRepository(Protocol):
             NotInTrash: a task to restore is not in the trash.
             TooManyTasks: the owner would have more than `at_most` tasks.
         """
-        ...

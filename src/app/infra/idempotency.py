@@ -62,7 +62,6 @@ class KeyedWrites:
 
         Raises:
             AlreadyDone, KeyReused, ResponseGone, KeyInFlight, TooManyKeys: see `UnitOfWork.once`.
-
         """
         key = {"route": self._request.route, "key": self._request.key, "since": self._since}
         values |= key | {
@@ -121,7 +120,6 @@ class KeyedWrites:
 
         Raises:
             TooManyKeys: there is still no room.
-
         """
         async with self._session.transaction() as session:
             await session.rows(LOCK_OWNER)

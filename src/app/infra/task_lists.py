@@ -40,7 +40,6 @@ async def summary(session: OwnerSession, day: Day) -> Summary:
 
     Raises:
         SummaryTooSlow: it exceeded its time budget.
-
     """
     try:
         (row,) = await session.rows(

@@ -151,7 +151,6 @@ class Hub:
             TooManyStreams: the person has as many as one may have.
             TooBusy: the process is stopping. Or it has as many as it may have, and `_make_room` found no
                 stream to end.
-
         """
         streams = self._streams.get(owner, {})
         if len(streams) >= PERSON_MAX:
@@ -190,7 +189,6 @@ class Hub:
 
         Raises:
             TooBusy: nobody has so many, or too many streams are ending.
-
         """
         most = max(self._streams.values(), key=len)
         if len(most) < own + 2 or self._ending >= ENDING_MAX:
@@ -207,7 +205,6 @@ class Hub:
         Raises:
             TooBusy: the reads of other streams took too long. Or the stream was crowded out, and its
                 person has no other.
-
         """
         own_reads = self._own_reads.get(owner)
         if own_reads is None:

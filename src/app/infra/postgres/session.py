@@ -20,11 +20,9 @@ class Session(Protocol):
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         """Return the rows."""
-        ...
 
     def transaction(self) -> AbstractAsyncContextManager["Session"]:
         """Open a session that runs several statements in one transaction."""
-        ...
 
 
 class Transaction:

@@ -72,7 +72,7 @@ def value_of(name: str) -> ColumnElement[Any]:
 
 
 def differs_from(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
-    """Return whether new values change anything (`change_task` of the domain, in SQL)."""
+    """Return whether new values change anything (see `TaskRepository.change`)."""
     return or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in values if name not in DERIVED))
 
 
@@ -91,7 +91,7 @@ def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
 
 
 def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
-    """Return the new `completed_at` for a new `completed` (`change_task` of the domain, in SQL)."""
+    """Return the new `completed_at` for a new `completed` (see `TaskRepository.change`)."""
     return case((completed, func.coalesce(TASKS.c.completed_at, AT)))
 
 
