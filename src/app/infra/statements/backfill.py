@@ -2,11 +2,12 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, literal_column, select, update
+import sqlalchemy as sa
+from sqlalchemy import case, func, select, update
 
-from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, constant, number, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
-from app.infra.statements.tasks import DERIVED, TASK_ID, TASKS, value_of
+from app.infra.statements.tasks import DERIVED, TASK_ID, TASKS, THIS_TASK, value_of
 
 SLICE: Final = 200  # tasks
 SOURCES: Final = ("title", "description", "tags")
@@ -14,34 +15,24 @@ SOURCES: Final = ("title", "description", "tags")
 
 def _read() -> Statement:
     """Return the statement that reads a slice. It skips ASCII rows: each rule gives them the same values."""
-    nothing = literal_column("''", Text)
-    text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, nothing))
+    text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, constant("")))
+    is_not_ascii = func.octet_length(text) > func.char_length(text)
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))
-    return compile_sql(
-        read.where(
-            *owner_scope(TASKS), TASKS.c.id > TASK_ID, func.octet_length(text) > func.char_length(text)
-        )
-        .order_by(TASKS.c.id)
-        .limit(literal_column(str(SLICE), Integer))
-    )
+    rows = read.where(*owner_scope(TASKS), TASKS.c.id > TASK_ID, is_not_ascii)
+    return compile_sql(rows.order_by(TASKS.c.id).limit(number(SLICE)))
 
 
 def _write(*, stamp: bool) -> Statement:
     """Return the statement that writes one task, unless it has changed since it was read."""
-    derived: dict[str, ColumnElement[Any]] = {name: value_of(name) for name in ("tags", *sorted(DERIVED))}
+    derived: dict[str, sa.ColumnElement[Any]] = {name: value_of(name) for name in ("tags", *sorted(DERIVED))}
     changed = TASKS.c.tags != derived["tags"]
     derived["version"] = case((changed, TASKS.c.version + ONE), else_=TASKS.c.version)
     now = func.greatest(TASKS.c.updated_at, func.now())
     derived["updated_at"] = case((changed, now), else_=TASKS.c.updated_at)
     if stamp:
         derived["revision"] = case((changed, value_of("revision")), else_=TASKS.c.revision)
-    expected = TASKS.c.version == bindparam("version", type_=TASKS.c.version.type)
-    return compile_sql(
-        update(TASKS)
-        .values(derived)
-        .where(*owner_scope(TASKS), TASKS.c.id == TASK_ID, expected)
-        .returning(TASKS.c.version)
-    )
+    expected = TASKS.c.version == value_of("version")
+    return compile_sql(update(TASKS).values(derived).where(*THIS_TASK, expected).returning(TASKS.c.version))
 
 
 READ: Final = _read()

@@ -6,123 +6,99 @@ computes the new rows (`next`) before it writes any. So it does all operations o
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    ARRAY,
-    CTE,
-    BigInteger,
-    ColumnElement,
-    Integer,
-    LargeBinary,
-    Select,
-    Subquery,
-    TableValuedAlias,
-    Text,
-    Uuid,
-    bindparam,
-    case,
-    cast,
-    column,
-    exists,
-    func,
-    insert,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    union_all,
-    update,
-)
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+import sqlalchemy as sa
+from sqlalchemy import bindparam, case, column, func, literal_column, or_, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from app.infra.statements import keyed_writes
-from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, one_row_of, owner_scope, set_owner
-from app.infra.statements.revision import ONE, OWNERS, TASKS_MAX
+from app.infra.statements.owner_scope import (
+    OWNER,
+    Statement,
+    beside,
+    compile_sql,
+    constant,
+    insert_own,
+    owner_scope,
+    row_of,
+)
+from app.infra.statements.revision import ONE, OWNERS, TASKS_MAX, update_owner
 from app.infra.statements.task_json import task_json
 from app.infra.statements.tasks import (
     AT,
-    NOT_GIVEN,
-    SHOWN,
+    GIVEN,
     TASKS,
     TRASHED,
     completed_at,
     differs_from,
     stamps_of,
+    states_of_tasks,
 )
-from app.infra.tables import TaskRow
 
-COLUMNS: Final = tuple(c for c in TaskRow.__table__.columns if c.name not in NOT_GIVEN)
+COLUMNS: Final = tuple(c for c in TASKS.c if c.name in GIVEN)
 CHANGEABLE: Final = tuple(
     c.name
     for c in COLUMNS
     if c.name not in ("version", "created_at", "updated_at", "completed_at", "position")
 )
-COUNT: Final = bindparam("count", type_=Integer)  # of operations
-CREATED: Final = bindparam("created", type_=Integer)
+COUNT: Final = bindparam("count", type_=sa.Integer)  # of operations
+CREATED: Final = bindparam("created", type_=sa.Integer)
 """How many of the operations create a task."""
-TEXTS: Final = bindparam("texts", type_=ARRAY(LargeBinary))
+TEXTS: Final = bindparam("texts", type_=sa.ARRAY(sa.LargeBinary))
 """Text of the response before each task that it shows. `place` numbers these tasks."""
-ENDING: Final = bindparam("ending", type_=LargeBinary)
+ENDING: Final = bindparam("ending", type_=sa.LargeBinary)
 
 
-def _given() -> TableValuedAlias:
+def _given() -> sa.TableValuedAlias:
     """Return the operations as rows. A member that is not there is NULL.
 
     The parameter is bytes, because the driver would block the event loop while it encodes a long text.
     """
-    given = func.convert_from(bindparam("given", type_=LargeBinary), _text("UTF8"))
-    rows = cast(given, postgresql.JSONB)
+    given = func.convert_from(bindparam("given", type_=sa.LargeBinary), constant("UTF8"))
+    rows = sa.cast(given, JSONB)
     columns = (
-        column("id", Uuid),
-        column("kind", Text),
-        column("names", ARRAY(Text)),
-        column("versions", ARRAY(BigInteger)),
-        column("place", Integer),
+        column("id", sa.Uuid),
+        column("kind", sa.Text),
+        column("names", sa.ARRAY(sa.Text)),
+        column("versions", sa.ARRAY(sa.BigInteger)),
+        column("place", sa.Integer),
         *(column(c.name, c.type) for c in COLUMNS),
     )
     function = func.jsonb_to_recordset(rows).table_valued(*columns)
     return function.render_derived(name="given", with_types=True)
 
 
-def _text(text: str) -> ColumnElement[str]:
-    return literal_column(f"'{text}'", Text)
+def _kind_and_place(given: sa.Subquery) -> dict[str, sa.ColumnElement[Any]]:
+    return {"kind": given.c.kind, "place": given.c.place}
 
 
-def _kind_and_place(given: Subquery) -> tuple[ColumnElement[Any], ...]:
-    return given.c.kind, given.c.place
-
-
-def _changed_tasks(given: Subquery, held: CTE) -> Select[Any]:
+def _changed_tasks(given: sa.Subquery, held: sa.CTE) -> sa.Select[Any]:
     """Return the existing tasks with their new values, and lock them."""
     kind = given.c.kind
 
-    def named(name: str) -> ColumnElement[bool]:
-        return _text(name) == func.any(given.c.names)
+    def named(name: str) -> sa.ColumnElement[bool]:
+        return constant(name) == func.any(given.c.names)
 
-    new: dict[str, ColumnElement[Any]] = {
+    new: dict[str, sa.ColumnElement[Any]] = {
         name: case((named(name), given.c[name]), else_=TASKS.c[name]) for name in CHANGEABLE
     }
-    differs = or_(kind != _text("change"), differs_from(new))
+    differs = or_(kind != constant("change"), differs_from(new))
     new["completed_at"] = case(
         (named("completed"), completed_at(given.c.completed)), else_=TASKS.c.completed_at
     )
-    new["trashed_at"] = case((kind == _text("trash"), AT), (kind == _text("change"), TASKS.c.trashed_at))
+    new["trashed_at"] = case(
+        (kind == constant("trash"), AT), (kind == constant("change"), TASKS.c.trashed_at)
+    )
     stamps = stamps_of(held.c.revision)
     new |= {name: case((differs, value), else_=TASKS.c[name]) for name, value in stamps.items()}
     row = {c.name: new.get(c.name, c) for c in TASKS.c}
     as_expected = or_(given.c.versions.is_(None), TASKS.c.version == func.any(given.c.versions))
     return (
-        select(
-            *(value.label(name) for name, value in row.items()),
-            *_kind_and_place(given),
-            differs.label("differs"),
-        )
+        row_of({**row, **_kind_and_place(given), "differs": differs})
         .where(
             *owner_scope(TASKS),
             TASKS.c.id == given.c.id,
-            kind != _text("create"),
-            (kind == _text("restore")) == TRASHED,
+            kind != constant("create"),
+            (kind == constant("restore")) == TRASHED,
             as_expected,
             held.c.revision.is_not(None),
         )
@@ -130,37 +106,34 @@ def _changed_tasks(given: Subquery, held: CTE) -> Select[Any]:
     )
 
 
-def _created_tasks(given: Subquery, held: CTE) -> Select[Any]:
-    row: dict[str, ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
-    row |= {"user_id": OWNER, "trashed_at": null().cast(TASKS.c.trashed_at.type)}
+def _created_tasks(given: sa.Subquery, held: sa.CTE) -> sa.Select[Any]:
+    row: dict[str, sa.ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
+    row |= {"user_id": OWNER, "trashed_at": sa.null().cast(TASKS.c.trashed_at.type)}
     row["revision"] = held.c.revision  # not stored: `_writes` sets the next revision
-    values = (row[c.name].label(c.name) for c in TASKS.c)
-    return select(*values, *_kind_and_place(given), true().label("differs")).where(
-        given.c.kind == _text("create"), held.c.revision.is_not(None)
-    )
+    row = {c.name: row[c.name] for c in TASKS.c} | _kind_and_place(given) | {"differs": true()}
+    return row_of(row).where(given.c.kind == constant("create"), held.c.revision.is_not(None))
 
 
-def _room() -> ColumnElement[bool]:
+def _room() -> sa.ColumnElement[bool]:
     return or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= TASKS_MAX)
 
 
-def _next(held: CTE) -> tuple[CTE, ColumnElement[bool], ColumnElement[int]]:
+def _next(held: sa.CTE) -> tuple[sa.CTE, sa.ColumnElement[bool], sa.ColumnElement[int]]:
     """Return the new rows with their JSON, whether each operation has one, and 1 if any differs, else 0."""
     # When PostgreSQL plans, it does not know these two limits, and expects that each keeps a tenth of the
     # rows: of the 100 rows that it expects from JSON, one. So it looks up each task, and does not read all
     # tasks.
     few = select(_given()).limit(select(COUNT).scalar_subquery()).subquery("few")
     given = select(few).limit(select(COUNT).scalar_subquery()).subquery("given")
-    rows = union_all(
-        select(_changed_tasks(given, held).subquery("found")), _created_tasks(given, held)
-    ).subquery("next")
+    found = select(_changed_tasks(given, held).subquery("found"))
+    rows = sa.union_all(found, _created_tasks(given, held)).subquery("next")
     next_tasks = select(*rows.c, task_json(rows).label("json")).cte("next_tasks")
     met = select(func.count()).select_from(next_tasks)
     changed = met.where(next_tasks.c.differs).scalar_subquery()
-    return next_tasks, met.scalar_subquery() == COUNT, func.least(changed, literal_column("1"))
+    return next_tasks, met.scalar_subquery() == COUNT, func.least(changed, ONE)
 
 
-def _writes(next_tasks: CTE, counted: CTE) -> tuple[CTE, CTE]:
+def _writes(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
     """Return the parts that write the new rows, if they are counted."""
     names = (*CHANGEABLE, "completed_at", "trashed_at", "version", "updated_at")
     updated = (
@@ -170,31 +143,22 @@ def _writes(next_tasks: CTE, counted: CTE) -> tuple[CTE, CTE]:
             *owner_scope(TASKS),
             TASKS.c.id == next_tasks.c.id,
             next_tasks.c.differs,
-            next_tasks.c.kind != _text("create"),
+            next_tasks.c.kind != constant("create"),
             counted.c.revision.is_not(None),
         )
         .cte("updated")
     )
-    values = {"user_id": OWNER, "id": next_tasks.c.id} | {c.name: next_tasks.c[c.name] for c in COLUMNS}
-    values["revision"] = counted.c.revision
-    source = select(*(value.label(name) for name, value in values.items())).where(
-        set_owner(), next_tasks.c.kind == _text("create"), counted.c.revision.is_not(None)
-    )
-    inserted = insert(TASKS).from_select(list(values), source).cte("inserted")
-    return updated, inserted
+    values = {name: next_tasks.c[name] for name in ("id", *GIVEN)} | {"revision": counted.c.revision}
+    is_new = next_tasks.c.kind == constant("create")
+    return updated, insert_own(TASKS, values, is_new, counted.c.revision.is_not(None)).cte("inserted")
 
 
 def _apply() -> Statement:
     held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _room()).with_for_update().cte("held")
     next_tasks, all_of_them, changed = _next(held)
-    counted = (
-        update(OWNERS)
-        .values(revision=OWNERS.c.revision + changed, tasks=OWNERS.c.tasks + CREATED)
-        .where(*owner_scope(OWNERS), all_of_them)
-        .returning(OWNERS.c.revision)
-        .cte("counted")
-    )
-    is_done = exists(select(counted.c.revision)).label("done")
+    counts = {"revision": OWNERS.c.revision + changed, "tasks": OWNERS.c.tasks + CREATED}
+    counted = update_owner(counts, all_of_them)
+    is_done = sa.exists(select(counted.c.revision)).label("done")
     result = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, is_done)
     return compile_sql(result.add_cte(*_writes(next_tasks, counted)))
 
@@ -203,7 +167,7 @@ def _apply_keyed() -> Statement:
     response = keyed_writes.read_stored()
     held = keyed_writes.hold_owner(response, _room())
     next_tasks, all_of_them, changed = _next(held)
-    nothing = literal_column("''::bytea", LargeBinary)
+    nothing = literal_column("''::bytea", sa.LargeBinary)
     texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, next_tasks.c.place
     parts = func.string_agg(texts[place].concat(next_tasks.c.json), aggregate_order_by(nothing, place))
     body = func.coalesce(parts, nothing).concat(ENDING)
@@ -223,13 +187,6 @@ APPLY: Final = _apply()
 APPLY_KEYED: Final = _apply_keyed()
 """The same under a key; see `app.infra.statements.keyed_writes`."""
 
-
-def _read_state() -> Statement:
-    these = TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
-    tasks = select(TASKS.c.id, *SHOWN, TRASHED.label("trashed")).where(*owner_scope(TASKS), these)
-    owner = select(OWNERS.c.tasks.label("count")).where(*owner_scope(OWNERS))
-    return one_row_of(owner.cte("owner"), tasks.cte("task"))
-
-
-READ_STATE: Final = _read_state()
+_COUNT_OF_TASKS: Final = select(OWNERS.c.tasks.label("count")).where(*owner_scope(OWNERS)).cte("owner")
+READ_STATE: Final = compile_sql(beside(_COUNT_OF_TASKS, states_of_tasks()))
 """A row for each task found, or one row without a task, each with the owner's `count` of tasks."""

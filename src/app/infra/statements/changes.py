@@ -6,23 +6,11 @@ tombstones. PostgreSQL merges them. Revision, floor and changes are of one snaps
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    LargeBinary,
-    Uuid,
-    bindparam,
-    case,
-    func,
-    not_,
-    null,
-    select,
-    tuple_,
-)
+import sqlalchemy as sa
+from sqlalchemy import bindparam, case, func, not_, null, select, tuple_
 
 from app.infra.statements.lists import LIMIT, PAGE_BYTES_MAX, TOO_LARGE, first_rows_of
-from app.infra.statements.owner_scope import Statement, compile_sql, one_row_of, owner_scope
+from app.infra.statements.owner_scope import Statement, beside, compile_sql, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import change_json, tombstone_json
 from app.infra.statements.tasks import ALIVE, DERIVED, TASKS, TRASHED
@@ -33,7 +21,7 @@ COLUMNS: Final = tuple(c.name for c in TASKS.c if c.name not in DERIVED)
 PostgreSQL prepares each copy of it at each run."""
 
 
-def _column_of_tombstone(name: str) -> ColumnElement[Any]:
+def _column_of_tombstone(name: str) -> sa.ColumnElement[Any]:
     if name in ENDED.c:
         return ENDED.c[name]
     return null().cast(TASKS.c[name].type).label(name)
@@ -41,10 +29,12 @@ def _column_of_tombstone(name: str) -> ColumnElement[Any]:
 
 def _page() -> Statement:
     place = tuple_(TASKS.c.revision, TASKS.c.id)
-    from_place = place >= tuple_(bindparam("revision", type_=BigInteger), bindparam("first", type_=Uuid))
+    from_place = place >= tuple_(
+        bindparam("revision", type_=sa.BigInteger), bindparam("first", type_=sa.Uuid)
+    )
     tasks = select(*(TASKS.c[name] for name in COLUMNS)).where(*owner_scope(TASKS), from_place)
     from_tombstone = tuple_(ENDED.c.revision, ENDED.c.id) >= tuple_(
-        bindparam("ended_revision", type_=BigInteger), bindparam("ended_first", type_=Uuid)
+        bindparam("ended_revision", type_=sa.BigInteger), bindparam("ended_first", type_=sa.Uuid)
     )
     ended = select(*(_column_of_tombstone(name) for name in COLUMNS))
     ranges = (
@@ -55,14 +45,14 @@ def _page() -> Statement:
     )
     found = first_rows_of(ranges, order=("revision", "id"), descending=False, limit=LIMIT).subquery("found")
     json = case((found.c.title.is_(None), tombstone_json(found)), else_=change_json(found))
-    shown = func.array_agg(json, type_=ARRAY(LargeBinary))
+    shown = func.array_agg(json, type_=sa.ARRAY(sa.LargeBinary))
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
     page = select(
         case((func.pg_column_size(shown) > PAGE_BYTES_MAX, TOO_LARGE), else_=shown).label("shown"),
         func.array_agg(found.c.revision)[last].label("last_revision"),
         func.array_agg(found.c.id)[last].label("last_id"),
     )
-    return one_row_of(_STATE.cte("owner"), page.cte("page"))
+    return compile_sql(beside(_STATE.cte("owner"), page.cte("page")))
 
 
 _STATE: Final = select(OWNERS.c.revision, OWNERS.c.floor).where(*owner_scope(OWNERS))

@@ -2,53 +2,43 @@
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    ColumnElement,
-    Integer,
-    SmallInteger,
-    Text,
-    Update,
-    Uuid,
-    and_,
-    any_,
-    bindparam,
-    delete,
-    func,
-    literal_column,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import and_, any_, bindparam, delete, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, owner_scope, view_of
+from app.infra.statements.owner_scope import (
+    OWNER,
+    Statement,
+    compile_sql,
+    constant,
+    number,
+    owner_scope,
+    view_of,
+)
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.tables import StoredResponseRow
 
 RESPONSES: Final = view_of(StoredResponseRow)
 GONE: Final = 410
 """The status of a response that was emptied: only its key is left."""
-ZERO: Final = literal_column("0", Integer)
-BYTES_MAX: Final = bindparam("bytes_at_most", type_=BigInteger)
-RESPONSES_MAX: Final = bindparam("responses_at_most", type_=Integer)
+BYTES_MAX: Final = bindparam("bytes_at_most", type_=sa.BigInteger)
+RESPONSES_MAX: Final = bindparam("responses_at_most", type_=sa.Integer)
 SINCE: Final = bindparam("since", type_=RESPONSES.c.kept_at.type)
+SIZE: Final = func.octet_length(RESPONSES.c.body)
 
 
-def value_of_response(name: str) -> ColumnElement[Any]:
+def value_of_response(name: str) -> sa.ColumnElement[Any]:
     """Return the value that will be given for a column of a stored response."""
     return bindparam(name, type_=RESPONSES.c[name].type)
 
 
-def key_hash() -> ColumnElement[int]:
+def key_hash() -> sa.ColumnElement[int]:
     """Return the 64-bit number of a key, for an advisory lock."""
     parts = (OWNER, value_of_response("route"), value_of_response("key"))
-    return func.hashtextextended(func.concat_ws(literal_column("chr(10)"), *parts), literal_column("0"))
+    return func.hashtextextended(func.concat_ws(literal_column("chr(10)"), *parts), number(0))
 
 
-def forget_old(*conditions: ColumnElement[bool]) -> CTE:
+def forget_old(*conditions: sa.ColumnElement[bool]) -> sa.CTE:
     """Return the part of a statement that deletes old responses, except the one under this key."""
     # In the same statement the INSERT replaces that row. A statement must not change one row twice.
     place = tuple_(RESPONSES.c.route, RESPONSES.c.key)
@@ -62,17 +52,13 @@ def _count_anew() -> Statement:
     counts = {
         "revision": OWNERS.c.revision + ONE,  # so a purge sees that the counts have changed
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
-        "kept_bytes": select(func.coalesce(func.sum(_size()), ZERO)).where(*young).scalar_subquery(),
+        "kept_bytes": select(func.coalesce(func.sum(SIZE), number(0))).where(*young).scalar_subquery(),
     }
     forgotten = (
         delete(RESPONSES).where(*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE).cte("forgotten")
     )
     anew = update(OWNERS).values(counts).where(*owner_scope(OWNERS))
     return compile_sql(anew.returning(OWNERS.c.kept_answers, OWNERS.c.kept_bytes).add_cte(forgotten))
-
-
-def _size() -> ColumnElement[int]:
-    return func.octet_length(RESPONSES.c.body)
 
 
 COUNT_ANEW: Final = _count_anew()
@@ -85,13 +71,13 @@ def _room_after() -> Statement:
         select(
             RESPONSES.c.kept_at,
             func.row_number().over(order_by=order).label("responses"),
-            func.sum(_size()).over(order_by=order).label("bytes"),
+            func.sum(SIZE).over(order_by=order).label("bytes"),
         )
         .where(*owner_scope(RESPONSES), RESPONSES.c.kept_at > SINCE)
         .subquery("freed")
     )
-    enough = (freed.c.responses >= bindparam("responses", type_=BigInteger)) & (
-        freed.c.bytes >= bindparam("bytes", type_=BigInteger)
+    enough = (freed.c.responses >= bindparam("responses", type_=sa.BigInteger)) & (
+        freed.c.bytes >= bindparam("bytes", type_=sa.BigInteger)
     )
     after = func.extract("epoch", func.min(freed.c.kept_at) - SINCE)
     return compile_sql(select(after.label("seconds")).where(enough))
@@ -100,23 +86,23 @@ def _room_after() -> Statement:
 ROOM_AFTER: Final = _room_after()
 
 
-def empty_responses(ids: ColumnElement[Any], patterns: ColumnElement[Any]) -> Update:
+def empty_responses(ids: sa.ColumnElement[Any], patterns: sa.ColumnElement[Any]) -> sa.Update:
     """Return the update that empties all responses that show one of these tasks, and keeps their keys.
 
     Responses stored before migration 0005 have no ids of tasks: the ids are searched in their text.
     """
-    text = func.convert_from(RESPONSES.c.body, literal_column("'UTF8'"))
+    text = func.convert_from(RESPONSES.c.body, constant("UTF8"))
     shown = or_(
         RESPONSES.c.task_ids.overlap(ids), and_(RESPONSES.c.task_ids.is_(None), text.like(any_(patterns)))
     )
     nothing = {
-        "status": literal_column(str(GONE), SmallInteger),
-        "headers": literal_column("'{}'"),
-        "body": literal_column("''"),
+        "status": number(GONE, sa.SmallInteger),
+        "headers": constant("{}"),
+        "body": constant(""),
     }
     return update(RESPONSES).values(nothing).where(*owner_scope(RESPONSES), shown)
 
 
 EMPTY_RESPONSES: Final = compile_sql(
-    empty_responses(bindparam("ids", type_=ARRAY(Uuid)), bindparam("patterns", type_=ARRAY(Text)))
+    empty_responses(bindparam("ids", type_=ARRAY(sa.Uuid)), bindparam("patterns", type_=ARRAY(sa.Text)))
 )

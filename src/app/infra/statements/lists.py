@@ -16,69 +16,52 @@ from functools import cache, lru_cache
 from operator import ge, le
 from typing import Any, Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Integer,
-    LargeBinary,
-    Select,
-    Text,
-    Uuid,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    not_,
-    null,
-    or_,
-    select,
-    tuple_,
-    union_all,
-)
+import sqlalchemy as sa
+from sqlalchemy import bindparam, case, func, literal_column, not_, null, or_, select, tuple_, union_all
 
 from app.domain.task_list import PAGE_BYTES
-from app.infra.statements.owner_scope import DIALECT, Statement, compile_sql, owner_scope
+from app.infra.statements.owner_scope import DIALECT, Statement, compile_sql, number, owner_scope
 from app.infra.statements.revision import ONE, OWNERS
 from app.infra.statements.task_json import task_json
-from app.infra.statements.tasks import ALIVE, TASKS
+from app.infra.statements.tasks import ALIVE, TASKS, TRASHED
 from app.infra.tables import ORDERS
 
 
 def merge(
-    read: Select[Any], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
-) -> Select[Any]:
+    read: sa.Select[Any], *, order: Sequence[str], descending: bool, limit: sa.ColumnElement[int]
+) -> sa.Select[Any]:
     """Return the first rows of `read` in an order, merged from open and completed tasks."""
     parts = (read.where(condition) for condition in (TASKS.c.completed, not_(TASKS.c.completed)))
     return first_rows_of(parts, order=order, descending=descending, limit=limit)
 
 
 def first_rows_of(
-    reads: Iterable[Select[Any]], *, order: Sequence[str], descending: bool, limit: ColumnElement[int]
-) -> Select[Any]:
+    reads: Iterable[sa.Select[Any]], *, order: Sequence[str], descending: bool, limit: sa.ColumnElement[int]
+) -> sa.Select[Any]:
     """Return the first rows of several reads in a common order (Merge Append)."""
 
-    def first(rows: Select[Any]) -> Select[Any]:
+    def first(rows: sa.Select[Any]) -> sa.Select[Any]:
         columns = (rows.selected_columns[name] for name in order)
         return rows.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
 
     return first(select(union_all(*map(first, reads)).subquery("both")))
 
 
-LIMIT: Final = bindparam("limit", type_=Integer)  # rows to read: one more than are returned
-FIRST: Final = bindparam("first", type_=Uuid)  # the id after the bookmark's, in the direction of the list
+LIMIT: Final = bindparam("limit", type_=sa.Integer)  # rows to read: one more than are returned
+FIRST: Final = bindparam("first", type_=sa.Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
-TOO_LARGE: Final = literal_column("'{}'", ARRAY(LargeBinary))  # instead of a page of more than PAGE_BYTES
-PAGE_BYTES_MAX: Final = literal_column(str(PAGE_BYTES), Integer)
+TOO_LARGE: Final = literal_column(
+    "'{}'", sa.ARRAY(sa.LargeBinary)
+)  # instead of a page of more than PAGE_BYTES
+PAGE_BYTES_MAX: Final = number(PAGE_BYTES)
 JSON: Final = task_json(TASKS)
 SEARCH_BUDGET: Final = 1.0  # seconds; a search may have to read all texts of the owner
-READ_MAX: Final = literal_column(str(10 * PAGE_BYTES), Integer)
+READ_MAX: Final = number(10 * PAGE_BYTES)
 """The maximum of bytes that PostgreSQL collects for a page before it finds that the page is too large."""
-CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
+CONDITIONS: Final[dict[str, sa.ColumnElement[bool]]] = {
     "completed": TASKS.c.completed == bindparam("completed", type_=TASKS.c.completed.type),
     "priority": TASKS.c.priority == bindparam("priority", type_=TASKS.c.priority.type),
-    "tags": TASKS.c.tag_keys.contains(bindparam("tags", type_=ARRAY(Text))),
+    "tags": TASKS.c.tag_keys.contains(bindparam("tags", type_=sa.ARRAY(sa.Text))),
     "due_before": bindparam("due_before", type_=DUE.type) > DUE,
     "due_after": bindparam("due_after", type_=DUE.type) < DUE,
     "without_due": DUE.is_(None),
@@ -89,17 +72,15 @@ CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
 FILTERS: Final = "/* filters */"  # the place of the filters in a template
 
 
-def _text(condition: ColumnElement[bool]) -> str:
+def _text(condition: sa.ColumnElement[bool]) -> str:
     """Compile a condition. Its value, if it has one, is `$1`."""
     return str(condition.compile(dialect=DIALECT))
 
 
-def _contains(title: ColumnElement[str], description: ColumnElement[str]) -> ColumnElement[bool]:
-    sought = bindparam("sought", type_=Text)
-    not_found = literal_column("0", Integer)
-    return or_(
-        func.strpos(title, sought) > not_found, func.strpos(description, sought) > not_found
-    ).self_group()
+def _contains(title: sa.ColumnElement[str], description: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    sought = bindparam("sought", type_=sa.Text)
+    places = (func.strpos(text, sought) for text in (title, description))
+    return or_(*(place > number(0) for place in places)).self_group()
 
 
 FILTER_TEXTS: Final = {name: _text(condition) for name, condition in CONDITIONS.items()}
@@ -162,11 +143,11 @@ def template_of(core: Shape, *, filtered: bool) -> Statement:
     whole = parts[0] if len(parts) == 1 else union_all(*parts).limit(LIMIT)
     found = whole.subquery("found")
     last = LIMIT - ONE  # one more than the page is read, to tell whether there is a next
-    shown = func.array_agg(found.c.json, type_=ARRAY(LargeBinary))
+    shown = func.array_agg(found.c.json, type_=sa.ARRAY(sa.LargeBinary))
     too_large = func.pg_column_size(shown) > PAGE_BYTES_MAX
     return compile_sql(
         select(
-            func.coalesce(revision, literal_column("0", BigInteger)).label("revision"),
+            func.coalesce(revision, number(0)).label("revision"),
             case((too_large, TOO_LARGE), else_=shown).label("shown"),
             func.array_agg(found.c.id)[last].label("last_id"),
             *(func.array_agg(column)[last].label("last_key") for column in found.c if column.name == "key"),
@@ -174,16 +155,16 @@ def template_of(core: Shape, *, filtered: bool) -> Statement:
     )
 
 
-def _part(core: Shape, conditions: list[ColumnElement[bool]], *, filtered: bool) -> Select[Any]:
+def _part(core: Shape, conditions: list[sa.ColumnElement[bool]], *, filtered: bool) -> sa.Select[Any]:
     key = TASKS.c[ORDERS[core.order]]
     path = [ID] if key is ID else [key, ID]
     too_long = func.octet_length(TASKS.c.description) * LIMIT > READ_MAX
     json = case((too_long, null()), else_=JSON).label("json")
     read = select(ID, *(column.label("key") for column in path[:-1]), json).where(
         *owner_scope(TASKS),
-        TASKS.c.trashed_at.is_not(None) if core.trashed else ALIVE,
+        TRASHED if core.trashed else ALIVE,
         *(CONDITIONS[name] for name in core.conditions),
-        *([literal_column(FILTERS, Boolean)] if filtered else []),
+        *([literal_column(FILTERS, sa.Boolean)] if filtered else []),
         *conditions,
     )
     if key is ID or core.trashed or core.conditions:
@@ -191,7 +172,7 @@ def _part(core: Shape, conditions: list[ColumnElement[bool]], *, filtered: bool)
     return merge(read, order=("key", "id"), descending=core.descending, limit=LIMIT)
 
 
-def _parts(core: Shape) -> list[list[ColumnElement[bool]]]:
+def _parts(core: Shape) -> list[list[sa.ColumnElement[bool]]]:
     """Return the conditions of each part of the list that the page may read, in the order of the list.
 
     Only a list by due date has two parts: tasks with a date, then tasks without. PostgreSQL reads the second
@@ -200,9 +181,8 @@ def _parts(core: Shape) -> list[list[ColumnElement[bool]]]:
     beyond = le if core.descending else ge
     key = TASKS.c[ORDERS[core.order]]
     after_id = [beyond(ID, FIRST)] if core.after else []
-    after_key = (
-        [beyond(tuple_(key, ID), tuple_(bindparam("key", type_=key.type), FIRST))] if core.after else []
-    )
+    bookmark = tuple_(bindparam("key", type_=key.type), FIRST)
+    after_key = [beyond(tuple_(key, ID), bookmark)] if core.after else []
     if key is ID:
         return [after_id]
     if key is not DUE:

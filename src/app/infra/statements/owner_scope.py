@@ -13,32 +13,21 @@ Both walls are in one statement, so they cost no additional round trip.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    FromClause,
-    Select,
-    Text,
-    bindparam,
-    column,
-    func,
-    literal_column,
-    select,
-    table,
-    true,
-)
+import sqlalchemy as sa
+from sqlalchemy import bindparam, func, literal_column, select, true
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.expression import Executable, TableClause
 
 from app.infra.tables import OwnedRow
 
 OWNER_SETTING: Final = "app.user_id"
-OWNER: Final = bindparam("owner", type_=Text)
+OWNER: Final = bindparam("owner", type_=sa.Text)
 DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
-
 
 _WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b")
 
@@ -58,33 +47,57 @@ class Statement:
 
 def view_of(row: type[OwnedRow]) -> TableClause:
     """Return the view of a table, which requests use."""
-    columns = row.__table__.columns
-    return table(f"own_{row.__tablename__}", *(column(c.name, c.type) for c in columns))
+    columns = (sa.column(c.name, c.type) for c in row.__table__.columns)
+    return sa.table(f"own_{row.__tablename__}", *columns)
 
 
-def owner_scope(view: TableClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def owner_scope(view: TableClause) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Return both conditions, for a statement that reads, changes or deletes rows of a view."""
-    return set_owner(), view.c.user_id == OWNER
+    return _set_owner(), view.c.user_id == OWNER
 
 
-def set_owner() -> ColumnElement[bool]:
+def insert_own(
+    view: TableClause,
+    values: Mapping[str, sa.ColumnElement[Any]],
+    *conditions: sa.ColumnElement[bool],
+    source: sa.FromClause | None = None,
+) -> Insert:
+    """Return the INSERT of these values for the owner: for each row of `source` that meets all conditions.
+
+    Without `source`, the CTEs that values and conditions name are the source.
+    """
+    values = {"user_id": OWNER, **values}
+    rows = row_of(values).where(_set_owner(), *conditions)
+    return insert(view).from_select(list(values), rows if source is None else rows.select_from(source))
+
+
+def _set_owner() -> sa.ColumnElement[bool]:
     """Return the condition that sets `app.user_id` for row-level security."""
-    setting: ColumnElement[str] = literal_column(f"'{OWNER_SETTING}'")
-    return select(func.set_config(setting, OWNER, true())).scalar_subquery().is_not(None)
+    return select(func.set_config(constant(OWNER_SETTING), OWNER, true())).scalar_subquery().is_not(None)
 
 
-def one_row_of(*parts: CTE) -> Statement:
-    """Return the compiled SELECT of `beside`."""
-    return compile_sql(beside(*parts))
+def row_of(values: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Return the SELECT of these values, each under its name."""
+    return select(*(value.label(name) for name, value in values.items()))
 
 
-def beside(*parts: CTE) -> Select[Any]:
+def constant(text: str) -> sa.ColumnElement[str]:
+    """Write a text of ours into the statement."""
+    return literal_column(f"'{text}'", sa.Text)
+
+
+def number(value: int, kind: type[sa.Integer] = sa.Integer) -> sa.ColumnElement[int]:
+    """Write a number of ours into the statement."""
+    return literal_column(str(value), kind)
+
+
+def beside(*parts: sa.CTE) -> sa.Select[Any]:
     """Join the rows of several parts into one row. A part without a row gives NULL in its columns.
 
     The parts are CTEs, because PostgreSQL runs a CTE that calls `set_config` separately. It would merge a
     subquery into the join, and set the owner after the scan.
     """
-    source: FromClause = select(literal_column("1")).subquery("one")
+    source: sa.FromClause = select(literal_column("1")).subquery("one")
     for part in parts:
         source = source.outerjoin(part, true())
     return select(*(c for part in parts for c in part.c)).select_from(source)

@@ -2,17 +2,19 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select, true
+import sqlalchemy as sa
+from sqlalchemy import and_, bindparam, case, func, not_, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.domain.summary import SUMMARY_TAGS_MAX
-from app.infra.statements.owner_scope import Statement, compile_sql, owner_scope
+from app.infra.statements.owner_scope import Statement, compile_sql, number, owner_scope
+from app.infra.statements.revision import ONE
 from app.infra.statements.tasks import ALIVE, TASKS
 
 SUMMARY_BUDGET: Final = 2.0  # seconds; 100,000 tasks of 20 tags take longer
 
 
-def _moment(name: str) -> ColumnElement[Any]:
+def _moment(name: str) -> sa.ColumnElement[Any]:
     return bindparam(name, type_=TASKS.c.due_at.type)
 
 
@@ -38,7 +40,7 @@ def _summary() -> Statement:
         .group_by(tag.c.key)
         .cte("tags")
     )
-    tags_max: ColumnElement[int] = literal_column(str(SUMMARY_TAGS_MAX))
+    tags_max = number(SUMMARY_TAGS_MAX)
     key = tags.c.key.collate("C")
     most = tags.c.open.desc(), (tags.c.open + tags.c.done).desc(), key
     listed = select(tags).order_by(*most).limit(tags_max).subquery("listed")
@@ -47,8 +49,8 @@ def _summary() -> Statement:
         for name in ("name", "open", "done")
     )
     each = select(names, opens, dones).subquery("each_tag")
-    number = select(func.count()).select_from(tags).scalar_subquery()
-    left_out = func.greatest(number - tags_max, literal_column("0"))
+    all_tags = select(func.count()).select_from(tags).scalar_subquery()
+    left_out = func.greatest(all_tags - tags_max, number(0))
     counts = (
         select(
             _count(is_open).label("open"),
@@ -71,8 +73,8 @@ def _summary() -> Statement:
     )
 
 
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.count(literal_column("1")).filter(condition)
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return func.count(ONE).filter(condition)
 
 
 SUMMARY: Final = _summary()

@@ -9,24 +9,12 @@ from functools import reduce
 from operator import add
 from typing import Any, Final
 
+import sqlalchemy as sa
 from advanced_alchemy.types import DateTimeUTC
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Integer,
-    LargeBinary,
-    Text,
-    Uuid,
-    case,
-    cast,
-    func,
-    literal_column,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.expression import FromClause
+from sqlalchemy import case, cast, func, literal_column
 
 from app.domain.task import Priority, Task
-from app.infra.statements.owner_scope import DIALECT
+from app.infra.statements.owner_scope import DIALECT, constant, number
 from app.infra.tables import TaskRow
 
 MOMENT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'  # RFC 3339, in UTC, always to the microsecond
@@ -34,7 +22,7 @@ DAY: Final = "YYYY-MM-DD"
 MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != "id"))
 
 
-def task_json(tasks: FromClause) -> ColumnElement[bytes]:
+def task_json(tasks: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task as clients see it: a JSON object in UTF-8.
 
     It is compiled to text here, and only once. It is most of each statement of a list.
@@ -42,83 +30,75 @@ def task_json(tasks: FromClause) -> ColumnElement[bytes]:
     return _written(_task(tasks))
 
 
-def change_json(tasks: FromClause) -> ColumnElement[bytes]:
+def change_json(tasks: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task as a change: a JSON object in UTF-8."""
     return _written(_object({"id": _member(tasks, "id"), "task": _task(tasks)}))
 
 
-def tombstone_json(ended: FromClause) -> ColumnElement[bytes]:
+def tombstone_json(ended: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task that was deleted permanently as a change."""
-    return _written(_object({"id": _json(ended.c.id), "task": _constant("null")}))
+    return _written(_object({"id": _json(ended.c.id), "task": constant("null")}))
 
 
-def _written(text: ColumnElement[str]) -> ColumnElement[bytes]:
-    encoded = func.convert_to(text, _constant("UTF8"))
-    return literal_column(str(encoded.compile(dialect=DIALECT)), LargeBinary)
+def _written(text: sa.ColumnElement[str]) -> sa.ColumnElement[bytes]:
+    encoded = func.convert_to(text, constant("UTF8"))
+    return literal_column(str(encoded.compile(dialect=DIALECT)), sa.LargeBinary)
 
 
-def _task(tasks: FromClause) -> ColumnElement[str]:
+def _task(tasks: sa.FromClause) -> sa.ColumnElement[str]:
     return _object({name: _member(tasks, name) for name in MEMBERS})
 
 
-def _member(tasks: FromClause, name: str) -> ColumnElement[str]:
+def _member(tasks: sa.FromClause, name: str) -> sa.ColumnElement[str]:
     match name:
         case "due":
             day, moment = (_utc(tasks.c.due_at, form) for form in (DAY, MOMENT))
             return _or_null(_quoted(case((tasks.c.due_whole_day, day), else_=moment)))
         case "priority":
-            return case(*((tasks.c.priority == _number(level), _quoted_name(level)) for level in Priority))
+            return case(
+                *(
+                    (tasks.c.priority == number(level), constant(f'"{level.name.lower()}"'))
+                    for level in Priority
+                )
+            )
     value = _json(tasks.c[name])
     return _or_null(value) if TaskRow.__table__.columns[name].nullable else value
 
 
-def _object(members: Mapping[str, ColumnElement[str]]) -> ColumnElement[str]:
-    parts: list[ColumnElement[str]] = []
+def _object(members: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
+    parts: list[sa.ColumnElement[str]] = []
     opening = "{"
     for name, value in members.items():
-        parts += [_constant(f'{opening}"{name}":'), value]
+        parts += [constant(f'{opening}"{name}":'), value]
         opening = ","
-    return _joined([*parts, _constant("}")])
+    return _joined([*parts, constant("}")])
 
 
-def _json(value: ColumnElement[Any]) -> ColumnElement[str]:
+def _json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
     """Write a value; NULL stays NULL."""
     match value.type:
-        case Uuid():
-            return _quoted(cast(value, Text))
-        case Boolean() | Integer():
-            return cast(value, Text)
+        case sa.Uuid():
+            return _quoted(cast(value, sa.Text))
+        case sa.Boolean() | sa.Integer():
+            return cast(value, sa.Text)
         case DateTimeUTC():
             return _quoted(_utc(value, MOMENT))
-        case Text() | ARRAY():
-            return cast(func.to_json(value), Text)
+        case sa.Text() | sa.ARRAY():
+            return cast(func.to_json(value), sa.Text)
     raise TypeError(f"{value} is of a type that has no JSON here yet")
 
 
-def _number(priority: Priority) -> ColumnElement[int]:
-    return literal_column(str(priority.value))
+def _utc(moment: sa.ColumnElement[Any], form: str) -> sa.ColumnElement[str]:
+    return func.to_char(func.timezone(constant("UTC"), moment), constant(form))
 
 
-def _quoted_name(priority: Priority) -> ColumnElement[str]:
-    return _constant(f'"{priority.name.lower()}"')
+def _or_null(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    return func.coalesce(text, constant("null"))
 
 
-def _utc(moment: ColumnElement[Any], form: str) -> ColumnElement[str]:
-    return func.to_char(func.timezone(_constant("UTC"), moment), _constant(form))
+def _quoted(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    return _joined([constant('"'), text, constant('"')])
 
 
-def _or_null(text: ColumnElement[str]) -> ColumnElement[str]:
-    return func.coalesce(text, _constant("null"))
-
-
-def _quoted(text: ColumnElement[str]) -> ColumnElement[str]:
-    return _joined([_constant('"'), text, _constant('"')])
-
-
-def _joined(texts: Iterable[ColumnElement[str]]) -> ColumnElement[str]:
+def _joined(texts: Iterable[sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
     return reduce(add, texts)
-
-
-def _constant(text: str) -> ColumnElement[str]:
-    """Write a text of ours into the statement."""
-    return literal_column(f"'{text}'", Text)

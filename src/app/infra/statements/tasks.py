@@ -6,56 +6,48 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Insert,
-    Text,
-    Update,
-    Uuid,
-    and_,
-    bindparam,
-    case,
-    cast,
-    delete,
-    exists,
-    func,
-    insert,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, array
-from sqlalchemy.types import BigInteger
+import sqlalchemy as sa
+from sqlalchemy import and_, bindparam, case, delete, exists, func, null, or_, select, update
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects.postgresql import Insert
 
 from app.infra.statements import idempotency, tombstones
-from app.infra.statements.owner_scope import OWNER, Statement, compile_sql, owner_scope, set_owner, view_of
-from app.infra.statements.revision import ONE, OWNERS, RESYNC_STEP, count_change, count_new_task
+from app.infra.statements.owner_scope import (
+    Statement,
+    compile_sql,
+    constant,
+    insert_own,
+    number,
+    owner_scope,
+    view_of,
+)
+from app.infra.statements.revision import ONE, OWNERS, RESYNC_STEP, count_change, count_new_task, update_owner
 from app.infra.statements.task_json import task_json
 from app.infra.tables import TaskRow
 
 TASKS: Final = view_of(TaskRow)
-TASK_ID: Final = bindparam("task_id", type_=Uuid)
-VERSIONS: Final = bindparam("versions", type_=ARRAY(BigInteger))
+TASK_ID: Final = bindparam("task_id", type_=sa.Uuid)
+VERSIONS: Final = bindparam("versions", type_=pg.ARRAY(sa.BigInteger))
 AT: Final = bindparam("at", type_=TASKS.c.updated_at.type)
 ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
-ANYTHING: Final = literal_column("'%'", Text)
+ALWAYS: Final = sa.true()
+THIS_TASK: Final = (*owner_scope(TASKS), TASKS.c.id == TASK_ID)
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
+STATE: Final = (*SHOWN, TRASHED.label("trashed"))
 VERSIONS_SKIPPED: Final = 2**20  # for each resync: more than one task gets between a backup and its restore
 RESYNCS_MAX: Final = 1_000  # versions stay below 2**31
 
 NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
 """Columns of a new task whose values are not parameters of their own."""
 
+GIVEN: Final = {c.name: bindparam(c.name, type_=c.type) for c in TASKS.c if c.name not in NOT_GIVEN}
+"""The values of a new task that are parameters."""
+
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that are computed from others. They do not count as a difference."""
 
-SHOW: Final = compile_sql(select(*SHOWN).where(*owner_scope(TASKS), TASKS.c.id == TASK_ID, ALIVE))
+SHOW: Final = compile_sql(select(*SHOWN).where(*THIS_TASK, ALIVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +58,17 @@ class Write:
     read_state: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from the task
 
 
-def value_of(name: str) -> ColumnElement[Any]:
+def value_of(name: str) -> sa.ColumnElement[Any]:
     """Return the parameter for the value of a column."""
     return bindparam(name, type_=TASKS.c[name].type)
 
 
-def differs_from(values: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+def differs_from(values: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:
     """Return whether new values change anything (see `TaskRepository.change`)."""
     return or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in values if name not in DERIVED))
 
 
-def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+def stamps_of(revision: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[Any]]:
     """Return the values that every change of a task sets, with the owner's revision.
 
     A restored database would reach versions that clients already know, with other contents. So the first
@@ -84,29 +76,27 @@ def stamps_of(revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
     with revision 0 would count too many resyncs, so RESYNCS_MAX limits their number.
     """
     one, step, skipped, most = (
-        literal_column(str(n), BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
+        number(n, sa.BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
     )
     resyncs = func.least(revision // step - TASKS.c.revision // step, most)
     return {"version": TASKS.c.version + one + resyncs * skipped, "updated_at": AT}
 
 
-def completed_at(completed: ColumnElement[bool]) -> ColumnElement[datetime]:
+def completed_at(completed: sa.ColumnElement[bool]) -> sa.ColumnElement[datetime]:
     """Return the new `completed_at` for a new `completed` (see `TaskRepository.change`)."""
     return case((completed, func.coalesce(TASKS.c.completed_at, AT)))
 
 
-def insert_new(counted: CTE) -> Insert:
+def insert_new(counted: sa.CTE) -> Insert:
     """Return the INSERT of a new task, after it was counted in the owner's row."""
-    given = {c.name: value_of(c.name) for c in TASKS.c if c.name not in NOT_GIVEN}
-    values = {"user_id": OWNER, "id": TASK_ID, **given, "revision": counted.c.revision}
-    source = select(*(value.label(name) for name, value in values.items()))
-    return insert(TASKS).from_select(list(values), source.where(set_owner(), counted.c.revision.is_not(None)))
+    values = {"id": TASK_ID, **GIVEN, "revision": counted.c.revision}
+    return insert_own(TASKS, values, counted.c.revision.is_not(None))
 
 
 INSERT: Final = compile_sql(insert_new(count_new_task()).returning(*SHOWN))
 
 
-def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], ColumnElement[bool]]:
+def new_values(names: tuple[str, ...]) -> tuple[dict[str, sa.ColumnElement[Any]], sa.ColumnElement[bool]]:
     """Return the new values of these columns and of `completed_at`, and whether they differ."""
     values = {name: value_of(name) for name in names}
     differs = differs_from(values)
@@ -115,7 +105,7 @@ def new_values(names: tuple[str, ...]) -> tuple[dict[str, ColumnElement[Any]], C
     return values, differs
 
 
-def toggle_values() -> dict[str, ColumnElement[Any]]:
+def toggle_values() -> dict[str, sa.ColumnElement[Any]]:
     """Return the new values of a task whose `completed` is toggled."""
     opposite = ~TASKS.c.completed
     return {"completed": opposite, "completed_at": completed_at(opposite)}
@@ -125,25 +115,25 @@ def toggle_values() -> dict[str, ColumnElement[Any]]:
 def update_of(names: tuple[str, ...], *, conditional: bool = False) -> Write:
     """Return the write of new values of these columns, if any of them differs."""
     values, differs = new_values(names)
-    return write_of(update(TASKS).values(values), ALIVE, conditional=conditional, differs=differs)
+    return _write_of(values, ALIVE, conditional=conditional, differs=differs)
 
 
 @lru_cache
 def toggle(*, conditional: bool) -> Write:
     """Return the write that toggles `completed`."""
-    return write_of(update(TASKS).values(toggle_values()), ALIVE, conditional=conditional)
+    return _write_of(toggle_values(), ALIVE, conditional=conditional)
 
 
 @lru_cache
 def trash(*, conditional: bool) -> Write:
     """Return the write that moves a task to the trash."""
-    return write_of(update(TASKS).values(trashed_at=AT), ALIVE, conditional=conditional)
+    return _write_of({"trashed_at": AT}, ALIVE, conditional=conditional)
 
 
 @lru_cache
 def restore(*, conditional: bool) -> Write:
     """Return the write that takes a task out of the trash."""
-    return write_of(update(TASKS).values(trashed_at=null()), TRASHED, conditional=conditional)
+    return _write_of({"trashed_at": null()}, TRASHED, conditional=conditional)
 
 
 @lru_cache
@@ -155,52 +145,50 @@ def purge(*, conditional: bool) -> Write:
     """
     counts = select(OWNERS.c.revision, OWNERS.c.kept_answers.label("responses")).where(*owner_scope(OWNERS))
     seen, held = counts.cte("seen"), counts.with_for_update().cte("held")
-    same = tuple_(held.c.revision, held.c.responses) == tuple_(seen.c.revision, seen.c.responses)
+    same = sa.tuple_(held.c.revision, held.c.responses) == sa.tuple_(seen.c.revision, seen.c.responses)
     unchanged = exists(select(held.c.revision).select_from(held.join(seen, same)))
-    this = (*owner_scope(TASKS), TASKS.c.id == TASK_ID, unchanged, *expected(conditional))
-    gone = delete(TASKS).where(*this).returning(*SHOWN).cte("gone")
+    gone = delete(TASKS).where(*THIS_TASK, unchanged, *expected(conditional)).returning(*SHOWN).cte("gone")
     is_gone = exists(select(gone.c.version))
-    dropped = tombstones.drop_old(ONE, is_gone)
-    counts_after = tombstones.counts_after(dropped, ONE)
-    count = update(OWNERS).values(
-        revision=OWNERS.c.revision + ONE, tasks=OWNERS.c.tasks - ONE, **counts_after
-    )
-    counted = count.where(*owner_scope(OWNERS), is_gone).returning(OWNERS.c.revision).cte("counted")
-    ended = tombstones.insert_for(TASK_ID, counted).cte("ended")
-    emptied = idempotency.empty_responses(
-        array([TASK_ID]), array([func.concat(ANYTHING, cast(TASK_ID, Text), ANYTHING)])
-    )
-    emptied = emptied.where(is_gone)
+    counts_after = tombstones.counts_after(tombstones.drop_old(ONE, is_gone), ONE)
+    counts_after |= {"revision": OWNERS.c.revision + ONE, "tasks": OWNERS.c.tasks - ONE}
+    ended = tombstones.insert_for(TASK_ID, update_owner(counts_after, is_gone)).cte("ended")
+    anything = constant("%")
+    pattern = func.concat(anything, sa.cast(TASK_ID, sa.Text), anything)
+    emptied = idempotency.empty_responses(pg.array([TASK_ID]), pg.array([pattern])).where(is_gone)
     act = select(gone.c.json, gone.c.version).add_cte(ended, emptied.cte("emptied"))
-    return Write(compile_sql(act), _state_statement(true()))
+    return Write(compile_sql(act), _state_statement(ALWAYS))
 
 
-def write_of(
-    change: Update,
-    where: ColumnElement[bool],
+def _write_of(
+    values: Mapping[str, sa.ColumnElement[Any]],
+    where: sa.ColumnElement[bool],
     *,
     conditional: bool,
-    differs: ColumnElement[bool] | None = None,
+    differs: sa.ColumnElement[bool] = ALWAYS,
 ) -> Write:
-    """Return the change of one task under these conditions."""
-    meets = and_(*owner_scope(TASKS), TASKS.c.id == TASK_ID, where, *expected(conditional))
-    if differs is not None:
-        meets = and_(meets, differs)
-    act = only_if_counted(change.where(meets), count_change(exists().where(meets)))
-    return Write(compile_sql(act.returning(*SHOWN)), _state_statement(true() if differs is None else differs))
+    """Return the write of these values to one task, if it meets the condition `where` and differs."""
+    meets = and_(*THIS_TASK, where, *expected(conditional), differs)
+    change = update(TASKS).values(dict(values)).where(meets)
+    act = only_if_counted(change, count_change(exists().where(meets)))
+    return Write(compile_sql(act.returning(*SHOWN)), _state_statement(differs))
 
 
-def expected(conditional: bool) -> tuple[ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
+def expected(conditional: bool) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
     """Return the condition on the task's version, if the write has one."""
     return (TASKS.c.version == func.any(VERSIONS),) if conditional else ()
 
 
-def _state_statement(differs: ColumnElement[bool]) -> Statement:
-    state = select(*SHOWN, TRASHED.label("trashed"), differs.label("differs"))
-    return compile_sql(state.where(*owner_scope(TASKS), TASKS.c.id == TASK_ID))
+def _state_statement(differs: sa.ColumnElement[bool]) -> Statement:
+    return compile_sql(select(*STATE, differs.label("differs")).where(*THIS_TASK))
 
 
-def only_if_counted(change: Update, counted: CTE) -> Update:
+def states_of_tasks() -> sa.CTE:
+    """Return the part that reads the tasks of several operations, to find out why these were not done."""
+    these = TASKS.c.id == func.any(bindparam("ids", type_=pg.ARRAY(sa.Uuid)))
+    return select(TASKS.c.id, *STATE).where(*owner_scope(TASKS), these).cte("task")
+
+
+def only_if_counted(change: sa.Update, counted: sa.CTE) -> sa.Update:
     """Run a change only after it was counted in the owner's row, and stamp version, time and revision."""
     stamps = stamps_of(counted.c.revision) | {"revision": counted.c.revision}
     return change.values(stamps).where(counted.c.revision.is_not(None))

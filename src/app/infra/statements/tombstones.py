@@ -6,30 +6,20 @@ raises the owner's floor to the last of them.
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Insert,
-    Integer,
-    Interval,
-    Uuid,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    tuple_,
-    union_all,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+import sqlalchemy as sa
+from sqlalchemy import bindparam, delete, func, literal_column, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
 from app.domain.changes import LAST_ID
-from app.infra.statements.owner_scope import OWNER, compile_sql, owner_scope, set_owner, view_of
-from app.infra.statements.revision import OWNERS
+from app.infra.statements.owner_scope import (
+    Statement,
+    compile_sql,
+    insert_own,
+    number,
+    owner_scope,
+    view_of,
+)
+from app.infra.statements.revision import ONE, OWNERS, update_owner
 from app.infra.tables import EndedTaskRow
 
 ENDED: Final = view_of(EndedTaskRow)
@@ -37,29 +27,25 @@ TOMBSTONES_MAX: Final = 10_000  # of one owner
 DAYS: Final = 90
 DROPPED_AT_ONCE: Final = 100  # more than one deletion adds, so old ones run out
 
-_AGE_MAX: Final = literal_column(f"interval '{DAYS} days'", Interval)
+_AGE_MAX: Final = literal_column(f"interval '{DAYS} days'", sa.Interval)
 
 
-def _number(value: int) -> ColumnElement[int]:
-    return literal_column(str(value), Integer)
-
-
-def drop_old(new: ColumnElement[int], *conditions: ColumnElement[bool]) -> CTE:
+def drop_old(new: sa.ColumnElement[int], *conditions: sa.ColumnElement[bool]) -> sa.CTE:
     """Return the CTE that drops the oldest tombstones, before a number of new ones is written.
 
     The owner's row must be locked, and must not have changed since the statement began.
     """
     place, mine = (ENDED.c.revision, ENDED.c.id), owner_scope(ENDED)
     there = select(OWNERS.c.tombstones).where(*owner_scope(OWNERS)).scalar_subquery()
-    too_many = there + new > _number(TOMBSTONES_MAX)
-    oldest = select(ENDED.c.ended_at).where(*mine).order_by(*place).limit(_number(1)).scalar_subquery()
+    too_many = there + new > number(TOMBSTONES_MAX)
+    oldest = select(ENDED.c.ended_at).where(*mine).order_by(*place).limit(ONE).scalar_subquery()
     too_old_since = func.now() - _AGE_MAX
     needed = select(or_(too_many, oldest < too_old_since).label("needed")).cte("needed")
     # PostgreSQL does not know this number when it plans, so it expects to read few rows, and takes the index.
-    at_most = select(new + _number(DROPPED_AT_ONCE)).scalar_subquery()
-    next_place = select(*place).where(*mine).order_by(*place).offset(at_most).limit(_number(1))
-    end = select(literal_column("9223372036854775807", BigInteger), literal_column(f"'{LAST_ID}'", Uuid))
-    kept = union_all(select(next_place.subquery("next")), end).limit(_number(1))
+    at_most = select(new + number(DROPPED_AT_ONCE)).scalar_subquery()
+    next_place = select(*place).where(*mine).order_by(*place).offset(at_most).limit(ONE)
+    end = select(number(2**63 - 1, sa.BigInteger), literal_column(f"'{LAST_ID}'", sa.Uuid))
+    kept = sa.union_all(select(next_place.subquery("next")), end).limit(ONE)
     return (
         delete(ENDED)
         .where(*mine, tuple_(*place) < kept.scalar_subquery(), select(needed.c.needed).scalar_subquery())
@@ -69,31 +55,27 @@ def drop_old(new: ColumnElement[int], *conditions: ColumnElement[bool]) -> CTE:
     )
 
 
-def counts_after(dropped: CTE, new: ColumnElement[int]) -> dict[str, Any]:
+def counts_after(dropped: sa.CTE, new: sa.ColumnElement[int]) -> dict[str, Any]:
     """Return the owner's floor and number of tombstones, after old ones are dropped and new ones written."""
-    last = select(func.coalesce(func.max(dropped.c.revision), literal_column("0", BigInteger)))
+    last = select(func.coalesce(func.max(dropped.c.revision), number(0, sa.BigInteger)))
     gone = select(func.count()).select_from(dropped).scalar_subquery()
     return {
         "floor": func.greatest(OWNERS.c.floor, last.scalar_subquery()),
-        "tombstones": OWNERS.c.tombstones + new - gone.cast(Integer),
+        "tombstones": OWNERS.c.tombstones + new - gone.cast(sa.Integer),
     }
 
 
-def insert_for(task_id: ColumnElement[Any], counted: CTE) -> Insert:
+def insert_for(task_id: sa.ColumnElement[Any], counted: sa.CTE) -> Insert:
     """Return the INSERT of tombstones at the revision that was counted."""
-    values = {"user_id": OWNER, "revision": counted.c.revision, "id": task_id}
-    source = select(*(value.label(name) for name, value in values.items())).where(
-        set_owner(), counted.c.revision.is_not(None)
-    )
-    return insert(ENDED).from_select(list(values), source)
+    values = {"revision": counted.c.revision, "id": task_id}
+    return insert_own(ENDED, values, counted.c.revision.is_not(None))
 
 
-def _write() -> Any:
-    ids = bindparam("ids", type_=ARRAY(Uuid))
+def _write() -> Statement:
+    ids = bindparam("ids", type_=ARRAY(sa.Uuid))
     new = func.cardinality(ids)
-    dropped = drop_old(new)
-    counted = update(OWNERS).values(counts_after(dropped, new)).where(*owner_scope(OWNERS))
-    return compile_sql(insert_for(func.unnest(ids), counted.returning(OWNERS.c.revision).cte("counted")))
+    counted = update_owner(counts_after(drop_old(new), new))
+    return compile_sql(insert_for(func.unnest(ids), counted))
 
 
 WRITE: Final = _write()
