@@ -1,8 +1,8 @@
 """Long work shares the event loop with requests and with other long work.
 
-These faults were tried, and a test failed for each: all long work continues in the next round; cancelled work gets the
-next turn, and then no other work does; no rest between slices; the same rest after every slice; the long rest although
-no small request is in progress.
+Each of these faults was once put into the code, and then a test failed: all long work continues in the next round;
+cancelled work gets the next turn, and then no other work does; no rest between slices; the same rest after every
+slice; the long rest although no small request is in progress.
 """
 
 import asyncio

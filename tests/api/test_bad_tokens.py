@@ -1,4 +1,4 @@
-"""A rejected token costs the database nothing: not a statement, not even a connection."""
+"""A request with an invalid token gets 401 without a connection to the database."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ def good_token() -> str:
 
 
 def bad_tokens() -> dict[str, str]:
-    """Make a bad token of each kind. Each test makes new ones: tokens made at the import could expire in a long run."""
+    """Make a bad token of each kind. Each test calls this, because all tokens expire after 15 minutes."""
     now = int(time.time())
     claims = {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": now, "exp": now + 900}
     return {
@@ -58,6 +58,7 @@ class FakeDatabase:
 
 @asynccontextmanager
 async def client_and_fake_database() -> AsyncIterator[tuple[httpx.AsyncClient, FakeDatabase]]:
+    """Start a service whose database is a fake one, and yield a client of the service and the database."""
     database = FakeDatabase()
     server = await asyncio.start_server(database.accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -70,7 +71,7 @@ async def client_and_fake_database() -> AsyncIterator[tuple[httpx.AsyncClient, F
 
 
 @pytest.mark.parametrize("name", ["of another issuer", "for another audience"])
-async def test_only_the_log_has_the_expected_claim(name: str) -> None:
+async def test_the_expected_issuer_and_audience_are_in_the_log_but_not_in_the_response(name: str) -> None:
     async with client_and_fake_database() as (client, _):
         with capture_logs() as logged:
             response = await client.get(

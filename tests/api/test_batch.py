@@ -16,14 +16,15 @@ from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 
-ID = str(a_task_id())
+ID = str(a_task_id())  # no task has this id
 
 
 async def batch(person: Person, *operations: Any, **arguments: Any) -> Any:
     return await person.ask("POST", "batch", json={"operations": operations}, **arguments)
 
 
-def places(answer: Any) -> set[str]:
+def pointers_of(answer: Any) -> set[str]:
+    """Return the places of the errors in a problem document."""
     return {error["pointer"] for error in answer.json()["errors"]}
 
 
@@ -93,7 +94,7 @@ async def test_an_absent_task_and_one_of_another_person_get_the_same_404_with_th
     answers = [await batch(ann, create, create, {"op": op, "id": id_}) for id_ in (ID, bobs["id"])]
 
     for answer in answers:
-        assert (answer.status_code, places(answer)) == (404, {"/operations/2"})
+        assert (answer.status_code, pointers_of(answer)) == (404, {"/operations/2"})
     absent, anothers = ({**answer.json(), "request_id": ""} for answer in answers)
     assert absent == anothers
     assert await ann.titles() == []
@@ -113,7 +114,7 @@ async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_the_cu
         {"op": "update", "id": other["id"], "if_match": '"1"', "title": "x"},
     )
 
-    assert (answer.status_code, places(answer)) == (412, {"/operations/1"})
+    assert (answer.status_code, pointers_of(answer)) == (412, {"/operations/1"})
     assert answer.headers["etag"] == '"2"'
     assert await ann.titles() == ["changed", "one"]
 
@@ -124,7 +125,7 @@ async def test_restoring_a_task_that_is_not_in_the_trash_gets_409_with_its_index
 
     answer = await batch(ann, {"op": "create", "title": "x"}, {"op": "restore", "id": task["id"]})
 
-    assert (answer.status_code, places(answer)) == (409, {"/operations/1"})
+    assert (answer.status_code, pointers_of(answer)) == (409, {"/operations/1"})
     assert len(await ann.titles()) == 1
 
 
@@ -140,7 +141,11 @@ async def test_a_full_list_gives_409_a_missing_if_match_428_and_an_absent_task_4
         any_version = await batch(ann, {"op": "complete", "id": task["id"], "if_match": "*"})
 
     assert (full.status_code, full.json()["type"]) == (409, "/problems/too-many-tasks")
-    assert (without_if_match.status_code, places(without_if_match), without_if_match.headers["etag"]) == (
+    assert (
+        without_if_match.status_code,
+        pointers_of(without_if_match),
+        without_if_match.headers["etag"],
+    ) == (
         428,
         {"/operations/0"},
         '"1"',
@@ -150,22 +155,22 @@ async def test_a_full_list_gives_409_a_missing_if_match_428_and_an_absent_task_4
 
 
 WRONG: dict[str, tuple[Any, set[str]]] = {
-    "nothing": ({}, {"/operations"}),
-    "no array": ({"operations": {}}, {"/operations"}),
+    "an empty object": ({}, {"/operations"}),
+    "an object for operations": ({"operations": {}}, {"/operations"}),
     "no operation": ({"operations": []}, {"/operations"}),
-    "too many": ({"operations": [{"op": "create", "title": "x"}] * 101}, {"/operations"}),
-    "something unknown": ({"operations": [{"op": "create", "title": "x"}], "x/y": 1}, {"/x~1y"}),
-    "no object": ({"operations": [1, None]}, {"/operations/0", "/operations/1"}),
-    "no op": ({"operations": [{}]}, {"/operations/0/op"}),
+    "101 operations": ({"operations": [{"op": "create", "title": "x"}] * 101}, {"/operations"}),
+    "an unknown member": ({"operations": [{"op": "create", "title": "x"}], "x/y": 1}, {"/x~1y"}),
+    "operations that are no objects": ({"operations": [1, None]}, {"/operations/0", "/operations/1"}),
+    "an operation without op": ({"operations": [{}]}, {"/operations/0/op"}),
     "an unknown op": (
         {"operations": [{"op": "move", "id": ID}, {"op": []}]},
         {"/operations/0/op", "/operations/1/op"},
     ),
-    "no title and no id": (
+    "operations without title or id": (
         {"operations": [{"op": op} for op in ("create", "update", "complete", "delete", "restore")]},
         {"/operations/0/title", *(f"/operations/{n}/id" for n in (1, 2, 3, 4))},
     ),
-    "broken rules": (
+    "invalid values": (
         {
             "operations": [
                 {"op": "create", "title": " ", "tags": ["a", "A", 1]},
@@ -177,11 +182,11 @@ WRONG: dict[str, tuple[Any, set[str]]] = {
             *("/operations/1/title", "/operations/1/due", "/operations/1/tags/1"),
         },
     ),
-    "the server's own": (
+    "members that only the server sets": (
         {"operations": [{"op": "create", "id": ID, "title": "x"}, {"op": "update", "id": ID, "version": 1}]},
         {"/operations/0/id", "/operations/1/version"},
     ),
-    "members of another kind": (
+    "members that another operation has": (
         {
             "operations": [
                 {"op": "delete", "id": ID, "permanent": True},
@@ -215,19 +220,19 @@ WRONG: dict[str, tuple[Any, set[str]]] = {
 
 
 @pytest.mark.parametrize(("body", "pointers"), WRONG.values(), ids=WRONG)
-async def test_every_error_is_reported_with_its_index(people: People, body: Any, pointers: set[str]) -> None:
+async def test_every_error_is_reported_with_its_place(people: People, body: Any, pointers: set[str]) -> None:
     ann = people.one()
 
     answer = await ann.ask("POST", "batch", json=body)
 
-    assert (answer.status_code, places(answer)) == (400, pointers)
+    assert (answer.status_code, pointers_of(answer)) == (400, pointers)
     assert await ann.titles() == []
 
 
 async def test_a_malformed_idempotency_key_is_one_of_the_reported_errors(people: People) -> None:
     answer = await batch(people.one(), {"op": "create"}, headers={"idempotency-key": '"'})
 
-    assert (answer.status_code, places(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
+    assert (answer.status_code, pointers_of(answer)) == (400, {"/Idempotency-Key", "/operations/0/title"})
 
 
 async def test_a_batch_of_two_megabytes_is_accepted_and_a_larger_one_refused(people: People) -> None:
@@ -245,14 +250,14 @@ async def test_a_batch_of_two_megabytes_is_accepted_and_a_larger_one_refused(peo
     assert created.json()["open"] == 100
 
 
-async def test_one_operation_of_more_than_256_kilobytes_is_413_before_its_errors_are_reported(
+async def test_an_operation_of_more_than_256_kilobytes_gets_413_even_if_it_has_other_errors(
     people: People,
 ) -> None:
     ann = people.one()
-    small, large = {"op": "create", "title": "x" * 260_000}, {"op": "create", "title": "x" * 270_000}
+    below_limit, above_limit = ({"op": "create", "title": "x" * length} for length in (260_000, 270_000))
 
-    assert (await batch(ann, small)).status_code == 400
-    assert (await batch(ann, small, large)).status_code == 413
+    assert (await batch(ann, below_limit)).status_code == 400  # the title is too long
+    assert (await batch(ann, below_limit, above_limit)).status_code == 413
 
 
 async def test_a_batch_with_an_idempotency_key_is_done_once(people: People) -> None:
@@ -272,14 +277,16 @@ async def test_a_batch_with_an_idempotency_key_is_done_once(people: People) -> N
     assert await ann.titles() == ["x", "x"]
 
 
-async def test_exactly_one_of_several_batches_racing_for_one_version_succeeds(people: People) -> None:
+async def test_of_ten_batches_at_once_that_require_the_same_versions_exactly_one_succeeds(
+    people: People,
+) -> None:
     ann = people.one()
     tasks = [await ann.create() for _ in range(5)]
 
-    for round_ in range(1, 6):
+    for version in range(1, 6):
         writes = [
             [
-                {"op": "update", "id": task["id"], "if_match": f'"{round_}"', "title": f"{round_} {writer}"}
+                {"op": "update", "id": task["id"], "if_match": f'"{version}"', "title": f"{version} {writer}"}
                 for task in order
             ]
             for writer, order in enumerate([tasks, tasks[::-1]] * 5)

@@ -77,7 +77,9 @@ async def test_each_wrong_parameter_is_reported_with_its_place(people: People, q
     assert [error["pointer"] for error in response.json()["errors"]] == [WRONG[query]]
 
 
-async def test_a_changed_token_or_one_of_another_person_or_a_list_cursor_is_refused(people: People) -> None:
+async def test_a_changed_token_a_token_of_another_person_and_a_list_cursor_are_refused(
+    people: People,
+) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     for number in range(2):
         await ann.create(f"task {number}")
@@ -92,11 +94,13 @@ async def test_a_changed_token_or_one_of_another_person_or_a_list_cursor_is_refu
 
 @pytest.mark.parametrize(
     "token",
-    [ChangesToken(2**62 - 1), ChangesToken(2), ChangesToken(2, base=2**62 - 1)],
+    [
+        ChangesToken(2**62 - 1),  # later than any revision, as after a restored backup
+        ChangesToken(2),  # so old that deletions after it may be forgotten
+        ChangesToken(2, base=2**62 - 1),  # of a first read that began later than any revision
+    ],
 )
-async def test_a_token_above_the_revision_or_below_the_floor_gets_410(
-    people: People, token: ChangesToken
-) -> None:
+async def test_a_token_that_is_too_new_or_too_old_gets_410(people: People, token: ChangesToken) -> None:
     ann = people.one()
     await ann.create()
 
@@ -107,7 +111,7 @@ async def test_a_token_above_the_revision_or_below_the_floor_gets_410(
     assert (await ann.ask("GET", "changes")).status_code == 200
 
 
-async def test_a_forged_token_without_a_valid_revision_is_refused(people: People) -> None:
+async def test_a_forged_token_with_a_revision_above_the_possible_ones_is_refused(people: People) -> None:
     ann = people.one()
     token = cursors.write_token(ChangesToken(2**62), UserId(ann.user_id))
 

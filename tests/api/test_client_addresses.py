@@ -19,7 +19,7 @@ def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ())
 
 
 @pytest.mark.parametrize(
-    ("peer", "name"),
+    ("peer", "counted_as"),
     [
         ("192.0.2.1", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -35,9 +35,9 @@ def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ())
     "clients", [ClientAddresses(), ClientAddresses(PROXIES)], ids=["no proxy", "proxies"]
 )
 def test_a_client_is_counted_by_its_ipv4_address_or_ipv6_64_prefix(
-    clients: ClientAddresses, peer: str | None, name: str
+    clients: ClientAddresses, peer: str | None, counted_as: str
 ) -> None:
-    assert clients.address_of(request_from(peer)) == name
+    assert clients.address_of(request_from(peer)) == counted_as
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAd
 
 
 @pytest.mark.parametrize(
-    ("forwarded", "name"),
+    ("forwarded", "counted_as"),
     [
         (["192.0.2.1"], "192.0.2.1"),
         (["192.0.2.1:5678"], "192.0.2.1"),
@@ -77,9 +77,9 @@ def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAd
     ],
 )
 def test_behind_trusted_proxies_the_client_is_the_rightmost_address_that_is_no_proxy(
-    forwarded: list[str], name: str
+    forwarded: list[str], counted_as: str
 ) -> None:
-    assert ClientAddresses(PROXIES).address_of(request_from(PROXY, *forwarded)) == name
+    assert ClientAddresses(PROXIES).address_of(request_from(PROXY, *forwarded)) == counted_as
 
 
 @pytest.mark.parametrize(

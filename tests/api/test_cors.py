@@ -1,4 +1,4 @@
-"""`CORS_ORIGINS=https://*.example.com` allows origins with exactly one label for the `*`, as previews of a front end have."""
+"""`CORS_ORIGINS`: a `*` is exactly one label of a host name, and the log names refused origins."""
 
 from collections.abc import AsyncIterator
 
@@ -82,7 +82,7 @@ async def test_a_page_of_any_other_origin_may_not_send_requests(
 
 
 def preflights(*origins: str | bytes) -> list[dict[str, object]]:
-    """Answer a preflight of each origin, and return the lines of the log."""
+    """Answer a CORS preflight from each origin, and return the lines that this adds to the log."""
     cors = Cors(["https://app.example.com"])
     with capture_logs() as logged:
         for origin in origins:

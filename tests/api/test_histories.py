@@ -1,6 +1,6 @@
 """Random histories of requests by two people: the service and a simple model agree after every step.
 
-`docs/decisions/0008-histories.md` lists the faults that were tried. This test found each of them.
+`docs/decisions/0008-histories.md` lists faults that were put into the code. This test found each of them.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 HISTORIES = 200
 STEPS = 24
-SHORT = 14  # characters of a position; with this limit, tasks are often spread
+SHORT = 14  # characters: positions are so short that a move often has no room, which is rare otherwise
 
 
 class Histories(Batches, Writes, Reads, Changes):
@@ -36,6 +36,7 @@ async def migrated(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def sync_app(migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncApp]:
+    """The service, with short positions."""
     monkeypatch.setattr("app.domain.position.CROWDED", SHORT)
     app = SyncApp(migrated)
     yield app

@@ -75,7 +75,7 @@ async def test_head_gets_the_headers_of_get_without_the_body(people: People, pat
 async def test_a_stopping_service_writes_all_lines_of_its_log(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "FLUSH_AFTER", 60)
+    monkeypatch.setattr(logs, "FLUSH_AFTER", 60)  # seconds: no line is written before the service stops
     logs.configure("info", "json")
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         await client.get("/health")
@@ -85,7 +85,7 @@ async def test_a_stopping_service_writes_all_lines_of_its_log(
     assert logs._pending == 0
 
 
-async def test_head_sends_no_body_even_if_the_server_would_pass_it_on(database_url: str) -> None:
+async def test_the_application_itself_sends_no_body_to_head(database_url: str) -> None:
     app = compose(Settings.from_env(environment_for(database_url)))
     sent: list[dict[str, Any]] = []
 

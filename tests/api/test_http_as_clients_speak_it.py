@@ -1,4 +1,4 @@
-"""HTTP as existing clients use it: a habit of a client, and the response that the client needs."""
+"""HTTP as existing clients use it. Each test has a habit of some client, and the response that this client needs."""
 
 import gzip
 import json

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 
@@ -20,6 +18,7 @@ from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import NOON, a_task_id
 from tests.support.in_process import client_of
+from tests.support.locks import locked_owner, until_blocked
 from tests.support.people import People, Person
 from tests.support.servers.pgbouncer import pgbouncer
 
@@ -142,7 +141,7 @@ async def test_the_same_key_with_another_body_is_refused_and_nothing_done(people
     assert await ann.titles() == [TITLE["title"]]
 
 
-async def test_a_toggle_and_a_set_with_one_key_are_different_requests(people: People) -> None:
+async def test_a_toggle_and_a_complete_with_one_key_are_different_requests(people: People) -> None:
     ann, key = people.one(), key_header()
     path = f"{(await ann.create())['id']}/complete"
     await ann.ask("PATCH", path, headers=key)
@@ -228,7 +227,7 @@ async def test_a_quoted_key_may_contain_escaped_characters(people: People) -> No
 
 
 async def fifty_at_once(ann: Person) -> None:
-    """Send one request fifty times at once, and check every response."""
+    """Send one request fifty times at once. Check that one task is created, and that each client gets it or 409."""
     key = key_header()
 
     answers = await asyncio.gather(*(ann.ask("POST", json=TITLE, headers=key) for _ in range(50)))
@@ -244,7 +243,7 @@ async def fifty_at_once(ann: Person) -> None:
     assert len(await ann.titles()) == 1
 
 
-async def test_fifty_identical_requests_at_once_create_one_task_and_the_others_get_its_response_or_a_retry(
+async def test_fifty_identical_requests_at_once_create_one_task_and_get_its_response_or_must_retry(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
@@ -257,37 +256,12 @@ async def test_through_a_transaction_pooler_fifty_identical_requests_create_one_
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
-    with pgbouncer(database_url, tmp_path) as through:
-        env = environment_for(f"{through}?pgbouncer=true", REQUEST_TIMEOUT="30")
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        env = environment_for(f"{pooler_url}?pgbouncer=true", REQUEST_TIMEOUT="30")
         app = compose(Settings.from_env(env))
         async with client_of(app) as client:
             everybody = [People(client).one(f"ann{number}") for number in range(4)]
             await asyncio.gather(*map(fifty_at_once, everybody))
-
-
-@asynccontextmanager
-async def locked_owner(database_url: str, ann: Person) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Lock Ann's row in `task_owners`, and yield the function that unlocks it."""
-    blocker = await asyncpg.connect(database_url)
-    transaction = blocker.transaction()
-    await transaction.start()
-    await blocker.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", ann.user_id)
-    try:
-        yield transaction.commit
-    finally:
-        await blocker.close()
-
-
-async def until_blocked(database_url: str, count: int) -> None:
-    """Wait until at least this many statements wait for a lock."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH %'"
-        async with asyncio.timeout(5):
-            while await connection.fetchval(query) < count:  # noqa: ASYNC110 - another process changes it
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
 
 
 async def test_while_the_first_request_runs_the_second_waits_and_gets_the_same_response(
@@ -296,11 +270,10 @@ async def test_while_the_first_request_runs_the_second_waits_and_gets_the_same_r
     ann, key = people.one(), key_header()
     path = f"{(await ann.create())['id']}/complete"
 
-    async with locked_owner(database_url, ann) as unlock:
+    async with locked_owner(database_url, ann.user_id):
         both = [asyncio.create_task(ann.ask("PATCH", path, headers=key)) for _ in range(2)]
         await until_blocked(database_url, 2)
-        await unlock()
-        answers = [await each for each in both]
+    answers = [await each for each in both]
 
     assert comparable(answers[0]) == comparable(answers[1])
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]
@@ -315,17 +288,16 @@ async def test_a_repeated_request_that_waited_too_long_is_refused_and_the_first_
     ann, key = people.one(), key_header()
     await ann.create()
 
-    async with locked_owner(database_url, ann) as unlock:
+    async with locked_owner(database_url, ann.user_id):
         first = asyncio.create_task(ann.ask("POST", json=TITLE, headers=key))
-        await until_blocked(database_url, 1)
+        await until_blocked(database_url)
         second = await ann.ask("POST", json=TITLE, headers=key)
-        other = await people.one().ask("POST", json=TITLE, headers=key)
+        other_person = await people.one().ask("POST", json=TITLE, headers=key)
         was_waiting = not first.done()
-        await unlock()
 
     assert (second.status_code, second.headers["retry-after"]) == (409, "1")
     assert second.json()["type"] == "/problems/key-in-flight"
-    assert other.status_code == 201
+    assert other_person.status_code == 201
     assert was_waiting
     assert (await first).status_code == 201
     assert len(await ann.titles()) == 2
@@ -378,9 +350,9 @@ async def test_a_new_stored_response_deletes_old_ones_of_the_same_owner_only(
 
     await ann.ask("POST", json=TITLE, headers=key_header())
 
-    kept = f"""SELECT json_object_agg(user_id, n) FROM (SELECT user_id, count(*) n FROM kept_answers
+    stored = f"""SELECT json_object_agg(user_id, n) FROM (SELECT user_id, count(*) n FROM kept_answers
               WHERE user_id IN ('{ann.user_id}', '{bob.user_id}') GROUP BY 1) x"""
-    assert json.loads(postgres.query(kept, database_url.rpartition("/")[2])) == {
+    assert json.loads(postgres.query(stored, database_url.rpartition("/")[2])) == {
         ann.user_id: 2,
         bob.user_id: 1,
     }

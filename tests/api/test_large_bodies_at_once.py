@@ -1,4 +1,4 @@
-"""Large bodies of all people share the memory in which they are worked on."""
+"""A large body waits for its turn while the large bodies that the service works on take all the memory allowed."""
 
 import asyncio
 
@@ -10,15 +10,14 @@ from app.domain.errors import TooBusy, TooManyBodies
 QUARTER = AT_WORK_MAX // 4
 
 
-async def take_all(bodies: LargeBodies) -> list[EndTurn]:
+async def take_all_memory(bodies: LargeBodies) -> list[EndTurn]:
+    """Let four people each have a body that takes a quarter of the memory."""
     return [await bodies.turn(f"person {number}", QUARTER) for number in range(4)]
 
 
-async def test_given_no_free_memory_then_the_smallest_body_goes_first_and_equal_ones_in_order_of_arrival() -> (
-    None
-):
+async def test_of_the_waiting_bodies_the_smallest_goes_first_and_equal_ones_go_in_order_of_arrival() -> None:
     bodies, order = LargeBodies(), []
-    turns = await take_all(bodies)
+    turns = await take_all_memory(bodies)
 
     async def work(name: str, size: int) -> None:
         end_turn = await bodies.turn(name, size)
@@ -43,7 +42,7 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bodies = LargeBodies()
-    turns = await take_all(bodies)
+    turns = await take_all_memory(bodies)
     monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.05)
 
     with pytest.raises(TooBusy):
@@ -61,7 +60,7 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
 
 async def test_a_body_whose_client_disconnects_when_its_turn_comes_takes_no_memory() -> None:
     bodies = LargeBodies()
-    turns = await take_all(bodies)
+    turns = await take_all_memory(bodies)
     waiting = asyncio.create_task(bodies.turn("ann", QUARTER))
     await asyncio.sleep(0)
 

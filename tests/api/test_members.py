@@ -93,15 +93,18 @@ async def test_the_server_sets_completed_at(people: People) -> None:
     assert reopened["completed_at"] is None
 
 
-async def test_a_full_list_gets_its_own_type_of_conflict(full_people: People) -> None:
+async def test_at_the_limit_of_tasks_a_create_gets_409_until_a_task_is_deleted_permanently(
+    full_people: People,
+) -> None:
     ann = full_people.one()
     tasks = [await ann.create() for _ in range(3)]
 
     refused = await ann.ask("POST", json={"title": "x"})
     await ann.ask("DELETE", tasks[0]["id"])
-    still_refused = await ann.ask("POST", json={"title": "x"})
+    with_one_in_the_trash = await ann.ask("POST", json={"title": "x"})
     await ann.ask("DELETE", f"{tasks[0]['id']}?permanent=true")
     accepted = await ann.ask("POST", json={"title": "x"})
 
-    assert [r.status_code for r in (refused, still_refused, accepted)] == [409, 409, 201]
+    statuses = [response.status_code for response in (refused, with_one_in_the_trash, accepted)]
+    assert statuses == [409, 409, 201]
     assert refused.json()["type"] == "/problems/too-many-tasks"

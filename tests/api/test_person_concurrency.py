@@ -1,12 +1,11 @@
 """The limits on one person's concurrent statements and large bodies, as clients see them.
 
-These faults were tried, and a test failed for each: no limit on a person's statements; two large bodies of a person at
-once; an endless wait for a turn; the rows of a batch prepared inside its transaction.
+Each of these faults was once put into the code, and then a test failed: no limit on a person's statements; two large
+bodies of a person at once; an endless wait for a turn; the rows of a batch prepared inside its transaction.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +22,12 @@ from app.infra.postgres.slow_share import SlowShare
 from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of
+from tests.support.locks import locked_owner, until_blocked
 from tests.support.people import People
 
 pytestmark = pytest.mark.server
 
-RUNNING = 2  # PERSON_CONCURRENCY
+RUNNING = 2  # statements of one person that may run at once
 REFUSED = 5  # requests for which the queue has no place
 
 
@@ -38,9 +38,7 @@ async def test_given_blocked_statements_of_one_person_then_others_and_readiness_
     async with client_of(compose(Settings.from_env(env))) as client:
         ann, bob = People(client).one(), People(client).one()
         assert (await ann.ask("POST", json={"title": "first"})).status_code == 201
-        holder = await asyncpg.connect(database_url)
-        async with holder.transaction():
-            await holder.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", ann.user_id)
+        async with locked_owner(database_url, ann.user_id):
             asking = [
                 asyncio.create_task(ann.ask("POST", json={"title": "x"}))
                 for _ in range(RUNNING * (1 + QUEUE) + REFUSED)
@@ -50,7 +48,6 @@ async def test_given_blocked_statements_of_one_person_then_others_and_readiness_
             others = (await bob.ask("POST", json={"title": "bob's"})).status_code
             ready = (await client.get("/health/ready")).status_code
         answers = [answer.status_code for answer in await asyncio.gather(*asking)]
-        await holder.close()
         after = (await ann.ask("POST", json={"title": "last"})).status_code
 
     assert (first.status_code, first.json()["type"]) == (429, "/problems/too-many-at-once")
@@ -60,36 +57,12 @@ async def test_given_blocked_statements_of_one_person_then_others_and_readiness_
     assert set(answers) == {201, 429}
 
 
-IN_TRANSACTION = (
+OPEN_TRANSACTIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
 )
 LARGE = {"op": "create", "title": "x", "description": "x" * 9_000}
 BATCH = {"operations": [LARGE] * 40}
-REFUSED_BODY = {"unknown": "x" * SMALL_BODY}
-
-
-@asynccontextmanager
-async def locked_owner(database_url: str, user_id: str) -> AsyncIterator[None]:
-    """Lock the row in `task_owners` that each write of the person locks, until the block ends."""
-    holder = await asyncpg.connect(database_url)
-    try:
-        async with holder.transaction():
-            await holder.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", user_id)
-            yield
-    finally:
-        await holder.close()
-
-
-async def until_blocked(database_url: str, count: int = 1) -> None:
-    """Wait until at least this many statements wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    connection = await asyncpg.connect(database_url)
-    try:
-        async with asyncio.timeout(5):
-            while await connection.fetchval(waiting) < count:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
+REFUSED_BODY = {"unknown": "x" * SMALL_BODY}  # a large body, which gets 400
 
 
 @pytest.mark.parametrize(
@@ -103,7 +76,7 @@ async def until_blocked(database_url: str, count: int = 1) -> None:
         ("POST", f"{UUID(int=1)}/move"),
     ],
 )
-async def test_given_a_blocked_large_body_then_only_the_next_large_body_of_its_person_waits(
+async def test_while_a_large_body_is_in_progress_only_the_next_large_body_of_its_person_waits(
     database_url: str, method: str, path: str
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
@@ -168,7 +141,7 @@ async def test_the_rows_of_a_batch_are_prepared_before_its_transaction(
 
     async def count_transactions(operations: Sequence[Operation], **values: Any) -> task_batch.Batch:
         connection = await asyncpg.connect(database_url)
-        transactions.append(await connection.fetchval(IN_TRANSACTION))
+        transactions.append(await connection.fetchval(OPEN_TRANSACTIONS))
         await connection.close()
         return await prepare(operations, **values)
 
@@ -180,10 +153,10 @@ async def test_the_rows_of_a_batch_are_prepared_before_its_transaction(
     assert (done.status_code, transactions) == (200, [0])
 
 
-async def test_a_search_or_a_summary_without_a_turn_is_told_so_and_the_database_is_not_blamed(
+async def test_given_too_many_searches_and_summaries_then_the_next_one_gets_503_with_that_reason(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The share has no place here: as if all its places, and those to wait, were taken by others."""
+    """A `SlowShare` of size 0 is always full, as if other people's searches ran and waited."""
     monkeypatch.setattr(
         "app.infra.postgres.database.SlowShare", lambda size, used_time: SlowShare(0, used_time)
     )

@@ -216,7 +216,7 @@ async def test_without_a_trusted_proxy_x_forwarded_for_does_not_avoid_the_limit(
     assert refused.status_code == 429
 
 
-async def test_requests_for_always_new_kinds_of_lists_compile_no_more_statements_than_the_rate_limit_allows(
+async def test_requests_for_many_kinds_of_lists_compile_no_more_statements_than_the_rate_limit_allows(
     people_with: PeopleWith,
 ) -> None:
     queries = [

@@ -10,6 +10,7 @@ from app.api.backpressure import IncomingBody
 
 
 async def never_ending() -> HTTPRequestEvent:
+    """Receive a part of a body that never ends."""
     await asyncio.sleep(0.01)
     return {"type": "http.request", "body": b"x", "more_body": True}
 
@@ -22,7 +23,7 @@ async def test_beyond_the_limit_of_a_worker_the_rest_of_the_next_body_is_not_rea
     await asyncio.sleep(0)
 
     async with asyncio.timeout(30):
-        await IncomingBody(never_ending).read_on(3600)
+        await IncomingBody(never_ending).read_on(3600)  # returns at once, and not after an hour
     for each in reading:
         each.cancel()
     await asyncio.gather(*reading, return_exceptions=True)

@@ -1,7 +1,8 @@
 """How the body of a request is received, and how a batch is read.
 
-These faults were tried, and a test failed for each: `Content-Length` not checked; a disconnect taken for the end of the
-body; no turn for other work after an operation was parsed, read, made or hashed; a fingerprint of the operations alone.
+Each of these faults was once put into the code, and then a test failed: `Content-Length` not checked; a disconnect
+taken for the end of the body; no turn for other work after an operation was parsed, read, made or hashed; a
+fingerprint of the operations alone.
 """
 
 import json

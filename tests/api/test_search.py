@@ -109,9 +109,10 @@ class Searcher:
     """A person who has all tasks of `TASKS`."""
 
     owner: Person
-    names: dict[str, str]
+    names: dict[str, str]  # in `TASKS`, by the id of the task
 
     async def found(self, query: str) -> set[str]:
+        """Return the names of the tasks that a search finds."""
         response = await self.search(query)
         assert response.status_code == 200, response.text
         return {self.names[task["id"]] for task in response.json()}
@@ -132,7 +133,9 @@ async def searcher(people: People) -> Searcher:
 
 
 @pytest.mark.parametrize(("query", "expected"), FOUND.items())
-async def test_a_search_finds_the_expected_titles(searcher: Searcher, query: str, expected: str) -> None:
+async def test_a_search_finds_exactly_the_expected_tasks(
+    searcher: Searcher, query: str, expected: str
+) -> None:
     assert await searcher.found(query) == set(expected.split())
 
 

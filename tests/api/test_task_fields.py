@@ -1,6 +1,7 @@
-"""A field of a task is described once.
+"""Each field of a task has one description, in `app.api.task_fields`.
 
-These faults were tried, and a test failed for each: a field without a reader, and one without a description.
+Each of these faults was once put into the code, and then a test failed: a field without a reader, and one without a
+description.
 """
 
 from dataclasses import fields

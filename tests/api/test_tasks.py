@@ -117,7 +117,7 @@ async def test_a_user_id_of_any_characters_works_in_a_path(people: People, stran
     assert (await ann.ask("GET", location)).json() == task
 
 
-async def test_a_user_id_with_a_slash_is_reached_by_me_only(people: People) -> None:
+async def test_the_list_of_a_user_id_with_a_slash_has_only_the_path_with_me(people: People) -> None:
     ann = people.one("a/b")
 
     created = await ann.ask("POST", "/api/me/tasks", json={"title": "x"})
@@ -213,7 +213,7 @@ async def test_an_empty_update_changes_nothing(people: People) -> None:
     assert (await ann.ask("PUT", task["id"], json={})).json() == task
 
 
-async def test_the_whole_task_can_be_sent_back(people: People) -> None:
+async def test_an_update_with_a_whole_task_ignores_its_read_only_fields(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 
@@ -279,7 +279,7 @@ async def test_completing_with_a_body_sets_the_value_and_is_safe_to_repeat(
 @pytest.mark.parametrize(
     "body", [b"[]", b"true", b'{"completed":1}', b'{"completed":"true"}', b'{"completed":null}']
 )
-async def test_completing_with_a_body_without_completed_is_refused(people: People, body: bytes) -> None:
+async def test_completing_with_an_invalid_body_is_refused(people: People, body: bytes) -> None:
     ann = people.one()
     task = await ann.create()
 

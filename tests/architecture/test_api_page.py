@@ -1,7 +1,7 @@
 """docs/api.md, "Limits": each figure is the constant or the setting of the code, and each problem has its status.
 
-Faults put in on purpose, each found by a test: a wrong figure, a changed constant, a row without a source, a wrong
-status.
+Each of these faults was once put in, and then a test failed: a wrong figure, a changed constant, a row without a
+source, a wrong status.
 """
 
 import re

@@ -1,7 +1,7 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
-These faults were tried, and a test failed for each: a place that the code no longer has; a step left out of each
-section; a migration with a number that the code has taken; a guard that was removed.
+Each of these faults was once put into the code, and then a test failed: a place that the code no longer has; a step
+left out of each section; a migration with a number that the code has taken; a guard that was removed.
 """
 
 import os
@@ -134,6 +134,7 @@ def copy_of(source: Path, target: Path) -> None:
 
 
 def blocks_of_the_page() -> list[str]:
+    """Return the page's blocks of code, without their indentation."""
     return [textwrap.dedent(block) for block in BLOCK.findall((ROOT / "docs/changing.md").read_text())]
 
 
@@ -170,6 +171,7 @@ def shorten_histories(copy: Path) -> None:
 
 
 def run(copy: Path, *arguments: str) -> None:
+    """Run Python with these arguments in the copy, and check that it succeeds."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -1,7 +1,7 @@
 """docs/operations.md is complete: each setting, problem type and metric has a row, and no row is stale.
 
-Faults put in on purpose, each found by a test: a setting, a problem or a metric without a row,
-a row of something that was removed.
+Each of these faults was once put in, and then a test failed: a setting, a problem or a metric without a row, a row of
+something that was removed.
 """
 
 import importlib
@@ -30,15 +30,18 @@ def rows_of(heading: str) -> set[str]:
 
 
 def settings_read() -> set[str]:
+    """Return the settings that the code names."""
     source = "".join(file.read_text() for file in SETTINGS.glob("*.py"))
     return {name for name in NAME.findall(source) if len(name) > 3}
 
 
 def settings_listed() -> set[str]:
+    """Return the settings of `.env.example`."""
     return set(re.findall(r"^([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 
 
 def problems() -> Iterator[Problem]:
+    """Yield every problem of the code; the same one may come twice."""
     yield from PROBLEMS.values()
     for module in pkgutil.walk_packages(app.api.__path__, "app.api."):
         yield from (
@@ -75,7 +78,7 @@ def test_the_row_of_about_blank_has_each_status_of_a_problem_without_a_name() ->
     assert statuses == [problem.status for problem in WITHOUT_SLUG]
 
 
-def test_the_serving_role_gets_rights_on_every_view() -> None:
+def test_the_page_grants_the_serving_role_rights_on_every_view() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     (granted,) = re.findall(
         r"^GRANT SELECT, INSERT, UPDATE, DELETE ON (.+) TO taskward_serving;$", page, re.MULTILINE
@@ -89,6 +92,5 @@ def test_each_metric_has_a_row() -> None:
         (ROOT / "src" / "app" / name).read_text() for name in ("metrics.py", "cli/metrics_endpoint.py")
     )
 
-    assert rows_of("Metrics") == set(
-        re.findall(r'"(taskward_\w+)"', source.replace("taskward_build", "taskward_build_info"))
-    )
+    exported = source.replace("taskward_build", "taskward_build_info")  # the client library adds `_info`
+    assert rows_of("Metrics") == set(re.findall(r'"(taskward_\w+)"', exported))

@@ -1,4 +1,4 @@
-"""Things that only one place does."""
+"""What only certain modules of the application may do."""
 
 import re
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 SRC = Path(__file__).parent.parent.parent / "src" / "app"
 
 
-def places(pattern: str) -> set[str]:
-    """Return the modules whose text matches."""
+def modules_with(pattern: str) -> set[str]:
+    """Return the modules in whose source a pattern occurs."""
     return {
         str(file.relative_to(SRC))
         for file in SRC.rglob("*.py")
@@ -18,16 +18,16 @@ def places(pattern: str) -> set[str]:
 
 
 def test_only_the_verification_of_a_token_makes_a_user_id() -> None:
-    assert places(r"\bUserId\(") == {"infra/auth/jwt_verifier.py"}
+    assert modules_with(r"\bUserId\(") == {"infra/auth/jwt_verifier.py"}
 
 
 def test_only_one_module_gives_a_repository_its_owner() -> None:
-    assert places(r"\bNeonTaskRepository\((?!protocol)[^)]*owner=") == {"infra/tasks.py"}
+    assert modules_with(r"\bNeonTaskRepository\((?!protocol)[^)]*owner=") == {"infra/tasks.py"}
 
 
 def test_only_documentation_and_health_are_public() -> None:
-    assert places(r"\bPublicRoute\b") == {"api/middleware/authentication.py", "api/responses.py"}
-    assert places(r"\bget_public\b") == {
+    assert modules_with(r"\bPublicRoute\b") == {"api/middleware/authentication.py", "api/responses.py"}
+    assert modules_with(r"\bget_public\b") == {
         "api/responses.py",
         "api/docs.py",
         "api/health.py",
@@ -37,8 +37,8 @@ def test_only_documentation_and_health_are_public() -> None:
 
 
 def test_only_one_module_reads_the_asgi_scope() -> None:
-    assert places(r"\bscope(\[|\.(get|setdefault|pop)\b)|\bin scope\b") == {"api/context.py"}
-    assert places(r"\bopt(=|\.|\[)|\.state\b") == set()
+    assert modules_with(r"\bscope(\[|\.(get|setdefault|pop)\b)|\bin scope\b") == {"api/context.py"}
+    assert modules_with(r"\bopt(=|\.|\[)|\.state\b") == set()
 
 
 def test_imports_point_inward() -> None:

@@ -16,11 +16,12 @@ from tests.support.factories import MANY, TaskFactory, a_task_id, later, someone
 
 @pytest.fixture
 def mine(repository_of: RepositoryOf) -> TaskRepository:
+    """The tasks of one person."""
     return repository_of(someone())
 
 
 async def applied(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> list[Any]:
-    """Apply the operations, and return the task that each one returns."""
+    """Apply the operations, and return the task that each one returns; None for a deletion."""
     done = await mine.apply(operations, at=later(1), at_most=at_most)
     return [None if one is None else read(one) for one in done]
 
@@ -30,6 +31,7 @@ async def revision_of(mine: TaskRepository) -> int:
 
 
 async def everything(mine: TaskRepository) -> Any:
+    """Return the tasks outside the trash, and the revision."""
     page = await mine.page(200, after=None)
     return read(page), page.revision
 
@@ -56,28 +58,27 @@ async def test_added_tasks_are_listed_in_the_requested_order(repository_of: Repo
 async def test_each_operation_of_a_batch_does_the_same_as_its_own_method(repository_of: RepositoryOf) -> None:
     changed, trashed, restored, new = (TaskFactory.build() for _ in range(4))
     owner = someone()
-    transaction, apart = repository_of(owner), repository_of(someone())
+    by_batch, by_methods = repository_of(owner), repository_of(someone())
     changes = TaskChanges(title="changed", completed=True, due=Due.parse("2026-01-09"), tags=("a",))
-    for repository in (transaction, apart):
+    for repository in (by_batch, by_methods):
         for task in (changed, trashed, restored):
             await repository.add(task, at_most=MANY)
         await repository.trash(restored.id, at=later(0))
 
-    one, two, three, four = await applied(
-        transaction, Restore(restored.id), Trash(trashed.id), new, Change(changed.id, changes)
+    results = await applied(
+        by_batch, Restore(restored.id), new, Change(changed.id, changes), Trash(trashed.id)
     )
 
-    alone = [
-        await apart.restore(restored.id, at=later(1)),
-        await apart.add(new, at_most=MANY),
-        await apart.change(changed.id, changes, at=later(1)),
+    expected = [
+        await by_methods.restore(restored.id, at=later(1)),
+        await by_methods.add(new, at_most=MANY),
+        await by_methods.change(changed.id, changes, at=later(1)),
     ]
-    await apart.trash(trashed.id, at=later(1))
-    assert [one, three, four] == [{**read(task), "user_id": owner} for task in alone]
-    assert two is None
+    await by_methods.trash(trashed.id, at=later(1))
+    assert results == [*({**read(task), "user_id": owner} for task in expected), None]
     with pytest.raises(TaskNotFound):
-        await transaction.show(trashed.id)
-    assert read(await transaction.restore(trashed.id, at=later(2)))["version"] == 3
+        await by_batch.show(trashed.id)
+    assert read(await by_batch.restore(trashed.id, at=later(2)))["version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -102,14 +103,13 @@ async def test_a_change_of_one_field_keeps_the_others(
     task = TaskFactory.build(
         completed=True, completed_at=later(0), due=Due.parse("2026-01-01"), tags=("É", "a")
     )
-    owner, alike = someone(), someone()
-    mine, other = repository_of(owner), repository_of(alike)
-    for repository in (mine, other):
+    by_batch, by_method = repository_of(someone()), repository_of(other_owner := someone())
+    for repository in (by_batch, by_method):
         await repository.add(task, at_most=MANY)
 
-    (done,) = await applied(mine, Change(task.id, changes))
+    (done,) = await applied(by_batch, Change(task.id, changes))
 
-    assert {**done, "user_id": alike} == read(await other.change(task.id, changes, at=later(1)))
+    assert {**done, "user_id": other_owner} == read(await by_method.change(task.id, changes, at=later(1)))
 
 
 async def test_changes_of_different_tasks_do_not_affect_each_other(mine: TaskRepository) -> None:
@@ -149,7 +149,7 @@ async def test_a_batch_increments_the_revision_once(mine: TaskRepository) -> Non
     assert await revision_of(mine) == before + 2
 
 
-async def refused(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> DomainError:
+async def refusal_of(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> DomainError:
     """Check that the whole batch is refused and writes nothing, and return the error."""
     before = await everything(mine)
     with pytest.raises(DomainError) as raised:
@@ -161,22 +161,22 @@ async def refused(mine: TaskRepository, *operations: Operation, at_most: int = M
 async def test_an_absent_or_trashed_task_or_one_of_another_person_is_not_found_and_nothing_is_written(
     repository_of: RepositoryOf,
 ) -> None:
-    mine, of_bob = repository_of(someone("ann")), repository_of(someone("bob"))
+    mine, tasks_of_bob = repository_of(someone("ann")), repository_of(someone("bob"))
     task, gone, bobs = (TaskFactory.build() for _ in range(3))
     await mine.add(task, at_most=MANY)
     await mine.add(gone, at_most=MANY)
     await mine.trash(gone.id, at=later(0))
-    await of_bob.add(bobs, at_most=MANY)
+    await tasks_of_bob.add(bobs, at_most=MANY)
 
     for absent in (a_task_id(), gone.id, bobs.id):
         for operation in (Change(absent, TaskChanges(title="x")), Trash(absent)):
-            refusal = await refused(
+            refusal = await refusal_of(
                 mine, TaskFactory.build(), Change(task.id, TaskChanges(title="x")), operation
             )
             assert (type(refusal), refusal.operation) == (TaskNotFound, 2)
     for absent in (a_task_id(), bobs.id):
-        assert isinstance(await refused(mine, TaskFactory.build(), Restore(absent)), TaskNotFound)
-    assert read(await of_bob.show(bobs.id))["title"] == bobs.title
+        assert isinstance(await refusal_of(mine, TaskFactory.build(), Restore(absent)), TaskNotFound)
+    assert read(await tasks_of_bob.show(bobs.id))["title"] == bobs.title
 
 
 @pytest.mark.parametrize("versions", [frozenset({2}), frozenset[int](), MissingVersions()], ids=str)
@@ -194,7 +194,9 @@ async def test_one_task_of_another_version_refuses_the_whole_batch(
         Trash(task.id, versions),
         Restore(gone.id, versions - {2}),
     ):
-        refusal = await refused(mine, Change(other.id, TaskChanges(title="x"), frozenset({1, 9})), operation)
+        refusal = await refusal_of(
+            mine, Change(other.id, TaskChanges(title="x"), frozenset({1, 9})), operation
+        )
         assert isinstance(refusal, TaskChanged)
         assert refusal.operation == 1
         assert refusal.version == (2 if isinstance(operation, Restore) else 1)
@@ -217,16 +219,18 @@ async def test_a_task_that_is_not_in_the_trash_cannot_be_restored(mine: TaskRepo
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
 
-    refusal = await refused(mine, TaskFactory.build(), Restore(task.id))
+    refusal = await refusal_of(mine, TaskFactory.build(), Restore(task.id))
 
     assert (type(refusal), refusal.operation) == (NotInTrash, 1)
 
 
-async def test_the_first_refusal_in_order_is_reported(mine: TaskRepository) -> None:
+async def test_the_first_absent_task_is_reported_before_another_version_and_too_many_tasks(
+    mine: TaskRepository,
+) -> None:
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)
 
-    refusal = await refused(
+    refusal = await refusal_of(
         mine,
         Trash(task.id, frozenset({7})),
         Restore(a_task_id()),
@@ -241,7 +245,7 @@ async def test_the_first_refusal_in_order_is_reported(mine: TaskRepository) -> N
 async def test_a_batch_may_fill_the_list_but_not_exceed_its_limit(mine: TaskRepository) -> None:
     await applied(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
 
-    refusal = await refused(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
+    refusal = await refusal_of(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
     await applied(mine, TaskFactory.build(), at_most=3)
 
     assert isinstance(refusal, TooManyTasks)
@@ -256,6 +260,8 @@ async def test_given_a_limit_that_was_lowered_then_a_batch_that_creates_nothing_
     await applied(mine, one, other, at_most=2)
 
     await applied(mine, Change(one.id, TaskChanges(title="less")), Trash(other.id), at_most=1)
-    refusal = await refused(mine, Change(one.id, TaskChanges(title="more")), TaskFactory.build(), at_most=1)
+    refusal = await refusal_of(
+        mine, Change(one.id, TaskChanges(title="more")), TaskFactory.build(), at_most=1
+    )
 
     assert isinstance(refusal, TooManyTasks)

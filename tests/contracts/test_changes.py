@@ -71,7 +71,8 @@ async def test_a_client_without_a_token_reads_all_tasks_and_then_what_changed(
     assert await follow(mine, follower) == []
 
 
-async def _spread(mine: TaskRepository, first: Task, *_: Task) -> object:
+async def _move_without_room(mine: TaskRepository, first: Task, *_: Task) -> object:
+    """Move a task between two equal positions, so that its neighbours get new positions."""
     crowded = [TaskFactory.build(position=Position(p)) for p in "AAB"]
     for task in crowded:
         await mine.add(task, at_most=MANY)
@@ -79,6 +80,7 @@ async def _spread(mine: TaskRepository, first: Task, *_: Task) -> object:
     return await mine.move(Move(first.id, last, before=True), at=later(8))
 
 
+# Each function gets three tasks: the first two are in the list, the third is in the trash.
 WRITES: dict[str, Callable[[TaskRepository, Task, Task, Task], Awaitable[object]]] = {
     "add": lambda mine, *_: mine.add(TaskFactory.build(), at_most=MANY),
     "change": lambda mine, first, *_: mine.change(first.id, TaskChanges(title="x"), at=later(8)),
@@ -87,7 +89,7 @@ WRITES: dict[str, Callable[[TaskRepository, Task, Task, Task], Awaitable[object]
     "restore": lambda mine, _first, _second, trashed: mine.restore(trashed.id, at=later(8)),
     "purge": lambda mine, _first, _second, trashed: mine.purge(trashed.id),
     "move": lambda mine, first, second, _: mine.move(Move(first.id, second.id, before=False), at=later(8)),
-    "move where there is no room": _spread,
+    "move without room": _move_without_room,
     "batch": lambda mine, first, _, trashed: mine.apply(
         [TaskFactory.build(), Change(first.id, TaskChanges(title="y")), Restore(trashed.id)],
         at=later(8),
@@ -131,9 +133,11 @@ async def test_a_page_may_end_within_a_batch(mine: TaskRepository) -> None:
     assert await follow(mine, Follower(), limit=1) == ids_of(tasks[1], tasks[2], tasks[4], tasks[0], tasks[3])
 
 
-async def test_a_full_read_has_no_earlier_tombstone_and_every_later_one(mine: TaskRepository) -> None:
-    ended, first, second, third = await add(mine, 4)
-    await mine.purge(ended.id)
+async def test_a_full_read_has_the_permanent_deletions_after_its_beginning_and_no_earlier_ones(
+    mine: TaskRepository,
+) -> None:
+    deleted_before, first, second, third = await add(mine, 4)
+    await mine.purge(deleted_before.id)
     follower = Follower()
     await read_page(mine, follower, limit=1)
 
@@ -167,7 +171,7 @@ async def test_the_changes_have_no_tasks_of_other_people(repository_of: Reposito
     assert await follow(mine, Follower()) == []
 
 
-async def test_a_token_of_a_later_revision_is_refused_as_gone(mine: TaskRepository) -> None:
+async def test_a_token_above_the_revision_of_the_owner_is_refused(mine: TaskRepository) -> None:
     await add(mine, 2)
     revision = await mine.revision()
 
@@ -188,7 +192,7 @@ async def test_a_client_that_saw_an_empty_list_reads_the_first_tasks(mine: TaskR
 
 async def test_the_order_updated_is_the_order_of_the_changes(mine: TaskRepository) -> None:
     first, second, third = await add(mine, 3)
-    await mine.toggle(first.id, at=later(-60))  # by a clock that is behind
+    await mine.toggle(first.id, at=later(-60))  # by a clock that is an hour behind
     by_change = Selection(order=Order.UPDATED, descending=False)
 
     page = await mine.page(MANY, after=None, selection=by_change)

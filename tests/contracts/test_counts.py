@@ -1,4 +1,8 @@
-"""The contract of both kinds of counters: in one process, and in a store that several processes share."""
+"""The contract of both counters of requests: in one process, and in a store that several processes share.
+
+`add(name, number, window)` counts one request in the window of that number, and returns the count; `window` is in
+seconds.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,27 +17,30 @@ from tests.support.servers.redis import Store, store_in
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A Valkey or Redis."""
     with store_in(tmp_path_factory.mktemp("store")) as store:
         yield store
 
 
 @pytest.fixture(params=["process", pytest.param("shared", marks=pytest.mark.server)])
 async def counts(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter]:
+    """The counter of a process, or the one in the store. With the store, nothing may be counted in the process."""
     own = MemoryCounter()
     shared = request.param == "shared"
     counts: RequestCounter = RedisCounter(request.getfixturevalue("store").url, own) if shared else own
     yield counts
     await counts.close()
     if shared:
-        assert len(own) == 0  # the store has counted, not this process
+        assert len(own) == 0
 
 
 @pytest.fixture
 def name() -> str:
+    """A name that no other test counts."""
     return f"person:{uuid4()}"
 
 
-async def test_each_addition_is_one_more(counts: RequestCounter, name: str) -> None:
+async def test_each_call_adds_one(counts: RequestCounter, name: str) -> None:
     assert [await counts.add(name, 1, 60) for _ in range(3)] == [1, 2, 3]
 
 
@@ -53,6 +60,6 @@ async def test_additions_at_the_same_time_are_all_counted(counts: RequestCounter
     assert sorted(found) == list(range(1, 201))
 
 
-@pytest.mark.parametrize("of", [str.upper, lambda name: name + "ä\ud800\r\n 🎉", lambda name: name * 9])
-async def test_any_name_is_counted(counts: RequestCounter, name: str, of: Callable[[str], str]) -> None:
-    assert [await counts.add(of(name), 1, 60) for _ in range(2)] == [1, 2]
+@pytest.mark.parametrize("change", [str.upper, lambda name: name + "ä\ud800\r\n 🎉", lambda name: name * 9])
+async def test_any_name_is_counted(counts: RequestCounter, name: str, change: Callable[[str], str]) -> None:
+    assert [await counts.add(change(name), 1, 60) for _ in range(2)] == [1, 2]

@@ -23,6 +23,7 @@ from tests.support.expected_json import read
 from tests.support.factories import MANY, TaskFactory, later, someone, task_made
 from tests.support.fakes import MemoryStore, MemoryTaskRepository
 
+# Five tasks, created in this order. `priority` is the number of a `Priority`, `updated` minutes after noon.
 FIVE: dict[str, dict[str, Any]] = {
     "a": {"title": "émile", "priority": 1, "updated": 5, "due": None, "position": "c"},
     "b": {"title": "Zoe", "priority": 3, "updated": 3, "due": "2026-01-02", "position": "b"},
@@ -30,6 +31,7 @@ FIVE: dict[str, dict[str, Any]] = {
     "d": {"title": "zoe", "priority": 0, "updated": 9, "due": "2026-01-02T01:00:00+01:00", "position": "a"},
     "e": {"title": "f", "priority": 2, "updated": 1, "due": None, "position": "d"},
 }
+# The names of the five tasks in each order, ascending and descending.
 ORDERED = {
     (Order.CREATED, False): "abcde",
     (Order.CREATED, True): "edcba",
@@ -44,6 +46,7 @@ ORDERED = {
     (Order.POSITION, False): "dbaec",
     (Order.POSITION, True): "ceabd",
 }
+# Conditions, and the names of the tasks that match all of them.
 SELECTED: list[tuple[dict[str, Any], str]] = [
     ({}, "edcba"),
     ({"completed": True}, "db"),
@@ -67,8 +70,8 @@ SELECTED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def five(mine: TaskRepository) -> dict[str, str]:
-    """Add the five tasks, created in this order and committed in the order of `updated`. Return their names by id."""
+async def add_five(mine: TaskRepository) -> dict[str, str]:
+    """Add the tasks of `FIVE` in the order of `updated`. Return their names by id."""
     names = {}
     made = {name: task_made(minutes) for minutes, name in enumerate(FIVE)}
     for name, fields in sorted(FIVE.items(), key=lambda each: each[1]["updated"]):
@@ -115,7 +118,7 @@ async def test_a_list_in_any_order_is_the_same_in_pages_of_any_size(
     limit: int,
 ) -> None:
     mine = repository_of(someone())
-    names = await five(mine)
+    names = await add_five(mine)
 
     ids = await walked(mine, Selection(order=order, descending=descending), limit)
 
@@ -127,8 +130,8 @@ async def test_a_list_has_exactly_the_tasks_that_match_every_filter(
     repository_of: RepositoryOf, conditions: dict[str, Any], expected: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
-    names = await five(mine)
-    await five(theirs)
+    names = await add_five(mine)
+    await add_five(theirs)
 
     ids = await walked(mine, Selection(**conditions), 2)
 
@@ -137,7 +140,7 @@ async def test_a_list_has_exactly_the_tasks_that_match_every_filter(
 
 async def test_the_trash_is_a_list_of_its_own_in_any_order(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
-    names = await five(mine)
+    names = await add_five(mine)
     for task_id, name in names.items():
         if name in "abd":
             page = await mine.page(9, after=None)
@@ -161,7 +164,7 @@ async def test_a_paged_read_continues_after_a_task_that_was_moved_or_deleted(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
-    names = await five(mine)
+    names = await add_five(mine)
     by_title = Selection(order=Order.TITLE, descending=False)
     first = await mine.page(2, after=None, selection=by_title)
     assert first.next is not None
@@ -183,7 +186,7 @@ async def test_postgresql_and_memory_return_the_same_list_for_any_query(database
     neon = NeonTaskRepository(database, owner=owner)
     both: list[TaskRepository] = [MemoryTaskRepository(owner, store), neon]
     await neon.add(first := a_task(80, dice), at_most=MANY)
-    store.revisions[owner] = await neon.revision() - 1  # PostgreSQL's first revision is the time
+    store.revisions[owner] = await neon.revision() - 1  # PostgreSQL takes the first revision from its clock
     await both[0].add(first, at_most=MANY)
     for number in range(80):
         task = a_task(number, dice)
@@ -254,7 +257,7 @@ async def test_a_summary_counts_dates_in_the_persons_time_zone_and_times_as_inst
     repository_of: RepositoryOf,
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
-    await keep(
+    await add_tasks(
         mine,
         ("2026-03-28", ("Home",), False),
         ("2026-03-29", ("home", "x"), False),
@@ -266,7 +269,7 @@ async def test_a_summary_counts_dates_in_the_persons_time_zone_and_times_as_inst
         ("2026-03-29T22:00:00Z", (), False),
         (None, ("HOME",), True),
     )
-    await keep(theirs, ("2026-03-29", ("theirs",), False))
+    await add_tasks(theirs, ("2026-03-29", ("theirs",), False))
     gone = task_made(50)
     await mine.add(replace(gone, due=Due.parse("2026-03-29"), tags=("gone",)), at_most=MANY)
     await mine.trash(gone.id, at=later(51))
@@ -283,7 +286,7 @@ async def test_a_summary_counts_dates_in_the_persons_time_zone_and_times_as_inst
 async def test_every_spelling_of_a_tag_counts_and_finds_the_same_tag(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     tags = (("\u2764\ufe0f", "İstanbul"), ("\u2764", "istanbul"), ("ISTANBUL", "=\u0338"), ("≠",))
-    await keep(mine, *((None, each, True) for each in tags))
+    await add_tasks(mine, *((None, each, True) for each in tags))
     for title in ("1 ≠ 2", "1 =\u0338 2", "1 = 2"):
         await mine.add(TaskFactory.build(title=title, description=None), at_most=MANY)
 
@@ -308,8 +311,8 @@ async def test_a_summary_lists_the_thousand_tags_of_the_most_open_tasks_and_coun
     mine = repository_of(someone())
     names = [f"tag {number:04}" for number in range(SUMMARY_TAGS_MAX + 20)]
     for begin in range(0, len(names), 20):
-        await keep(mine, (None, tuple(names[begin : begin + 20]), False))
-    await keep(mine, (None, (names[-1], "of done tasks"), True), (None, (names[-2],), False))
+        await add_tasks(mine, (None, tuple(names[begin : begin + 20]), False))
+    await add_tasks(mine, (None, (names[-1], "of done tasks"), True), (None, (names[-2],), False))
 
     summary = await mine.summary(Day.at(later(0), ZoneInfo("UTC")))
 
@@ -327,7 +330,8 @@ async def test_a_summary_of_an_empty_list_has_zero_counts(repository_of: Reposit
     )
 
 
-async def keep(mine: TaskRepository, *tasks: tuple[str | None, tuple[str, ...], bool]) -> None:
+async def add_tasks(mine: TaskRepository, *tasks: tuple[str | None, tuple[str, ...], bool]) -> None:
+    """Add tasks with these due dates and tags; the third value says whether the task is completed."""
     for due, tags, completed in tasks:
         task = TaskFactory.build(due=due and Due.parse(due), tags=tags, completed=completed)
         await mine.add(task, at_most=MANY)

@@ -18,7 +18,8 @@ from tests.support.factories import MANY, a_task_id, later, someone, task_made
 OWN_ORDER = Selection(order=Order.POSITION, descending=False)
 
 
-async def planted(mine: TaskRepository, positions: Iterable[str]) -> list[Task]:
+async def add_at(mine: TaskRepository, positions: Iterable[str]) -> list[Task]:
+    """Add a task at each of these positions."""
     tasks = [replace(task_made(n), position=Position(p)) for n, p in enumerate(positions)]
     for task in tasks:
         await mine.add(task, at_most=MANY)
@@ -26,11 +27,7 @@ async def planted(mine: TaskRepository, positions: Iterable[str]) -> list[Task]:
 
 
 async def order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
-    ids = [str(task.id) for task in tasks]
-    return [ids.index(task["id"]) for task in read(await mine.page(9, after=None, selection=OWN_ORDER))]
-
-
-async def whole_order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
+    """Return the indexes of these tasks, in the order of the list."""
     ids = [str(task.id) for task in tasks]
     return [ids.index(task["id"]) for task in read(await mine.page(200, after=None, selection=OWN_ORDER))]
 
@@ -50,13 +47,13 @@ async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_writte
     repository_of: RepositoryOf, moved: int, side: str, beside: int, order: list[int]
 ) -> None:
     mine = repository_of(someone())
-    tasks = await planted(mine, "ABCD")
-    (trashed,) = await planted(mine, "B")
+    tasks = await add_at(mine, "ABCD")
+    (trashed,) = await add_at(mine, "B")
     await mine.trash(trashed.id, at=later(1))
     before = [await mine.show(task.id) for task in tasks]
     revision = await mine.revision()
 
-    seen = await mine.move(Move(tasks[moved].id, tasks[beside].id, side == "before"), at=later(2))
+    seen = await mine.move(Move(tasks[moved].id, tasks[beside].id, before=side == "before"), at=later(2))
 
     stayed = order == [0, 1, 2, 3]
     assert await order_of(mine, tasks) == order
@@ -67,22 +64,22 @@ async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_writte
 
 
 @pytest.mark.parametrize(("side", "order"), [("before", [0, 4, 1, 3]), ("after", [0, 1, 4, 3])])
-async def test_a_move_without_room_spreads_tasks_in_their_order_and_leaves_trashed_ones_where_they_are(
+async def test_a_move_without_room_keeps_the_order_and_the_positions_of_tasks_in_the_trash(
     repository_of: RepositoryOf, side: str, order: list[int]
 ) -> None:
     mine = repository_of(someone())
-    tasks = await planted(mine, "VVVVW")
+    tasks = await add_at(mine, "VVVVW")
     await mine.trash(tasks[2].id, at=later(1))
     revision = await mine.revision()
     (trashed,) = read(await mine.page(9, after=None, selection=Selection(trashed=True)))
 
-    seen = await mine.move(Move(tasks[4].id, tasks[1].id, side == "before"), at=later(9))
+    seen = await mine.move(Move(tasks[4].id, tasks[1].id, before=side == "before"), at=later(9))
 
     assert await order_of(mine, tasks) == order
     assert (seen.version, await mine.show(tasks[4].id), await mine.revision()) == (2, seen, revision + 1)
     assert read(await mine.page(9, after=None, selection=Selection(trashed=True))) == [trashed]
     await mine.restore(tasks[2].id, at=later(10))
-    assert [number for number in await whole_order_of(mine, tasks) if number != 2] == order
+    assert [number for number in await order_of(mine, tasks) if number != 2] == order
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -90,30 +87,30 @@ async def test_a_move_without_room_writes_the_64_nearest_tasks_on_each_side_and_
     repository_of: RepositoryOf, side: str
 ) -> None:
     mine = repository_of(someone())
-    tasks = await planted(
+    tasks = await add_at(
         mine, [*(f"A{n}V" for n in range(10, 80)), "V", "V", *(f"W{n}V" for n in range(10, 80))]
     )
     revision = await mine.revision()
-    beside = 71 if side == "before" else 70
+    beside = 71 if side == "before" else 70  # the new place is between these two, whose positions are equal
 
-    await mine.move(Move(tasks[0].id, tasks[beside].id, side == "before"), at=later(1))
+    await mine.move(Move(tasks[0].id, tasks[beside].id, before=side == "before"), at=later(1))
 
     versions = [(await mine.show(task.id)).version for task in tasks]
-    first, last = (7, 135) if side == "before" else (6, 134)
+    first, last = beside - 64, beside + 64
     assert versions == [2, *(2 if first <= n <= last else 1 for n in range(1, len(tasks)))]
     assert await mine.revision() == revision + 1
-    assert await whole_order_of(mine, tasks) == [*range(1, 71), 0, *range(71, len(tasks))]
+    assert await order_of(mine, tasks) == [*range(1, 71), 0, *range(71, len(tasks))]
 
 
-async def test_if_the_nearest_tasks_have_no_room_either_more_tasks_are_spread(
+async def test_if_the_nearest_tasks_have_no_room_either_more_tasks_get_new_positions(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
-    tasks = await planted(mine, "V" * 140)
+    tasks = await add_at(mine, "V" * 140)
 
     await mine.move(Move(tasks[139].id, tasks[70].id, before=True), at=later(1))
 
-    assert await whole_order_of(mine, tasks) == [*range(70), 139, *range(70, 139)]
+    assert await order_of(mine, tasks) == [*range(70), 139, *range(70, 139)]
 
 
 async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_room(
@@ -121,7 +118,7 @@ async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_roo
 ) -> None:
     mine = repository_of(someone())
     long = "V" * (POSITION_MAX - 1)
-    low, task, high = await planted(mine, (f"{long}1", f"{long}2", f"{long}3"))
+    low, task, high = await add_at(mine, (f"{long}1", f"{long}2", f"{long}3"))
     before = await mine.page(9, after=None)
 
     await mine.move(Move(task.id, high.id, before=True), at=later(1))
@@ -131,12 +128,12 @@ async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_roo
 
 
 @pytest.mark.parametrize("positions", ["AB", "AAA"])
-async def test_a_move_is_refused_for_the_first_reason_and_nothing_is_written(
+async def test_a_move_is_refused_for_its_task_then_its_version_then_its_neighbour(
     repository_of: RepositoryOf, positions: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))
-    task, other, *_ = await planted(mine, positions)
-    (bobs,) = await planted(theirs, "A")
+    task, other, *_ = await add_at(mine, positions)
+    (bobs,) = await add_at(theirs, "A")
     before = await mine.page(9, after=None)
 
     for move, refusal in (

@@ -26,7 +26,7 @@ NOTHING = timedelta()
 
 @dataclass(frozen=True)
 class Store:
-    """Returns the repository of an owner, and one for a single write under a key."""
+    """Makes repositories of an owner: for any requests, and for a single write with an Idempotency-Key."""
 
     of: Callable[[UserId], TaskRepository]
     keyed: Callable[[UserId, IdempotentRequest, ResponseForm, timedelta, StorageQuota], TaskRepository]
@@ -40,6 +40,7 @@ class Store:
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest) -> Store:
+    """Both implementations; the last values of a keyed repository are its time after noon and its quota."""
     if request.param == "memory":
         store = MemoryStore()
         return Store(
@@ -150,17 +151,17 @@ async def test_a_batch_that_is_refused_is_undone_and_leaves_the_key_free(store: 
     ann, task = someone("ann"), TaskFactory.build()
     await store.of(ann).add(task, at_most=MANY)
     before = await store.of(ann).revision()
-    forms = {2: ResponseForm(texts=(b"", b"", b"")), 1: ResponseForm(texts=(b"", b""))}
+    form_of_two, form_of_one = ResponseForm(texts=(b"", b"", b"")), ResponseForm(texts=(b"", b""))
 
     with pytest.raises(TaskNotFound):
-        await store.once(ann, "k", form=forms[2]).apply(
+        await store.once(ann, "k", form=form_of_two).apply(
             [Change(task.id, TaskChanges(title="x")), Change(a_task_id(), TaskChanges(title="x"))],
             at=later(1),
             at_most=MANY,
         )
     with pytest.raises(TooManyTasks):
-        await store.once(ann, "k", form=forms[1]).apply([TaskFactory.build()], at=later(1), at_most=1)
-    (done,) = await store.once(ann, "k", form=forms[1]).apply(
+        await store.once(ann, "k", form=form_of_one).apply([TaskFactory.build()], at=later(1), at_most=1)
+    (done,) = await store.once(ann, "k", form=form_of_one).apply(
         [Change(task.id, TaskChanges(title="x"))], at=later(1), at_most=1
     )
 
@@ -172,16 +173,16 @@ async def test_a_task_that_is_deleted_permanently_empties_the_responses_that_sho
     store: Store,
 ) -> None:
     ann, bob, task, other = someone("ann"), someone("bob"), TaskFactory.build(), TaskFactory.build()
-    both, form = (
-        [Change(each.id, TaskChanges(title="x")) for each in (other, task)],
-        ResponseForm(texts=(b"",) * 3),
-    )
+    changes = [Change(each.id, TaskChanges(title="x")) for each in (other, task)]
+    form_of_both = ResponseForm(texts=(b"",) * 3)
 
     async def send(owner: UserId, key: str, body: bytes = b"x") -> None:
-        once = store.once(owner, key, body=body, form=form if key == "both" else None)
+        """Write what the key says: `task`, `other`, or both of them."""
         if key == "both":
-            await once.apply(both, at=NOON, at_most=MANY)
+            once = store.once(owner, key, body=body, form=form_of_both)
+            await once.apply(changes, at=NOON, at_most=MANY)
         else:
+            once = store.once(owner, key, body=body)
             await once.toggle(task.id if key == "task" else other.id, at=NOON)
 
     for owner in (ann, bob):

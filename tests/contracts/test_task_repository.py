@@ -138,7 +138,7 @@ async def test_a_change_writes_the_named_fields_the_time_and_the_version(
         ),
     ],
 )
-async def test_a_change_that_changes_nothing_changes_nothing(
+async def test_a_change_to_the_same_values_keeps_version_time_and_revision(
     repository_of: RepositoryOf, changes: TaskChanges
 ) -> None:
     mine = repository_of(someone())
@@ -207,7 +207,9 @@ async def test_each_write_increments_only_the_revision_of_its_owner(repository_o
     assert seen == [(start + number, other) for number in range(5)]
 
 
-async def test_a_full_list_accepts_no_task_until_one_is_removed(repository_of: RepositoryOf) -> None:
+async def test_at_the_limit_of_tasks_no_task_is_added_until_one_is_deleted(
+    repository_of: RepositoryOf,
+) -> None:
     mine = repository_of(someone())
     tasks = [task_made(minutes) for minutes in range(3)]
     for task in tasks[:2]:
@@ -222,7 +224,7 @@ async def test_a_full_list_accepts_no_task_until_one_is_removed(repository_of: R
     assert ids_of(await mine.page(9, after=None)) == [str(tasks[2].id), str(tasks[1].id)]
 
 
-async def test_a_removed_task_is_not_found(repository_of: RepositoryOf) -> None:
+async def test_a_permanently_deleted_task_is_not_found(repository_of: RepositoryOf) -> None:
     mine = repository_of(someone())
     task = TaskFactory.build()
     await mine.add(task, at_most=MANY)

@@ -11,6 +11,7 @@ from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read
 from tests.support.factories import MANY, a_task_id, later, someone, task_made
 
+# The last value: the versions that the write expects.
 Write = Callable[[TaskRepository, TaskId, Versions | None], Awaitable[object]]
 NOTHING = TaskChanges()
 WRITES: Mapping[str, Write] = {
@@ -26,7 +27,7 @@ WRITES: Mapping[str, Write] = {
 
 
 async def prepared(mine: TaskRepository, write: str) -> TaskId:
-    """Add a task of version 2 to the list (for a restore to the trash), and return its id."""
+    """Add a task, write it once, so that it has version 2, and return its id. For a restore it is in the trash."""
     task = task_made(0)
     await mine.add(task, at_most=MANY)
     if write == "restore":
@@ -53,7 +54,7 @@ async def test_a_write_that_expects_another_version_writes_nothing(
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("seen", [None, frozenset({2}), frozenset({1, 2})])
-async def test_a_write_that_expects_this_version_or_none_is_done(
+async def test_a_write_that_expects_the_current_version_or_any_is_done(
     repository_of: RepositoryOf, write: str, seen: Versions | None
 ) -> None:
     mine = repository_of(someone())

@@ -42,7 +42,7 @@ def test_moved_tasks_stay_in_place_and_the_next_new_task_still_comes_first(place
     assert position_of_new(now + timedelta(seconds=1)) < order[0]
 
 
-def test_a_new_task_comes_first_even_if_another_processs_clock_is_ahead() -> None:
+def test_a_task_comes_first_even_if_the_clock_of_another_process_is_ahead() -> None:
     first = position_of_new(later(5))
 
     before = between(None, first, NOON)
@@ -55,15 +55,15 @@ def test_a_new_task_comes_first_even_if_another_processs_clock_is_ahead() -> Non
 def test_two_racing_moves_to_one_place_differ_and_leave_room_between_them() -> None:
     low, high = position_of_new(later(1)), position_of_new(NOON)
 
-    one, other = sorted(position for _ in "12" if (position := between(low, high, NOON)))
+    one, other = sorted(position for _ in range(2) if (position := between(low, high, NOON)))
 
     assert low < one < other < high
     assert between(one, other, NOON) is not None
 
 
-@pytest.mark.parametrize("end", [None, "low", "high"])
+@pytest.mark.parametrize("half", ["low", "high", "random"])
 def test_halving_a_gap_repeatedly_ends_before_positions_are_too_long(
-    end: str | None, monkeypatch: pytest.MonkeyPatch
+    half: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng, count = random.Random(3), 0
     monkeypatch.setattr("app.domain.position.random", rng.random)  # the same numbers at each run
@@ -72,7 +72,7 @@ def test_halving_a_gap_repeatedly_ends_before_positions_are_too_long(
     while position := between(low, high, NOON):
         count += 1
         assert len(position) <= POSITION_MAX
-        if end == "low" or (end is None and rng.random() < 0.5):
+        if half == "low" or (half == "random" and rng.random() < 0.5):
             high = position
         else:
             low = position

@@ -53,7 +53,7 @@ async def test_the_full_quota_is_available_again_exactly_after_the_reported_time
     assert (late.remaining, late.reset) == (2, 60)
 
 
-async def test_the_reported_waiting_times_are_spread() -> None:
+async def test_the_windows_of_different_people_end_at_different_times() -> None:
     limit = limit_at(Clock())
 
     resets = Counter([(await limit.count_request(f"person {number}")).reset for number in range(1000)])

@@ -14,6 +14,7 @@ from app.domain.text import words
 
 
 def broken_by(*tags: str) -> set[str]:
+    """Return the places of the invalid tags."""
     with pytest.raises(InvalidTask) as raised:
         NewTask(title="x", tags=tags)
     return {rule.field for rule in raised.value.broken}
@@ -48,7 +49,7 @@ def test_tags_at_the_limits_of_number_and_length_are_accepted() -> None:
 
 
 @given(st.text(min_size=1))
-def test_the_key_of_a_tag_is_its_own_key_and_ignores_spaces_around_the_tag(tag: str) -> None:
+def test_the_key_of_a_key_is_the_same_and_spaces_around_a_tag_do_not_change_its_key(tag: str) -> None:
     assert tag_key(tag) == tag_key(tag_key(tag)) == tag_key(f" {tag} ")
 
 

@@ -19,6 +19,7 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=TITLE_MAX + 5)
 
 
 def broken_by(title: str = "x", description: str | None = None) -> set[str]:
+    """Return the names of the invalid fields."""
     try:
         NewTask(title=title, description=description)
     except InvalidTask as error:

@@ -15,6 +15,7 @@ texts = st.text(max_size=40) | st.text(alphabet=SCRIPTS, max_size=40)
 
 
 def finds(search: Search, title: str) -> bool:
+    """Return whether a search finds a title, by the rules of the SQL."""
     if search.verbatim:
         return search.verbatim in title
     return all(needle in searchable(title) for needle in search.needles)
@@ -94,6 +95,7 @@ def test_an_unspaced_word_matches_anywhere_and_only_the_last_search_word_matches
 
 
 def _search(text: str) -> Search:
+    """Parse a search. Return one that finds every text, if this one has something that no search may have."""
     try:
         return Search.parse(text)
     except ValueError as refused:

@@ -40,7 +40,7 @@ changes = st.sampled_from(CHANGES)
 
 @st.composite
 def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
-    """The good value, unchanged or with up to `most` parts removed, doubled or replaced.
+    """Draw the good value, unchanged or with up to `most` parts replaced, removed or doubled.
 
     A kind of change is drawn first: a strategy made for each draw would take most of the time.
     """
@@ -72,7 +72,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 
 def objects_near(good: Sequence[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """One of these objects, with up to three members changed, removed or added."""
+    """Return a strategy: one of these objects, with up to three members changed, removed or added."""
     objects = st.sampled_from(good)
     names = st.sampled_from(sorted({name for each in good for name in each})) | texts
     values = json_values | st.sampled_from([value for each in good for value in each.values()])
@@ -92,7 +92,7 @@ def objects_near(good: Sequence[dict[str, Any]]) -> st.SearchStrategy[dict[str, 
 
 
 def json_near(good: Sequence[dict[str, Any]]) -> st.SearchStrategy[bytes]:
-    """JSON of such an object; in half of the cases its bytes are changed as well."""
+    """Return a strategy: the JSON of `objects_near`; in half of the cases its bytes are changed as well."""
     objects = objects_near(good)
 
     @st.composite

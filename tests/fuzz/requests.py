@@ -31,6 +31,7 @@ _BATCHES = (
     {"operations": [{"op": "restore", "id": TASK}, {"op": "delete", "id": OTHERS}]},
     {"operations": [{"op": "complete", "id": TASK, "completed": False}]},
 )
+# Method, target, and the possible bodies.
 GOOD: Final[tuple[tuple[str, str, tuple[dict[str, Any], ...]], ...]] = (
     ("GET", "/api/me/tasks?limit=2&sort=-due&tag=home&q=wat", ()),
     ("POST", "/api/me/tasks", (_WHOLE, {"title": "x"})),
@@ -46,7 +47,7 @@ GOOD: Final[tuple[tuple[str, str, tuple[dict[str, Any], ...]], ...]] = (
     ("POST", f"{_TASK}/move", ({"before": TASK}, {"after": OTHERS})),
     ("POST", f"{_TASK}/restore", ()),
     ("DELETE", f"{_TASK}?permanent=false", ()),
-    ("GET", f"/api/fuzz%20it/tasks/{OTHERS}", ()),
+    ("GET", f"/api/somebody%20else/tasks/{OTHERS}", ()),
     ("PUT", f"/api/me/tasks/{OTHERS}", (_WHOLE,)),
     ("DELETE", f"/api/me/tasks/{OTHERS}", ()),
     ("OPTIONS", "/api/me/tasks", ()),

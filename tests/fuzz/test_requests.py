@@ -1,4 +1,4 @@
-"""Valid and almost valid requests never get 500. Errors are problem documents, and nothing shows another's task."""
+"""Valid and almost valid requests never get 500. Errors are problem documents, and no response shows another's task."""
 
 import json
 import socket
@@ -40,7 +40,7 @@ class Site:
     """The application, with a task of one person and a task of another person."""
 
     app: Edge
-    words: dict[str, str]
+    words: dict[str, str]  # the values for `fill_in`
     other: Person
     others_task: dict[str, Any]
 
@@ -79,6 +79,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 async def site(database_url: str) -> AsyncIterator[Site]:
+    """The application. The person who sends the requests, and another person, have a task each."""
     app = compose(Settings.from_env(environment_for(database_url)))
     async with client_of(app) as client:
         me, other = Person(client, someone("fuzz")), Person(client, someone("other"))

@@ -1,6 +1,7 @@
-"""Batches of operations."""
+"""Batches in a random history."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
@@ -9,10 +10,20 @@ from app.domain.clock import to_rfc3339
 from tests.histories.history import History, conditions, edits, new_key, new_tasks, owners, picks
 from tests.support.model import Json, Refusal
 
-Operation = tuple[str, int, str | None, Json, Json]
+
+class Operation(NamedTuple):
+    """One operation of a batch. The values that its `op` does not need are ignored."""
+
+    op: str
+    number: int = 0  # of a task: see `History.pick`
+    condition: str | None = None  # see `History.condition`
+    changes: Json = {}  # noqa: RUF012 - never changed
+    new: Json = {}  # noqa: RUF012
+
 
 operations = st.lists(
-    st.tuples(
+    st.builds(
+        Operation,
         st.sampled_from(["create", "update", "complete", "delete", "restore"]),
         picks,
         conditions,
@@ -25,17 +36,17 @@ operations = st.lists(
 
 
 class Batches(History):
-    """Batches. The first ones make tasks whose positions have no room between them."""
+    """Batches. The first ones create tasks with equally short distances, which a move soon exhausts."""
 
     @initialize()
     def begin(self) -> None:
         for owner, count in (("ann", 4), ("bob", 2)):
-            new: list[Operation] = [
-                ("create", 0, None, {}, {"title": f"first {number}", "completed": number % 2 == 1})
+            new = [
+                Operation("create", new={"title": f"first {number}", "completed": number % 2 == 1})
                 for number in range(count)
             ]
             self.batch(owner, new, keyed=False)
-        self.batch("ann", [("delete", 0, None, {}, {})], keyed=False)
+        self.batch("ann", [Operation("delete")], keyed=False)
 
     @rule(owner=owners, operations=operations, keyed=st.booleans())
     def batch(self, owner: str, operations: list[Operation], keyed: bool) -> None:  # noqa: FBT001
@@ -43,7 +54,7 @@ class Batches(History):
         wanted = self.to_api(owner, operations)
         answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=new_key(keyed=keyed))
         if refusals := [
-            *filter(None, (self.refusal(owner, number, one) for number, one in enumerate(wanted)))
+            *filter(None, (self.refusal_of(owner, number, one) for number, one in enumerate(wanted)))
         ]:
             refusal = min(refusals, key=lambda refusal: refusal.rank)
             self.check_refusal(answer, refusal)
@@ -77,7 +88,8 @@ class Batches(History):
                 found.append({"op": op, "id": task_id, **more})
         return found
 
-    def refusal(self, owner: str, number: int, one: Json) -> Refusal | None:
+    def refusal_of(self, owner: str, number: int, one: Json) -> Refusal | None:
+        """Return why the model refuses an operation; None, if it does not."""
         try:
             if one["op"] != "create":
                 self.models[owner].find(one["id"], one.get("if_match"), trashed=one["op"] == "restore")
@@ -86,6 +98,7 @@ class Batches(History):
         return None
 
     def apply_to_model(self, owner: str, one: Json, answered: Json, now: str) -> Json:
+        """Do an operation in the model. Return the task, with the values that the service chose in `answered`."""
         model = self.models[owner]
         fields = {name: value for name, value in one.items() if name not in ("op", "id", "if_match")}
         if one["op"] == "create":

@@ -1,4 +1,4 @@
-"""Clients that follow the changes, page by page at random moments."""
+"""Clients in a random history that follow the changes, page by page at random moments."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule

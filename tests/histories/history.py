@@ -19,11 +19,12 @@ from tests.support.people import People, Person
 
 T = TypeVar("T")
 
-NOWHERE = str(a_task_id())
+ABSENT = str(a_task_id())
 SORTS = [sign + order for order in ORDERS for sign in ("", "-")]
 
 owners = st.sampled_from(["ann", "bob"])
-picks = st.integers(0, 12)
+picks = st.integers(0, 12)  # numbers for `History.pick`
+# Kinds of `If-Match` for `History.condition`.
 conditions = st.sampled_from([None, None, None, "current", "listed", "*", "stale", "weak"])
 TITLES = ("a", "B", "é", "water the plants")
 VALUES: Mapping[str, Sequence[object]] = {
@@ -36,6 +37,7 @@ VALUES: Mapping[str, Sequence[object]] = {
 }
 one_field = st.sampled_from([(name, value) for name, values in VALUES.items() for value in values])
 fields = st.lists(one_field, max_size=4).map(dict)
+# Half of the edits complete the task: then the service also sets `completed_at`.
 edits = fields | fields.map(lambda sent: {**sent, "completed": True, "title": "completed again"})
 new_tasks = st.tuples(st.sampled_from(TITLES), fields).map(lambda sent: {**sent[1], "title": sent[0]})
 
@@ -66,9 +68,11 @@ class History(RuleBasedStateMachine):
         people = People(self.app.client)
         self.people: dict[str, Person] = {name: people.one(name) for name in ("ann", "bob")}
         self.models = {name: Model(TASKS_MAX) for name in self.people}
-        self.etags: dict[str, tuple[str, int]] = {}
+        self.etags: dict[
+            str, tuple[str, int]
+        ] = {}  # of the last list, and the model's number of changes then
         self.keyed_requests: list[KeyedRequest] = []
-        self.step = 0
+        self.step = 0  # counts the comparisons of a list; each one takes another order
 
     def ask(self, owner: str, method: str, path: str = "", **more: Any) -> Any:
         """Send a request with those of `if_match`, `key` and `json` that are not None.
@@ -97,10 +101,12 @@ class History(RuleBasedStateMachine):
         return answer
 
     def list_of(self, owner: str, **parameters: Any) -> Any:
+        """Return the response to a list of at most 200 tasks with these parameters."""
         query = urlencode({"limit": 200, **parameters}, doseq=True)
         return self.ask(owner, "GET", f"?{query}")
 
     def tick(self) -> str:
+        """Advance the clock by a second, and return the new time."""
         self.app.now += timedelta(seconds=1)
         return to_rfc3339(self.app.now)
 
@@ -111,10 +117,11 @@ class History(RuleBasedStateMachine):
         """
         mine, other = self.models[owner], self.models["bob" if owner == "ann" else "ann"]
         right, wrong = (mine.manual_order(trashed=str(where).lower()) for where in (trashed, not trashed))
-        ids = right if right and number < 10 else [*wrong, *other.manual_order()[:1], NOWHERE]
+        ids = right if right and number < 10 else [*wrong, *other.manual_order()[:1], ABSENT]
         return ids[number % len(ids)]
 
     def condition(self, owner: str, task_id: str, kind: str | None) -> str | None:
+        """Return the value of this kind for `If-Match`, or for `If-None-Match` of a read; None: no header."""
         version = self.models[owner].tasks.get(task_id, {"version": 1})["version"]
         etags = {
             "current": f'"{version}"',

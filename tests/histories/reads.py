@@ -1,4 +1,4 @@
-"""Reads, and requests that are repeated with their Idempotency-Key."""
+"""Reads in a random history, and requests that are repeated with their Idempotency-Key."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ filters = st.fixed_dictionaries(
 )
 
 HEADERS = ("etag", "location", "content-type")
-DIFFERENT_BODIES: dict[str, Json] = {  # by the path of the request
+DIFFERENT_BODIES: dict[str, Json] = {  # by the path of the request; a completion gets the opposite value
     "": {"title": "another"},
     "batch": {"operations": [{"op": "create", "title": "another"}]},
 }
@@ -72,20 +72,16 @@ class Reads(History):
     @precondition(lambda self: self.keyed_requests)
     @rule(number=picks)
     def repeat(self, number: int) -> None:
-        kept = self.keyed_requests[number % len(self.keyed_requests)]
-        again = self.repeat_with(kept, kept.body)
-        assert (again.status_code, again.content) == (kept.answer.status_code, kept.answer.content)
-        assert [again.headers.get(name) for name in HEADERS] == [
-            kept.answer.headers.get(name) for name in HEADERS
-        ]
+        request = self.keyed_requests[number % len(self.keyed_requests)]
+        first, again = request.answer, self.send_with_body(request, request.body)
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert [again.headers.get(name) for name in HEADERS] == [first.headers.get(name) for name in HEADERS]
         assert again.headers["idempotency-replayed"] == "true"
-        was_false = kept.body == {"completed": False}
-        different = DIFFERENT_BODIES.get(
-            kept.path, {"completed": was_false}
-        )  # the opposite, for a completion
-        refused = self.repeat_with(kept, different)
+        opposite = {"completed": request.body == {"completed": False}}
+        refused = self.send_with_body(request, DIFFERENT_BODIES.get(request.path, opposite))
         assert (refused.status_code, refused.json()["type"]) == (422, "/problems/key-reused")
 
-    def repeat_with(self, kept: KeyedRequest, body: Json | None) -> Any:
-        headers = {"idempotency-key": kept.key}
-        return self.ask(kept.owner, kept.method, kept.path, json=body, headers=headers)
+    def send_with_body(self, request: KeyedRequest, body: Json | None) -> Any:
+        """Send a request again, with its key and this body."""
+        headers = {"idempotency-key": request.key}
+        return self.ask(request.owner, request.method, request.path, json=body, headers=headers)

@@ -36,6 +36,7 @@ class SyncApp:
         self.client: httpx.AsyncClient = self.wait_for(self._context.__aenter__())
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run the event loop until a coroutine ends, for at most 30 seconds. Return its result."""
         return self._loop.run_until_complete(asyncio.wait_for(coroutine, 30))
 
     def purge(self, *, older_than: timedelta) -> None:

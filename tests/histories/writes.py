@@ -1,4 +1,4 @@
-"""Writes to one task."""
+"""Writes to one task in a random history, and the purge of the trash."""
 
 from datetime import timedelta
 
@@ -9,7 +9,6 @@ from app.domain.clock import to_rfc3339
 from tests.histories.history import History, conditions, edits, new_key, new_tasks, owners, picks
 from tests.support.model import Json
 
-keys = st.sampled_from([False, True])
 MONTH = timedelta(days=30)
 NULLED: Json = {"description": None, "due": None, "priority": "none", "tags": []}
 
@@ -17,7 +16,7 @@ NULLED: Json = {"description": None, "due": None, "priority": "none", "tags": []
 class Writes(History):
     """Writes to one task, and the purge of the trash."""
 
-    @rule(owner=owners, fields=new_tasks, keyed=keys)
+    @rule(owner=owners, fields=new_tasks, keyed=st.booleans())
     def create(self, owner: str, fields: Json, keyed: bool) -> None:  # noqa: FBT001
         now, model = self.tick(), self.models[owner]
         answer = self.ask(owner, "POST", json=fields, key=new_key(keyed=keyed))
@@ -50,7 +49,7 @@ class Writes(History):
         number=picks,
         kind=conditions,
         completed=st.sampled_from([None, None, True, False]),
-        keyed=keys,
+        keyed=st.booleans(),
     )
     def complete(
         self,
@@ -63,8 +62,8 @@ class Writes(History):
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
         body = None if completed is None else {"completed": completed}
-        once = {"json": body, "key": new_key(keyed=keyed)}
-        answer = self.ask(owner, "PATCH", f"{task_id}/complete", if_match=if_match, **once)
+        key = new_key(keyed=keyed)
+        answer = self.ask(owner, "PATCH", f"{task_id}/complete", if_match=if_match, json=body, key=key)
         if task := self.outcome(answer, lambda: model.find(task_id, if_match)):
             wanted = not task["completed"] if completed is None else completed
             self.check_task(answer, model.change(task, {"completed": wanted}, now))
@@ -74,8 +73,8 @@ class Writes(History):
         now, model, task_id = self.tick(), self.models[owner], self.pick(owner, number)
         if_match = self.condition(owner, task_id, kind)
         answer = self.ask(owner, "DELETE", f"{task_id}?permanent={str(permanent).lower()}", if_match=if_match)
-        where = None if permanent else False
-        if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=where)):
+        trashed = None if permanent else False  # only a permanent deletion finds a task in the trash too
+        if task := self.outcome(answer, lambda: model.find(task_id, if_match, trashed=trashed)):
             assert (answer.status_code, answer.content) == (204, b"")
             if permanent:
                 model.purge(task_id)
@@ -125,14 +124,14 @@ class Writes(History):
         place = others.index(beside) + (side == "after")
         wanted = [*others[:place], task_id, *others[place:]]
         if wanted != ids:
-            self.place(owner, task, answer.json()["position"], now)
+            self.set_position(owner, task, answer.json()["position"], now)
         self.check_task(answer, model.tasks[task_id])
         assert model.manual_order() == wanted
 
-    def place(self, owner: str, task: Json, position: str, now: str) -> None:
+    def set_position(self, owner: str, task: Json, position: str, now: str) -> None:
         """Give a task its new position in the model.
 
-        If there was no room, the service has spread all tasks that are not in the trash, in the same order.
+        If there was no room, the service has given all tasks outside the trash new positions, in the same order.
         """
         model = self.models[owner]
         answered = {
@@ -146,8 +145,8 @@ class Writes(History):
             model.change(task, {"position": position}, now)
             return
         before, positions = model.tasks, {one: answered[one]["position"] for one in answered}
-        ranked = [one for one in model.manual_order() if one != task["id"]]
-        stayed = [one for one in before if before[one]["trashed_at"]]
-        assert [positions[one] for one in stayed] == [before[one]["position"] for one in stayed]
+        others = [one for one in model.manual_order() if one != task["id"]]
+        in_trash = [one for one in before if before[one]["trashed_at"]]
+        assert [positions[one] for one in in_trash] == [before[one]["position"] for one in in_trash]
         model.spread(positions, now)
-        assert [one for one in model.manual_order() if one != task["id"]] == ranked
+        assert [one for one in model.manual_order() if one != task["id"]] == others

@@ -1,7 +1,7 @@
 """A page of changes reads its rows and at most four more, in generic and custom plans, with row-level security.
 
-These faults were tried, and a test failed for each: reading the trashed tasks without their index; replacing the
-row comparison `(a, b) > (x, y)` by conditions with OR.
+Each of these faults was once put into the code, and then a test failed: reading the trashed tasks without their index;
+replacing the row comparison `(a, b) > (x, y)` by conditions with OR.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """`Deadlines` cancels a task that waits for a connection, when the task's deadline comes.
 
-These faults were tried, and a test failed for each: no task cancelled; the timer not moved for an earlier deadline; no
-new timer after the first deadline; a connection watched after `unwatch`.
+Each of these faults was once put into the code, and then a test failed: no task cancelled; the timer not moved for an
+earlier deadline; no new timer after the first deadline; a connection watched after `unwatch`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Writers and followers at the same time: no change is missed, and none comes out of order.
 
-These faults were tried, and a test failed for each: the revision read before the owner's row is locked; a token without
-the id.
+Each of these faults was once put into the code, and then a test failed: the revision read before the owner's row is
+locked; a token without the id.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Connections stay open between requests, and the kernel finds out which of them are dead.
 
-These faults were tried, and a test failed for each: an idle lifetime of 60 s; no idle lifetime; no keepalive.
+Each of these faults was once put into the code, and then a test failed: an idle lifetime of 60 s; no idle lifetime; no
+keepalive.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Writes with an Idempotency-Key: the statement that does the work also stores the response, within exact limits.
 
-These faults were tried in `app.infra.statements.keyed_writes`, and a test failed for each: no limit of bytes; the revision
-incremented without `differs`; ON CONFLICT without its condition, or with DO NOTHING; COUNT_ANEW without the revision.
+Each of these faults was once put into `app.infra.statements.keyed_writes`, and then a test failed: no limit of bytes;
+the revision incremented without `differs`; ON CONFLICT without its condition, or with DO NOTHING; COUNT_ANEW without
+the revision.
 """
 
 import asyncio

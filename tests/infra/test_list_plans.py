@@ -1,8 +1,8 @@
 """A page in any order reads its own rows and at most two more. With filters, it reads only rows of its owner.
 
-These faults were tried, and a test failed for each: `completed` removed from the indexes of `0002_richer_tasks`; no limit on
-the open and the completed half of a page; the row comparison written with `OR`, or made strict; tasks with and without due
-date read in one part.
+Each of these faults was once put into the code, and then a test failed: `completed` removed from the indexes of
+`0002_richer_tasks`; no limit on the open and the completed half of a page; the row comparison written with `OR`, or
+made strict; tasks with and without due date read in one part.
 """
 
 import re

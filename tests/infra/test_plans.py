@@ -4,8 +4,8 @@ Each plan reads an index range of the owner, reads no more rows than it needs, a
 the service sends them: through the view, and so with row-level security. Both kinds of plan are tested.
 `test_list_plans.py` tests lists in other orders.
 
-These faults were tried, and a test failed for each: no index of an order in the migration; `ORDER BY title`; no `LIMIT`; no
-`user_id == OWNER` in `app.infra.statements.owner_scope`; a policy that allows every row.
+Each of these faults was once put into the code, and then a test failed: no index of an order in the migration; `ORDER
+BY title`; no `LIMIT`; no `user_id == OWNER` in `app.infra.statements.owner_scope`; a policy that allows every row.
 """
 
 import re

@@ -1,7 +1,7 @@
 """PostgreSQL plans each statement of a request once for a connection, and then runs it without planning it again.
 
-These faults were tried, and a test failed for each: `plan_cache_mode` not set for the session; not set for the role behind
-the pooler.
+Each of these faults was once put into the code, and then a test failed: `plan_cache_mode` not set for the session; not
+set for the role behind the pooler.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,6 +1,7 @@
 """A move and a batch right after a person's tasks were created, before PostgreSQL has statistics of them, read few rows.
 
-These faults were tried, and a test failed for each: one `IN` that finds both tasks of a move; a spread of all tasks.
+Each of these faults was once put into the code, and then a test failed: one `IN` that finds both tasks of a move; a
+spread of all tasks.
 """
 
 from collections.abc import AsyncIterator

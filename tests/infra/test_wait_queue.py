@@ -1,7 +1,7 @@
 """The queue for a pool without a free connection.
 
-These faults were tried, and a test failed for each: the length is ignored; no request waits; a wait ends while connections
-are being opened; a cancelled turn stays in the queue; the newest turn is served first.
+Each of these faults was once put into the code, and then a test failed: the length is ignored; no request waits; a
+wait ends while connections are being opened; a cancelled turn stays in the queue; the newest turn is served first.
 """
 
 import asyncio

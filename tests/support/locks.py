@@ -1,9 +1,12 @@
-"""Locks the table `tasks`, and waits until a statement waits for the lock."""
+"""Locks the table `tasks` or a person's writes, and waits until statements wait for the lock."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import asyncpg
 
 from dev.cluster import CannotStart
 from dev.postgres import PostgresServer
@@ -39,3 +42,27 @@ def until_waiting(postgres: PostgresServer, database: str, event: str = TABLE_LO
     while postgres.query(waiting) == "0":
         assert time.monotonic() < deadline, f"nothing waits for {event}"
         time.sleep(0.02)
+
+
+@asynccontextmanager
+async def locked_owner(database_url: str, user_id: str) -> AsyncIterator[None]:
+    """Lock the row in `task_owners` that each write of the person locks, until the block ends."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", user_id)
+            yield
+    finally:
+        await connection.close()
+
+
+async def until_blocked(database_url: str, count: int = 1) -> None:
+    """Wait until at least this many statements wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchval(waiting) < count:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
