@@ -130,7 +130,7 @@ def people(client: httpx.AsyncClient) -> People:
 
 
 @pytest.fixture(scope="session")
-async def careful_people(database_url: str) -> AsyncIterator[People]:
+async def people_who_must_send_if_match(database_url: str) -> AsyncIterator[People]:
     """The people of a service that requires If-Match on each write."""
     app = compose(Settings.from_env(environment_for(database_url, REQUIRE_IF_MATCH="1")))
     async with client_of(app) as client:
@@ -138,7 +138,7 @@ async def careful_people(database_url: str) -> AsyncIterator[People]:
 
 
 @pytest.fixture(scope="session")
-async def full_people(database_url: str) -> AsyncIterator[People]:
+async def people_with_three_tasks_at_most(database_url: str) -> AsyncIterator[People]:
     """The people of a service that stores at most three tasks of each person."""
     app = compose(Settings.from_env(environment_for(database_url, MAX_TASKS="3")))
     async with client_of(app) as client:

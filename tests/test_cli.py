@@ -29,7 +29,7 @@ AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIEN
 
 
 def error_of(env: dict[str, str], folder: Path, *verb: str) -> str:
-    """Run a command that must fail, and return its standard error."""
+    """Run a command that must fail, `serve` if none is given, and return its standard error."""
     done = app(*(verb or ("serve",)), env=env, cwd=folder)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
@@ -43,13 +43,13 @@ def test_each_command_prints_its_help(tmp_path: Path, verb: str) -> None:
     assert (done.returncode, done.stdout.startswith(f"usage: app {verb}")) == (0, True)
 
 
-IMPORTED = "import sys\nfrom app.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+PRINT_MODULES = "import sys\nfrom app.cli import main\ntry: main()\nfinally: print(*sys.modules)"
 
 
 @pytest.mark.parametrize("verb", ["migrate", "purge", "resync"])
-def test_the_verbs_of_maintenance_do_not_import_litestar(verb: str) -> None:
+def test_the_maintenance_commands_do_not_import_litestar(verb: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, verb, "--help"],
+        [sys.executable, "-c", PRINT_MODULES, verb, "--help"],
         capture_output=True,
         check=True,
         text=True,
@@ -229,7 +229,7 @@ NEON = "postgresql://a:b@ep-cool-1{}.eu-central-1.aws.neon.tech/{}"
 
 
 @pytest.mark.parametrize(
-    ("database", "direct", "what"),
+    ("database", "direct", "expected"),
     [
         (NEON.format("-pooler", "x"), NEON.format("", "x"), None),
         (NEON.format("-pooler", "x"), NEON.format("-pooler", "x"), None),
@@ -260,13 +260,16 @@ NEON = "postgresql://a:b@ep-cool-1{}.eu-central-1.aws.neon.tech/{}"
     ],
 )
 def test_a_direct_url_of_another_database_or_host_causes_a_warning(
-    database: str, direct: str, what: str | None
+    database: str, direct: str, expected: str | None
 ) -> None:
     settings = Settings.from_env({**AUTH, "DATABASE_URL": database, "DATABASE_URL_DIRECT": direct})
 
     warning = difference(settings.database, settings.database_direct)
 
-    assert warning is None if what is None else what in (warning or "")
+    if expected is None:
+        assert warning is None
+    else:
+        assert expected in (warning or "")
 
 
 def test_the_start_and_maintenance_commands_warn_that_the_direct_url_is_of_another_database(
@@ -291,6 +294,7 @@ def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_ri
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     def message_to(role: str, url: str, *verb: str) -> str:
+        """Run a command as this role, and return its error."""
         return error_of({"DATABASE_URL": re.sub(r"//[^@]*@", f"//{role}:x@", url)}, tmp_path, *verb)
 
     empty, migrated = postgres.new_database(), postgres.new_database()
@@ -585,7 +589,7 @@ def test_app_prints_its_version_and_its_help(tmp_path: Path, command: tuple[str]
         assert done.stdout == f"taskward {version('taskward')} (Python {platform.python_version()})\n"
 
 
-def test_a_document_that_cannot_be_written_causes_a_one_line_error(tmp_path: Path) -> None:
+def test_an_openapi_document_that_cannot_be_written_causes_a_one_line_error(tmp_path: Path) -> None:
     for place, why in (
         (tmp_path / "nowhere" / "x", "No such file or directory"),
         (tmp_path, "Is a directory"),

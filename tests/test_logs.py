@@ -19,6 +19,19 @@ from app.log_limit import LINES_MAX
 from app.logs import describe_error, pseudonym_of
 
 
+def log_request(  # noqa: PLR0913 - keywords with defaults
+    method: str = "GET",
+    route: str | None = None,
+    status: int = 200,
+    *,
+    user: str | None = None,
+    problem: str | None = None,
+    milliseconds: float = 1.0,
+) -> None:
+    """Log a request that belongs to no trace."""
+    logs.log_request("id", None, user, method, route, status, problem, milliseconds)
+
+
 def test_a_drivers_error_is_reported_without_the_values_that_it_quotes() -> None:
     try:
         try:
@@ -78,8 +91,11 @@ async def test_the_log_line_of_a_request_is_json(
 
     line = json.loads(capsys.readouterr().out)
     assert (line["request_id"], line["milliseconds"], line["level"]) == ("id", 1.23, "info")
-    fields = line["trace_id"], line["user"], line["route"], line["problem"]
-    assert all(value is None for value in fields) if absent else None not in fields
+    optional = line["trace_id"], line["user"], line["route"], line["problem"]
+    if absent:
+        assert optional == (None, None, None, None)
+    else:
+        assert None not in optional
     assert "ann" not in str(line)
     assert datetime.now(UTC) - datetime.fromisoformat(line["timestamp"]) < timedelta(seconds=5)
 
@@ -114,11 +130,11 @@ async def test_request_lines_are_written_together_soon_and_before_any_later_line
         logs.configure("info", "json")
         seen = []
         for _ in range(2):
-            logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
+            log_request()
             at_once = len(written())
             await asyncio.sleep(5 * logs.FLUSH_AFTER)
             seen.append((at_once, len(written())))
-        logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
+        log_request()
         structlog.get_logger().warning("another")
         with_another = written()
 
@@ -146,7 +162,7 @@ async def test_a_log_that_cannot_be_written_makes_no_request_fail_and_is_reporte
         for place in ("/dev/full", log_file.name, "/dev/full"):
             redirect(place, log_file)
             for _ in range(50):
-                logs.log_request("id", None, None, "GET", None, 200, None, 1.0)
+                log_request()
                 structlog.get_logger().warning("another")
                 logging.getLogger("library").warning("another")
             logs.flush()
@@ -164,11 +180,18 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_
 ) -> None:
     logs.configure("info", "console")
 
-    logs.log_request("id", None, "ann", "GET", "/api/{user_id}/tasks", 200, None, 17.4)
-    logs.log_request("id", None, "ann", "GET", "/api/{user_id}/tasks/{task_id}", 404, "task-not-found", 3.2)
-    logs.log_request("id", None, None, "GET", None, 404, "about:blank", 0.2)
-    logs.log_request("id", None, None, "GET", "/health", 200, None, 0.2)
-    logs.log_request("id", None, None, "GET", "/health/ready", 503, None, 0.2)
+    log_request("GET", "/api/{user_id}/tasks", 200, user="ann", milliseconds=17.4)
+    log_request(
+        "GET",
+        "/api/{user_id}/tasks/{task_id}",
+        404,
+        user="ann",
+        problem="task-not-found",
+        milliseconds=3.2,
+    )
+    log_request("GET", None, 404, problem="about:blank", milliseconds=0.2)
+    log_request("GET", "/health", 200)
+    log_request("GET", "/health/ready", 503)
     logs.flush()
 
     assert capsys.readouterr().out.splitlines() == [
@@ -178,6 +201,7 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_
     ]
 
 
+# In both tables: the user, the method, the route and the status of a request.
 UNBOUNDED = {
     "OPTIONS": (None, "OPTIONS", "/api/{user_id}/tasks", 204),
     "a health probe": (None, "GET", "/health", 200),
@@ -205,7 +229,7 @@ def flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
     def log_many(times: int, user: str | None, method: str, route: str | None, status: int) -> list[Any]:
         for _ in range(times):
-            logs.log_request("id", None, user, method, route, status, None, 1.0)
+            log_request(method, route, status, user=user)
         now[0] += 1
         logs.end()
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -232,7 +256,7 @@ async def test_requests_that_no_rate_limit_bounds_have_a_limited_number_of_lines
 async def test_every_request_that_a_rate_limit_bounds_has_its_line(
     flood: Callable[..., list[Any]], kind: str
 ) -> None:
-    logs.log_request("id", None, None, "OPTIONS", None, 204, None, 1.0)  # in the same second
+    log_request("OPTIONS", None, 204)  # in the same second
 
     lines = flood(3 * LINES_MAX, *BOUNDED[kind])
 
@@ -257,7 +281,7 @@ async def test_the_number_of_lines_left_out_is_reported_soon_and_without_a_reque
     monkeypatch.setattr("app.log_limit.REPORT_AFTER", 0.01)
     token = logs.REQUEST_ID.set("the last request")
     for _ in range(LINES_MAX + 2):
-        logs.log_request("id", None, None, "OPTIONS", None, 204, None, 1.0)
+        log_request("OPTIONS", None, 204)
     logs.REQUEST_ID.reset(token)
 
     written = ""

@@ -13,6 +13,7 @@ GOOD = {"DATABASE_URL": NEON, "BETTER_AUTH_URL": "https://app.example.com"}
 
 
 def errors_of(**env: str) -> list[str]:
+    """Return the errors of these settings; none, if all are valid."""
     try:
         Settings.from_env(env)
     except SettingsError as error:

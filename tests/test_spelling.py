@@ -13,7 +13,8 @@ GOOD = {"DATABASE_URL": "postgresql://ann@localhost/db", "BETTER_AUTH_URL": "htt
 
 
 @pytest.fixture(autouse=True)
-def _without_a_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test where no `.env` is read."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -88,7 +89,7 @@ def test_if_the_setting_itself_is_set_only_misspelt_names_in_the_dotenv_file_are
 
 
 def test_no_setting_looks_like_a_misspelling_of_another() -> None:
-    near_misses({})
+    near_misses({})  # registers the name of each setting
 
     assert all(near_misses({name: "x"}) == [] for name in EnvironmentReader.names)
 

@@ -149,16 +149,16 @@ def test_any_bytes_are_refused_or_read_as_the_standard_library_reads_them(text: 
     assert json.loads(text) == value
 
 
-HALF = 128 * 1024
+HALF_BODY = 128 * 1024  # bytes: half of the largest body
 LONG = {
-    "quotes that are escaped, then brackets": b'"' + b'\\"' * HALF + b"[" * 33,
-    "brackets, then quotes that are escaped": b"[" * 33 + b'"' + b'\\"' * HALF,
-    "many short strings, one after the other": b'"a' * HALF + b"[" * 33,
-    "backslashes": b"[" * 33 + b'"' + b"\\" * 2 * HALF,
-    "brackets that open": b"[" * 2 * HALF,
-    "brackets that open and close": b"[" * HALF + b"]" * HALF,
-    "brackets in pairs": b"[" + b"[]," * (2 * HALF // 3) + b"0]",
-    "half pairs": b'"' + b"\\ud83c\\udf31" * (2 * HALF // 12) + b'\\ud800"',
+    "quotes that are escaped, then brackets": b'"' + b'\\"' * HALF_BODY + b"[" * 33,
+    "brackets, then quotes that are escaped": b"[" * 33 + b'"' + b'\\"' * HALF_BODY,
+    "many short strings, one after the other": b'"a' * HALF_BODY + b"[" * 33,
+    "backslashes": b"[" * 33 + b'"' + b"\\" * 2 * HALF_BODY,
+    "brackets that open": b"[" * 2 * HALF_BODY,
+    "brackets that open and close": b"[" * HALF_BODY + b"]" * HALF_BODY,
+    "brackets in pairs": b"[" + b"[]," * (2 * HALF_BODY // 3) + b"0]",
+    "half pairs": b'"' + b"\\ud83c\\udf31" * (2 * HALF_BODY // 12) + b'\\ud800"',
     "members": b"{" + b",".join(b'"%d":0' % number for number in range(MAX_ITEMS)) + b',"0":0}',
     "long numbers": b"[" + b",".join([b"9" * MAX_DIGITS] * 840) + b"]",
 }
@@ -289,6 +289,6 @@ def seconds_of(text: bytes) -> float:
 
 
 def test_two_megabytes_of_closing_brackets_take_about_as_long_as_a_string() -> None:
-    closing = b"]" * (16 * HALF)
+    closing = b"]" * (16 * HALF_BODY)
 
     assert seconds_of(b"[" * 100 + closing) < 4 * seconds_of(b'["' + closing + b'"]')

@@ -15,7 +15,8 @@ import pytest
 
 from app.event_loop import REST_PER_WORK, SMALL_REQUESTS, TimeSlice
 
-WORKERS, PIECES = 8, 5
+WORKERS = 8
+PIECES = 5  # of long work: one in each slice
 REST = 0.01  # seconds
 LONG = 0.005  # seconds of one slice
 
@@ -27,6 +28,7 @@ def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def work(number: int, done: list[int]) -> None:
+    """Append the number to `done` for each piece of long work."""
     turns = TimeSlice()
     await turns.wait()
     for _ in range(PIECES):

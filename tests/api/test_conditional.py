@@ -181,9 +181,9 @@ async def test_a_read_of_another_version_than_the_client_has_gets_the_task(
 
 @pytest.mark.parametrize("write", WRITES)
 async def test_given_require_if_match_then_a_write_without_it_gets_428_and_an_absent_task_404(
-    careful_people: People, write: str
+    people_who_must_send_if_match: People, write: str
 ) -> None:
-    ann = careful_people.one()
+    ann = people_who_must_send_if_match.one()
     task, other = await ann.create(), await ann.create()
 
     refused = await send_write(ann, write, task["id"], other["id"], None)

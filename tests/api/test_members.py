@@ -94,9 +94,9 @@ async def test_the_server_sets_completed_at(people: People) -> None:
 
 
 async def test_at_the_limit_of_tasks_a_create_gets_409_until_a_task_is_deleted_permanently(
-    full_people: People,
+    people_with_three_tasks_at_most: People,
 ) -> None:
-    ann = full_people.one()
+    ann = people_with_three_tasks_at_most.one()
     tasks = [await ann.create() for _ in range(3)]
 
     refused = await ann.ask("POST", json={"title": "x"})

@@ -23,30 +23,33 @@ def test_a_secret_is_written_into_a_file_that_nobody_else_could_read_at_any_mome
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("x", 0o600)
 
 
-def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None:
-    seen: set[bytes] = set()
-    files: dict[Path, set[int]] = {}
+def test_the_password_is_in_no_arguments_of_a_process_and_only_its_owner_can_read_the_files(
+    tmp_path: Path,
+) -> None:
+    arguments_seen: set[bytes] = set()
+    modes_seen: dict[Path, set[int]] = {}
     done = threading.Event()
 
     def watch() -> None:
+        """Note the arguments of all processes, and the permissions of the files with the password."""
         while not done.is_set():
             for arguments in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    seen.add(arguments.read_bytes())
+                    arguments_seen.add(arguments.read_bytes())
                 except OSError:
                     continue
-            for secret in (kept, *for_initdb):
+            for secret in (password_file, *files_for_initdb):
                 try:
                     mode = stat.S_IMODE(secret.stat().st_mode)
                 except OSError:
                     continue
-                files.setdefault(secret, set()).add(mode)
+                modes_seen.setdefault(secret, set()).add(mode)
             time.sleep(0.002)
 
     server = PostgresServer(tmp_path, durable=False)
     home = server.data.parent
-    kept = tmp_path / "postgres.password"
-    for_initdb = [home / "password", home / "postgres.making" / "password"]  # one of the two exists
+    password_file = tmp_path / "postgres.password"
+    files_for_initdb = [home / "password", home / "postgres.making" / "password"]  # one of the two exists
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
@@ -57,11 +60,12 @@ def test_no_process_has_the_password_among_its_arguments(tmp_path: Path) -> None
         watcher.join()
         server.remove()
 
-    password = (tmp_path / "postgres.password").read_bytes()
-    assert any(b"psql" in each and str(server.port).encode() in each for each in seen)  # the watcher works
-    assert [each for each in seen if password in each] == []
-    assert len(files) == 2
-    assert all(modes == {0o600} for modes in files.values())
+    password = password_file.read_bytes()
+    port = str(server.port).encode()
+    assert any(b"psql" in each and port in each for each in arguments_seen)  # the watcher works
+    assert [each for each in arguments_seen if password in each] == []
+    assert len(modes_seen) == 2
+    assert all(modes == {0o600} for modes in modes_seen.values())
 
 
 def test_no_port_is_given_out_twice_nor_to_two_workers_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:

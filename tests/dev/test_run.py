@@ -83,6 +83,7 @@ class Run:
 
 @contextmanager
 def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[Run]:
+    """Run the launcher until the block ends. Then search its output for private things."""
     run = Run(state, stdout, **env)
     try:
         yield run
@@ -113,8 +114,8 @@ def all_ended(run: Run) -> bool:
 
 def sessions_seen_by(run: Run, role: str) -> object:
     """Count Better Auth's sessions, as one of the roles that the run has."""
-    kept = dict(line.split("=", 1) for line in (run.state / "env").read_text().splitlines())
-    address = DatabaseAddress.parse(kept["DATABASE_URL"])
+    settings = dict(line.split("=", 1) for line in (run.state / "env").read_text().splitlines())
+    address = DatabaseAddress.parse(settings["DATABASE_URL"])
     password = (run.state / f"{role}.password").read_text()
 
     async def ask() -> object:
@@ -183,7 +184,7 @@ def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path
         ann = {"authorization": f"Bearer {token_of(run, new=False, origin=vite)}"}
         assert httpx.get(tasks, headers=ann).json() == [created.json()]
 
-        second = Run(state / "..", STATE_DIR=str(state))
+        second = Run(state.parent / "second", STATE_DIR=str(state))  # the same folder, and another log
         assert second.wait_for_end() == 1
         assert "another `make run` is running here" in second.output
 

@@ -32,13 +32,13 @@ CREATED = ResponseForm(201, location="/")
 
 @dataclass
 class Ann:
-    """A person. `announced` has the person's committed revision at the moment of each announcement."""
+    """A person whose writes are announced."""
 
     postgres: PostgresServer
     database: Database
     address: DatabaseAddress
     user_id: UserId = field(default_factory=someone)
-    announced: list[int] = field(default_factory=list)
+    announced: list[int] = field(default_factory=list)  # the committed revision at each announcement
 
     def announce(self, owner: UserId) -> None:
         assert owner == self.user_id

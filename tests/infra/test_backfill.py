@@ -34,6 +34,7 @@ from tests.support.factories import TaskFactory, later, someone
 
 pytestmark = pytest.mark.server
 
+# The numbers of the migrations after 0005.
 AFTER_0005 = sorted(
     number
     for script in Path(versions.__file__).parent.glob("[0-9]*.py")
@@ -101,6 +102,7 @@ class PreviousVersion:
 
 @pytest.fixture
 async def previous(postgres: PostgresServer) -> AsyncIterator[PreviousVersion]:
+    """An empty database with the schema of migration 0005."""
     url = postgres.new_database()
     address = DatabaseAddress.parse(url)
     await upgrade(address)

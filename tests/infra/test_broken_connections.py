@@ -49,6 +49,10 @@ class FaultyDatabase:
         terminate = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {OF_OUR_POOLS} AND state = '{state}'"
         return int(self.query(terminate))
 
+    def claim_a_pooler(self) -> None:
+        """Let the service believe in a pooler: then it sets no `statement_timeout`, which would cancel first."""
+        self.address = DatabaseAddress.parse(f"{self.postgres.url_of(self.address.database)}?pgbouncer=true")
+
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Lock the table `tasks`, so that every statement on it waits, until the block ends."""
@@ -82,6 +86,7 @@ async def faulty(postgres: PostgresServer, database_url: str) -> FaultyDatabase:
 async def open_database(
     faulty: FaultyDatabase, *, seconds: float = 5, pool_size: int = 10
 ) -> AsyncIterator[Database]:
+    """Open the database; each request has these seconds."""
     database = Database(faulty.address, timeout=seconds, pool_size=pool_size)
     await database.open()
     try:
@@ -147,9 +152,7 @@ async def test_a_write_that_waits_too_long_for_a_lock_is_cancelled_and_reported_
 async def test_behind_a_pooler_a_write_that_waits_for_a_lock_gets_outcome_unknown(
     faulty: FaultyDatabase,
 ) -> None:
-    faulty.address = DatabaseAddress.parse(
-        f"{faulty.postgres.url_of(faulty.address.database)}?pgbouncer=true"
-    )
+    faulty.claim_a_pooler()
     async with open_database(faulty, seconds=3) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await mine.page(1, after=None)
@@ -161,9 +164,7 @@ async def test_behind_a_pooler_a_write_that_waits_for_a_lock_gets_outcome_unknow
 async def test_a_statement_that_takes_too_long_is_cancelled_and_other_idle_connections_are_kept(
     faulty: FaultyDatabase,
 ) -> None:
-    faulty.address = DatabaseAddress.parse(
-        f"{faulty.postgres.url_of(faulty.address.database)}?pgbouncer=true"
-    )
+    faulty.claim_a_pooler()
     async with open_database(faulty, seconds=3) as database:
         await open_connections(database, 4)
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
@@ -185,9 +186,7 @@ async def test_an_error_that_arrives_at_the_deadline_is_reported_as_that_error(
 async def test_after_a_database_is_opened_again_statements_are_cancelled_in_time_again(
     faulty: FaultyDatabase,
 ) -> None:
-    faulty.address = DatabaseAddress.parse(
-        f"{faulty.postgres.url_of(faulty.address.database)}?pgbouncer=true"
-    )
+    faulty.claim_a_pooler()
     database = Database(faulty.address, timeout=0.5)
 
     async def seconds_to_fail(seconds: int) -> float:

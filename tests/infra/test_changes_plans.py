@@ -21,7 +21,8 @@ from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
 
-MANY, PAGE = 10_000, 50
+MANY = 10_000  # tasks of Ann; each other person has a tenth
+PAGE = 50  # changes
 FILL = """
 INSERT INTO tasks (user_id, id, title, completed, position, title_key, trashed_at, revision)
 SELECT owner, gen_random_uuid(), 'x', n % 3 = 0, md5(n::text), 'x', CASE WHEN n % 10 = 0 THEN now() END, n
@@ -48,7 +49,8 @@ async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-async def plan(connection: Any, kind: str, token: ChangesToken | None, owner: str = "ann") -> Plan:
+async def plan(connection: Any, kind: str, token: ChangesToken | None, owner: str) -> Plan:
+    """Return the plan of a page of changes after this token."""
     return await plan_of(connection, kind, STATEMENT, {**values_of(token, PAGE), "owner": owner})
 
 

@@ -48,7 +48,7 @@ DAMAGES = {
 
 @pytest.fixture
 def ann() -> dict[str, str]:
-    """Ann's headers, made for each test: a token made at the import could expire in a long run."""
+    """The header with Ann's token, made for each test, because a token expires after 15 minutes."""
     return {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 
 
@@ -82,10 +82,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def walls_up(database: Database) -> float:
+    """Return the metric `taskward_walls_up`: 1, or 0 if row-level security is broken."""
     return sample_gauges(database, None, TokenCache(), None, HUB)["taskward_walls_up"]
 
 
 def lines_of(event: str, logged: list[Any]) -> list[Any]:
+    """Return the lines of the log with this event."""
     return [line for line in logged if line["event"] == event]
 
 
@@ -141,6 +143,7 @@ async def test_an_undefined_table_is_an_unexpected_error_if_the_schema_is_comple
         assert await database.trouble() is None
 
 
+# PostgreSQL then stores no row of an owner, and reports no error.
 SWALLOW = """
 CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER swallow BEFORE INSERT ON task_owners FOR EACH ROW EXECUTE FUNCTION swallow();

@@ -19,33 +19,33 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL for this module only, not started."""
-    server = PostgresServer(tmp_path_factory.mktemp("own"), durable=False)
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), durable=False)
     yield server
     server.remove()
 
 
 @pytest.fixture
-async def database(own: PostgresServer) -> AsyncIterator[Database]:
-    own.start()
-    address = DatabaseAddress.parse(own.url)
+async def database(server: PostgresServer) -> AsyncIterator[Database]:
+    server.start()
+    address = DatabaseAddress.parse(server.url)
     await upgrade(address)
     database = Database(address)
     await database.open()
     yield database
     await database.close()
-    own.stop()
+    server.stop()
 
 
 async def test_a_restart_of_postgresql_between_two_requests_makes_neither_fail(
-    database: Database, own: PostgresServer
+    database: Database, server: PostgresServer
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())
     task = TaskFactory.build()
     await asyncio.gather(*(mine.page(1, after=None) for _ in range(5)))
 
-    await asyncio.to_thread(own.restart)
+    await asyncio.to_thread(server.restart)
 
     added = await mine.add(task, at_most=MANY)
     assert await mine.show(task.id) == added
@@ -53,19 +53,19 @@ async def test_a_restart_of_postgresql_between_two_requests_makes_neither_fail(
 
 @pytest.mark.quiet
 async def test_a_stopped_database_is_unavailable_and_a_started_one_available_again(
-    database: Database, own: PostgresServer
+    database: Database, server: PostgresServer
 ) -> None:
     mine = NeonTaskRepository(database, owner=someone())
     await mine.page(1, after=None)
 
-    await asyncio.to_thread(own.stop)
+    await asyncio.to_thread(server.stop)
     began = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
         await mine.page(1, after=None)
     assert time.monotonic() - began < TIMEOUT + 0.5
     assert await database.trouble() is not None
 
-    await asyncio.to_thread(own.start)
+    await asyncio.to_thread(server.start)
     assert await database.trouble() is None
     assert read(await mine.page(1, after=None)) == []
 
@@ -81,29 +81,29 @@ async def test_a_pool_can_be_opened_and_closed_without_a_database() -> None:
 
 
 async def test_readiness_runs_no_statement_after_a_successful_one(
-    database: Database, own: PostgresServer
+    database: Database, server: PostgresServer
 ) -> None:
     await database.trouble()
     count = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'taskward'"
     await asyncio.sleep(1.1)  # PostgreSQL reports its counters once a second
-    before = own.query(count)
+    before = server.query(count)
 
     for _ in range(50):
         assert await database.trouble() is None
 
     await asyncio.sleep(1.1)
-    assert own.query(count) == before
+    assert server.query(count) == before
 
 
 @pytest.mark.quiet
 async def test_a_blocked_statement_ends_at_its_deadline_and_others_continue(
-    database: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    database: Database, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_timeout", 0.5)
     mine = NeonTaskRepository(database, owner=someone())
     await mine.page(1, after=None)
     hold = asyncio.create_task(
-        asyncio.to_thread(own.query, "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(1.5); COMMIT", "taskward")
+        asyncio.to_thread(server.query, "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(1.5); COMMIT", "taskward")
     )
     await asyncio.sleep(0.3)
     began = time.monotonic()

@@ -29,7 +29,8 @@ from tests.support.servers.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.server
 
-WRITERS, FOLLOWERS, WRITES = 8, 4, 20
+WRITERS, FOLLOWERS = 8, 4
+WRITES = 20  # by each writer
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def write(database: Database, owner: UserId, shared: list[TaskId], seed: i
         task_id = rng.choice(shared)
         batch: list[Operation] = [TaskFactory.build() for _ in range(2)]
         batch.append(Change(task_id, TaskChanges(title=f"{seed} {number}")))
-        acts: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        writes: list[Callable[[], Coroutine[Any, Any, object]]] = [
             partial(mine.toggle, task_id, at=later(number)),
             partial(mine.add, TaskFactory.build(), at_most=MANY),
             partial(mine.apply, batch, at=later(number), at_most=MANY),
@@ -60,7 +61,7 @@ async def write(database: Database, owner: UserId, shared: list[TaskId], seed: i
         ]
         weights = [4, 2, 3, 2, 2, 3, 1]
         try:
-            await rng.choices(acts, weights)[0]()
+            await rng.choices(writes, weights)[0]()
         except (TaskNotFound, NotInTrash):
             await mine.add(TaskFactory.build(), at_most=MANY)
 

@@ -23,17 +23,20 @@ HEADER, BODY = b'{"alg":"%s","kid":"EdDSA"}', json.dumps(CLAIMS).encode()
 
 @pytest.fixture(scope="module")
 async def keys() -> AsyncIterator[Jwks]:
+    """The key set of an issuer with a key of each algorithm."""
     async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
         yield keys
 
 
 @pytest.fixture(scope="module", params=["with the secret", "without"])
 def verifier(keys: Jwks, request: pytest.FixtureRequest) -> JwtVerifier:
+    """A verifier with the key set, once with a shared secret too, and once without."""
     trust = TRUST if request.param == "with the secret" else replace(TRUST, secret=None)
     return JwtVerifier(trust, keys, now=lambda: NOW)
 
 
-async def refused(verifier: JwtVerifier, token: str) -> str:
+async def why_refused(verifier: JwtVerifier, token: str) -> str:
+    """Check that a token is refused, and return the reason."""
     with pytest.raises(NotAuthenticated) as raised:
         await verifier.verify(token)
     return raised.value.reason
@@ -44,12 +47,12 @@ async def test_a_token_that_nobody_signed_is_refused(algorithm: str, verifier: J
     header = b64(HEADER % algorithm.encode())
 
     for signature in ("", b64(b"x"), KEYS["EdDSA"].sign().rsplit(".", 1)[1]):
-        await refused(verifier, f"{header}.{b64(BODY)}.{signature}")
+        await why_refused(verifier, f"{header}.{b64(BODY)}.{signature}")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_signature_of_an_unknown_key_is_refused(algorithm: str, verifier: JwtVerifier) -> None:
-    assert "signature" in await refused(verifier, ATTACKERS_KEYS[algorithm].sign())
+    assert "signature" in await why_refused(verifier, ATTACKERS_KEYS[algorithm].sign())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -57,7 +60,7 @@ async def test_a_signature_of_zeros_is_refused(algorithm: str, verifier: JwtVeri
     header, body, _ = KEYS[algorithm].sign().split(".")
 
     for length in (1, 64, 96, 132, 256):
-        assert "signature" in await refused(verifier, f"{header}.{body}.{b64(bytes(length))}")
+        assert "signature" in await why_refused(verifier, f"{header}.{body}.{b64(bytes(length))}")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -65,7 +68,7 @@ async def test_a_token_with_the_payload_of_another_is_refused(algorithm: str, ve
     header, _, signature = KEYS[algorithm].sign().split(".")
     _, body, _ = KEYS[algorithm].sign(CLAIMS | {"sub": "bob"}).split(".")
 
-    assert "signature" in await refused(verifier, f"{header}.{body}.{signature}")
+    assert "signature" in await why_refused(verifier, f"{header}.{body}.{signature}")
 
 
 @pytest.mark.parametrize("with_kid", [True, False])
@@ -89,13 +92,13 @@ async def test_a_public_key_is_not_accepted_as_the_shared_secret(
 
     header: dict[str, Any] = {"kid": algorithm} if with_kid else {}
     for secret in secrets:
-        await refused(verifier, sign_with_secret(secret=secret, **header))
+        await why_refused(verifier, sign_with_secret(secret=secret, **header))
 
 
 async def test_a_key_of_the_set_is_never_used_with_the_shared_secret(keys: Jwks) -> None:
     both = JwtVerifier(TRUST, keys, now=lambda: NOW)
 
-    assert "another algorithm" in await refused(both, sign_with_secret(kid="EdDSA"))
+    assert "another algorithm" in await why_refused(both, sign_with_secret(kid="EdDSA"))
 
 
 @pytest.mark.parametrize("kid", ALGORITHMS)
@@ -108,15 +111,15 @@ async def test_a_key_of_another_type_is_refused_for_any_alg_of_the_token(
     if algorithm == kid:
         assert (await verifier.verify(token)).user_id == "ann"
     else:
-        assert "another algorithm" in await refused(verifier, token)
+        assert "another algorithm" in await why_refused(verifier, token)
 
 
 async def test_a_key_for_one_rsa_algorithm_is_refused_for_another(verifier: JwtVerifier) -> None:
     as_pss = KEYS["RS256"].sign(algorithm="PS256")
     as_pkcs1 = KEYS["PS256"].sign(algorithm="RS256")
 
-    assert "another algorithm" in await refused(verifier, as_pss)
-    assert "another algorithm" in await refused(verifier, as_pkcs1)
+    assert "another algorithm" in await why_refused(verifier, as_pss)
+    assert "another algorithm" in await why_refused(verifier, as_pkcs1)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ async def test_a_key_for_one_rsa_algorithm_is_refused_for_another(verifier: JwtV
 async def test_a_key_in_the_header_of_a_token_is_ignored(
     header: dict[str, Any], verifier: JwtVerifier
 ) -> None:
-    assert "signature" in await refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(**header))
+    assert "signature" in await why_refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(**header))
     assert (await verifier.verify(KEYS["EdDSA"].sign(**header))).user_id == "ann"
 
 
@@ -148,7 +151,7 @@ async def test_a_hostile_key_id_is_only_ever_compared(key_id: str, keys: Jwks) -
 
     verifier = JwtVerifier(TRUST, OnlyCompared("http://127.0.0.1:1/"), now=lambda: NOW)
 
-    assert await refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(kid=key_id)) == "unknown"
+    assert await why_refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(kid=key_id)) == "unknown"
 
 
 async def test_a_token_within_a_token_is_refused(verifier: JwtVerifier) -> None:
@@ -156,13 +159,13 @@ async def test_a_token_within_a_token_is_refused(verifier: JwtVerifier) -> None:
 
     nested = jwt.PyJWS().encode(inner, KEYS["EdDSA"].private, "EdDSA", headers={"kid": "EdDSA", "cty": "JWT"})
 
-    assert "not supported here" in await refused(verifier, nested)
+    assert "not supported here" in await why_refused(verifier, nested)
 
 
 async def test_an_encrypted_token_is_refused(verifier: JwtVerifier) -> None:
     header = b64(b'{"alg":"RSA-OAEP","enc":"A256GCM"}')
 
-    assert "three parts" in await refused(verifier, f"{header}.AAAA.AAAA.AAAA.AAAA")
+    assert "three parts" in await why_refused(verifier, f"{header}.AAAA.AAAA.AAAA.AAAA")
 
 
 async def test_tokens_signed_with_the_same_secret_for_other_purposes_are_refused() -> None:
@@ -170,6 +173,8 @@ async def test_tokens_signed_with_the_same_secret_for_other_purposes_are_refused
     only_secret = JwtVerifier(TRUST, None, now=lambda: NOW)
     times = {"iat": NOW, "exp": NOW + 3600}
 
-    await refused(only_secret, sign_with_secret({"email": "ann@example.com", "userId": "ann", **times}))
-    await refused(only_secret, sign_with_secret({"session": {"token": "x"}, "user": {"id": "ann"}, **times}))
-    await refused(only_secret, sign_with_secret(CLAIMS | {"aud": "better-auth:session-cache"}))
+    await why_refused(only_secret, sign_with_secret({"email": "ann@example.com", "userId": "ann", **times}))
+    await why_refused(
+        only_secret, sign_with_secret({"session": {"token": "x"}, "user": {"id": "ann"}, **times})
+    )
+    await why_refused(only_secret, sign_with_secret(CLAIMS | {"aud": "better-auth:session-cache"}))

@@ -24,6 +24,7 @@ async def verify(token: str) -> str:
 
 
 async def why_refused(token: str) -> str:
+    """Check that a token is refused, and return the reason."""
     with pytest.raises(NotAuthenticated) as raised:
         await verify(token)
     return raised.value.reason
@@ -243,7 +244,8 @@ def with_spare_bits(part: str) -> str:
 )
 async def test_a_part_that_is_not_exactly_base64url_is_refused(place: int, corrupt: Any) -> None:
     header, claims = json.dumps({"alg": "HS256"}).encode(), json.dumps(CLAIMS).encode()
-    header, claims = header + b" " * (1 - len(header) % 3), claims + b" " * ((1 - len(claims)) % 3)
+    # With these spaces the base64url of each part has spare bits, and would have padding.
+    header, claims = (part + b" " * ((1 - len(part)) % 3) for part in (header, claims))
     parts = sign_bytes(header, claims).split(".")
     assert await verify(".".join(parts))
 

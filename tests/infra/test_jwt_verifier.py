@@ -23,6 +23,7 @@ GOOD = {"shared": sign_with_secret(), "EdDSA": KEYS["EdDSA"].sign()}
 
 @pytest.fixture(scope="module")
 async def keys() -> AsyncIterator[Jwks]:
+    """The key set of an issuer with a key of each algorithm."""
     async with jwks_server(*(key.public for key in KEYS.values())) as server, fetched_from(server) as keys:
         yield keys
 

@@ -130,7 +130,7 @@ async def test_a_permanent_deletion_that_waited_also_empties_a_response_stored_m
         await keyed(database, ann, "new", at=tomorrow).change(task.id, same, at=tomorrow)
 
 
-async def test_a_permanent_deletion_can_lose_only_one_race_with_other_writes(
+async def test_a_permanent_deletion_that_lost_one_race_locks_the_owner_and_cannot_lose_another(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.infra.tasks.ATTEMPTS", 1)

@@ -19,7 +19,7 @@ from tests.support.factories import NOON, TaskFactory, later, someone
 pytestmark = pytest.mark.server
 
 LONGEST = "𝄞 " * 5_000  # 25,000 bytes
-COUNT = 70
+COUNT = 70  # tasks of a person
 SELECTIONS = {
     **{
         f"{'-' * descending}{order.value}": Selection(order=order, descending=descending)
@@ -131,6 +131,7 @@ async def test_a_task_larger_than_its_share_of_10_mb_is_not_read(database: Datab
     ann = someone()
     await add_tasks(database, ann, [LONGEST, "short"])
 
+    # A share of 10 MB is 10 KB here, and 40 KB in the second statement. `LONGEST` has 25 KB.
     (among_many,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 1_001})
     (among_few,) = await database.fetch(page_of(NEWEST_FIRST), {"owner": ann, "limit": 251})
 

@@ -42,6 +42,7 @@ class Machine:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine retry soon, and its streams reread at once."""
     monkeypatch.setattr(live_store, "RETRY", 0.05)
     monkeypatch.setattr(live_store, "PATIENCE", 20.0)  # the computer that runs the tests may be busy
     monkeypatch.setattr(hub_module, "SPREAD", 0.0)
@@ -49,6 +50,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def machines(store: Store) -> AsyncIterator[list[Machine]]:
+    """Two machines that are connected to the store."""
     machines = []
     for _ in range(2):
         hub = Hub(ChangeMarks(is_shared=False))

@@ -5,7 +5,8 @@ import tracemalloc
 from app.domain.rate_limit import NAMES_MAX, MemoryCounter
 
 
-async def test_the_counter_keeps_no_more_names_than_its_limit() -> None:
+async def test_the_counter_keeps_at_most_twice_as_many_names_as_its_limit() -> None:
+    """It has two generations of names, and the limit is that of one."""
     counts = MemoryCounter(names_max=10)
 
     for number in range(1000):
@@ -31,7 +32,7 @@ async def test_a_counter_full_of_addresses_takes_less_than_30_mb() -> None:
     before, _ = tracemalloc.get_traced_memory()
 
     for number in range(3 * NAMES_MAX):
-        await counts.add(f"address:2001:db8:{number:x}::/64", 28_333_333, 60)
+        await counts.add(f"address:2001:db8:{number:x}::/64", 28_333_333, 60)  # a window of the year 2023
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

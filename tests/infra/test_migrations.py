@@ -50,6 +50,7 @@ async def migrated(postgres: PostgresServer) -> DatabaseAddress:
 
 
 def differences(connection: Connection) -> list[Any]:
+    """Return the differences between the schema and the models. Other tables in the database do not count."""
     ours = {VERSION_TABLE, *OwnedRow.metadata.tables}
 
     def is_ours(thing: Any, name: str | None, kind: str, *_: Any) -> bool:

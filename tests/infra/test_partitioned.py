@@ -72,6 +72,7 @@ async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_parti
 
 
 def use_as_many_people(service: Service, ann: str) -> None:
+    """Send each kind of request as Ann and as twelve others, and check the responses."""
     for person in (ann, *(someone() for _ in range(12))):
         with httpx.Client(base_url=service.url, headers=service.headers(person)) as client:
             task = client.post("/api/me/tasks", json={"title": "x"})

@@ -84,6 +84,7 @@ print(*(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in proc
 async def read_by_four_processes(
     url: str, owners: list[str], how: str = "", *, reads: int = READS
 ) -> list[int]:
+    """Run READER, and return the exit statuses of its processes; `how`: see the end of READER."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", READER, url, str(reads), how, *owners),
         cwd=ROOT,
@@ -109,8 +110,8 @@ async def test_two_thousand_reads_of_four_processes_over_two_connections_return_
 ) -> None:
     owners = await add_tasks(database)
 
-    with pgbouncer(database_url, tmp_path) as through:
-        assert await read_by_four_processes(f"{through}?pgbouncer=true", owners) == [0, 0, 0, 0]
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        assert await read_by_four_processes(f"{pooler_url}?pgbouncer=true", owners) == [0, 0, 0, 0]
 
 
 async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_pooler(
@@ -118,8 +119,8 @@ async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_
 ) -> None:
     owners = await add_tasks(database)
 
-    with pgbouncer(database_url, tmp_path) as through:
-        assert await read_by_four_processes(through, owners) == [0, 0, 0, 0]
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        assert await read_by_four_processes(pooler_url, owners) == [0, 0, 0, 0]
 
 
 async def test_reads_fail_if_the_url_denies_the_pooler_and_errors_are_not_used_to_detect_it(
@@ -128,8 +129,8 @@ async def test_reads_fail_if_the_url_denies_the_pooler_and_errors_are_not_used_t
     """This shows that the tests above can fail: with a statement cache, PgBouncer 1.18 mixes up the rows."""
     owners = await add_tasks(database)
 
-    with pgbouncer(database_url, tmp_path) as through:
-        statuses = await read_by_four_processes(f"{through}?pgbouncer=false", owners, "learn nothing")
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        statuses = await read_by_four_processes(f"{pooler_url}?pgbouncer=false", owners, "learn nothing")
 
     assert statuses != [0, 0, 0, 0]
 
@@ -155,12 +156,12 @@ async def ask_through(url: str, sql: str) -> str:
 async def test_session_settings_do_not_reach_other_clients_of_a_pooler(
     database_url: str, tmp_path: Path, parameter: str
 ) -> None:
-    with pgbouncer(database_url, tmp_path, server_connections=1) as through:
-        async with open_database(through + parameter) as ours:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as pooler_url:
+        async with open_database(pooler_url + parameter) as ours:
             await ours.fetch(PING, {})
 
             for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                assert await ask_through(through, f"SHOW {setting}") == "0"
+                assert await ask_through(pooler_url, f"SHOW {setting}") == "0"
 
 
 @pytest.mark.parametrize("parameter", ["", "?pgbouncer=true"])
@@ -168,8 +169,8 @@ async def test_the_driver_changes_no_session_setting_when_it_reads_a_new_type(
     database_url: str, tmp_path: Path, parameter: str
 ) -> None:
     queries: list[str] = []
-    with pgbouncer(database_url, tmp_path) as through:
-        connection = await Connector(DatabaseAddress.parse(through + parameter)).connect()
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        connection = await Connector(DatabaseAddress.parse(pooler_url + parameter)).connect()
         with connection.query_logger(lambda record: queries.append(record.query)):
             assert await connection.fetchval("SELECT ARRAY[$1::uuid]", UUID(int=1)) == [UUID(int=1)]
         await connection.close()
@@ -181,15 +182,15 @@ async def test_the_driver_changes_no_session_setting_when_it_reads_a_new_type(
 SESSION_SETTINGS = ("plan_cache_mode", "statement_timeout", "idle_in_transaction_session_timeout")
 REFUSES = NO_SETTINGS  # PgBouncer's default: it refuses a connection that sends SESSION_SETTINGS in its start-up message
 DROPS = {"ignore_startup_parameters": ",".join(SESSION_SETTINGS)}
-either_way = pytest.mark.parametrize("settings", [REFUSES, DROPS], ids=["refuses", "drops"])
+refuses_or_drops = pytest.mark.parametrize("settings", [REFUSES, DROPS], ids=["refuses", "drops"])
 
 
-@either_way
+@refuses_or_drops
 async def test_a_pooler_that_the_url_does_not_name_is_logged_once(
     database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    with pgbouncer(database_url, tmp_path, settings=settings) as through, capture_logs() as logged:
-        async with open_database(through) as ours:
+    with pgbouncer(database_url, tmp_path, settings=settings) as pooler_url, capture_logs() as logged:
+        async with open_database(pooler_url) as ours:
             await asyncio.gather(*(ours.fetch(PING, {}) for _ in range(10)))
 
     assert [(line["event"], line["log_level"]) for line in logged] == [
@@ -198,13 +199,13 @@ async def test_a_pooler_that_the_url_does_not_name_is_logged_once(
     assert "pgbouncer=true" in logged[0]["advice"]
 
 
-@either_way
+@refuses_or_drops
 async def test_each_connection_to_a_session_pooler_has_the_session_settings(
     database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     settings = {**settings, "pool_mode": "session"}
-    with pgbouncer(database_url, tmp_path, settings=settings) as through:
-        connector = Connector(DatabaseAddress.parse(f"{through}?pgbouncer=false"), statement_timeout=2.7)
+    with pgbouncer(database_url, tmp_path, settings=settings) as pooler_url:
+        connector = Connector(DatabaseAddress.parse(f"{pooler_url}?pgbouncer=false"), statement_timeout=2.7)
         opened = [await connector.connect() for _ in range(2)]
         values = [
             [await connection.fetchval(f"SHOW {name}") for name in SESSION_SETTINGS] for connection in opened
@@ -242,13 +243,13 @@ WRITE = Statement("UPDATE tasks SET title = title WHERE false", ())
 async def test_after_the_first_error_of_a_pooler_that_the_url_denies_the_statement_is_sent_again_without_preparing(
     database_url: str, tmp_path: Path, statement: Statement
 ) -> None:
-    with pgbouncer(database_url, tmp_path, server_connections=1) as through, capture_logs() as logged:
-        async with open_database(f"{through}?pgbouncer=false") as ours:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as pooler_url, capture_logs() as logged:
+        async with open_database(f"{pooler_url}?pgbouncer=false") as ours:
             await ours.fetch(statement, {})
-            await ask_through(through, "DEALLOCATE ALL")  # as if another server connection had been chosen
+            await ask_through(pooler_url, "DEALLOCATE ALL")  # as if another server connection had been chosen
 
             await ours.fetch(statement, {})
-            await ask_through(through, "DEALLOCATE ALL")
+            await ask_through(pooler_url, "DEALLOCATE ALL")
             await ours.fetch(statement, {})
 
     assert [(line["event"], line["sign"]) for line in logged] == [
@@ -259,10 +260,10 @@ async def test_after_the_first_error_of_a_pooler_that_the_url_denies_the_stateme
 async def test_in_a_transaction_the_first_error_of_a_pooler_that_the_url_denies_gets_503_and_the_next_request_succeeds(
     database_url: str, tmp_path: Path
 ) -> None:
-    with pgbouncer(database_url, tmp_path, server_connections=1) as through:
-        async with open_database(f"{through}?pgbouncer=false") as ours:
+    with pgbouncer(database_url, tmp_path, server_connections=1) as pooler_url:
+        async with open_database(f"{pooler_url}?pgbouncer=false") as ours:
             await ours.fetch(PING, {})
-            await ask_through(through, "DEALLOCATE ALL")
+            await ask_through(pooler_url, "DEALLOCATE ALL")
             with pytest.raises(DatabaseUnavailable) as raised:
                 async with ours.transaction() as transaction:
                     await transaction.fetch(PING, {})
@@ -307,8 +308,8 @@ async def test_a_connection_that_is_being_opened_when_a_pooler_is_detected_is_op
 def test_app_migrate_can_be_repeated_and_app_purge_runs_through_a_pooler_without_a_direct_url(
     postgres: PostgresServer, tmp_path: Path, parameter: str
 ) -> None:
-    with pgbouncer(postgres.new_database(), tmp_path, server_connections=1) as through:
-        env = {"DATABASE_URL": through + parameter}
+    with pgbouncer(postgres.new_database(), tmp_path, server_connections=1) as pooler_url:
+        env = {"DATABASE_URL": pooler_url + parameter}
         done = [app("migrate", env=env, cwd=tmp_path) for _ in range(3)]
         purged = app("purge", "--older-than", "1d", env=env, cwd=tmp_path)
 
@@ -321,8 +322,8 @@ def test_app_migrate_can_be_repeated_and_app_purge_runs_through_a_pooler_without
 def test_the_start_warns_that_a_pooler_was_detected_and_serves(database_url: str, tmp_path: Path) -> None:
     (folder := tmp_path / "service").mkdir()
     with (
-        pgbouncer(database_url, tmp_path) as through,
-        serving(environment_for(through), folder) as service,
+        pgbouncer(database_url, tmp_path) as pooler_url,
+        serving(environment_for(pooler_url), folder) as service,
     ):
         headers = service.headers(someone())
         statuses = [
@@ -375,15 +376,15 @@ async def test_given_a_pooler_that_keeps_statements_then_they_are_prepared_once(
 ) -> None:
     with pgbouncer(
         database_url, tmp_path, server_connections=1, program=newer(), settings=KEEPS_STATEMENTS
-    ) as through:
-        async with open_database(f"{through}?pgbouncer=true") as ours:
+    ) as pooler_url:
+        async with open_database(f"{pooler_url}?pgbouncer=true") as ours:
             mine = NeonTaskRepository(ours, owner=someone())
             for _ in range(20):
                 await mine.page(50, after=None)
 
             assert ours.prepares
         executions = await ask_through(
-            through,
+            pooler_url,
             "SELECT max(generic_plans + custom_plans) FROM pg_prepared_statements WHERE statement LIKE '%own_tasks%'",
         )
     assert int(executions) == 20
@@ -396,14 +397,14 @@ async def test_given_a_pooler_that_does_not_keep_statements_then_none_is_prepare
     program = newer() if settings else installed()
     with pgbouncer(
         database_url, tmp_path, server_connections=1, program=program, settings=settings
-    ) as through:
-        async with open_database(f"{through}?pgbouncer=true") as ours:
+    ) as pooler_url:
+        async with open_database(f"{pooler_url}?pgbouncer=true") as ours:
             for _ in range(3):
                 await ours.fetch(PING, {})
 
             assert not ours.prepares
         left = await ask_through(
-            through, "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'taskward%'"
+            pooler_url, "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'taskward%'"
         )
     assert left == "0"
 
@@ -414,8 +415,10 @@ async def test_four_processes_over_two_connections_with_kept_statements_return_o
     owners = await add_tasks(database)
     change = "ALTER TABLE tasks ADD COLUMN new integer; ALTER TABLE tasks DROP COLUMN new"
 
-    with pgbouncer(database_url, tmp_path, program=newer(), settings=KEEPS_STATEMENTS) as through:
-        reading = asyncio.create_task(read_by_four_processes(f"{through}?pgbouncer=true", owners, reads=200))
+    with pgbouncer(database_url, tmp_path, program=newer(), settings=KEEPS_STATEMENTS) as pooler_url:
+        reading = asyncio.create_task(
+            read_by_four_processes(f"{pooler_url}?pgbouncer=true", owners, reads=200)
+        )
         changing = await asyncpg.connect(database_url)
         changes = 0
         while not reading.done():
@@ -433,14 +436,9 @@ async def test_given_named_statements_on_an_old_pooler_then_every_request_return
 ) -> None:
     owners = await add_tasks(database)
 
-    with pgbouncer(database_url, tmp_path) as through:
-        address = f"{through}?pgbouncer=true"
-        assert await read_by_four_processes(address, owners, "prepare anyway", reads=200) == [
-            0,
-            0,
-            0,
-            0,
-        ]
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        address = f"{pooler_url}?pgbouncer=true"
+        assert await read_by_four_processes(address, owners, "prepare anyway", reads=200) == [0] * 4
 
 
 @pytest.mark.parametrize(
@@ -454,8 +452,8 @@ async def test_given_named_statements_on_an_old_pooler_then_every_request_return
 def test_a_wrong_database_behind_a_pooler_stops_the_start(
     database_url: str, tmp_path: Path, right: str, wrong: str, message: str
 ) -> None:
-    with pgbouncer(database_url, tmp_path) as through:
-        address = re.sub(right, wrong, through) + "?pgbouncer=true"
+    with pgbouncer(database_url, tmp_path) as pooler_url:
+        address = re.sub(right, wrong, pooler_url) + "?pgbouncer=true"
         done = app("serve", env=environment_for(address), cwd=tmp_path)
 
     assert done.returncode == 1

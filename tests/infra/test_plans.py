@@ -57,9 +57,9 @@ SELECT user_id, n, md5(user_id || n)::uuid FROM task_owners, generate_series(1, 
 # The owner predicate, with a parameter or with the id of Ann.
 OWNER = re.compile(r"\(user_id = \(?(\$\d+|'ann')")
 
-Act = Callable[[NeonTaskRepository, TaskId], Awaitable[object]]
+Operation = Callable[[NeonTaskRepository, TaskId], Awaitable[object]]
 
-ACTS: Mapping[str, tuple[Act, int]] = {
+OPERATIONS: Mapping[str, tuple[Operation, int]] = {
     "newest": (lambda mine, _: mine.page(PAGE, after=None), PAGE + 1),
     "older": (lambda mine, _: mine.page(PAGE, after=Bookmark(TaskId(UUID(int=2**127)))), PAGE + 1),
     "show": (lambda mine, task_id: mine.show(task_id), 1),
@@ -76,7 +76,7 @@ ACTS: Mapping[str, tuple[Act, int]] = {
 }
 """Each operation, and how many rows a scan may read for it. They run in this order on the same task."""
 
-KEYED: Mapping[str, Act] = {
+KEYED: Mapping[str, Operation] = {
     "add with a key": lambda mine, _: with_new_key(mine).add(TaskFactory.build(), at_most=TASKS_MAX),
     "change with a key": lambda mine, task_id: with_new_key(mine).change(
         task_id, TaskChanges(priority=Priority.LOW), at=NOON
@@ -121,6 +121,7 @@ def faults(plan: Plan, *, most: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 async def explaining(postgres: PostgresServer) -> AsyncIterator[ExplainingSession]:
+    """A session that explains its statements, on a database with the rows of SEED."""
     url = await migrated_database(postgres)
     address = DatabaseAddress.parse(url)
     postgres.query(SEED, address.database)
@@ -143,12 +144,12 @@ async def task_id(explaining: ExplainingSession) -> TaskId:
     return task.id
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_each_statement_reads_only_an_index_range_of_its_owner(
-    explaining: ExplainingSession, task_id: TaskId, act: str
+    explaining: ExplainingSession, task_id: TaskId, operation: str
 ) -> None:
     explaining.plans.clear()
-    do, most = ACTS[act]
+    do, most = OPERATIONS[operation]
 
     await do(NeonTaskRepository(explaining, owner=ANN), task_id)
 
@@ -157,15 +158,15 @@ async def test_each_statement_reads_only_an_index_range_of_its_owner(
         assert faults(plan, most=most) == [], str(plan)
 
 
-@pytest.mark.parametrize("act", KEYED)
+@pytest.mark.parametrize("operation", KEYED)
 async def test_a_statement_with_a_key_reads_one_row_of_each_table(
-    explaining: ExplainingSession, act: str
+    explaining: ExplainingSession, operation: str
 ) -> None:
     task = TaskFactory.build()
     await NeonTaskRepository(explaining.database, owner=ANN).add(task, at_most=TASKS_MAX)
     explaining.plans.clear()
 
-    await KEYED[act](NeonTaskRepository(explaining, owner=ANN), task.id)
+    await KEYED[operation](NeonTaskRepository(explaining, owner=ANN), task.id)
 
     assert len(explaining.plans) == len(KINDS)
     for plan in explaining.plans:

@@ -40,7 +40,7 @@ SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE 
 AFTER = Bookmark(TaskFactory.build().id)
 OLD_VERSION = frozenset({9})
 
-Act = Callable[[NeonTaskRepository, Task], Awaitable[object]]
+Operation = Callable[[NeonTaskRepository, Task], Awaitable[object]]
 
 
 def change(task: Task) -> Change:
@@ -70,7 +70,7 @@ async def fail_to_toggle(mine: NeonTaskRepository, task: Task) -> None:
             await tasks.toggle(task.id, at=NOON, if_match=OLD_VERSION)
 
 
-ACTS: dict[str, Act] = {
+OPERATIONS: dict[str, Operation] = {
     "list": lambda mine, _: mine.page(50, after=None),
     "next page": lambda mine, _: mine.page(50, after=AFTER),
     "list by title": lambda mine, _: mine.page(50, after=None, selection=Selection(order=Order.TITLE)),
@@ -109,8 +109,10 @@ async def database(
     name = url.rpartition("/")[2]
     postgres.query(f"ALTER ROLE {LOGIN} IN DATABASE {name} SET plan_cache_mode = force_generic_plan")
     folder = tmp_path_factory.mktemp("pgbouncer")
-    with pgbouncer(url, folder, server_connections=1, program=newer(), settings=KEEPS_STATEMENTS) as through:
-        async with one_connection(f"{through}?pgbouncer=true") as database:
+    with pgbouncer(
+        url, folder, server_connections=1, program=newer(), settings=KEEPS_STATEMENTS
+    ) as pooler_url:
+        async with one_connection(f"{pooler_url}?pgbouncer=true") as database:
             yield database
 
 
@@ -128,9 +130,9 @@ async def plans(database: Database) -> dict[str, tuple[int, int]]:
     return {row["statement"]: (row["generic_plans"], row["custom_plans"]) for row in rows}
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_statement_that_is_run_again_is_not_planned_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch, act: str
+    database: Database, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     monkeypatch.setattr(task_lists, "SUMMARY", replace(SUMMARY, budget=None))  # the machine may be busy
     mine, task = NeonTaskRepository(database, owner=someone()), TaskFactory.build()
@@ -138,7 +140,7 @@ async def test_a_statement_that_is_run_again_is_not_planned_again(
     before = await plans(database)
 
     for _ in range(TIMES):
-        await ACTS[act](mine, task)
+        await OPERATIONS[operation](mine, task)
 
     after = await plans(database)
     assert sum(generic for generic, _ in after.values()) >= TIMES + sum(

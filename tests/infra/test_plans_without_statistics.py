@@ -41,6 +41,7 @@ SELECT 'ann', lpad(to_hex(n), 32, '0')::uuid, n::text, lpad(to_hex(n), 14, '0') 
 FROM generate_series(1, {TASKS}) n;
 INSERT INTO task_owners SELECT 'ann', 1, {TASKS};
 """
+# Gives task 14,999 the position of task 15,000, so no third one fits between them.
 NO_ROOM = f"UPDATE tasks SET position = lpad(to_hex(15000), 14, '0') || 'V' WHERE id = '{UUID(int=14_999)}';"
 TRASH = f"""
 INSERT INTO tasks (user_id, id, title, position, title_key, trashed_at)
@@ -48,7 +49,7 @@ SELECT 'ann', md5(n::text)::uuid, n::text, lpad(to_hex(15000), 14, '0') || 'V', 
 FROM generate_series(1, {TASKS}) n;
 """
 SEEDS = {"no statistics": NO_AUTOVACUUM + OF_ANN, "statistics of others": NO_AUTOVACUUM + OF_OTHERS + OF_ANN}
-BEFORE = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), before=True, if_match=None)
+FAR_MOVE = Move(task_id=TaskId(UUID(int=100)), beside=TaskId(UUID(int=15_000)), before=True, if_match=None)
 
 
 @asynccontextmanager
@@ -69,7 +70,7 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
     postgres: PostgresServer, seed: str
 ) -> None:
     async with explaining_session(postgres, seed) as explaining:
-        await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
+        await NeonTaskRepository(explaining, owner=UserId("ann")).move(FAR_MOVE, at=NOON)
 
     assert explaining.plans
     # These are the moved task, the one beside it, and the neighbour of that one.
@@ -77,11 +78,11 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
-async def test_a_move_without_room_among_20000_tasks_beside_a_large_trash_writes_only_the_tasks_around_the_place(
+async def test_a_move_without_room_beside_a_large_trash_writes_only_the_tasks_around_the_place(
     postgres: PostgresServer, seed: str
 ) -> None:
     async with explaining_session(postgres, seed + NO_ROOM + TRASH) as explaining:
-        await NeonTaskRepository(explaining, owner=UserId("ann")).move(BEFORE, at=NOON)
+        await NeonTaskRepository(explaining, owner=UserId("ann")).move(FAR_MOVE, at=NOON)
         name = await explaining.connection.fetchval("SELECT current_database()")
         written = postgres.query("SELECT count(*) FROM tasks WHERE version > 1", name)
 

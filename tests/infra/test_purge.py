@@ -123,7 +123,7 @@ async def test_app_purge_prints_how_many_it_deleted(
     done = run_app("purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) >= 4
+    assert int(done.stdout.split()[0]) >= 4  # other tests may have left more
     assert run_app(
         "purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path
     ).stdout == ("0 tasks deleted\n")

@@ -25,6 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 async def counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisCounter]:
+    """A counter with the store. Requests wait long for it, unless the test changes that."""
     wait_long(monkeypatch)
     counts = RedisCounter(store.url, MemoryCounter())
     yield counts

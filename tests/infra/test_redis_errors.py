@@ -58,6 +58,7 @@ def store(folder: Path, tls_port: int) -> Iterator[Store]:
 
 
 async def error_of(url: str, ca_file: Path | None = None) -> str | None:
+    """Return the error of a store as the start reports it; None, if the store can be used."""
     counts = RedisCounter(url, MemoryCounter(), ca_file=None if ca_file is None else str(ca_file))
     try:
         return await counts.probe(2)
@@ -129,6 +130,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def lines_of(service: Service) -> list[dict[str, str]]:
+    """Return the JSON lines of the service's log."""
     return [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
 
 

@@ -158,7 +158,7 @@ async def test_a_task_without_a_revision_gets_a_version_of_32_bits_although_its_
     assert 2 < changed["version"] < 2**31
 
 
-async def test_app_resync_raises_the_revision_of_every_owner_in_any_number_of_transactions(
+async def test_app_resync_raises_the_revision_and_the_floor_of_every_owner_in_several_transactions(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resync, "BATCH", 2)
@@ -170,5 +170,5 @@ async def test_app_resync_raises_the_revision_of_every_owner_in_any_number_of_tr
 
     assert await raise_revisions(DatabaseAddress.parse(url)) == len(owners)
 
-    same = "SELECT count(*) FROM task_owners WHERE revision = floor AND revision = 7 + 4294967296"
-    assert postgres.query(same, name) == str(len(owners))
+    raised = f"SELECT count(*) FROM task_owners WHERE revision = floor AND revision = 7 + {2**32}"
+    assert postgres.query(raised, name) == str(len(owners))

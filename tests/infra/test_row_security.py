@@ -139,7 +139,7 @@ class WithoutPredicate:
 
     def __init__(self, connection: Session) -> None:
         self._connection = connection
-        self.removed = 0
+        self.removed = 0  # predicates
 
     async def fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Row]:
         sql, count = re.subn(r" AND own_\w+\.user_id = \$\d+::\w+", "", statement.sql)
@@ -164,6 +164,8 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def row_level_security_down(postgres: PostgresServer, database: str) -> AsyncIterator[None]:
+    """Disable the row-level security of every table until the block ends."""
+
     async def alter(action: str) -> None:
         """Run ALTER TABLE in a thread, because it may wait for a lock that a check in this event loop holds."""
         for table in TABLES:
@@ -176,8 +178,8 @@ async def row_level_security_down(postgres: PostgresServer, database: str) -> As
 
 
 @pytest.fixture(scope="module")
-async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
-    """A database for this module, whose walls the tests take down and put up."""
+async def database_and_name(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
+    """A database for this module, and its name. The tests take its walls down and put them up."""
     url = await migrated_database(postgres)
     async with open_database(url) as database:
         await database.trouble()  # the first check must pass: before that no statement may run
@@ -186,9 +188,9 @@ async def own(postgres: PostgresServer) -> AsyncIterator[tuple[Database, str]]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_without_row_level_security_each_operation_still_affects_only_its_owners_rows(
-    postgres: PostgresServer, own: tuple[Database, str], operation: str
+    postgres: PostgresServer, database_and_name: tuple[Database, str], operation: str
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     owners = TwoOwners(database)
     await owners.add_tasks()
     bobs = await owners.page_of_all(owners.bob)
@@ -202,26 +204,26 @@ async def test_without_row_level_security_each_operation_still_affects_only_its_
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_without_the_owner_predicate_each_operation_still_affects_only_its_owners_rows(
-    own: tuple[Database, str], operation: str
+    database_and_name: tuple[Database, str], operation: str
 ) -> None:
-    database, _ = own
+    database, _ = database_and_name
     owners = TwoOwners(database)
     await owners.add_tasks()
     bobs = await owners.page_of_all(owners.bob)
-    blind = WithoutPredicate(database)
+    session = WithoutPredicate(database)
 
     for task in owners.tasks:
-        await OPERATIONS[operation](owners.tasks_of(owners.ann, blind), task.id)
+        await OPERATIONS[operation](owners.tasks_of(owners.ann, session), task.id)
 
-    assert blind.removed > 0
+    assert session.removed > 0
     assert await owners.page_of_all(owners.bob) == bobs
 
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
 async def test_with_one_wall_down_no_rows_of_other_people_are_read(
-    postgres: PostgresServer, own: tuple[Database, str], wall: str
+    postgres: PostgresServer, database_and_name: tuple[Database, str], wall: str
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     owners = TwoOwners(database)
     await owners.add_tasks()
     strangers_tasks = owners.tasks_of(
@@ -258,25 +260,25 @@ async def test_with_one_wall_down_no_rows_of_other_people_are_read(
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
 async def test_with_one_wall_down_nobody_reads_or_deletes_stored_responses_of_other_people(
-    postgres: PostgresServer, own: tuple[Database, str], wall: str
+    postgres: PostgresServer, database_and_name: tuple[Database, str], wall: str
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     ann, bob, task = someone("ann"), someone("bob"), TaskFactory.build()
     for owner in (ann, bob):
         await NeonTaskRepository(database, owner=owner).add(task, at_most=MANY)
     bobs = await keyed(database, bob, "key").toggle(task.id, at=NOON)
     counts = f"SELECT kept_answers, kept_bytes FROM task_owners WHERE user_id = '{bob}'"
     counted = postgres.query(counts, name)
-    two, tomorrow = StorageQuota(responses=2), NOON + timedelta(days=1)
+    quota_of_two, tomorrow = StorageQuota(responses=2), NOON + timedelta(days=1)
 
     async with row_level_security_down(postgres, name) if wall == "row-level security" else nullcontext():
-        blind = WithoutPredicate(database) if wall == "predicate" else database
-        before = await keyed(blind, ann, "key").toggle(task.id, at=later(1))
+        session = WithoutPredicate(database) if wall == "predicate" else database
+        before = await keyed(session, ann, "key").toggle(task.id, at=later(1))
         for key in ("key", "other"):  # Bob has a response of the same age for "key"
-            await keyed(blind, ann, key, at=tomorrow, quota=two).toggle(task.id, at=later(2))
+            await keyed(session, ann, key, at=tomorrow, quota=quota_of_two).toggle(task.id, at=later(2))
         with pytest.raises(TooManyKeys):  # Ann's responses are counted again, and her old ones deleted
-            await keyed(blind, ann, "third", at=tomorrow, quota=two).toggle(task.id, at=later(3))
-        await NeonTaskRepository(blind, owner=ann).purge(task.id)
+            await keyed(session, ann, "third", at=tomorrow, quota=quota_of_two).toggle(task.id, at=later(3))
+        await NeonTaskRepository(session, owner=ann).purge(task.id)
 
     with pytest.raises(AlreadyDone) as again:
         await keyed(database, bob, "key").toggle(task.id, at=later(4))
@@ -287,9 +289,9 @@ async def test_with_one_wall_down_nobody_reads_or_deletes_stored_responses_of_ot
 
 @pytest.mark.parametrize("wall", ["row-level security", "predicate"])
 async def test_with_one_wall_down_nobody_reads_or_deletes_tombstones_of_other_people(
-    postgres: PostgresServer, own: tuple[Database, str], wall: str
+    postgres: PostgresServer, database_and_name: tuple[Database, str], wall: str
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     ann, bob = someone("ann"), someone("bob")
     deleted, tasks = TaskFactory.build(), [TaskFactory.build() for _ in range(2)]
     for owner in (ann, bob):
@@ -319,9 +321,9 @@ async def test_with_one_wall_down_nobody_reads_or_deletes_tombstones_of_other_pe
 
 
 async def test_even_a_wrong_statement_cannot_insert_a_row_for_another_owner(
-    own: tuple[Database, str],
+    database_and_name: tuple[Database, str],
 ) -> None:
-    database, _ = own
+    database, _ = database_and_name
     ann, bob = someone("ann"), someone("bob")
     insert = Statement(
         "INSERT INTO own_tasks (user_id, id, title, position) SELECT $2, $3::uuid, 'x', 'x'"
@@ -337,9 +339,9 @@ async def test_even_a_wrong_statement_cannot_insert_a_row_for_another_owner(
     "setting", [{}, {"enable_seqscan": "off"}, {"plan_cache_mode": "force_generic_plan"}]
 )
 async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
-    own: tuple[Database, str], setting: dict[str, str], postgres: PostgresServer
+    database_and_name: tuple[Database, str], setting: dict[str, str], postgres: PostgresServer
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     owners = TwoOwners(database)
     await owners.add_tasks()
     connection = await asyncpg.connect(postgres.url_of(name), server_settings=setting)
@@ -375,13 +377,13 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
 
 
 async def test_a_statement_runs_for_the_sessions_owner_even_if_a_value_names_another(
-    own: tuple[Database, str],
+    database_and_name: tuple[Database, str],
 ) -> None:
     ann, bob = someone("ann"), someone("bob")
     bobs = TaskFactory.build()
-    await NeonTaskRepository(own[0], owner=bob).add(bobs, at_most=MANY)
+    await NeonTaskRepository(database_and_name[0], owner=bob).add(bobs, at_most=MANY)
 
-    row = await OwnerSession(own[0], owner=ann).one(tasks.SHOW, task_id=bobs.id, owner=bob)
+    row = await OwnerSession(database_and_name[0], owner=ann).one(tasks.SHOW, task_id=bobs.id, owner=bob)
 
     assert row is None
 
@@ -392,9 +394,9 @@ def test_a_session_without_an_owner_cannot_be_made() -> None:
 
 
 async def test_the_application_role_sees_no_row_until_an_owner_is_set(
-    own: tuple[Database, str], postgres: PostgresServer
+    database_and_name: tuple[Database, str], postgres: PostgresServer
 ) -> None:
-    database, name = own
+    database, name = database_and_name
     owners = TwoOwners(database)
     await owners.add_tasks()
     people = f"'{owners.ann}', '{owners.bob}'"
@@ -441,6 +443,7 @@ BREACHES = {
 
 
 async def repair_as_printed(connection: "asyncpg.Connection[asyncpg.Record]", url: str, repair: str) -> None:
+    """Run `app migrate` or a statement, whichever the report of a breach names."""
     if repair == "app migrate":
         await upgrade(DatabaseAddress.parse(url))
     else:

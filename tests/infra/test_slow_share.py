@@ -76,9 +76,7 @@ async def test_a_first_statement_goes_before_anybodys_second() -> None:
     await second.end()
 
 
-async def test_somebody_whose_statements_used_seconds_goes_after_somebody_whose_statements_used_none() -> (
-    None
-):
+async def test_a_person_whose_statements_used_seconds_goes_after_one_whose_statements_used_none() -> None:
     used_time = UsedTime()
     share = SlowShare(1, used_time)
     used_time.add(ANN, 2)

@@ -1,4 +1,7 @@
-"""Tombstones are limited, and the floor rises when some are dropped. Each write gives its tasks the new revision."""
+"""Tombstones, the records of permanently deleted tasks, are limited. Each write gives its tasks the new revision.
+
+When tombstones are dropped, their owner's floor rises to the newest of their revisions. Tokens below the floor get 410.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,12 +30,14 @@ from tests.support.keyed import keyed
 
 pytestmark = pytest.mark.server
 
+# For an owner ($1): as many tombstones as $2, of the age $3.
 TOMBSTONES = """
 INSERT INTO ended_tasks (user_id, revision, id, ended_at)
 SELECT $1, n, gen_random_uuid(), now() - $3::interval FROM generate_series(1, $2::int) AS n
 """
 
 
+# Copies of a task ($1), as many as $2.
 COPIES = """
 INSERT INTO tasks
 SELECT (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid()))).*

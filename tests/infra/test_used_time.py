@@ -99,7 +99,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def test_the_time_of_a_statement_counts_and_the_wait_for_its_connection_does_not(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: dict[str, float] = {}
+    used: dict[str, float] = {}  # seconds that are added for each person
     monkeypatch.setattr(database._used_time, "add", used.__setitem__)
     began = asyncio.get_running_loop().time()
 
@@ -147,7 +147,8 @@ async def test_somebody_whose_statements_are_slow_waits_longer_for_a_connection(
     holding = asyncio.create_task(database.fetch(SLOW, {}, person=someone()))
     await asyncio.sleep(0)  # it takes the connection
     await asyncio.gather(
-        *(run(person, transaction=way) for way in (False, True) for person in (ANN, BOB)), holding
+        *(run(person, transaction=transaction) for transaction in (False, True) for person in (ANN, BOB)),
+        holding,
     )
 
     assert order == [BOB, BOB, ANN, ANN]

@@ -15,6 +15,7 @@ CONNECTION: "object" = sentinel.connection
 
 
 def queue(length: int = 5, *, opening: bool = False) -> WaitQueue:
+    """Make a queue; `opening`: connections are being opened."""
     return WaitQueue(length, lambda: opening)
 
 
@@ -105,9 +106,7 @@ async def test_a_cancelled_waiter_is_not_served() -> None:
     assert there.done()
 
 
-async def test_given_a_full_queue_then_a_newcomer_takes_the_place_of_the_youngest_with_the_longest_delay() -> (
-    None
-):
+async def test_in_a_full_queue_a_newcomer_replaces_the_youngest_request_with_the_longest_delay() -> None:
     waiting = queue(4)
     first, fourth, third, fourth_too = (waiting.join(delay) for delay in (0, 0.75, 0.5, 0.75))
 

@@ -1,4 +1,7 @@
-"""Streams are woken by each announcement for their owner, from this process and from others."""
+"""Event streams are woken by each announcement for their owner, from this process and from others.
+
+The hub also remembers a person's head: the token after the person's last change.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -73,22 +76,22 @@ async def test_an_announcement_before_the_stream_opens_does_not_wake_it(hub: Hub
 async def test_given_announcements_may_be_missing_then_every_stream_rereads_within_two_seconds(
     hub: Hub, marks: ChangeMarks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spreads: list[tuple[float, float]] = []
+    delays_asked: list[tuple[float, float]] = []
 
-    def soon(*bounds: float) -> float:
-        spreads.append((bounds[0], bounds[1]))
-        return 0.01 * len(spreads)
+    def short_delay(*bounds: float) -> float:
+        delays_asked.append((bounds[0], bounds[1]))
+        return 0.01 * len(delays_asked)
 
-    monkeypatch.setattr(hub_module, "uniform", soon)
+    monkeypatch.setattr(hub_module, "uniform", short_delay)
     with hub.open(ANN) as one, hub.open(ANN) as two, hub.open(BOB) as three:
         Hub(marks).hear_of_everyone()
         for stream in (one, two, three):
             await until_changed(stream)
 
-    assert spreads == [(0, 2.0)] * 3
+    assert delays_asked == [(0, 2.0)] * 3
 
 
-async def test_one_person_has_eight_streams_and_a_closed_one_makes_room(hub: Hub) -> None:
+async def test_a_person_has_at_most_eight_open_streams(hub: Hub) -> None:
     with ExitStack() as stack:
         for _ in range(PERSON_MAX - 1):
             stack.enter_context(hub.open(ANN))
@@ -99,7 +102,7 @@ async def test_one_person_has_eight_streams_and_a_closed_one_makes_room(hub: Hub
     assert len(hub) == 0
 
 
-async def test_a_process_has_500_streams_and_a_stopping_one_takes_none(hub: Hub) -> None:
+async def test_a_process_has_at_most_500_streams_and_opens_none_while_it_stops(hub: Hub) -> None:
     with ExitStack() as stack:
         for _ in range(PROCESS_MAX):
             stack.enter_context(hub.open(someone()))
@@ -158,7 +161,11 @@ async def test_a_person_who_lost_a_stream_does_not_end_the_stream_of_another_per
         for _ in range(20):
             stack.enter_context(hub.open(someone()))
         ended = [stream.crowded_out for stream in streams]
-        losers = {owner for number, owner in enumerate(everybody) if any(ended[number * 8 : number * 8 + 8])}
+        losers = {
+            owner
+            for number, owner in enumerate(everybody)
+            if any(ended[number * PERSON_MAX : (number + 1) * PERSON_MAX])
+        }
 
         for owner in losers:
             with pytest.raises(TooBusy):
@@ -243,9 +250,15 @@ async def test_every_head_is_forgotten_when_the_store_is_lost_and_none_is_rememb
 
 
 async def test_a_head_is_forgotten_after_six_hours(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(hub_module, "monotonic", lambda: now)
     hub.remember(ANN, TOKEN, hub.mark_of(ANN))
-    monkeypatch.setattr(hub_module, "monotonic", lambda: float("inf"))
 
+    now += 6 * 60 * 60
+    remembered = hub.head_of(ANN)
+    now += 1
+
+    assert remembered == TOKEN
     assert hub.head_of(ANN) is None
 
 
@@ -257,7 +270,7 @@ async def test_with_other_machines_and_no_store_no_head_is_remembered(marks: Cha
     assert hub.head_of(ANN) is None
 
 
-async def test_the_hub_returns_its_reach(hub: Hub) -> None:
+async def test_the_reach_of_a_hub_says_how_far_announcements_travel(hub: Hub) -> None:
     assert Hub(ChangeMarks(is_shared=False)).reach == "process"
     assert hub.reach == "machine"
     hub.use_store(lambda _: None)
