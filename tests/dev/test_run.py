@@ -93,7 +93,7 @@ def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[R
             run.process.wait()
         # Mail is printed on purpose. All other lines must contain nothing private.
         lines = [line for line in run.output.splitlines() if not line.startswith("mail | ")]
-        LOGS.look_at("make run", "\n".join(lines))
+        LOGS.search("make run", "\n".join(lines))
 
 
 @pytest.fixture

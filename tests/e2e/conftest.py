@@ -19,7 +19,7 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page of a new browser. An error that it does not catch fails the test."""
+    """A page in a new browser context. An error that the page's code does not catch fails the test."""
     uncaught = list[str]()
     async with await browser.new_context() as context:
         page = await context.new_page()

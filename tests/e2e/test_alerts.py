@@ -5,8 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +18,18 @@ from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.metrics import eventually, scraped, total
 from tests.support.servers.service import serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
+PATIENCE = 30  # seconds
+PAUSE = 0.2  # seconds between two questions to Prometheus
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "docs" / "examples" / "prometheus-alerts.yml"
 TESTS = ROOT / "tests" / "prometheus" / "alerts_test.yml"
-ALWAYS = "group by (instance) ({__name__=~'taskward.*|process.*|up'})"
+ALWAYS = (
+    "group by (instance) ({__name__=~'taskward.*|process.*|up'})"  # a condition that every instance fulfils
+)
 ALERTS = re.findall(r"- alert: (\w+)", RULES.read_text())
 
 
@@ -42,7 +46,7 @@ def promtool(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[
     )
 
 
-def failures(rules: str, folder: Path) -> set[str]:
+def failing_alarms(rules: str, folder: Path) -> set[str]:
     """Run the tests of the alarms on other rules; return the alarms with a failing test."""
     (folder / "rules.yml").write_text(rules)
     (folder / "tests.yml").write_text(
@@ -72,7 +76,7 @@ def test_an_alarm_that_never_fires_or_always_fires_is_detected(
     )
 
     assert broken != RULES.read_text()
-    assert failures(broken, tmp_path) == {alert}
+    assert failing_alarms(broken, tmp_path) == {alert}
 
 
 def test_the_operations_page_lists_each_alarm() -> None:
@@ -83,7 +87,7 @@ def test_the_operations_page_lists_each_alarm() -> None:
 
 @contextmanager
 def prometheus(target: int, folder: Path) -> Iterator[httpx.Client]:
-    """Run a Prometheus that reads a service's metrics each half second, with our alarms."""
+    """Run a Prometheus that reads the metrics at the port `target` each half second, with our alarms."""
     port = free_port()
     (folder / "prometheus.yml").write_text(
         json.dumps(
@@ -116,14 +120,8 @@ def prometheus(target: int, folder: Path) -> Iterator[httpx.Client]:
         process.wait()
 
 
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def firing(client: httpx.Client) -> set[str]:
+    """Return the names of the alarms that fire; none if Prometheus does not answer yet."""
     try:
         alerts = client.get("alerts").json()["data"]["alerts"]
     except (httpx.HTTPError, ValueError):
@@ -131,12 +129,12 @@ def firing(client: httpx.Client) -> set[str]:
     return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
 
-def value(client: httpx.Client, query: str) -> float | None:
+def has_series(client: httpx.Client, name: str) -> bool:
+    """Return whether Prometheus has read a series of this name and these labels."""
     try:
-        result = client.get("query", params={"query": query}).json()["data"]["result"]
+        return bool(client.get("query", params={"query": name}).json()["data"]["result"])
     except (httpx.HTTPError, ValueError):
-        return None
-    return float(result[0]["value"][1]) if result else None
+        return False
 
 
 def test_a_real_prometheus_fires_at_the_first_error_and_at_the_first_dead_worker(
@@ -146,21 +144,17 @@ def test_a_real_prometheus_fires_at_the_first_error_and_at_the_first_dead_worker
     nowhere = environment_for(f"postgresql://nobody@127.0.0.1:{free_port()}/none", METRICS_PORT=str(port))
     (folder := tmp_path / "prometheus").mkdir()
     with serving(nowhere, tmp_path) as service, prometheus(port, folder) as client:
-        until(
-            lambda: (
-                value(client, 'count(taskward_http_request_duration_seconds_count{status="503"})') is not None
-            )
-        )
+        counts = 'taskward_http_request_duration_seconds_count{status="503"}'
+        wait_until(lambda: has_series(client, counts), seconds=PATIENCE, pause=PAUSE)
         assert firing(client) == set()
 
-        assert (
-            httpx.get(f"{service.url}/api/me/tasks", headers=service.headers(), timeout=10).status_code == 503
-        )
-        until(lambda: "TaskwardError" in firing(client))
+        refused = httpx.get(f"{service.url}/api/me/tasks", headers=service.headers(), timeout=10)
+        assert refused.status_code == 503
+        wait_until(lambda: "TaskwardError" in firing(client), seconds=PATIENCE, pause=PAUSE)
         assert "TaskwardWorkerDied" not in firing(client)
 
         psutil.Process(service.process.pid).children()[0].kill()
-        until(lambda: "TaskwardWorkerDied" in firing(client))
+        wait_until(lambda: "TaskwardWorkerDied" in firing(client), seconds=PATIENCE, pause=PAUSE)
 
 
 def test_the_service_exposes_each_metric_of_the_alarms(database_url: str, tmp_path: Path) -> None:

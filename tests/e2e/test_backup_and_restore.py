@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC210 - nothing else runs meanwhile
-"""A dump restores into a new cluster without roles, by the commands of docs/operations.md, and is served from there."""
+"""A dump restores into a cluster without our roles, and `app migrate` repairs rights, policies and views."""
 
 import asyncio
 import re
@@ -29,14 +29,13 @@ pytestmark = pytest.mark.server
 VERSIONS = {
     major(folder): folder for folder in (*_of_the_package(), *_of_the_system()) if major(folder) >= 15
 }
-
-
+"""The folder of each installed version of PostgreSQL from 15 on."""
 OLD, NEW = min(VERSIONS), max(VERSIONS)
 
 
 @pytest.fixture(scope="module")
 def cluster_named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], PostgresServer]]:
-    """Return a cluster by its name, made at its first use."""
+    """A function that returns the cluster of a name, which is made at its first use."""
     made: dict[str, PostgresServer] = {}
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
@@ -64,7 +63,7 @@ def clusters(
     return source, cluster_named(f"of-{old}-to-{new}", new)
 
 
-async def test_a_dump_restores_and_is_served_with_both_walls(
+async def test_a_dump_restored_by_the_commands_of_the_operations_page_is_served_with_both_walls(
     clusters: tuple[PostgresServer, PostgresServer], tmp_path: Path
 ) -> None:
     folder = tmp_path / "drill"
@@ -114,8 +113,8 @@ async def test_a_purge_without_the_maintenance_policy_is_refused_until_migrate_r
 
 
 @pytest.fixture(scope="module")
-async def whole_database(postgres: PostgresServer) -> str:
-    """A migrated database, which each test that breaks it repairs."""
+async def repaired_database(postgres: PostgresServer) -> str:
+    """A migrated database. A test that breaks it repairs it."""
     url = postgres.new_database()
     await upgrade(DatabaseAddress.parse(url))
     return url
@@ -133,9 +132,9 @@ async def whole_database(postgres: PostgresServer) -> str:
     ],
 )
 async def test_a_purge_without_a_policy_or_right_is_refused_until_migrate_repairs_it(
-    postgres: PostgresServer, whole_database: str, missing: str
+    postgres: PostgresServer, repaired_database: str, missing: str
 ) -> None:
-    address = DatabaseAddress.parse(whole_database)
+    address = DatabaseAddress.parse(repaired_database)
     await expect_purge_possible(address)
     postgres.query(missing, address.database)
     repaired: list[str] = []
@@ -185,7 +184,7 @@ async def test_a_purge_reports_a_foreign_policy_that_hides_rows_from_it(
     assert 'repair it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
 
 
-async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_restores_it(
+async def test_a_serving_role_that_lacks_a_right_is_reported_with_the_grant_that_adds_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -196,9 +195,9 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
         f"GRANT USAGE ON SCHEMA public TO {role}; GRANT ALL ON own_task_owners, own_kept_answers, own_ended_tasks TO {role}",
         name,
     )
-    weaker = re.sub(r"//[^@]*@", f"//{role}:x@", url)
+    serving_url = re.sub(r"//[^@]*@", f"//{role}:x@", url)
 
-    refused = await asyncio.to_thread(app, "serve", env=environment_for(weaker), cwd=tmp_path)
+    refused = await asyncio.to_thread(app, "serve", env=environment_for(serving_url), cwd=tmp_path)
     grant = re.findall(r"repair it with: (GRANT .*)", refused.stderr)[0]
     connection = await asyncpg.connect(url)
     try:
@@ -207,7 +206,7 @@ async def test_a_serving_role_that_lost_a_right_is_reported_with_the_grant_that_
         await connection.close()
 
     assert f"{role} lacks rights on own_tasks" in refused.stderr
-    with serving(environment_for(weaker), tmp_path) as service:
+    with serving(environment_for(serving_url), tmp_path) as service:
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
@@ -226,13 +225,13 @@ async def test_pending_migrations_do_not_change_a_view_of_another_program(
     assert postgres.query("SELECT whose FROM own_tasks", name) == "theirs"
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("view_made", ["before the migrations", "after the migrations"])
 async def test_a_view_of_another_program_with_the_same_name_is_refused_and_not_changed(
-    postgres: PostgresServer, tmp_path: Path, when: str
+    postgres: PostgresServer, tmp_path: Path, view_made: str
 ) -> None:
     url = postgres.new_database()
     name = url.rpartition("/")[2]
-    if when == "after":
+    if view_made == "after the migrations":
         await upgrade(DatabaseAddress.parse(url))
         postgres.query("DROP VIEW own_tasks", name)
     postgres.query("CREATE VIEW own_tasks AS SELECT 'theirs' AS whose", name)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 @asynccontextmanager
 async def verifier_for(auth: BetterAuth) -> AsyncIterator[JwtVerifier]:
-    """A verifier as with `BETTER_AUTH_URL`: it accepts the keys, issuer and audience of this server."""
+    """Yield a verifier that accepts the keys, issuer and audience of this server, as with `BETTER_AUTH_URL`."""
     trust = auth.jwks_trust
     assert trust.jwks_url
     keys = Jwks(trust.jwks_url)
@@ -61,7 +61,7 @@ async def test_given_key_rotation_then_old_tokens_stay_valid_and_a_new_token_is_
         old = await ann.token()
         assert (await verifier.verify(old)).user_id == ann.user_id
 
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.5)  # longer than the two seconds of `rotation`
         new = await ann.token()
 
         assert jwt.get_unverified_header(old)["kid"] != jwt.get_unverified_header(new)["kid"]
@@ -105,6 +105,6 @@ async def test_session_tokens_of_every_kind_are_refused(postgres: PostgresServer
 
         assert cached
         for token in (ann.session_token, unquote(ann.session_token), unquote(cached[1])):
-            for judge in (verifier, JwtVerifier(auth.secret_trust, None)):
+            for each in (verifier, JwtVerifier(auth.secret_trust, None)):
                 with pytest.raises(NotAuthenticated):
-                    await judge.verify(token)
+                    await each.verify(token)

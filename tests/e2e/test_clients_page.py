@@ -34,8 +34,8 @@ TITLES = {
     "Python with httpx": "Call the dentist",
     "Python, generated from the OpenAPI document": "Buy milk",
 }
-
-FOLLOWER = "Python, following changes"  # runs until it is stopped
+"""The title that the last snippet of each section prints."""
+FOLLOWER = "Python, following changes"  # a section whose program runs until it is stopped
 
 
 def snippets() -> dict[str, list[tuple[str, str]]]:
@@ -67,7 +67,7 @@ async def env(
 ) -> AsyncIterator[dict[str, str]]:
     """The environment variables that the page requires."""
     database = await migrated_database(postgres)
-    # Tokens are shorter-lived than the snippets expect, so each snippet must get a new one.
+    # Tokens live for 20 s instead of 15 minutes, so a program that runs for longer must get a new one.
     async with better_auth(postgres.new_database(), life="20s") as auth:
         person = {"name": "Ann", **ACCOUNT}
         (
@@ -99,7 +99,7 @@ async def test_the_snippets_of_the_page_work(env: dict[str, str], tmp_path: Path
     assert TITLES[title] in output.decode()
 
 
-async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_that_cannot_be_updated(
+async def test_the_follower_continues_from_its_stored_copy_and_reads_everything_again_after_410(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     ((language, code),) = snippets()[FOLLOWER]
@@ -108,28 +108,28 @@ async def test_the_follower_goes_on_from_its_stored_copy_and_begins_again_when_t
     async with tasks_of_ann(env) as ann:
         kept = await created(ann, "Walk the dog")
         gone = await created(ann, "Feed the cat")
-        async with printing(command, env, tmp_path) as titles:
-            await until_printed(titles, {kept, gone})
+        async with output_of(command, env, tmp_path) as printed:
+            await until_printed(printed, {kept, gone})
             new = await created(ann, "Comb the dog")
-            await until_printed(titles, {kept, gone, new})  # by the stream
+            await until_printed(printed, {kept, gone, new})  # the program reads it from the stream
 
         await ann.delete(f"/{await id_of(ann, gone)}", params={"permanent": "true"})
-        await resync(env)  # the stored place is now 410
-        async with printing(command, env, tmp_path) as titles:
-            await until_printed(titles, {kept, new}, without=gone)
+        await resync(env)  # the stored token now gets 410
+        async with output_of(command, env, tmp_path) as printed:
+            await until_printed(printed, {kept, new}, without=gone)
             await resync(env)
-            last = await created(ann, "Wash the dog")  # the stream reads, and finds that its place is gone
-            await until_printed(titles, {kept, new, last}, without=gone)
+            last = await created(ann, "Wash the dog")  # the stream reads the feed, and its token gets 410
+            await until_printed(printed, {kept, new, last}, without=gone)
 
     stored = json.loads((tmp_path / "tasks.json").read_text())
     assert {kept, new, last} <= {task["title"] for task in stored["tasks"].values()}
-    signed_in = 4  # Ann, the two runs of the program, and the second count
-    assert await count_sessions(env) - sessions_before == signed_in
+    new_sessions = 4  # Ann's, one of each run of the program, and that of the second count
+    assert await count_sessions(env) - sessions_before == new_sessions
 
 
 @asynccontextmanager
 async def tasks_of_ann(env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of Ann's tasks that gets a new token for each request: tokens live only 20 s here."""
+    """Yield a client of Ann's tasks. It gets a new token for each request, because tokens live only 20 s here."""
     async with httpx.AsyncClient(base_url=f"{env['AUTH_URL']}/api/auth") as auth:
         (await auth.post("/sign-in/email", json=ACCOUNT)).raise_for_status()
 
@@ -162,7 +162,7 @@ async def id_of(ann: httpx.AsyncClient, title: str) -> str:
 
 
 async def resync(env: dict[str, str]) -> None:
-    """Make every place in the change feed 410, as after a restored backup."""
+    """Let every token of the change feed get 410, as after a restored backup."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app", "resync", env={"PATH": env["PATH"], "DATABASE_URL": env["DATABASE_URL"]}
     )
@@ -170,7 +170,7 @@ async def resync(env: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def printing(
+async def output_of(
     command: tuple[str, ...], env: dict[str, str], folder: Path
 ) -> AsyncIterator[asyncio.StreamReader]:
     """Run a program until the block ends, and yield its standard output."""
@@ -185,10 +185,10 @@ async def printing(
         await process.wait()
 
 
-async def until_printed(titles: asyncio.StreamReader, expected: set[str], *, without: str = "") -> None:
-    """Read lines until one has all these titles, and not that of a task which is gone."""
+async def until_printed(printed: asyncio.StreamReader, expected: set[str], *, without: str = "") -> None:
+    """Read lines until one has all expected titles, and not the title `without`."""
     async with asyncio.timeout(60):
-        while line := await titles.readline():
+        while line := await printed.readline():
             shown = set(ast.literal_eval(line.decode()))
             if expected <= shown and without not in shown:
                 return

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
 from tests.e2e.test_accessibility import AXE
 from tests.support.factories import someone
@@ -25,12 +25,25 @@ async def authorize(page: Page, token: str) -> None:
     await page.locator(".auth-btn-wrapper .btn-done").click()
 
 
+async def try_it_out(page: Page, operation_id: str) -> Locator:
+    """Open an operation, press Try it out, and return the operation's element."""
+    operation = page.locator(f"#operations-Tasks-{operation_id}")
+    await operation.locator(".opblock-summary-control").click()
+    await operation.get_by_role("button", name="Try it out").click()
+    return operation
+
+
+def response_status(operation: Locator) -> Locator:
+    """Return the element that shows the status of the response to an operation."""
+    return operation.locator(".live-responses-table td.response-col_status:not(.col_header)").first
+
+
 async def test_authorize_and_try_it_out_create_a_task_without_a_request_to_another_server(
     service: Service, browser: Browser
 ) -> None:
     ann, outside, complaints = someone("ann"), list[str](), list[str]()
 
-    async def cut_off(route: Route, request: Request) -> None:
+    async def allow_this_machine_only(route: Route, request: Request) -> None:
         if urlsplit(request.url).hostname in ("127.0.0.1", None):
             await route.continue_()
         else:
@@ -38,7 +51,7 @@ async def test_authorize_and_try_it_out_create_a_task_without_a_request_to_anoth
             await route.abort()
 
     async with await browser.new_context() as context:
-        await context.route("**/*", cut_off)
+        await context.route("**/*", allow_this_machine_only)
         page = await context.new_page()
         page.on(
             "console",
@@ -48,14 +61,10 @@ async def test_authorize_and_try_it_out_create_a_task_without_a_request_to_anoth
 
         await page.goto(service.url)
         await authorize(page, service.token(ann))
-        create = page.locator("#operations-Tasks-createTask")
-        await create.locator(".opblock-summary-control").click()
-        await create.get_by_role("button", name="Try it out").click()
+        create = await try_it_out(page, "createTask")
         await create.locator("textarea").first.fill('{"title": "made in the browser"}')
         await create.get_by_role("button", name="Execute").click()
-        await expect(
-            create.locator(".live-responses-table td.response-col_status:not(.col_header)").first
-        ).to_contain_text("201")
+        await expect(response_status(create)).to_contain_text("201")
 
         kept = await page.evaluate(
             "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
@@ -70,7 +79,7 @@ async def test_authorize_and_try_it_out_create_a_task_without_a_request_to_anoth
 
 
 NEEDS_A_TASK = ("getTask", "updateTask", "patchTask", "completeTask", "moveTask", "deleteTask", "restoreTask")
-ANSWERED = {
+EXPECTED_STATUSES = {
     "listTasks": "200",
     "summarizeTasks": "200",
     "listChanges": "200",
@@ -89,7 +98,7 @@ ANSWERED = {
 async def test_try_it_out_works_with_the_examples_that_the_page_fills_in(
     service: Service, browser: Browser
 ) -> None:
-    ann, answered = someone("ann"), dict[str, str]()
+    ann, statuses = someone("ann"), dict[str, str]()
     async with httpx.AsyncClient(base_url=service.url, headers=service.headers(ann)) as client:
         task, other = [
             (await client.post("/api/me/tasks", json={"title": title})).json()["id"] for title in "ab"
@@ -99,21 +108,19 @@ async def test_try_it_out_works_with_the_examples_that_the_page_fills_in(
         page = await context.new_page()
         await page.goto(f"{service.url}/docs")
         await authorize(page, service.token(ann))
-        for name in ANSWERED:
-            operation = page.locator(f"#operations-Tasks-{name}")
-            await operation.locator(".opblock-summary-control").click()
-            await operation.get_by_role("button", name="Try it out").click()
+        for name in EXPECTED_STATUSES:
+            operation = await try_it_out(page, name)
             if name in NEEDS_A_TASK:
                 await operation.locator('tr[data-param-name="task_id"] input').fill(task)
             if name == "moveTask":
                 await operation.locator("textarea").first.fill(f'{{"before": "{other}"}}')
             await operation.get_by_role("button", name="Execute").click()
-            status = operation.locator(".live-responses-table td.response-col_status:not(.col_header)").first
+            status = response_status(operation)
             await expect(status).to_be_visible()
-            answered[name] = (await status.inner_text()).split()[0]
+            statuses[name] = (await status.inner_text()).split()[0]
             await operation.locator(".opblock-summary-control").click()
 
-    assert answered == ANSWERED
+    assert statuses == EXPECTED_STATUSES
 
 
 async def test_an_operation_on_one_task_requires_its_id_before_a_request_is_sent(
@@ -125,9 +132,7 @@ async def test_an_operation_on_one_task_requires_its_id_before_a_request_is_sent
         page = await context.new_page()
         await page.goto(f"{service.url}/docs")
         page.on("request", lambda request: sent.append(request.url))
-        operation = page.locator("#operations-Tasks-getTask")
-        await operation.locator(".opblock-summary-control").click()
-        await operation.get_by_role("button", name="Try it out").click()
+        operation = await try_it_out(page, "getTask")
         await operation.get_by_role("button", name="Execute").click()
 
         field = operation.locator('tr[data-param-name="task_id"] input')

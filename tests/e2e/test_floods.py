@@ -20,8 +20,6 @@ from tests.support.servers.service import Service, app, serving
 
 pytestmark = pytest.mark.server
 
-HOUR = "/3600"
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -30,26 +28,22 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def count_statuses(services: list[Service], times: int, user: str) -> Counter[int]:
-    """Send so many requests to the services in turn, 16 at once, and count the statuses."""
+    """Send `times` requests to the services in turn, 16 at once, and count the statuses."""
     headers = services[0].headers(user)
+
+    def ask(number: int) -> int:
+        service = services[number % len(services)]
+        return client.get(f"{service.url}/api/me/tasks", headers=headers).status_code
+
     with httpx.Client(timeout=10) as client, ThreadPoolExecutor(16) as threads:
-        return Counter(
-            threads.map(
-                lambda number: (
-                    (
-                        client.get(f"{services[number % len(services)].url}/api/me/tasks", headers=headers)
-                    ).status_code
-                ),
-                range(times),
-            )
-        )
+        return Counter(threads.map(ask, range(times)))
 
 
 def test_processes_that_share_a_store_accept_exactly_as_many_requests_as_the_policy_says(
     database_url: str, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     env = environment_for(
-        database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="100" + HOUR, WEB_CONCURRENCY="2"
+        database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="100/3600", WEB_CONCURRENCY="2"
     )
     with ExitStack() as stack:
         services = [stack.enter_context(serving(env, tmp_path_factory.mktemp("service"))) for _ in range(2)]
@@ -67,14 +61,14 @@ def test_given_the_store_is_killed_under_load_then_every_request_succeeds_and_it
     with serving(env, tmp_path) as service:
         headers, durations, statuses = service.headers(someone()), [], Counter[int]()
         with httpx.Client(timeout=10) as client:
-            until = time.monotonic() + 5
-            killed = threading.Timer(1.5, store.kill)
-            killed.start()
-            while time.monotonic() < until:
+            end = time.monotonic() + 5
+            killing = threading.Timer(1.5, store.kill)
+            killing.start()
+            while time.monotonic() < end:
                 began = time.monotonic()
                 statuses[client.get(f"{service.url}/api/me/tasks", headers=headers).status_code] += 1
                 durations.append(time.monotonic() - began)
-        killed.join()
+        killing.join()
 
         log = service.log.read_text()
     assert set(statuses) == {200}
@@ -82,11 +76,11 @@ def test_given_the_store_is_killed_under_load_then_every_request_succeeds_and_it
     assert log.count("rate limits are not shared") == 1
 
 
-def test_given_no_store_then_each_process_counts_separately(
+def test_given_no_store_then_a_process_counts_by_itself(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     store.kill()
-    env = environment_for(database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="20" + HOUR)
+    env = environment_for(database_url, RATE_LIMIT_STORE=store.url, RATE_LIMIT_PERSON="20/3600")
     with serving(env, tmp_path) as service:
         answers = count_statuses([service], 60, someone())
 
@@ -123,7 +117,7 @@ def impatient(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 def unfinished_request(
     service: Service, *headers: str, method: str = "POST", signed: bool = True
 ) -> Iterator[socket.socket]:
-    """Send the head of a request, and keep the connection open."""
+    """Send the head of a request, with a token if it is `signed`, and keep the connection open."""
     address = urlsplit(service.url)
     lines = [f"{method} /api/me/tasks HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
     if signed:
@@ -145,12 +139,12 @@ def answer_of(connection: socket.socket) -> bytes:
 
 
 def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Callable[[], int]:
-    """Send in small parts until sending fails; return a function that stops it and returns the count."""
-    count, stop = 0, threading.Event()
+    """Send a drop every `pause` seconds in a thread. Return a function that stops this and returns the number of drops."""
+    count, ended = 0, threading.Event()
 
     def drip() -> None:
         nonlocal count
-        while not stop.wait(pause):
+        while not ended.wait(pause):
             try:
                 connection.sendall(drop)
             except OSError:
@@ -160,12 +154,12 @@ def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Call
     thread = threading.Thread(target=drip)
     thread.start()
 
-    def stopped() -> int:
-        stop.set()
+    def stop() -> int:
+        ended.set()
         thread.join()
         return count
 
-    return stopped
+    return stop
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.support.servers.service import serving
 pytestmark = pytest.mark.server
 
 SECONDS = int(os.environ.get("IDLE_SECONDS", "8"))
-GOODBYE = b"X\x00\x00\x00\x04"
+TERMINATE = b"X\x00\x00\x00\x04"  # the message by which a client of PostgreSQL closes its connection
 
 
 def test_health_checks_every_second_send_no_statement_to_the_database(
@@ -33,10 +33,10 @@ def test_health_checks_every_second_send_no_statement_to_the_database(
         before = len(wire.sent)
         assert before > 0
 
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
             assert client.get("/health").status_code == 200
             assert client.get("/health/ready").status_code == 200
             time.sleep(1)
 
-        assert set(wire.sent[before:]) <= {GOODBYE}
+        assert set(wire.sent[before:]) <= {TERMINATE}

@@ -1,4 +1,4 @@
-"""The README's and docs/operations.md's commands for production, run unchanged in a copy of the files that they need."""
+"""The installation commands of README.md and docs/operations.md, run in a copy of the files that they need."""
 
 import asyncio
 import os
@@ -28,9 +28,10 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 300  # seconds for pip
-
-
-REACHES_INDEX = re.compile(r"(?i)(pip|uv)_\w+|ssl_cert_(file|dir)|requests_ca_bundle|(https?|all|no)_proxy")
+OF_PACKAGE_INDEX = re.compile(
+    r"(?i)(pip|uv)_\w+|ssl_cert_(file|dir)|requests_ca_bundle|(https?|all|no)_proxy"
+)
+"""Variables that tell pip and uv how to reach the package index on this machine."""
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +45,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables of a shell, with those through which pip and uv reach a package index on this machine."""
-    return BARE | {name: os.environ[name] for name in os.environ if REACHES_INDEX.fullmatch(name)} | more
+    """Return the variables of a shell in which pip and uv can reach the package index."""
+    return BARE | {name: os.environ[name] for name in os.environ if OF_PACKAGE_INDEX.fullmatch(name)} | more
 
 
 def block(page: str, heading: str) -> str:
-    """Return the first commands of a section."""
+    """Return the first block of shell commands in a section of a page."""
     section = (ROOT / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return str(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[0])
 
@@ -79,7 +80,7 @@ async def test_the_readmes_production_block_runs_as_pasted(
 
 
 def run_until_ready(pasted: str, folder: Path, env: dict[str, str], log: Path) -> tuple[dict[str, str], str]:
-    """Run commands whose last one serves; return its response when it is ready, and the output."""
+    """Run commands, the last of them `app serve`. Return the response of `/health/ready` with 200, and the output."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -124,15 +125,15 @@ def test_uv_installs_everything_for_traces_from_the_lock_files(clone: Path, tmp_
     assert done.stdout.startswith(f"taskward {version('taskward')} (Python ")
     python = tmp_path / "place" / "bin" / "python"
     subprocess.run([python, "-c", "import app.tracing, app.metrics"], check=True, cwd=tmp_path)
-    without = subprocess.run([python, "-c", "import pytest"], check=False, cwd=tmp_path, capture_output=True)
-    assert without.returncode == 1  # nothing of development
+    imported = subprocess.run([python, "-c", "import pytest"], check=False, cwd=tmp_path, capture_output=True)
+    assert imported.returncode == 1  # packages for development are not installed
 
 
 def test_uv_trusts_your_own_certificate_authority_in_ssl_cert_file(tmp_path: Path) -> None:
     authority = certificates.make(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    index = ThreadingHTTPServer(("localhost", 0), BaseHTTPRequestHandler)  # which has no package
+    index = ThreadingHTTPServer(("localhost", 0), BaseHTTPRequestHandler)  # answers 501 to every request
     index.socket = context.wrap_socket(index.socket, server_side=True)
     threading.Thread(target=index.serve_forever, daemon=True).start()
     uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--python", sys.executable, "--dry-run"]
@@ -150,10 +151,10 @@ def test_uv_trusts_your_own_certificate_authority_in_ssl_cert_file(tmp_path: Pat
             command, env={**BARE, "UV_HTTP_RETRIES": "0", **env}, capture_output=True, text=True, check=False
         ).stderr
 
-    without, with_it = output(), output(SSL_CERT_FILE=str(authority))
+    without_setting, with_setting = output(), output(SSL_CERT_FILE=str(authority))
     index.shutdown()
     index.server_close()
 
-    assert "UnknownIssuer" in without
-    assert "UnknownIssuer" not in with_it
-    assert "501" in with_it  # the package index received the request
+    assert "UnknownIssuer" in without_setting
+    assert "UnknownIssuer" not in with_setting
+    assert "501" in with_setting  # uv accepted the certificate and sent a request

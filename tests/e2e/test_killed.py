@@ -1,4 +1,4 @@
-"""The process is killed after the COMMIT and before the response: a repeat with the same key gets the response."""
+"""The response to a write is lost after its COMMIT: a repeat with the same Idempotency-Key gets the response."""
 
 import threading
 from pathlib import Path
@@ -23,7 +23,7 @@ def create(service: Service, ann: str) -> httpx.Response:
 
 
 def use_a_key(service: Service, ann: str) -> None:
-    """Write under another key: the first such write of a person takes two statements, and later ones take one."""
+    """Write with another key first. Then the next write with a key is one statement, as the proxy expects."""
     headers = service.headers(ann) | {"idempotency-key": '"earlier"'}
     created = httpx.post(f"{service.url}/api/me/tasks", json={"title": "earlier"}, headers=headers)
     deleted = httpx.delete(f"{service.url}{created.headers['location']}", headers=service.headers(ann))

@@ -28,29 +28,28 @@ RECOVERY = 3 + 17  # seconds until a stream must have the missed changes: 3, and
 
 @dataclass
 class Machines:
-    """Two services and what they share. A wire is between the first one and the database, and another one
-    between the second and the store."""
+    """Two services, and the store that they share."""
 
     here: Service
     there: Service
     store: Store
-    wire: TcpProxy
-    store_wire: TcpProxy
+    database_proxy: TcpProxy  # between `here` and the database
+    store_proxy: TcpProxy  # between `there` and the store
 
 
 @pytest.fixture(scope="module")
 def machines(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with ExitStack() as stack:
         store = stack.enter_context(store_in(tmp_path_factory.mktemp("store")))
-        wire = stack.enter_context(tcp_proxy(database_url))
-        store_wire = stack.enter_context(tcp_proxy(store.url))
+        database_proxy = stack.enter_context(tcp_proxy(database_url))
+        store_proxy = stack.enter_context(tcp_proxy(store.url))
         here, there = (
             stack.enter_context(
                 serving(environment_for(url, LIVE_STORE=store_url), tmp_path_factory.mktemp("service"))
             )
-            for url, store_url in ((wire.url, store.url), (database_url, store_wire.url))
+            for url, store_url in ((database_proxy.url, store.url), (database_url, store_proxy.url))
         )
-        yield Machines(here, there, store, wire, store_wire)
+        yield Machines(here, there, store, database_proxy, store_proxy)
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ async def test_given_the_store_fails_then_streams_get_live_false_and_later_the_m
     fail, recover = (
         (machines.store.kill, machines.store.start)
         if fault == "is killed"
-        else (machines.store_wire.drop_everything.set, machines.store_wire.drop_everything.clear)
+        else (machines.store_proxy.drop_everything.set, machines.store_proxy.drop_everything.clear)
     )
     ann = machines.here.headers(someone("ann"))
     async with event_stream(client, machines.there.url, ann) as stream:
@@ -110,13 +109,13 @@ async def test_given_a_worker_killed_between_commit_and_announcement_then_its_re
     await create(client, machines.here, ann, "first")
     async with event_stream(client, machines.there.url, ann) as stream:
         await stream.until_event("ready")
-        machines.wire.drop_confirmations.set()
+        machines.database_proxy.drop_confirmations.set()
         writing = threading.Thread(target=write)
         writing.start()
-        # Committed, and the worker does not know.
-        assert await asyncio.to_thread(machines.wire.confirmation_dropped.wait, 20)
+        # Then the transaction has committed, and the worker does not know it.
+        assert await asyncio.to_thread(machines.database_proxy.confirmation_dropped.wait, 20)
         (worker,) = workers(machines.here)
         worker.kill()
-        machines.wire.drop_confirmations.clear()
+        machines.database_proxy.drop_confirmations.clear()
         await stream.until_title("committed", RECOVERY)
         await asyncio.to_thread(writing.join)

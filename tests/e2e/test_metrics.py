@@ -27,6 +27,7 @@ from tests.support.metrics import Samples, eventually, scraped, total
 from tests.support.servers.jwks import jwks_server
 from tests.support.servers.service import Service, app, serving
 from tests.support.signing import SigningKey
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -114,14 +115,14 @@ def test_a_token_that_was_verified_before_counts_as_a_cache_hit(two_workers: Ser
         for _ in range(5):
             client.get("/api/me/tasks")
 
-    def both(samples: Samples) -> tuple[float, float]:
+    def hits_and_misses(samples: Samples) -> tuple[float, float]:
         return tuple(  # type: ignore[return-value]  # two of them
             total(samples, f"taskward_token_cache_{name}_total")
             - total(before, f"taskward_token_cache_{name}_total")
             for name in ("hits", "misses")
         )
 
-    eventually(port, lambda samples: both(samples) == (4, 1))
+    eventually(port, lambda samples: hits_and_misses(samples) == (4, 1))
 
 
 def test_given_a_killed_worker_then_its_counters_stay_and_its_gauges_disappear(
@@ -181,14 +182,14 @@ def test_workers_that_die_are_counted_and_logged_and_their_files_do_not_pile_up(
     port = free_port()
     with serving(environment_for(database_url, METRICS_PORT=str(port)), tmp_path) as service:
         (folder,) = folders_of(service)
-        for times in (1, 2):
+        for deaths in (1, 2):
             ask(service, 5)
             (worker,) = psutil.Process(service.process.pid).children()
-            if times > 1:
+            if deaths == 2:
                 time.sleep(6)  # a second death within 5.5 s would end the service
             worker.kill()
             worker.wait(5)
-            eventually(port, lambda samples: total(samples, "taskward_worker_restarts_total") == times)  # noqa: B023 - called at once
+            eventually(port, lambda samples: total(samples, "taskward_worker_restarts_total") == deaths)  # noqa: B023 - called at once
             eventually(port, lambda samples: total(samples, "taskward_workers") == 1)
         ask(service, 5)
         samples = scraped(port)
@@ -214,10 +215,7 @@ def test_the_metrics_files_of_a_dead_worker_are_removed_without_any_scrape(
 
         worker.kill()
 
-        deadline = time.monotonic() + 10
-        while list(folder.glob(f"*_{worker.pid}.db")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not list(folder.glob(f"*_{worker.pid}.db")), seconds=10)
 
 
 def folders_of(service: Service) -> list[Path]:

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -27,12 +27,13 @@ from tests.support.people import ORIGIN, SECRET
 from tests.support.servers.better_auth import better_auth
 from tests.support.servers.migrated import migrated_database
 from tests.support.servers.service import Service, serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 PATIENCE = 15  # seconds until workers are replaced
-RUN = {
+SNIPPET_COUNTS = {
     "Installing": 1,  # run by test_installing.py
     "The log": 1,
     "Replacing the shared secret": 2,
@@ -63,21 +64,14 @@ def status(service: Service, token: str) -> int:
     return httpx.get(f"{service.url}/api/me/tasks", headers=headers, timeout=10).status_code
 
 
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @contextmanager
 def requests_meanwhile(service: Service, token: str) -> Iterator[None]:
     """Send requests in a loop; any status other than 200 fails the block."""
     answers: list[int | str] = []
-    over = threading.Event()
+    ended = threading.Event()
 
     def ask() -> None:
-        while not over.is_set():
+        while not ended.is_set():
             try:
                 answers.append(status(service, token))
             except httpx.HTTPError as error:
@@ -88,7 +82,7 @@ def requests_meanwhile(service: Service, token: str) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         asking.join()
     assert len(answers) > 3
     assert set(answers) == {200}
@@ -103,12 +97,12 @@ def workers_replaced(service: Service) -> Iterator[None]:
 
     before = workers()
     yield
-    until(lambda: bool(workers()) and not workers() & before)
+    wait_until(lambda: workers() and not workers() & before, seconds=PATIENCE, pause=0.1)
 
 
 def test_every_snippet_of_the_page_is_run() -> None:
-    assert {heading: len(snippets(heading)) for heading in RUN} == RUN
-    assert PAGE.read_text().count("```") == 2 * sum(RUN.values())
+    assert {heading: len(snippets(heading)) for heading in SNIPPET_COUNTS} == SNIPPET_COUNTS
+    assert PAGE.read_text().count("```") == 2 * sum(SNIPPET_COUNTS.values())
 
 
 @pytest.mark.quiet  # a busy machine leaves an idle connection open for longer after its worker has gone
@@ -123,16 +117,16 @@ def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: st
         return issue_token(trust, user_id="ann", lifetime=900)
 
     old = token_of(SECRET.decode())
-    both, one = snippets("Replacing the shared secret")
+    accept_both, accept_new_only = snippets("Replacing the shared secret")
     with serving(settings, tmp_path) as service:
         env = {"ENV_FILE": str(file), "TASKWARD_PID": str(service.process.pid)}
 
         with requests_meanwhile(service, old), workers_replaced(service):
-            run(both, **env)
+            run(accept_both, **env)
         new = token_of(re.findall(r"^BETTER_AUTH_SECRET=(.*)$", file.read_text(), re.MULTILINE)[0])
         assert [status(service, token) for token in (old, new)] == [200, 200]
         with requests_meanwhile(service, new), workers_replaced(service):
-            run(one, **env)
+            run(accept_new_only, **env)
         assert [status(service, token) for token in (old, new)] == [401, 200]
 
     assert re.findall("^[A-Z_]+", file.read_text(), re.MULTILINE) == ["MAX_TASKS", "BETTER_AUTH_SECRET"]
@@ -158,20 +152,28 @@ async def test_keys_can_be_replaced_with_both_valid_for_a_while_or_at_once(
 
             await asyncio.to_thread(run, at_once, **env)
             newest = await ann.token()
-            await asyncio.to_thread(until, lambda: status(service, newest) == 200)
-            await asyncio.to_thread(until, lambda: status(service, new) == 401)
+            await until_status(service, newest, 200)
+            await until_status(service, new, 401)
             assert status(service, newest) == 200
 
 
-async def test_the_serving_role_has_enough_rights_to_serve(postgres: PostgresServer, tmp_path: Path) -> None:
-    owner = await migrated_database(postgres)
+async def until_status(service: Service, token: str, expected: int) -> None:
+    """Wait until a request with the token gets this status."""
+    has_status = partial(wait_until, lambda: status(service, token) == expected, seconds=PATIENCE, pause=0.1)
+    await asyncio.to_thread(has_status)
 
-    run(snippets("Neon's roles and branches")[0], OWNER_URL=owner, PASSWORD="only-for-tests")
 
-    weaker = re.sub(r"//[^@]*@", "//taskward_serving:only-for-tests@", owner)
-    with serving(environment_for(weaker), tmp_path) as service:
-        await asyncio.to_thread(use, service)
-    connection = await asyncpg.connect(weaker)
+async def test_the_serving_role_can_serve_and_can_neither_change_tables_nor_read_them_directly(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    owner_url = await migrated_database(postgres)
+
+    run(snippets("Neon's roles and branches")[0], OWNER_URL=owner_url, PASSWORD="only-for-tests")
+
+    serving_url = re.sub(r"//[^@]*@", "//taskward_serving:only-for-tests@", owner_url)
+    with serving(environment_for(serving_url), tmp_path) as service:
+        await asyncio.to_thread(send_requests_with_many_rights, service)
+    connection = await asyncpg.connect(serving_url)
     try:
         assert await connection.fetchval("SELECT count(*) FROM own_tasks") == 0
         for forbidden in (
@@ -192,14 +194,14 @@ async def test_the_serving_role_has_enough_rights_to_serve(postgres: PostgresSer
 async def test_the_role_of_better_auth_cannot_read_tasks_and_the_api_cannot_read_sessions(
     postgres: PostgresServer,
 ) -> None:
-    owner = await migrated_database(postgres)
-    older = await asyncpg.connect(owner)
-    await older.execute("CREATE TABLE session (token text); INSERT INTO session VALUES ('kept')")
+    owner_url = await migrated_database(postgres)
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("CREATE TABLE session (token text); INSERT INTO session VALUES ('kept')")
 
-    run(snippets("Neon's roles and branches")[1], OWNER_URL=owner, AUTH_PASSWORD="only-for-tests")
+    run(snippets("Neon's roles and branches")[1], OWNER_URL=owner_url, AUTH_PASSWORD="only-for-tests")
 
-    address = re.sub(r"//[^@]*@", "//better_auth:only-for-tests@", owner)
-    connection = await asyncpg.connect(address)
+    auth_url = re.sub(r"//[^@]*@", "//better_auth:only-for-tests@", owner_url)
+    connection = await asyncpg.connect(auth_url)
     try:
         assert await connection.fetchval("SELECT token FROM session") == "kept"
         assert await connection.fetchval("SHOW statement_timeout") == "5s"
@@ -208,14 +210,14 @@ async def test_the_role_of_better_auth_cannot_read_tasks_and_the_api_cannot_read
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(forbidden)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await older.execute("SELECT * FROM better_auth.session")
+            await owner.execute("SELECT * FROM better_auth.session")
     finally:
         await connection.close()
-        await older.close()
+        await owner.close()
 
 
-def use(service: Service) -> None:
-    """Do what needs most of the database: a transaction with a key, a batch, a permanent deletion."""
+def send_requests_with_many_rights(service: Service) -> None:
+    """Send requests that use every table: a write with a key, a batch, a permanent deletion."""
     headers = service.headers(someone()) | {"idempotency-key": '"k"'}
     with httpx.Client(base_url=service.url, headers=headers) as client:
         task = client.post("/api/me/tasks", json={"title": "x"}).json()

@@ -73,7 +73,7 @@ def header_lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
 @example(headers=[(b"if-match", b'"9999999999999999999"')], must=False)  # beyond a bigint
 @effort(400)
 def test_if_match_is_read_as_versions_or_refused(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
-    request = task_request(headers=headers, must_match=must)
+    request = task_request(headers=headers, require_if_match=must)
     errors = ErrorCollector(request)
 
     versions = read_if_match(request, errors)

@@ -16,7 +16,7 @@ GENERAL: Final = {
 }
 """Headers that mean the same at every HTTP service, so the document does not list them."""
 
-OF_BROWSERS: Final = "access-control-"
+CORS_PREFIX: Final = "access-control-"  # the document does not list the headers of CORS
 
 
 @lru_cache
@@ -35,7 +35,8 @@ def _operations() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """Return the documented operation of a request; None if the service has none."""
     item = next((item for pattern, item in _operations() if pattern.fullmatch(path)), {})
-    operation: dict[str, Any] | None = item.get(method.lower()) if method.isupper() else None
+    is_upper = method.isupper()  # methods of HTTP are case-sensitive
+    operation: dict[str, Any] | None = item.get(method.lower()) if is_upper else None
     return operation
 
 
@@ -53,12 +54,13 @@ def is_documented(operation: dict[str, Any], problem: dict[str, Any]) -> bool:
 
 
 def undocumented_headers(operation: dict[str, Any], response: httpx.Response) -> set[str]:
-    """Return the headers of a response, in lower case, that the document lacks or that the response lacks."""
-    answer = operation["responses"].get(str(response.status_code), {})
-    promised = {name.lower(): _header(reference) for name, reference in answer.get("headers", {}).items()}
-    sent = {name for name in response.headers if not name.startswith(OF_BROWSERS)}
-    required = {name for name, header in promised.items() if header.get("required")}
-    return (sent - GENERAL - promised.keys()) | (required - sent)
+    """Return in lower case the headers that are sent and not documented, or documented as required and not sent."""
+    documented_response = operation["responses"].get(str(response.status_code), {})
+    references = documented_response.get("headers", {}).items()
+    documented = {name.lower(): _header(reference) for name, reference in references}
+    sent = {name for name in response.headers if not name.startswith(CORS_PREFIX)}
+    required = {name for name, header in documented.items() if header.get("required")}
+    return (sent - GENERAL - documented.keys()) | (required - sent)
 
 
 def _header(reference: dict[str, str]) -> dict[str, Any]:
@@ -72,10 +74,10 @@ async def check_documented(response: httpx.Response) -> None:
     operation = operation_of(request.method, request.url.path)
     if operation is None:
         return
-    can = f"{operation['operationId']} can return {response.status_code}"
+    sent = f"{operation['operationId']} returned {response.status_code}"
     headers = undocumented_headers(operation, response)
-    assert not headers, f"{can} with or without {headers}, other than docs/openapi.json shows"
+    assert not headers, f"{sent}: the response and docs/openapi.json do not both have the headers {headers}"
     if response.headers.get("content-type") == MEDIA_TYPE:
         problem = json.loads(await response.aread())
-        shown = is_documented(operation, problem)
-        assert shown, f"{can} {slug_of(problem)}, which docs/openapi.json does not show"
+        documented = is_documented(operation, problem)
+        assert documented, f"{sent} {slug_of(problem)}, which docs/openapi.json does not show"

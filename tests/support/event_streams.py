@@ -16,17 +16,17 @@ PATIENCE = 20  # seconds, since the machine may be busy
 
 @dataclass(frozen=True)
 class Event:
-    """One event."""
+    """One event of a stream."""
 
     name: str
     data: Any
     id: str | None
-    retry: int | None
+    retry: int | None  # milliseconds until the client should connect again
 
 
 @dataclass
 class EventReader:
-    """The events that have arrived on an open stream."""
+    """Reads a stream, and keeps the events that have arrived."""
 
     response: httpx.Response
     events: list[Event] = field(default_factory=list)
@@ -45,7 +45,7 @@ class EventReader:
                     name, _, value = line.partition(": ")
                     fields[name] = value
                 elif fields:
-                    self._take(fields)
+                    self._add_event(fields)
                     fields = {}
                 self._arrived.set()
         except httpx.TransportError:
@@ -54,7 +54,7 @@ class EventReader:
             self.ended = True
             self._arrived.set()
 
-    def _take(self, fields: dict[str, str]) -> None:
+    def _add_event(self, fields: dict[str, str]) -> None:
         retry = fields.get("retry")
         self.events.append(
             Event(
@@ -98,12 +98,19 @@ class EventReader:
 
 @asynccontextmanager
 async def event_stream(
-    client: httpx.AsyncClient, url: str, headers: dict[str, str], since: str | None = "now", **more: str
+    client: httpx.AsyncClient,
+    url: str,
+    headers: dict[str, str],
+    since: str | None = "now",
+    **more_headers: str,
 ) -> AsyncIterator[EventReader]:
-    """Open the stream of a person's tasks, and read it in the background until the block ends."""
+    """Open the stream of a person's tasks, and read it in the background until the block ends.
+
+    `since` is the parameter of the same name: a change token, or `now`. None: the request has no `since`.
+    """
     query = {} if since is None else {"since": since}
     async with client.stream(
-        "GET", f"{url}/api/me/tasks/events", params=query, headers={**headers, **more}, timeout=60
+        "GET", f"{url}/api/me/tasks/events", params=query, headers={**headers, **more_headers}, timeout=60
     ) as response:
         assert response.status_code == 200, await response.aread()
         reader = EventReader(response)

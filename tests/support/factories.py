@@ -20,7 +20,7 @@ def someone(name: str = "ann") -> UserId:
 
 
 def later(minutes: int) -> datetime:
-    """Return the moment that many minutes after noon."""
+    """Return the moment `minutes` after noon."""
     return NOON + timedelta(minutes=minutes)
 
 
@@ -59,6 +59,6 @@ class TaskFactory(DataclassFactory[Task]):
 
 
 def task_made(minutes: int) -> Task:
-    """Return a task created that many minutes after noon."""
+    """Return a task that was created `minutes` after noon."""
     now = later(minutes)
     return TaskFactory.build(id=new_task_id(now), created_at=now, updated_at=now)

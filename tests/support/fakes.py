@@ -58,13 +58,13 @@ class MemoryStore:
     tasks: dict[tuple[UserId, TaskId], Task] = field(default_factory=dict)
     revisions: dict[UserId, int] = field(default_factory=dict)
     stamps: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # revision of the last write
-    tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # never dropped
+    tombstones: dict[tuple[UserId, TaskId], int] = field(default_factory=dict)  # revision of the deletion
     floors: dict[UserId, int] = field(default_factory=dict)  # see `app.domain.changes`
     responses: dict[tuple[UserId, str, str], "Stored"] = field(default_factory=dict)
 
     @contextmanager
     def all_or_nothing(self) -> Iterator["MemoryStore"]:
-        """Undo every change if an error ends the block. Yield a copy of the data from before."""
+        """Undo every change of the block if an error ends it. Yield a copy of the data as it was before the block."""
         before = replace(self, **{name: dict(value) for name, value in vars(self).items()})
         try:
             yield before
@@ -269,7 +269,7 @@ class MemoryTaskRepository:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryKeyedTaskRepository(MemoryTaskRepository):
-    """The same tasks, for one write with an Idempotency-Key. Not for concurrent requests."""
+    """A `MemoryTaskRepository` for one write with an Idempotency-Key. Not for concurrent requests."""
 
     request: IdempotentRequest
     form: ResponseForm
@@ -301,7 +301,7 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
 
     @contextmanager
     def _once(self) -> Iterator[Callable[[Mapping[TaskId, Shown]], Mapping[TaskId, Shown]]]:
-        """Raise `AlreadyDone` if the key has a response. Yield the function that stores one."""
+        """Raise `AlreadyDone` if the key has a stored response. Yield the function that stores the response."""
         since, name = self.at - RETENTION, (self.owner, self.request.route, self.request.key)
         recent = {
             key: stored

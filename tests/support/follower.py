@@ -21,7 +21,7 @@ class Follower:
     received: list[str] = field(default_factory=list)  # the ids of all changes, in order
 
     def apply(self, page: Json) -> bool:
-        """Apply a page of changes. Return whether there are more."""
+        """Apply a page of changes. Return whether there are more pages."""
         for change in page["changes"]:
             self.received.append(change["id"])
             if change["task"] is None:
@@ -47,7 +47,7 @@ def page_json(page: ChangesPage) -> Json:
 
 
 async def read_page(tasks: TaskRepository, follower: Follower, *, limit: int = 200) -> bool:
-    """Let a client read one page. Return whether there are more."""
+    """Let a client read one page. Return whether there are more pages."""
     since: ChangesToken | None = follower.token
     page = page_json(await tasks.changes(since, limit=limit))
     assert len(page["changes"]) <= limit
@@ -55,6 +55,6 @@ async def read_page(tasks: TaskRepository, follower: Follower, *, limit: int = 2
 
 
 async def catch_up(read: Callable[[], Awaitable[bool]]) -> None:
-    """Read pages until there are no more."""
+    """Call `read`, which reads one page, until it returns that there are no more pages."""
     while await read():
         pass

@@ -12,8 +12,8 @@ from app.api import events
 from app.live import hub
 
 HEARTBEAT = 0.5  # seconds
-LIFETIME = float(os.environ.get("LIFETIME", "4"))
-SEND_TIMEOUT = 1.0
+LIFETIME = float(os.environ.get("LIFETIME", "4"))  # seconds
+SEND_TIMEOUT = 1.0  # seconds
 
 if __name__ == "__main__":
     events.HEARTBEAT = HEARTBEAT  # type: ignore[misc]  # a constant of the service

@@ -15,10 +15,10 @@ from tests.support.documented import check_documented
 
 @asynccontextmanager
 async def client_of(app: Edge) -> AsyncIterator[httpx.AsyncClient]:
-    """Start the application, and stop it at the end.
+    """Start the application, yield a client of it, and stop the application when the block ends.
 
-    anyio demands that one task enters and leaves the lifespan, but pytest runs the two parts of a fixture in two tasks.
-    So a separate task does both.
+    anyio demands that one task enters and leaves the lifespan. pytest runs the two parts of a fixture in two tasks,
+    so a separate task enters and leaves it.
     """
     started, stop = asyncio.Event(), asyncio.Event()
 

@@ -14,7 +14,7 @@ from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonKeyedTaskRepository, NeonTaskRepository
 from tests.support.factories import NOON
 
-LARGE: Final = StorageQuota()
+DEFAULT_QUOTA: Final = StorageQuota()
 FORM: Final = ResponseForm()
 
 
@@ -24,18 +24,18 @@ def keyed(  # noqa: PLR0913 - keywords
     key: str | None = None,
     *,
     at: datetime = NOON,
-    quota: StorageQuota = LARGE,
+    quota: StorageQuota = DEFAULT_QUOTA,
     form: ResponseForm = FORM,
 ) -> NeonKeyedTaskRepository:
-    """Return the tasks of an owner for one write with this Idempotency-Key; None: with a new key."""
+    """Return an owner's tasks for one write with the Idempotency-Key `key`; None: with a new key."""
     request = IdempotentRequest("create", key or str(uuid4()), b"x")
     writes = KeyedWrites(connection, owner=owner, request=request, form=form, at=at, quota=quota)
     return NeonKeyedTaskRepository(connection, writes)
 
 
-def with_new_key(mine: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
-    """Return the same tasks, on the same connection, for one write with a new Idempotency-Key."""
-    return keyed(mine._session._connection, mine._session._owner, form=form)
+def with_new_key(tasks: NeonTaskRepository, form: ResponseForm = FORM) -> NeonKeyedTaskRepository:
+    """Return the same owner's tasks, on the same connection, for one write with a new Idempotency-Key."""
+    return keyed(tasks._session._connection, tasks._session._owner, form=form)
 
 
 async def until_blocked(database: Database, count: int) -> None:

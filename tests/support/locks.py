@@ -12,8 +12,8 @@ from dev.cluster import CannotStart
 from dev.postgres import PostgresServer
 
 PATIENCE = 20  # seconds
-TABLE_LOCK = "relation"  # this and the next one: values of `wait_event` in `pg_stat_activity`
-SLEEP = "PgSleep"
+TABLE_LOCK = "relation"  # as `wait_event` in `pg_stat_activity`
+SLEEP = "PgSleep"  # as `wait_event` in `pg_stat_activity`
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def locked(postgres: PostgresServer, database: str) -> Iterator[None]:
 
 
 def until_waiting(postgres: PostgresServer, database: str, event: str = TABLE_LOCK) -> None:
-    """Wait until a statement waits for this event."""
+    """Wait until a statement waits for this event: by default for the lock of a table."""
     waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = '{event}'"
     deadline = time.monotonic() + PATIENCE
     while postgres.query(waiting) == "0":

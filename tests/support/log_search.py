@@ -24,7 +24,7 @@ MEMBERS: Final = ("title", "description", "tags")
 SHAPES: Final = {
     "a token": re.compile(r"eyJ[\w-]{8,}\.[\w-]+"),
     "an e-mail address": re.compile(r"(?<=\w)@[\w-]+\.[a-z]{2,}"),
-    "a user id": re.compile(r"(?<=\w)(?<!\b00)-[0-9a-f]{32}\b"),
+    "a user id": re.compile(r"(?<=\w)(?<!\b00)-[0-9a-f]{32}\b"),  # not a `traceparent`, which begins with 00-
     "a factory's text": re.compile(r"\b(task|about) \d{3,6}\b"),
     "a password in an address": re.compile(r"://[^\s/:@]+:[^\s/@]+@"),
 }
@@ -40,10 +40,8 @@ class LogSearch:
 
     def note(self, *words: str) -> None:
         """Record values that no log line may contain."""
-        for word in {
-            *words,
-            *(json.dumps(word)[1:-1] for word in words),
-        }:  # unchanged, and escaped as in JSON
+        escaped = (json.dumps(word)[1:-1] for word in words)  # as in JSON
+        for word in {*words, *escaped}:
             if len(word) >= SHORTEST:
                 self._words.setdefault(word[:SHORTEST], set()).add(word)
 
@@ -58,8 +56,8 @@ class LogSearch:
         except (ValueError, RecursionError, httpx.RequestNotRead):
             return
 
-    def look_at(self, source: str, text: str) -> None:
-        """Search the text of a log."""
+    def search(self, source: str, text: str) -> None:
+        """Search the text of a log; `source` says in a finding where the log comes from."""
         lines = text.splitlines()
         self.lines += len(lines)
         for line in lines:
@@ -74,15 +72,14 @@ class LogSearch:
     def private_in(self, line: str) -> Iterator[str]:
         """Yield a description of each private value in a line."""
         yield from (what for what, shape in SHAPES.items() if shape.search(line))
-        begins = self._words
         for start in range(len(line) - SHORTEST + 1):
-            for word in begins.get(line[start : start + SHORTEST], ()):
+            for word in self._words.get(line[start : start + SHORTEST], ()):
                 if line.startswith(word, start):
                     yield f"{word!r}, which a test sent"
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Find the titles, descriptions and tags anywhere in a body."""
+    """Yield the titles, descriptions and tags anywhere in a body."""
     if isinstance(value, dict):
         for name, member in value.items():
             listed = member if isinstance(member, list) else [member]

@@ -17,8 +17,9 @@ def _recorded_requests() -> Iterator[None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Search what the application printed in this process."""
-    if report.when == "teardown" and not hasattr(report, "node"):  # a worker searches its own
-        LOGS.look_at(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
+    is_of_worker = hasattr(report, "node")  # the worker has searched its output already
+    if report.when == "teardown" and not is_of_worker:
+        LOGS.search(report.nodeid, f"{report.capstdout}\n{report.capstderr}\n{report.caplog}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,10 +1,10 @@
-"""A simple model of one person's tasks after each operation, in the JSON of the API."""
+"""A simple model of what the API does with one person's tasks. The tasks are dictionaries like the API's JSON."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -25,15 +25,15 @@ REFUSALS: Final = {"task-not-found": 404, "task-changed": 412, "not-in-trash": 4
 """The status of each refusal, in the order in which the service checks them."""
 
 
-def start(due: str) -> str:
-    """Return the moment that a due date counts as."""
-    return f"{due}T00:00:00.000000Z" if len(due) == len("2026-01-01") else due
+def due_moment(due: str) -> str:
+    """Return the moment at which a task is due: a day without a time is due at its first moment, in UTC."""
+    return f"{due}T00:00:00.000000Z" if _is_whole_day(due) else due
 
 
 ORDERS: Mapping[str, Callable[[Json], Any]] = {
     "created": lambda task: task["id"],
     "updated": lambda _: None,  # not used: `Model.listed` sorts by the number of the last change
-    "due": lambda task: task["due"] and start(task["due"]),
+    "due": lambda task: task["due"] and due_moment(task["due"]),
     "priority": lambda task: PRIORITIES.index(task["priority"]),
     "title": lambda task: sort_key(task["title"]),
     "position": lambda task: task["position"],
@@ -44,8 +44,8 @@ FILTERS: Mapping[str, Callable[[Json, Any], bool]] = {
     "priority": lambda task, value: bool(task["priority"] == value),
     "tag": lambda task, values: {tag.lower() for tag in values} <= {tag.lower() for tag in task["tags"]},
     "due": lambda task, _: task["due"] is None,
-    "due_before": lambda task, value: bool(task["due"] and start(task["due"]) < start(value)),
-    "due_after": lambda task, value: bool(task["due"] and start(task["due"]) > start(value)),
+    "due_before": lambda task, value: bool(task["due"] and due_moment(task["due"]) < due_moment(value)),
+    "due_after": lambda task, value: bool(task["due"] and due_moment(task["due"]) > due_moment(value)),
     "updated_since": lambda task, value: bool(task["updated_at"] >= value),
     "q": lambda task, value: _is_found(task, value),  # noqa: PLW0108 - defined below
 }
@@ -53,10 +53,10 @@ FILTERS: Mapping[str, Callable[[Json, Any], bool]] = {
 
 @dataclass
 class Refusal(Exception):
-    """The refusal of an operation: the last part of the problem's type."""
+    """The refusal of an operation."""
 
-    kind: str
-    operation: int | None = None
+    kind: str  # the last part of the problem's type
+    operation: int | None = None  # the index of the operation in its batch
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -72,7 +72,7 @@ class Model:
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
     stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
-    resyncs: Counter[str] = field(default_factory=Counter)  # how many since each task's last change
+    resyncs: Counter[str] = field(default_factory=Counter)  # calls of `resync` since each task's last change
 
     def find(self, task_id: str, if_match: str | None = None, *, trashed: bool | None = False) -> Json:
         """Return a task that may be written, or raise the first refusal in the order of `REFUSALS`.
@@ -152,7 +152,7 @@ class Model:
         return [task["id"] for task in self.listed("position", **filters)]
 
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
-        """Return the selected tasks in order: ties by id, those without a due date last in both directions."""
+        """Return the selected tasks in order. Equal ones are sorted by id; those without a due date are always last."""
         order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
         wanted = {"trashed": "false", **filters}
         tasks = (
@@ -173,12 +173,12 @@ class Model:
         for tag in sorted((tag for task in tasks for tag in task["tags"]), reverse=True):
             spellings[tag.lower()] = tag
         unfinished = [task for task in tasks if not task["completed"]]
-        here = now.astimezone(ZoneInfo(zone))
+        local_now = now.astimezone(ZoneInfo(zone))
         return {
             "open": len(unfinished),
             "done": len(tasks) - len(unfinished),
-            "overdue": sum(_is_over(task["due"], now, here) for task in unfinished),
-            "due_today": sum(_day(task["due"], here) == here.date() for task in unfinished),
+            "overdue": sum(_is_overdue(task["due"], local_now) for task in unfinished),
+            "due_today": sum(_due_day(task["due"], local_now) == local_now.date() for task in unfinished),
             "tags": [_count(key, spellings[key], tasks) for key in sorted(spellings)],
             "tags_left_out": 0,
         }
@@ -191,20 +191,22 @@ def _is_found(task: Json, typed: str) -> bool:
     return set(whole) <= set(words) and any(word.startswith(last) for word in words)
 
 
-def _day(due: str | None, here: datetime) -> Any:
-    if due is None or len(due) == 10:
-        return due and datetime.fromisoformat(due).date()
-    return datetime.fromisoformat(due).astimezone(here.tzinfo).date()
+def _due_day(due: str | None, local_now: datetime) -> date | None:
+    if due is None:
+        return None
+    moment = datetime.fromisoformat(due)
+    return moment.date() if _is_whole_day(due) else moment.astimezone(local_now.tzinfo).date()
 
 
-def _is_over(due: str | None, now: datetime, here: datetime) -> bool:
+def _is_overdue(due: str | None, local_now: datetime) -> bool:
     if due is None:
         return False
-    return (
-        bool(_day(due, here) < here.date())
-        if len(due) == 10
-        else datetime.fromisoformat(due) < now.astimezone(UTC)
-    )
+    moment = datetime.fromisoformat(due)
+    return moment.date() < local_now.date() if _is_whole_day(due) else moment < local_now
+
+
+def _is_whole_day(due: str) -> bool:
+    return len(due) == len("2026-01-01")
 
 
 def _count(key: str, tag: str, tasks: Iterable[Json]) -> Json:

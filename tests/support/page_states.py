@@ -7,7 +7,8 @@ from playwright.async_api import Page, expect
 
 from tests.support.servers.site import Site, Visitor
 
-TOKEN_LIFETIME = "4s"  # start the site with it, so that the page soon notices an ended session
+TOKEN_LIFETIME = "4s"  # of a site whose page soon notices that a session has ended
+UNTIL_RENEWAL = 2500  # milliseconds: after half the lifetime, the page's next request gets a new token
 
 
 async def signed_out(page: Page, site: Site) -> None:
@@ -94,7 +95,7 @@ async def session_over(page: Page, site: Site) -> None:
     ann = await long_list(page, site)
     await ann.edit("Water the plants", Title="Water the plants before they")
     await site.end_sessions()
-    await page.wait_for_timeout(2500)
+    await page.wait_for_timeout(UNTIL_RENEWAL)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("dialog")).to_be_visible()
 

@@ -11,7 +11,7 @@ KINDS: Final = ("force_custom_plan", "force_generic_plan")
 
 
 class Plan:
-    """Output of EXPLAIN ANALYZE."""
+    """What EXPLAIN ANALYZE printed for a statement: the nodes of its plan."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.nodes = list(_nodes(root))

@@ -29,12 +29,15 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
     query: bytes = b"",
     headers: Sequence[tuple[bytes, bytes]] = (),
     task_id: str = "",
-    must_match: bool = False,
+    require_if_match: bool = False,
     receive: Callable[[], Awaitable[Any]] = must_not_receive,
     body_max: int = 0,
     peer: str | None = None,
 ) -> TaskRequest:
-    """Make a request of Ann; `must_match`: the service requires `If-Match`."""
+    """Make a request of Ann.
+
+    `require_if_match` and `body_max` (bytes) are settings of the service; `peer` is the address of the client.
+    """
     scope: Any = {
         "type": "http",
         "method": "GET",
@@ -54,7 +57,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         large_bodies=LargeBodies(),
         large_responses=LargeResponses(),
         problem_base="/problems",
-        require_if_match=must_match,
+        require_if_match=require_if_match,
         body_timeout=10,
         hub=Hub(ChangeMarks(is_shared=False)),
         verifier=NameVerifier(),

@@ -15,11 +15,12 @@ import pytest
 
 from dev.children import prepare
 from tests.e2e.front_ends.documentation import Section
+from tests.support.replacing import replace_each
+from tests.support.servers.service import BARE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 SILENT = {"NEXT_TELEMETRY_DISABLED": "1", "BETTER_AUTH_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1"}
-BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 COMMAND_TIMEOUT = 300  # seconds
 START_TIMEOUT = 60  # seconds
 REPLACED_COMMANDS = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")
@@ -27,7 +28,7 @@ REPLACED_COMMANDS = ("cd ", "npx create-", "npm create ", "npm install ", "npm r
 
 
 async def install(name: str) -> Path:
-    """Install the packages of an app as its lock file says, once for each lock file, and return where they are."""
+    """Install the packages of an app, unless those of its lock file are installed, and return their folder."""
     if shutil.which("npm") is None:
         pytest.skip("the documented front ends need Node.js and npm")
     modules = HERE / name / "node_modules"
@@ -52,13 +53,9 @@ def make_app(
     if not taskward.exists():
         taskward.symlink_to(ROOT)
     for title, text in section.files.items():
-        changed = text
-        for old, new in (changes or {}).get(title, {}).items():
-            assert changed.count(old) == 1, f"{title} has {old!r} {changed.count(old)} times"
-            changed = changed.replace(old, new)
         file = folder / title
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(changed)
+        file.write_text(replace_each(text, (changes or {}).get(title, {}), title))
 
 
 def link(source: str, target: str) -> None:
@@ -71,7 +68,7 @@ def link(source: str, target: str) -> None:
 
 
 async def packed_client() -> Path:
-    """Pack the client, and return the package."""
+    """Pack the TypeScript client of `web/lib`, and return the package's path."""
     await run("make dist", ROOT)
     package = json.loads((ROOT / "web" / "taskward-client" / "package.json").read_text())
     return ROOT / "dist" / f"taskward-client-{package['version']}.tgz"
@@ -110,7 +107,7 @@ async def started(
     *,
     trust: Path | None = None,
 ) -> AsyncIterator[None]:
-    """Run a server during the block, which begins once the address answers. `trust`: its certificate authority."""
+    """Run a server until the block ends, and wait until its address responds. `trust`: its certificate authority."""
     log = folder / "server.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Fixtures of the documented front ends. Each app is built once: its tests are in one file, which one worker runs."""
+"""Fixtures of the documented front ends. Each app is built once for each worker of the tests that needs it."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ NewBrowser = Callable[..., Awaitable[BrowserContext]]
 
 @pytest.fixture(scope="session")
 def documented() -> dict[str, Section]:
-    """The sections of the documentation."""
+    """The sections of docs/front-ends.md, by their headings."""
     return sections(PAGE.read_text())
 
 
@@ -39,14 +39,14 @@ async def next_app(
     postgres: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> NextApp:
-    """The Next.js app of the documentation, built."""
+    """The Next.js app of docs/front-ends.md, built."""
     folder = tmp_path_factory.mktemp("next") / "my-app"
     return await next_site.build(postgres, folder, documented["Next.js"], company.url)
 
 
 @pytest.fixture(scope="session")
 async def site(next_app: NextApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """The Next.js app of the documentation, running."""
+    """The Next.js app of docs/front-ends.md and its servers, running."""
     async with next_site.running(next_app, tmp_path_factory.mktemp("service")) as site:
         yield site
 
@@ -57,7 +57,7 @@ async def vite(
     postgres: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Site]:
-    """The Vite app of the documentation, running."""
+    """The Vite app of docs/front-ends.md and its servers, running."""
     folder = tmp_path_factory.mktemp("vite")
     async with vite_site.running(postgres, folder, documented) as site:
         yield site
@@ -65,7 +65,7 @@ async def vite(
 
 @pytest.fixture
 async def new_browser(browser: Browser) -> AsyncIterator[NewBrowser]:
-    """Opens a browser context with its own IP address, because Better Auth limits sign-ups per address."""
+    """A function that opens a browser context with its own IP address: Better Auth limits sign-ups per address."""
     opened = list[BrowserContext]()
 
     async def new_browser(**options: Any) -> BrowserContext:

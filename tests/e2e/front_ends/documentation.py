@@ -21,13 +21,12 @@ class Section:
 
 def sections(page: str) -> dict[str, Section]:
     """Return the blocks below each heading: those with a title are files, those of the shell are commands."""
-    found = {"": Section()}
+    section = Section()
+    found = {"": section}
     for part in PART.finditer(page):
         if part["section"]:
-            found[part["section"]] = Section()
-            continue
-        section = found[list(found)[-1]]
-        if part["title"]:
+            section = found[part["section"]] = Section()
+        elif part["title"]:
             assert part["title"] not in section.files, f"{part['title']} is shown twice"
             section.files[part["title"]] = part["text"]
         elif part["language"] == "sh":

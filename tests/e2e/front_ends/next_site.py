@@ -13,7 +13,7 @@ from tests.e2e.front_ends.site import Site
 from tests.support.log_search import LOGS
 from tests.support.servers.migrated import migrated_database
 
-NO_SECRETS = {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "", "DATABASE_URL": ""}
+NO_SECRETS = {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "", "DATABASE_URL": ""}  # a build must need none
 
 
 @dataclass
@@ -23,13 +23,13 @@ class NextApp:
     folder: Path
     port: int
     postgres: PostgresServer
-    auth_database: str  # Better Auth's
+    auth_database: str  # the name of Better Auth's database
     api_env: dict[str, str]
-    env: dict[str, str]
+    app_env: dict[str, str]  # variables of the Next.js server besides those of `.env.local`
 
 
 async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_url: str) -> NextApp:
-    """Follow the documentation up to `next build`."""
+    """Make the app by the commands and files of the documentation, up to `next build`."""
     port, api_port = free_port(), free_port()
     tasks, people = await migrated_database(postgres), postgres.new_database()
     secret = secrets.token_urlsafe(32)
@@ -42,7 +42,7 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
     }
     shown = section.files[".env.local"].splitlines()
     named = {line.partition("=")[0] for line in shown if line and line[0] != "#"}
-    assert named == set(settings), "the documentation sets the same variables as this test"
+    assert named == set(settings), "the documentation must set the same variables as this test"
     written = "".join(f"{name}={value}\n" for name, value in settings.items())
     await apps.install("next")
     apps.make_app("next", folder, Section({**section.files, ".env.local": written}))
@@ -62,10 +62,10 @@ async def build(postgres: PostgresServer, folder: Path, section: Section, oauth_
 
 @asynccontextmanager
 async def running(app: NextApp, folder: Path, *, url: str = "") -> AsyncIterator[Site]:
-    """Run the app and the API; `url` is where the app is reached, if that is not its own port."""
+    """Run the app and the API until the block ends; `url` is the app's address for browsers if a proxy is in front."""
     own_url = f"http://localhost:{app.port}"
     command = f"npx next start --port {app.port}"
-    async with apps.started(command, app.folder, f"{own_url}/api/auth/ok", app.env):
+    async with apps.started(command, app.folder, f"{own_url}/api/auth/ok", app.app_env):
         site = Site(url or own_url, folder, app.postgres, app.auth_database, app.api_env)
         with site.running:
             site.start_api()

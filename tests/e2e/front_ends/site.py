@@ -12,13 +12,13 @@ from tests.support.servers.service import serving
 class Site:
     """The URL of the app, and the servers behind it."""
 
-    url: str  # as a browser knows it
+    url: str  # of the app, for browsers
     folder: Path
     postgres: PostgresServer
-    auth_database: str  # Better Auth's
+    auth_database: str  # the name of Better Auth's database
     api_env: dict[str, str]
-    direct_url: str = ""  # the same app, built to call the API directly, at another origin
-    running: ExitStack = field(default_factory=ExitStack)
+    direct_url: str = ""  # of a second build of the app, which calls the API directly, at another origin
+    running: ExitStack = field(default_factory=ExitStack)  # the API, while it runs
 
     @property
     def api_port(self) -> int:
@@ -45,7 +45,7 @@ class Site:
         return titles.splitlines()
 
     def end_sessions(self, email: str) -> None:
-        """Remove a person's sessions, as an operator might."""
+        """Delete a person's sessions from Better Auth's database."""
         self.postgres.query(
             f'DELETE FROM session USING "user" WHERE "userId" = "user".id AND email = \'{email}\'',
             self.auth_database,

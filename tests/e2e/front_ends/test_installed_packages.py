@@ -1,4 +1,4 @@
-"""The apps of these tests have the packages that docs/front-ends.md installs."""
+"""The lock files of the apps `next` and `vite` in this folder have the packages that docs/front-ends.md installs."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ def test_the_app_has_the_packages_that_the_documentation_installs(
     documented: dict[str, Section], section: str, app: str
 ) -> None:
     package = json.loads((HERE / app / "package.json").read_text())
-    words = [
+    installed = [
         word
         for command in documented[section].commands
         if command.startswith("npm install ")
@@ -28,8 +28,8 @@ def test_the_app_has_the_packages_that_the_documentation_installs(
         if not word.startswith("-")
     ]
 
-    assert words
-    assert set(words) <= {*package["dependencies"], *package["devDependencies"]}
+    assert installed
+    assert set(installed) <= {*package["dependencies"], *package["devDependencies"]}
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="the documented front ends need Node.js and npm")

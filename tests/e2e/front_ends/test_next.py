@@ -439,7 +439,7 @@ async def test_behind_tls_the_session_cookie_is_secure_and_the_api_accepts_the_k
     app = replace(
         next_app,
         port=behind,
-        env={**next_app.env, "BETTER_AUTH_URL": url},
+        app_env={**next_app.app_env, "BETTER_AUTH_URL": url},
         api_env={**next_app.api_env, "BETTER_AUTH_URL": url, "SSL_CERT_FILE": str(root)},
     )
     site.stop_api()

@@ -9,6 +9,7 @@ from dev.postgres import PostgresServer, free_port
 from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.documentation import Section
 from tests.e2e.front_ends.site import Site
+from tests.support.replacing import replace_each
 from tests.support.servers.better_auth import better_auth
 from tests.support.servers.migrated import migrated_database
 
@@ -16,13 +17,9 @@ DOCUMENTED_AUTH, DOCUMENTED_API = "http://localhost:3000", "http://127.0.0.1:800
 """The addresses of the two servers in the documentation's vite.config.ts."""
 
 
-def replace(file: Path, texts: dict[str, str]) -> None:
-    """Replace texts in a file. Each occurs there once."""
-    text = file.read_text()
-    for old, new in texts.items():
-        assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
-        text = text.replace(old, new)
-    file.write_text(text)
+def replace_in(file: Path, old: str, new: str) -> None:
+    """Replace a text that occurs once in a file."""
+    file.write_text(replace_each(file.read_text(), {old: new}, file.name))
 
 
 @asynccontextmanager
@@ -49,8 +46,8 @@ async def running(
     await apps.run(f"npm install --prefer-offline {await apps.packed_client()}", app)
     shutil.rmtree(app / "src" / "taskward")
     for name in ("App.tsx", "messages.ts", "tanstack.tsx", "tasks.ts"):
-        replace(app / "src" / name, {'"./taskward"': '"taskward-client"'})
-    replace(app / "src" / "tasks.ts", {'baseUrl: ""': f'baseUrl: "{api_url}"'})
+        replace_in(app / "src" / name, '"./taskward"', '"taskward-client"')
+    replace_in(app / "src" / "tasks.ts", 'baseUrl: ""', f'baseUrl: "{api_url}"')
     await apps.run("npx tsc -b && npx vite build --outDir direct", app)
     tasks, people = await migrated_database(postgres), postgres.new_database()
     api = {

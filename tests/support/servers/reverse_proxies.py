@@ -15,6 +15,7 @@ import httpx
 from dev.children import prepare
 from dev.postgres import free_port
 from tests.support import certificates
+from tests.support.replacing import replace_each
 from tests.support.servers.service import BARE, Service
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -50,11 +51,7 @@ class ReverseProxy:
 
 def edited(name: str, changes: Mapping[str, str]) -> str:
     """Return an example with replacements. Each replaced text occurs exactly once."""
-    text = (EXAMPLES / name).read_text()
-    for old, new in changes.items():
-        assert text.count(old) == 1, f"{name} has {old!r} {text.count(old)} times"
-        text = text.replace(old, new)
-    return text
+    return replace_each((EXAMPLES / name).read_text(), changes, name)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def app(
             texts.append(file.read().decode())
     done = subprocess.CompletedProcess(arguments, returncode, *texts)
     if arguments[0] != "token":  # `app token` prints a token on purpose
-        LOGS.look_at(f"app {arguments[0]}", done.stdout + done.stderr)
+        LOGS.search(f"app {arguments[0]}", done.stdout + done.stderr)
     return done
 
 
@@ -115,7 +115,7 @@ def serving(
         if process.poll() is None:
             process.terminate()
         process.wait()
-        LOGS.look_at(str(log), log.read_text())
+        LOGS.search(str(log), log.read_text())
 
 
 def _until_it_answers(service: Service) -> None:

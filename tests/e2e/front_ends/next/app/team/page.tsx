@@ -1,12 +1,12 @@
 "use client";
-// One page with a team's own client of Better Auth, which never navigates. Test code, not documentation.
+// A page with a team's own client of Better Auth. Nothing on it leads to another page. Test code, not documentation.
 import { passkeyClient } from "@better-auth/passkey/client";
 import { createAuthClient } from "better-auth/react";
 import { type FormEvent, useEffect, useState } from "react";
 import { createTaskward, isProblem } from "@/lib/taskward";
 
 const authClient = createAuthClient({ basePath: "/api/team-auth", plugins: [passkeyClient()] });
-let clear: (() => void) | null = null; // with `?clears` the page clears its screen; otherwise it is reloaded
+let clear: (() => void) | null = null; // for another person, `?clears` clears the page; without it the page reloads
 const { api, session } = createTaskward({
   auth: authClient,
   baseUrl: "",
