@@ -207,7 +207,7 @@ async def test_an_idle_connection_has_no_deadline(faulty: FaultyDatabase) -> Non
     async with open_database(faulty, seconds=2) as database:
         await database.fetch(PING, {})
         await asyncio.sleep(4)
-        (connection,) = [one for one, _ in database._checkout._pool._idle]  # type: ignore[union-attr]  # it is open
+        (connection,) = [one for one, _ in database._checkout._pool._idle]
 
         assert not connection.is_closed()
 

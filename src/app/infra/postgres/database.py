@@ -94,11 +94,12 @@ class Database:
         self.slow_share = SlowShare(max(pool_size // 2, 1), self._used_time)
         self._trouble: str | None = "not checked yet"
         self._probing: asyncio.Task[str | None] | None = None
+        self._deadlines = Deadlines()
 
     async def open(self) -> None:
-        """Create the pool. It does not connect, so this works while the database is down."""
-        self._deadlines = Deadlines()  # belongs to the running event loop
-        await self._checkout.open()
+        """Begin anew, in the running event loop. It does not connect."""
+        self._deadlines = Deadlines()
+        self._checkout.open()
 
     async def close(self) -> None:
         """Close every connection."""

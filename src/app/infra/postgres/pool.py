@@ -37,14 +37,14 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """At most `size` connections. The one that was used last is acquired first, so the others become idle."""
+    """At most `size` connections. The one that was used last is acquired first, so the others become idle.
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[Connection]], *, size: int, idle_lifetime: float
-    ) -> None:
+    It connects when a connection is needed, so it also works while the database is down.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int) -> None:
         self._connect = connect
         self._size = size
-        self._idle_lifetime = idle_lifetime  # seconds
         self._idle: list[tuple[Connection, float]] = []  # each with the time of its last release
         self._in_use: set[Connection] = set()
         self._retired: set[Connection] = set()  # in use, to be closed at release
@@ -85,7 +85,7 @@ class Pool:
                 return idle
             if len(self._in_use) + self._opening < self._size:
                 return await self._open()
-            if (connection := await self._wait_for_turn(delay)) is not None:
+            if (connection := await self._wait_queue.wait(delay, self._give_back)) is not None:
                 return connection
 
     def release(self, connection: Connection) -> None:
@@ -104,7 +104,7 @@ class Pool:
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
             if self._sweep is None:
-                self._sweep = loop.call_later(self._idle_lifetime, self._close_unused)
+                self._sweep = loop.call_later(IDLE_LIFETIME, self._close_unused)
 
     def cut_off(self, connection: Connection) -> None:
         """Return a connection whose statement the driver is cancelling.
@@ -166,34 +166,23 @@ class Pool:
                 return connection
             connection.terminate()
 
-    async def _wait_for_turn(self, delay: float) -> "Connection | None":
-        """Wait for a connection. Return None if the caller may open one."""
-        turn = self._wait_queue.join(delay)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:  # granted at this moment
-                connection = turn.result()
-                if connection is None:
-                    self._wait_queue.serve(None)
-                else:
-                    self.release(connection)
-            raise
-        finally:
-            self._wait_queue.leave(turn)
+    def _give_back(self, connection: "Connection | None") -> None:
+        """Let another request have what a request got: a connection, or None: it may open one."""
+        if connection is None:
+            self._wait_queue.serve(None)
+        else:
+            self.release(connection)
 
     def _close_unused(self) -> None:
         """Close connections that no request has used for a while, for example after a burst of requests."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - self._idle_lifetime
+        oldest = loop.time() - IDLE_LIFETIME
         for connection, since in self._idle:
             if since <= oldest:
                 self._close_gracefully(connection)
         self._idle = [(connection, since) for connection, since in self._idle if since > oldest]
         next_due = min((since for _, since in self._idle), default=None)
-        self._sweep = (
-            None if next_due is None else loop.call_at(next_due + self._idle_lifetime, self._close_unused)
-        )
+        self._sweep = None if next_due is None else loop.call_at(next_due + IDLE_LIFETIME, self._close_unused)
 
     def _close_gracefully(self, connection: Connection) -> None:
         async def close() -> None:
@@ -218,25 +207,24 @@ class Checkout:
             report=lambda sign: log.warning("transaction pooler found", sign=sign, advice=ADVICE),
         )
         self._pool_size = pool_size
-        self._pool: Pool | None = None
+        self.open()
         self.wall = RowSecurityWatch()
         self._checking: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Create the pool. It does not connect, so this works while the database is down."""
-        self._pool = Pool(self._connector.connect, size=self._pool_size, idle_lifetime=IDLE_LIFETIME)
+    def open(self) -> None:
+        """Make an empty pool."""
+        self._pool = Pool(self._connector.connect, size=self._pool_size)
 
     async def close(self) -> None:
         """Close every connection."""
         self.wall.close()
         if self._checking is not None:
             self._checking.cancel()
-        if self._pool is not None:
-            await self._pool.close()
+        await self._pool.close()
 
     def counts(self) -> PoolStats:
         """Return the counts of the pool."""
-        return self._pool.counts() if self._pool is not None else PoolStats(self._pool_size, 0, 0, 0, 0)
+        return self._pool.counts()
 
     @property
     def prepares(self) -> bool:
@@ -245,7 +233,7 @@ class Checkout:
 
     def acquire_idle(self) -> "Connection | None":
         """Return an idle connection, if there is one. The caller releases it."""
-        return self._pool.acquire_idle() if self.wall.has_passed and self._pool is not None else None
+        return self._pool.acquire_idle() if self.wall.has_passed else None
 
     async def acquire(self, until: float, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
@@ -255,8 +243,6 @@ class Checkout:
             TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: none is
                 available.
         """
-        if self._pool is None:
-            raise asyncpg.InterfaceError("the pool is not open")
         async with asyncio.timeout_at(until):
             while True:
                 connection = await self._pool.acquire(delay)
@@ -309,28 +295,26 @@ class Checkout:
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Return a connection to the pool. A broken one, or one with an unfinished statement, is closed."""
-        if self._pool is None:
-            return
         if error is not None:
-            self._release_after(error, connection, self._pool)
+            self._release_after(error, connection)
             return
         self._pool.release(connection)
         if self.wall.due:
             self.wall.due = False
             self._checking = asyncio.get_running_loop().create_task(self._check_when_due())
 
-    def _release_after(self, error: BaseException, connection: Connection, pool: Pool) -> None:
+    def _release_after(self, error: BaseException, connection: Connection) -> None:
         if isinstance(error, Exception) and means_lost(error):
-            pool.close_idle()  # other idle connections may be broken too
+            self._pool.close_idle()  # other idle connections may be broken too
         if isinstance(error, Exception) and means_pooler(error):
             self._connector.stop_preparing(type(error).__name__)
-            pool.retire()  # each connection has prepared statements
+            self._pool.retire()  # each connection has prepared statements
         if isinstance(error, asyncpg.InternalClientError):
             connection.terminate()  # otherwise closing would wait beyond the deadline
         if isinstance(error, TimeoutError | asyncio.CancelledError):
-            pool.cut_off(connection)
+            self._pool.cut_off(connection)
         else:
-            pool.release(connection)
+            self._pool.release(connection)
 
     async def check_row_security(self, until: float) -> None:
         """Check row-level security, after an error that its absence may explain."""

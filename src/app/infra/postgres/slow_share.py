@@ -45,33 +45,20 @@ class SlowShare:
         Raises:
             TooManySearches: no slow statement ended in time, or too many wait.
         """
-        delay = running * PER_STATEMENT + self._used_time.seconds(person)
-        try:
-            await self._enter(delay, until)
-        except PoolExhausted as error:
-            raise TooManySearches from error
+        if self._free:
+            self._free -= 1
+        else:
+            delay = running * PER_STATEMENT + self._used_time.seconds(person)
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._queue.wait(delay, self._leave)
+            except (PoolExhausted, TimeoutError) as error:
+                raise TooManySearches from error
         try:
             yield
         finally:
             self._leave()
 
-    async def _enter(self, delay: float, until: float) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        turn = self._queue.join(delay)
-        try:
-            async with asyncio.timeout_at(until):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:  # granted at this moment
-                self._leave()
-            if isinstance(error, TimeoutError):
-                raise PoolExhausted("no slow statement ended in time") from error
-            raise
-        finally:
-            self._queue.leave(turn)
-
-    def _leave(self) -> None:
+    def _leave(self, _: object = None) -> None:
         if not self._queue.serve(None):
             self._free += 1

@@ -54,6 +54,23 @@ class WaitQueue:
     def __len__(self) -> int:
         return len(self.timers)
 
+    async def wait(
+        self, delay: float, give_back: Callable[["Connection | None"], None]
+    ) -> "Connection | None":
+        """Join the queue and wait for the result of the turn; see `join`.
+
+        `give_back`: gets the result if the caller is cancelled at the moment when it comes.
+        """
+        turn = self.join(delay)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                give_back(turn.result())
+            raise
+        finally:
+            self.leave(turn)
+
     def join(self, delay: float = 0.0) -> Turn:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
