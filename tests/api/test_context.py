@@ -8,7 +8,7 @@ from tests.support.requests import context_with, task_request
 
 def test_an_unauthenticated_request_has_no_unit_of_work() -> None:
     context = task_request().context
-    context.principal = None
+    context.user = None
 
     with pytest.raises(RuntimeError):
         _ = context.tasks

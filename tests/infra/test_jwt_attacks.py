@@ -109,7 +109,7 @@ async def test_a_key_of_another_type_is_refused_for_any_alg_of_the_token(
     token = KEYS[algorithm].sign(kid=kid)
 
     if algorithm == kid:
-        assert (await verifier.verify(token)).user_id == "ann"
+        assert (await verifier.verify(token)) == "ann"
     else:
         assert "another algorithm" in await why_refused(verifier, token)
 
@@ -136,7 +136,7 @@ async def test_a_key_in_the_header_of_a_token_is_ignored(
     header: dict[str, Any], verifier: JwtVerifier
 ) -> None:
     assert "signature" in await why_refused(verifier, ATTACKERS_KEYS["EdDSA"].sign(**header))
-    assert (await verifier.verify(KEYS["EdDSA"].sign(**header))).user_id == "ann"
+    assert (await verifier.verify(KEYS["EdDSA"].sign(**header))) == "ann"
 
 
 @pytest.mark.parametrize(

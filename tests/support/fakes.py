@@ -27,7 +27,7 @@ from app.domain.idempotency import (
     StorageQuota,
     StoredResponse,
 )
-from app.domain.identity import Principal, UserId
+from app.domain.identity import UserId
 from app.domain.position import REACHES, between, spread
 from app.domain.summary import Day, Summary
 from app.domain.task import (
@@ -344,7 +344,7 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
 class NameVerifier:
     """Accepts a token that is just a name, and takes it as the user id."""
 
-    async def verify(self, token: str) -> Principal:
+    async def verify(self, token: str) -> UserId:
         if not token.replace("-", "").isalnum():
             raise NotAuthenticated("not a name")
-        return Principal(UserId(token))
+        return UserId(token)

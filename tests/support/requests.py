@@ -7,7 +7,7 @@ from typing import Any
 from app.api.backpressure import ByteBudget, LargeBodies, LargeResponses
 from app.api.context import AppState, RequestContext, context_of, make_context
 from app.api.requests.request import TaskRequest
-from app.domain.identity import Principal, UserId
+from app.domain.identity import UserId
 from app.live.change_marks import ChangeMarks
 from app.live.hub import Hub
 from tests.support.fakes import NameVerifier
@@ -64,7 +64,7 @@ def task_request(  # noqa: PLR0913 - keywords with defaults
         shutdown_delay=0,
     )
     make_context(scope, state)
-    context_of(scope).principal = Principal(ANN)
+    context_of(scope).user = ANN
     return TaskRequest(scope, receive, must_not_send)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from litestar.handlers import BaseRouteHandler
 
 from app.api.backpressure import KERNEL_BUFFERS, ByteBudget, EndTurn, LargeBodies, LargeResponses
-from app.domain.identity import Principal, TokenVerifier, UserId
+from app.domain.identity import TokenVerifier, UserId
 from app.domain.rate_limit import QuotaState
 from app.domain.task_service import TaskService
 from app.domain.unit_of_work import UnitOfWork
@@ -57,7 +57,7 @@ class RequestContext:
     trace_id: str | None = None
     span: Any = None
     route: str | None = None  # the path template of the matched route
-    principal: Principal | None = None
+    user: UserId | None = None  # of the verified token
     rate_limit: QuotaState | None = None
     problem: str | None = None  # the slug of the problem that is the response
     body_held: int = 0  # bytes of the body that are counted in `app.bodies`
@@ -73,9 +73,9 @@ class RequestContext:
     @property
     def user_id(self) -> UserId:
         """The user of the token. Only a public route has none."""
-        if self.principal is None:
+        if self.user is None:
             raise RuntimeError("the request is not authenticated: it has no user id")
-        return self.principal.user_id
+        return self.user
 
     @property
     def unit_of_work(self) -> UnitOfWork:

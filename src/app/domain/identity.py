@@ -1,6 +1,5 @@
 """The identity of the caller."""
 
-from dataclasses import dataclass
 from typing import NewType, Protocol
 
 UserId = NewType("UserId", str)
@@ -10,18 +9,11 @@ Only a `TokenVerifier` (and tests) may create one.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The authenticated caller of one request."""
-
-    user_id: UserId
-
-
 class TokenVerifier(Protocol):
     """Verifies bearer tokens."""
 
-    async def verify(self, token: str) -> Principal:
-        """Return the person of a token.
+    async def verify(self, token: str) -> UserId:
+        """Return the user of a token.
 
         Raises:
             NotAuthenticated: malformed, forged, expired, or meant for someone else.

@@ -16,7 +16,7 @@ from app.domain.identity import UserId
 from app.domain.tags import tag_key
 from app.domain.task import TaskId
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.connector import Connector
+from app.infra.postgres.connector import connected
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
@@ -45,11 +45,8 @@ async def backfill_derived_columns(address: DatabaseAddress, *, stamp: bool = Tr
     `stamp`: whether the table has the column `revision`, which migration 0007 adds.
     """
     write = WRITE if stamp else WRITE_WITHOUT_REVISION
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         return sum([await _backfill_owner(connection, owner, write) async for owner in _owners(connection)])
-    finally:
-        await connection.close()
 
 
 async def _owners(connection: Connection) -> AsyncIterator[UserId]:

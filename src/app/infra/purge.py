@@ -13,7 +13,7 @@ from app.domain.identity import UserId
 from app.domain.task import TaskId
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.connector import Connector
+from app.infra.postgres.connector import connected
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE, maintenance_is_set_up
 from app.infra.postgres.session import Transaction
@@ -23,7 +23,6 @@ from app.settings.database_address import DatabaseAddress
 BATCH: Final = 200  # owners in one transaction
 RESPONSES_BATCH: Final = 20  # owners in one transaction that deletes responses: each may have thousands
 PIECE: Final = 1_000  # tasks of one statement; each statement drops tombstones beyond their limit
-ROLE: Final = MAINTENANCE
 
 _LOCK_OWNERS: Final = """
 SELECT user_id FROM task_owners WHERE user_id IN (
@@ -57,8 +56,7 @@ class CannotPurge(Exception):
 
 async def expect_purge_possible(address: DatabaseAddress) -> None:
     """Raise CannotPurge if a purge would silently delete nothing."""
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         if not await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"):
             raise CannotPurge("the database has no tables of Taskward yet: run `app migrate`")
         async with connection.transaction(readonly=True):
@@ -66,20 +64,18 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
             is_set_up = await connection.fetchval(f"SELECT {maintenance_is_set_up()}")
         if not is_set_up:
             raise CannotPurge(
-                f"{ROLE} lacks policies or grants, or other policies hide rows from it: run `app migrate`"
+                f"{MAINTENANCE} lacks policies or grants, or other policies hide rows from it:"
+                " run `app migrate`"
             )
-    finally:
-        await connection.close()
 
 
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
     """Delete every task that was moved to the trash before a time. Return the number of tasks."""
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         total = 0
         while True:
             async with connection.transaction():
-                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                await connection.execute(f"SET LOCAL ROLE {MAINTENANCE}")
                 owners = [row["user_id"] for row in await connection.fetch(_LOCK_OWNERS, before, BATCH)]
                 if not owners:
                     return total
@@ -88,8 +84,6 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                 for row in deleted:
                     await _finish(connection, row["user_id"], row["ids"])
             total += sum(len(row["ids"]) for row in deleted)
-    finally:
-        await connection.close()
 
 
 async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
@@ -105,12 +99,9 @@ async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> N
 
 async def delete_old_responses(address: DatabaseAddress) -> None:
     """Delete stored responses that have expired. Owners who use new keys delete their own."""
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         deleted = ""
         while deleted != "DELETE 0":
             async with connection.transaction():
-                await connection.execute(f"SET LOCAL ROLE {ROLE}")
+                await connection.execute(f"SET LOCAL ROLE {MAINTENANCE}")
                 deleted = await connection.execute(_DELETE_RESPONSES, RESPONSES_BATCH)
-    finally:
-        await connection.close()

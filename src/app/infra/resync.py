@@ -7,7 +7,7 @@ versions of tasks are old too: the next change of a task skips some (`app.infra.
 
 from typing import Final
 
-from app.infra.postgres.connector import Connector
+from app.infra.postgres.connector import connected
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.statements.revision import RESYNC_STEP
 from app.settings.database_address import DatabaseAddress
@@ -26,8 +26,7 @@ RETURNING task_owners.user_id
 
 async def raise_revisions(address: DatabaseAddress) -> int:
     """Raise every owner's revision, and set the floor to it. Return the number of owners."""
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         total, last = 0, ""
         while True:
             async with connection.transaction():
@@ -36,5 +35,3 @@ async def raise_revisions(address: DatabaseAddress) -> int:
             if not raised:
                 return total
             total, last = total + len(raised), max(raised, key=str.encode)  # the collation compares bytes
-    finally:
-        await connection.close()

@@ -12,7 +12,7 @@ from app.domain.identity import TokenVerifier
 from app.domain.rate_limit import RateLimit
 
 ME: Final = "me"
-"""In a path, the principal's own user id."""
+"""In a path, the user id of the token."""
 
 PLACEHOLDERS: Final = ("undefined", "null", "None")
 """What JavaScript and Python write in the place of a token that is absent."""
@@ -30,22 +30,21 @@ class AuthenticationMiddleware:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the principal in the context and call the application.
+        """Set the user in the context and call the application.
 
         Raises:
             NotAuthenticated: no bearer token, or an invalid one.
             KeysUnavailable: there is no key to verify it with.
-            NotYours: the path's `user_id` is neither the principal's nor `me`.
-            TooManyRequests: the principal's rate limit is exceeded.
+            NotYours: the path's `user_id` is neither the token's nor `me`.
+            TooManyRequests: the person's rate limit is exceeded.
         """
         context, handler, parameters = add_route(scope)
         if not isinstance(handler, PublicRoute):
-            principal = await self._verifier.verify(bearer_token(context.lines(b"authorization")))
-            context.principal = principal
-            if parameters.get("user_id", ME) not in (ME, principal.user_id):
+            context.user = user = await self._verifier.verify(bearer_token(context.lines(b"authorization")))
+            if parameters.get("user_id", ME) not in (ME, user):
                 raise NotYours
             if self._limit is not None:
-                quota = await self._limit.count_request(principal.user_id)
+                quota = await self._limit.count_request(user)
                 context.rate_limit = quota
                 if quota.exceeded:
                     raise TooManyRequests(quota.reset)

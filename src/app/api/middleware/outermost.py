@@ -101,7 +101,7 @@ class Edge:
                     message = {**message, "body": b""}  # the response to GET, without its body
                 elif delayed_start is not None:
                     large, size = self.app_state.large_responses, len(message["body"])
-                    public = context.principal is None
+                    public = context.user is None
                     reader = self._clients.address_of(context) if public else context.user_id
                     # Only a GET is refused. A write is already done, so its response is always sent.
                     refusal = large.refusal_for(reader, size, public=public) if method == "GET" else None

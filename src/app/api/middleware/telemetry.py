@@ -78,11 +78,10 @@ class Telemetry:
         """Record the end of a request; status 0: it ended without a response."""
         self._in_flight -= 1
         seconds = perf_counter() - began
-        route, problem, person = context.route, context.problem, context.principal
-        user_id = None if person is None else person.user_id
+        route, problem = context.route, context.problem
         method = context.method if context.method in METHODS else OTHER
         logs.log_request(
-            context.request_id, context.trace_id, user_id, method, route, status, problem, seconds * 1000
+            context.request_id, context.trace_id, context.user, method, route, status, problem, seconds * 1000
         )
         if self._metrics is not None:
             if context.stream_began is not None:  # an event stream lasts for minutes, which is not slow

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jwt
 
 from app.domain.errors import Mistake, NotAuthenticated
-from app.domain.identity import Principal, UserId
+from app.domain.identity import UserId
 from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwt_claims import (
     LEEWAY,
@@ -29,8 +29,6 @@ from app.settings.auth import AuthSettings
 
 CACHE_SIZE: Final = 10_000  # tokens
 
-Entry = tuple[Claims, Principal]
-
 
 class TokenCache:
     """Cache of verified tokens, by hash. Failures are not cached.
@@ -43,13 +41,13 @@ class TokenCache:
         self.hits = self.misses = 0
         self._size = size
         self._generation = 0
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Claims] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, token: str, generation: int) -> Entry | None:
-        """Return the claims and the principal of a token that was verified with these keys."""
+    def get(self, token: str, generation: int) -> Claims | None:
+        """Return the claims of a token that was verified with these keys."""
         if generation != self._generation:
             self._entries.clear()
             self._generation = generation
@@ -62,11 +60,11 @@ class TokenCache:
             self._entries.move_to_end(name)
         return entry
 
-    def put(self, token: str, generation: int, claims: Claims, principal: Principal) -> None:
+    def put(self, token: str, generation: int, claims: Claims) -> None:
         """Store a token that was verified with these keys."""
         if generation != self._generation:
             return
-        self._entries[_hash(token)] = claims, principal
+        self._entries[_hash(token)] = claims
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
@@ -89,23 +87,21 @@ class JwtVerifier:
         self._now = now
         self.cache = TokenCache()
 
-    async def verify(self, token: str) -> Principal:
+    async def verify(self, token: str) -> UserId:
         if len(token) > TOKEN_MAX:
             raise NotAuthenticated("the token is too long")
         known = self.cache.get(token, self._generation)
         if known is not None:
-            claims, principal = known
-            refuse_outside_lifetime(claims, self._now())
-            return principal
+            refuse_outside_lifetime(known, self._now())
+            return UserId(known.subject)
         header, payload = decode_unverified(token)
         # Cheap checks first: only a token with the right claims may cause a fetch of keys.
         claims = read_claims(payload, issuer=self._auth.issuer, audience=self._auth.audience)
         refuse_outside_lifetime(claims, self._now())
         self._check_signature(token, header, await self._keys_for(header))
-        principal = Principal(UserId(claims.subject))
         # Nothing was awaited since the key was found, so the key is of this generation.
-        self.cache.put(token, self._generation, claims, principal)
-        return principal
+        self.cache.put(token, self._generation, claims)
+        return UserId(claims.subject)
 
     @property
     def _generation(self) -> int:

@@ -10,7 +10,8 @@ cancellation key (BackendKeyData) of PostgreSQL has the id of the server process
 not.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -35,6 +36,16 @@ def session_settings(statement_timeout: float | None) -> dict[str, str]:
         timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
         settings |= dict.fromkeys(timeouts, str(int(statement_timeout * 1000)))
     return settings
+
+
+@asynccontextmanager
+async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
+    """Open a connection for the block."""
+    connection = await Connector(address).connect()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 class Connector:

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.text import searchable, sort_key
 from app.infra.migrations.rls_operations import as_table_owner, build_wall, ensure_role, rebuild_view
-from app.infra.purge import ROLE as MAINTENANCE
+from app.infra.postgres.row_security import MAINTENANCE
 
 revision = "0002"
 down_revision = "0001"

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.infra.migrations.rls_operations import build_wall
-from app.infra.purge import ROLE as MAINTENANCE
+from app.infra.postgres.row_security import MAINTENANCE
 
 revision = "0003"
 down_revision = "0002"
