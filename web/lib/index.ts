@@ -184,9 +184,9 @@ const offline = (cause: unknown): Problem =>
 
 /**
  * Returns the error with which calls reject if a developer set a wrong address; `null` if the address is right. Without
- * this check they would reject as if the server were down. `mayBeRelative`: the address may lack the origin.
+ * this check calls would reject as if the server were down. `mayBeRelative`: the address may lack the origin.
  */
-function mistakeIn(name: string, address: unknown, mayBeRelative: boolean): TypeError | null {
+function mistakeIn(name: string, address: unknown, { mayBeRelative }: { mayBeRelative: boolean }): TypeError | null {
   const isAbsolute = typeof address === "string" && /^https?:\/\/[^/?#]/i.test(address);
   const isRelative = typeof address === "string" && !/^[a-z][a-z\d+.-]*:/i.test(address);
   if (isAbsolute || (isRelative && mayBeRelative)) return null;
@@ -340,7 +340,8 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   const send: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init));
   const sleep = options.sleep ?? ((milliseconds) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)));
   // Your own `fetch` may understand a relative address where there is no page.
-  const mistake = mistakeIn("baseUrl", baseUrl, globals.location !== undefined || options.fetch !== undefined);
+  const mayBeRelative = globals.location !== undefined || options.fetch !== undefined;
+  const mistake = mistakeIn("baseUrl", baseUrl, { mayBeRelative });
   const base = `${String(baseUrl).replace(/\/+$/, "")}/api/me/tasks`;
 
   /** Sends a request once. Returns the response with any status; throws a `Problem` if none arrived. */
@@ -1510,7 +1511,8 @@ const SERVER_TIMEOUT = 10_000; // milliseconds; a visitor waits for it
 export function apiFor(request: { readonly headers: Headers } | Headers, options: ServerOptions): Api {
   const { auth, baseUrl, timeout = SERVER_TIMEOUT, fetch } = options;
   const headers = "headers" in request ? request.headers : request;
-  const mistake = typeof auth === "string" || auth === undefined ? mistakeIn("auth", auth, fetch !== undefined) : null;
+  const isAddress = typeof auth === "string" || auth === undefined;
+  const mistake = isAddress ? mistakeIn("auth", auth, { mayBeRelative: fetch !== undefined }) : null;
   const getToken: GetToken = (signal) =>
     typeof auth === "string" ? tokenAt(auth, headers, signal, fetch) : tokenFrom(auth, headers);
   let fetching: Promise<string | null> | null = null;

@@ -17,6 +17,7 @@ import {
   type TaskwardOptions,
 } from "../lib";
 import { fireEvent } from "./page";
+import { tokenOf } from "./tokens";
 
 const MINUTE = 60_000; // milliseconds
 
@@ -31,13 +32,8 @@ type Answer = () => Response | Promise<Response>;
 
 /** Returns a function that makes tokens of a person, another one at each call. `life` and `now` are milliseconds. */
 function tokens(user = "ann", life = 15 * MINUTE, now = Date.now()) {
-  let count = 0;
-  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return () => {
-    count += 1;
-    const iat = Math.floor(now / 1000);
-    return `${encode({ alg: "EdDSA" })}.${encode({ sub: user, iat, exp: iat + life / 1000, count })}.x`;
-  };
+  const iat = Math.floor(now / 1000);
+  return () => tokenOf(user, { iat, exp: iat + life / 1000 });
 }
 
 const json = (value: unknown, status = 200, headers: Record<string, string> = {}) =>
@@ -82,6 +78,7 @@ function given(answers: Answer[], options: Partial<TaskwardOptions> = {}, token:
 
 type Given = ReturnType<typeof given>;
 
+/** Lets the running calls go as far as they can: waits for 5 ms. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
 const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retry-after": "2" });

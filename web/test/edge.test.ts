@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { EdgeVM } from "@edge-runtime/vm";
 import ts from "typescript";
+import { tokenOf } from "./tokens";
 
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const TOKEN = `x.${encode({ sub: "ann", iat: 0, exp: 900 })}.x`;
+const TOKEN = tokenOf("ann");
 
 /** Better Auth and the API: two pages with one task each. Without the cookie nobody is signed in. */
 const server = createServer((request, response) => {

@@ -16,6 +16,7 @@ import {
   type Task,
 } from "../lib";
 import { fireEvent } from "./page";
+import { tokenOf } from "./tokens";
 
 interface Requested {
   readonly since: string | null;
@@ -89,12 +90,9 @@ function inTurn(...answers: Answer[]): Answer {
   return (response, since) => (answers.length > 1 ? answers.shift() : answers[0])?.(response, since);
 }
 
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-let tokens = 0;
-
 function api(fetch: typeof globalThis.fetch = globalThis.fetch): Api {
   const { api, session } = createTaskward({
-    auth: async () => `${encode({})}.${encode({ sub: "ann", iat: 0, exp: 900, count: tokens++ })}.x`,
+    auth: async () => tokenOf("ann"),
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     fetch,
     sleep: async (milliseconds) => void slept.push(milliseconds),

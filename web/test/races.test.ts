@@ -4,15 +4,11 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import "./page";
 import { createTaskward, isOtherUser, isProblem, isSignedOut, Problem, type TaskwardOptions } from "../lib";
+import { encode, tokenOf } from "./tokens";
 
 type Answer = (init: RequestInit) => Response | Promise<Response>;
 
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-let count = 0;
-const tokenOf = (user: string) => {
-  count += 1;
-  return `${encode({ alg: "EdDSA" })}.${encode({ sub: user, iat: 0, exp: 900, count })}.x`;
-};
+/** Lets the running calls go as far as they can: waits for 5 ms. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 const ok = () => Response.json([]);
 const refused = () => Response.json({ title: "Sign in first", detail: "x" }, { status: 401 });

@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type AuthServer, apiFor, createTaskward, isProblem, isSignedOut } from "../lib";
 import { browser, tasksByOwner } from "./people";
+import { tokenOf } from "./tokens";
 
 const BASE = "https://tasks.example.com";
 const hasType = (type: string) => (error: unknown) => isProblem(error) && error.type === type;
 const silent = () => new Promise<never>(() => undefined);
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const tokenOf = (user: string) => `x.${encode({ sub: user, iat: 0, exp: 900 })}.x`;
 
 /** Better Auth in the server's process. The cookie of a request is the user id. */
 const auth: AuthServer = {
@@ -101,20 +100,21 @@ test("the server gets the reason when the API refuses its token", async () => {
 
 test("Better Auth at another URL gets the visitor's cookie and no other header", async () => {
   const requests: [string, Record<string, string>][] = [];
+  const token = tokenOf("ann");
   const request = new Request("https://app.example.com/", { headers: { cookie: "session=x", "x-other": "y" } });
   const api = apiFor(request, {
     auth: "https://auth.example.com/api/auth/",
     baseUrl: BASE,
     fetch: async (input, init) => {
       requests.push([String(input), Object.fromEntries(new Headers(init?.headers))]);
-      return requests.length === 1 ? Response.json({ token: tokenOf("ann") }) : Response.json([]);
+      return requests.length === 1 ? Response.json({ token }) : Response.json([]);
     },
   });
 
   await api.list();
 
   assert.deepEqual(requests[0], ["https://auth.example.com/api/auth/token", { cookie: "session=x" }]);
-  assert.equal(requests[1]?.[1]["authorization"], `Bearer ${tokenOf("ann")}`);
+  assert.equal(requests[1]?.[1]["authorization"], `Bearer ${token}`);
 });
 
 test("the client works in Cloudflare Workers, whose `fetch` cannot make a redirect an error", async () => {
