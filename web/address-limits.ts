@@ -42,19 +42,20 @@ interface Sender {
   waiting: number;
   /**
    * The turn in which its last request of a kind began at Better Auth. Turns are numbered for all senders together. Before
-   * that, the turn in which its first request came.
+   * its first turn, the turn in which its first request came.
    */
   readonly lastTurn: Record<AuthKind, number>;
   /** Its requests for files that wait, in the order in which they came. */
-  readonly files: Set<Waiting>;
+  readonly files: Set<QueuedRequest>;
 }
 
-interface Waiting {
+/** A request that waits or runs. */
+interface QueuedRequest {
   readonly kind: QueuedKind;
   /** The address that sends it, and the account if it has a session. */
   readonly senders: readonly Sender[];
   /** The requests among which it waits. */
-  readonly line: Set<Waiting>;
+  readonly line: Set<QueuedRequest>;
   /** Whether it has one of the places at Better Auth. */
   hasPlace: boolean;
   readonly begin: () => void;
@@ -93,19 +94,19 @@ export function boundAddresses(
     const begin = () => {
       if (!request.socket.destroyed)
         withPlace(
-          () => places.leave(mine),
+          () => places.leave(queued),
           () => listener(request, response),
         );
     };
     const address = places.senderOf(client, atOnce);
     const senders = owner === null ? [address] : [address, places.senderOf(owner, accountAtOnce)];
     const line = kind === "page" ? address.files : places.waiting[kind];
-    const mine: Waiting = { kind, senders, line, hasPlace: false, begin };
-    const isMyTurn = places.take(mine);
+    const queued: QueuedRequest = { kind, senders, line, hasPlace: false, begin };
+    const isMyTurn = places.take(queued);
     if (!isMyTurn && senders.some(({ waiting }) => waiting >= waitingMax)) return refuse(request, response, 1, origins);
-    whenOver(request, response, () => places.end(mine));
+    whenOver(request, response, () => places.end(queued));
     if (isMyTurn) begin();
-    else places.wait(mine);
+    else places.wait(queued);
   };
 }
 
@@ -124,7 +125,7 @@ class Places {
   #isPlanned = false;
   readonly #senders = new Map<string, Sender>();
   /** The requests that wait for a place, in the order in which they came. */
-  readonly waiting = { signedIn: new Set<Waiting>(), others: new Set<Waiting>() };
+  readonly waiting = { signedIn: new Set<QueuedRequest>(), others: new Set<QueuedRequest>() };
 
   constructor(authAtOnce: number) {
     this.#authAtOnce = authAtOnce;
@@ -137,13 +138,13 @@ class Places {
   }
 
   /** Counts a request as running if it need not wait. Returns whether that is so. */
-  take(request: Waiting): boolean {
+  take(request: QueuedRequest): boolean {
     if (request.kind !== "page" || !mayRun(request)) return false;
     this.#run(request);
     return true;
   }
 
-  wait(request: Waiting): void {
+  wait(request: QueuedRequest): void {
     for (const sender of request.senders) {
       sender.waiting += 1;
       this.#senders.set(sender.key, sender);
@@ -153,7 +154,7 @@ class Places {
   }
 
   /** Call this when a request is over, or when its client has disconnected before its turn. */
-  end(request: Waiting): void {
+  end(request: QueuedRequest): void {
     const hasRun = !this.#remove(request);
     for (const sender of request.senders) {
       if (hasRun) sender.running -= 1;
@@ -169,7 +170,7 @@ class Places {
   }
 
   /** Frees the place of a request that continues without it or is over. */
-  leave(request: Waiting): void {
+  leave(request: QueuedRequest): void {
     if (request.hasPlace) this.#taken -= 1;
     request.hasPlace = false;
     this.#plan();
@@ -187,10 +188,10 @@ class Places {
     });
   }
 
-  #next(): [AuthKind, Waiting] | undefined {
+  #next(): [AuthKind, QueuedRequest] | undefined {
     const isForOthers = this.#begun % OTHERS_SHARE === OTHERS_SHARE - 1;
     for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const)) {
-      let first: Waiting | undefined;
+      let first: QueuedRequest | undefined;
       let earliest = Number.POSITIVE_INFINITY;
       for (const request of this.waiting[kind]) {
         const turn = Math.max(...request.senders.map(({ lastTurn }) => lastTurn[kind]));
@@ -203,7 +204,7 @@ class Places {
     return undefined;
   }
 
-  #begin([kind, request]: [AuthKind, Waiting]): void {
+  #begin([kind, request]: [AuthKind, QueuedRequest]): void {
     this.#remove(request);
     this.#run(request);
     request.hasPlace = true;
@@ -214,7 +215,7 @@ class Places {
     this.#plan();
   }
 
-  #run({ senders }: Waiting): void {
+  #run({ senders }: QueuedRequest): void {
     for (const sender of senders) {
       sender.running += 1;
       this.#senders.set(sender.key, sender);
@@ -222,14 +223,14 @@ class Places {
   }
 
   /** Takes a request out of those that wait, if it is one of them. */
-  #remove(request: Waiting): boolean {
+  #remove(request: QueuedRequest): boolean {
     if (!request.line.delete(request)) return false;
     for (const sender of request.senders) sender.waiting -= 1;
     return true;
   }
 }
 
-const mayRun = ({ senders }: Waiting): boolean => senders.every(({ running, atOnce }) => running < atOnce);
+const mayRun = ({ senders }: QueuedRequest): boolean => senders.every(({ running, atOnce }) => running < atOnce);
 
 /**
  * Sends 429. A preflight from a trusted origin gets 204 instead, because a page cannot see the status of a preflight

@@ -13,7 +13,7 @@ const SECOND = 1_000; // milliseconds
 /** What ends a line, moves the cursor, or turns the direction of the text around. */
 const NOT_PRINTED = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** Cuts a text, and escapes what a terminal or a reader of lines does not print as it is. */
+/** Cuts a text, and escapes characters that could begin a new line or change how a terminal shows the line. */
 export function toPlainText(text: string, most = TEXT_MAX): string {
   const kept = text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
   return kept.replace(NOT_PRINTED, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -78,7 +78,7 @@ const print = console.error.bind(console); // kept, because `limitConsole` repla
 const others = new BoundedLog(print);
 const errors = new BoundedLog(print); // a limit of its own: many refused requests must not use up the lines for errors
 
-/** Logs what happened to a request. For `logger` of Better Auth. */
+/** Logs what happened to a request. Better Auth calls this function as its `logger`. */
 export function log(level: Level, ...parts: readonly unknown[]): void {
   const bounded = parts.some((part) => part instanceof Error) ? errors : others;
   bounded.log(level, ...parts);

@@ -159,7 +159,7 @@ export function passwordTurns(queue = new TurnQueue(AT_ONCE, WAITING_MAX)): Bett
     if (!ctx.request) return;
     const account = accountOf(ctx.body?.email);
     const isKnown = account !== null && (await knownDevice(ctx, account)) !== null;
-    leavePlace(); // else those that wait here would hold up people who have a session
+    leavePlace(); // otherwise requests that wait here would take the places of people who have a session
     const end = await queue.take(isKnown ? account : null, ctx.request.signal);
     if (end === null)
       throw new APIError(

@@ -75,7 +75,7 @@ function numberedAddresses(baseUrl: string): ReadonlySet<string> {
   return new Set(others.map((address) => host.replace("localhost", address)));
 }
 
-/** Returns the first encoding that the client accepts. `supports` has them in the order of size. */
+/** Returns the first encoding of `supports` that the client accepts. `supports` begins with that of the smallest file. */
 const smallest: NonNullable<Parameters<typeof accepts>[1]["match"]> = (accepted, { supports, default: otherwise }) =>
   supports.find((encoding) => accepted.some(({ type, q }) => type === encoding && q > 0)) ?? otherwise;
 

@@ -8,7 +8,7 @@
  * Every function of `api` takes a `signal` that cancels the call. Calls reject with a `Problem`, or with the reason of
  * the signal. No function throws before it returns its promise.
  *
- * This is one file on purpose: a file without imports runs everywhere. Next.js does not find x.ts by "./x.js",
+ * This is one file on purpose: a file that imports only types runs everywhere. Next.js does not find x.ts by "./x.js",
  * `nodenext` requires that extension, and Node itself requires ".ts".
  */
 

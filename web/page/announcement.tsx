@@ -1,4 +1,4 @@
-/** Announcements for screen readers: what changed in the list. */
+/** Announcements for screen readers: what changed in the list, and how many tasks a search found. */
 
 import { useCallback, useState } from "react";
 
