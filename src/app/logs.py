@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from traceback import walk_tb
 from typing import Final
 
 import structlog
@@ -121,7 +122,7 @@ def explain_refusal(problem: str, reason: str) -> None:
 def _admit(method: str, route: str | None, status: int) -> bool:
     """Return whether to log a request that no person's rate limit bounds.
 
-    The rate limit per address does not count OPTIONS and health probes, and does not bound its own refusals.
+    The rate limit per address does not count OPTIONS and health probes. Nothing limits how often it refuses.
     """
     endless = status in _REFUSED or method == "OPTIONS" or route in PROBES
     return not endless or _limit.admit()
@@ -190,11 +191,8 @@ def describe_error(error: BaseException) -> list[str]:
         lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
         if type(current) in ABOUT_CODE:
             lines[-1] += f": {current}"
-        trace = current.__traceback__
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            lines.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}")
-            trace = trace.tb_next
+        for frame, number in walk_tb(current.__traceback__):
+            lines.append(f"  {frame.f_code.co_filename}:{number} {frame.f_code.co_qualname}")
         current = current.__cause__ or current.__context__
     return lines
 

@@ -99,7 +99,7 @@ class Metrics:
         self._problems.labels(problem).inc()
 
     def copy(self, values: Mapping[str, float]) -> None:
-        """Copy the numbers that parts of the service keep, under the names above."""
+        """Copy numbers that other parts keep into the gauges and counters of the same names."""
         for name, value in values.items():
             if name in GAUGES:
                 if name not in self._gauges:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.api.problems import MEDIA_TYPE
+from app.api.requests.request import PROBLEM_JSON
 from app.cli.openapi import render_document
 
 GENERAL: Final = {
@@ -49,7 +49,7 @@ def slug_of(problem: dict[str, Any]) -> str:
 def is_documented(operation: dict[str, Any], problem: dict[str, Any]) -> bool:
     """Return whether the document has an example of this problem for the operation and the status."""
     documented = operation["responses"].get(str(problem["status"]))
-    examples = documented["content"][MEDIA_TYPE]["examples"].values() if documented else ()
+    examples = documented["content"][PROBLEM_JSON]["examples"].values() if documented else ()
     return slug_of(problem) in {slug_of(example["value"]) for example in examples}
 
 
@@ -77,7 +77,7 @@ async def check_documented(response: httpx.Response) -> None:
     sent = f"{operation['operationId']} returned {response.status_code}"
     headers = undocumented_headers(operation, response)
     assert not headers, f"{sent}: the response and docs/openapi.json do not both have the headers {headers}"
-    if response.headers.get("content-type") == MEDIA_TYPE:
+    if response.headers.get("content-type") == PROBLEM_JSON:
         problem = json.loads(await response.aread())
         documented = is_documented(operation, problem)
         assert documented, f"{sent} {slug_of(problem)}, which docs/openapi.json does not show"

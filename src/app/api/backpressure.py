@@ -154,8 +154,8 @@ class LargeResponses:
     async def send(self, send: Send, start: Message, body: bytes, reader: str, *, public: bool) -> None:
         """Send a response, and count it until the kernel has taken nearly all of it.
 
-        The last bytes are sent one by one, in more pieces than granian queues. So once the last piece is in
-        the queue, the first of them has left it, and so has everything before.
+        The last bytes are sent one by one, in more pieces than granian queues. So once the last byte is in
+        the queue, at least one of these bytes has left it, and so has everything before it.
         """
         budget, size = self._budget_for(len(body), public=public)
         budget.take(reader, size)

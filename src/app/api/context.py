@@ -122,7 +122,7 @@ class RequestContext:
 
 
 def make_context(scope: Any, app: AppState) -> RequestContext | None:
-    """Make the context of an HTTP request; None if the scope is of anything else, such as a lifespan."""
+    """Make the context of an HTTP request; None for any other scope, such as a lifespan."""
     if scope["type"] != "http":
         return None
     lines, client = scope["headers"], scope.get("client")

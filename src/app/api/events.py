@@ -155,8 +155,7 @@ class _ClientTooSlow(Exception):
 class _Follower:
     """Follows the feed for one stream.
 
-    The page object is freed before its event is sent. A client may read slowly, and many streams would hold
-    pages in memory.
+    A page is freed before its event is sent: slow clients would keep many pages in memory.
     """
 
     def __init__(self, context: RequestContext, stream: Stream, send: Send) -> None:
@@ -284,12 +283,7 @@ class _Follower:
         await self._write(data)
 
     async def _verify(self) -> None:
-        """Check that the token is still valid, usually by a look-up in the verifier's cache.
-
-        Raises:
-            NotAuthenticated: the token is not valid.
-            KeysUnavailable: there are no keys to check it with.
-        """
+        """Check that the token is still valid, usually by a look-up in the verifier's cache."""
         await self._app.verifier.verify(self._bearer)
 
     async def _write(self, data: bytes) -> None:

@@ -31,19 +31,16 @@ def readiness(parts: Mapping[str, PartCheck], *, optional: Mapping[str, PartChec
     """
     last_reasons: dict[str, str | None] = dict.fromkeys(parts)
 
-    def log_change(part: str, reason: str | None) -> None:
-        if reason != last_reasons[part]:  # log changes only, because probes come each second
-            write = log.warning if reason else log.info
-            write("part unavailable" if reason else "part available again", part=part, reason=reason)
-            last_reasons[part] = reason
-
     @get_public("/health/ready", **operations.READY)
     async def ready() -> Response[dict[str, Any]]:
         """Answer 200 if requests can be served, else 503."""
         states = {}
         for name, check in parts.items():
             reason = await check()
-            log_change(name, reason)
+            if reason != last_reasons[name]:  # log changes only, because probes come each second
+                write = log.warning if reason else log.info
+                write("part unavailable" if reason else "part available again", part=name, reason=reason)
+                last_reasons[name] = reason
             states[name] = "ok" if reason is None else "unavailable"
         healthy = set(states.values()) <= {"ok"}
         for name, check in optional.items():

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from app import logs
 from app.api import schemas
 from app.api.context import RequestContext, context_of
-from app.api.requests.request import ContentCodingRefused, EventsNotAccepted, MediaTypeRefused
+from app.api.requests.request import PROBLEM_JSON, ContentCodingRefused, EventsNotAccepted, MediaTypeRefused
 from app.api.responses import JsonResponse
 from app.api.schemas import FieldError
 from app.domain import errors as domain
@@ -20,8 +20,6 @@ from app.domain.task import ForeignTags, MissingVersions, NoTask
 from app.quoting import quote
 
 log = structlog.get_logger()
-
-MEDIA_TYPE: Final = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +246,7 @@ class InvalidRequest(Exception):
 class ProblemResponse(JsonResponse[schemas.Problem]):
     """A problem document. Sets its slug in the context, for `middleware/telemetry.py`."""
 
-    content_type = (b"content-type", MEDIA_TYPE.encode())
+    content_type = (b"content-type", PROBLEM_JSON.encode())
     cache_control = (b"cache-control", b"no-store")  # the same request may succeed a moment later
 
     def __init__(

@@ -83,7 +83,7 @@ get, post, put, patch, delete = (
     partial(Route, http_method=method)
     for method in (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 )
-"""Like Litestar's decorators of these names, which are classes that must not be subclassed."""
+"""Litestar has decorators of these names too. They are classes that must not be subclassed."""
 
 get_public = partial(PublicRoute, http_method=HttpMethod.GET)
 

@@ -11,7 +11,7 @@ from app.api.requests import cursors
 from app.api.requests.batch_body import BATCH_MAX, form_of, read_batch
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
-from app.api.requests.list_query import ListRequest, read_changes_query, read_list, read_zone
+from app.api.requests.list_query import read_changes_query, read_list, read_zone
 from app.api.requests.request import (
     EVENT_STREAM,
     TaskRequest,
@@ -33,7 +33,6 @@ from app.api.requests.task_bodies import (
 from app.api.responses import JsonResponse, delete, etag, get, patch, post, put
 from app.domain.idempotency import ONE_TASK, ResponseForm
 from app.domain.task import Shown
-from app.domain.task_list import Page
 from app.domain.task_service import TaskService
 
 
@@ -54,8 +53,11 @@ class TaskController(Controller):
         ):
             return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
         page = await tasks.list(query.selection, limit=query.limit, after=query.after)
-        list_etag = _etag_of_list(request, page.revision)
-        return JsonResponse(page.json, headers=((b"etag", list_etag), *_link_to_next(request, page, query)))
+        headers = ((b"etag", _etag_of_list(request, page.revision)),)
+        if page.next is not None:
+            cursor = cursors.write(page.next, request.context.user_id, query.selection)
+            headers = (*headers, _link_to_next(request, query.query_of(cursor)))
+        return JsonResponse(page.json, headers=headers)
 
     @get("/summary", **operations.SUMMARY)
     async def summarize_tasks(self, request: TaskRequest) -> JsonResponse[schemas.Summary]:
@@ -68,9 +70,9 @@ class TaskController(Controller):
         query = read_changes_query(request)
         page = await request.context.tasks.read_changes(query.since, query.limit)
         token = cursors.write_token(page.next, request.context.user_id)
-        link = f'<{_path(request)}?limit={query.limit}&since={token}>; rel="next"'.encode()
+        link = _link_to_next(request, f"limit={query.limit}&since={token}")
         body = schemas.encode_changes(page.changes, token, more=page.more)
-        return JsonResponse(body, headers=((b"link", link),) if page.more else ())
+        return JsonResponse(body, headers=(link,) if page.more else ())
 
     @get(
         "/events",
@@ -172,12 +174,9 @@ def _etag_of_list(request: TaskRequest, revision: int) -> bytes:
     return f'"{owner_hash}.{revision}"'.encode()
 
 
-def _link_to_next(request: TaskRequest, page: Page, query: ListRequest) -> tuple[tuple[bytes, bytes], ...]:
-    """Return a `Link` to the next page (RFC 8288), if there is one."""
-    if page.next is None:
-        return ()
-    next_query = query.query_of(cursors.write(page.next, request.context.user_id, query.selection))
-    return ((b"link", f'<{_path(request)}?{next_query}>; rel="next"'.encode()),)
+def _link_to_next(request: TaskRequest, query: str) -> tuple[bytes, bytes]:
+    """Return a `Link` to the page with this query (RFC 8288)."""
+    return b"link", f'<{_path(request)}?{query}>; rel="next"'.encode()
 
 
 def _path(request: TaskRequest) -> str:

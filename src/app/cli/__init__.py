@@ -58,9 +58,11 @@ def _run(arguments: Sequence[str] | None) -> None:
         # advanced_alchemy imports Litestar if it can, which takes a quarter of the start of these verbs.
         sys.modules.setdefault("litestar", None)  # type: ignore[arg-type]  # None: it cannot be imported
     modules = [] if words[:1] == ["--version"] else named or VERBS
-    for module in modules:
-        import_module(f"app.cli.{module}").add_to(verbs)
-    for verb in verbs.choices.values():
+    for name in modules:
+        module = import_module(f"app.cli.{name}")
+        module.add_to(verbs)
+        verb = verbs.choices[name]
+        verb.set_defaults(run=module.run)
         verb.add_argument("--env-file", metavar="FILE", help="read settings from FILE, and not from .env")
     namespace = parser.parse_args(words)
     if namespace.env_file:

@@ -9,12 +9,7 @@ from typing import Final
 
 from app.settings import SettingsError
 
-CONNECTIONS: Final = 4096
-"""The maximum of open connections of a worker.
-
-More connections wait in the kernel's queue until one closes.
-"""
-
+CONNECTIONS: Final = 4096  # open in a worker at once; more wait in the kernel's queue until one closes
 CONNECTIONS_MIN: Final = 64  # with fewer, the service does not start
 RESERVED: Final = 64  # other open files of a worker: code, log, event loops, keys, traces
 

@@ -43,7 +43,6 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--down-to", metavar="REVISION", help="go back to a revision, or `base`: DELETES DATA"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,6 @@ def add_to(verbs: Any) -> None:
         "openapi", help="write the OpenAPI document", description="Write the OpenAPI document."
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to (default: standard output)")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

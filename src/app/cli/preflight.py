@@ -47,19 +47,14 @@ def check_settings(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         errors += found
     if settings is None or errors:
         raise SettingsError(errors)
-    if settings.rate_limits.on and settings.rate_limits.store is not None:
-        warnings += asyncio.run(
-            _rate_limit_store_warnings(settings.rate_limits.store, settings.rate_limits.store_ca)
-        )
-    live = settings.live
-    if live.store is not None and live.store != settings.rate_limits.store:
+    workers, limits, live = settings.server.workers, settings.rate_limits, settings.live
+    if limits.on and limits.store is not None:
+        warnings += asyncio.run(_rate_limit_store_warnings(limits.store, limits.store_ca))
+    if live.store is not None and live.store != limits.store:
         warnings += asyncio.run(_live_store_warnings(live.store, live.store_ca))
     if warning := difference(settings.database, settings.database_direct):
         warnings.append(warning)
-    warnings += security_warnings(settings)
-    warnings += [*readable_secrets(), *repeated_names()]
-    warnings += near_misses(env)
-    workers, limits = settings.server.workers, settings.rate_limits
+    warnings += [*security_warnings(settings), *readable_secrets(), *repeated_names(), *near_misses(env)]
     if workers > 1 and limits.on and limits.store is None:
         warnings.append(
             f"each of {workers} processes counts requests by itself, so rate limits are up to {workers} times"

@@ -25,7 +25,6 @@ def add_to(verbs: Any) -> None:
         metavar="AGE",
         help="how long a task must have been in the trash: 30d or 12h",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from app.infra.resync import raise_revisions
 
 def add_to(verbs: Any) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
+    verbs.add_parser(
         "resync",
         help="after a restore: let every client read all changes again",
         description="Make every token of changes and every ETag of a list invalid, and print the number of "
@@ -18,7 +18,6 @@ def add_to(verbs: Any) -> None:
         "unless the command and the service have the same LIVE_STORE. Uses DATABASE_URL_DIRECT, or "
         "DATABASE_URL without `-pooler`.",
     )
-    parser.set_defaults(run=run)
 
 
 def run(_arguments: argparse.Namespace) -> int:

@@ -32,12 +32,11 @@ BACKLOG: Final = 4096  # connections in the kernel's accept queue (somaxconn may
 
 def add_to(verbs: Any) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
+    verbs.add_parser(
         "serve",
         help="serve the API",
         description="Serve the API. Everything is set by the environment or `.env`: `.env.example` lists it.",
     )
-    parser.set_defaults(run=run)
 
 
 def run(_: argparse.Namespace) -> int:

@@ -25,7 +25,6 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--ttl", type=_lifetime, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -54,8 +54,8 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
         jwks_url = origin(neon) + neon.path.rstrip("/") + "/.well-known/jwks.json"
     if not jwks_url and not secret:
         reader.errors.append(NO_SOURCE)
-    issuer = reader.get("JWT_ISSUER") or (origin(auth_server) if auth_server else None)
-    audience = reader.get("JWT_AUDIENCE") or (origin(auth_server) if auth_server else None)
+    default = origin(auth_server) if auth_server else None
+    issuer, audience = reader.get("JWT_ISSUER") or default, reader.get("JWT_AUDIENCE") or default
     if not auth_server and (jwks_url or secret):
         for name, value in (("JWT_ISSUER", issuer), ("JWT_AUDIENCE", audience)):
             if not value:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from app.settings.environment import EnvironmentReader, existing_file, one_of
+from app.settings.environment import EnvironmentReader, existing_file, number, one_of
 
 Network = IPv4Network | IPv6Network
 
@@ -40,8 +40,8 @@ def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     """Read the rate limit settings."""
     store = reader.read("RATE_LIMIT_STORE", store_address, None)
     store_ca = reader.read("RATE_LIMIT_STORE_CA", existing_file, None)
-    stores = store or "", reader.get("LIVE_STORE") or ""
-    if store_ca and not any(one.startswith(TLS_SCHEMES) for one in stores):
+    stores = (store or "", reader.get("LIVE_STORE") or "")
+    if store_ca and not any(url.startswith(TLS_SCHEMES) for url in stores):
         reader.add(
             "RATE_LIMIT_STORE_CA",
             "is set, and neither RATE_LIMIT_STORE nor LIVE_STORE uses TLS: write rediss:// or valkeys://",
@@ -57,12 +57,11 @@ def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
 
 
 def _quota(text: str) -> Quota:
-    requests, _, seconds = (part.strip() for part in text.partition("/"))
-    if requests.isascii() and requests.isdigit() and seconds.isascii() and seconds.isdigit():
-        quota = Quota(int(requests), int(seconds))
-        if 1 <= quota.requests <= QUOTA_MAX and 1 <= quota.seconds <= WINDOW_MAX:
-            return quota
-    raise ValueError(f"is {text!r}, which must be requests/seconds, as in 1200/60")
+    try:
+        requests, seconds = map(str.strip, text.split("/"))
+        return Quota(number(1, QUOTA_MAX)(requests), number(1, WINDOW_MAX)(seconds))
+    except ValueError:
+        raise ValueError(f"is {text!r}, which must be requests/seconds, as in 1200/60") from None
 
 
 def store_address(text: str) -> str:

@@ -19,11 +19,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 from app.api.openapi import examples
 from app.api.openapi.error_responses import ERRORS, errors_of, traits_of
 from app.api.openapi.headers import headers_of
-from app.api.problems import MEDIA_TYPE
-from app.api.requests.request import JSON
+from app.api.requests.request import JSON, PROBLEM_JSON
 from app.api.schemas import Problem
 
-STRING: Final = OpenAPIType.STRING
 BEARER: Final = [{"bearer": list[str]()}]
 
 
@@ -87,13 +85,12 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
 
 
 def _unavailable(name: str) -> OpenAPIResponse:
-    shape = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=STRING))
+    shape = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=OpenAPIType.STRING))
+    shown = _named({"example": examples.RESPONSES[name, 503]})
     return OpenAPIResponse(
         description="A part is unavailable",
         headers=headers_of(("Retry-After",), counted=False),
-        content={
-            JSON: OpenAPIMediaType(schema=shape, examples=_named({"example": examples.RESPONSES[name, 503]}))
-        },
+        content={JSON: OpenAPIMediaType(schema=shape, examples=shown)},
     )
 
 
@@ -102,14 +99,11 @@ def add_errors(operation: Operation, method: str, path: str) -> None:
     operation.responses = operation.responses or {}
     for status, shown in errors_of(traits_of(operation, method), path).items():
         description, _, headers = ERRORS[status]
+        media = OpenAPIMediaType(schema=Reference("#/components/schemas/Problem"), examples=_named(shown))
         operation.responses[str(status)] = OpenAPIResponse(
             description=description,
             headers=headers_of(headers, counted=True),
-            content={
-                MEDIA_TYPE: OpenAPIMediaType(
-                    schema=Reference("#/components/schemas/Problem"), examples=_named(shown)
-                )
-            },
+            content={PROBLEM_JSON: media},
         )
 
 

@@ -9,20 +9,18 @@ from app.api.requests.list_query import SORTS
 from app.api.task_fields import PRIORITIES, READERS, TASK_FIELDS
 from app.domain.commands import OPERATIONS_MAX
 
-IN_THE_PATH: Final = ("id", "user_id")
-STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+IN_PATH: Final = ("id", "user_id")
+STRING: Final = OpenAPIType.STRING
+
+Properties = dict[str, Schema | Reference]
 
 _ANOTHER = Schema(type=STRING, format=OpenAPIFormat.UUID, description="Another task of the list")
 _FIELDS: Final = {name: TASK_FIELDS[name].schema for name in READERS}
 _PATCHED: Final = {name: TASK_FIELDS[name].patch_schema for name in READERS}
-_READ_ONLY: Final[dict[str, Schema | Reference]] = {
+_READ_ONLY: Final[Properties] = {
     name: Schema(
         description="Read-only. A body may repeat it; "
-        + (
-            "a value that contradicts the path is refused with 400"
-            if name in IN_THE_PATH
-            else "it is ignored"
-        )
+        + ("a value that contradicts the path is refused with 400" if name in IN_PATH else "it is ignored")
     )
     for name in TASK_FIELDS
     if name not in READERS
@@ -31,11 +29,9 @@ _READ_ONLY: Final[dict[str, Schema | Reference]] = {
 _OBJECT: Final[dict[str, Any]] = {"type": OpenAPIType.OBJECT, "additional_properties": False}
 
 
-def _kind(
-    op: str, says: str, properties: dict[str, Schema | Reference], *, creates: bool = False
-) -> Schema | Reference:
+def _kind(op: str, description: str, properties: Properties, *, creates: bool = False) -> Schema:
     """Return the schema of one kind of operation in a batch."""
-    of_a_task: dict[str, Schema | Reference] = {
+    of_a_task: Properties = {
         "id": Schema(
             type=STRING,
             format=OpenAPIFormat.UUID,
@@ -50,7 +46,7 @@ def _kind(
     }
     properties = {"op": Schema(type=STRING, const=op), **({} if creates else of_a_task), **properties}
     required = ["op", "title" if creates else "id"]
-    return Schema(**_OBJECT, title=op, description=says, properties=properties, required=required)
+    return Schema(**_OBJECT, title=op, description=description, properties=properties, required=required)
 
 
 _OPERATIONS = Schema(

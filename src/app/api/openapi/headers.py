@@ -40,7 +40,7 @@ HEADERS: Final[dict[str, OpenAPIHeader]] = {
     "Connection": _header("`close`"),
     "Accept-Encoding": _header("`identity`, if the body had a content coding (RFC 9110 §12.5.3)"),
 }
-"""Each header by its name among the components: that of the header, and a word for this kind of it."""
+"""Each header by its name among the components. `ETag.list` is the header `ETag` of a list."""
 
 _ALL: Final = ("X-Request-ID",)
 _COUNTED: Final = (*_ALL, "RateLimit-Policy", "RateLimit")  # optional: the operator may turn the limits off

@@ -1,27 +1,28 @@
 """Descriptions of operations in the OpenAPI document, in addition to what Litestar reads from handlers.
 
 `app.api.requests` reads bodies and queries, more strictly than a framework would. So they are described here.
-Limits come from the domain, so they cannot drift.
 """
 
 from typing import Final
 
 from litestar.openapi.spec import Parameter, Schema
-from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat
 
 from app.api.openapi.builder import operation
 from app.api.openapi.parameters import (
+    BOOLEAN,
     CHANGES_QUERY,
     EVENTS_SINCE,
     LAST_EVENT_ID,
     LIST_IF_NONE_MATCH,
     LIST_QUERY,
+    STRING,
     TIME_ZONE,
+    header,
+    query,
 )
 from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
 from app.api.requests.request import JSON, MERGE_PATCH
-
-STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 
 _USER_ID = Parameter(
     name="user_id",
@@ -38,31 +39,18 @@ _TASK_ID = Parameter(
     schema=Schema(type=STRING, format=OpenAPIFormat.UUID),
     description="The id of one of your tasks",
 )
-_IF_MATCH = Parameter(
-    name="If-Match",
-    param_in="header",
-    schema=Schema(type=STRING),
-    description='Write only if the task has one of these ETags, as `"3"`; `*`: any',
+_IF_MATCH = header("If-Match", 'Write only if the task has one of these ETags, as `"3"`; `*`: any')
+_IF_NONE_MATCH = header("If-None-Match", 'Answer 304 if the task has one of these ETags, as `"3"`')
+_PERMANENT = query(
+    "permanent", "Delete permanently, whether in the trash or not", type=BOOLEAN, default=False
 )
-_IF_NONE_MATCH = Parameter(
-    name="If-None-Match",
-    param_in="header",
-    schema=Schema(type=STRING),
-    description='Answer 304 if the task has one of these ETags, as `"3"`',
-)
-_PERMANENT = Parameter(
-    name="permanent",
-    param_in="query",
-    schema=Schema(type=BOOLEAN, default=False),
-    description="Delete permanently, whether in the trash or not",
-)
-_KEY = Parameter(
-    name=KEY_HEADER,
-    param_in="header",
-    schema=Schema(type=STRING, min_length=1, max_length=KEY_MAX + 2),
-    description="Makes the request safe to repeat for 24 hours: a repeated request gets the first response "
+_KEY = header(
+    KEY_HEADER,
+    "Makes the request safe to repeat for 24 hours: a repeated request gets the first response "
     "again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. "
     "Error responses are not stored",
+    min_length=1,
+    max_length=KEY_MAX + 2,
 )
 LIST: Final = operation(
     "listTasks",

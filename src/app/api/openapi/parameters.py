@@ -11,71 +11,73 @@ from app.domain.changes import CHANGES_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task_list import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX, SEARCH_WORD_MAX, SEARCH_WORDS_MAX
 
-_STRING, _BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
+STRING, BOOLEAN = OpenAPIType.STRING, OpenAPIType.BOOLEAN
 _TOKEN: Final = f"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}"
 _MOMENT: Final = (
     "The value is a date (00:00 UTC of that day) or a date-time with an offset; write `+` as `%2B`. Example"
 )
 
 
-def _query(name: str, description: str, **schema: Any) -> Parameter:
+def query(name: str, description: str, *, component: str = "", **schema: Any) -> Parameter:
+    """Return a parameter of the query. Its schema is a component, or has these fields."""
     # No `example`: Swagger UI fills in examples, and the request would then have every filter set.
-    return Parameter(name=name, param_in="query", schema=Schema(**schema), description=description)
+    described = Reference(f"#/components/schemas/{component}") if component else Schema(**schema)
+    return Parameter(name=name, param_in="query", schema=described, description=description)
+
+
+def header(name: str, description: str, **schema: Any) -> Parameter:
+    """Return a parameter that is a header."""
+    described = Schema(type=STRING, **schema)
+    return Parameter(name=name, param_in="header", schema=described, description=description)
 
 
 LIST_QUERY: Final = (
-    Parameter(
-        name="sort",
-        param_in="query",
-        schema=Reference("#/components/schemas/Sort"),
-        description="The order; `-` means descending. Tasks without a due date come last in both directions. "
+    query(
+        "sort",
+        "The order; `-` means descending. Tasks without a due date come last in both directions. "
         "Tasks with the same sort key are ordered by id, in the same direction",
+        component="Sort",
     ),
-    _query("completed", "Only completed tasks, or only open ones", type=_BOOLEAN),
-    Parameter(
-        name="priority",
-        param_in="query",
-        schema=Reference("#/components/schemas/Priority"),
-        description="Only tasks with this priority",
-    ),
+    query("completed", "Only completed tasks, or only open ones", type=BOOLEAN),
+    query("priority", "Only tasks with this priority", component="Priority"),
     Parameter(
         name="tag",
         param_in="query",
         schema=Schema(
             type=OpenAPIType.ARRAY,
-            items=Schema(type=_STRING, min_length=1, max_length=TAG_MAX),
+            items=Schema(type=STRING, min_length=1, max_length=TAG_MAX),
             max_items=TAGS_MAX,
         ),
         style="form",
         explode=True,
         description="Only tasks with this tag, ignoring case; if repeated, with all of these tags",
     ),
-    _query("due", "`none`: only tasks without a due date", type=_STRING, enum=["none"]),
-    _query("due_before", f"Only tasks due before this. {_MOMENT}: `2026-02-01`", type=_STRING, max_length=35),
-    _query(
+    query("due", "`none`: only tasks without a due date", type=STRING, enum=["none"]),
+    query("due_before", f"Only tasks due before this. {_MOMENT}: `2026-02-01`", type=STRING, max_length=35),
+    query(
         "due_after",
         f"Only tasks due after this. {_MOMENT}: `2026-01-31T17:00:00Z`",
-        type=_STRING,
+        type=STRING,
         max_length=35,
     ),
-    _query(
+    query(
         "updated_since",
         f"Only tasks changed at this time or later. {_MOMENT}: `2026-01-05T08:30:00Z`",
-        type=_STRING,
+        type=STRING,
         max_length=35,
     ),
-    _query(
+    query(
         "q",
         "Only tasks in which each of these words occurs, in the title or in the description, in any order. "
         "The last word may be the beginning of a word: `water pla`. Case and punctuation are ignored; there "
         f"is no syntax. At most {SEARCH_WORDS_MAX} words of at most {SEARCH_WORD_MAX} characters; "
         "a text without any word, such as `?!`, is searched literally",
-        type=_STRING,
+        type=STRING,
         min_length=1,
         max_length=SEARCH_MAX,
     ),
-    _query("trashed", "`true`: only tasks in the trash", type=_BOOLEAN, default=False),
-    _query(
+    query("trashed", "`true`: only tasks in the trash", type=BOOLEAN, default=False),
+    query(
         "limit",
         "The maximum number of tasks. A page has at most 1 MB of JSON; `Link` has the URL of the next page",
         type=OpenAPIType.INTEGER,
@@ -83,22 +85,22 @@ LIST_QUERY: Final = (
         maximum=PAGE_MAX,
         default=PAGE_DEFAULT,
     ),
-    _query(
+    query(
         "cursor",
         'Where the page begins. Take it from `Link` with `rel="next"`. Send it with the '
         "same parameters as the first page; you may change `limit`",
-        type=_STRING,
+        type=STRING,
         pattern=f"^[A-Za-z0-9_-]{{40,{CURSOR_MAX}}}$",
     ),
 )
 CHANGES_QUERY: Final = (
-    _query(
+    query(
         "since",
         "The `next` of an earlier response. Without `since`, the response has all tasks",
-        type=_STRING,
+        type=STRING,
         pattern=f"^{_TOKEN}$",
     ),
-    _query(
+    query(
         "limit",
         "The maximum number of changes. A page has at most 1 MB; `more` says whether there are more changes",
         type=OpenAPIType.INTEGER,
@@ -107,29 +109,25 @@ CHANGES_QUERY: Final = (
         default=CHANGES_MAX,
     ),
 )
-TIME_ZONE: Final = _query(
+TIME_ZONE: Final = query(
     "tz",
     "The person's time zone: a name of the IANA time zone database, such as `Europe/Berlin`",
-    type=_STRING,
+    type=STRING,
     max_length=64,
     default=UTC,
 )
-LIST_IF_NONE_MATCH: Final = Parameter(
-    name="If-None-Match",
-    param_in="header",
-    schema=Schema(type=_STRING),
-    description="Answer 304 if none of this person's tasks has changed since one of these ETags",
+LIST_IF_NONE_MATCH: Final = header(
+    "If-None-Match", "Answer 304 if none of this person's tasks has changed since one of these ETags"
 )
-EVENTS_SINCE: Final = _query(
+EVENTS_SINCE: Final = query(
     "since",
     "Where the events begin: the `next` of the changes that you have read, or `now`. Required if there is no "
     "`Last-Event-ID`",
-    type=_STRING,
+    type=STRING,
     pattern=f"^(now|{_TOKEN})$",
 )
-LAST_EVENT_ID: Final = Parameter(
-    name="Last-Event-ID",
-    param_in="header",
-    schema=Schema(type=_STRING, pattern=f"^{_TOKEN}$"),
-    description="The id of the last event that you have read: the stream continues after this event",
+LAST_EVENT_ID: Final = header(
+    "Last-Event-ID",
+    "The id of the last event that you have read: the stream continues after this event",
+    pattern=f"^{_TOKEN}$",
 )

@@ -117,8 +117,8 @@ def _add_duplicate_ids(errors: ErrorCollector, read: Iterable[CommandParts | Non
     first: dict[TaskId, int] = {}
     for number, entry in enumerate(read):
         task_id = entry and entry[1].get("id")
-        if task_id and (same := first.setdefault(task_id, number)) != number:
-            errors.add(f"/operations/{number}/id", f"is named by /operations/{same} as well")
+        if task_id and (earlier := first.setdefault(task_id, number)) != number:
+            errors.add(f"/operations/{number}/id", f"is named by /operations/{earlier} as well")
 
 
 def _versions(value: object) -> Versions | None:

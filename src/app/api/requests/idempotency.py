@@ -2,8 +2,8 @@
 
 The header is that of draft-ietf-httpapi-idempotency-key-header-07.
 
-A key belongs to an owner and a route; the same key with another body is refused; the order of members and
-whitespace do not matter. The response is stored in the transaction of the work, so neither exists without the
+A key belongs to an owner and a route. The same key with another body is refused, but the order of members and
+white space do not count. The response is stored in the transaction of the work, so neither exists without the
 other. Errors are not stored.
 """
 
@@ -77,10 +77,7 @@ async def run_once(
 ) -> JsonResponse[T]:
     """Run a request. If it has a key, run it only once: on a repeat, return the stored response.
 
-    `form`: what is known of the response in advance.
-
-    Raises:
-        KeyInFlight, KeyReused, ResponseGone, TooManyKeys: from `UnitOfWork.once`.
+    `form`: what is known of the response in advance. The errors are those of `UnitOfWork.once`.
     """
     if keyed is None:
         return await act(unit_of_work.tasks)

@@ -1,4 +1,7 @@
-"""Reading queries: filters, order, page size and cursor of a list; a page of changes; a time zone."""
+"""Reading queries: filters, order, page size and cursor of a list; a page of changes; a time zone.
+
+Each function collects all validation errors and raises InvalidRequest.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,9 +56,6 @@ def read_list(request: TaskRequest) -> ListRequest:
 
     Clients request the same few lists again and again, so results are cached by query. Personal queries are
     not cached: those with a cursor, a search or tags. Those with a time are not cached either.
-
-    Raises:
-        InvalidRequest: with all validation errors.
     """
     query = request.context.query
     if (cached := _cached.get(query)) is not None:
@@ -104,11 +104,7 @@ class ChangesRequest:
 
 
 def read_changes_query(request: TaskRequest) -> ChangesRequest:
-    """Read the query of changes.
-
-    Raises:
-        InvalidRequest: with all validation errors.
-    """
+    """Read the query of changes."""
     errors = ErrorCollector(request)
     parameters = errors.query("since", "limit")
     since = limit = None

@@ -102,7 +102,7 @@ def check_room_for_response(request: TaskRequest) -> None:
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-PROBLEM: Final = "application/problem+json"  # RFC 9457; who accepts it gets any response: see `accepts`
+PROBLEM_JSON: Final = "application/problem+json"  # RFC 9457; who accepts it gets any response: see `accepts`
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
 
@@ -213,29 +213,21 @@ def accepts(accept: str, media_type: str = JSON) -> bool:
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
         weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
         weights[media_range] = weights.get(media_range, False) or weight.strip("0.") != ""
-    if not weights.keys() - {""} or weights.get(PROBLEM):
+    if not weights.keys() - {""} or weights.get(PROBLEM_JSON):
         return True
     ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     return next((weights[media_range] for media_range in ranges if media_range in weights), False)
 
 
 async def check_accept(request: TaskRequest) -> None:
-    """Refuse a request that does not accept JSON.
-
-    Raises:
-        HTTPException: 406.
-    """
+    """Refuse a request that does not accept JSON, with 406."""
     accept = request.context.lines(b"accept")
     if accept and not accepts(", ".join(accept)):
         raise HTTPException(status_code=HTTPStatus.NOT_ACCEPTABLE)
 
 
 async def check_accept_events(request: TaskRequest) -> None:
-    """Refuse a request that does not accept an event stream.
-
-    Raises:
-        EventsNotAccepted: 406.
-    """
+    """Refuse a request that does not accept an event stream, with 406."""
     accept = request.context.lines(b"accept")
     if accept and not accepts(", ".join(accept), EVENT_STREAM):
         raise EventsNotAccepted

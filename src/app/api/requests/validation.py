@@ -56,7 +56,7 @@ class ErrorCollector:
 
     def has(self, pointer: str) -> bool:
         """Return whether there is an error at this place."""
-        return any(fault.pointer == self._within + pointer for fault in self._found)
+        return any(error.pointer == self._within + pointer for error in self._found)
 
     def raise_any(self) -> None:
         """Raise InvalidRequest if there is any error."""
@@ -157,8 +157,7 @@ class ErrorCollector:
     ) -> Members:
         """Read a JSON object. Return its valid and its ignored members; add an error for each other one.
 
-        `fields` has a reader for each known member. `null_values` has the values that null means for some of
-        them.
+        `fields` has a reader for each known member, and `null_values` the values that null means for some.
         """
         if not isinstance(value, dict):
             self.add("", f"must be an object, not {kind(value)}")
