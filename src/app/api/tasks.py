@@ -53,7 +53,7 @@ class TaskController(Controller):
         ):
             return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
         page = await tasks.list(query.selection, limit=query.limit, after=query.after)
-        headers = ((b"etag", _etag_of_list(request, page.revision)),)
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"etag", _etag_of_list(request, page.revision)),)
         if page.next is not None:
             cursor = cursors.write(page.next, request.context.user_id, query.selection)
             headers = (*headers, _link_to_next(request, query.query_of(cursor)))
