@@ -54,7 +54,7 @@ def test_an_error_of_the_code_is_reported_with_its_message(error: Exception) -> 
 
 @pytest.fixture
 def _default_log() -> Iterator[None]:
-    """Restore the default log after the test."""
+    """Configure the log as usual again after the test."""
     yield
     logs.configure("info", "json")
 

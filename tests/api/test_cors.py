@@ -18,7 +18,7 @@ PREFLIGHT = {"access-control-request-method": "POST"}
 
 
 @pytest.fixture(scope="module")
-async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def wildcard_client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service with wildcards in `CORS_ORIGINS`."""
     listed = "https://app.example.com,https://*.previews.example.com,http://*.localhost:3000"
     app = compose(Settings.from_env(environment_for(database_url, CORS_ORIGINS=listed)))
@@ -37,10 +37,10 @@ async def previews(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_a_page_of_an_origin_that_matches_the_wildcard_may_send_requests(
-    previews: httpx.AsyncClient, origin: str
+    wildcard_client: httpx.AsyncClient, origin: str
 ) -> None:
-    response = await previews.get("/health", headers={"origin": origin})
-    preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
+    response = await wildcard_client.get("/health", headers={"origin": origin})
+    preflight = await wildcard_client.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
     for answer in (response, preflight):
         assert answer.headers["access-control-allow-origin"] == origin
@@ -71,10 +71,10 @@ async def test_a_page_of_an_origin_that_matches_the_wildcard_may_send_requests(
     ],
 )
 async def test_a_page_of_any_other_origin_may_not_send_requests(
-    previews: httpx.AsyncClient, origin: str
+    wildcard_client: httpx.AsyncClient, origin: str
 ) -> None:
-    response = await previews.get("/health", headers={"origin": origin})
-    preflight = await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
+    response = await wildcard_client.get("/health", headers={"origin": origin})
+    preflight = await wildcard_client.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
     for answer in (response, preflight):
         assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -125,12 +125,12 @@ def test_the_log_names_every_kind_of_origin(origin: str) -> None:
 
 
 async def test_a_preflight_of_another_origin_is_in_the_log_of_the_service(
-    previews: httpx.AsyncClient,
+    wildcard_client: httpx.AsyncClient,
 ) -> None:
     origin = "https://not-listed.example.com"
 
     with capture_logs() as logged:
         for _ in range(2):
-            await previews.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
+            await wildcard_client.options("/api/me/tasks", headers={"origin": origin, **PREFLIGHT})
 
     assert [line["origin"] for line in logged if line["event"] == "origin refused"] == [origin]

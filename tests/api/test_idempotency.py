@@ -314,16 +314,21 @@ class Clock:
 
 
 @pytest.fixture
-async def timed(database_url: str) -> AsyncIterator[tuple[Person, Clock]]:
+def clock() -> Clock:
+    """The clock of the service, at noon."""
+    return Clock()
+
+
+@pytest.fixture
+async def ann(database_url: str, clock: Clock) -> AsyncIterator[Person]:
     """A person of a service whose clock the test sets."""
-    clock = Clock()
     app = compose(Settings.from_env(environment_for(database_url)), clock=clock)
     async with client_of(app) as client:
-        yield People(client).one(), clock
+        yield People(client).one()
 
 
-async def test_a_response_is_stored_for_a_day(timed: tuple[Person, Clock]) -> None:
-    (ann, clock), key = timed, key_header()
+async def test_a_response_is_stored_for_a_day(ann: Person, clock: Clock) -> None:
+    key = key_header()
     first = await ann.ask("POST", json=TITLE, headers=key)
 
     clock.now = NOON + timedelta(hours=24) - timedelta(microseconds=1)
@@ -338,9 +343,8 @@ async def test_a_response_is_stored_for_a_day(timed: tuple[Person, Clock]) -> No
 
 
 async def test_a_new_stored_response_deletes_old_ones_of_the_same_owner_only(
-    timed: tuple[Person, Clock], postgres: PostgresServer, database_url: str
+    ann: Person, clock: Clock, postgres: PostgresServer, database_url: str
 ) -> None:
-    ann, clock = timed
     bob = People(ann.client).one("bob")
     for person in (ann, ann, bob):
         await person.ask("POST", json=TITLE, headers=key_header())

@@ -1,4 +1,4 @@
-"""Fields of a task besides its title: due, priority, tags."""
+"""Due dates, priorities, tags and the time of completion; and the limit of tasks."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ async def test_a_created_task_has_the_given_fields(people: People) -> None:
     assert (await ann.ask("GET", task["id"])).json() == task
 
 
-async def test_absent_fields_of_a_new_task_are_null_or_empty(people: People) -> None:
+async def test_absent_fields_of_a_new_task_have_their_defaults(people: People) -> None:
     task = await people.one().create()
 
     assert (task["due"], task["priority"], task["tags"]) == (None, "none", [])

@@ -139,7 +139,7 @@ def blocks_of_the_page() -> list[str]:
 
 
 def apply(block: str, copy: Path) -> str:
-    """Change or add the file that a block begins with, and return its name."""
+    """Change or add the file that the first line of a block names, and return its name."""
     first, _, rest = block.partition("\n")
     name = first.removeprefix("# ")
     if not rest.startswith("@@ "):

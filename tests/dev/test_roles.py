@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A server whose folder an older version made. It was upgraded and prepared as by two starts of `make run`."""
+    """A PostgreSQL that an older `make run` set up, after two starts of the current `make run`."""
     folder = tmp_path_factory.mktemp("roles")
     server = PostgresServer(folder, durable=False)
     try:

@@ -98,7 +98,7 @@ def started(state: Path, stdout: int | None = None, /, **env: str) -> Iterator[R
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
-    """A folder instead of `.state/`. The test's end also removes the folder that it points to."""
+    """A folder instead of `.state/`. If its `postgres.elsewhere` names a folder, the test's end removes that too."""
     yield tmp_path
     if (pointer := tmp_path / "postgres.elsewhere").exists():
         shutil.rmtree(Path(pointer.read_text()).parent, ignore_errors=True)
@@ -175,7 +175,7 @@ def test_a_task_is_still_there_after_make_run_is_stopped_and_started(state: Path
         assert all_ended(run), run.processes()
 
     began = time.monotonic()
-    vite = "http://localhost:5173"  # a front end of its own, as docs/front-ends.md has it
+    vite = "http://localhost:5173"  # the origin of a separate front end: see docs/front-ends.md
     with started(state, REQUIRE_EMAIL_VERIFICATION="1", TRUSTED_ORIGINS=vite) as run:
         run.wait_for_output("Ready after")
         assert time.monotonic() - began < 20

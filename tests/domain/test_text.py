@@ -95,7 +95,7 @@ def test_an_unspaced_word_matches_anywhere_and_only_the_last_search_word_matches
 
 
 def _search(text: str) -> Search:
-    """Parse a search. Return one that finds every text, if this one has something that no search may have."""
+    """Parse a search text. A text that is refused gives a search that finds everything."""
     try:
         return Search.parse(text)
     except ValueError as refused:

@@ -36,7 +36,7 @@ operations = st.lists(
 
 
 class Batches(History):
-    """Batches. The first ones create tasks with equally short distances, which a move soon exhausts."""
+    """Batches. The first ones create tasks whose positions are so close that a move soon finds no room."""
 
     @initialize()
     def begin(self) -> None:

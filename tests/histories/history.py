@@ -37,12 +37,13 @@ VALUES: Mapping[str, Sequence[object]] = {
 }
 one_field = st.sampled_from([(name, value) for name, values in VALUES.items() for value in values])
 fields = st.lists(one_field, max_size=4).map(dict)
-# Half of the edits complete the task: then the service also sets `completed_at`.
+# At least half of the edits complete the task: then the service also sets `completed_at`.
 edits = fields | fields.map(lambda sent: {**sent, "completed": True, "title": "completed again"})
 new_tasks = st.tuples(st.sampled_from(TITLES), fields).map(lambda sent: {**sent[1], "title": sent[0]})
 
 
 def new_key(*, keyed: bool) -> str | None:
+    """Return a new Idempotency-Key; None if the request has none."""
     return f'"{uuid4()}"' if keyed else None
 
 
@@ -75,7 +76,7 @@ class History(RuleBasedStateMachine):
         self.step = 0  # counts the comparisons of a list; each one takes another order
 
     def ask(self, owner: str, method: str, path: str = "", **more: Any) -> Any:
-        """Send a request with those of `if_match`, `key` and `json` that are not None.
+        """Send a request. If `if_match`, `key` or `json` is None, the request goes without this header or body.
 
         A request with a key is remembered with its response.
         """

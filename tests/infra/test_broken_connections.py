@@ -50,7 +50,7 @@ class FaultyDatabase:
         return int(self.query(terminate))
 
     def claim_a_pooler(self) -> None:
-        """Let the service believe in a pooler: then it sets no `statement_timeout`, which would cancel first."""
+        """Name a pooler in the URL. Then the service sets no `statement_timeout`, and must end statements itself."""
         self.address = DatabaseAddress.parse(f"{self.postgres.url_of(self.address.database)}?pgbouncer=true")
 
     @asynccontextmanager
@@ -312,7 +312,7 @@ async def test_all_statements_of_a_request_share_one_deadline(faulty: FaultyData
     url = faulty.postgres.url_of(faulty.address.database)
     app = compose(Settings.from_env(environment_for(url, REQUEST_TIMEOUT="1")))
     async with client_of(app):
-        tasks = app.app_state.unit_of_work_of(someone()).tasks  # of one request
+        tasks = app.app_state.unit_of_work_of(someone()).tasks  # all its statements belong to one request
         began = time.monotonic()
         await tasks.revision()
         await asyncio.sleep(0.7)
@@ -358,7 +358,7 @@ async def test_a_write_that_the_driver_did_not_send_is_repeated_once(
 async def test_a_write_just_after_idle_connections_ended_is_done_or_of_unknown_outcome(
     faulty: FaultyDatabase, pause: float
 ) -> None:
-    """In these milliseconds asyncpg raises three different errors. One of them is no subclass of its own errors."""
+    """Depending on the pause, asyncpg raises one of three errors. One is not of asyncpg's own error classes."""
     async with open_database(faulty) as database:
         mine = NeonTaskRepository(database, owner=someone())
         await open_connections(database, 6)

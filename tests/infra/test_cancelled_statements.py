@@ -242,7 +242,7 @@ async def test_given_a_request_that_is_refused_and_cancelled_at_once_then_it_is_
         refused = asyncio.create_task(database.fetch(PING, {}, person=someone(), running=1))
         await until_a_request_waits(database)
         first = asyncio.create_task(database.fetch(PING, {}))
-        await asyncio.sleep(0)  # it takes the place
+        await asyncio.sleep(0)  # `first` takes the place of `refused` in the queue
 
         refused.cancel()
         await asyncio.wait([refused])

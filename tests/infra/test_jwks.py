@@ -157,7 +157,7 @@ async def test_a_flood_of_one_minute_causes_eight_fetches_and_failed_ones_count(
                 with pytest.raises(KeysUnavailable):
                     await fetched.find(f"unknown-{number}", "EdDSA")
 
-        # The server's own count misses a fetch that ends too early on a busy machine.
+        # Not `server.requests`: it misses a fetch that ends too early on a busy machine.
         assert fetched.fetches - 1 == 8
 
 

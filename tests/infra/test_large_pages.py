@@ -77,7 +77,7 @@ async def all_pages(database: Database, owner: UserId, selection: Selection, lim
 
 @pytest.fixture(scope="module")
 async def owners(database: Database) -> dict[bool, UserId]:
-    """Two people with long tasks: False: in the list; True: in the trash."""
+    """Two people with long tasks: under False the one whose list has them, under True the one whose trash has them."""
     found = {}
     for trashed in (False, True):
         found[trashed] = someone()

@@ -5,7 +5,7 @@ The tests kill, pause and restart that store.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from app.live.change_marks import ChangeMarks, digest_of
 from app.live.hub import Hub, Stream
 from tests.support.factories import someone
 from tests.support.servers.redis import Store, store_in
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.server
 
@@ -57,17 +58,11 @@ async def machines(store: Store) -> AsyncIterator[list[Machine]]:
         machines.append(Machine(hub, LiveStore(store.url, hub)))
         await machines[-1].live.start()
     for machine in machines:
-        await until(lambda: machine.hub.live)  # noqa: B023 - called at once
+        await wait_until_async(lambda: machine.hub.live)  # noqa: B023 - called at once
     yield machines
     for machine in machines:
         await machine.live.close()
         machine.hub.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.01)
 
 
 async def reset(stream: Stream) -> None:
@@ -84,7 +79,7 @@ async def test_a_change_on_one_machine_wakes_the_owners_streams_on_the_other(mac
 
         here.hub.announce(ANN)
 
-        await until(lambda: stream.changed)
+        await wait_until_async(lambda: stream.changed)
         assert not other.changed
 
 
@@ -125,13 +120,13 @@ async def test_given_a_killed_store_then_hubs_are_not_live_and_streams_reread_wh
     with there.hub.open(ANN) as stream, capture_logs() as logged:
         await reset(stream)
         store.kill()
-        await until(lambda: not there.hub.live)
+        await wait_until_async(lambda: not there.hub.live)
         here.hub.announce(ANN)  # no machine receives this one
         await asyncio.sleep(0.2)
         unheard = not stream.changed
         store.start()
-        await until(lambda: there.hub.live and here.hub.live and stream.changed)
-        await until(lambda: here.live.trouble is None and there.live.trouble is None)
+        await wait_until_async(lambda: there.hub.live and here.hub.live and stream.changed)
+        await wait_until_async(lambda: here.live.trouble is None and there.live.trouble is None)
 
     assert unheard
     events = [line["event"] for line in logged]
@@ -153,12 +148,12 @@ async def test_given_a_paused_store_then_hubs_are_not_live_and_streams_reread_wh
         store.signal(signal.SIGSTOP)
         try:
             here.hub.announce(ANN)
-            await until(lambda: not there.hub.live)
+            await wait_until_async(lambda: not there.hub.live)
             unheard = not stream.changed
         finally:
             store.signal(signal.SIGCONT)
 
-        await until(lambda: there.hub.live and stream.changed)
+        await wait_until_async(lambda: there.hub.live and stream.changed)
 
     assert unheard
 
@@ -173,7 +168,7 @@ async def test_given_a_failed_publish_while_the_subscription_works_then_the_retr
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # not the subscribers
         here.hub.announce(ANN)
 
-        await until(lambda: stream.changed)
+        await wait_until_async(lambda: stream.changed)
         assert there.hub.live
 
 
@@ -186,10 +181,10 @@ async def test_given_only_the_subscription_is_lost_then_streams_reread_after_the
         await reset(stream)
         with redis.Redis(port=store.port) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-        await until(lambda: not there.hub.live)
+        await wait_until_async(lambda: not there.hub.live)
         here.hub.announce(ANN)  # published, but the other machine does not receive it
 
-        await until(lambda: there.hub.live and stream.changed)
+        await wait_until_async(lambda: there.hub.live and stream.changed)
         assert here.live.trouble is None
 
 
@@ -202,7 +197,7 @@ async def test_given_a_new_machine_then_the_streams_of_the_other_machines_reread
         third = LiveStore(store.url, hub)
         await third.start()
 
-        await until(lambda: stream.changed)
+        await wait_until_async(lambda: stream.changed)
     await third.close()
 
 
@@ -215,7 +210,7 @@ async def test_given_the_store_is_down_from_the_start_then_trouble_is_set_and_lo
     live = LiveStore(gone.url, hub)
     await live.start()
     with hub.open(ANN) as stream:
-        await until(lambda: live.trouble)
+        await wait_until_async(lambda: live.trouble)
         hub.announce(ANN)
 
         assert (stream.changed, hub.live, hub.reach) == (True, False, "store")
@@ -235,6 +230,6 @@ async def test_a_user_with_the_rights_that_the_error_names_keeps_a_silent_subscr
     live = LiveStore(f"redis://live:x@localhost:{store.port}", hub)
 
     await live.start()
-    await until(lambda: [b"pong", b""] in replies and live.trouble is None)
+    await wait_until_async(lambda: [b"pong", b""] in replies and live.trouble is None)
 
     await live.close()

@@ -123,7 +123,7 @@ async def test_reads_return_only_their_owners_rows_if_the_url_does_not_name_the_
         assert await read_by_four_processes(pooler_url, owners) == [0, 0, 0, 0]
 
 
-async def test_reads_fail_if_the_url_denies_the_pooler_and_errors_are_not_used_to_detect_it(
+async def test_with_pgbouncer_false_and_without_its_detection_reads_through_a_pooler_fail(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     """This shows that the tests above can fail: with a statement cache, PgBouncer 1.18 mixes up the rows."""
@@ -240,7 +240,7 @@ WRITE = Statement("UPDATE tasks SET title = title WHERE false", ())
 
 
 @pytest.mark.parametrize("statement", [PING, WRITE], ids=["a read", "a write"])
-async def test_after_the_first_error_of_a_pooler_that_the_url_denies_the_statement_is_sent_again_without_preparing(
+async def test_with_pgbouncer_false_a_statement_is_sent_again_unprepared_after_the_first_error_of_a_pooler(
     database_url: str, tmp_path: Path, statement: Statement
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as pooler_url, capture_logs() as logged:
@@ -257,7 +257,7 @@ async def test_after_the_first_error_of_a_pooler_that_the_url_denies_the_stateme
     ]
 
 
-async def test_in_a_transaction_the_first_error_of_a_pooler_that_the_url_denies_gets_503_and_the_next_request_succeeds(
+async def test_with_pgbouncer_false_the_first_error_of_a_pooler_in_a_transaction_is_503_and_the_next_succeeds(
     database_url: str, tmp_path: Path
 ) -> None:
     with pgbouncer(database_url, tmp_path, server_connections=1) as pooler_url:

@@ -106,7 +106,7 @@ class ExplainingSession:
 
 
 def faults(plan: Plan, *, most: int) -> list[str]:
-    """Return the faults of a plan."""
+    """Return what is wrong in a plan: a sort, a scan of more than the owner's index range, more rows than `most`."""
     found = ["Sort"] if plan.sorts else []
     for scan in plan.scans:
         # A bitmap scan also reads an index range.

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from tests.support import certificates
 from tests.support.metrics import eventually, total
 from tests.support.servers.redis import Store, store_in
 from tests.support.servers.service import Service, serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -122,13 +123,6 @@ async def test_a_store_with_a_certificate_of_the_given_authority_is_accepted_onl
     )
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def lines_of(service: Service) -> list[dict[str, str]]:
     """Return the JSON lines of the service's log."""
     return [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
@@ -174,7 +168,7 @@ def test_a_store_that_returns_with_another_password_is_reported_again(
             httpx.get(f"{service.url}/api/me/tasks", headers=service.headers())
             store.options = ("--requirepass", PASSWORD)
             store.start()
-            until(lambda: any("refuses" in line.get("reason", "") for line in lines_of(service)))
+            wait_until(lambda: any("refuses" in line.get("reason", "") for line in lines_of(service)))
 
     (line,) = [line for line in lines_of(service) if "refuses" in line.get("reason", "")]
     assert line["event"] == "rate limits are still not shared"

@@ -237,7 +237,7 @@ def test_every_operation_of_the_api_has_an_expected_number_of_round_trips() -> N
 async def test_opening_a_connection_takes_no_round_trips_beyond_authentication(
     proxy: TcpProxy,
 ) -> None:
-    """PostgreSQL's SCRAM takes three. This pooler takes a plain password, which takes two."""
+    """PostgreSQL's authentication (SCRAM) takes three round trips, that of this pooler (a plain password) two."""
     connector = Connector(DatabaseAddress.parse(proxy.url), statement_timeout=5)
     await (await connector.connect()).close()  # the first connection of a process also looks for a pooler
     begun = len(proxy.round_trips)

@@ -20,7 +20,7 @@ from app.domain.task import Task, TaskChanges
 from app.infra.backfill import backfill_derived_columns
 from app.infra.postgres.database import Database
 from app.infra.purge import purge_trash
-from app.infra.statements.tombstones import DROPPED_AT_ONCE, TOMBSTONES_MAX
+from app.infra.statements.tombstones import DAYS, DROPPED_AT_ONCE, TOMBSTONES_MAX
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -30,6 +30,7 @@ from tests.support.keyed import keyed
 
 pytestmark = pytest.mark.server
 
+OLD = DAYS + 1  # days: such a tombstone may be dropped
 # For an owner ($1): as many tombstones as $2, of the age $3.
 TOMBSTONES = """
 INSERT INTO ended_tasks (user_id, revision, id, ended_at)
@@ -91,7 +92,7 @@ async def test_a_permanent_deletion_removes_up_to_a_hundred_more_tombstones_than
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     first, second, third = await add(mine, 3)
-    await add_tombstones(superuser, ann, DROPPED_AT_ONCE + 10, days=91)
+    await add_tombstones(superuser, ann, DROPPED_AT_ONCE + 10, days=OLD)
 
     await mine.purge(first.id)
     after_one = await state_of(superuser, ann)
@@ -123,7 +124,7 @@ async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
     mine: NeonTaskRepository, superuser: Any, ann: UserId
 ) -> None:
     (task,) = await add(mine, 1)
-    await add_tombstones(superuser, ann, 5, days=91)
+    await add_tombstones(superuser, ann, 5, days=OLD)
     await mine.purge(task.id)
 
     assert (await state_of(superuser, ann))[0] == 5
@@ -142,7 +143,7 @@ async def test_a_full_read_that_began_below_the_floor_gets_410_and_a_new_one_suc
     await mine.purge(deleted.id)
     await read_page(mine, follower, limit=1)
     await superuser.execute(
-        "UPDATE ended_tasks SET ended_at = now() - interval '91 days' WHERE user_id = $1", ann
+        f"UPDATE ended_tasks SET ended_at = now() - interval '{OLD} days' WHERE user_id = $1", ann
     )
     (other,) = await add(mine, 1)
     await mine.purge(other.id)

@@ -163,7 +163,7 @@ async def test_a_request_that_lost_its_place_does_not_remove_the_newcomer_from_t
 
 
 def serve_one(waiting: WaitQueue, turns: list[Turn]) -> Turn:
-    """Serve one request, and return which."""
+    """Serve one of these requests, and return it."""
     before = [turn for turn in turns if not turn.done()]
     assert waiting.serve(None)
     [served] = [turn for turn in before if turn.done()]
