@@ -101,9 +101,9 @@ import os, signal, sys, time
 from app.cli import main_process
 from app.supervision import LEAVE, STARTED
 
-if sys.argv[1] == "hang":
+if sys.argv[1].startswith("hang"):
     main_process.START_MAX = 1.0
-sent, kill = [], os.kill
+sent, kill, server_pid = [], os.kill, os.getpid()
 
 def record(pid, number):
     sent.append((pid, number, time.monotonic()))
@@ -117,13 +117,20 @@ def start(*_):
 def hang(*_):
     signal.pause()
 
+def hang_while_another_worker_starts(*_):
+    if os.fork() == 0:
+        kill(server_pid, STARTED)
+        os._exit(0)
+    signal.pause()
+
 def let_the_service_stop(*_):
     kill(os.getppid(), signal.SIGTERM)
     signal.pause()
 
 def outlive_the_old_worker(*_):
-    kill(old.inner.pid, signal.SIGKILL)  # its end wakes the main process, which takes that for a start
-    signal.pause()
+    kill(old.inner.pid, signal.SIGKILL)  # its end wakes the main process, too
+    time.sleep(0.5)
+    start()
 
 class Reloading(main_process.Server):
     errors = staticmethod(list)
@@ -154,10 +161,11 @@ def test_a_reload_gives_the_old_worker_time_between_the_signal_to_leave_and_its_
     assert reload_with("start")[1:] == ["old worker is replaced", "notice in time", "nothing follows"]
 
 
-def test_given_a_new_worker_that_does_not_start_in_time_then_the_old_one_goes_on_and_an_error_is_logged() -> (
-    None
-):
-    error, *outcome = reload_with("hang")
+@pytest.mark.parametrize("new_worker", ["hang", "hang_while_another_worker_starts"])
+def test_given_a_new_worker_that_does_not_start_in_time_then_the_old_one_goes_on_and_an_error_is_logged(
+    new_worker: str,
+) -> None:
+    error, *outcome = reload_with(new_worker)
 
     assert "new worker did not start: the old one goes on" in error
     assert "cause='no start in 1 s'" in error

@@ -22,6 +22,7 @@ import httpx
 import psutil
 import pytest
 
+from app.cli.main_process import STEADY
 from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.people import ORIGIN
@@ -193,6 +194,24 @@ def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_i
 
     (line,) = log_lines(service, "worker died again at once: stopping")
     assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
+
+
+def test_while_another_worker_serves_each_worker_that_dies_young_is_replaced(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
+        until(lambda: len(workers(service)) == 2)
+        steady, young = workers(service)
+        time.sleep(STEADY)
+
+        for _ in range(3):
+            young.kill()
+            until(lambda: {*workers(service)} - {steady, young})  # noqa: B023 - called at once
+            (young,) = {*workers(service)} - {steady, young}
+
+        until(lambda: is_ready(service))
+        assert len(log_lines(service, "worker replaced")) == 3
+        assert steady.is_running()
 
 
 def test_given_a_reload_whose_new_worker_starts_slowly_then_the_old_one_serves_until_the_new_one_has_started(

@@ -28,7 +28,9 @@ STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
 WAKE: Final = STARTED  # sent by a worker that has started, and by this process to itself when one has ended
 START_MAX: Final = 30.0  # seconds in which a worker must start after SIGHUP
-START_CHECK: Final = 0.05  # seconds between two checks whether a worker has started
+START_CHECK: Final = 0.05  # seconds between two checks whether a starting worker has died
+RESPAWN_PAUSE: Final = 0.5  # seconds before a worker that died young is replaced
+STEADY: Final = 2.0  # seconds; while a worker is older, deaths of others do not end the service
 
 # What the kernel does with a response that its client does not read (socket(7), tcp(7)). Connections inherit
 # both options from the listening socket. docs/decisions/0013-slow-readers-and-senders.md gives the reasons.
@@ -53,11 +55,6 @@ class SignalEvent:
 
     def clear(self) -> None:
         """Do nothing: `wait` has taken the signal. One that came later must not be lost."""
-
-    def take_wake(self) -> None:
-        """Forget a `set` that no `wait` has taken yet."""
-        if WAKE in signal.sigpending():
-            signal.sigwait({WAKE})
 
     def wait(self) -> None:
         """Wait for `set` or a signal, and handle all signals.
@@ -177,11 +174,11 @@ class Server(MPServer):
     def _has_started(self, worker: WorkerProcess) -> bool:
         """Wait for a worker's signal that it has started; not after its end, START_MAX or a stop signal."""
         until = time.monotonic() + START_MAX
-        while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & {WAKE, *STOP}:
-            _pause(START_CHECK)
-        started = WAKE in signal.sigpending() and worker.is_alive()
-        self.main_loop_interrupt.take_wake()
-        return started
+        while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & STOP:
+            wake = signal.sigtimedwait({WAKE}, START_CHECK)
+            if wake is not None and wake.si_pid == worker.inner.pid:
+                return True
+        return False
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
@@ -189,7 +186,11 @@ class Server(MPServer):
         for worker in (self.wrks[index] for index in workers):
             self.restarts += 1
             log.error("worker replaced", pid=worker.inner.pid, cause=_cause(worker), restarts=self.restarts)
+            if time.monotonic() - worker.birth < STEADY:
+                _pause(RESPAWN_PAUSE)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        if any(worker.is_alive() and time.monotonic() - worker.birth > STEADY for worker in self.wrks):
+            self.respawned_wrks.clear()  # otherwise granian stops at the next death of such a worker
         self.after_replacing()
 
     def _drain(self) -> None:
