@@ -7,6 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=# else each process of the tests compiles all o
 WORKERS ?= 5# more than processors: most tests wait for a server to start, or for a time limit to be over
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
 QUIET_FILES = $(shell grep -rl --include='test_*.py' 'mark\.quiet' tests)# to collect all others takes as long as these tests of `make unit`
+SERVER_FILES = $(shell grep -rlE --include='test_*.py' '^pytestmark = .*mark\.server' tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate dist openapi bench bench-growth lock clean
@@ -38,7 +39,7 @@ screenshots: .venv/.complete web ## show the page in every state, narrow and wid
 	@$(BIN)/python -m tests.support.screenshots
 
 unit: .venv/.complete ## run the tests that need no server
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) auto -m "not server and not quiet"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) auto -m "not server and not quiet" $(SERVER_FILES:%=--ignore=%)
 	@$(BIN)/python -m pytest -q -m "quiet and not server" $(QUIET_FILES)
 
 pythons: .venv/.complete ## run those tests on each other Python from 3.11 on that this machine has

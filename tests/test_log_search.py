@@ -1,5 +1,6 @@
 """The search of the logs finds planted values of each kind, and makes the run fail."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,13 +112,11 @@ def test_a_run_fails_only_if_one_of_its_log_lines_is_private(
             "-m",
             "pytest",
             "-q",
-            "-p",
-            "tests.support.log_search_hooks",
-            "-n",
-            workers,
+            *("-p", "tests.support.log_search_hooks", "-p", "xdist", "-n", workers),
             str(test),
         ],
         cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # to load them takes seconds
         capture_output=True,
         text=True,
         check=False,
