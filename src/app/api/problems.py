@@ -204,6 +204,9 @@ TASK_EXISTS: Final = Problem(
     "was written. Leave the header out, or send `If-Match` with the ETag of the task that you read.",
 )
 
+NOT_CHANGED: Final = {MissingVersions: PRECONDITION_REQUIRED, NoTask: TASK_EXISTS}
+"""The problems of expectations that a task does not meet, although it was not changed."""
+
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
 MISTAKES: Final[Mapping[domain.Mistake, str]] = {
@@ -239,7 +242,6 @@ class InvalidRequest(Exception):
     """The request is invalid; `errors` has all validation errors."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__()
         self.errors = tuple(errors)
 
 
@@ -285,7 +287,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
         case domain.RetryLater(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
-            problem = _problem_of_precondition(expected)
+            problem = NOT_CHANGED.get(type(expected), problem)
             headers["etag"] = f'"{version}"'
             detail = _explain_tags(expected.sent) if isinstance(expected, ForeignTags) else ""
         case domain.Unavailable(reason=reason, retry_after=seconds):
@@ -302,16 +304,6 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
     if error.operation is not None:
         errors, detail = [FieldError(f"/operations/{error.operation}", detail or problem.title)], ""
     return ProblemResponse(context_of(request.scope), problem, headers, errors=errors, detail=detail)
-
-
-def _problem_of_precondition(expected: frozenset[int]) -> Problem:
-    """Return the problem for a task that has none of the expected versions.
-
-    If `If-Match` was missing, or the task was expected not to exist, the reason is not a change.
-    """
-    if isinstance(expected, MissingVersions):
-        return PRECONDITION_REQUIRED
-    return TASK_EXISTS if isinstance(expected, NoTask) else PROBLEMS[domain.TaskChanged]
 
 
 def _explain_tags(sent: str) -> str:

@@ -88,10 +88,9 @@ class Server(MPServer):
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
 
     def _init_shared_socket(self) -> None:
-        """Listen once, for all workers.
+        """Listen once, for all workers, so that no connection is refused while a worker is replaced.
 
-        By default, on Linux, each worker of granian listens by itself. Then connections are refused while one
-        worker has ended and the next has not started, and those that an ended worker did not accept are cut.
+        By default, on Linux, each worker of granian listens by itself.
         """
         holder = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
         self._shd = holder  # type: ignore[assignment]  # granian declares None
@@ -104,12 +103,9 @@ class Server(MPServer):
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop, after a stop signal or because a worker died again within seconds.
 
-        After a stop signal each worker first adds `connection: close` to its responses for a moment, also
-        without a shutdown delay. Otherwise a client may send a request on a connection that the worker is
-        closing, and cannot know whether it ran. If the signal was sent to the whole process group, workers
-        end by themselves: that is no error.
-
-        After a worker died again, log that as the cause.
+        After a stop signal each worker first adds `connection: close` to its responses, for NOTICE at least.
+        Otherwise a client may send a request on a connection that the worker is closing, and cannot know
+        whether it ran. If the whole process group got the signal, workers end by themselves: no error.
         """
         if self.interrupt_signal:
             self._drain()

@@ -14,7 +14,7 @@ T = TypeVar("T")
 ROOT: Final = 0  # root can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
 ENV_FILE: Final = "ENV_FILE"  # passes `--env-file` to workers
-ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # shows workers what the main process read and accepted
+ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # passes the variables that the main process accepted to workers
 
 
 class SettingsError(Exception):
@@ -47,22 +47,14 @@ def pass_to_workers(variables: Mapping[str, str]) -> None:
 
 
 def read_env_file() -> dict[str, str]:
-    """Return the variables of `ENV_FILE` or `.env`. A worker gets what its main process accepted.
-
-    Raises:
-        SettingsError: as in `environment`.
-    """
+    """Return the variables of `ENV_FILE` or `.env`. A worker gets what its main process accepted."""
     if accepted := os.environ.get(ACCEPTED):
         return dict(json.loads(accepted))
     return read_env_file_anew()
 
 
 def read_env_file_anew() -> dict[str, str]:
-    """Return the variables that the file has now. The last value of a name counts.
-
-    Raises:
-        SettingsError: as in `environment`.
-    """
+    """Return the variables that the file has now. The last value of a name counts."""
     _, lines = _read_lines()
     return {line.key: line.value for line in lines if line.key and line.value is not None}
 

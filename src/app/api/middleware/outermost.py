@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
 from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody, body_event
-from app.api.context import AppState, RequestContext, answer_as_get, make_context
+from app.api.context import AppState, RequestContext, make_context
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
 from app.api.middleware.telemetry import Telemetry
@@ -148,10 +148,12 @@ class Edge:
             origin = context.headers.get(b"origin")
             preflight = b"access-control-request-method" in context.headers
             more = self._cors.preflight(origin, methods) if preflight and origin else []
-            await send_no_content(answer, [(b"allow", methods.encode()), *more])
+            allow = [(b"allow", methods.encode()), *more]
+            await answer({"type": "http.response.start", "status": 204, "headers": allow})
+            await answer(body_event(b"", more=False))
         else:
             if context.method == "HEAD":
-                answer_as_get(scope)
+                scope["method"] = "GET"  # Litestar then calls the handler of GET
             await self.litestar(scope, receive, answer)
 
     def _has_allowed_host(self, context: RequestContext) -> bool:
@@ -183,9 +185,3 @@ def _is_large(start: Message) -> bool:
 
 async def _do_nothing() -> None:
     pass
-
-
-async def send_no_content(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-    """Send 204 with headers and no body."""
-    await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": headers})
-    await send(body_event(b"", more=False))
