@@ -34,8 +34,7 @@ class Change(Struct, frozen=True):
 
     id: Annotated[UUID, Meta(description="The id of the task")]
     task: Annotated[
-        Task | None,
-        Meta(description="As it is now, also in the trash; null: deleted permanently"),
+        Task | None, Meta(description="As it is now, also in the trash; null: deleted permanently")
     ]
 
 
@@ -59,8 +58,7 @@ class TagCount(Struct, frozen=True):
     """The number of tasks with a tag, ignoring case."""
 
     tag: Annotated[
-        str,
-        Meta(description="The tag, in one of the spellings that the person used", max_length=TAG_MAX),
+        str, Meta(description="The tag, in one of the spellings that the person used", max_length=TAG_MAX)
     ]
     open: Count
     done: Count

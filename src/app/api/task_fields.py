@@ -118,11 +118,7 @@ TASK_FIELDS: Final[Mapping[str, TaskField]] = {
         type=Schema(type=[STRING, NULL], max_length=DESCRIPTION_MAX),
         examples=["The fern too"],
     ),
-    "completed": TaskField(
-        read=read_boolean,
-        type=Schema(type=OpenAPIType.BOOLEAN),
-        examples=[False],
-    ),
+    "completed": TaskField(read=read_boolean, type=Schema(type=OpenAPIType.BOOLEAN), examples=[False]),
     "due": TaskField(
         read=_read_due,
         type=Schema(

@@ -88,11 +88,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 context.end_turn()  # a client may read the response slowly
-                message["headers"] = [
-                    *message["headers"],
-                    *extra,
-                    *rate_limit_headers(context.rate_limit),
-                ]
+                message["headers"] = [*message["headers"], *extra, *rate_limit_headers(context.rate_limit)]
                 if method != "HEAD" and _is_large(message):
                     delayed_start = message
                     return _do_nothing()

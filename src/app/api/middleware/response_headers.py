@@ -119,11 +119,7 @@ def rate_limit_headers(quota: QuotaState | None) -> Headers:
     """Return `RateLimit-Policy` and `RateLimit`: requests left in this window, and seconds until the next."""
     if quota is None:
         return []
-    field = b'"%s";r=%d;t=%d' % (
-        quota.policy.name.encode(),
-        max(quota.remaining, 0),
-        quota.reset,
-    )
+    field = b'"%s";r=%d;t=%d' % (quota.policy.name.encode(), max(quota.remaining, 0), quota.reset)
     return [_rate_limit_policy(quota.policy), (b"ratelimit", field)]
 
 

@@ -101,9 +101,7 @@ def add_errors(operation: Operation, method: str, path: str) -> None:
         description, _, headers = ERRORS[status]
         media = OpenAPIMediaType(schema=Reference("#/components/schemas/Problem"), examples=_named(shown))
         operation.responses[str(status)] = OpenAPIResponse(
-            description=description,
-            headers=headers_of(headers, counted=True),
-            content={PROBLEM_JSON: media},
+            description=description, headers=headers_of(headers, counted=True), content={PROBLEM_JSON: media}
         )
 
 

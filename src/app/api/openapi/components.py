@@ -93,10 +93,7 @@ COMPONENTS: Final[dict[str, Schema]] = {
         description=f"JSON Merge Patch (RFC 7396): null clears {', '.join(_CLEARABLE)} and {_LAST_CLEARABLE}",
     ),
     "Move": Schema(
-        **_OBJECT,
-        properties={"before": _ANOTHER, "after": _ANOTHER},
-        min_properties=1,
-        max_properties=1,
+        **_OBJECT, properties={"before": _ANOTHER, "after": _ANOTHER}, min_properties=1, max_properties=1
     ),
     "Completion": Schema(**_OBJECT, properties={"completed": _FIELDS["completed"]}, required=["completed"]),
     "Batch": Schema(**_OBJECT, properties={"operations": _OPERATIONS}, required=["operations"]),

@@ -38,9 +38,7 @@ def document_of(handlers: Sequence[Any], version: str) -> Document:
     @lru_cache
     def document() -> dict[str, Any]:
         generated = Litestar(
-            route_handlers=handlers,
-            openapi_config=_config(version),
-            logging_config=None,
+            route_handlers=handlers, openapi_config=_config(version), logging_config=None
         ).openapi_schema
         schemas = generated.components.schemas = generated.components.schemas or {}
         schemas.update(COMPONENTS)
@@ -98,6 +96,6 @@ def _config(version: str) -> OpenAPIConfig:
                 "bearer": SecurityScheme(
                     type="http", scheme="bearer", bearer_format="JWT", description="Better Auth's JWT"
                 )
-            },
+            }
         ),
     )

@@ -71,16 +71,8 @@ Example = type[domain.DomainError] | Problem | HTTPStatus
 """What an example shows: the problem of an error, a problem, or the problem of a status."""
 
 ERRORS: Final[Mapping[int, tuple[str, Mapping[str, Example], tuple[str, ...]]]] = {
-    400: (
-        "The request is not valid; `errors` has every error",
-        {"example": domain.InvalidTask},
-        (),
-    ),
-    401: (
-        "No token, or one that is not valid",
-        {"example": domain.NotAuthenticated},
-        ("WWW-Authenticate",),
-    ),
+    400: ("The request is not valid; `errors` has every error", {"example": domain.InvalidTask}, ()),
+    401: ("No token, or one that is not valid", {"example": domain.NotAuthenticated}, ("WWW-Authenticate",)),
     403: ("The path names another person's list", {"example": domain.NotYours}, ()),
     404: ("No such task for this owner", {"example": domain.TaskNotFound}, ()),
     406: (
@@ -88,11 +80,7 @@ ERRORS: Final[Mapping[int, tuple[str, Mapping[str, Example], tuple[str, ...]]]] 
         {"example": HTTPStatus.NOT_ACCEPTABLE},
         (),
     ),
-    408: (
-        "The body did not arrive in time",
-        {"example": HTTPStatus.REQUEST_TIMEOUT},
-        ("Connection",),
-    ),
+    408: ("The body did not arrive in time", {"example": HTTPStatus.REQUEST_TIMEOUT}, ("Connection",)),
     409: (
         "The current state does not allow the operation",
         {

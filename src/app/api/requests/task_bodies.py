@@ -85,9 +85,7 @@ async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     return _changes(errors, target, errors.members(content, READERS, null_values=CLEARED))
 
 
-async def read_completion(
-    request: TaskRequest,
-) -> tuple[TaskTarget, bool | None, IdempotentRequest | None]:
+async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None, IdempotentRequest | None]:
     """Read whether to complete a task. None, from an empty body, `{}` or `null`: toggle it."""
     errors = ErrorCollector(request)
     target = _target(request, errors)
