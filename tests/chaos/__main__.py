@@ -17,7 +17,7 @@ from tests.chaos.background import running_background
 from tests.chaos.clusters import Cluster, temporary_folder
 from tests.chaos.harness import Harness
 from tests.chaos.judge import judge
-from tests.chaos.report import Result, aligned, document
+from tests.chaos.report import Result, aligned, write_document
 from tests.chaos.scenario import SCENARIOS, Scenario
 from tests.chaos.small_disk import NotHere
 
@@ -40,8 +40,8 @@ def main() -> int:
     options.add_argument("--document", action="store_true", help="write the table to docs/faults.md")
     chosen = options.parse_args()
     scenarios.load()
-    every = [name for name in SCENARIOS if not (chosen.short and name in LONG_ONLY)]
-    names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or every
+    all_names = [name for name in SCENARIOS if not (chosen.short and name in LONG_ONLY)]
+    names = [name for name in os.environ.get("FAULTS", "").split(",") if name] or all_names
     if unknown := [name for name in names if name not in SCENARIOS]:
         sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}\n")
         return 2
@@ -57,12 +57,11 @@ def main() -> int:
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     chosen.results.write_text(json.dumps(written, indent=1) + "\n")
     if chosen.document:
-        document(where, results)
-    kept = sum(result.passed for result in results)
-    say(f"\n{kept} of {len(results)} scenarios passed. {chosen.results} has every figure.")
-    return int(
-        any(not result.passed and not (result.skipped and "CI" not in os.environ) for result in results)
-    )
+        write_document(where, results)
+    passed = sum(result.passed for result in results)
+    say(f"\n{passed} of {len(results)} scenarios passed. {chosen.results} has every figure.")
+    may_skip = "CI" not in os.environ
+    return int(any(not result.passed and not (result.skipped and may_skip) for result in results))
 
 
 def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:

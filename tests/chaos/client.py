@@ -24,8 +24,10 @@ class Client:
     ) -> tuple[str, dict[str, str], Any]:
         """Return status, headers and body; `refused` and `broken` have neither headers nor body."""
         sent = b"" if body is None else json.dumps(body).encode()
-        kind = f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n" if sent else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{kind}\r\n"
+        of_body = f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n" if sent else ""
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{of_body}\r\n"
+        )
         try:
             reader, writer = await self._connected()
         except OSError:
@@ -59,9 +61,10 @@ class Client:
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], Any]:
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
     }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return first[9:12], headers, json.loads(body) if body else None
+    status = status_line.split(" ")[1]
+    return status, headers, json.loads(body) if body else None

@@ -23,10 +23,10 @@ class Cluster:
         self._folder = folder / "cluster"
         self._stack = ExitStack()
         self._shared: PostgresServer | None = None
-        self._made = PostgresServer(self._folder, durable=False)
-        self._made.start()
-        asyncio.run(upgrade(DatabaseAddress.parse(self._made.url)))
-        self._made.stop()
+        self._template = PostgresServer(self._folder, durable=False)
+        self._template.start()
+        asyncio.run(upgrade(DatabaseAddress.parse(self._template.url)))
+        self._template.stop()
 
     def __enter__(self) -> Self:
         """Return the object itself."""
@@ -49,12 +49,14 @@ class Cluster:
 
     @contextmanager
     def copy(self, folder: Path, *through: str) -> Iterator[PostgresServer]:
-        """Start a copy; after the block stop it and delete its data."""
+        """Start a copy, in this folder; after the block stop it and delete its data.
+
+        `through` is the beginning of the server's command, for example of one that changes its environment.
+        """
         server = PostgresServer(folder, durable=False, settings=SETTINGS)
         shutil.copy(self._folder / "postgres.password", folder)
-        subprocess.run(
-            ["/bin/cp", "-a", str(self._made.data), str(server.data)], check=True
-        )  # keeps the files' owners
+        copy_with_owners = ["/bin/cp", "-a", str(self._template.data), str(server.data)]
+        subprocess.run(copy_with_owners, check=True)
         server.through = through
         try:
             server.start()

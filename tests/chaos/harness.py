@@ -1,7 +1,7 @@
 """The environment of a scenario: PostgreSQL, a service with its own database, people who use it, and the fault."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +21,13 @@ from tests.chaos.load import Load
 from tests.conftest import environment_for
 from tests.support.people import TRUST
 from tests.support.servers.service import Service, serving
+from tests.support.waiting import wait_until
 
 PEOPLE: Final = 8
 WARM: Final = 5  # requests of each person that warm up a new process
 BEFORE: Final = 1.0  # seconds of work before the fault
 AFTER: Final = 1.5  # seconds of work after it
-NOTHING: Final[Mapping[str, str]] = {}
-READY_WITHIN: Final = 20.0  # seconds
+NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
 class Harness:
@@ -64,16 +64,16 @@ class Harness:
 
     @contextmanager
     def serving(
-        self, url: str = "", settings: Mapping[str, str] = NOTHING, *, folder: str = "."
+        self, url: str = "", settings: Mapping[str, str] = NO_SETTINGS, *, folder: str = "."
     ) -> Iterator[Service]:
-        """Start a service on the scenario's database, directly or through a proxy."""
+        """Start a service on the scenario's database; `url` is that of a proxy or pooler in front of the database."""
         place = self.folder / folder
         place.mkdir(exist_ok=True)
         env = environment_for(url or self.database_url, RATE_LIMIT="off", LOG_LEVEL="warning") | dict(
             settings
         )
         if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
-            del env["BETTER_AUTH_SECRET"]  # it signs the tokens of other scenarios
+            del env["BETTER_AUTH_SECRET"]  # this scenario's tokens are signed with keys
         with serving(env, place) as service:
             yield service
 
@@ -87,7 +87,10 @@ class Harness:
         after: float = AFTER,
         **how: Any,
     ) -> Iterator[Load]:
-        """Let people send requests before, during and after the block; then check their ledgers."""
+        """Let people send requests before, during and after the block; then check their ledgers.
+
+        `tokens` has a token for each person, by user id; `after` are the seconds of work after the block.
+        """
         port = service if isinstance(service, int) else port_of(service)
         tokens = tokens or {owner: token(owner) for owner in new_people(people)}
         self.load = load = Load(port, tokens, **how)
@@ -116,7 +119,7 @@ class Harness:
             self.record.healed = time.monotonic()
 
     def promise(self, kept: bool, sentence: str) -> None:  # noqa: FBT001 - a fact, not an option
-        """Fail the scenario if its own promise was not kept. The sentence says what was observed."""
+        """Fail the scenario if a requirement of its own was not kept. The sentence says what was observed."""
         if not kept:
             self.record.broken.append(sentence)
         self.notes.append(sentence)
@@ -139,16 +142,6 @@ def token(owner: str) -> str:
 def port_of(service: Service) -> int:
     """Return the port at which a service listens."""
     return urlsplit(service.url).port or 0
-
-
-def wait_until(is_true: Callable[[], bool], *, seconds: float = READY_WITHIN, pause: float = 0.02) -> float:
-    """Wait until a condition is true; return how long it took, in seconds."""
-    start = time.monotonic()
-    while not is_true():
-        if time.monotonic() - start > seconds:
-            raise TimeoutError(f"the condition was not true within {seconds:g} s")
-        time.sleep(pause)
-    return time.monotonic() - start
 
 
 def is_up(url: str, path: str = "/health") -> bool:

@@ -25,12 +25,10 @@ class Allowed:
     slowest: float  # longest time of a response
     back: float = 0.0  # time after the end of the fault; then every response must be 2xx
     answers: frozenset[str] = EXPECTED
-    share_before: float | None = (
-        1.0  # least share before the fault; None if the fault is there from the start
-    )
+    share_before: float | None = 1.0  # least share before the fault; None: there is no time before it
     share_during: float = 0.0  # least share during the fault
     share_of_reads: float = 0.0  # least share of reads during the fault
-    nothing_new_from: float | None = None  # from this time of the fault on, creations must fail
+    nothing_new_from: float | None = None  # time since the begin of the fault; then creations must fail
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Record:
     """The observations during one scenario."""
 
     answers: list[Answer]
-    began: float  # start of the fault; all four in seconds of the monotonic clock
+    began: float  # start of the fault; all four times are in seconds of the monotonic clock
     healed: float  # end of the fault
     start: float  # start of the load
     end: float  # end of the load
@@ -83,12 +81,12 @@ def judge(record: Record, allowed: Allowed) -> Verdict:
         slowest=max((each.took for each in answers), default=0.0),
         lost=record.findings.lost,
         twice=record.findings.twice,
-        reasons=[*record.broken, *_broken_by(record.findings)],
+        reasons=[*record.broken, *_differences(record.findings)],
     )
     reasons = verdict.reasons
     if allowed.share_before is not None:
-        reasons += _too_little("before", before, allowed.share_before)
-    reasons += _too_little("after", after, 1.0)
+        reasons += _too_few_2xx("before", before, allowed.share_before)
+    reasons += _too_few_2xx("after", after, 1.0)
     if (share := verdict.during) is not None and share < allowed.share_during:
         reasons.append(f"{share:.1%} were 2xx during, not {allowed.share_during:.1%}")
     reads = share_2xx([each for each in during if each.kind not in WRITES])
@@ -112,7 +110,7 @@ def longest_outage(answers: Sequence[Answer], start: float, end: float) -> float
     return max(later - sooner for sooner, later in pairwise(moments))
 
 
-def _too_little(when: str, answers: list[Answer], wanted: float) -> list[str]:
+def _too_few_2xx(when: str, answers: list[Answer], wanted: float) -> list[str]:
     if len(answers) < FEW:
         return [f"only {len(answers)} requests {when}: this shows nothing"]
     share = share_2xx(answers) or 0.0
@@ -125,11 +123,12 @@ def _created_anyway(record: Record, since: float) -> list[str]:
     if len(creating) < FEW:
         return [f"only {len(creating)} tasks to be created during: this shows nothing"]
     created = sum(each.is_2xx for each in creating)
-    real = created <= len(creating) * CREATED_MAX
-    return [] if real else [f"{created} of {len(creating)} tasks were created during: there was no fault"]
+    if created <= len(creating) * CREATED_MAX:
+        return []
+    return [f"{created} of {len(creating)} tasks were created during: there was no fault"]
 
 
-def _broken_by(findings: Findings) -> list[str]:
+def _differences(findings: Findings) -> list[str]:
     named = {
         "lost": "acknowledged writes lost",
         "twice": "writes done twice",

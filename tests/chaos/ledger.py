@@ -1,8 +1,7 @@
 """Compares one person's acknowledged writes with the rows that exist at the end.
 
-Each write is acknowledged (2xx), refused (reported as not done: 4xx, a plain 503, or nothing was sent) or unknown (the
-connection broke, or the service says so). Acknowledged writes must be there, refused ones must not, and nothing may be there
-twice.
+Each write is acknowledged (2xx), unknown (the connection broke, the service says so, or 500) or refused (any other
+status, or nothing was sent). Acknowledged writes must be there, refused ones must not, and nothing may be there twice.
 """
 
 from collections import Counter
@@ -35,9 +34,9 @@ class Findings:
     strangers: int = 0  # somebody else's
     sentences: list[str] = field(default_factory=list)  # one sentence each
 
-    def add(self, what: str, sentence: str, count: int = 1) -> None:
-        """Count one finding."""
-        setattr(self, what, getattr(self, what) + count)
+    def add(self, kind: str, sentence: str, count: int = 1) -> None:
+        """Add to a count, which `kind` names, and keep the sentence that describes the finding."""
+        setattr(self, kind, getattr(self, kind) + count)
         self.sentences.append(sentence)
 
 
@@ -49,8 +48,8 @@ class Ledger:
         self.findings = Findings()
         self.open: dict[str, Entry] = {}  # tasks that are not deleted, by id
         self.closed: dict[str, Entry] = {}  # tasks that are deleted or perhaps deleted, by id
-        self._perhaps: set[str] = set()  # titles of creations with an unknown outcome
-        self._refused: set[str] = set()
+        self._unknown: set[str] = set()  # titles of creations with an unknown outcome
+        self._refused: set[str] = set()  # titles of refused creations
 
     def created(self, title: str, status: str, task: Any) -> None:
         """Note a creation."""
@@ -58,7 +57,7 @@ class Ledger:
             self.open[task["id"]] = Entry(title)
             self._check_owner(task)
         else:
-            (self._perhaps if _perhaps(status) else self._refused).add(title)
+            (self._unknown if _is_unknown(status) else self._refused).add(title)
 
     def toggled(self, task_id: str, status: str, task: Any) -> None:
         """Note a toggle. Each acknowledged toggle must have a new version."""
@@ -68,14 +67,14 @@ class Ledger:
                 self.findings.add("lost", f"version {entry.newest} of {entry.title} was seen, and forgotten")
             entry.toggled += 1
             self._note_version(entry, task)
-        elif _perhaps(status):
+        elif _is_unknown(status):
             entry.perhaps_toggled += 1
         else:
             entry.refused_toggles += 1
 
     def deleted(self, task_id: str, status: str) -> None:
         """Note a deletion."""
-        if status == "204" or _perhaps(status):
+        if status == "204" or _is_unknown(status):
             entry = self.closed[task_id] = self.open.pop(task_id)
             entry.deleted = "yes" if status == "204" else "perhaps"
 
@@ -118,22 +117,22 @@ class Ledger:
                 self.findings.add("twice", f"{title} is there {count} times", count - 1)
             if title in self._refused:
                 self.findings.add("denied", f"{title} was refused, and is there")
-            elif title not in known and title not in self._perhaps:
+            elif title not in known and title not in self._unknown:
                 self.findings.add("strangers", f"{title} was never requested by {self.owner}")
 
     def _count_toggles(self, entry: Entry, task: Any) -> None:
-        there = task["version"] - 1
-        if there < entry.toggled:
-            self.findings.add("lost", f"{entry.title}: {entry.toggled} toggles acknowledged, {there} there")
-        more = max(0, there - entry.toggled - entry.perhaps_toggled)
-        if denied := min(more, entry.refused_toggles):
+        done = task["version"] - 1
+        if done < entry.toggled:
+            self.findings.add("lost", f"{entry.title}: {entry.toggled} toggles acknowledged, {done} there")
+        unexplained = max(0, done - entry.toggled - entry.perhaps_toggled)
+        if denied := min(unexplained, entry.refused_toggles):
             self.findings.add(
                 "denied", f"{entry.title}: {denied} toggles were refused, and are there", denied
             )
-        if twice := more - denied:
+        if twice := unexplained - denied:
             self.findings.add("twice", f"{entry.title}: {twice} toggles more than were requested", twice)
-        if task["completed"] != bool(there % 2):
-            self.findings.add("lost", f"{entry.title}: version {there + 1} and completed do not agree")
+        if task["completed"] != bool(done % 2):
+            self.findings.add("lost", f"{entry.title}: version {done + 1} and completed do not agree")
 
     def _note_version(self, entry: Entry, task: Any) -> None:
         entry.newest = max(entry.newest, task["version"])
@@ -144,5 +143,5 @@ class Ledger:
             self.findings.add("strangers", f"{self.owner} was shown a task of {task['user_id']}")
 
 
-def _perhaps(status: str) -> bool:
+def _is_unknown(status: str) -> bool:
     return status in (BROKEN, UNKNOWN, "500")

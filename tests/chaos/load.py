@@ -29,8 +29,11 @@ class Person:
     async def do_something(self) -> None:
         """Send one request of a random kind."""
         kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
-        if kind in ("create", "list") or not self.ledger.open:
-            await self.create() if kind != "list" else await self.read_list()
+        if kind == "list":
+            await self.read_list()
+            return
+        if kind == "create" or not self.ledger.open:
+            await self.create()
             return
         task_id = self._chance.choice(list(self.ledger.open))
         match kind:
@@ -43,7 +46,7 @@ class Person:
                 self.ledger.deleted(task_id, status)
 
     async def create(self) -> None:
-        """Create a task that nobody else has."""
+        """Create a task with a title that no other task has."""
         title = f"{self.ledger.owner} {uuid4().hex}"
         self.ledger.created(title, *await self._ask("create", "POST", "", {"title": title}))
 
@@ -53,8 +56,8 @@ class Person:
         if status == "200":
             self.ledger.listed(tasks)
 
-    async def everything(self, query: str) -> list[Any]:
-        """Return all tasks, page after page."""
+    async def all_tasks(self, query: str) -> list[Any]:
+        """Return the tasks of all pages of a list."""
         path, found = f"/api/me/tasks?{query}", []
         while path:
             status, headers, tasks = await self.client.ask("GET", path, self.token)
@@ -67,7 +70,7 @@ class Person:
     async def audit(self) -> Findings:
         """Compare the ledger with the list and the trash."""
         return self.ledger.audit(
-            await self.everything("limit=100"), await self.everything("limit=100&trashed=true")
+            await self.all_tasks("limit=100"), await self.all_tasks("limit=100&trashed=true")
         )
 
     async def _ask(self, kind: str, method: str, path: str, body: Any = None) -> tuple[str, Any]:

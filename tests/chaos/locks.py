@@ -1,10 +1,11 @@
-"""A database lock held by another connection."""
+"""Locks the table of tasks from another connection."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.chaos.harness import Harness, wait_until
+from tests.chaos.harness import Harness
+from tests.support.waiting import wait_until
 
 HELD = "SELECT count(*) FROM pg_locks WHERE granted AND relation = 'tasks'::regclass AND mode = '{}Lock'"
 

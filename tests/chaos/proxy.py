@@ -16,7 +16,7 @@ DRIP: Final = 0.05  # seconds for each byte
 class Proxy:
     """Connects its clients to its targets in turn.
 
-    `behaviour` is `pass`; `hold` (forwards nothing); `drip` (forwards replies byte by byte) or `mute` (drops replies).
+    `behaviour` is `pass`, `hold` (forwards nothing), `drip` (forwards replies byte by byte) or `mute` (drops replies).
     """
 
     targets: list[int]  # ports
@@ -40,24 +40,26 @@ class Proxy:
     async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect a client to a target, and forward bytes in both directions."""
         try:
-            there = await asyncio.open_connection("127.0.0.1", next(self._turns))
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", next(self._turns))
         except (OSError, StopIteration):
             writer.close()
             return
-        self._ends |= {writer, there[1]}
-        await asyncio.gather(self._pass_on(reader, there[1]), self._pass_on(there[0], writer, back=True))
-        self._ends -= {writer, there[1]}
+        self._ends |= {writer, far_writer}
+        await asyncio.gather(
+            self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, is_reply=True)
+        )
+        self._ends -= {writer, far_writer}
 
     async def _pass_on(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, back: bool = False
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, is_reply: bool = False
     ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
                 while self.behaviour == "hold":  # noqa: ASYNC110 - a test switches it
                     await asyncio.sleep(0.01)
-                if back and self.behaviour == "mute":
+                if is_reply and self.behaviour == "mute":
                     continue
-                while back and self.behaviour == "drip" and data:
+                while is_reply and self.behaviour == "drip" and data:
                     target.write(data[:1])
                     data = data[1:]
                     await asyncio.sleep(DRIP)

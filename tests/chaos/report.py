@@ -66,8 +66,11 @@ def cells(result: Result) -> tuple[str, ...]:
     return (result.title, statuses, *shares, outage, slowest, str(verdict.lost), str(verdict.twice), word)
 
 
-def document(where: str, played: list[Result]) -> None:
-    """Write the table into the document, and below it the failures and the notes."""
+def write_document(where: str, played: list[Result]) -> None:
+    """Write the table into docs/faults.md, and below it the failures and the notes.
+
+    `where` names the machine, the commit and the time.
+    """
     lines = [HEAD, tuple("---" for _ in HEAD), *map(cells, played)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     failed = [f"- **{each.title}**: {'; '.join(each.reasons)}" for each in played if not each.passed]
@@ -79,7 +82,7 @@ def document(where: str, played: list[Result]) -> None:
 
 
 def aligned(results: Iterable[Result]) -> str:
-    """Write the table for a terminal."""
+    """Return the table as text with aligned columns, for a terminal."""
     rows = [HEAD, *map(cells, results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     return "\n".join(

@@ -24,7 +24,7 @@ class Scenario:
 def scenario(
     title: str, allowed: Allowed, *, name: str = "", own_server: bool = False
 ) -> Callable[[Callable[[Harness], None]], Callable[[Harness], None]]:
-    """Add a function to the table, under `name` or the name of the function."""
+    """Return a decorator that adds a function to `SCENARIOS`, under `name` or the name of the function."""
 
     def add(play: Callable[[Harness], None]) -> Callable[[Harness], None]:
         named = name or play.__name__.replace("_", "-")

@@ -23,8 +23,8 @@ class NotHere(Exception):
     """The machine does not allow a scenario; the message gives the reason."""
 
 
-def in_a_small_place(folder: Path) -> tuple[str, ...]:
-    """Return the command, to put before a server's command, that gives it such a file system at this folder.
+def command_with_small_disk(folder: Path) -> tuple[str, ...]:
+    """Return the beginning of a server's command: it mounts a small file system at this folder, for the server only.
 
     Raises:
         NotHere: this machine does not allow it.

@@ -10,41 +10,49 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from dev.postgres import PostgresServer
+from tests.support.page_states import TOKEN_LIFETIME, UNTIL_RENEWAL
 from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
 
 pytestmark = pytest.mark.server
 
-KEPT = """async () => JSON.stringify([
+STORED_BY_PAGE = """async () => JSON.stringify([
   {...localStorage}, {...sessionStorage}, document.cookie, location.href, history.state,
   (await indexedDB.databases()).map(({name}) => name), await caches.keys()
 ])"""
-SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
+COUNT_SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
 }).observe({type: "layout-shift", buffered: true}); }"""
 
 
-def listening(page: Page) -> tuple[list[str], list[str]]:
-    """Return the page's requests and errors from now on."""
-    requested, complaints = list[str](), list[str]()
-    page.on("request", lambda request: requested.append(request.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    return requested, complaints
+def recorded_urls(page: Page) -> list[str]:
+    """Return a list to which the URL of each later request of the page is added."""
+    urls = list[str]()
+    page.on("request", lambda request: urls.append(request.url))
+    return urls
 
 
-async def assert_no_token_is_kept(page: Page, requested: list[str]) -> None:
-    kept = await page.evaluate(KEPT)
-    assert "eyJ" not in kept
-    assert "session_token" not in kept
-    assert not any("eyJ" in url or "token=" in url for url in requested)
+def recorded_errors(page: Page) -> list[str]:
+    """Return a list to which each later error of the page or its console is added."""
+    errors = list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    return errors
+
+
+async def assert_no_token_is_stored(page: Page, urls: list[str]) -> None:
+    """Fail if the page has stored a token, or has sent one in a URL."""
+    stored = await page.evaluate(STORED_BY_PAGE)
+    assert "eyJ" not in stored  # as each JWT begins
+    assert "session_token" not in stored
+    assert not any("eyJ" in url or "token=" in url for url in urls)
 
 
 async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_sees_them(
     site: Site, page: Page, browser: Browser
 ) -> None:
-    requested, complaints = listening(page)
+    urls, errors = recorded_urls(page), recorded_errors(page)
     ann = await Visitor.signed_up(page, site)
-    await assert_no_token_is_kept(page, requested)
+    await assert_no_token_is_stored(page, urls)
 
     await ann.add("Water the plants", "Call the dentist", "Read a book")
     assert await ann.titles() == ["Read a book", "Call the dentist", "Water the plants"]
@@ -62,7 +70,7 @@ async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_s
     assert await ann.titles() == ["Read a book", "Call the dentist on Tuesday"]
     await ann.show("Done")
     await expect(ann.checkbox("Water the plants")).to_be_checked()
-    await assert_no_token_is_kept(page, requested)
+    await assert_no_token_is_stored(page, urls)
 
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
@@ -73,7 +81,9 @@ async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_s
         bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
         await bob.show("All")
         await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()
-    assert [message for message in complaints if "401" not in message] == []
+    assert [
+        error for error in errors if "401" not in error
+    ] == []  # the page requests a token before anybody is signed in
 
 
 async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_cached_forever(
@@ -101,7 +111,7 @@ async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_ca
     assert "content-encoding" not in packed["identity"].headers
 
 
-async def test_a_person_can_use_search_tags_the_trash_and_the_manual_order(site: Site, page: Page) -> None:
+async def test_a_person_can_use_search_the_trash_and_the_manual_order(site: Site, page: Page) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Water the plants", "Water the fern", "Buy milk")
 
@@ -131,28 +141,27 @@ FOCUS_NEW_TASK_WHEN_SAVED = """
     new MutationObserver((_, watching) => {
         if (document.querySelector(".editor") || !document.querySelector(".task")) return;
         watching.disconnect();
-        if (%s) document.querySelector("[aria-label='New task']").focus();
+        document.querySelector("[aria-label='New task']").focus();
     }).observe(document.body, { childList: true, subtree: true })
 """
 
 
-@pytest.mark.parametrize("writes_on", [True, False], ids=["who writes elsewhere", "who waits"])
+@pytest.mark.parametrize("person", ["types elsewhere", "waits"])
 async def test_after_saving_the_task_has_the_focus_unless_the_person_already_types_elsewhere(
-    site: Site,
-    page: Page,
-    writes_on: bool,  # noqa: FBT001 - a parameter
+    site: Site, page: Page, person: str
 ) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Water the plants")
     await ann.edit("Water the plants", Notes="The fern too")
-    await page.evaluate(FOCUS_NEW_TASK_WHEN_SAVED % str(writes_on).lower())
+    if person == "types elsewhere":
+        await page.evaluate(FOCUS_NEW_TASK_WHEN_SAVED)
 
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".editor")).to_have_count(0)
     await page.wait_for_timeout(200)
 
-    there = page.get_by_label("New task") if writes_on else page.locator(".task .title")
-    await expect(there).to_be_focused()
+    elsewhere, title = page.get_by_label("New task"), page.locator(".task .title")
+    await expect(elsewhere if person == "types elsewhere" else title).to_be_focused()
 
 
 async def test_only_the_refused_optimistic_change_is_undone(site: Site, page: Page) -> None:
@@ -183,7 +192,7 @@ async def test_only_the_refused_optimistic_change_is_undone(site: Site, page: Pa
     await expect(ann.checkbox("added meanwhile")).to_be_visible()
 
 
-async def test_a_long_list_loads_more_on_scrolling_and_does_not_jump_meanwhile(
+async def test_a_long_list_does_not_shift_while_the_page_loads_and_shows_more_on_scrolling(
     site: Site, page: Page
 ) -> None:
     ann = await Visitor.signed_up(page, site)
@@ -196,7 +205,7 @@ async def test_a_long_list_loads_more_on_scrolling_and_does_not_jump_meanwhile(
         }""",
         site.api_url,
     )
-    await page.add_init_script(f"({SHIFTS})()")
+    await page.add_init_script(f"({COUNT_SHIFTS})()")
 
     await page.reload()
     await expect(page.locator(".task")).not_to_have_count(0)
@@ -224,14 +233,14 @@ async def test_sign_out_in_one_tab_signs_out_the_other_tab(site: Site, page: Pag
 async def test_signing_in_again_in_one_tab_closes_the_sign_in_dialog_in_the_other(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
-    async with site_of(postgres, tmp_path, life="4s") as site:
+    async with site_of(postgres, tmp_path, life=TOKEN_LIFETIME) as site:
         with site.api():
             await Visitor.signed_up(page, site)
             other = await page.context.new_page()
             await other.goto(site.url)
             await expect(other.get_by_label("New task")).to_be_visible()
             await site.end_sessions()
-            await page.wait_for_timeout(2500)
+            await page.wait_for_timeout(UNTIL_RENEWAL)
             for tab, title in ((page, "from the first"), (other, "from the second")):
                 await tab.bring_to_front()
                 await tab.get_by_label("New task").fill(title)
@@ -315,18 +324,18 @@ async def test_after_signing_in_the_focus_is_in_the_field_for_a_new_task(site: S
 async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_session_loses_no_typed_text(
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
-    async with site_of(postgres, tmp_path, life="4s") as site:
+    async with site_of(postgres, tmp_path, life=TOKEN_LIFETIME) as site:
         with site.api():
-            requested, _ = listening(page)
+            urls = recorded_urls(page)
             ann = await Visitor.signed_up(page, site)
             for number in range(6):
                 await ann.add(f"task {number}")
                 await page.wait_for_timeout(1200)
-            assert sum("/api/auth/token" in url for url in requested) >= 3
+            assert sum("/api/auth/token" in url for url in urls) >= 3
 
             await ann.edit("task 0", Title="a long draft that must not be lost")
             await site.end_sessions()
-            await page.wait_for_timeout(2500)
+            await page.wait_for_timeout(UNTIL_RENEWAL)
             await page.keyboard.press("Enter")
             await expect(page.get_by_role("dialog")).to_be_visible()
             await page.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
@@ -336,7 +345,7 @@ async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_sessi
             await expect(ann.checkbox("a long draft that must not be lost")).to_be_visible()
             await page.reload()
             await expect(ann.checkbox("a long draft that must not be lost")).to_be_visible()
-            await assert_no_token_is_kept(page, requested)
+            await assert_no_token_is_stored(page, urls)
 
 
 async def test_the_page_says_that_the_server_is_unreachable_and_works_again_afterwards(
@@ -375,8 +384,7 @@ async def test_given_email_verification_then_the_page_explains_it_and_the_mailed
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}
-    requested = list[str]()
-    page.on("request", lambda request: requested.append(request.url))
+    urls = recorded_urls(page)
     async with site_of(postgres, tmp_path, settings=settings) as site:
         await page.goto(site.url)
         await page.get_by_role("button", name="Make an account").click()
@@ -395,7 +403,7 @@ async def test_given_email_verification_then_the_page_explains_it_and_the_mailed
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("status")).to_contain_text("sent to ann@example.com")
-        assert f"{site.url}/api/auth/token" not in requested
+        assert f"{site.url}/api/auth/token" not in urls
 
         await page.goto(await site.auth.mailed_link("ann@example.com"))
         await expect(page.get_by_role("button", name="Sign out")).to_be_visible()

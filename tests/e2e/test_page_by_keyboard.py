@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.support.servers.site import PASSWORD, Site, Visitor
+from tests.support.servers.site import PASSWORD, Site, Visitor, ask
 
 pytestmark = pytest.mark.server
 
@@ -18,28 +18,17 @@ COVERED = """() => [...document.querySelectorAll("button, input, select, textare
     return width > 0 && there !== null && !target.contains(there);
   })
   .map((target) => `${target.tagName} ${target.className} ${target.getAttribute("aria-label") ?? target.textContent}`)"""
+"""Returns a text for each button or field in the viewport whose centre is covered by another element."""
 
 
-def title_of(page: Page, title: str) -> Any:
+def title_button(page: Page, title: str) -> Any:
     """Return the button that opens a task."""
     return page.locator(".task button.title").filter(has_text=title)
 
 
-def said(page: Page) -> Any:
-    """Return what a screen reader announces about the list."""
+def announcement(page: Page) -> Any:
+    """Return the element whose text screen readers announce."""
     return page.locator(".announcement[role=status]")
-
-
-async def pages_of(page: Page, site: Site, method: str, path: str = "") -> Any:
-    """Let this person ask the API from elsewhere, as another device of theirs would."""
-    return await page.evaluate(
-        """async ([api, method, path]) => {
-          const {token} = await (await fetch("/api/auth/token")).json();
-          const answer = await fetch(`${api}/api/me/tasks${path}`, {method, headers: {authorization: `Bearer ${token}`}});
-          return answer.status === 204 ? null : await answer.json();
-        }""",
-        [site.api_url, method, path],
-    )
 
 
 async def test_when_a_sign_in_form_opens_its_first_field_has_the_focus(site: Site, page: Page) -> None:
@@ -78,17 +67,17 @@ async def test_ctrl_z_undoes_a_deletion_and_the_task_has_the_focus_again(
     await ann.add("Bread", "Milk", "Rent")
 
     await page.get_by_role("button", name="Delete Milk").press("Enter")
-    await expect(title_of(page, "Bread")).to_be_focused()
-    await expect(said(page)).to_have_text("“Milk” is in the trash. Ctrl+Z undoes it.")
+    await expect(title_button(page, "Bread")).to_be_focused()
+    await expect(announcement(page)).to_have_text("“Milk” is in the trash. Ctrl+Z undoes it.")
     await expect(page.get_by_role("button", name="Undo")).to_have_attribute(
         "aria-keyshortcuts", "Control+Z Meta+Z"
     )
     await page.keyboard.press(keys)
 
-    await expect(title_of(page, "Milk")).to_be_focused()
-    await expect(said(page)).to_have_text("“Milk” is back.")
+    await expect(title_button(page, "Milk")).to_be_focused()
+    await expect(announcement(page)).to_have_text("“Milk” is back.")
     assert await ann.titles() == ["Rent", "Milk", "Bread"]
-    assert len(await pages_of(page, site, "GET")) == 3
+    assert len(await ask(page, site, "GET", "")) == 3
 
 
 async def test_ctrl_z_in_a_field_or_a_dialog_undoes_no_deletion(site: Site, page: Page) -> None:
@@ -105,17 +94,19 @@ async def test_ctrl_z_in_a_field_or_a_dialog_undoes_no_deletion(site: Site, page
 
     await page.get_by_role("dialog").get_by_role("button", name="Discard").press("Enter")
 
-    await expect(title_of(page, "Bread")).to_be_focused()
+    await expect(title_button(page, "Bread")).to_be_focused()
     await expect(ann.checkbox("Milk")).to_have_count(0)
     await page.keyboard.press("Control+z")
     await expect(ann.checkbox("Milk")).to_be_visible()
 
 
-async def test_undo_stands_where_the_task_was_three_tabs_from_the_next_one(site: Site, page: Page) -> None:
+async def test_undo_is_where_the_deleted_task_was_two_shift_tabs_before_the_next_task(
+    site: Site, page: Page
+) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add(*(f"task {number}" for number in range(8)))
     await page.get_by_role("button", name="Delete task 4").press("Enter")
-    await expect(title_of(page, "task 3")).to_be_focused()
+    await expect(title_button(page, "task 3")).to_be_focused()
     places = page.locator(".tasks > li")
     await expect(places.nth(3)).to_contain_text("“task 4” is in the trash.")
 
@@ -125,7 +116,7 @@ async def test_undo_stands_where_the_task_was_three_tabs_from_the_next_one(site:
     await expect(undo).to_be_focused()
     await page.keyboard.press("Enter")
 
-    await expect(title_of(page, "task 4")).to_be_focused()
+    await expect(title_button(page, "task 4")).to_be_focused()
     await expect(undo).to_have_count(0)
     assert await ann.titles() == [f"task {number}" for number in reversed(range(8))]
 
@@ -138,7 +129,7 @@ async def test_when_the_last_task_leaves_the_list_undo_has_the_focus(site: Site,
     await expect(page.get_by_role("button", name="Undo")).to_be_focused()
     await page.keyboard.press("Enter")
 
-    await expect(title_of(page, "Milk")).to_be_focused()
+    await expect(title_button(page, "Milk")).to_be_focused()
 
 
 async def test_undo_is_not_offered_in_another_list(site: Site, page: Page) -> None:
@@ -158,13 +149,13 @@ async def test_a_task_that_another_device_deletes_gives_its_focus_to_the_next_on
     async with page.expect_response("**/api/me/tasks/events?*"):
         ann = await Visitor.signed_up(page, site)
     await ann.add("Bread", "Milk", "Rent")
-    tasks = {task["title"]: task["id"] for task in await pages_of(page, site, "GET")}
+    tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
     await ann.checkbox("Milk").focus()
 
-    await pages_of(page, site, "DELETE", f"/{tasks['Milk']}")
+    await ask(page, site, "DELETE", f"/{tasks['Milk']}")
 
     await expect(ann.checkbox("Milk")).to_have_count(0)
-    await expect(title_of(page, "Bread")).to_be_focused()
+    await expect(title_button(page, "Bread")).to_be_focused()
 
 
 async def test_on_a_small_screen_undo_covers_no_button(site: Site, page: Page) -> None:
@@ -195,9 +186,8 @@ async def test_on_a_small_screen_a_notice_does_not_cover_the_buttons_of_the_form
     save = page.get_by_role("button", name="Save", exact=True)
     await save.evaluate("(save) => scrollBy(0, save.getBoundingClientRect().bottom - innerHeight + 8)")
 
-    await page.evaluate(
-        "document.querySelector('form.add').requestSubmit()"
-    )  # which leaves the focus where it is
+    submit = "document.querySelector('form.add').requestSubmit()"  # without a click, so the focus stays
+    await page.evaluate(submit)
     await expect(page.locator(".notice")).to_contain_text("at most 255 fit")
 
     await expect(save).to_be_in_viewport(ratio=1)
@@ -235,13 +225,13 @@ async def test_a_move_is_announced_with_the_new_position_and_keeps_the_focus_in_
 
     for position in range(2, 13):
         await down.press("Enter")
-        await expect(said(page)).to_have_text(f"“{titles[0]}”, position {position} of 12.")
+        await expect(announcement(page)).to_have_text(f"“{titles[0]}”, position {position} of 12.")
         await expect(down).to_be_focused()
         await expect(down).to_be_in_viewport(ratio=1)
     await down.press("Enter")
-    await expect(said(page)).to_have_text(f"“{titles[0]}” is the last one.")
+    await expect(announcement(page)).to_have_text(f"“{titles[0]}” is the last one.")
     await page.get_by_role("button", name=f"Move {titles[1]} up").press("Enter")
-    await expect(said(page)).to_have_text(f"“{titles[1]}” is the first one.")
+    await expect(announcement(page)).to_have_text(f"“{titles[1]}” is the first one.")
     assert await ann.titles() == [*titles[1:], titles[0]]
 
 
@@ -251,12 +241,12 @@ async def test_the_number_of_found_tasks_is_announced(site: Site, page: Page) ->
     search = page.get_by_label("Search")
 
     await search.fill("red")
-    await expect(said(page)).to_have_text("2 tasks were found.")
+    await expect(announcement(page)).to_have_text("2 tasks were found.")
     await search.fill("wine")
-    await expect(said(page)).to_have_text("1 task was found.")
+    await expect(announcement(page)).to_have_text("1 task was found.")
     await search.fill("nowhere")
-    await expect(said(page)).to_have_text("No task was found.")
+    await expect(announcement(page)).to_have_text("No task was found.")
     await search.fill("")
     await expect(page.locator(".task")).to_have_count(3)
 
-    await expect(said(page)).to_have_text("")
+    await expect(announcement(page)).to_have_text("")

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from dev.postgres import PostgresServer
 from tests.support.processes import workers
-from tests.support.servers.site import Site, Visitor, site_of
+from tests.support.servers.site import Site, Visitor, ask, site_of
 
 pytestmark = pytest.mark.server
 
@@ -43,7 +43,7 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture
 async def page(context: BrowserContext, site: Site) -> AsyncIterator[Page]:
-    """A page that nobody is signed in at. An error that it does not catch fails the test."""
+    """A page at which nobody is signed in. An error that the page's code does not catch fails the test."""
     page = await context.new_page()
     page.set_default_timeout(8000)
     uncaught = list[str]()
@@ -54,35 +54,25 @@ async def page(context: BrowserContext, site: Site) -> AsyncIterator[Page]:
     assert uncaught == []
 
 
-async def ask(page: Page, site: Site, method: str, path: str, body: object = None) -> Any:
-    """Send a request of this person to the API, as another device of the person would."""
-    return await page.evaluate(
-        """async ([api, method, path, body]) => {
-          const {token} = await (await fetch("/api/auth/token")).json();
-          const headers = {authorization: `Bearer ${token}`, "content-type": "application/json"};
-          if (method === "PATCH") headers["content-type"] = "application/merge-patch+json";
-          const answer = await fetch(`${api}/api/me/tasks${path}`,
-            {method, headers, ...(body === null ? {} : {body: JSON.stringify(body)})});
-          return answer.status === 204 ? null : await answer.json();
-        }""",
-        [site.api_url, method, path, body],
-    )
-
-
 async def task_of(page: Page, site: Site, title: str) -> Any:
     """Return the task with this title, read from the API."""
     tasks = await ask(page, site, "GET", "")
     return next(task for task in tasks if task["title"] == title)
 
 
-async def without_stream(page: Page) -> None:
-    """Block the event stream of this page."""
+async def block_stream(page: Page) -> None:
+    """Let each attempt of the page to open an event stream fail."""
     await page.route("**/api/me/tasks/events?*", lambda route: route.abort())
 
 
-def streaming(page: Page) -> Any:
-    """Expect that an event stream opens."""
+def stream_opens(page: Page) -> Any:
+    """Return a context that ends only when the page has opened an event stream."""
     return page.expect_response("**/api/me/tasks/events?*")
+
+
+async def return_to_tab(page: Page) -> None:
+    """Let the page see the event of a person who comes back to its tab."""
+    await page.evaluate("window.dispatchEvent(new Event('focus'))")
 
 
 def row(page: Page, title: str) -> Any:
@@ -215,8 +205,11 @@ async def test_edits_of_different_fields_are_merged_and_for_the_same_field_the_p
     assert (kept["description"], kept["priority"]) == ("mine again", "medium")
 
 
-async def in_conflict(page: Page, site: Site) -> Visitor:
-    """Show a conflict about a title, which is "theirs" in the API, while the field for a new task has text."""
+async def cause_conflict(page: Page, site: Site) -> Visitor:
+    """Let the page show a conflict: the title is "mine" in the editor and "theirs" in the API.
+
+    The field for a new task has text too.
+    """
     ann = await Visitor.signed_up(page, site)
     await ann.add("Beside it", "first")
     task = await task_of(page, site, "first")
@@ -261,7 +254,7 @@ async def close_by_discarding(page: Page) -> None:
 async def test_after_a_conflict_is_closed_the_page_shows_the_tasks_and_the_text_in_other_fields(
     site: Site, page: Page, close: Callable[[Page], Awaitable[None]], title: str
 ) -> None:
-    ann = await in_conflict(page, site)
+    ann = await cause_conflict(page, site)
 
     await close(page)
 
@@ -308,7 +301,7 @@ async def test_on_a_small_screen_a_missing_choice_gets_the_focus_and_its_message
     site: Site, page: Page
 ) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    await in_conflict(page, site)
+    await cause_conflict(page, site)
     for _ in range(2):
         await page.evaluate("scrollTo(0, 0)")
         await page.locator(".editor").get_by_label("Title", exact=True).press("Enter")
@@ -350,7 +343,7 @@ async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reload
     too_long = "half a thought" * 20
     await page.get_by_label("New task").fill(too_long)
     await ann.edit("Call home", Notes="a long story")
-    await page.evaluate(  # the notice waits this long, and is outside the rows
+    await page.evaluate(  # 10000: the notice, which is outside the rows, sets a timer of so many milliseconds
         """() => {
           const wait = window.setTimeout;
           window.setTimeout = (run, time, ...rest) => {
@@ -427,7 +420,7 @@ async def test_show_all_for_a_tag_keeps_the_focus_on_the_filter(site: Site, page
 async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsewhere(
     site: Site, page: Page
 ) -> None:
-    async with streaming(page):
+    async with stream_opens(page):
         ann = await Visitor.signed_up(page, site)
     await ann.add("gone", "back")
     tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
@@ -453,7 +446,7 @@ async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsew
 async def test_undo_for_a_task_that_is_not_in_the_trash_explains_what_happened_to_it(
     site: Site, page: Page, method: str, path: str, text: str
 ) -> None:
-    await without_stream(page)
+    await block_stream(page)
     ann = await Visitor.signed_up(page, site)
     await ann.add("tab")
     task = await task_of(page, site, "tab")
@@ -498,7 +491,7 @@ async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new
 async def test_a_task_deleted_elsewhere_disappears_from_the_list_and_no_try_again_is_offered(
     site: Site, page: Page
 ) -> None:
-    await without_stream(page)
+    await block_stream(page)
     ann = await Visitor.signed_up(page, site)
     await ann.add("Shared errand")
     task = await task_of(page, site, "Shared errand")
@@ -640,19 +633,19 @@ async def other_browser(browser: Browser, ann: Visitor) -> AsyncIterator[Visitor
 async def test_given_no_stream_then_a_change_in_another_browser_is_shown_when_the_page_is_visible_again(
     site: Site, page: Page, browser: Browser
 ) -> None:
-    await without_stream(page)
+    await block_stream(page)
     ann = await Visitor.signed_up(page, site)
     await ann.add("Here first")
     async with other_browser(browser, ann) as other:
         await other.add("From the other browser")
 
-    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    await return_to_tab(page)
 
     await expect(ann.checkbox("From the other browser")).to_be_visible()
 
 
 async def test_a_change_in_one_browser_is_shown_in_another(site: Site, page: Page, browser: Browser) -> None:
-    async with streaming(page):
+    async with stream_opens(page):
         ann = await Visitor.signed_up(page, site)
     async with other_browser(browser, ann) as other:
         await other.add("Milk", "Bread", "Rent")
@@ -681,7 +674,7 @@ async def test_seven_tabs_of_one_browser_show_a_change_of_another_device_within_
     site: Site, page: Page, context: BrowserContext
 ) -> None:
     """Over HTTP/1.1 a browser has six connections to an origin, so seven streams would leave none for requests."""
-    async with streaming(page):
+    async with stream_opens(page):
         ann = await Visitor.signed_up(page, site)
     took = []
     async with AsyncExitStack() as stack, asyncio.timeout(60):
@@ -702,12 +695,12 @@ async def test_seven_tabs_of_one_browser_show_a_change_of_another_device_within_
 
 
 async def test_without_a_stream_the_page_says_that_changes_may_appear_late(site: Site, page: Page) -> None:
-    await without_stream(page)
+    await block_stream(page)
     await Visitor.signed_up(page, site)
     news = page.locator(".late-news")
     await expect(news).to_have_text("Changes from other devices may appear late just now.", timeout=20_000)
     await page.unroute("**/api/me/tasks/events?*")
-    async with streaming(page):
+    async with stream_opens(page):
         await page.evaluate("window.dispatchEvent(new Event('online'))")
 
     await expect(news).to_have_text("", timeout=20_000)
@@ -718,9 +711,9 @@ async def test_after_the_worker_of_its_stream_was_killed_the_page_opens_another_
 ) -> None:
     async with site_of(postgres, tmp_path) as site:
         with site.api() as service:
-            async with streaming(page):
+            async with stream_opens(page):
                 ann = await Visitor.signed_up(page, site)
-            async with streaming(page):
+            async with stream_opens(page):
                 for worker in workers(service):
                     worker.kill()
 
@@ -733,7 +726,7 @@ async def test_after_the_worker_of_its_stream_was_killed_the_page_opens_another_
 async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(
     site: Site, page: Page
 ) -> None:
-    async with streaming(page):
+    async with stream_opens(page):
         ann = await Visitor.signed_up(page, site)
     await page.get_by_label("Order").select_option("title")
     await ann.add("B: the one that is edited", "C: moves", "D: goes")
@@ -755,29 +748,27 @@ async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(
     await expect(page.locator(".conflict")).to_contain_text("mine, and more")
 
 
-@pytest.mark.parametrize("hears", [True, False], ids=["heard of", "not heard of"])
+@pytest.mark.parametrize("stream", ["open", "blocked"])
 async def test_a_task_deleted_elsewhere_stays_until_its_form_is_closed(
-    site: Site,
-    page: Page,
-    hears: bool,  # noqa: FBT001 - a case
+    site: Site, page: Page, stream: str
 ) -> None:
-    if hears:
-        async with streaming(page):
+    if stream == "open":
+        async with stream_opens(page):
             ann = await Visitor.signed_up(page, site)
     else:
-        await without_stream(page)
+        await block_stream(page)
         ann = await Visitor.signed_up(page, site)
     await ann.add("Edited", "Beside it")
     tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
     await ann.edit("Edited")
     await ask(page, site, "DELETE", f"/{tasks['Edited']}")
     await ask(page, site, "DELETE", f"/{tasks['Beside it']}")
-    if not hears:
-        await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    if stream == "blocked":
+        await return_to_tab(page)
     await expect(ann.checkbox("Beside it")).to_have_count(0)
-    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    await return_to_tab(page)
     async with page.expect_response("**/api/me/tasks?*"):
-        await page.evaluate("window.dispatchEvent(new Event('focus'))")
+        await return_to_tab(page)
 
     await page.locator(".editor").get_by_role("button", name="Cancel").click()
 

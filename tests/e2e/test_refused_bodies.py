@@ -1,4 +1,4 @@
-"""Responses before the end of a large body: the client sees the response, and the service reads only a bounded rest."""
+"""Responses before the end of a large body: the client sees the response, and the service reads only some of the rest."""
 
 import asyncio
 import json
@@ -42,6 +42,7 @@ def head(
     token: str = "",
     media_type: str = "application/json",
 ) -> bytes:
+    """Return the head of a request. `length` is what `Content-Length` says."""
     lines = (
         f"{request} HTTP/1.1",
         "Host: localhost",
@@ -55,7 +56,7 @@ def head(
 
 @pytest.fixture(scope="module")
 def strict_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that waits one second for a body, and accepts one request of each person."""
+    """A service that waits one second for a body, and accepts one request of each person an hour."""
     env = environment_for(database_url, BODY_TIMEOUT="1", RATE_LIMIT_PERSON="1/3600")
     with serving(env, tmp_path_factory.mktemp("strict")) as running_service:
         yield running_service
@@ -91,9 +92,10 @@ def test_a_client_that_keeps_sending_sees_a_response_that_was_sent_before_the_en
 
 
 def test_a_client_that_keeps_sending_sees_408(strict_service: Service) -> None:
-    late = head(strict_service, length=None, token=strict_service.token(someone()))
+    chunked_head = head(strict_service, length=None, token=strict_service.token(someone()))
+    chunked_body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 
-    assert status_seen(strict_service, late, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)) == 408
+    assert status_seen(strict_service, chunked_head, chunked_body) == 408
 
 
 def test_a_client_that_keeps_sending_sees_429(strict_service: Service) -> None:

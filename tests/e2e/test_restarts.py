@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -27,26 +26,20 @@ from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.people import ORIGIN
 from tests.support.servers.service import Process, Service, serving
+from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.server
 
+LONG_DELAY = "60"  # seconds: longer than `stopped` waits
+
 
 def workers(service: Service) -> list[psutil.Process]:
+    """Return the workers that have not ended."""
     try:
         children = psutil.Process(service.process.pid).children()
     except psutil.NoSuchProcess:  # the service has ended
         return []
     return [child for child in children if child.is_running()]
-
-
-PATIENCE = 20  # seconds; less than the SHUTDOWN_DELAY of 60 below
-
-
-def until(fact: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def readiness(service: Service) -> httpx.Response | None:
@@ -62,6 +55,7 @@ def is_ready(service: Service) -> bool:
 
 
 def stopped(process: Process, seconds: float = PATIENCE) -> bool:
+    """Wait for the end of a process, at most so many seconds. Return whether it has ended."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -70,15 +64,15 @@ def stopped(process: Process, seconds: float = PATIENCE) -> bool:
 
 
 def test_a_stopping_service_is_not_ready_and_still_serves_requests(database_url: str, tmp_path: Path) -> None:
-    env = environment_for(database_url, SHUTDOWN_DELAY="60", WEB_CONCURRENCY="2")
+    env = environment_for(database_url, SHUTDOWN_DELAY=LONG_DELAY, WEB_CONCURRENCY="2")
     with serving(env, tmp_path) as service, httpx.Client(headers=service.headers()) as client:
         tasks, health = f"{service.url}/api/me/tasks", f"{service.url}/health/ready"
         assert client.get(tasks).headers.get("connection") != "close"
-        until(lambda: is_ready(service))
+        wait_until(lambda: is_ready(service))
 
         service.process.send_signal(signal.SIGTERM)
 
-        until(lambda: {client.get(health).status_code for _ in range(10)} == {503})
+        wait_until(lambda: {client.get(health).status_code for _ in range(10)} == {503})
         assert client.get(health).json()["process"] == "unavailable"
         last = client.get(tasks)
         assert (last.status_code, last.headers["connection"]) == (200, "close")
@@ -98,7 +92,7 @@ def test_a_service_that_is_stopped_ends_with_status_0_after_the_delay(
 
 
 def test_an_idle_connection_is_closed_only_after_its_next_response(database_url: str, tmp_path: Path) -> None:
-    with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
+    with serving(environment_for(database_url, SHUTDOWN_DELAY=LONG_DELAY), tmp_path) as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as kept:
             ask = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -106,7 +100,7 @@ def test_an_idle_connection_is_closed_only_after_its_next_response(database_url:
             assert b"connection: close" not in kept.recv(65536).lower()
 
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: (response := readiness(service)) and response.status_code == 503)
+            wait_until(lambda: (response := readiness(service)) and response.status_code == 503)
 
             kept.sendall(ask)
             assert b"connection: close" in kept.recv(65536).lower()
@@ -141,9 +135,9 @@ async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_tha
 def test_sigint_or_a_second_signal_stops_without_the_delay(
     database_url: str, tmp_path: Path, sent: list[signal.Signals]
 ) -> None:
-    with serving(environment_for(database_url, SHUTDOWN_DELAY="60"), tmp_path) as service:
-        for one in sent:
-            service.process.send_signal(one)
+    with serving(environment_for(database_url, SHUTDOWN_DELAY=LONG_DELAY), tmp_path) as service:
+        for number in sent:
+            service.process.send_signal(number)
             time.sleep(0.2)
 
         assert stopped(service.process)
@@ -161,8 +155,8 @@ def test_a_killed_worker_is_replaced_and_logged_in_one_line(database_url: str, t
 
         first.kill()
 
-        until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
-        until(lambda: is_ready(service))
+        wait_until(lambda: [worker.pid for worker in workers(service)] not in ([], [first.pid]))
+        wait_until(lambda: is_ready(service))
 
     (line,) = log_lines(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"]) == (first.pid, "SIGKILL", 1)
@@ -174,7 +168,7 @@ def test_given_a_killed_worker_then_a_new_connection_waits_for_the_next_worker_a
     with serving(environment_for(database_url), tmp_path) as service:
         (worker,) = workers(service)
         worker.kill()
-        until(lambda: worker not in workers(service) or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: worker not in workers(service) or worker.status() == psutil.STATUS_ZOMBIE)
 
         assert httpx.get(f"{service.url}/health", timeout=PATIENCE).status_code == 200
 
@@ -186,8 +180,8 @@ def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_i
         for _ in range(2):
             (worker,) = workers(service)
             worker.kill()
-            until(lambda: not any(it.pid == worker.pid for it in workers(service)))  # noqa: B023 - called at once
-            until(lambda: stopped(service.process, 0.05) or workers(service))
+            wait_until(lambda: not any(each.pid == worker.pid for each in workers(service)))  # noqa: B023 - called at once
+            wait_until(lambda: stopped(service.process, 0.05) or workers(service))
 
         assert stopped(service.process)
         assert service.process.returncode == 1
@@ -220,7 +214,7 @@ def test_given_a_reload_whose_new_worker_starts_slowly_then_the_old_one_serves_u
     with serving(environment_for(database_url), tmp_path) as service:
         (old,) = workers(service)
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: len(workers(service)) == 2)
+        wait_until(lambda: len(workers(service)) == 2)
         (new,) = {*workers(service)} - {old}
         new.suspend()
         for _ in range(10):
@@ -230,7 +224,7 @@ def test_given_a_reload_whose_new_worker_starts_slowly_then_the_old_one_serves_u
 
         new.resume()
 
-        until(lambda: workers(service) == [new])
+        wait_until(lambda: workers(service) == [new])
         assert meanwhile == [old, new]
         assert is_ready(service)
 
@@ -241,11 +235,11 @@ def test_given_a_worker_that_dies_soon_after_a_reload_then_it_is_replaced(
     with serving(environment_for(database_url), tmp_path) as service:
         (first,) = workers(service)
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: first not in workers(service) and workers(service))
+        wait_until(lambda: first not in workers(service) and workers(service))
         (second,) = workers(service)
         second.kill()
 
-        until(lambda: second not in workers(service) and is_ready(service))
+        wait_until(lambda: second not in workers(service) and is_ready(service))
 
         assert len(workers(service)) == 1
 
@@ -260,12 +254,12 @@ def test_given_a_new_worker_that_dies_at_its_start_then_a_reload_keeps_the_old_o
         traces = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9\nOTEL_BSP_MAX_QUEUE_SIZE=1\n"
         (tmp_path / ".env").write_text(traces)
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: log_lines(service, failed))
+        wait_until(lambda: log_lines(service, failed))
         went_on = workers(service), is_ready(service)
 
         (tmp_path / ".env").write_text("")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: not old.is_running())
+        wait_until(lambda: not old.is_running())
 
         assert is_ready(service)
 
@@ -282,7 +276,7 @@ def test_workers_that_are_replaced_on_request_are_logged_and_not_counted(
         (first,) = workers(service)
 
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: not first.is_running())
+        wait_until(lambda: not first.is_running())
 
     (line,) = log_lines(service, "worker replaced")
     assert (line["pid"], line["cause"], line["restarts"], line["level"]) == (
@@ -306,27 +300,27 @@ def test_given_invalid_settings_then_a_reload_logs_them_and_the_old_worker_conti
 
         file.write_text(f"DATABASE_URL={database_url}\nPOOL_SIZE=many\nMAX_TASKS=few\n")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: len(log_lines(service, refused)) == 1)
+        wait_until(lambda: len(log_lines(service, refused)) == 1)
         file.write_text(f"DATABASE_URL={database_url}_gone\n")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: len(log_lines(service, refused)) == 2)
-        went_on = [worker.pid for worker in workers(service)], readiness(service)
+        wait_until(lambda: len(log_lines(service, refused)) == 2)
+        workers_meanwhile, response_meanwhile = workers(service), readiness(service)
 
         first.kill()  # its replacement reads the settings that were accepted, not the current file
-        until(
+        wait_until(
             lambda: is_ready(service) and [worker.pid for worker in workers(service)] not in ([], [first.pid])
         )
         (second,) = workers(service)
         file.write_text(f"DATABASE_URL={database_url}\n")
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: not second.is_running())
+        wait_until(lambda: not second.is_running())
 
     settings, database = (line["errors"] for line in log_lines(service, refused))
     assert [fault.split()[0] for fault in settings] == ["POOL_SIZE", "MAX_TASKS"]
     assert [fault.split()[:4] for fault in database] == [["DATABASE_URL", "names", "the", "database"]]
-    assert went_on[0] == [first.pid]
-    assert went_on[1] is not None
-    assert went_on[1].status_code == 200
+    assert workers_meanwhile == [first]
+    assert response_meanwhile is not None
+    assert response_meanwhile.status_code == 200
     assert len(log_lines(service, "worker replaced")) == 2
 
 
@@ -345,7 +339,7 @@ def test_a_service_stopped_within_a_second_of_its_start_ends_within_two_with_sta
     port = free_port()
     env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
     with serving(env, tmp_path, wait=False) as service:
-        until(lambda: handles(service.process, signal.SIGTERM))  # Python itself has none
+        wait_until(lambda: handles(service.process, signal.SIGTERM))  # Python itself has none
         time.sleep(after)
 
         service.process.send_signal(signal.SIGTERM)
@@ -382,18 +376,18 @@ def test_given_sigterm_during_the_imports_then_serve_ends_with_status_0_and_othe
     assert (done.returncode, done.stderr) == (status, b"")
 
 
-@pytest.mark.parametrize("delay", ["0", "60"])
+@pytest.mark.parametrize("delay", ["0", LONG_DELAY])
 def test_given_a_stop_signal_for_the_whole_process_group_then_the_service_ends_at_once_and_logs_no_error(
     database_url: str, tmp_path: Path, delay: str
 ) -> None:
     env = environment_for(database_url, WEB_CONCURRENCY="2", SHUTDOWN_DELAY=delay)
     with serving(env, tmp_path) as service:
-        until(lambda: is_ready(service))
+        wait_until(lambda: is_ready(service))
         both = workers(service)
         service.process.send_signal(signal.SIGSTOP)  # so that the workers end first
 
         os.killpg(service.process.pid, signal.SIGTERM)
-        until(lambda: all(worker.status() == psutil.STATUS_ZOMBIE for worker in both))
+        wait_until(lambda: all(worker.status() == psutil.STATUS_ZOMBIE for worker in both))
         service.process.send_signal(signal.SIGCONT)
 
         assert stopped(service.process)
@@ -408,12 +402,12 @@ def test_given_a_worker_that_was_just_replaced_then_a_stop_signal_for_the_whole_
     with serving(environment_for(database_url), tmp_path) as service:
         (killed,) = workers(service)
         killed.kill()
-        until(lambda: killed not in workers(service) and is_ready(service))
+        wait_until(lambda: killed not in workers(service) and is_ready(service))
         (replaced,) = workers(service)
         service.process.send_signal(signal.SIGSTOP)  # so that the worker ends first
 
         os.killpg(service.process.pid, signal.SIGTERM)
-        until(lambda: replaced.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: replaced.status() == psutil.STATUS_ZOMBIE)
         service.process.send_signal(signal.SIGCONT)
 
         assert stopped(service.process)
@@ -445,5 +439,5 @@ def test_given_a_killed_main_process_then_its_worker_frees_the_port(
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
 
-        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         assert readiness(service) is None

@@ -1,4 +1,4 @@
-"""The unchanged files of docs/examples/, in front of the service as operators run it."""
+"""The files of docs/examples/: nginx and Caddy in front of a service, and the unit of systemd."""
 
 import json
 import shutil
@@ -24,14 +24,14 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-FRESH = count(4)  # the last part of addresses that have sent no request yet
-
+FRESH = count(4)  # the last parts of addresses from which no test has sent a request
 CAP = 64  # concurrent requests of one address that nginx.conf allows
+SNI = {"sni_hostname": NAME}  # an extension of httpx: the server name in the TLS handshake
 
 
 @pytest.fixture(scope="module")
 def behind(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service, with the settings that the examples require."""
+    """The service behind the proxies, with the settings that the examples require."""
     env = default_environment(database_url, TRUSTED_PROXIES="127.0.0.1/32", ALLOWED_HOSTS=f"{NAME},127.0.0.1")
     with serving(env, tmp_path_factory.mktemp("service")) as service:
         yield service
@@ -48,6 +48,7 @@ def proxy(
 
 @pytest.fixture(scope="module")
 def capped(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReverseProxy]:
+    """nginx, for a test that uses up its concurrent requests (`CAP`)."""
     with nginx(behind, tmp_path_factory.mktemp("capped")) as proxy:
         yield proxy
 
@@ -60,10 +61,9 @@ def requests_left(answer: httpx.Response) -> int:
 
 
 def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, behind: Service) -> None:
-    tls = {"sni_hostname": NAME}
     with proxy.client(**behind.headers(someone("ann"))) as client:
-        created = client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=tls)
-        listed = client.get("/api/me/tasks", extensions=tls)
+        created = client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=SNI)
+        listed = client.get("/api/me/tasks", extensions=SNI)
 
     assert created.status_code == 201
     assert listed.json() == [created.json()]
@@ -71,7 +71,7 @@ def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, behind: 
 
 
 def test_each_client_is_counted_by_its_real_address_even_if_it_forges_the_header(proxy: ReverseProxy) -> None:
-    mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))  # no test has used them
+    mine, theirs = (f"127.0.0.{next(FRESH)}" for _ in range(2))
     one = requests_left(proxy.ask("/nowhere", mine))
     forged = {"x-forwarded-for": theirs, "forwarded": f"for={theirs}", "x-real-ip": theirs}
 
@@ -88,23 +88,20 @@ def test_the_413_of_a_large_body_comes_from_the_service_and_not_from_the_proxy(
     headers = {**behind.headers(someone("ann")), "content-type": "application/json"}
 
     with proxy.client(**headers) as client:
-        answer = client.post(
-            "/api/me/tasks/batch", content=b" " * 2_500_000, extensions={"sni_hostname": NAME}
-        )
+        answer = client.post("/api/me/tasks/batch", content=b" " * 2_500_000, extensions=SNI)
 
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service) -> None:
-    tls = {"sni_hostname": NAME}
     with (
         proxy.client(**behind.headers(someone("ann"))) as client,
-        client.stream("GET", "/api/me/tasks/events?since=now", extensions=tls) as stream,
+        client.stream("GET", "/api/me/tasks/events?since=now", extensions=SNI) as stream,
     ):
         lines = stream.iter_lines()
         assert "event: ready" in lines
-        client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=tls)
+        client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=SNI)
 
         assert any(line.startswith("data:") and "through a proxy" in line for line in lines)
 
@@ -198,7 +195,7 @@ def test_systemd_analyze_finds_no_error_in_the_unit(tmp_path: Path) -> None:
     changes = {"/opt/taskward/bin/app": str(program), "User=taskward": f"User={user}"}
     (tmp_path / "taskward.service").write_text(edited("taskward.service", changes))
     verify = shutil.which("systemd-analyze")
-    assert verify, "systemd is not installed: `.ci/run` does it"
+    assert verify, "systemd is not installed: `.ci/run` installs it"
 
     done = subprocess.run(
         [verify, "verify", str(tmp_path / "taskward.service")], capture_output=True, text=True, check=False

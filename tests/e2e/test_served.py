@@ -22,12 +22,12 @@ from tests.support.servers.service import Service, app, serving
 pytestmark = pytest.mark.server
 
 
-def answered(service: Service, raw: bytes, wait: float = 2) -> bytes:
-    """Send bytes and return the first part of the response; nothing, if none comes in time."""
+def first_part_of_response(service: Service, raw: bytes, seconds: float = 2) -> bytes:
+    """Send bytes, and return the first part of the response; nothing if none comes within `seconds`."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
         connection.sendall(raw)
-        connection.settimeout(wait)
+        connection.settimeout(seconds)
         try:
             return connection.recv(65536)
         except TimeoutError:
@@ -74,17 +74,18 @@ def test_a_user_id_with_unusual_characters_works_over_a_real_socket(service: Ser
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else value,
 )
-def test_malformed_requests_never_get_500(service: Service, raw: bytes, status: bytes) -> None:
-    assert answered(service, raw).startswith(b"HTTP/1.1 " + status)
+def test_malformed_requests_and_those_with_large_headers_never_get_500(
+    service: Service, raw: bytes, status: bytes
+) -> None:
+    assert first_part_of_response(service, raw).startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_client_that_disconnects_during_its_body_has_no_effect_on_others(service: Service) -> None:
     head = (
         f"POST /api/me/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {service.headers()['authorization']}\r\n"
     )
-    answered(
-        service, (head + "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{").encode(), wait=0.1
-    )
+    unfinished = f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode()
+    first_part_of_response(service, unfinished, seconds=0.1)
     time.sleep(0.3)
 
     assert httpx.get(f"{service.url}/health").status_code == 200
@@ -182,9 +183,9 @@ def test_given_no_database_yet_then_the_service_starts_with_a_warning_and_serves
 def test_given_no_keys_then_readiness_names_the_part_and_only_the_log_has_the_reason(
     database_url: str, tmp_path: Path
 ) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/jwks"
+    unreachable = f"http://127.0.0.1:{free_port()}/jwks"
 
-    with serving(environment_for(database_url, JWKS_URL=nobody), tmp_path) as service:
+    with serving(environment_for(database_url, JWKS_URL=unreachable), tmp_path) as service:
         time.sleep(1)  # the first fetch fails
         answers = [httpx.get(f"{service.url}/health/ready") for _ in range(3)]
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
@@ -194,7 +195,7 @@ def test_given_no_keys_then_readiness_names_the_part_and_only_the_log_has_the_re
     assert {name for name, state in answers[-1].json().items() if state == "ok"} == {"database", "process"}
     reasons = [line["reason"] for line in lines if line["event"] == "part unavailable"]
     assert len(reasons) == 1
-    assert nobody in reasons[0]
+    assert unreachable in reasons[0]
 
 
 def test_a_stopped_service_finishes_its_running_requests_and_ends_with_status_0(

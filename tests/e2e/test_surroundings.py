@@ -4,8 +4,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,6 +14,7 @@ from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.metrics import eventually, scraped, total
 from tests.support.servers.service import BARE, app, serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -26,14 +25,13 @@ LIST = "/api/{user_id}/tasks"
 READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
 
 
-HANGS = 120  # seconds: a command that has not ended by then will not end
+END_TIMEOUT = 120  # seconds: a command that has not ended by then will not end
+RESPONSE_TIMEOUT = 10  # seconds
 
 
-def started(
-    env: dict[str, str], folder: Path, script: str, *arguments: str
-) -> subprocess.CompletedProcess[str]:
+def run_script(env: dict[str, str], folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script, which finds the command `python -m app serve` in `"$@"`."""
-    command = ["sh", "-c", script, *(arguments or ("sh",)), sys.executable, "-m", "app", "serve"]
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "app", "serve"]
     return subprocess.run(
         command,
         env={**BARE, "PORT": str(free_port()), **env},
@@ -41,14 +39,14 @@ def started(
         capture_output=True,
         text=True,
         check=False,
-        timeout=HANGS,
+        timeout=END_TIMEOUT,
     )
 
 
 def test_a_start_in_a_deleted_folder_fails_with_one_line(database_url: str, tmp_path: Path) -> None:
     (folder := tmp_path / "gone").mkdir()
 
-    done = started(environment_for(database_url), folder, 'rmdir "$PWD" && exec "$@"')
+    done = run_script(environment_for(database_url), folder, 'rmdir "$PWD" && exec "$@"')
 
     assert (done.returncode, done.stdout) == (1, "")
     assert (
@@ -61,7 +59,7 @@ def test_a_start_in_a_deleted_folder_fails_with_one_line(database_url: str, tmp_
 def test_a_start_with_standard_output_closed_fails_with_one_line(
     database_url: str, tmp_path: Path, verb: str
 ) -> None:
-    done = started(environment_for(database_url), tmp_path, f'exec "$1" -m app {verb} >&-')
+    done = run_script(environment_for(database_url), tmp_path, f'exec "$1" -m app {verb} >&-')
 
     assert (done.returncode, done.stdout) == (1, "")
     assert (
@@ -71,7 +69,7 @@ def test_a_start_with_standard_output_closed_fails_with_one_line(
 
 @pytest.fixture
 def read_only() -> list[str]:
-    """A command prefix: the command after it finds no folder that it can write to."""
+    """A command that runs another one, in a mount namespace where the usual temporary folders are read-only."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace of one's own")
@@ -120,10 +118,7 @@ def test_given_a_closed_log_pipe_then_no_request_or_count_is_lost_and_it_is_repo
     assert total(after, COUNT, status=200, route=LIST) - total(before, COUNT, status=200, route=LIST) == 300
     assert total(after, COUNT, status=404) - total(before, COUNT, status=404) == 300
     assert service.process.returncode == 0
-    lines = service.log.read_text().splitlines()
-    assert lines == [
-        "the log cannot be written to standard output (Broken pipe): lines are dropped until it can"
-    ]
+    assert service.log.read_text().splitlines() == [NOTICE]
 
 
 def test_given_a_closed_log_pipe_then_the_main_process_ends_with_status_0(
@@ -135,8 +130,8 @@ def test_given_a_closed_log_pipe_then_the_main_process_ends_with_status_0(
         os.close(reading)
         (worker,) = psutil.Process(service.process.pid).children()
         worker.kill()  # which the main process logs
-        until(lambda: GONE in service.log.read_text())
-        until(lambda: answers(f"{service.url}/health"))
+        wait_until(lambda: GONE in service.log.read_text(), seconds=RESPONSE_TIMEOUT)
+        wait_until(lambda: responds(f"{service.url}/health"), seconds=RESPONSE_TIMEOUT, pause=0.05)
 
     assert service.process.returncode == 0
     assert set(service.log.read_text().splitlines()) == {NOTICE}
@@ -151,19 +146,13 @@ def test_a_worker_is_replaced_even_without_standard_error(database_url: str, tmp
         (worker,) = psutil.Process(service.process.pid).children()
         worker.kill()
         worker.wait(5)
-        until(lambda: answers(f"{service.url}/health"))
+        wait_until(lambda: responds(f"{service.url}/health"), seconds=RESPONSE_TIMEOUT, pause=0.05)
 
     assert service.process.returncode == 0
 
 
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
+    """Return whether a GET has the status 200."""
     try:
         return httpx.get(url).status_code == 200
     except httpx.HTTPError:
@@ -181,7 +170,7 @@ def test_given_a_log_pipe_that_nobody_reads_then_every_request_gets_a_response(
         os.close(writing)
         with httpx.Client(base_url=service.url, headers=service.headers(), timeout=10) as client:
             answered = [client.get("/api/me/tasks").status_code for _ in range(100)]
-        until(lambda: GONE in service.log.read_text())
+        wait_until(lambda: GONE in service.log.read_text(), seconds=RESPONSE_TIMEOUT)
     os.close(reading)
 
     assert answered == [200] * 100
@@ -200,11 +189,11 @@ def test_given_standard_output_on_a_full_disk_then_a_command_fails_with_one_line
 ) -> None:
     env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)
 
-    done = started(env, tmp_path, f'exec "$1" -m app {verb} > /dev/full')
+    done = run_script(env, tmp_path, f'exec "$1" -m app {verb} > /dev/full')
 
     assert done.returncode == 1
-    named = 1 if verb.startswith(("migrate", "purge")) else 0  # they name the database first
-    assert done.stderr.splitlines()[named:] == [
+    lines_before = 1 if verb.startswith(("migrate", "purge")) else 0  # these two name the database first
+    assert done.stderr.splitlines()[lines_before:] == [
         "app: standard output cannot be written (No space left on device)"
     ]
 

@@ -40,8 +40,8 @@ def traced(
     database_url: str, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """A service that sends its traces ten times a second."""
-    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with serving(environment_for(database_url, **more), tmp_path_factory.mktemp("traced")) as service:
+    otel = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with serving(environment_for(database_url, **otel), tmp_path_factory.mktemp("traced")) as service:
         yield service
 
 
@@ -80,7 +80,7 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
 ) -> None:
     ann = someone("ann")
     headers = traced.headers(ann)
-    places = [
+    locations = [
         httpx.post(f"{traced.url}/api/me/tasks", json={"title": "x"}, headers=headers).headers["location"]
         for _ in range(3)
     ]
@@ -88,8 +88,8 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
     postgres.query(f"UPDATE tasks SET position = 'V' WHERE user_id = '{ann}'", name)
     moved = (
         httpx.post(  # equal positions: the move locks the owner, spreads the tasks and reads the moved task
-            f"{traced.url}{places[2]}/move",
-            json={"before": places[1].rpartition("/")[2]},
+            f"{traced.url}{locations[2]}/move",
+            json={"before": locations[1].rpartition("/")[2]},
             headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
         )
     )
@@ -97,8 +97,8 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
 
     spans = receiver.wait_for("POST /api/{user_id}/tasks/{task_id}/move")
 
-    mine = next(span for span in spans if span.trace_id.hex() == "c" * 32)
-    assert len(children_of(mine, receiver)) == 7
+    of_move = next(span for span in spans if span.trace_id.hex() == "c" * 32)
+    assert len(children_of(of_move, receiver)) == 7
 
 
 def test_a_trace_contains_no_id_title_or_token(

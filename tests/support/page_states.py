@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import Page, expect
 
-from tests.support.servers.site import Site, Visitor
+from tests.support.servers.site import Site, Visitor, ask
 
 TOKEN_LIFETIME = "4s"  # of a site whose page soon notices that a session has ended
 UNTIL_RENEWAL = 2500  # milliseconds: after half the lifetime, the page's next request gets a new token
@@ -63,16 +63,8 @@ async def editing(page: Page, site: Site) -> None:
 async def conflict(page: Page, site: Site) -> None:
     ann = await long_list(page, site)
     await ann.edit("Water the plants", Notes="Only the fern.", Priority="low")
-    await page.evaluate(
-        """async (api) => {
-          const {token} = await (await fetch("/api/auth/token")).json();
-          const headers = {authorization: `Bearer ${token}`, "content-type": "application/merge-patch+json"};
-          const [task] = await (await fetch(`${api}/api/me/tasks?q=plants`, {headers})).json();
-          const body = JSON.stringify({description: "Twice a week.", priority: "high"});
-          await fetch(`${api}/api/me/tasks/${task.id}`, {method: "PATCH", headers, body});
-        }""",
-        site.api_url,
-    )
+    (task,) = await ask(page, site, "GET", "?q=plants")
+    await ask(page, site, "PATCH", f"/{task['id']}", {"description": "Twice a week.", "priority": "high"})
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".conflict")).to_be_visible()
 

@@ -22,7 +22,7 @@ ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
 
 
 def clock_off(harness: Harness, seconds: int) -> None:
-    """Start a service with such a clock: a token that is valid by this clock gets 200, any other token 401."""
+    """Start a service whose clock is wrong by `seconds`. Tokens that are valid by this clock must get 200, others 401."""
     key = SigningKey("one")
     tokens = {owner: signed(key, owner, age=AGE) for owner in new_people(PEOPLE)}
     clock = {"LD_PRELOAD": library(), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -33,7 +33,7 @@ def clock_off(harness: Harness, seconds: int) -> None:
         harness.fault(),
         httpx.Client(base_url=service.url) as client,
     ):
-        off = made_at(client, signed(key, "x", age=AGE)) - time.time()
+        off = creation_time(client, signed(key, "x", age=AGE)) - time.time()
         harness.promise(abs(off - seconds) < 5, f"its clock is {off:+.0f} s off")
         for age, left in ((0, 900), (AGE, 900), (AGE, 5), (AGE, -5)):
             expected = 200 if age + seconds >= -LEEWAY and left - seconds > -LEEWAY else 401
@@ -50,13 +50,13 @@ for off in (40, -40, 120, -120):
 
 
 def library() -> str:
-    """Return where libfaketime is."""
+    """Return the path of libfaketime."""
     for place in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"):
         return str(place)
     raise NotHere("libfaketime is not installed (Debian: apt-get install libfaketime)")
 
 
-def made_at(client: httpx.Client, token: str) -> float:
+def creation_time(client: httpx.Client, token: str) -> float:
     """Create a task; return its time of creation by the service's clock, in seconds since 1970."""
     task = client.post("/api/me/tasks", json={"title": "when"}, headers=bearer(token)).json()
     return datetime.fromisoformat(task["created_at"]).timestamp()

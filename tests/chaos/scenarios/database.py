@@ -72,9 +72,9 @@ def paused(harness: Harness) -> None:
         postmaster = psutil.Process(harness.postgres.process.pid if harness.postgres.process else 0)
         with harness.fault():
             postmaster.suspend()  # first, so that it starts no new process
-            everyone = [*postmaster.children(recursive=True), postmaster]
-            for process in everyone:
+            processes = [*postmaster.children(recursive=True), postmaster]
+            for process in processes:
                 process.suspend()
             time.sleep(STOPPED)
-            for process in everyone:
+            for process in processes:
                 process.resume()

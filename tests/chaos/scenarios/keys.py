@@ -86,13 +86,13 @@ def unknown_keys(harness: Harness) -> None:
         time.sleep(3.0)
         quiet = p99(harness.load.answers)
         start, requests_before = time.monotonic(), server.requests
-        statuses = run_flood(service, seconds * 2)
+        statuses = run_flood(service, seconds * 2)  # in half of these seconds the keys are unknown
         fetched = server.requests - requests_before
         during = [each for each in harness.load.answers if each.sent_at > start]
     rate = sum(statuses.values()) / seconds
     harness.promise(rate > RATE * 0.9, f"{rate:.0f} unknown keys a second were answered {statuses}")
     harness.promise(fetched <= 8, f"{fetched} fetches (limit in the first minute: 8)")
-    # Sending the flood takes CPU too. The seconds in which no token needs a key show the effect of that alone.
+    # Sending the flood takes CPU too. The seconds in which no forged token needs a key show only this effect.
     control = p99([each for each in during if not unknown_at(each.sent_at)])
     unknown = p99([each for each in during if unknown_at(each.sent_at)])
     harness.promise(

@@ -1,7 +1,4 @@
-"""Faults of daily operation.
-
-SIGTERM during the start, a closed log pipe, a worker that is killed several times, a store with a wrong password.
-"""
+"""SIGTERM during the start, a closed log pipe, a worker that is killed several times, a store with a wrong password."""
 
 import os
 import signal
@@ -15,7 +12,7 @@ import psutil
 import redis
 
 from dev.postgres import free_port
-from tests.chaos.harness import Harness, is_up, wait_until
+from tests.chaos.harness import Harness, is_up
 from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
 from tests.chaos.scenario import scenario
 from tests.conftest import environment_for
@@ -23,6 +20,7 @@ from tests.support.metrics import scraped, total
 from tests.support.processes import workers
 from tests.support.servers.redis import store_in
 from tests.support.servers.service import serving
+from tests.support.waiting import wait_until
 
 STOPPED = 2.0  # seconds in which the process must exit after SIGTERM, at any moment of its start
 AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds after the start
@@ -57,12 +55,13 @@ def sigterm_at_start(harness: Harness) -> None:
 def log_reader_gone(harness: Harness) -> None:
     port, (reading, writing) = free_port(), os.pipe()
     env = environment_for(harness.database_url, RATE_LIMIT="off", METRICS_PORT=str(port))
-    reader = threading.Thread(target=read_until, args=(reading, over := threading.Event()))
+    ended = threading.Event()
+    reader = threading.Thread(target=read_until, args=(reading, ended))
     reader.start()
     with serving(env, harness.folder, stdout=writing) as service:
         os.close(writing)
         with harness.under_load(service):
-            over.set()
+            ended.set()
             with harness.fault():
                 reader.join()
                 time.sleep(3.0)
@@ -77,9 +76,9 @@ def log_reader_gone(harness: Harness) -> None:
     )
 
 
-def read_until(descriptor: int, over: threading.Event) -> None:
+def read_until(descriptor: int, ended: threading.Event) -> None:
     """Read a pipe until the event is set or the pipe ends, and close it."""
-    while not over.is_set() and os.read(descriptor, 65536):
+    while not ended.is_set() and os.read(descriptor, 65536):
         pass
     os.close(descriptor)
 

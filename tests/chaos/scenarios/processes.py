@@ -10,12 +10,13 @@ import psutil
 
 from dev.postgres import free_port
 from tests.chaos.answers import REFUSED
-from tests.chaos.harness import Harness, is_up, port_of, wait_until
+from tests.chaos.harness import Harness, is_up, port_of
 from tests.chaos.judge import ALWAYS, BUSY, CUT, EXPECTED, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.support.processes import workers
 from tests.support.servers.service import Service
+from tests.support.waiting import wait_until
 
 START = 5.0  # seconds that a process may take to start on a busy machine
 ORPHANED = 4.0  # seconds: a worker checks each second that its main process is alive, then ends its requests
@@ -87,15 +88,15 @@ def rolling(harness: Harness) -> None:
         old = [another("a"), another("b")]
         proxy = stack.enter_context(harness.background.entered(proxy_to(*map(port_of, old))))
         with harness.under_load(proxy.port), harness.fault():
-            now = list(old)
+            running = list(old)
             for number, leaving in enumerate(old):
-                now.append(another(f"new-{number}"))
-                update_targets(proxy, now)
+                running.append(another(f"new-{number}"))
+                update_targets(proxy, running)
                 leaving.process.send_signal(signal.SIGTERM)
-                turned = wait_until(partial(unready, leaving), pause=0.05)
-                harness.promise(turned <= DELAY, f"not ready {turned:.2f} s after SIGTERM")
-                now.remove(leaving)
-                update_targets(proxy, now)
+                seconds = wait_until(partial(unready, leaving), pause=0.05)
+                harness.promise(seconds <= DELAY, f"not ready {seconds:.2f} s after SIGTERM")
+                running.remove(leaving)
+                update_targets(proxy, running)
                 harness.promise((code := leaving.process.wait(15)) == 0, f"exit status {code}")
                 time.sleep(0.5)
 

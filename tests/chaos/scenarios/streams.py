@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
-from tests.chaos.harness import Harness, new_people, port_of, wait_until
+from tests.chaos.harness import Harness, new_people, port_of
 from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
@@ -22,6 +22,7 @@ from tests.support.processes import workers
 from tests.support.servers.postgres_proxy import tcp_proxy
 from tests.support.servers.redis import store_in
 from tests.support.servers.service import Service
+from tests.support.waiting import wait_until
 
 FOLLOWERS: Final = 8  # people who follow their tasks and write only during a fault
 NOTICED: Final = 6.0 + BUSY  # seconds: the subscription is checked after 3 s, and its reply may take 3 s
@@ -42,7 +43,7 @@ def live_store(harness: Harness) -> None:
             stack.enter_context(harness.serving(settings=settings, folder=name)) for name in ("here", "there")
         )
         streams = {owner: opened_stream(harness, stack, there, owner) for owner in new_people(FOLLOWERS)}
-        faults: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        faults: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {  # what fails, and what recovers
             "killed": (store.kill, store.start),
             "paused": (partial(store.signal, signal.SIGSTOP), partial(store.signal, signal.SIGCONT)),
             "half open": (partial(hold, proxy), partial(forget, harness, proxy)),
@@ -50,13 +51,13 @@ def live_store(harness: Harness) -> None:
         if not harness.long:
             del faults["paused"]  # the service sees the same as of a store that is half open
         with harness.under_load(here), harness.fault():
-            for name, (fail, return_) in faults.items():
+            for name, (fail, recover) in faults.items():
                 fail()
                 noticed = wait_until(lambda: not any(map(is_live, streams.values())))
                 title = f"written while the store is {name}"
                 for owner in streams:
                     write(here, owner, title)
-                return_()
+                recover()
                 heard = wait_until(
                     lambda: all(is_live(each) and title in titles(each) for each in streams.values())  # noqa: B023 - called at once
                 )
@@ -79,8 +80,8 @@ def worker_killed_unannounced(harness: Harness) -> None:
         with harness.under_load(service, after=4.0) as load:
             write(service, owner, "first")  # the next one is a single statement
             stream = opened_stream(harness, stack, service, owner)
-            connection, writer = connection_elsewhere(service, than=port_of_stream(stream))
-            harness.background.run(load.pause())  # the wire holds every confirmation
+            connection, writer = connection_to_another_worker(service, port_of_stream(stream))
+            harness.background.run(load.pause())  # the proxy would drop the confirmations of its writes too
             with harness.fault():
                 wire.drop_confirmations.set()
                 headers = {**service.headers(owner), "idempotency-key": "once"}
@@ -130,19 +131,19 @@ def hold(proxy: Proxy) -> None:
 
 
 def forget(harness: Harness, proxy: Proxy) -> None:
-    """Abort the connections and what they held, and forward again."""
+    """Abort the connections, with the bytes that were not forwarded, and forward again."""
     harness.background.run(proxy.cut())
     proxy.behaviour = "pass"
 
 
 def port_of_stream(stream: EventReader) -> int:
-    """Return the local port of a stream."""
+    """Return the client's port of a stream's connection."""
     return int(stream.response.extensions["network_stream"].get_extra_info("client_addr")[1])
 
 
-def connection_elsewhere(service: Service, *, than: int) -> tuple[HTTPConnection, psutil.Process]:
-    """Return a connection to another worker than the one that serves a local port, and that worker."""
-    other = worker_at(service, than)
+def connection_to_another_worker(service: Service, port: int) -> tuple[HTTPConnection, psutil.Process]:
+    """Open a connection to another worker than that of the client's port; return the connection and its worker."""
+    other = worker_at(service, port)
     for _ in range(1000):
         connection = HTTPConnection("127.0.0.1", port_of(service), timeout=20)
         connection.request("GET", "/health")
@@ -155,7 +156,7 @@ def connection_elsewhere(service: Service, *, than: int) -> tuple[HTTPConnection
 
 
 def worker_at(service: Service, port: int) -> psutil.Process:
-    """Return the worker that serves the connection from a local port."""
+    """Return the worker that serves the connection from this port of the client."""
     return next(
         worker
         for worker in workers(service)

@@ -64,6 +64,21 @@ async def site_of(postgres: PostgresServer, folder: Path, **options: Any) -> Asy
         yield Site(auth, postgres, people.rpartition("/")[2], api_env, folder)
 
 
+async def ask(page: Page, site: Site, method: str, path: str, body: object = None) -> Any:
+    """Send a request of the person at the page to the API, as another device would. Return the JSON of the response."""
+    return await page.evaluate(
+        """async ([api, method, path, body]) => {
+          const {token} = await (await fetch("/api/auth/token")).json();
+          const headers = {authorization: `Bearer ${token}`, "content-type": "application/json"};
+          if (method === "PATCH") headers["content-type"] = "application/merge-patch+json";
+          const answer = await fetch(`${api}/api/me/tasks${path}`,
+            {method, headers, ...(body === null ? {} : {body: JSON.stringify(body)})});
+          return answer.status === 204 ? null : await answer.json();
+        }""",
+        [site.api_url, method, path, body],
+    )
+
+
 @dataclass
 class Visitor:
     """A person at the page."""
